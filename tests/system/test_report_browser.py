@@ -1,0 +1,164 @@
+"""The report in a real headless Chromium: legible on desktop, phone and paper; silent; used by keyboard."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chromium import CHROMIUM, Page
+
+from xdist.languages import LANGUAGES
+from xdist.report import write_report
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
+XQUAD = ("hi", "tr", "ar", "el", "es", "zh", "de", "th", "vi", "ru", "en")
+# The contrast of text with its background as WCAG 2 defines it; a canvas turns any CSS colour into 8-bit sRGB.
+CONTRAST = """
+(selector) => {
+  const canvas = document.createElement("canvas"); canvas.width = canvas.height = 1;
+  const context = canvas.getContext("2d", {willReadFrequently: true});
+  const luminance = (colour) => {
+    context.fillStyle = colour; context.fillRect(0, 0, 1, 1);
+    const [r, g, b] = [...context.getImageData(0, 0, 1, 1).data].map((byte) => byte / 255)
+      .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  return [...document.querySelectorAll(selector)].map((element) => {
+    let behind = element;
+    while (getComputedStyle(behind).backgroundColor === "rgba(0, 0, 0, 0)") behind = behind.parentElement;
+    const ground = luminance(getComputedStyle(behind).backgroundColor);
+    const text = luminance(getComputedStyle(element).color);
+    return {
+      score: Number(element.dataset.value), ground,
+      contrast: (Math.max(ground, text) + 0.05) / (Math.min(ground, text) + 0.05),
+    };
+  });
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    page = Page(tmp_path_factory.mktemp("profile"))
+    yield page
+    page.close()
+
+
+def report(folder: Path, num_runs: int) -> Path:
+    """A report of runs with two tasks: one in 50 languages whose scores cover 0 … 100, one in 11 with few examples and
+    scores about the place where text changes its colour."""
+    for number in range(num_runs):
+        run = folder / f"run{number}"
+        run.mkdir(parents=True)
+        scores = {code: min(100.0, index * 2.05) for index, code in enumerate(LANGUAGES)}
+        tasks = {
+            "cldr-topic": ("classification", "accuracy", scores, 500),
+            "xquad": ("qa", "f1", {code: 71 + index / 10 for index, code in enumerate(XQUAD)}, 60),
+        }
+        content = {
+            task: {
+                "family": family,
+                "metric": metric,
+                "split": "test",
+                "trained_on": ["en"],
+                "languages": {code: {metric: score, "count": count} for code, score in values.items()},
+                "mean": {metric: 50.0},
+            }
+            for task, (family, metric, values, count) in tasks.items()
+        }
+        (run / "scores.json").write_text(json.dumps({"run": f"multilingual / adversarial {number}", "tasks": content}))
+        (run / "config.yaml").write_text("model:\n  backbone: " + "a-long-name-" * 20 + "\n")
+        (run / "environment.json").write_text(json.dumps({"versions": {"torch": "2.13.0"}, "commit": "f" * 40}))
+        steps = ({"step": step, "train/loss": 2 / step, "train/tokens_per_second": 800} for step in range(1, 400))
+        (run / "metrics.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
+    runs = [folder / f"run{number}" for number in range(num_runs)]
+    return write_report(runs, folder / "out", ["The numbers are made up."]).html
+
+
+@pytest.mark.parametrize("num_runs", [1, 3])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width, height", [(1280, 900), (390, 844)], ids=["desktop", "phone"])
+def test_page_is_silent_fits_its_window_and_is_legible(
+    page: Page, tmp_path: Path, width: int, height: int, dark: bool, num_runs: int
+) -> None:
+    page.open(report(tmp_path, num_runs), width, height, dark)
+    page.screenshot(tmp_path / "page.png")
+    assert (tmp_path / "page.png").stat().st_size > 20_000
+    noise = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
+    assert [event for event in page.events if event["method"] in noise] == []
+    asked = [
+        event["params"]["request"]["url"] for event in page.events if event["method"] == "Network.requestWillBeSent"
+    ]
+    assert [url for url in asked if not url.startswith("data:")] == [(tmp_path / "out/report.html").as_uri()]
+    assert page.value("document.documentElement.scrollWidth") <= page.value("document.documentElement.clientWidth")
+    if width == 390:  # the table is wider than a phone: its own box scrolls, and the names of the languages stay
+        assert (
+            page.value("box = document.querySelector('#map').parentElement; box.scrollLeft = 1e6; box.scrollLeft") > 0
+        )
+        assert page.value("document.querySelector('#map tbody th').getBoundingClientRect().left") >= 0
+    for selector in (".heat", ".heat .n", ".meaning", ".metric", ".code", ".lead", ".legend dd", ".said", ".facts dt"):
+        measured = page.value(f"({CONTRAST})({json.dumps(selector)})")
+        assert measured
+        assert min(entry["contrast"] for entry in measured) >= 4.5, selector
+    cells = sorted(page.value(f"({CONTRAST})('#map .heat')"), key=lambda cell: cell["score"], reverse=not dark)
+    grounds = [cell["ground"] for cell in cells]
+    assert grounds == sorted(grounds)  # lightness alone orders the scores, so the map reads without seeing hues
+
+
+def test_keyboard_sorts_and_filters(page: Page, tmp_path: Path) -> None:
+    page.open(report(tmp_path, 1), 1280, 900)
+    names = "[...document.querySelectorAll('#map tbody tr:not([hidden]) .code')].map((name) => name.textContent)"
+    assert page.value(names) == list(LANGUAGES)
+    page.value("document.querySelectorAll('#map th button')[3].focus()")
+    page.press("Enter", 13)
+    assert page.value(names) == list(LANGUAGES)[::-1]
+    assert page.value("[...document.querySelectorAll('[aria-sort]')].map((head) => head.ariaSort)") == ["descending"]
+    page.press("Tab", 9)  # to the next column, where most languages have no score: they stay last either way
+    for _ in range(2):
+        page.press("Enter", 13)
+    assert page.value(names)[:2] == ["hi", "tr"]
+    page.value("document.querySelector('#controls [data-group=unseen]').focus()")
+    page.press("Enter", 13)
+    assert sorted(page.value(names)) == ["ht", "qu", "wo", "yo"]
+    assert page.value("document.getElementById('status').textContent") == "4 of 50 languages"
+    assert page.value("document.activeElement.ariaPressed") == "true"
+    page.value("document.querySelector('#controls [data-group=\"\"]').click()")
+    page.value("document.querySelectorAll('#map th button')[2].click()")
+    assert page.value(names) == list(LANGUAGES)
+
+
+def test_screen_readers_are_told_of_tables_headers_and_marks(page: Page, tmp_path: Path) -> None:
+    page.open(report(tmp_path, 1), 1280, 900)
+    nodes = [node for node in page("Accessibility.getFullAXTree")["nodes"] if not node["ignored"]]
+    named = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes]
+    tables = [name for role, name in named if role == "table"]
+    assert tables == [
+        "Mean score by resource group of multilingual / adversarial 0",
+        "Score of every language of multilingual / adversarial 0",
+    ]
+    assert sum(role == "rowheader" for role, _ in named) == 6 + 50
+    assert ("rowheader", "Haitian Creole ht") in named
+    assert sum("trained on" in name for role, name in named if role == "gridcell" or role == "cell") == 2
+    assert any(role == "image" and name.startswith("Training loss against steps.") for role, name in named)
+
+
+def test_page_is_complete_without_its_script(page: Page, tmp_path: Path) -> None:
+    file = report(tmp_path, 1)
+    page("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        page.open(file, 390, 844)
+        assert page.value("document.querySelectorAll('#map tbody tr:not([hidden])').length") == 50
+        assert page.value("document.querySelectorAll('#map button').length") == 0
+        assert page.value("getComputedStyle(document.getElementById('controls')).display") == "none"
+    finally:
+        page("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def test_paper_is_white_and_wide_enough(page: Page, tmp_path: Path) -> None:
+    page.open(report(tmp_path, 1), 700, 1000, dark=True)  # 700 pixels: A4 between its margins
+    page("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    assert page.value("getComputedStyle(document.body).backgroundColor") == "rgb(252, 251, 248)"
+    assert page.value("document.documentElement.scrollWidth") <= 700
+    assert page.value("getComputedStyle(document.getElementById('controls')).display") == "none"
+    assert base64.b64decode(page("Page.printToPDF", preferCSSPageSize=True)["data"]).startswith(b"%PDF")

@@ -1,0 +1,125 @@
+"""Span F1 as seqeval 0.0.12 counts it. The vectors were made by running seqeval 0.0.12."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xdist.metrics import spans
+
+VECTORS = [
+    (["CCONJ NOUN"], ["SCONJ NOUN"], 0.5),
+    (["SCONJ NOUN"], ["CCONJ NOUN"], 0.5),
+    (["CCONJ CCONJ"], ["SCONJ SCONJ"], 0.0),
+    (["NOUN NOUN VERB"], ["NOUN VERB VERB"], 0.0),
+    (["SYM SYM"], ["SYM NOUN"], 0.5),
+    (["SCONJ SCONJ NOUN"], ["SCONJ SCONJ NOUN"], 1.0),
+    (["PROPN PROPN PUNCT"], ["PROPN NOUN PUNCT"], 0.4),
+    (["DET ADJ NOUN NOUN PUNCT"], ["DET NOUN NOUN NOUN PUNCT"], 4 / 7),
+    (["X _ X"], ["X _ X"], 1.0),
+    (["NOUN NOUN", "NOUN"], ["NOUN NOUN", "VERB"], 0.5),
+    (["O I-PER I-PER O"], ["O B-PER I-PER O"], 1.0),
+    (["B-PER I-PER I-PER"], ["B-PER I-PER I-LOC"], 0.0),
+    (["B-PER B-PER"], ["B-PER I-PER"], 0.0),
+]
+
+
+def score(predictions: list[str], gold: list[str]) -> dict[str, float]:
+    return spans.score(spans.per_example([line.split() for line in predictions], [line.split() for line in gold]))
+
+
+@pytest.mark.parametrize("gold, predictions, f1", VECTORS)
+def test_vectors(gold: list[str], predictions: list[str], f1: float) -> None:
+    assert score(predictions, gold)["f1"] == pytest.approx(100 * f1, abs=1e-10)
+
+
+def test_precision_and_recall_of_a_vector() -> None:
+    result = score(["PROPN NOUN PUNCT"], ["PROPN PROPN PUNCT"])
+    assert result["precision"] == pytest.approx(100 / 3)
+    assert result["recall"] == pytest.approx(50)
+    assert result["accuracy"] == pytest.approx(200 / 3)
+
+
+def test_equal_neighbours_merge_except_those_that_begin_with_s() -> None:
+    assert spans.spans(["NOUN", "NOUN", "SCONJ", "SCONJ", "SYM"]) == {
+        ("NOUN", 0, 1),
+        ("SCONJ", 2, 2),
+        ("SCONJ", 3, 3),
+        ("SYM", 4, 4),
+    }
+
+
+def test_an_inside_tag_opens_an_entity_and_a_begin_tag_splits_one() -> None:
+    assert spans.spans(["I-PER", "I-PER", "B-PER", "I-LOC", "O", "B-ORG"]) == {
+        ("PER", 0, 1),
+        ("PER", 2, 2),
+        ("LOC", 3, 3),
+        ("ORG", 5, 5),
+    }
+
+
+def test_empty_sentences_and_nothing_to_find() -> None:
+    assert score(["O O", ""], ["O O", ""]) == {"f1": 0.0, "precision": 0.0, "recall": 0.0, "accuracy": 100.0}
+
+
+def test_rows_are_counts_per_sentence() -> None:
+    rows = spans.per_example([["NOUN", "VERB"], ["NOUN"]], [["NOUN", "VERB"], ["VERB"]])
+    assert rows.tolist() == [[2, 2, 2, 2, 2], [0, 1, 1, 0, 1]]
+
+
+def test_lengths_must_agree() -> None:
+    with pytest.raises(ValueError, match="1 predicted sentences for 2"):
+        spans.per_example([["O"]], [["O"], ["O"]])
+    with pytest.raises(ValueError, match="sentence 2: 1 predicted tags for 2 words"):
+        spans.per_example([["O"], ["O"]], [["O"], ["O", "O"]])
+
+
+UPOS = st.sampled_from(["NOUN", "VERB", "CCONJ", "SCONJ", "SYM", "X", "PUNCT"])
+NER = st.sampled_from(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"])
+PAIRS = st.sampled_from([UPOS, NER]).flatmap(
+    lambda tag: st.lists(st.lists(st.tuples(tag, tag), min_size=1), min_size=1)
+)
+Pairs = list[list[tuple[str, str]]]
+
+
+def sides(pairs: Pairs) -> tuple[list[list[str]], list[list[str]]]:
+    return [[left for left, _ in sentence] for sentence in pairs], [
+        [right for _, right in sentence] for sentence in pairs
+    ]
+
+
+@given(PAIRS)
+def test_f1_is_symmetric_and_in_range(pairs: Pairs) -> None:
+    left, right = sides(pairs)
+    forward, backward = spans.score(spans.per_example(left, right)), spans.score(spans.per_example(right, left))
+    assert forward["f1"] == pytest.approx(backward["f1"])
+    assert forward["precision"] == pytest.approx(backward["recall"])
+    assert all(0 <= value <= 100 for value in forward.values())
+
+
+@given(PAIRS)
+def test_the_right_answer_scores_100_if_there_is_a_span(pairs: Pairs) -> None:
+    gold, _ = sides(pairs)
+    rows = spans.per_example(gold, gold)
+    assert spans.score(rows)["f1"] == (100 if rows[:, 2].sum() else 0)
+
+
+@given(PAIRS)
+def test_the_order_of_sentences_does_not_matter(pairs: Pairs) -> None:
+    rows = spans.per_example(*sides(pairs))
+    assert np.array_equal(spans.per_example(*sides(pairs[::-1])), rows[::-1])
+    assert spans.score(rows) == spans.score(rows[::-1])
+
+
+@given(PAIRS)
+def test_counting_by_sentence_is_counting_over_the_joined_sentences(pairs: Pairs) -> None:
+    joined = [[pair for sentence in pairs for pair in [*sentence, ("O", "O")]]]
+    by_sentence = spans.per_example(*sides(pairs))[:, :3].sum(axis=0)
+    assert np.array_equal(by_sentence, spans.per_example(*sides(joined))[:, :3].sum(axis=0))
+
+
+@given(PAIRS)
+def test_spans_of_a_sentence_do_not_overlap_and_cover_every_tag_that_is_not_outside(pairs: Pairs) -> None:
+    for tags in sides(pairs)[0]:
+        covered = [place for _, first, last in spans.spans(tags) for place in range(first, last + 1)]
+        assert sorted(covered) == [place for place, tag in enumerate(tags) if tag != "O"]

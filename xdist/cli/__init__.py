@@ -1,0 +1,44 @@
+"""The command line: one small file per command; each parses, calls one function, prints."""
+
+import sys
+from importlib import import_module
+
+import click
+
+import xdist
+from xdist.errors import UserError
+
+# Modules are named, not imported: `xdist --help` and `xdist tasks` need no torch.
+COMMANDS = ("demo", "evaluate", "prepare", "report", "tasks", "train")
+
+
+class Lazy(click.Group):
+    """Imports a command's module when the command is asked for, and shows a user's error as one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        return import_module(f"xdist.cli.{name}").command if name in COMMANDS else None
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            click.echo(f"xdist: {error}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(xdist.__version__, prog_name="xdist")
+def main() -> None:
+    """Train multilingual encoders on intermediate tasks, robustly, and score them on all of XTREME-R.
+
+    \b
+    xdist demo                     everything once, small, without a download
+    xdist train RUN.yaml           one run of one description, on the ranks of this machine
+    """
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""What `train` and `evaluate` do alike: check all that can be checked, prepare the data, launch, say how it ended."""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from xdist.cli.preparing import prepare
+from xdist.config import Run, load_run
+from xdist.data.pieces import evaluation_pieces, training_pieces
+from xdist.launch import local
+from xdist.runtime import ds_config
+from xdist.runtime.run_folder import RunFolder
+
+
+def start(
+    kind: Literal["train", "evaluate"], path: Path, overrides: tuple[str, ...], ranks: int | None, dry_run: bool
+) -> None:
+    """Exit with the run's code."""
+    if ranks:
+        overrides = (*overrides, f"runtime.ranks={ranks}")
+    run = load_run(path, overrides)
+    folder = RunFolder(run.folder)
+    folder.check(run)
+    training, evaluation = training_pieces(run), evaluation_pieces(run)
+    config = ds_config.find(run.runtime.deepspeed)
+    ds_config.read(config)
+    command = local.command(kind, path, overrides, run.runtime.ranks)
+    if dry_run:
+        click.echo(f"run {run.name} in {run.folder} (now: {folder.state})")
+        click.echo(f"train on      {', '.join(map(str, training)) or 'nothing'}")
+        click.echo(f"evaluate on   {_summary(run)}")
+        click.echo(f"deepspeed     {config}")
+        click.echo(f"command       {local.shown(command)}")
+        return
+    if folder.state == "finished" and not _unscored(run, bool(evaluation)):
+        click.echo(f"{run.name} is finished: {folder.scores if folder.scores.exists() else folder.model}")
+        return
+    prepare(run, train=kind == "train")
+    code = local.start(kind, run, path, overrides)
+    if code == local.UNFINISHED:
+        click.echo(f"{run.name} was stopped and saved; start it again to go on: {run.folder}", err=True)
+    elif code == local.BROKEN:
+        click.echo(f"xdist: {run.name} broke: {folder.reason() or 'see above'} ({run.folder})", err=True)
+    sys.exit(code)
+
+
+def _summary(run: Run) -> str:
+    tasks: dict[str, int] = {}
+    for piece in evaluation_pieces(run):
+        tasks[piece.task.name] = tasks.get(piece.task.name, 0) + 1
+    return ", ".join(f"{name} in {count} languages" for name, count in tasks.items()) or "nothing"
+
+
+def _unscored(run: Run, asked: bool) -> bool:
+    if not asked:
+        return False
+    from xdist.evaluation.scores import Scores
+
+    scores = Scores(RunFolder(run.folder).scores, run.name)
+    return any(not scores.has(piece.task, piece.split, piece.language) for piece in evaluation_pieces(run))

@@ -1,0 +1,26 @@
+"""xdist train: one run under DeepSpeed's launcher on this machine."""
+
+from pathlib import Path
+
+import click
+
+from xdist.cli.options import dry_run, run_arguments
+
+
+@click.command(name="train", short_help="Train a run (and evaluate it, if it says so).")
+@run_arguments
+@click.option("--ranks", type=click.IntRange(1), help="Processes on this machine; short for runtime.ranks=N.")
+@dry_run
+def command(path: Path, overrides: tuple[str, ...], ranks: int | None, dry_run: bool) -> None:
+    """Train the run that RUN.yaml describes, then evaluate it where it has a section `evaluate`.
+
+    Starts `deepspeed xdist/train.py RUN.yaml` on this machine. Started again, it goes on where it stopped.
+    Exit codes: 0 finished, 75 stopped and saved (start it again), 2 your mistake, 1 broken.
+
+    \b
+    Example:
+      xdist train jobs/runs/demo/target.yaml --ranks 2 train.steps=50 robust.method=none
+    """
+    from xdist.cli.starting import start
+
+    start("train", path, overrides, ranks, dry_run)

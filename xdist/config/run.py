@@ -1,0 +1,137 @@
+"""One run: one training and/or evaluation, described by one YAML.
+
+Sections `model`, `train`, `robust` and the seed say what is trained: they are the run's identity, with the fingerprints of the
+data. `runtime` says how, and changes nothing but speed and memory; `evaluate` may grow after training: both may differ when a
+started run goes on.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+
+from xdist.config.loading import KeyPath, Source, load
+from xdist.errors import UserError
+from xdist.files import digest
+
+
+IDENTITY = {"seed", "model", "train", "robust"}
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Model(Section):
+    """The encoder: a hub id, a folder, or the `model/` folder of another run, whose heads are then carried over."""
+
+    backbone: str
+    freeze_embeddings: bool = False
+    gradient_checkpointing: bool = False
+    dropout: float | None = Field(None, ge=0, lt=1, description="every dropout of the encoder and heads; null: the encoder's own")
+
+
+class Data(Section):
+    """Where the official files lie, and where prepared token rows are kept."""
+
+    root: Path
+    cache: Path = Path("runs/prepared")
+    max_length: int | None = Field(None, ge=8, description="tokens per sequence; null: each task's own")
+
+
+class TrainTask(Section):
+    """A task in some of its languages. `weight` is its share of the examples; null: by number of examples."""
+
+    task: str
+    languages: tuple[str, ...] = ("en",)
+    weight: float | None = Field(None, gt=0)
+    limit: int | None = Field(None, ge=1, description="at most so many examples per language, the first of the file")
+
+
+class Train(Section):
+    tasks: tuple[TrainTask, ...] = Field(min_length=1)
+    steps: int | None = Field(None, ge=1)
+    epochs: float | None = Field(None, gt=0)
+    batch_size: int = Field(32, ge=1, description="examples per step, over all ranks")
+    alpha: float = Field(1.0, ge=0, le=1, description="languages of a task are drawn in proportion to size ** alpha")
+    learning_rate: float = Field(2e-5, gt=0)
+    warmup: float = Field(0.0, ge=0, description="steps of linear warm-up; below 1: a share of all steps")
+    weight_decay: float = Field(0.0, ge=0, description="not applied to biases and layer norms")
+    epsilon: float = Field(1e-8, gt=0)
+    clip: float = Field(1.0, ge=0, description="largest gradient norm; 0: no clipping")
+
+    @model_validator(mode="after")
+    def _length_once(self) -> "Train":
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs")
+        return self
+
+
+class Robust(Section):
+    """Perturbation of the input embedding during training; one class of values for every method."""
+
+    method: Literal["none", "adversarial"] = "none"
+    radius: float = Field(0.05, ge=0, description="of the ball, relative to the norm of the embeddings inside it")
+    norm: Literal["l2", "linf"] = "l2"
+    ball: Literal["example", "token"] = "example"
+    steps: int = Field(1, ge=0, description="ascent steps")
+    step_size: float = Field(1.5, gt=0, description="length of one ascent step, times radius / steps")
+    random_start: bool = False
+
+
+class Evaluate(Section):
+    tasks: tuple[str, ...] = Field(min_length=1)
+    languages: tuple[str, ...] | Literal["all"] = "all"
+    split: Literal["dev", "test"] = "test"
+
+
+class Runtime(Section):
+    """How a run is executed. Nothing here changes its result beyond rounding."""
+
+    ranks: int = Field(1, ge=1, description="processes on this machine")
+    deepspeed: str = Field("zero2", description="a file of ds_configs/ (without .json) or a path to one")
+    precision: Literal["fp32", "bf16"] = "fp32"
+    micro_batch_tokens: int = Field(8192, ge=16, description="padded tokens in one forward pass of one rank")
+    eval_batch_tokens: int = Field(8192, ge=16)
+    log_every: int = Field(10, ge=1)
+    save_every: int = Field(200, ge=1, description="steps between checkpoints")
+    keep: int = Field(2, ge=1, description="checkpoints kept")
+
+
+class Run(Section):
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+    folder: Path
+    seed: int = 1
+    model: Model
+    data: Data
+    train: Train | None = None
+    robust: Robust = Robust()
+    evaluate: Evaluate | None = None
+    runtime: Runtime = Runtime()
+    _source: Source = PrivateAttr(default_factory=lambda: Source(Path("(no file)")))
+
+    @model_validator(mode="after")
+    def _does_something(self) -> "Run":
+        if self.train is None and self.evaluate is None:
+            raise ValueError("a run trains or evaluates: give 'train', 'evaluate' or both")
+        return self
+
+    @property
+    def identity(self) -> str:
+        """16 digits that depend on what is trained, not on how, where or under which name."""
+        return digest(self.model_dump(mode="json", include=IDENTITY))
+
+    def error(self, key: KeyPath, message: str) -> UserError:
+        """A UserError that points at `key` in the file or override that set it."""
+        return UserError(f"{self._source.at(key)}: {message}")
+
+    def dump(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+
+def load_run(path: Path, overrides: Sequence[str] = ()) -> Run:
+    """The run described at `path`. Raises UserError with file, line and key of the first mistake."""
+    run, source = load(Run, path, overrides)
+    run._source = source
+    return run

@@ -1,0 +1,78 @@
+"""From rows to batches, and the batches of this rank in each step of training."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from xdist.config import Run
+from xdist.data.deal import deal
+from xdist.data.plan import Plan, shares_of
+from xdist.data.pieces import Piece, training_pieces
+from xdist.data.prepare import Preparation
+from xdist.data.shards import Shards
+from xdist.tasks.batch import Batch
+from xdist.tasks.family import Family, family_of
+
+
+def collate(rows: Sequence[dict[str, Any]], ids: Sequence[int], family: Family, dummy: bool = False) -> Batch:
+    """Rows of one family in one batch."""
+    lengths = [length for row in rows for length in row["lengths"]]
+    sequence_row = np.repeat(np.arange(len(rows)), [len(row["lengths"]) for row in rows])
+    return Batch(
+        head=family.task.head,
+        tokens=torch.from_numpy(np.concatenate([row["tokens"] for row in rows]).astype(np.int64)),
+        lengths=torch.tensor(lengths),
+        sequence_row=torch.from_numpy(sequence_row),
+        row_ids=torch.tensor(ids, dtype=torch.long),
+        targets=family.targets(rows),
+        dummy=dummy,
+    )
+
+
+class TrainingData:
+    """The rows of all training pieces of a run, the plan over them, and the batches of one rank."""
+
+    def __init__(self, run: Run, preparation: Preparation) -> None:
+        assert run.train is not None
+        self.run = run
+        self.pieces: list[Piece] = training_pieces(run)
+        self.shards: list[Shards] = list(preparation.shards(self.pieces))
+        self.families = {piece.task.head: family_of(piece.task) for piece in self.pieces}
+        entry_of = [number for number, entry in enumerate(run.train.tasks) for _ in entry.languages]
+        limits = [run.train.tasks[number].limit for number in entry_of]
+        sizes = [_rows_within(shards, limit) for shards, limit in zip(self.shards, limits, strict=True)]
+        for piece, size in zip(self.pieces, sizes, strict=True):
+            if size == 0:
+                raise run.error(("train", "tasks"), f"{piece}: the file holds no example")
+        shares = shares_of(sizes, entry_of, [entry.weight for entry in run.train.tasks], run.train.alpha)
+        self.plan = Plan(sizes, shares, run.train.batch_size, run.seed)
+        self.rows = sum(sizes)
+        self.steps = run.train.steps or max(1, round(run.train.epochs * self.rows / run.train.batch_size))
+
+    def step(self, number: int, rank: int, world: int) -> list[Batch]:
+        """This rank's micro-batches of step `number`: for every head the same number on every rank."""
+        draws = self.plan.step(number)
+        batches: list[Batch] = []
+        for head in sorted(self.families):
+            mine = [index for index, source in enumerate(draws.source) if self.pieces[source].task.head == head]
+            if not mine:
+                continue
+            tokens = np.array([self.shards[draws.source[index]].tokens[draws.row[index]] for index in mine])
+            for micro in deal(tokens, world, self.run.runtime.micro_batch_tokens)[rank]:
+                drawn = [mine[place] for place in micro.rows]
+                rows = [self.shards[draws.source[index]].row(int(draws.row[index])) for index in drawn]
+                ids = [row_id(int(draws.source[index]), int(draws.row[index])) for index in drawn]
+                batches.append(collate(rows, ids, self.families[head], micro.dummy))
+        return batches
+
+
+def row_id(source: int, row: int) -> int:
+    """The identity of a row in a run: the same on every rank and in every epoch."""
+    return source << 40 | row
+
+
+def _rows_within(shards: Shards, limit: int | None) -> int:
+    """Rows of the first `limit` examples."""
+    return len(shards) if limit is None else int(np.searchsorted(shards.column("example"), limit))

@@ -1,0 +1,79 @@
+"""Which (task, split, language) pieces a run reads: checked by name and file, without opening any."""
+
+from dataclasses import dataclass
+
+from xdist.config import Run
+from xdist.errors import UserError
+from xdist.languages import LANGUAGES, by_size
+from xdist.tasks.catalog import Task, task
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One task in one language and split: the unit of preparation, mixing and scoring."""
+
+    task: Task
+    split: str
+    language: str
+
+    def __str__(self) -> str:
+        return f"{self.task.name} {self.split} {self.language}"
+
+
+def training_pieces(run: Run) -> list[Piece]:
+    """The pieces that `train.tasks` names, in its order. Raises UserError pointing at the key that is wrong."""
+    pieces: list[Piece] = []
+    for number, entry in enumerate(run.train.tasks if run.train else ()):
+        key = ("train", "tasks", number)
+        entry_task = _checked(run, (*key, "task"), entry.task)
+        if "train" not in entry_task.files:
+            raise run.error((*key, "task"), f"task '{entry.task}' is evaluated, not trained")
+        pieces += [
+            _piece(run, (*key, "languages", index), entry_task, "train", code) for index, code in enumerate(entry.languages)
+        ]
+    seen: set[Piece] = set()
+    for piece in pieces:
+        if piece in seen:
+            raise run.error(("train", "tasks"), f"{piece} stands here twice")
+        seen.add(piece)
+    return pieces
+
+
+def evaluation_pieces(run: Run) -> list[Piece]:
+    """The pieces that `evaluate` asks for: with languages 'all', every language whose file is there."""
+    if run.evaluate is None:
+        return []
+    pieces: list[Piece] = []
+    for number, name in enumerate(run.evaluate.tasks):
+        entry = _checked(run, ("evaluate", "tasks", number), name)
+        split = run.evaluate.split
+        if run.evaluate.languages == "all":
+            found = [
+                Piece(entry, split, code)
+                for code in by_size(entry.languages)
+                if split in entry.files and all(path.is_file() for path in entry.paths(run.data.root, split, code))
+            ]
+            if not found:
+                example = entry.paths(run.data.root, split, entry.languages[0])[0]
+                raise run.error(("evaluate", "tasks", number), f"no language of '{name}' has its files, such as {example}")
+            pieces += found
+        else:
+            for code in run.evaluate.languages:
+                if code not in LANGUAGES or code in entry.languages:
+                    pieces.append(_piece(run, ("evaluate", "languages"), entry, split, code))
+    return pieces
+
+
+def _checked(run: Run, key: tuple[str | int, ...], name: str) -> Task:
+    try:
+        return task(name)
+    except UserError as error:
+        raise run.error(key, str(error)) from None
+
+
+def _piece(run: Run, key: tuple[str | int, ...], entry: Task, split: str, code: str) -> Piece:
+    try:
+        entry.paths(run.data.root, split, code)
+    except UserError as error:
+        raise run.error(key, str(error)) from None
+    return Piece(entry, split, code)

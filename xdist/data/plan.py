@@ -1,0 +1,78 @@
+"""Which rows make up step s: a pure function of (sources, seed, s), and of nothing that happened before.
+
+World size, micro-batches and ZeRO stage do not enter, so a run can go on anywhere and 1, 2 or 64 ranks see the same rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xdist.data.permutation import key_of, permuted
+from xdist.errors import UserError
+
+# The mixture repeats after so many draws; a source's share is exact to one part in this.
+CYCLE = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """The rows of one step: source number, row in that source, and how often that source was read through before."""
+
+    source: np.ndarray  # (B,)
+    row: np.ndarray  # (B,)
+    epoch: np.ndarray  # (B,)
+
+
+class Plan:
+    """Draws of `batch_size` rows a step from sources of `sizes` rows in proportion to `shares`.
+
+    Within any window of draws a source has its share to within one row or so, since its draws are spread evenly; no row of a
+    source comes twice before all of it has come once; the order is another one in each epoch.
+    """
+
+    def __init__(self, sizes: Sequence[int], shares: Sequence[float], batch_size: int, seed: int) -> None:
+        if not sizes or min(sizes) < 1:
+            raise UserError("a training set is empty: the plan has nothing to draw from")
+        self.sizes = list(sizes)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.quotas = quotas(shares, CYCLE)
+        source = np.repeat(np.arange(len(sizes)), self.quotas)
+        rank = np.concatenate([np.arange(quota) for quota in self.quotas])
+        order = np.lexsort((source, (rank + 0.5) / self.quotas[source]))
+        self._source, self._rank = source[order], rank[order]
+
+    def step(self, number: int) -> Draws:
+        draws = np.arange(number * self.batch_size, (number + 1) * self.batch_size)
+        cycle, place = np.divmod(draws, len(self._source))
+        source = self._source[place]
+        epoch, position = np.divmod(cycle * self.quotas[source] + self._rank[place], np.array(self.sizes)[source])
+        row = np.empty_like(position)
+        for one, turn in set(zip(source.tolist(), epoch.tolist(), strict=True)):
+            here = (source == one) & (epoch == turn)
+            row[here] = permuted(position[here], self.sizes[one], key_of(self.seed, one, turn))
+        return Draws(source, row, epoch)
+
+
+def quotas(shares: Sequence[float], total: int) -> np.ndarray:
+    """`total` split in proportion to `shares` by largest remainders; no source gets nothing."""
+    exact = np.asarray(shares, float) / np.sum(shares) * total
+    whole = np.maximum(np.floor(exact), 1).astype(np.int64)
+    while whole.sum() != total:
+        if whole.sum() < total:
+            whole[np.argmax(exact - whole)] += 1
+        else:
+            whole[np.argmax(np.where(whole > 1, whole - exact, -np.inf))] -= 1
+    return whole
+
+
+def shares_of(sizes: Sequence[int], task_of: Sequence[int], weights: Sequence[float | None], alpha: float) -> list[float]:
+    """Share of each source. A task's is its weight, or its number of rows; its languages divide that by size ** alpha."""
+    shares = []
+    for size, number in zip(sizes, task_of, strict=True):
+        siblings = [other for other, theirs in zip(sizes, task_of, strict=True) if theirs == number]
+        weight = weights[number]
+        of_task = float(sum(siblings)) if weight is None else weight
+        shares.append(of_task * size**alpha / sum(other**alpha for other in siblings))
+    return shares

@@ -1,0 +1,27 @@
+"""The tokenizer of a backbone, and the digits that tell it from every other."""
+
+import hashlib
+from pathlib import Path
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from xdist.errors import UserError
+
+
+def load_tokenizer(backbone: str) -> PreTrainedTokenizerBase:
+    """The fast tokenizer of a folder or hub id. Raises UserError when there is none."""
+    if not Path(backbone).is_dir() and (backbone.startswith((".", "/")) or backbone.count("/") != 1 and "/" in backbone):
+        raise UserError(f"{backbone}: no such folder (model.backbone)")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(backbone)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{backbone}: no tokenizer could be loaded: {reason}") from None
+    if not tokenizer.is_fast:
+        raise UserError(f"{backbone}: has no fast tokenizer (tokenizer.json)")
+    return tokenizer
+
+
+def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
+    """16 digits that depend on vocabulary, scores, normaliser and special tokens."""
+    return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()[:16]

@@ -1,0 +1,16 @@
+"""The one error a user is meant to see: one line, no traceback, exit code 2."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Something the user gave is wrong. The message is one line: where (file:line or key), what, and what is valid."""
+
+
+def unknown(kind: str, name: object, valid: Iterable[object]) -> str:
+    """'unknown task 'xnlj': did you mean 'xnli'? (valid: …)' — the wording of every such error."""
+    names = sorted(str(value) for value in valid)
+    close = get_close_matches(str(name), names, n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"unknown {kind} '{name}': {hint}(valid: {', '.join(names)})"

@@ -1,0 +1,130 @@
+"""Evaluate a model on many tasks and languages, on all ranks: encode once, predict, gather once per task, score, write."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from xdist.config import Run
+from xdist.data.batches import collate
+from xdist.data.pieces import Piece, evaluation_pieces, training_pieces
+from xdist.data.prepare import Preparation
+from xdist.data.shards import Shards
+from xdist.errors import UserError
+from xdist.evaluation import submission
+from xdist.evaluation.queue import Work, queue, share
+from xdist.evaluation.scores import Scores
+from xdist.model.encoder import load_encoder
+from xdist.model.folder import carry_heads
+from xdist.languages import by_size
+from xdist.model.model import Model
+from xdist.runtime import distributed
+from xdist.runtime.progress import Progress
+from xdist.runtime.run_folder import RunFolder
+from xdist.tasks.family import Family, family_of
+
+
+def load_for_evaluation(run: Run, folder: str, tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece]) -> Model:
+    """The model in `folder` with the heads that `pieces` need. Raises UserError naming a head that it does not hold."""
+    section = run.model.model_copy(update={"backbone": folder, "gradient_checkpointing": False})
+    dtype = torch.bfloat16 if run.runtime.precision == "bf16" else torch.float32
+    families = {piece.task.head: family_of(piece.task) for piece in pieces}
+    model = Model(load_encoder(section, tokenizer, dtype), families, run.seed)
+    carried, _ = carry_heads(folder, model)
+    for name, head in model.heads.items():
+        if name not in carried and any(True for _ in head.parameters()):
+            raise UserError(f"{folder}: holds no head '{name}' (it has: {', '.join(carried) or 'none'}); train that task first")
+    return model.eval()
+
+
+class Evaluator:
+    """Scores what of `run.evaluate` is not scored yet. One instance per rank; `run()` is collective."""
+
+    def __init__(self, run: Run, model: Model, preparation: Preparation) -> None:
+        assert run.evaluate is not None
+        self.run, self.preparation = run, preparation
+        self.model = model.to(distributed.device())
+
+    def run_all(self, todo: dict[str, list[Piece]], scores: Scores, predictions: Path) -> None:
+        """Predict, gather, write and score `todo` (pieces by task), one task after another."""
+        rank, world = distributed.rank(), distributed.world()
+        sets = {name: list(self.preparation.shards(pieces)) for name, pieces in todo.items()}
+        budget = self.run.runtime.eval_batch_tokens
+        work = {name: share(queue(parts, budget), rank, world) for name, parts in sets.items()}
+        rows = sum(len(item.rows) for items in work.values() for item in items)
+        progress = Progress(f"evaluate {self.run.name}", rows, enabled=rank == 0)
+        try:
+            for name, pieces in todo.items():
+                progress.note(name)
+                family = self.model.families[pieces[0].task.head]
+                gathered = distributed.gather_on_first(self._predict(family, sets[name], work[name], progress))
+                if gathered is not None:
+                    self._score(pieces, sets[name], gathered, scores, predictions)
+        finally:
+            progress.close()
+
+    def _score(
+        self,
+        pieces: list[Piece],
+        sets: list[Shards],
+        gathered: list[dict[tuple[int, int], Any]],
+        scores: Scores,
+        predictions: Path,
+    ) -> None:
+        results: list[dict[int, Any]] = [{} for _ in pieces]
+        for part in gathered:
+            for (number, row), value in part.items():
+                results[number][row] = value
+        found = {
+            piece.language: self._finish(piece, shards, by_row, predictions)
+            for piece, shards, by_row in zip(pieces, sets, results, strict=True)
+        }
+        task = pieces[0].task
+        seen = by_size({piece.language for piece in training_pieces(self.run) if piece.task.name == task.name})
+        scores.add(task, pieces[0].split, seen, found)
+
+    def _predict(
+        self, family: Family, sets: list[Shards], work: list[Work], progress: Progress
+    ) -> dict[tuple[int, int], np.ndarray]:
+        """This rank's share of a task's rows: {(piece number, row): prediction}."""
+        found: dict[tuple[int, int], np.ndarray] = {}
+        with torch.inference_mode():
+            for item in work:
+                rows = [sets[number].row(row) for number, row in item.rows]
+                batch = collate(rows, range(len(rows)), family).to(distributed.device())
+                for key, value in zip(item.rows, family.predict(self.model(batch), batch), strict=True):
+                    found[key] = value
+                progress.advance(len(rows))
+        return found
+
+    def _finish(self, piece: Piece, shards: Shards, by_row: dict[int, Any], folder: Path) -> dict[str, float]:
+        """Write the submission file of a language and score it."""
+        family = self.model.families[piece.task.head]
+        predictions = family.finish([by_row[row] for row in range(len(shards))], shards)
+        submission.write(submission.path(folder, piece.task, piece.split, piece.language), piece.task, predictions)
+        examples = list(piece.task.examples(self.run.data.root, piece.split, piece.language))
+        return {**family.score(predictions, examples, piece.language), "count": len(predictions)}
+
+
+
+def unscored(run: Run) -> dict[str, list[Piece]]:
+    """The pieces that `run.evaluate` asks for and that have no score yet, by task."""
+    scores = Scores(RunFolder(run.folder).scores, run.name)
+    todo: dict[str, list[Piece]] = {}
+    for piece in evaluation_pieces(run):
+        if not scores.has(piece.task, piece.split, piece.language):
+            todo.setdefault(piece.task.name, []).append(piece)
+    return todo
+
+
+def evaluate(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation) -> None:
+    """Score what is unscored, into the run's folder. Collective."""
+    folder = RunFolder(run.folder)
+    if todo := unscored(run):
+        source = str(folder.model) if run.train else run.model.backbone
+        model = load_for_evaluation(run, source, tokenizer, [piece for parts in todo.values() for piece in parts])
+        Evaluator(run, model, preparation).run_all(todo, Scores(folder.scores, run.name), folder.predictions)
+    distributed.barrier()

@@ -1,0 +1,44 @@
+"""The work of evaluating a task in all its languages as one queue, the same whatever the number of ranks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xdist.data.deal import split_by_budget
+from xdist.data.shards import Shards
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Rows of one forward pass: (piece number, row in that piece)."""
+
+    rows: tuple[tuple[int, int], ...]
+    cost: int  # padded tokens
+
+
+def queue(sets: Sequence[Shards], budget: int) -> list[Work]:
+    """All rows of `sets`, longest first, in batches of at most `budget` padded tokens.
+
+    Languages share batches. What a batch holds depends on the data alone, so predictions do not depend on the world size.
+    """
+    owner = np.concatenate([np.full(len(shards), number) for number, shards in enumerate(sets)])
+    row = np.concatenate([np.arange(len(shards)) for shards in sets])
+    tokens = np.concatenate([shards.tokens for shards in sets])
+    order = np.lexsort((row, owner, -tokens))
+    groups = split_by_budget(order.tolist(), tokens, budget)
+    return [
+        Work(tuple((int(owner[i]), int(row[i])) for i in group), int(tokens[group[0]]) * len(group)) for group in groups
+    ]
+
+
+def share(work: Sequence[Work], rank: int, world: int) -> list[Work]:
+    """What falls to a rank: each batch, dearest first, to the rank with the least so far."""
+    loads = [0] * world
+    mine: list[Work] = []
+    for item in sorted(work, key=lambda item: -item.cost):
+        least = loads.index(min(loads))
+        loads[least] += item.cost
+        if least == rank:
+            mine.append(item)
+    return mine

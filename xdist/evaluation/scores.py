@@ -1,0 +1,44 @@
+"""scores.json: per task and language the official metrics x 100, and their unweighted mean over languages."""
+
+from pathlib import Path
+from typing import Any
+
+from xdist.files import read_json, write_json
+from xdist.languages import by_size
+from xdist.tasks.catalog import Task
+
+
+class Scores:
+    """The scores of a run, on disk after every task, so that an interrupted evaluation goes on."""
+
+    def __init__(self, path: Path, run: str) -> None:
+        self.path = path
+        self.values: dict[str, Any] = read_json(path) if path.exists() else {"run": run, "tasks": {}}
+
+    def has(self, task: Task, split: str, language: str) -> bool:
+        entry = self.values["tasks"].get(task.name)
+        return bool(entry) and entry["split"] == split and language in entry["languages"]
+
+    def add(self, task: Task, split: str, trained_on: list[str], found: dict[str, dict[str, float]]) -> None:
+        """Add the scores of some languages of a task; those of another split are replaced."""
+        entry = self.values["tasks"].get(task.name)
+        if not entry or entry["split"] != split:
+            entry = {"languages": {}}
+        languages = {**entry["languages"], **found}
+        languages = {code: languages[code] for code in by_size(languages)}
+        names = [name for name in next(iter(languages.values())) if name != "count"]
+        # Means only over languages that have gold: a blanked test set has no score.
+        mean = {
+            name: sum(values) / len(values)
+            for name in names
+            if (values := [scores[name] for scores in languages.values() if name in scores])
+        }
+        self.values["tasks"][task.name] = {
+            "family": task.family,
+            "metric": task.metric,
+            "split": split,
+            "trained_on": trained_on,
+            "languages": languages,
+            "mean": mean,
+        }
+        write_json(self.path, self.values)

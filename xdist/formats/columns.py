@@ -1,0 +1,161 @@
+"""Which columns of a table make an Example: one small value per hub data set, declared in the task catalog.
+
+Columns(kind="classified", texts=("premise", "hypothesis"), gold="label", names=("entailment", "neutral", ...))
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from xdist.errors import UserError, unknown
+from xdist.formats.choice import copa_prompt, siqa_prompt
+from xdist.formats.examples import Choice, Classified, Example, Passage, Query, Question, Sentence, Tagged
+from xdist.formats.lines import nearest
+from xdist.formats.squad import answers
+
+Kind = Literal["classified", "copa", "siqa", "tagged", "question", "squad2", "sentence", "aligned", "passage", "query"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """`kind` says what a row becomes and what stands in `texts` and `gold`, in this order:
+
+    | kind | texts | gold |
+    |---|---|---|
+    | classified | one or two texts | class |
+    | copa, siqa | premise, question, options … | index of the right option, or its name in `names` |
+    | tagged | list of words | list of classes |
+    | question, squad2 | question, context | struct of lists `text` and `answer_start`; empty lists: see below |
+    | sentence, aligned | text | none; aligned: row i translates row i of the other side |
+    | passage | text, or text and context | none |
+    | query | text | id of the candidate, or a list of ids |
+
+    A column is named as in the table; `premise.en` is the field `en` of a struct column, or the translation into `en`
+    of a column of {language, translation} lists. A class is an integer or a name; the names of integers are `names` or,
+    where that is empty, those that the hub's `datasets` library writes into the file. Null, "" and -1 are blanked gold,
+    and so are empty answer lists, except in squad2, where they say that there is no answer. Without `id` the 0-based
+    row is the id.
+    """
+
+    kind: Kind
+    texts: tuple[str, ...]
+    gold: str | None = None
+    names: tuple[str, ...] = ()
+    id: str | None = None
+
+    def example(self, row: Mapping[str, Any], number: int, names: Sequence[str], where: str) -> Example:
+        """The Example of a row; `number` is its 0-based place, `names` the class names that hold for the file.
+        Raises UserError for a column or field that is not there, a value of the wrong type, an unknown class."""
+        texts = [value_at(row, column, where) for column in self.texts]
+        gold = value_at(row, self.gold, where) if self.gold else None
+        id = str(value_at(row, self.id, where)) if self.id else str(number)
+        for column, value in zip(self.texts, texts, strict=True):
+            if not isinstance(value, list if self.kind == "tagged" else str):
+                raise UserError(f"{where}: column '{column}' cannot hold {type(value).__name__} {value!r:.40}")
+        return _MAKE[self.kind](texts, gold, id, names, where)
+
+
+def value_at(row: Mapping[str, Any], column: str, where: str) -> Any:
+    """The value under a dotted column name. Raises UserError with the nearest name that is there."""
+    value: Any = row
+    for name in column.split("."):
+        if isinstance(value, Mapping) and name in value:
+            value = value[name]
+        elif isinstance(value, Mapping) and name in (value.get("language") or ()):
+            value = value["translation"][value["language"].index(name)]
+        else:
+            found = (value.get("language") or value) if isinstance(value, Mapping) else {}
+            raise UserError(f"{where}: no '{name}' for column '{column}'{nearest(name, found)}")
+    return value
+
+
+def _classified(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str) -> Classified:
+    return Classified(texts=tuple(texts), label=_class(gold, names, where))
+
+
+def _copa(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str) -> Choice:
+    premise, question, *options = texts
+    prompt = copa_prompt(premise, question, where)
+    return Choice(prompt=prompt, options=tuple(options), label=_index(gold, names, len(options), where))
+
+
+def _siqa(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str) -> Choice:
+    context, question, *options = texts
+    prompt = siqa_prompt(context, question)
+    return Choice(prompt=prompt, options=tuple(options), label=_index(gold, names, len(options), where))
+
+
+def _tagged(texts: list[list[str]], gold: Any, id: str, names: Sequence[str], where: str) -> Tagged:
+    words = tuple(str(word) for word in texts[0])
+    tags = [_class(tag, names, where) for tag in gold or ()]
+    if not any(tags):
+        return Tagged(words=words)
+    if len(tags) != len(words) or not all(tags):
+        raise UserError(f"{where}: {sum(tag is not None for tag in tags)} tags for {len(words)} words")
+    return Tagged(words=words, tags=tuple(tag for tag in tags if tag))
+
+
+def _question(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str) -> Question:
+    question, context = texts
+    found = None
+    if gold is not None:
+        spans = (value_at(gold, "answer_start", where), value_at(gold, "text", where))
+        if not all(isinstance(span, list) for span in spans) or len(spans[0]) != len(spans[1]):
+            raise UserError(f"{where}: answers must be two lists of one length, found {gold!r:.60}")
+        found = answers(context, zip(*spans, strict=True), f"{where}: question '{id}'")
+    return Question(key=id, id=id, question=question, context=context, answers=found)
+
+
+def _squad2(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str) -> Question:
+    asked = _question(texts, gold, id, names, where)
+    if gold is not None and not gold["text"]:
+        return Question(key=id, id=id, question=asked.question, context=asked.context, answers=())
+    return asked
+
+
+def _sentence(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str) -> Sentence:
+    return Sentence(id=id, text=texts[0].strip())
+
+
+def _aligned(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str) -> Sentence:
+    return Sentence(id=id, text=texts[0].strip(), gold=id)
+
+
+def _passage(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str) -> Passage:
+    return Passage(id=id, text=texts[0], context=texts[1] if len(texts) > 1 else "")
+
+
+def _query(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str) -> Query:
+    relevant = tuple(str(item) for item in (gold if isinstance(gold, list) else [gold]) if item not in (None, ""))
+    return Query(id=id, text=texts[0], relevant=relevant or None)
+
+
+_MAKE: dict[str, Callable[[Any, Any, str, Sequence[str], str], Example]] = {
+    "classified": _classified,
+    "copa": _copa,
+    "siqa": _siqa,
+    "tagged": _tagged,
+    "question": _question,
+    "squad2": _squad2,
+    "sentence": _sentence,
+    "aligned": _aligned,
+    "passage": _passage,
+    "query": _query,
+}
+
+
+def _class(value: Any, names: Sequence[str], where: str) -> str | None:
+    if value is None or value == -1 or value == "":
+        return None
+    if isinstance(value, str):
+        if names and value not in names:
+            raise UserError(f"{where}: {unknown('label', value, names)}")
+        return value
+    if not isinstance(value, int) or not 0 <= value < len(names):
+        raise UserError(f"{where}: class {value!r} has no name ({len(names)} names: {', '.join(names) or 'none'})")
+    return names[value]
+
+
+def _index(value: Any, names: Sequence[str], options: int, where: str) -> int | None:
+    name = _class(value, names or [str(index) for index in range(options)], where)
+    return None if name is None else list(names).index(name) if names else int(name)

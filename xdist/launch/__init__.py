@@ -1,0 +1,1 @@
+"""Starting a run where it shall run: processes on this machine."""

@@ -1,0 +1,68 @@
+"""A run as processes on this machine, under DeepSpeed's launcher."""
+
+import os
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import xdist
+from xdist.config import Run
+from xdist.runtime.run_folder import RunFolder
+
+FINISHED, BROKEN, USER_ERROR, UNFINISHED = 0, 1, 2, 75
+
+
+def command(kind: Literal["train", "evaluate"], path: Path, overrides: Sequence[str], ranks: int) -> list[str]:
+    """What a user would type: `deepspeed --num_accelerators N xdist/train.py RUN.yaml a.b=c`."""
+    launcher = Path(sys.executable).with_name("deepspeed")
+    start = [str(launcher)] if launcher.exists() else [sys.executable, "-m", "deepspeed.launcher.runner"]
+    script = Path(xdist.__file__).resolve().with_name(f"{kind}.py")
+    options = ["--num_accelerators", str(ranks), "--master_port", str(free_port()), "--log_level", "error"]
+    return [*start, *options, "--no_local_rank", str(script), str(path), *overrides]
+
+
+def free_port() -> int:
+    """A port for the ranks to meet at: two runs on one machine must not take the same."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def environment(ranks: int) -> dict[str, str]:
+    """The caller's environment, with the threads of this machine divided among the ranks and quiet launchers."""
+    values = dict(os.environ)
+    values.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // ranks)))
+    values.setdefault("TOKENIZERS_PARALLELISM", "true")
+    values.setdefault("DS_LOG_LEVEL", "warning")
+    if not _has_gpu():
+        values.setdefault("DS_ACCELERATOR", "cpu")
+    return values
+
+
+def start(kind: Literal["train", "evaluate"], run: Run, path: Path, overrides: Sequence[str]) -> int:
+    """Run to its end; returns 0 finished, 75 stopped and saved, 2 user error, 1 broken, read from the run's folder, since a
+    launcher's own code does not tell them apart."""
+    ranks = run.runtime.ranks
+    process = subprocess.Popen(command(kind, path, overrides, ranks), env=environment(ranks))
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:  # the terminal sent it to the ranks too: let them save
+        code = process.wait()
+    if code == USER_ERROR:
+        return USER_ERROR
+    state = RunFolder(run.folder).state
+    if code == 0 and state in ("finished", "unfinished"):
+        return FINISHED if state == "finished" else UNFINISHED
+    return BROKEN
+
+
+def shown(words: Sequence[str]) -> str:
+    return shlex.join(words)
+
+
+def _has_gpu() -> bool:
+    return any(Path("/dev").glob("nvidia[0-9]*"))

@@ -1,0 +1,58 @@
+"""A trained model as a folder: a Hugging Face encoder with its tokenizer, and the heads beside it.
+
+`heads.json` says which task each head belongs to; `heads.safetensors` holds their weights under `<head>.<parameter>`.
+"""
+
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from xdist.errors import UserError
+from xdist.files import read_json, write_json, written_folder
+from xdist.model.model import Model
+
+HEADS = "heads.safetensors"
+HEADS_INDEX = "heads.json"
+
+
+def save_model(folder: Path, model: Model, state: dict[str, Tensor], tokenizer: PreTrainedTokenizerBase) -> None:
+    """Write `state` (the whole model's parameters on the CPU) as a model folder; an older one is replaced when all is written."""
+    encoder: PreTrainedModel = model.encoder
+    encoder_state = {name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")}
+    head_state = {name.removeprefix("heads."): value for name, value in state.items() if name.startswith("heads.")}
+    with written_folder(folder) as temporary:
+        encoder.save_pretrained(temporary, state_dict=encoder_state)
+        tokenizer.save_pretrained(temporary)
+        save_file({name: value.contiguous() for name, value in head_state.items()}, temporary / HEADS)
+        index = {
+            name: {"family": family.task.family, "task": family.task.name, "labels": list(family.task.labels)}
+            for name, family in model.families.items()
+        }
+        write_json(temporary / HEADS_INDEX, index)
+
+
+def carry_heads(backbone: str, model: Model) -> tuple[list[str], list[str]]:
+    """Load into `model` the heads that the folder `backbone` holds under the same name, family and labels.
+
+    Returns the names carried and the names that were dropped. A backbone without heads gives two empty lists.
+    """
+    index_path = Path(backbone) / HEADS_INDEX
+    if not index_path.is_file():
+        return [], []
+    index = read_json(index_path)
+    weights = load_file(Path(backbone) / HEADS)
+    carried, dropped = [], []
+    for name, entry in index.items():
+        family = model.families.get(name)
+        if family is None or entry["family"] != family.task.family or entry["labels"] != list(family.task.labels):
+            dropped.append(name)
+            continue
+        own = {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
+        try:
+            model.heads[name].load_state_dict(own)
+        except RuntimeError as error:
+            raise UserError(f"{Path(backbone) / HEADS}: head '{name}' does not fit: {str(error).splitlines()[-1].strip()}") from None
+        carried.append(name)
+    return carried, dropped

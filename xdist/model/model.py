@@ -1,0 +1,57 @@
+"""The encoder with its heads: from a batch without padding to the outputs of the batch's head."""
+
+import hashlib
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from xdist.tasks.batch import Batch
+from xdist.tasks.family import Family
+
+
+class Model(nn.Module):
+    """`model(batch)` runs the encoder on the batch and its head on the hidden states that the head's family selects."""
+
+    def __init__(self, encoder: PreTrainedModel, families: Mapping[str, Family], seed: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.families = dict(families)
+        config = encoder.config
+        self.pad: int = config.pad_token_id or 0
+        dropout = getattr(config, "classifier_dropout", None)
+        dropout = getattr(config, "hidden_dropout_prob", 0.1) if dropout is None else dropout
+        self.heads = nn.ModuleDict()
+        for name in sorted(families):
+            with torch.random.fork_rng(devices=[]):  # a head starts the same whichever other heads there are
+                torch.manual_seed(int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8]))
+                head = families[name].head(config.hidden_size, dropout)
+                head.apply(lambda module: _initialise(module, getattr(config, "initializer_range", 0.02)))
+            self.heads[name] = head.to(encoder.dtype)
+
+    @property
+    def embedding(self) -> nn.Embedding:
+        return self.encoder.get_input_embeddings()
+
+    def hidden(self, batch: Batch) -> Tensor:
+        """(T, d) hidden states of the last layer, in the order of `batch.tokens`."""
+        ids, mask = batch.padded(self.pad)
+        states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+        return states.flatten(0, 1)[batch.padded_index]
+
+    def forward(self, batch: Batch) -> Tensor:
+        hidden = self.hidden(batch)
+        outputs = self.heads[batch.head](hidden[self.families[batch.head].select(batch)])
+        if self.training:
+            # Every head takes part in every step, with weight 0: else ZeRO-3 trains idle heads differently from ZeRO 0-2.
+            for name, head in self.heads.items():
+                if name != batch.head and any(True for _ in head.parameters()):
+                    outputs = outputs + 0.0 * head(hidden[:1]).sum()
+        return outputs
+
+
+def _initialise(module: nn.Module, deviation: float) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=deviation)
+        nn.init.zeros_(module.bias)

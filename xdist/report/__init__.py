@@ -1,0 +1,72 @@
+"""From the scores of finished runs to something to read: a terminal table, report.html, report.md, report.json."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import xdist
+from xdist.files import write_text
+from xdist.languages import LANGUAGES
+from xdist.report import markdown, page
+from xdist.report.record import Record, read_record
+from xdist.report.scores import Column, Scores, group_of, name_of, read_scores
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPaths:
+    html: Path
+    markdown: Path
+    json: Path
+
+
+def write_report(
+    runs: Sequence[Path], out: Path, notes: Sequence[str] = (), title: str = "Scores by language"
+) -> ReportPaths:
+    """Writes report.html, report.md and report.json of these run folders into `out`, each whole or not at all.
+
+    `notes` are sentences on what the numbers can and cannot say. Raises UserError where a file of a run does not read.
+    """
+    scores = read_scores(runs)
+    records = [read_record(run, name) for run, name in zip(runs, scores.runs, strict=True)]
+    written = datetime.now(UTC)
+    paths = ReportPaths(out / "report.html", out / "report.md", out / "report.json")
+    texts = {
+        paths.html: page.render(title, scores, records, notes, written),
+        paths.markdown: markdown.report(title, scores, records, notes, written),
+        paths.json: json.dumps(_content(title, scores, records, notes, written), ensure_ascii=False, indent=1) + "\n",
+    }
+    for path, text in texts.items():
+        write_text(path, text)
+    return paths
+
+
+def _content(
+    title: str, scores: Scores, records: Sequence[Record], notes: Sequence[str], written: datetime
+) -> dict[str, Any]:
+    return {
+        "title": title,
+        "written": written.isoformat(timespec="seconds"),
+        "xdist": xdist.__version__,
+        "notes": list(notes),
+        "languages": [_language(code) for code in scores.languages],
+        "columns": [_column(column) for column in scores.columns],
+        "runs": [{"run": record.name, "environment": dict(record.environment)} for record in records],
+    }
+
+
+def _language(code: str) -> dict[str, Any]:
+    size = LANGUAGES[code].pretraining_gib if code in LANGUAGES else None
+    return {"code": code, "name": name_of(code), "group": group_of(code), "pretraining_gib": size}
+
+
+def _column(column: Column) -> dict[str, Any]:
+    means = {row: asdict(mean) if mean else None for row, mean in column.summary.items()}
+    cells = {
+        code: {**cell.metrics, "count": cell.count, "trained": cell.trained, "small": cell.small}
+        for code, cell in column.cells.items()
+    }
+    about = {key: getattr(column, key) for key in ("task", "run", "family", "metric", "split", "trained_on")}
+    return {**about, "means": means, "languages": cells}

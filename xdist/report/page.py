@@ -1,0 +1,89 @@
+"""The report as one HTML file: no network, no script that it needs, readable without colour.
+
+`templates/` holds the page, its style and a short script to sort and filter; this module gives them their values.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+import xdist
+from xdist.languages import GROUPS
+from xdist.report import curves
+from xdist.report.record import Record
+from xdist.report.scores import ALL, SMALL, SUMMARY, ZERO_SHOT, Column, Scores, group_of, name_of, size_of
+
+FLIP = 0.715  # where black and white read equally well on the scale of report.css, light and dark (a test measures it)
+GROUP_MEANING = {
+    "unseen": "no text of it in CC-100",
+    "low": "under 5 GiB",
+    "mid": "5 to under 50 GiB",
+    "high": "50 GiB and more",
+    "other": "size not listed",
+}
+ROW_MEANING = {
+    **GROUP_MEANING,
+    ZERO_SHOT: "every language but the ones the task was trained on",
+    ALL: "the task's mean",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Colours run from `low` to `high`, one scale for the whole page so that equal colours are equal scores."""
+
+    low: float
+    high: float
+
+    def place(self, score: float) -> float:
+        """0 … 1."""
+        return round(min(1.0, max(0.0, (score - self.low) / (self.high - self.low))), 3)
+
+
+def render(title: str, scores: Scores, records: Sequence[Record], notes: Sequence[str], written: datetime) -> str:
+    environment = Environment(
+        loader=PackageLoader("xdist.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    present = [group for group in (*GROUPS, "other") if any(group_of(code) == group for code in scores.languages)]
+    return environment.get_template("report.html.j2").render(
+        title=title,
+        version=xdist.__version__,
+        written=written,
+        scores=scores,
+        tasks=_tasks(scores.columns),
+        records=records,
+        notes=notes,
+        groups=present,
+        summary=[row for row in SUMMARY if any(column.summary[row] for column in scores.columns)],
+        charts=curves.charts(records),
+        curves=curves,
+        scale=scale(scores),
+        flip=FLIP,
+        small=SMALL,
+        group_meaning=GROUP_MEANING,
+        row_meaning=ROW_MEANING,
+        group_of=group_of,
+        name_of=name_of,
+        size_of=size_of,
+    )
+
+
+def scale(scores: Scores) -> Scale:
+    """The tens that enclose all scores."""
+    numbers = [cell.score for column in scores.columns for cell in column.cells.values()]
+    low = math.floor(min(numbers) / 10) * 10
+    return Scale(low, max(math.ceil(max(numbers) / 10) * 10, low + 10))
+
+
+def _tasks(columns: Sequence[Column]) -> list[tuple[Column, int]]:
+    """(the first column of a task, how many runs have the task): the cells of the upper header row."""
+    spans = (list(same) for _, same in groupby(columns, key=lambda c: (c.task, c.metric, c.split)))
+    return [(same[0], len(same)) for same in spans]

@@ -1,0 +1,194 @@
+"""Scores of one or more runs as a table: a column per (task, run), a row per language, means over resource groups.
+
+Input is `<run>/scores.json` as the evaluation writes it; scores are in the unit of their metric (per cent for every
+official one).
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from xdist.errors import UserError
+from xdist.languages import GROUPS, LANGUAGES, by_size
+
+SMALL = 200  # a test set below this many examples moves by several points by chance alone
+ZERO_SHOT, ALL = "not trained on", "all languages"
+SUMMARY = (*GROUPS, ZERO_SHOT, ALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One language of one column. `score` is the column's own metric, `metrics` all that were written."""
+
+    score: float
+    count: int
+    metrics: Mapping[str, float]
+    trained: bool
+
+    @property
+    def small(self) -> bool:
+        return self.count < SMALL
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """Unweighted mean over `languages` languages."""
+
+    score: float
+    languages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One task of one run. `mean` is the task's own, as the evaluation wrote it; the others are over languages."""
+
+    run: str
+    task: str
+    family: str
+    metric: str
+    split: str
+    trained_on: tuple[str, ...]
+    cells: Mapping[str, Cell]
+    mean: float
+
+    @property
+    def summary(self) -> dict[str, Mean | None]:
+        """The rows of SUMMARY: a mean per resource group, over languages that the task was not trained on, over all."""
+        means = {group: self._over(code for code in self.cells if group_of(code) == group) for group in GROUPS}
+        means[ZERO_SHOT] = self._over(code for code, cell in self.cells.items() if not cell.trained)
+        means[ALL] = Mean(self.mean, len(self.cells))
+        return means
+
+    def _over(self, codes: Iterable[str]) -> Mean | None:
+        scores = [self.cells[code].score for code in codes]
+        return Mean(fmean(scores), len(scores)) if scores else None
+
+    @property
+    def all_small(self) -> bool:
+        return all(cell.small for cell in self.cells.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Columns with the runs of one task side by side; languages from least to most pre-training text."""
+
+    runs: tuple[str, ...]
+    columns: tuple[Column, ...]
+    languages: tuple[str, ...]
+
+    def label(self, column: Column) -> str:
+        return column.task if len(self.runs) == 1 else f"{column.task} / {column.run}"
+
+
+def group_of(code: str) -> str:
+    """The resource group; 'other' for codes outside the fifty (BUCC, NTREX), whose pre-training size is not listed."""
+    return LANGUAGES[code].group if code in LANGUAGES else "other"
+
+
+def name_of(code: str) -> str:
+    return LANGUAGES[code].name if code in LANGUAGES else code
+
+
+def size_of(code: str) -> str:
+    """GiB of pre-training text as printed, '?' outside the fifty."""
+    return f"{LANGUAGES[code].pretraining_gib:g}" if code in LANGUAGES else "?"
+
+
+def read_scores(runs: Sequence[Path]) -> Scores:
+    """The scores of these run folders. Raises UserError naming file and key."""
+    if not runs:
+        raise UserError("no run to report on: name at least one run folder")
+    named: dict[str, list[Column]] = {}
+    for run in runs:
+        name, columns = _read(run / "scores.json")
+        if name in named:
+            raise UserError(
+                f"{run / 'scores.json'}: run: a second run named '{name}'; each run of a report needs its own name"
+            )
+        named[name] = columns
+    columns = [column for columns in named.values() for column in columns]
+    tasks = list(dict.fromkeys((column.task, column.metric, column.split) for column in columns))
+    columns.sort(key=lambda column: tasks.index((column.task, column.metric, column.split)))
+    languages = by_size({code for column in columns for code in column.cells})
+    return Scores(tuple(named), tuple(columns), tuple(languages))
+
+
+def _read(file: Path) -> tuple[str, list[Column]]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such file; a run has scores once it has been evaluated") from None
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror}") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{file}:{error.lineno}: not valid JSON: {error.msg}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{file}: not UTF-8 text") from None
+    at = _At(file)
+    run = at.get(content, "run", str)
+    tasks = at.get(content, "tasks", dict)
+    if not tasks:
+        raise UserError(f"{file}: tasks: no task was scored")
+    return run, [_column(at.down("tasks").down(task), run, task, value) for task, value in tasks.items()]
+
+
+def _column(at: "_At", run: str, task: str, value: Any) -> Column:
+    metric = at.get(value, "metric", str)
+    trained_on = tuple(at.get(value, "trained_on", list, default=[]))
+    languages = at.get(value, "languages", dict)
+    if not languages:
+        raise UserError(f"{at}.languages: no language was scored")
+    cells = {}
+    for code, numbers in languages.items():
+        here = at.down("languages").down(code)
+        score, count = here.number(numbers, metric), here.get(numbers, "count", int)
+        metrics = {name: here.number(numbers, name) for name in numbers if name != "count"}
+        cells[code] = Cell(score, count, metrics, code in trained_on)
+    mean = at.down("mean").number(at.get(value, "mean", dict), metric)
+    family, split = at.get(value, "family", str), at.get(value, "split", str, default="")
+    return Column(run, task, family, metric, split, trained_on, cells, mean)
+
+
+_KINDS = {str: "a text", int: "a whole number", (int, float): "a number", list: "a list", dict: "a mapping"}
+
+
+@dataclass(frozen=True, slots=True)
+class _At:
+    """A place in a file, for errors: `runs/a/scores.json: tasks.xquad.languages`."""
+
+    file: Path
+    keys: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.file}: {'.'.join(self.keys)}" if self.keys else str(self.file)
+
+    def down(self, key: str) -> "_At":
+        return _At(self.file, (*self.keys, key))
+
+    def get(self, mapping: Any, key: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
+        """`mapping[key]`, which must be of `kind`; required unless a default is given."""
+        if not isinstance(mapping, dict):
+            raise UserError(f"{self}: expected a mapping, found {json.dumps(mapping)[:40]}")
+        if key not in mapping and default is None:
+            raise UserError(f"{self.down(key)}: missing{_near(key, mapping)}")
+        value = mapping.get(key, default)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise UserError(f"{self.down(key)}: expected {_KINDS[kind]}, found {json.dumps(value)[:40]}")
+        return value
+
+    def number(self, mapping: Any, key: str) -> float:
+        """`mapping[key]` as a finite number."""
+        value = self.get(mapping, key, (int, float))
+        if not math.isfinite(value):
+            raise UserError(f"{self.down(key)}: not a finite number")
+        return float(value)
+
+
+def _near(key: str, present: Iterable[str]) -> str:
+    close = get_close_matches(key, list(present), n=1, cutoff=0.5)
+    return f"; is '{close[0]}' meant?" if close else f" (present: {', '.join(sorted(present))})"

@@ -1,0 +1,96 @@
+"""The process group: rank, world, and the few collectives that xdist itself makes."""
+
+import os
+import pickle
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+
+def default_accelerator() -> None:
+    """Make DeepSpeed take the CPU where there is no GPU; call before the first import of deepspeed."""
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+
+
+def init(timeout_minutes: float = 10) -> None:
+    """Join the process group; alone where no launcher set RANK, from SLURM's variables where srun started the ranks."""
+    default_accelerator()
+    import deepspeed
+
+    if "RANK" not in os.environ and "SLURM_PROCID" in os.environ and "MASTER_ADDR" in os.environ:
+        os.environ.update(
+            RANK=os.environ["SLURM_PROCID"],
+            LOCAL_RANK=os.environ.get("SLURM_LOCALID", "0"),
+            WORLD_SIZE=os.environ["SLURM_NTASKS"],
+        )
+    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}.items():
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("MASTER_PORT", str(_free_port()))
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    deepspeed.init_distributed(backend, timeout=timedelta(minutes=timeout_minutes), verbose=False)
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+
+
+def shutdown() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")))
+
+
+def world() -> int:
+    if dist.is_initialized():
+        return dist.get_world_size()
+    return int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1")))
+
+
+def device() -> torch.device:
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def sum_over_ranks(values: list[float]) -> list[float]:
+    """Each value summed over all ranks, in one call."""
+    total = torch.tensor(values, dtype=torch.float64, device=device())
+    dist.all_reduce(total)
+    return total.tolist()
+
+
+def barrier() -> None:
+    dist.barrier()
+
+
+def gather_on_first(value: Any) -> list[Any] | None:
+    """The `value` of every rank, on rank 0; None elsewhere. Peers are trusted: they are ranks of the same run."""
+    payload = torch.frombuffer(bytearray(pickle.dumps(value, protocol=5)), dtype=torch.uint8).to(device())
+    sizes = [torch.zeros(1, dtype=torch.long, device=device()) for _ in range(world())]
+    dist.all_gather(sizes, torch.tensor([len(payload)], device=device()))
+    room = max(int(size) for size in sizes)
+    padded = torch.zeros(room, dtype=torch.uint8, device=device())
+    padded[: len(payload)] = payload
+    if rank() == 0:
+        parts = [torch.zeros_like(padded) for _ in range(world())]
+        dist.gather(padded, parts)
+        return [pickle.loads(part[: int(size)].cpu().numpy().tobytes()) for part, size in zip(parts, sizes, strict=True)]
+    dist.gather(padded)
+    return None
+
+
+def agree(value: Any) -> Any:
+    """Rank 0's value, on every rank."""
+    box = [value]
+    dist.broadcast_object_list(box, src=0, device=device())
+    return box[0]
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]

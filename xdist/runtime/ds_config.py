@@ -1,0 +1,103 @@
+"""From a file of ds_configs/ and a run to the JSON that DeepSpeed gets: strict where DeepSpeed itself is silent."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import xdist
+from xdist.config import Run
+from xdist.errors import UserError, unknown
+
+# DeepSpeed accepts and ignores unknown top-level keys; xdist owns the batch size, clipping, optimizer, schedule and monitor.
+ALLOWED = (
+    "zero_optimization",
+    "bf16",
+    "data_types",
+    "torch_autocast",
+    "communication_data_type",
+    "zero_allow_untested_optimizer",
+    "zero_force_ds_cpu_optimizer",
+    "aio",
+    "flops_profiler",
+    "wall_clock_breakdown",
+    "comms_logger",
+    "seq_parallel_communication_data_type",
+    "disable_allgather",
+    "dump_state",
+)
+OWNED = {
+    "train_batch_size": "train.batch_size",
+    "train_micro_batch_size_per_gpu": "runtime.micro_batch_tokens",
+    "gradient_accumulation_steps": "runtime.micro_batch_tokens",
+    "gradient_clipping": "train.clip",
+    "optimizer": "train.learning_rate, train.weight_decay",
+    "scheduler": "train.warmup",
+    "tensorboard": "the run folder",
+    "steps_per_print": "runtime.log_every",
+}
+
+
+def shipped(kind: str) -> Path:
+    """The folder `ds_configs` or `jobs`, in a checkout beside the package, in a wheel inside it."""
+    package = Path(xdist.__file__).resolve().parent
+    beside = package.parent / kind
+    return beside if beside.is_dir() else package / kind
+
+
+def find(name: str) -> Path:
+    """A path to a JSON file, or the name of one in ds_configs/. Raises UserError with the nearest name."""
+    if name.endswith(".json") or "/" in name:
+        path = Path(name)
+        if not path.is_file():
+            raise UserError(f"{path}: no such file (runtime.deepspeed)")
+        return path
+    path = shipped("ds_configs") / f"{name}.json"
+    if not path.is_file():
+        raise UserError(unknown("DeepSpeed configuration", name, [file.stem for file in path.parent.glob("*.json")]))
+    return path
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The JSON at `path`. Raises UserError for a key that DeepSpeed would ignore, that xdist sets itself, or for "auto"."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}:1: expected a JSON object")
+    for key in values:
+        if key in OWNED:
+            raise UserError(f"{path}: {key}: xdist sets this itself; use {OWNED[key]}")
+        if key not in ALLOWED:
+            raise UserError(f"{path}: {unknown('key', key, ALLOWED)}")
+    automatic = _auto(values)
+    if automatic:
+        raise UserError(f"{path}: {automatic}: DeepSpeed does not understand \"auto\"; leave the key out or give a value")
+    return values
+
+
+def _auto(value: Any, key: str = "") -> str:
+    if isinstance(value, dict):
+        return next((found for name, inner in value.items() if (found := _auto(inner, f"{key}.{name}".strip(".")))), "")
+    return key if value == "auto" else ""
+
+
+def resolve(run: Run) -> dict[str, Any]:
+    """What `deepspeed.initialize` gets for this run."""
+    values = read(find(run.runtime.deepspeed))
+    stage = values.get("zero_optimization", {}).get("stage", 0)
+    if run.runtime.precision == "bf16":
+        values.setdefault("bf16", {"enabled": True})
+        if stage:
+            values.setdefault("data_types", {"grad_accum_dtype": "fp32"})
+    return {
+        **values,
+        # Nominal: xdist decides which rows make a micro-batch, and `step()` is the boundary.
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,
+        "managed_gradient_accumulation": False,
+        # At ZeRO 0 in fp32 the optimizer hook of runtime.engine clips, since DeepSpeed then reports no norm.
+        "gradient_clipping": run.train.clip if run.train and (stage or run.runtime.precision == "bf16") else 0.0,
+        "zero_allow_untested_optimizer": True,
+        "steps_per_print": 10**12,
+    }

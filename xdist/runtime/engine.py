@@ -1,0 +1,84 @@
+"""The DeepSpeed engine of a run, and the whole of its parameters out of it at any ZeRO stage."""
+
+from typing import Any
+
+import deepspeed
+import torch
+from torch import Tensor, optim
+from torch.optim.lr_scheduler import LambdaLR
+
+from xdist.config import Train
+from xdist.model.model import Model
+from xdist.runtime import distributed, optimizer
+
+
+class Engine:
+    """A thin hold on the DeepSpeed engine: forward, backward, step, norm.
+
+    `managed_gradient_accumulation` is off: any number of backwards may come before `step`, which is the boundary. The one
+    forward that trains goes through `__call__`, every other through `module` (else ZeRO-3 trains wrongly, silently).
+    """
+
+    def __init__(self, model: Model, train: Train, ds_config: dict[str, Any], steps: int) -> None:
+        offload = "offload_optimizer" in ds_config.get("zero_optimization", {})
+        made = optimizer.optimizer(model, train, offload)
+        self._norm_hook: float | None = None
+        if not ds_config.get("zero_optimization", {}).get("stage") and not ds_config.get("bf16", {}).get("enabled"):
+            made.register_step_pre_hook(self._clip)
+        self._clip_at = train.clip
+        self.deepspeed, *_ = deepspeed.initialize(
+            model=model,
+            optimizer=made,
+            lr_scheduler=lambda opt: LambdaLR(opt, lambda step: optimizer.rate(step, steps, train.warmup)),
+            config=ds_config,
+            dist_init_required=False,
+        )
+        self.module: Model = self.deepspeed.module
+
+    def __call__(self, batch: Any) -> Tensor:
+        return self.deepspeed(batch)
+
+    def backward(self, loss: Tensor) -> None:
+        self.deepspeed.backward(loss, scale_wrt_gas=False)
+
+    def step(self) -> None:
+        self.deepspeed.step()
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        return self.deepspeed.get_lr()[0]
+
+    @property
+    def grad_norm(self) -> float:
+        """Norm of the last step's gradient before clipping."""
+        norm = self._norm_hook if self._norm_hook is not None else self.deepspeed.get_global_grad_norm()
+        return float(norm) if norm is not None else float("nan")
+
+    @property
+    def skipped(self) -> int:
+        """Steps that were not made because a gradient was not finite."""
+        return self.deepspeed.skipped_steps
+
+    def _clip(self, made: optim.Optimizer, _args: Any, _kwargs: Any) -> None:
+        gradients = [p.grad for group in made.param_groups for p in group["params"] if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        self._norm_hook = float(norm)
+        if self._clip_at and self._norm_hook > self._clip_at:
+            torch._foreach_mul_(gradients, self._clip_at / (self._norm_hook + 1e-6))
+
+    def state(self) -> dict[str, Tensor]:
+        """All parameters and buffers on the CPU, on rank 0; empty elsewhere. Collective; one parameter is whole at a time."""
+        whole: dict[str, Tensor] = {}
+        first = distributed.rank() == 0
+        for name, parameter in self.module.named_parameters():
+            with deepspeed.zero.GatheredParameters([parameter], enabled=hasattr(parameter, "ds_id")):
+                if first:
+                    whole[name] = parameter.detach().to("cpu", copy=True)
+        if first:
+            persistent = set(self.module.state_dict())
+            whole.update({name: value.cpu() for name, value in self.module.named_buffers() if name in persistent})
+        return whole
+
+    def close(self) -> None:
+        self.deepspeed.destroy()

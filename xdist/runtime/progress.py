@@ -1,0 +1,51 @@
+"""A progress bar on rank 0's terminal; a line now and then where there is no terminal, as in a cluster's log."""
+
+import sys
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+SECONDS_BETWEEN_LINES = 10
+
+
+class Progress:
+    """`total` units of which `done` are done; shows the share, the time left and a note."""
+
+    def __init__(self, title: str, total: float, done: float = 0, enabled: bool = True) -> None:
+        self.title, self.total, self.done, self._note = title, total, done, ""
+        self._begun, self._began_at, self._last_line = time.perf_counter(), done, time.perf_counter()
+        self._bar: RichProgress | None = None
+        self._enabled = enabled
+        if enabled and sys.stderr.isatty():
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            self._bar = RichProgress(
+                *columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=Console(stderr=True)
+            )
+            self._task = self._bar.add_task(title, total=total, completed=done, note="")
+            self._bar.start()
+
+    def note(self, text: str) -> None:
+        self._note = text
+
+    def advance(self, units: float = 1) -> None:
+        self.done += units
+        if self._bar:
+            self._bar.update(self._task, completed=self.done, note=self._note)
+        elif self._enabled and time.perf_counter() - self._last_line > SECONDS_BETWEEN_LINES:
+            self._last_line = time.perf_counter()
+            self._line()
+
+    def close(self) -> None:
+        if self._bar:
+            self._bar.stop()
+        elif self._enabled:
+            self._line()
+
+    def _line(self) -> None:
+        elapsed = time.perf_counter() - self._begun
+        left = elapsed / max(self.done - self._began_at, 1e-9) * (self.total - self.done)
+        rate = (self.done - self._began_at) / max(elapsed, 1e-9)
+        parts = f"{self.title}: {self.done:.0f}/{self.total:.0f}, {elapsed:.0f} s, {rate:.1f}/s, {left:.0f} s left {self._note}"
+        print(parts.rstrip(), file=sys.stderr, flush=True)

@@ -1,0 +1,115 @@
+"""A run is a folder: what was asked for, what came out, and how it ended.
+
+    config.yaml  data.json  deepspeed.json  environment.json  metrics.jsonl  tensorboard/  checkpoints/<tag>/  model/
+    predictions/<task>/test-<language>.<ext>  scores.json
+    finished | unfinished | failed    a mark each, since launchers garble exit codes;  stop    put there to end a run early
+"""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from xdist import __version__
+from xdist.config import Run
+from xdist.config.run import IDENTITY
+from xdist.config.loading import read_yaml, validated
+from xdist.errors import UserError
+from xdist.files import read_json, write_json, write_text
+
+State = Literal["new", "running", "finished", "unfinished", "failed"]
+MARKS: tuple[State, ...] = ("finished", "failed", "unfinished")
+PACKAGES = ("torch", "deepspeed", "transformers", "tokenizers", "datasets", "sentencepiece", "numpy", "pyarrow")
+
+
+class RunFolder:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.data = path / "data.json"
+        self.deepspeed = path / "deepspeed.json"
+        self.metrics = path / "metrics.jsonl"
+        self.tensorboard = path / "tensorboard"
+        self.checkpoints = path / "checkpoints"
+        self.model = path / "model"
+        self.predictions = path / "predictions"
+        self.scores = path / "scores.json"
+        self.stop = path / "stop"
+
+    @property
+    def state(self) -> State:
+        for mark in MARKS:
+            if (self.path / mark).exists():
+                return mark
+        return "running" if self.config.exists() else "new"
+
+    def mark(self, state: State, text: str = "") -> None:
+        """Leave one mark and remove the others; `running` leaves none."""
+        if state in MARKS:
+            write_text(self.path / state, text + "\n" if text else "")
+        for mark in MARKS:
+            if mark != state:
+                (self.path / mark).unlink(missing_ok=True)
+
+    def reason(self) -> str:
+        """What stands in the mark."""
+        return (self.path / self.state).read_text(encoding="utf-8").strip() if self.state in MARKS else ""
+
+    def check(self, run: Run) -> None:
+        """Raises UserError when the folder holds a run of another configuration, naming the first key that differs."""
+        if not self.config.exists():  # a run folder begins with its config
+            if self.path.is_dir() and any(not entry.name.startswith(".") for entry in self.path.iterdir()):
+                raise UserError(f"{self.path}: is not a run folder and not empty; choose another one (folder=…)")
+            return
+        values, source = read_yaml(self.config)
+        there = validated(Run, values, source)
+        if there.identity != run.identity:
+            key, old, new = _difference(there.dump(), run.dump())
+            raise UserError(
+                f"{self.config}: this folder holds another run: {key} was {old}, is {new}; "
+                "choose another folder (folder=…) or remove this one"
+            )
+
+    def check_data(self, fingerprints: dict[str, str]) -> None:
+        """Raises UserError when the run was started on other training data."""
+        if self.data.exists():
+            for piece, fingerprint in read_json(self.data).items():
+                if fingerprints.get(piece) != fingerprint:
+                    raise UserError(f"{self.data}: the files, tokenizer or length of '{piece}' changed since this run began")
+
+    def open(self, run: Run, deepspeed: dict[str, Any] | None, fingerprints: dict[str, str]) -> None:
+        """Write what was asked for; called by one process. Raises UserError as `check` and `check_data` do."""
+        self.check(run)
+        self.check_data(fingerprints)
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.data, fingerprints)
+        write_text(self.config, yaml.safe_dump(run.dump(), sort_keys=False, allow_unicode=True))
+        if deepspeed is not None:
+            write_json(self.deepspeed, deepspeed)
+        write_json(self.path / "environment.json", environment())
+        self.stop.unlink(missing_ok=True)
+        self.mark("running")
+
+
+def environment() -> dict[str, str]:
+    """Versions and platform; nothing of the user's environment variables, which may hold secrets."""
+    found = {"xdist": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> tuple[str, object, object]:
+    for key in old:
+        if not prefix and key not in IDENTITY:
+            continue
+        if old[key] != new[key]:
+            if isinstance(old[key], dict) and isinstance(new[key], dict):
+                return _difference(old[key], new[key], f"{prefix}{key}.")
+            return prefix + key, old[key], new[key]
+    raise AssertionError("equal configurations with different identities")

@@ -1,0 +1,85 @@
+"""A batch without padding: all tokens of its sequences in one line, and where each sequence begins.
+
+Shapes, here and everywhere: T tokens, S sequences, R rows, d width of the encoder, L longest sequence. A row is what the
+plan draws; it holds one sequence, or several (the options of a multiple choice).
+"""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(eq=False)
+class Batch:
+    head: str
+    tokens: Tensor  # (T,) piece ids
+    lengths: Tensor  # (S,) tokens per sequence
+    sequence_row: Tensor  # (S,) which row of the batch a sequence belongs to
+    row_ids: Tensor  # (R,) identity of each row in the run: noise and predictions are keyed by it
+    targets: dict[str, Tensor] = field(default_factory=dict)
+    # Stands in on a rank that has no rows left, so that all ranks make the same collective calls; its loss counts nothing.
+    dummy: bool = False
+
+    @cached_property
+    def starts(self) -> Tensor:
+        """(S,) position in `tokens` of the first token of each sequence."""
+        return torch.cumsum(self.lengths, 0) - self.lengths
+
+    @cached_property
+    def token_sequence(self) -> Tensor:
+        """(T,) which sequence a token belongs to."""
+        return torch.repeat_interleave(self.lengths)
+
+    @cached_property
+    def token_row(self) -> Tensor:
+        """(T,) which row of the batch a token belongs to."""
+        return self.sequence_row[self.token_sequence]
+
+    @cached_property
+    def positions(self) -> Tensor:
+        """(T,) position of each token in its sequence, from 0."""
+        return torch.arange(len(self.tokens), device=self.tokens.device) - self.starts[self.token_sequence]
+
+    @cached_property
+    def row_positions(self) -> Tensor:
+        """(T,) position of each token among the tokens of its row, from 0."""
+        tokens_of_row = torch.zeros(len(self.row_ids), dtype=torch.long, device=self.tokens.device)
+        tokens_of_row.index_add_(0, self.sequence_row, self.lengths)
+        row_start = torch.cumsum(tokens_of_row, 0) - tokens_of_row
+        return torch.arange(len(self.tokens), device=self.tokens.device) - row_start[self.token_row]
+
+    @property
+    def width(self) -> int:
+        return int(self.lengths.max())
+
+    @cached_property
+    def padded_index(self) -> Tensor:
+        """(T,) place of each token in the padded (S, L) layout, flattened."""
+        return self.token_sequence * self.width + self.positions
+
+    def padded(self, pad: int) -> tuple[Tensor, Tensor]:
+        """Piece ids and attention mask, both (S, L)."""
+        shape = (len(self.lengths), self.width)
+        ids = self.tokens.new_full((shape[0] * shape[1],), pad)
+        mask = torch.zeros_like(ids)
+        ids[self.padded_index] = self.tokens
+        mask[self.padded_index] = 1
+        return ids.view(shape), mask.view(shape)
+
+    def to(self, device: torch.device | str) -> "Batch":
+        if self.tokens.device == torch.device(device):
+            return self
+
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=True)
+
+        return replace(
+            self,
+            tokens=move(self.tokens),
+            lengths=move(self.lengths),
+            sequence_row=move(self.sequence_row),
+            row_ids=move(self.row_ids),
+            targets={name: move(value) for name, value in self.targets.items()},
+        )

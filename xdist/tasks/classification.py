@@ -1,0 +1,75 @@
+"""Classification of a text or a pair of texts: one label from the first token's hidden state. XNLI, PAWS-X."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedTokenizerBase
+
+from xdist.formats.examples import Classified
+from xdist.metrics import accuracy
+from xdist.tasks.batch import Batch
+from xdist.tasks.family import Columns, Family, Row
+
+
+class FirstTokenHead(nn.Sequential):
+    """Dropout, dense, tanh, dropout, projection: the classification head of RoBERTa (arXiv 1907.11692)."""
+
+    def __init__(self, width: int, outputs: int, dropout: float) -> None:
+        super().__init__(
+            nn.Dropout(dropout), nn.Linear(width, width), nn.Tanh(), nn.Dropout(dropout), nn.Linear(width, outputs)
+        )
+
+
+class Classification(Family):
+    columns: ClassVar = {"label": pa.int16()}
+
+    def encode(
+        self, examples: Iterable[Classified], tokenizer: PreTrainedTokenizerBase, max_length: int
+    ) -> Iterator[Row]:
+        numbers = {label: number for number, label in enumerate(self.task.labels)}
+        source = iter(examples)
+        number = 0
+        while chunk := list(islice(source, 1000)):  # the fast tokenizer works on many texts at once
+            first, *second = zip(*(example.texts for example in chunk), strict=True)
+            texts = [list(column) for column in (first, *second)]
+            whole = tokenizer(*texts, return_attention_mask=False, verbose=False)["input_ids"]
+            fitting = whole
+            if max(map(len, whole)) > max_length:
+                fitting = tokenizer(*texts, truncation=True, max_length=max_length, return_attention_mask=False)["input_ids"]
+            for example, full, tokens in zip(chunk, whole, fitting, strict=True):
+                yield {
+                    "example": number,
+                    "tokens": tokens,
+                    "lengths": [len(tokens)],
+                    "cut": len(full) - len(tokens),
+                    "label": -1 if example.label is None else numbers[example.label],
+                }
+                number += 1
+
+    def targets(self, rows: Sequence[Row]) -> dict[str, Tensor]:
+        return {"label": torch.tensor([row["label"] for row in rows], dtype=torch.long)}
+
+    def head(self, width: int, dropout: float) -> nn.Module:
+        return FirstTokenHead(width, len(self.task.labels), dropout)
+
+    def select(self, batch: Batch) -> Tensor:
+        return batch.starts
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return cross_entropy(outputs.float(), batch.targets["label"], reduction="sum")
+
+    def predict(self, outputs: Tensor, batch: Batch) -> list[np.ndarray]:
+        return list(outputs.argmax(-1).cpu().numpy())
+
+    def finish(self, predictions: Sequence[np.ndarray], rows: Columns) -> list[str]:
+        return [self.task.labels[int(number)] for number in predictions]
+
+    def score(self, predictions: Sequence[str], examples: Sequence[Classified], language: str) -> dict[str, float]:
+        gold = [example.label for example in examples if example.label is not None]
+        return accuracy.score(accuracy.per_example(predictions, gold)) if gold else {}

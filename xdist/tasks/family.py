@@ -1,0 +1,93 @@
+"""What a task family is: from an example to token rows, from hidden states to a loss, from outputs to predictions."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import pyarrow as pa
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from xdist.errors import UserError
+from xdist.tasks.batch import Batch
+from xdist.tasks.catalog import Task
+
+Row = dict[str, Any]
+
+# Every row has these columns; a family adds its own.
+COMMON_COLUMNS: dict[str, pa.DataType] = {
+    "example": pa.int64(),  # which example of the file; several rows may share one
+    "tokens": pa.list_(pa.int32()),  # the row's sequences one after another, special tokens included
+    "lengths": pa.list_(pa.int32()),  # tokens of each sequence
+    "cut": pa.int32(),  # tokens that did not fit and were left out
+}
+
+
+class Columns(Protocol):
+    """The prepared rows, as far as `finish` needs them."""
+
+    def column(self, name: str) -> np.ndarray:
+        """A scalar column over all rows."""
+
+
+class Family(ABC):
+    """One family, bound to one task. A new family is one file with one subclass."""
+
+    columns: ClassVar[dict[str, pa.DataType]] = {}
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    # --- from examples to rows -----------------------------------------------------------------------------------
+    @abstractmethod
+    def encode(self, examples: Iterable[Any], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:
+        """Rows with the common columns and the family's own, in the order of `examples`."""
+
+    # --- from rows to a loss -------------------------------------------------------------------------------------
+    @abstractmethod
+    def targets(self, rows: Sequence[Row]) -> dict[str, Tensor]:
+        """The tensors that `select`, `loss` and `predict` need beside the tokens."""
+
+    @abstractmethod
+    def head(self, width: int, dropout: float) -> nn.Module:
+        """A module that maps (n, d) hidden states to outputs; parameter-free where the task needs no training."""
+
+    @abstractmethod
+    def select(self, batch: Batch) -> Tensor:
+        """Positions in `batch.tokens` whose hidden states the head reads."""
+
+    def count(self, batch: Batch) -> int:
+        """Valid tokens or examples: what the loss of a whole step is divided by."""
+        return len(batch.row_ids)
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """The loss summed over the valid tokens or examples of the batch."""
+        raise UserError(f"task '{self.task.name}' ({self.task.family}) is evaluated, not trained")
+
+    # --- from outputs to a score ---------------------------------------------------------------------------------
+    @abstractmethod
+    def predict(self, outputs: Tensor, batch: Batch) -> list[np.ndarray]:
+        """One array per row of the batch."""
+
+    @abstractmethod
+    def finish(self, predictions: Sequence[np.ndarray], rows: Columns) -> list[Any]:
+        """From the predictions of all rows (in row order) to one prediction per line of the submission file."""
+
+    @abstractmethod
+    def score(self, predictions: Sequence[Any], examples: Sequence[Any], language: str) -> dict[str, float]:
+        """The official metrics, x 100. Empty when the file holds no gold."""
+
+
+# Modules are named, not imported: listing tasks needs no torch.
+FAMILIES = {
+    "classification": "xdist.tasks.classification:Classification",
+    "tagging": "xdist.tasks.tagging:Tagging",
+    "sentence-retrieval": "xdist.tasks.sentences:SentenceRetrieval",
+}
+
+
+def family_of(task: Task) -> Family:
+    module, name = FAMILIES[task.family].split(":")
+    return getattr(import_module(module), name)(task)

@@ -1,0 +1,118 @@
+"""Tagging of words: a label for each word from its first sub-word. UD-POS, WikiANN.
+
+A sentence that is too long is cut into several rows at word boundaries and joined again, as the official preparation does
+(xtreme/utils_preprocess.py), so no word is lost. A word without a sub-word, or too long for any row, becomes <unk>.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedTokenizerBase
+
+from xdist.formats.examples import Tagged
+from xdist.metrics import spans
+from xdist.tasks.batch import Batch
+from xdist.tasks.family import Columns, Family, Row
+
+
+class Tagging(Family):
+    columns: ClassVar = {
+        "words": pa.list_(pa.int32()),  # position in the row of the first sub-word of each word
+        "labels": pa.list_(pa.int16()),  # number of the tag of each word; empty without gold
+    }
+
+    def encode(self, examples: Iterable[Tagged], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:
+        numbers = {label: number for number, label in enumerate(self.task.labels)}
+        before, after = _specials(tokenizer)
+        room = max_length - len(before) - len(after)
+        source = iter(examples)
+        number = 0
+        while chunk := list(islice(source, 1000)):
+            encoded = tokenizer(
+                [list(example.words) for example in chunk],
+                is_split_into_words=True,
+                add_special_tokens=False,
+                return_attention_mask=False,
+                verbose=False,
+            )
+            for index, example in enumerate(chunk):
+                pieces: list[list[int]] = [[] for _ in example.words]
+                for token, word in zip(encoded["input_ids"][index], encoded.word_ids(index), strict=True):
+                    pieces[word].append(token)
+                unknown = [tokenizer.unk_token_id]
+                pieces = [word if 0 < len(word) <= room else unknown for word in pieces]
+                tags = [numbers[tag] for tag in example.tags or ()]
+                for first, last in _chunks([len(word) for word in pieces], room):
+                    inside = pieces[first:last]
+                    tokens = [*before, *(token for word in inside for token in word), *after]
+                    firsts = np.cumsum([len(before), *map(len, inside)])[:-1]
+                    yield {
+                        "example": number,
+                        "tokens": tokens,
+                        "lengths": [len(tokens)],
+                        "cut": 0,
+                        "words": firsts,
+                        "labels": tags[first:last],
+                    }
+                number += 1
+
+    def targets(self, rows: Sequence[Row]) -> dict[str, Tensor]:
+        starts = np.cumsum([0, *(len(row["tokens"]) for row in rows)])[:-1]
+        words = np.concatenate([row["words"] + start for row, start in zip(rows, starts, strict=True)])
+        labels = np.concatenate([row["labels"] for row in rows])
+        return {
+            "words": torch.from_numpy(words.astype(np.int64)),
+            "labels": torch.from_numpy(labels.astype(np.int64)),
+            "words_of_row": torch.tensor([len(row["words"]) for row in rows]),
+        }
+
+    def head(self, width: int, dropout: float) -> nn.Module:
+        return nn.Sequential(nn.Dropout(dropout), nn.Linear(width, len(self.task.labels)))
+
+    def select(self, batch: Batch) -> Tensor:
+        return batch.targets["words"]
+
+    def count(self, batch: Batch) -> int:
+        return len(batch.targets["labels"])
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return cross_entropy(outputs.float(), batch.targets["labels"], reduction="sum")
+
+    def predict(self, outputs: Tensor, batch: Batch) -> list[np.ndarray]:
+        tags = outputs.argmax(-1).to(torch.int16).cpu()
+        return [part.numpy() for part in tags.split(batch.targets["words_of_row"].tolist())]
+
+    def finish(self, predictions: Sequence[np.ndarray], rows: Columns) -> list[list[str]]:
+        sentences: list[list[str]] = [[] for _ in range(int(rows.column("example").max(initial=-1)) + 1)]
+        for example, tags in zip(rows.column("example"), predictions, strict=True):
+            sentences[example].extend(self.task.labels[tag] for tag in tags)
+        return sentences
+
+    def score(self, predictions: Sequence[list[str]], examples: Sequence[Tagged], language: str) -> dict[str, float]:
+        gold = [example.tags for example in examples if example.tags is not None]
+        return spans.score(spans.per_example(predictions, gold)) if gold else {}
+
+
+def _specials(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """The special tokens that stand before and after a single text."""
+    mark = tokenizer.unk_token_id
+    framed = tokenizer.build_inputs_with_special_tokens([mark])
+    place = framed.index(mark)
+    return framed[:place], framed[place + 1 :]
+
+
+def _chunks(lengths: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
+    """(first, last) word ranges whose sub-words fit into `room`, as few as possible, in order."""
+    first = used = 0
+    for index, length in enumerate(lengths):
+        if used + length > room:
+            yield first, index
+            first, used = index, 0
+        used += length
+    yield first, len(lengths)

@@ -1,0 +1,51 @@
+"""Train a run, then evaluate it if it says so. Started on every rank:
+
+    deepspeed --num_accelerators 2 xdist/train.py RUN.yaml [a.b=c …]      (torchrun and srun work as well)
+
+Started again, it goes on where it stopped; a finished run says so and does nothing.
+"""
+
+import sys
+from pathlib import Path
+
+# A script's own folder comes first on sys.path, where xdist's rooms would shadow installed packages.
+_here = Path(__file__).resolve().parent
+sys.path[:] = [str(_here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != _here)]
+
+from xdist.config import Run  # noqa: E402
+from xdist.data.pieces import training_pieces  # noqa: E402
+from xdist.data.prepare import Preparation  # noqa: E402
+from xdist.data.tokenizer import load_tokenizer  # noqa: E402
+from xdist.errors import UserError  # noqa: E402
+from xdist.evaluation.evaluator import evaluate, unscored  # noqa: E402
+from xdist.runtime import distributed, ds_config, script, training  # noqa: E402
+from xdist.runtime.run_folder import RunFolder  # noqa: E402
+
+
+def work(run: Run) -> None:
+    if run.train is None:
+        raise UserError(f"run '{run.name}' has no section 'train'; evaluate it with: xdist evaluate RUN.yaml")
+    folder = RunFolder(run.folder)
+    folder.check(run)
+    config = ds_config.resolve(run)
+
+    # Preparation needs no process group: ranks share the missing pieces and wait for each other's files.
+    tokenizer = load_tokenizer(run.model.backbone)
+    preparation = Preparation(run, tokenizer)
+    preparation.make_share(distributed.rank(), distributed.world())
+
+    distributed.init()
+    if distributed.rank() == 0:
+        folder.open(run, config, preparation.fingerprints(training_pieces(run)))
+    distributed.barrier()
+
+    finished = folder.model.is_dir() or training.train(run, tokenizer, preparation)
+    if finished and unscored(run):
+        evaluate(run, tokenizer, preparation)
+    if distributed.rank() == 0:
+        folder.mark("finished" if finished else "unfinished")
+    distributed.barrier()
+
+
+if __name__ == "__main__":
+    script.main(work, __doc__ or "")

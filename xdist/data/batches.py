@@ -23,7 +23,7 @@ def collate(rows: Sequence[dict[str, Any]], ids: Sequence[int], family: Family, 
     return Batch(
         head=family.task.head,
         tokens=torch.from_numpy(np.concatenate([row["tokens"] for row in rows]).astype(np.int64)),
-        lengths=torch.tensor(lengths),
+        lengths=torch.tensor(lengths, dtype=torch.long),
         sequence_row=torch.from_numpy(sequence_row),
         row_ids=torch.tensor(ids, dtype=torch.long),
         targets=family.targets(rows),
@@ -49,7 +49,8 @@ class TrainingData:
         shares = shares_of(sizes, entry_of, [entry.weight for entry in run.train.tasks], run.train.alpha)
         self.plan = Plan(sizes, shares, run.train.batch_size, run.seed)
         self.rows = sum(sizes)
-        self.steps = run.train.steps or max(1, round(run.train.epochs * self.rows / run.train.batch_size))
+        epochs = run.train.epochs or 1
+        self.steps = run.train.steps or max(1, round(epochs * self.rows / run.train.batch_size))
 
     def step(self, number: int, rank: int, world: int) -> list[Batch]:
         """This rank's micro-batches of step `number`: for every head the same number on every rank."""

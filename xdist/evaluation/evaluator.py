@@ -1,7 +1,6 @@
 """Evaluate a model on many tasks and languages, on all ranks: encode once, predict, gather once per task, score, write."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from xdist.model.folder import carry_heads
 from xdist.languages import by_size
 from xdist.model.model import Model
 from xdist.runtime import distributed
+from xdist.runtime.monitor import write_scores
 from xdist.runtime.progress import Progress
 from xdist.runtime.run_folder import RunFolder
 from xdist.tasks.family import Family, family_of
@@ -46,9 +46,10 @@ class Evaluator:
     def __init__(self, run: Run, model: Model, preparation: Preparation) -> None:
         assert run.evaluate is not None
         self.run, self.preparation = run, preparation
+        self.folder = RunFolder(run.folder)
         self.model = model.to(distributed.device())
 
-    def run_all(self, todo: dict[str, list[Piece]], scores: Scores, predictions: Path) -> None:
+    def run_all(self, todo: dict[str, list[Piece]], scores: Scores) -> None:
         """Predict, gather, write and score `todo` (pieces by task), one task after another."""
         rank, world = distributed.rank(), distributed.world()
         sets = {name: list(self.preparation.shards(pieces)) for name, pieces in todo.items()}
@@ -62,7 +63,7 @@ class Evaluator:
                 family = self.model.families[pieces[0].task.head]
                 gathered = distributed.gather_on_first(self._predict(family, sets[name], work[name], progress))
                 if gathered is not None:
-                    self._score(pieces, sets[name], gathered, scores, predictions)
+                    self._score(pieces, sets[name], gathered, scores)
         finally:
             progress.close()
 
@@ -72,19 +73,19 @@ class Evaluator:
         sets: list[Shards],
         gathered: list[dict[tuple[int, int], Any]],
         scores: Scores,
-        predictions: Path,
     ) -> None:
         results: list[dict[int, Any]] = [{} for _ in pieces]
         for part in gathered:
             for (number, row), value in part.items():
                 results[number][row] = value
         found = {
-            piece.language: self._finish(piece, shards, by_row, predictions)
+            piece.language: self._finish(piece, shards, by_row)
             for piece, shards, by_row in zip(pieces, sets, results, strict=True)
         }
         task = pieces[0].task
         seen = by_size({piece.language for piece in training_pieces(self.run) if piece.task.name == task.name})
         scores.add(task, pieces[0].split, seen, found)
+        write_scores(self.folder.metrics, self.folder.tensorboard, task.name, found, task.metric)
 
     def _predict(
         self, family: Family, sets: list[Shards], work: list[Work], progress: Progress
@@ -100,11 +101,11 @@ class Evaluator:
                 progress.advance(len(rows))
         return found
 
-    def _finish(self, piece: Piece, shards: Shards, by_row: dict[int, Any], folder: Path) -> dict[str, float]:
+    def _finish(self, piece: Piece, shards: Shards, by_row: dict[int, Any]) -> dict[str, float]:
         """Write the submission file of a language and score it."""
         family = self.model.families[piece.task.head]
         predictions = family.finish([by_row[row] for row in range(len(shards))], shards)
-        submission.write(submission.path(folder, piece.task, piece.split, piece.language), piece.task, predictions)
+        submission.write(submission.path(self.folder.predictions, piece.task, piece.split, piece.language), piece.task, predictions)
         examples = list(piece.task.examples(self.run.data.root, piece.split, piece.language))
         return {**family.score(predictions, examples, piece.language), "count": len(predictions)}
 
@@ -126,5 +127,5 @@ def evaluate(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparat
     if todo := unscored(run):
         source = str(folder.model) if run.train else run.model.backbone
         model = load_for_evaluation(run, source, tokenizer, [piece for parts in todo.values() for piece in parts])
-        Evaluator(run, model, preparation).run_all(todo, Scores(folder.scores, run.name), folder.predictions)
+        Evaluator(run, model, preparation).run_all(todo, Scores(folder.scores, run.name))
     distributed.barrier()

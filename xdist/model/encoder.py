@@ -2,10 +2,10 @@
 
 import inspect
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import nn
 from transformers import MODEL_MAPPING, AutoConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
@@ -52,10 +52,10 @@ def load_encoder(section: ModelSection, tokenizer: PreTrainedTokenizerBase, dtyp
             if hasattr(config, name):
                 setattr(config, name, section.dropout)
     try:
-        kind = MODEL_MAPPING[type(config)]
+        kind: Any = MODEL_MAPPING[type(config)]
     except KeyError:
         raise UserError(f"{backbone}: model type '{config.model_type}' is not an encoder that xdist can load") from None
-    poolerless = "add_pooling_layer" in inspect.signature(kind.__init__).parameters
+    poolerless = "add_pooling_layer" in inspect.signature(kind).parameters
     before = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # its report lists the dropped pooler and MLM head; what matters is checked here
     try:
@@ -78,7 +78,3 @@ def load_encoder(section: ModelSection, tokenizer: PreTrainedTokenizerBase, dtyp
     if section.gradient_checkpointing:
         encoder.gradient_checkpointing_enable({"use_reentrant": False})
     return encoder
-
-
-def embedding_of(encoder: PreTrainedModel) -> nn.Embedding:
-    return encoder.get_input_embeddings()

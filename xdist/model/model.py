@@ -20,8 +20,9 @@ class Model(nn.Module):
         self.families = dict(families)
         config = encoder.config
         self.pad: int = config.pad_token_id or 0
-        dropout = getattr(config, "classifier_dropout", None)
-        dropout = getattr(config, "hidden_dropout_prob", 0.1) if dropout is None else dropout
+        dropout: float | None = getattr(config, "classifier_dropout", None)
+        if dropout is None:
+            dropout = getattr(config, "hidden_dropout_prob", 0.1)
         self.heads = nn.ModuleDict()
         for name in sorted(families):
             with torch.random.fork_rng(devices=[]):  # a head starts the same whichever other heads there are
@@ -31,7 +32,7 @@ class Model(nn.Module):
             self.heads[name] = head.to(encoder.dtype)
 
     @property
-    def embedding(self) -> nn.Embedding:
+    def embedding(self) -> nn.Module:
         return self.encoder.get_input_embeddings()
 
     def hidden(self, batch: Batch) -> Tensor:

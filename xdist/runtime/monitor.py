@@ -28,3 +28,13 @@ class Monitor:
     def close(self) -> None:
         self._metrics.close()
         self._writer.close()
+
+
+def write_scores(metrics: Path, tensorboard: Path, task: str, scores: dict[str, dict[str, float]], metric: str) -> None:
+    """eval/<task>/<language> at the last trained step: the official metric of each language that has gold."""
+    lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.exists() else []
+    step = json.loads(lines[-1])["step"] if lines else 0
+    with SummaryWriter(str(tensorboard)) as writer:
+        for language, values in scores.items():
+            if metric in values:
+                writer.add_scalar(f"eval/{task}/{language}", values[metric], step)

@@ -23,7 +23,7 @@ class Progress:
             self._bar = RichProgress(
                 *columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=Console(stderr=True)
             )
-            self._task = self._bar.add_task(title, total=total, completed=done, note="")
+            self._task = self._bar.add_task(title, total=total, completed=int(done), note="")
             self._bar.start()
 
     def note(self, text: str) -> None:
@@ -45,7 +45,8 @@ class Progress:
 
     def _line(self) -> None:
         elapsed = time.perf_counter() - self._begun
-        left = elapsed / max(self.done - self._began_at, 1e-9) * (self.total - self.done)
+        text = f"{self.title}: {self.done:.0f}/{self.total:.0f}, {elapsed:.0f} s"
         rate = (self.done - self._began_at) / max(elapsed, 1e-9)
-        parts = f"{self.title}: {self.done:.0f}/{self.total:.0f}, {elapsed:.0f} s, {rate:.1f}/s, {left:.0f} s left {self._note}"
-        print(parts.rstrip(), file=sys.stderr, flush=True)
+        if rate:
+            text += f", {rate:.1f}/s, {(self.total - self.done) / rate:.0f} s left"
+        print(f"{text} {self._note}".rstrip(), file=sys.stderr, flush=True)

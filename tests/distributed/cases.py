@@ -1,0 +1,162 @@
+"""What the ranks do in a test: each function runs on every rank and returns something JSON can hold."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from xdist.config import Run, load_run
+from xdist.data.prepare import Preparation
+from xdist.data.tokenizer import load_tokenizer
+from xdist.evaluation.evaluator import evaluate
+from xdist.runtime import distributed, ds_config, optimizer, training
+from xdist.runtime.run_folder import RunFolder
+
+
+def _training(path: str, overrides: list[str]) -> training.Training:
+    run = load_run(Path(path), overrides)
+    tokenizer = load_tokenizer(run.model.backbone)
+    preparation = Preparation(run, tokenizer)
+    preparation.make_share(distributed.rank(), distributed.world())
+    distributed.barrier()
+    return training.Training(run, tokenizer, preparation)
+
+
+def losses(path: str, overrides: list[str], steps: int = 10) -> dict[str, Any]:
+    """The loss, the robust gap and the gradient norm of each step, and how many micro-batches a step had."""
+    made = _training(path, overrides)
+    record: dict[str, Any] = {"loss": [], "gap": [], "norm": [], "micros": 0}
+    for number in range(steps):
+        loss, gap = made.step(number).means()
+        record["loss"].append(loss)
+        record["gap"].append(gap)
+        record["norm"].append(made.engine.grad_norm)
+    record["micros"] = len(made.data.step(0, distributed.rank(), distributed.world()))
+    made.engine.close()
+    return record
+
+
+def gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:
+    """The gradient of the first step: what plain SGD of rate 1 takes off the parameters."""
+    made_adam = optimizer.optimizer
+    optimizer.optimizer = lambda model, train, offload: torch.optim.SGD(  # type: ignore[assignment]
+        [parameter for parameter in model.parameters() if parameter.requires_grad], lr=train.learning_rate
+    )
+    try:
+        made = _training(path, [*overrides, "train.learning_rate=1", "train.warmup=0", "train.clip=0"])
+    finally:
+        optimizer.optimizer = made_adam
+    before = made.engine.state()
+    made.step(0)
+    after = made.engine.state()
+    made.engine.close()
+    return {name: (before[name] - after[name]).flatten().tolist() for name in before}
+
+
+def perturbed_gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:
+    """The same gradient by a plain PyTorch loop without xdist's batching, engine, hooks or balls: one row at a time, padded
+    by nothing, ascent written out. Reads only the plan, for which rows the first step has."""
+    run = load_run(Path(path), overrides)
+    tokenizer = load_tokenizer(run.model.backbone)
+    preparation = Preparation(run, tokenizer)
+    made = training.TrainingData(run, preparation)
+    model = _reference_model(run, tokenizer, made)
+    draws = made.plan.step(0)
+    rows = [made.shards[source].row(int(row)) for source, row in zip(draws.source, draws.row, strict=True)]
+    embedding = model.encoder.get_input_embeddings()
+    special = torch.tensor(sorted(tokenizer.all_special_ids))
+    for row in rows:
+        ids, label = torch.tensor(row["tokens"])[None].long(), torch.tensor([int(row["label"])])
+        free = ~torch.isin(ids, special)[0]
+
+        def loss_at(delta: torch.Tensor, ids: torch.Tensor = ids, label: torch.Tensor = label) -> torch.Tensor:
+            handle = embedding.register_forward_hook(lambda _m, _i, out: out + delta)
+            hidden = model.encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+            handle.remove()
+            return torch.nn.functional.cross_entropy(model.heads["cldr-topic"](hidden[:, 0]), label)
+
+        vectors = embedding(ids).detach()
+        radius = run.robust.radius * vectors[0][free].norm()
+        delta = torch.zeros_like(vectors)
+        for _ in range(run.robust.steps):
+            delta.requires_grad_()
+            (slope,) = torch.autograd.grad(loss_at(delta), delta)
+            slope = slope * free[None, :, None]
+            delta = delta.detach() + run.robust.step_size * radius / run.robust.steps * slope / slope.norm()
+            delta = delta * min(1.0, float(radius / delta.norm()))
+        (loss_at(delta) / len(rows)).backward()
+    return {name: value.grad.flatten().tolist() for name, value in model.named_parameters() if value.grad is not None}
+
+
+def _reference_model(run: Run, tokenizer: Any, data: training.TrainingData) -> Any:
+    model = training.Model(training.load_encoder(run.model, tokenizer, torch.float32), data.families, run.seed)
+    return model.train()
+
+
+def dealt(path: str, overrides: list[str]) -> list[list[int]]:
+    """The row ids that this rank sees in each of five steps."""
+    made = training.TrainingData(run := load_run(Path(path), overrides), Preparation(run, load_tokenizer(run.model.backbone)))
+    steps = [made.step(number, distributed.rank(), distributed.world()) for number in range(5)]
+    return [[row for batch in step if not batch.dummy for row in batch.row_ids.tolist()] for step in steps]
+
+
+def whole_run(path: str, overrides: list[str], stop_at: int | None = None) -> dict[str, Any]:
+    """Train a run to its end (or to a stop file that appears at a step) and evaluate it; parameters as one checksum list."""
+    run = load_run(Path(path), overrides)
+    tokenizer = load_tokenizer(run.model.backbone)
+    preparation = Preparation(run, tokenizer)
+    preparation.make_share(distributed.rank(), distributed.world())
+    folder = RunFolder(run.folder)
+    if distributed.rank() == 0:
+        folder.open(run, ds_config.resolve(run), {})
+    distributed.barrier()
+    plain_step = training.Training.step
+    if stop_at is not None:
+
+        def stepping(self: training.Training, number: int, stop: bool = False) -> training.StepRecord:
+            if number == stop_at and distributed.rank() == 0:
+                folder.stop.touch()
+            return plain_step(self, number, stop)
+
+        training.Training.step = stepping  # type: ignore[method-assign]
+    try:
+        finished = training.train(run, tokenizer, preparation)
+    finally:
+        training.Training.step = plain_step  # type: ignore[method-assign]
+    if finished and run.evaluate:
+        evaluate(run, tokenizer, preparation)
+    return {"finished": finished}
+
+
+def noise_of_rows(path: str, overrides: list[str]) -> dict[str, list[float]]:
+    """The first numbers of every row's noise in step 3, by row."""
+    from xdist.robust.noise import gaussian
+
+    made = training.TrainingData(run := load_run(Path(path), overrides), Preparation(run, load_tokenizer(run.model.backbone)))
+    found = {}
+    for batch in made.step(3, distributed.rank(), distributed.world()):
+        if not batch.dummy:
+            noise = gaussian(batch, 8, seed=1, step=3, stream=0)
+            for place, row in enumerate(batch.row_ids.tolist()):
+                found[str(row)] = noise[batch.token_row == place].flatten().tolist()
+    return found
+
+
+def remove(path: str) -> None:
+    distributed.barrier()
+    if distributed.rank() == 0:
+        shutil.rmtree(path, ignore_errors=True)
+    distributed.barrier()
+
+
+
+
+def evaluate_copy(path: str, overrides: list[str], source: str) -> None:
+    """Evaluate a copy of the model folder `source` as if this run had trained it."""
+    run = load_run(Path(path), overrides)
+    if distributed.rank() == 0:
+        shutil.copytree(source, RunFolder(run.folder).model)
+    distributed.barrier()
+    tokenizer = load_tokenizer(run.model.backbone)
+    evaluate(run, tokenizer, Preparation(run, tokenizer))

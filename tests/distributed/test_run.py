@@ -1,0 +1,91 @@
+"""A run on two ranks from start to scores: resumed, evaluated on 1 and 2 ranks, and readable by TensorBoard."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from distributed.group import Group
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from transformers import AutoModel, AutoTokenizer
+
+from xdist.runtime import checkpoints
+from xdist.runtime.run_folder import RunFolder
+
+EVALUATED = ["evaluate={tasks: [cldr-topic, cldr-names]}", "train.steps=8", "runtime.log_every=2", "runtime.save_every=3"]
+DROPOUT = ["model.dropout=0.1", "robust={method: adversarial, radius: 0.2, random_start: true}"]
+
+
+def overrides(folder: Path, stage: int) -> list[str]:
+    config = Path(__file__).with_name("ds_configs") / f"zero{stage}.json"
+    return [*EVALUATED, *DROPOUT, f"folder={folder}", f"runtime.deepspeed={config}"]
+
+
+@pytest.fixture(scope="module")
+def trained(two: Group, small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    assert two.run("whole_run", path=str(small_run), overrides=overrides(folder, 2))[0]["finished"]
+    return folder
+
+
+def test_run_folder_holds_everything(trained: Path) -> None:
+    run = RunFolder(trained)
+    assert run.config.exists()
+    assert run.deepspeed.exists()
+    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4, 6, 8]
+    assert all(line["train/loss"] > 0 and line["train/grad_norm"] > 0 for line in lines)
+    assert [tag.step for tag in checkpoints.tags(run.checkpoints)] == [6, 8]
+    assert sorted(path.name for path in (run.predictions / "cldr-topic").iterdir()) == [
+        f"test-{code}.tsv" for code in ("de", "en", "sw")
+    ]
+    scores = json.loads(run.scores.read_text())["tasks"]
+    assert set(scores) == {"cldr-topic", "cldr-names"}
+    assert set(scores["cldr-names"]["languages"]) == {"de", "sw"}
+    assert scores["cldr-topic"]["trained_on"] == ["de", "en"]
+
+
+def test_tensorboard_reads_the_events(trained: Path) -> None:
+    events = EventAccumulator(str(RunFolder(trained).tensorboard))
+    events.Reload()
+    found = set(events.Tags()["scalars"])
+    assert {"train/loss", "train/lr", "train/grad_norm", "train/tokens_per_second", "robust/loss_gap"} <= found
+    assert {"eval/cldr-topic/de", "eval/cldr-names/sw"} <= found
+    logged = [json.loads(line) for line in RunFolder(trained).metrics.read_text().splitlines()]
+    assert [event.step for event in events.Scalars("train/loss")] == [line["step"] for line in logged]
+    assert [event.value for event in events.Scalars("train/loss")] == pytest.approx([line["train/loss"] for line in logged])
+
+
+def test_model_folder_loads_in_transformers(trained: Path) -> None:
+    model = AutoModel.from_pretrained(trained / "model", add_pooling_layer=False)
+    tokenizer = AutoTokenizer.from_pretrained(trained / "model")
+    with torch.no_grad():
+        states = model(**tokenizer("Kenya and Peru", return_tensors="pt")).last_hidden_state
+    assert states.isfinite().all()
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_resumed_is_uninterrupted(two: Group, small_run: Path, tmp_path: Path, stage: int) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert two.run("whole_run", path=str(small_run), overrides=overrides(whole, stage))[0]["finished"]
+    stopped = two.run("whole_run", path=str(small_run), overrides=overrides(parts, stage), stop_at=4)
+    assert [result["finished"] for result in stopped] == [False, False]
+    assert [tag.step for tag in checkpoints.tags(parts / "checkpoints")] == [3, 5]
+    assert two.run("whole_run", path=str(small_run), overrides=overrides(parts, stage))[0]["finished"]
+    for name in ("model.safetensors", "heads.safetensors"):
+        expected, found = load_file(whole / "model" / name), load_file(parts / "model" / name)
+        assert expected.keys() == found.keys()
+        for key in expected:
+            assert torch.equal(expected[key], found[key]), key
+    logged = [json.loads(line)["step"] for line in (parts / "metrics.jsonl").read_text().splitlines()]
+    assert logged == [2, 4, 6, 8]
+
+
+def test_predictions_do_not_depend_on_ranks(one: Group, trained: Path, small_run: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    one.run("evaluate_copy", path=str(small_run), overrides=overrides(again, 2), source=str(trained / "model"))
+    files = sorted(path.relative_to(trained / "predictions") for path in (trained / "predictions").rglob("*.tsv"))
+    assert len(files) == 5
+    for file in files:
+        assert (again / "predictions" / file).read_bytes() == (trained / "predictions" / file).read_bytes(), file

@@ -1,0 +1,92 @@
+"""ZeRO stage, world size and accumulation do not change the result; the perturbed gradient is the textbook's."""
+
+from pathlib import Path
+
+import pytest
+from distributed.group import Group
+
+STAGES = (0, 1, 2, 3)
+METHODS = {
+    "none": ["robust.method=none"],
+    "adversarial": ["robust.method=adversarial", "robust.radius=0.3", "robust.steps=2", "robust.random_start=true"],
+}
+# Small enough that every rank needs at least two micro-batches a step.
+ACCUMULATED = ["runtime.micro_batch_tokens=40"]
+TOLERANCE = 1e-4
+
+
+def stage(number: int) -> list[str]:
+    return [f"runtime.deepspeed={Path(__file__).with_name('ds_configs') / f'zero{number}.json'}"]
+
+
+@pytest.fixture(scope="module")
+def reference(one: Group, small_run: Path) -> dict[str, dict[str, list[float]]]:
+    """One rank, ZeRO 0, no accumulation."""
+    return {name: one.run("losses", path=str(small_run), overrides=options)[0] for name, options in METHODS.items()}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("accumulate", [False, True], ids=["1-micro", "n-micro"])
+@pytest.mark.parametrize("world", [1, 2])
+@pytest.mark.parametrize("number", STAGES)
+def test_losses_do_not_depend_on_stage_world_or_accumulation(
+    request: pytest.FixtureRequest, reference: dict, small_run: Path, number: int, world: int, accumulate: bool, method: str
+) -> None:
+    group: Group = request.getfixturevalue({1: "one", 2: "two"}[world])
+    overrides = [*METHODS[method], *stage(number), *(ACCUMULATED if accumulate else [])]
+    results = group.run("losses", path=str(small_run), overrides=overrides)
+    assert (results[0]["micros"] > 1) == accumulate
+    for result in results:
+        assert result["loss"] == pytest.approx(reference[method]["loss"], abs=TOLERANCE)
+        assert result["gap"] == pytest.approx(reference[method]["gap"], abs=TOLERANCE)
+        assert result["norm"] == pytest.approx(reference[method]["norm"], rel=1e-3)
+
+
+def test_reference_learns_and_perturbation_hurts(reference: dict) -> None:
+    assert reference["none"]["loss"][-1] < reference["none"]["loss"][0] - 0.05
+    assert min(reference["adversarial"]["gap"]) > 0
+    assert reference["none"]["gap"] == [0.0] * 10
+
+
+@pytest.mark.parametrize("world", [1, 2])
+@pytest.mark.parametrize("number", STAGES)
+def test_perturbed_gradient_equals_a_plain_loop(
+    request: pytest.FixtureRequest, one: Group, small_run: Path, number: int, world: int
+) -> None:
+    group: Group = request.getfixturevalue({1: "one", 2: "two"}[world])
+    robust = ["robust.method=adversarial", "robust.radius=0.3", "robust.steps=2"]
+    expected = one.run("perturbed_gradient", path=str(small_run), overrides=robust)[0]
+    found = group.run("gradient", path=str(small_run), overrides=[*robust, *stage(number)])[0]
+    assert set(expected) <= set(found)
+    for name, values in expected.items():
+        assert found[name] == pytest.approx(values, abs=2e-6), name
+
+
+def test_ranks_together_see_the_rows_of_one_rank(one: Group, two: Group, small_run: Path) -> None:
+    alone = one.run("dealt", path=str(small_run), overrides=[])[0]
+    first, second = two.run("dealt", path=str(small_run), overrides=[])
+    for rows, left, right in zip(alone, first, second, strict=True):
+        assert sorted(rows) == sorted(left + right)
+        assert left
+        assert right
+
+
+def test_noise_belongs_to_the_row(one: Group, two: Group, small_run: Path) -> None:
+    alone = one.run("noise_of_rows", path=str(small_run), overrides=[])[0]
+    first, second = two.run("noise_of_rows", path=str(small_run), overrides=ACCUMULATED)
+    assert first
+    assert second
+    assert {**first, **second} == alone
+
+
+MIXED = [
+    "train.tasks=[{task: cldr-topic, languages: [en]}, {task: cldr-spans, languages: [en, sw], weight: null}]",
+    "train.steps=6",
+]
+
+
+@pytest.mark.parametrize("number", STAGES)
+def test_several_heads_train_alike_at_every_stage(one: Group, two: Group, small_run: Path, number: int) -> None:
+    expected = one.run("losses", path=str(small_run), overrides=MIXED, steps=6)[0]["loss"]
+    for result in two.run("losses", path=str(small_run), overrides=[*MIXED, *stage(number)], steps=6):
+        assert result["loss"] == pytest.approx(expected, abs=TOLERANCE)

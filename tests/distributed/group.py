@@ -73,9 +73,9 @@ def _serve() -> None:
 
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever libraries print goes to stderr; stdout carries results only
+    import distributed.cases as cases
     import torch
 
-    import distributed.cases as cases
     from xdist.runtime import distributed, script
 
     script.quiet()

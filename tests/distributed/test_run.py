@@ -13,7 +13,12 @@ from transformers import AutoModel, AutoTokenizer
 from xdist.runtime import checkpoints
 from xdist.runtime.run_folder import RunFolder
 
-EVALUATED = ["evaluate={tasks: [cldr-topic, cldr-names]}", "train.steps=8", "runtime.log_every=2", "runtime.save_every=3"]
+EVALUATED = [
+    "evaluate={tasks: [cldr-topic, cldr-names]}",
+    "train.steps=8",
+    "runtime.log_every=2",
+    "runtime.save_every=3",
+]
 DROPOUT = ["model.dropout=0.1", "robust={method: adversarial, radius: 0.2, random_start: true}"]
 
 
@@ -54,7 +59,9 @@ def test_tensorboard_reads_the_events(trained: Path) -> None:
     assert {"eval/cldr-topic/de", "eval/cldr-names/sw"} <= found
     logged = [json.loads(line) for line in RunFolder(trained).metrics.read_text().splitlines()]
     assert [event.step for event in events.Scalars("train/loss")] == [line["step"] for line in logged]
-    assert [event.value for event in events.Scalars("train/loss")] == pytest.approx([line["train/loss"] for line in logged])
+    assert [event.value for event in events.Scalars("train/loss")] == pytest.approx(
+        [line["train/loss"] for line in logged]
+    )
 
 
 def test_model_folder_loads_in_transformers(trained: Path) -> None:
@@ -69,7 +76,7 @@ def test_model_folder_loads_in_transformers(trained: Path) -> None:
 def test_resumed_is_uninterrupted(two: Group, small_run: Path, tmp_path: Path, stage: int) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert two.run("whole_run", path=str(small_run), overrides=overrides(whole, stage))[0]["finished"]
-    stopped = two.run("whole_run", path=str(small_run), overrides=overrides(parts, stage), stop_at=4)
+    stopped = two.run("whole_run", path=str(small_run), overrides=overrides(parts, stage), stop_at=3)
     assert [result["finished"] for result in stopped] == [False, False]
     assert [tag.step for tag in checkpoints.tags(parts / "checkpoints")] == [3, 5]
     assert two.run("whole_run", path=str(small_run), overrides=overrides(parts, stage))[0]["finished"]

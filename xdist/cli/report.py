@@ -7,7 +7,9 @@ import click
 
 @click.command(name="report", short_help="Tables and one HTML page from the scores of runs.")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN_FOLDER...")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("report"), show_default=True, help="Folder to write to.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("report"), show_default=True, help="Folder to write to."
+)
 @click.option("--title", default="xdist report", show_default=True)
 def command(runs: tuple[Path, ...], out: Path, title: str) -> None:
     """Write report.html, report.md and report.json from the scores of run folders, and print the table.

@@ -93,7 +93,7 @@ def apply_override(values: dict[str, Any], text: str, source: Source) -> None:
     if not equals or not name:
         raise UserError(f"{text}: an override has the form key.subkey=value")
     try:
-        value = yaml.load(raw, _Loader)  # noqa: S506 - _Loader is a SafeLoader
+        value = yaml.load(raw, _Loader)
     except yaml.YAMLError:
         raise UserError(f"{text}: the value is not valid YAML") from None
     key: KeyPath = tuple(int(part) if part.isdigit() else part for part in name.split("."))

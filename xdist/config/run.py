@@ -15,7 +15,6 @@ from xdist.config.loading import KeyPath, Source, load
 from xdist.errors import UserError
 from xdist.files import digest
 
-
 IDENTITY = {"seed", "model", "train", "robust"}
 
 
@@ -29,7 +28,9 @@ class Model(Section):
     backbone: str
     freeze_embeddings: bool = False
     gradient_checkpointing: bool = False
-    dropout: float | None = Field(None, ge=0, lt=1, description="every dropout of the encoder and heads; null: the encoder's own")
+    dropout: float | None = Field(
+        None, ge=0, lt=1, description="every dropout of the encoder and heads; null: the encoder's own"
+    )
 
 
 class Data(Section):

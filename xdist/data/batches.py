@@ -8,8 +8,8 @@ import torch
 
 from xdist.config import Run
 from xdist.data.deal import deal
-from xdist.data.plan import Plan, shares_of
 from xdist.data.pieces import Piece, training_pieces
+from xdist.data.plan import Plan, shares_of
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Shards
 from xdist.tasks.batch import Batch

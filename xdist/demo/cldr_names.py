@@ -31,7 +31,20 @@ KINDS = {
 LABELS = tuple(dict.fromkeys(KINDS.values()))
 CLDR_CODES = {"tl": "fil"}  # the benchmark's code for Filipino is that of Tagalog
 
-_NOT_NAMES = {"XA", "XB", "ZZ", "mul", "und", "zxx", "Zxxx", "Zyyy", "Zzzz", "Zinh", "XXX", "XTS"}  # private, unknown, none
+_NOT_NAMES = {
+    "XA",
+    "XB",
+    "ZZ",
+    "mul",
+    "und",
+    "zxx",
+    "Zxxx",
+    "Zyyy",
+    "Zzzz",
+    "Zinh",
+    "XXX",
+    "XTS",
+}  # private, unknown, none
 _DIRECTION_MARKS = dict.fromkeys(map(ord, "\u061c\u200e\u200f"))
 _SAMPLE_DAYS = (2, 9, 16, 23)  # days that stand for "a day of this month"
 
@@ -56,6 +69,7 @@ def label_of(concept: str) -> str:
     return KINDS[kind_of(concept)]
 
 
+@cache
 def locale_of(language: str) -> Locale:
     return Locale.parse(CLDR_CODES.get(language, language))
 
@@ -142,7 +156,9 @@ def split_of() -> Mapping[str, str]:
 def names_in(language: str, split: str) -> Mapping[str, tuple[str, ...]]:
     """The names of `language` for the concepts of `split`, without any that, capitals aside, is also the name of a concept
     held out further (dev or test for train, test for dev) in any of the fifty languages."""
-    taken = _strings("test") if split == "dev" else _strings("test") | _strings("dev") if split == "train" else frozenset()
+    taken = (
+        _strings("test") if split == "dev" else _strings("test") | _strings("dev") if split == "train" else frozenset()
+    )
     kept = {}
     for concept, forms in names_of(language).forms.items():
         if split_of().get(concept) == split:

@@ -6,11 +6,12 @@ Territories, languages, currencies and dates are tagged; units and the words of 
 
 import datetime
 import random
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from babel import localedata
+from babel import Locale, localedata
 from babel.dates import format_date
 from babel.lists import format_list
 
@@ -19,10 +20,13 @@ from xdist.demo.cldr_names import clean, kind_of, locale_of
 TYPES = {"territory": "LOC", "language": "LNG", "currency": "CUR", "month": "DAT"}
 TAGS = ("O", *(f"{mark}-{kind}" for kind in TYPES.values() for mark in "BI"))
 CHARACTER_WORDS = ("ja", "th", "zh")  # WikiANN splits these into characters
-WORDS = (5, 25)  # fewest and most words of a sentence
+FEWEST_WORDS, MOST_WORDS = 5, 25
 
 Segment = tuple[str, str]  # text, type ("" for none)
-Sentence = list[tuple[str, str]]  # word, tag
+Sentence = tuple[tuple[str, str], ...]  # (word, tag)
+
+_FORMS = {"name": 8, "name (name)": 3, "name (dates)": 2, "date": 2, "unit": 2}  # what a list item is, and how often
+_SLOTS = "\ue000\ue001\ue002\ue003\ue004"  # private use: in no pattern and no name
 
 
 def words(text: str, *, characters: bool = False) -> list[str]:
@@ -44,85 +48,81 @@ def _without_punctuation(chunk: str) -> Iterator[str]:
     yield from chunk[end:]
 
 
-@dataclass(frozen=True, slots=True)
-class Sentences:
-    """The sentences of one language over one split's names (concept -> forms, the first is used). The generator decides:
-    the same seed gives the same sentences."""
+def sentences(language: str, names: Mapping[str, tuple[str, ...]], count: int, seed: str) -> list[Sentence]:
+    """`count` different sentences over `names` (concept -> forms, of which the first is used), or fewer where ten times as
+    many draws do not give them. The same arguments give the same sentences."""
+    pools: dict[str, list[str]] = {}
+    for concept, forms in sorted(names.items()):
+        kind = kind_of(concept)
+        pools.setdefault(kind, []).append(concept.partition(":")[2] if kind == "month" else forms[0])
+    locale = locale_of(language)
+    own, neutral = localedata.load(str(locale)), localedata.load("root")
+    grammar = _Grammar(
+        locale=locale,
+        # The neutral "or" is the English word, the neutral "and" a comma.
+        list_styles=("standard", "or")
+        if own["list_patterns"]["or"] != neutral["list_patterns"]["or"]
+        else ("standard",),
+        interval=own["interval_formats"][None],
+        pools=pools,
+        choose=random.Random(seed),
+    )
+    found: dict[Sentence, None] = {}
+    for _ in range(10 * count):
+        if len(found) == count:
+            break
+        sentence = _tagged(grammar.sentence(), characters=language in CHARACTER_WORDS)
+        if FEWEST_WORDS <= len(sentence) <= MOST_WORDS:
+            found[sentence] = None
+    return list(found)
 
-    language: str
-    names: Mapping[str, tuple[str, ...]]
 
-    def draw(self, count: int, seed: str) -> list[Sentence]:
-        """`count` different sentences, or fewer where ten times as many draws do not give them."""
-        choose = random.Random(seed)
-        pools: dict[str, list[str]] = {}
-        for concept, forms in sorted(self.names.items()):
-            pools.setdefault(kind_of(concept), []).append(concept if kind_of(concept) == "month" else forms[0])
-        found: dict[tuple[tuple[str, str], ...], None] = {}
-        for _ in range(10 * count):
-            if len(found) == count:
-                break
-            sentence = self._tagged(self._segments(choose, pools))
-            if WORDS[0] <= len(sentence) <= WORDS[1]:
-                found[tuple(sentence)] = None
-        return [list(sentence) for sentence in found]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Grammar:
+    locale: Locale
+    list_styles: tuple[str, ...]
+    interval: str  # a pattern with {0} and {1}
+    pools: Mapping[str, list[str]]  # kind -> names; for month its numbers
+    choose: random.Random
 
-    def _segments(self, choose: random.Random, pools: Mapping[str, list[str]]) -> list[Segment]:
-        items = [self._item(choose, pools) for _ in range(choose.randint(2, 5))]
-        slots = [_slot(position) for position in range(len(items))]
-        style = choose.choice(self._list_styles())
-        return _filled(format_list(slots, style=style, locale=locale_of(self.language)), items)
+    def sentence(self) -> list[Segment]:
+        items = [self._item() for _ in range(self.choose.randint(2, len(_SLOTS)))]
+        style = self.choose.choice(self.list_styles)
+        return _filled(format_list(_SLOTS[: len(items)], style=style, locale=self.locale), items)
 
-    def _list_styles(self) -> list[str]:
-        own = localedata.load(str(locale_of(self.language)))["list_patterns"]
-        neutral = localedata.load("root")["list_patterns"]
-        # The neutral "or" is the English word; the neutral "and" is a comma.
-        return ["standard", "or"] if own["or"] != neutral["or"] or self.language == "en" else ["standard"]
-
-    def _item(self, choose: random.Random, pools: Mapping[str, list[str]]) -> list[Segment]:
-        form = choose.choices(("name", "named", "dated", "date", "unit"), (8, 3, 2, 2, 2))[0]
-        if form == "unit" and "unit" in pools:
-            return [(choose.choice(pools["unit"]), "")]
+    def _item(self) -> list[Segment]:
+        form = self.choose.choices(list(_FORMS), list(_FORMS.values()))[0]
+        if form == "unit" and "unit" in self.pools:
+            return [(self.choose.choice(self.pools["unit"]), "")]
         if form == "date":
-            return [self._date(choose, pools)]
-        name = self._name(choose, pools)
-        if form == "named":
-            return [name, ("(", ""), self._name(choose, pools), (")", "")]
-        if form == "dated":
-            interval = localedata.load(str(locale_of(self.language)))["interval_formats"][None]
-            dates = [[self._date(choose, pools)], [self._date(choose, pools)]]
-            return [name, ("(", ""), *_filled(interval.format(_slot(0), _slot(1)), dates), (")", "")]
-        return [name]
+            return [self._date()]
+        if form == "name (name)":
+            return [self._name(), ("(", ""), self._name(), (")", "")]
+        if form == "name (dates)":
+            dates = _filled(self.interval.format(*_SLOTS), [[self._date()], [self._date()]])
+            return [self._name(), ("(", ""), *dates, (")", "")]
+        return [self._name()]
 
-    def _name(self, choose: random.Random, pools: Mapping[str, list[str]]) -> Segment:
-        kind = choose.choice([kind for kind in ("territory", "language", "currency") if kind in pools])
-        return choose.choice(pools[kind]), TYPES[kind]
+    def _name(self) -> Segment:
+        kind = self.choose.choice([kind for kind in ("territory", "language", "currency") if kind in self.pools])
+        return self.choose.choice(self.pools[kind]), TYPES[kind]
 
-    def _date(self, choose: random.Random, pools: Mapping[str, list[str]]) -> Segment:
-        month = int(choose.choice(pools["month"]).partition(":")[2])
-        date = datetime.date(choose.randint(1900, 2030), month, choose.randint(1, 28))
-        style = choose.choice(("long", "medium"))
-        return clean(format_date(date, style, locale=locale_of(self.language))), TYPES["month"]
-
-    def _tagged(self, segments: list[Segment]) -> Sentence:
-        sentence = []
-        for text, kind in segments:
-            for position, word in enumerate(words(clean(text), characters=self.language in CHARACTER_WORDS)):
-                sentence.append((word, f"{'I' if position else 'B'}-{kind}" if kind else "O"))
-        return sentence
-
-
-def _slot(position: int) -> str:
-    return chr(0xE000 + position)  # private use: in no pattern and no name
+    def _date(self) -> Segment:
+        month = int(self.choose.choice(self.pools["month"]))
+        date = datetime.date(self.choose.randint(1900, 2030), month, self.choose.randint(1, 28))
+        return format_date(date, self.choose.choice(("long", "medium")), locale=self.locale), TYPES["month"]
 
 
 def _filled(pattern: str, items: list[list[Segment]]) -> list[Segment]:
     segments: list[Segment] = []
-    for character in pattern:
-        if 0xE000 <= ord(character) < 0xE000 + len(items):
-            segments += items[ord(character) - 0xE000]
-        elif segments and segments[-1][1] == "" and segments[-1][0] not in ("(", ")"):
-            segments[-1] = (segments[-1][0] + character, "")
-        else:
-            segments.append((character, ""))
+    for part in re.split(f"([{_SLOTS}])", pattern):
+        segments += items[_SLOTS.index(part)] if part and part in _SLOTS else [(part, "")]
     return segments
+
+
+def _tagged(segments: list[Segment], *, characters: bool) -> Sentence:
+    tagged = []
+    for text, kind in segments:
+        for position, word in enumerate(words(clean(text), characters=characters)):
+            tagged.append((word, f"{'I' if position else 'B'}-{kind}" if kind else "O"))
+    return tuple(tagged)

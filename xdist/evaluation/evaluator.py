@@ -16,9 +16,9 @@ from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.queue import Work, queue, share
 from xdist.evaluation.scores import Scores
+from xdist.languages import by_size
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads
-from xdist.languages import by_size
 from xdist.model.model import Model
 from xdist.runtime import distributed
 from xdist.runtime.monitor import write_scores
@@ -36,7 +36,9 @@ def load_for_evaluation(run: Run, folder: str, tokenizer: PreTrainedTokenizerBas
     carried, _ = carry_heads(folder, model)
     for name, head in model.heads.items():
         if name not in carried and any(True for _ in head.parameters()):
-            raise UserError(f"{folder}: holds no head '{name}' (it has: {', '.join(carried) or 'none'}); train that task first")
+            raise UserError(
+                f"{folder}: holds no head '{name}' (it has: {', '.join(carried) or 'none'}); train that task first"
+            )
     return model.eval()
 
 
@@ -104,11 +106,12 @@ class Evaluator:
     def _finish(self, piece: Piece, shards: Shards, by_row: dict[int, Any]) -> dict[str, float]:
         """Write the submission file of a language and score it."""
         family = self.model.families[piece.task.head]
-        predictions = family.finish([by_row[row] for row in range(len(shards))], shards)
-        submission.write(submission.path(self.folder.predictions, piece.task, piece.split, piece.language), piece.task, predictions)
         examples = list(piece.task.examples(self.run.data.root, piece.split, piece.language))
+        predictions = family.finish([by_row[row] for row in range(len(shards))], shards, examples)
+        submission.write(
+            submission.path(self.folder.predictions, piece.task, piece.split, piece.language), piece.task, predictions
+        )
         return {**family.score(predictions, examples, piece.language), "count": len(predictions)}
-
 
 
 def unscored(run: Run) -> dict[str, list[Piece]]:

@@ -20,7 +20,9 @@ HEADS_INDEX = "heads.json"
 def save_model(folder: Path, model: Model, state: dict[str, Tensor], tokenizer: PreTrainedTokenizerBase) -> None:
     """Write `state` (the whole model's parameters on the CPU) as a model folder; an older one is replaced when all is written."""
     encoder: PreTrainedModel = model.encoder
-    encoder_state = {name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")}
+    encoder_state = {
+        name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")
+    }
     head_state = {name.removeprefix("heads."): value for name, value in state.items() if name.startswith("heads.")}
     with written_folder(folder) as temporary:
         encoder.save_pretrained(temporary, state_dict=encoder_state)
@@ -53,6 +55,8 @@ def carry_heads(backbone: str, model: Model) -> tuple[list[str], list[str]]:
         try:
             model.heads[name].load_state_dict(own)
         except RuntimeError as error:
-            raise UserError(f"{Path(backbone) / HEADS}: head '{name}' does not fit: {str(error).splitlines()[-1].strip()}") from None
+            raise UserError(
+                f"{Path(backbone) / HEADS}: head '{name}' does not fit: {str(error).splitlines()[-1].strip()}"
+            ) from None
         carried.append(name)
     return carried, dropped

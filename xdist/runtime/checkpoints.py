@@ -33,7 +33,9 @@ def tags(folder: Path) -> list[Tag]:
             manifest = read_json(path / MANIFEST)
         except (OSError, ValueError):
             continue
-        if all((path / name).is_file() and (path / name).stat().st_size == size for name, size in manifest["files"].items()):
+        if all(
+            (path / name).is_file() and (path / name).stat().st_size == size for name, size in manifest["files"].items()
+        ):
             found.append(Tag(path, manifest))
     return sorted(found, key=lambda tag: tag.step)
 

@@ -72,7 +72,7 @@ def read(path: Path) -> dict[str, Any]:
             raise UserError(f"{path}: {unknown('key', key, ALLOWED)}")
     automatic = _auto(values)
     if automatic:
-        raise UserError(f"{path}: {automatic}: DeepSpeed does not understand \"auto\"; leave the key out or give a value")
+        raise UserError(f'{path}: {automatic}: DeepSpeed does not understand "auto"; leave the key out or give a value')
     return values
 
 

@@ -1,8 +1,8 @@
 """A run is a folder: what was asked for, what came out, and how it ended.
 
-    config.yaml  data.json  deepspeed.json  environment.json  metrics.jsonl  tensorboard/  checkpoints/<tag>/  model/
-    predictions/<task>/test-<language>.<ext>  scores.json
-    finished | unfinished | failed    a mark each, since launchers garble exit codes;  stop    put there to end a run early
+config.yaml  data.json  deepspeed.json  environment.json  metrics.jsonl  tensorboard/  checkpoints/<tag>/  model/
+predictions/<task>/test-<language>.<ext>  scores.json
+finished | unfinished | failed    a mark each, since launchers garble exit codes;  stop    put there to end a run early
 """
 
 import platform
@@ -14,8 +14,8 @@ import yaml
 
 from xdist import __version__
 from xdist.config import Run
-from xdist.config.run import IDENTITY
 from xdist.config.loading import read_yaml, validated
+from xdist.config.run import IDENTITY
 from xdist.errors import UserError
 from xdist.files import read_json, write_json, write_text
 
@@ -77,7 +77,9 @@ class RunFolder:
         if self.data.exists():
             for piece, fingerprint in read_json(self.data).items():
                 if fingerprints.get(piece) != fingerprint:
-                    raise UserError(f"{self.data}: the files, tokenizer or length of '{piece}' changed since this run began")
+                    raise UserError(
+                        f"{self.data}: the files, tokenizer or length of '{piece}' changed since this run began"
+                    )
 
     def open(self, run: Run, deepspeed: dict[str, Any] | None, fingerprints: dict[str, str]) -> None:
         """Write what was asked for; called by one process. Raises UserError as `check` and `check_data` do."""

@@ -37,7 +37,10 @@ def main(work: Callable[[Run], None], usage: str) -> None:
         _leave(USER_ERROR)
     except Exception as error:
         traceback.print_exc()
-        _mark_failed(run, f"rank {distributed.rank()}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+        _mark_failed(
+            run,
+            f"rank {distributed.rank()}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+        )
         _leave(1)
     distributed.shutdown()
 

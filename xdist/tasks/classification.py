@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -41,7 +41,9 @@ class Classification(Family):
             whole = tokenizer(*texts, return_attention_mask=False, verbose=False)["input_ids"]
             fitting = whole
             if max(map(len, whole)) > max_length:
-                fitting = tokenizer(*texts, truncation=True, max_length=max_length, return_attention_mask=False)["input_ids"]
+                fitting = tokenizer(*texts, truncation=True, max_length=max_length, return_attention_mask=False)[
+                    "input_ids"
+                ]
             for example, full, tokens in zip(chunk, whole, fitting, strict=True):
                 yield {
                     "example": number,
@@ -67,7 +69,7 @@ class Classification(Family):
     def predict(self, outputs: Tensor, batch: Batch) -> list[np.ndarray]:
         return list(outputs.argmax(-1).cpu().numpy())
 
-    def finish(self, predictions: Sequence[np.ndarray], rows: Columns) -> list[str]:
+    def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[Any]) -> list[str]:
         return [self.task.labels[int(number)] for number in predictions]
 
     def score(self, predictions: Sequence[str], examples: Sequence[Classified], language: str) -> dict[str, float]:

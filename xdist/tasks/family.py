@@ -72,8 +72,8 @@ class Family(ABC):
         """One array per row of the batch."""
 
     @abstractmethod
-    def finish(self, predictions: Sequence[np.ndarray], rows: Columns) -> list[Any]:
-        """From the predictions of all rows (in row order) to one prediction per line of the submission file."""
+    def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[Any]) -> list[Any]:
+        """From the predictions of all rows (in row order) to one prediction per entry of the submission file."""
 
     @abstractmethod
     def score(self, predictions: Sequence[Any], examples: Sequence[Any], language: str) -> dict[str, float]:

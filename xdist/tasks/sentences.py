@@ -6,7 +6,7 @@ runs over all tokens of a sentence, special tokens included.
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -57,7 +57,7 @@ class SentenceRetrieval(Family):
         sums.index_add_(0, batch.token_sequence, outputs.float())
         return list(nn.functional.normalize(sums / batch.lengths[:, None], dim=-1).cpu().numpy())
 
-    def finish(self, predictions: Sequence[np.ndarray], rows: Columns) -> list[int]:
+    def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[Any]) -> list[int]:
         vectors = np.stack(predictions)
         index, queries = (vectors[rows.column("side") == number] for number in range(len(SIDES)))
         return [int(row) for row in (queries @ index.T).argmax(-1)]

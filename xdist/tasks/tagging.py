@@ -88,8 +88,8 @@ class Tagging(Family):
         tags = outputs.argmax(-1).to(torch.int16).cpu()
         return [part.numpy() for part in tags.split(batch.targets["words_of_row"].tolist())]
 
-    def finish(self, predictions: Sequence[np.ndarray], rows: Columns) -> list[list[str]]:
-        sentences: list[list[str]] = [[] for _ in range(int(rows.column("example").max(initial=-1)) + 1)]
+    def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[Tagged]) -> list[list[str]]:
+        sentences: list[list[str]] = [[] for _ in examples]
         for example, tags in zip(rows.column("example"), predictions, strict=True):
             sentences[example].extend(self.task.labels[tag] for tag in tags)
         return sentences
@@ -101,10 +101,10 @@ class Tagging(Family):
 
 def _specials(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
     """The special tokens that stand before and after a single text."""
-    mark = tokenizer.unk_token_id
-    framed = tokenizer.build_inputs_with_special_tokens([mark])
-    place = framed.index(mark)
-    return framed[:place], framed[place + 1 :]
+    encoded = tokenizer("a", return_special_tokens_mask=True)
+    tokens, special = encoded["input_ids"], encoded["special_tokens_mask"]
+    inside = [place for place, mark in enumerate(special) if not mark]
+    return tokens[: inside[0]], tokens[inside[-1] + 1 :]
 
 
 def _chunks(lengths: Sequence[int], room: int) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,184 @@
+"""Three small tasks in fifty languages from Unicode CLDR, in the on-disk layouts of the official tasks.
+
+cldr-topic  classification: is this name a territory, language, currency, script, month or day, unit? `name TAB label`
+cldr-spans  tagging of names in list and date patterns, as WikiANN: `word TAB tag`, blank line between sentences
+cldr-names  retrieval of a name's translation, as Tatoeba: test concepts, English to each other language
+
+No concept of a test set, and no name of it in any language, is in training or dev data of any of the three (see
+`cldr_names`). All of it depends on the version of Babel alone: the same version gives the same bytes.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from babel.core import get_cldr_version
+
+from xdist.demo.cldr_names import (
+    LABELS,
+    SPLITS,
+    label_of,
+    locale_of,
+    names_in,
+    names_of,
+    parent_language,
+    split_of,
+)
+from xdist.demo.cldr_spans import Sentence, sentences
+from xdist.files import digest, write_json, write_text, written_folder
+from xdist.languages import LANGUAGES, language
+
+# Sizes per language. Dev and test are small: fifty languages are to be scored in about a minute on two slow cores.
+TOPIC_PER_LABEL = {"train": 200, "dev": 10, "test": 15}
+SENTENCES = {"train": 1000, "dev": 40, "test": 60}
+PAIRS = 60
+MANIFEST = "cldr.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageSummary:
+    """What one language got. Counts are of examples per split; shares are of the names that CLDR has, 0 to 1."""
+
+    locale: str
+    names: Mapping[str, int]  # label -> concepts with a name
+    topic: Mapping[str, int]
+    spans: Mapping[str, int]
+    pairs: int
+    identical_pairs: int  # pairs whose two sides are the same string
+    same_as_english: float
+    inherits_from: str | None  # the language whose names CLDR uses where this one has none
+    same_as_inherited: float
+    codes_left_out: int  # names that only repeated the code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    cldr_version: str
+    languages: Mapping[str, LanguageSummary]
+
+    def notes(self) -> list[str]:
+        """What a reader of the scores has to know, a line each: names that are another language's, or missing."""
+        lines = []
+        for code, summary in self.languages.items():
+            name = LANGUAGES[code].name
+            if summary.inherits_from:
+                share, source = summary.same_as_inherited, LANGUAGES[summary.inherits_from].name
+                lines.append(f"{name}: CLDR takes {share:.1%} of the names from {source}")
+            if code != "en" and summary.same_as_english >= 0.25:
+                lines.append(f"{name}: {summary.same_as_english:.0%} of the names are the English ones")
+            if missing := [label for label in LABELS if not summary.names.get(label)]:
+                lines.append(f"{name}: CLDR has no {', '.join(missing)} names")
+        return lines
+
+
+def generate(folder: Path, languages: Iterable[str] = tuple(LANGUAGES)) -> Summary:
+    """Writes the three tasks for `languages` under `folder`, and a manifest, last.
+
+    The files of a language do not depend on which others are asked for. English has no retrieval task. Raises UserError
+    for a code outside the fifty.
+    """
+    codes = [language(code).code for code in languages]
+    with written_folder(folder / "cldr-topic") as topic, written_folder(folder / "cldr-spans") as spans:
+        topic_counts = {code: _write_topic(topic, code) for code in codes}
+        span_counts = {code: _write_spans(spans, code) for code in codes}
+    with written_folder(folder / "cldr-names") as pairs, written_folder(folder / "labels" / "cldr-names") as gold:
+        pair_counts = {code: _write_pairs(pairs, gold, code) for code in codes if code != "en"}
+    summary = Summary(
+        cldr_version=get_cldr_version(),
+        languages={
+            code: _summarise(code, topic_counts[code], span_counts[code], *pair_counts.get(code, (0, 0)))
+            for code in codes
+        },
+    )
+    write_json(folder / MANIFEST, asdict(summary))
+    return summary
+
+
+def topic_rows(code: str, split: str) -> list[tuple[str, str]]:
+    """(name, label) of the names of `split` that stand for one label only, so many per label, in hashed order."""
+    rows = []
+    taken: Counter[str] = Counter()
+    for concept, forms in sorted(_unambiguous(code, split).items(), key=lambda item: digest(item[0])):
+        for form in forms:
+            if taken[label_of(concept)] < TOPIC_PER_LABEL[split]:
+                taken[label_of(concept)] += 1
+                rows.append((form, label_of(concept)))
+    return sorted(rows, key=digest)
+
+
+def name_pairs(code: str) -> list[tuple[str, str]]:
+    """(name in `code`, name in English) of test concepts, without names that stand for two concepts on either side."""
+    own, english = names_in(code, "test"), names_in("en", "test")
+    pairs = [(own[concept][0], english[concept][0]) for concept in sorted(own.keys() & english.keys(), key=digest)]
+    often = [Counter(pair[side].casefold() for pair in pairs) for side in (0, 1)]
+    unique = [pair for pair in pairs if all(often[side][pair[side].casefold()] == 1 for side in (0, 1))]
+    return unique[:PAIRS]
+
+
+def _unambiguous(code: str, split: str) -> dict[str, tuple[str, ...]]:
+    """The names of `split`, without any that the language also gives to a thing with another label ("Armenian")."""
+    labels: dict[str, set[str]] = {}
+    for concept, forms in names_of(code).forms.items():
+        for form in forms:
+            labels.setdefault(form.casefold(), set()).add(label_of(concept))
+    kept = {
+        concept: tuple(form for form in forms if len(labels[form.casefold()]) == 1)
+        for concept, forms in names_in(code, split).items()
+    }
+    return {concept: forms for concept, forms in kept.items() if forms}
+
+
+def _write_topic(folder: Path, code: str) -> dict[str, int]:
+    counts = {}
+    for split in SPLITS:
+        rows = topic_rows(code, split)
+        write_text(folder / f"{split}-{code}.tsv", "".join(f"{name}\t{label}\n" for name, label in rows))
+        counts[split] = len(rows)
+    return counts
+
+
+def _write_spans(folder: Path, code: str) -> dict[str, int]:
+    counts = {}
+    for split in SPLITS:
+        drawn = sentences(code, _unambiguous(code, split), SENTENCES[split], f"{code} {split}")
+        write_text(folder / f"{split}-{code}.tsv", "\n".join(map(_lines, drawn)))
+        counts[split] = len(drawn)
+    return counts
+
+
+def _lines(sentence: Sentence) -> str:
+    return "".join(f"{word}\t{tag}\n" for word, tag in sentence)
+
+
+def _write_pairs(folder: Path, gold: Path, code: str) -> tuple[int, int]:
+    pairs = name_pairs(code)
+    rows = sorted(range(len(pairs)), key=lambda row: pairs[row][1])  # the English side is sorted by code point
+    write_text(folder / f"{code}-en.{code}", "".join(f"{own}\n" for own, _ in pairs))
+    write_text(folder / f"{code}-en.en", "".join(f"{pairs[row][1]}\n" for row in rows))
+    write_text(gold / f"test-{code}.tsv", "".join(f"{row}\n" for row in rows))
+    return len(pairs), sum(own == english for own, english in pairs)
+
+
+def _summarise(
+    code: str, topic: dict[str, int], spans: dict[str, int], pairs: int, identical_pairs: int
+) -> LanguageSummary:
+    names = names_of(code)
+    source = parent_language(code)
+    return LanguageSummary(
+        locale=str(locale_of(code)),
+        names=dict(Counter(label_of(concept) for concept in names.forms if concept in split_of())),
+        topic=topic,
+        spans=spans,
+        pairs=pairs,
+        identical_pairs=identical_pairs,
+        same_as_english=_share_equal(code, "en"),
+        inherits_from=source,
+        same_as_inherited=_share_equal(code, source) if source else 0.0,
+        codes_left_out=names.codes,
+    )
+
+
+def _share_equal(code: str, other: str) -> float:
+    own, others = names_of(code).forms, names_of(other).forms
+    return sum(concept in others and forms[0] == others[concept][0] for concept, forms in own.items()) / len(own)

@@ -20,9 +20,7 @@ def written(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        os.chmod(
-            temporary, 0o666 & ~_umask()
-        )  # mkstemp makes private files; a shared cluster folder needs readable ones
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes private files; a shared cluster folder needs readable ones
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

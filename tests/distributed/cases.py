@@ -96,9 +96,7 @@ def _reference_model(run: Run, tokenizer: Any, data: training.TrainingData) -> A
 
 def dealt(path: str, overrides: list[str]) -> list[list[int]]:
     """The row ids that this rank sees in each of five steps."""
-    made = training.TrainingData(
-        run := load_run(Path(path), overrides), Preparation(run, load_tokenizer(run.model.backbone))
-    )
+    made = training.TrainingData(run := load_run(Path(path), overrides), Preparation(run, load_tokenizer(run.model.backbone)))
     steps = [made.step(number, distributed.rank(), distributed.world()) for number in range(5)]
     return [[row for batch in step if not batch.dummy for row in batch.row_ids.tolist()] for step in steps]
 
@@ -135,9 +133,7 @@ def noise_of_rows(path: str, overrides: list[str]) -> dict[str, list[float]]:
     """The first numbers of every row's noise in step 3, by row."""
     from xdist.robust.noise import gaussian
 
-    made = training.TrainingData(
-        run := load_run(Path(path), overrides), Preparation(run, load_tokenizer(run.model.backbone))
-    )
+    made = training.TrainingData(run := load_run(Path(path), overrides), Preparation(run, load_tokenizer(run.model.backbone)))
     found = {}
     for batch in made.step(3, distributed.rank(), distributed.world()):
         if not batch.dummy:

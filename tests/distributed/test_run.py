@@ -59,9 +59,7 @@ def test_tensorboard_reads_the_events(trained: Path) -> None:
     assert {"eval/cldr-topic/de", "eval/cldr-names/sw"} <= found
     logged = [json.loads(line) for line in RunFolder(trained).metrics.read_text().splitlines()]
     assert [event.step for event in events.Scalars("train/loss")] == [line["step"] for line in logged]
-    assert [event.value for event in events.Scalars("train/loss")] == pytest.approx(
-        [line["train/loss"] for line in logged]
-    )
+    assert [event.value for event in events.Scalars("train/loss")] == pytest.approx([line["train/loss"] for line in logged])
 
 
 def test_model_folder_loads_in_transformers(trained: Path) -> None:

@@ -87,15 +87,11 @@ def test_page_is_silent_fits_its_window_and_is_legible(
     assert (tmp_path / "page.png").stat().st_size > 20_000
     noise = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
     assert [event for event in page.events if event["method"] in noise] == []
-    asked = [
-        event["params"]["request"]["url"] for event in page.events if event["method"] == "Network.requestWillBeSent"
-    ]
+    asked = [event["params"]["request"]["url"] for event in page.events if event["method"] == "Network.requestWillBeSent"]
     assert [url for url in asked if not url.startswith("data:")] == [(tmp_path / "out/report.html").as_uri()]
     assert page.value("document.documentElement.scrollWidth") <= page.value("document.documentElement.clientWidth")
     if width == 390:  # the table is wider than a phone: its own box scrolls, and the names of the languages stay
-        assert (
-            page.value("box = document.querySelector('#map').parentElement; box.scrollLeft = 1e6; box.scrollLeft") > 0
-        )
+        assert page.value("box = document.querySelector('#map').parentElement; box.scrollLeft = 1e6; box.scrollLeft") > 0
         assert page.value("document.querySelector('#map tbody th').getBoundingClientRect().left") >= 0
     for selector in (".heat", ".heat .n", ".meaning", ".metric", ".code", ".lead", ".legend dd", ".said", ".facts dt"):
         measured = page.value(f"({CONTRAST})({json.dumps(selector)})")

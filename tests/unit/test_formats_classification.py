@@ -99,9 +99,7 @@ def test_other_published_forms(tmp_path: Path) -> None:
     pairs = list(classification.read_published(path, PAWSX, labels=("0", "1")))
     assert pairs[0] == Classified(texts=("你好", "NS"), label="0")
     assert [untranslated(pair) for pair in pairs] == [True, False]
-    path = write(
-        tmp_path, "id\tlanguage\tpremise\thypothesis\tlabel\n1\tquy\ta\tb\tneutral\n2\taym\tc\td\tneutral\n", "t.tsv"
-    )
+    path = write(tmp_path, "id\tlanguage\tpremise\thypothesis\tlabel\n1\tquy\ta\tb\tneutral\n2\taym\tc\td\tneutral\n", "t.tsv")
     assert [e.texts[0] for e in classification.read_published(path, AMERICASNLI, labels=NLI, language="aym")] == ["c"]
 
 

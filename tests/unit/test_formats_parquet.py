@@ -25,9 +25,7 @@ XNLI = Columns(kind="classified", texts=("premise", "hypothesis"), gold="label",
 
 
 def test_xnli_of_one_language(tmp_path: Path) -> None:
-    path = write(
-        tmp_path, [{"premise": "أ", "hypothesis": "ب", "label": 2}, {"premise": "c", "hypothesis": "d", "label": 0}]
-    )
+    path = write(tmp_path, [{"premise": "أ", "hypothesis": "ب", "label": 2}, {"premise": "c", "hypothesis": "d", "label": 0}])
     assert list(parquet.read(path, XNLI, need_gold=True)) == [
         Classified(texts=("أ", "ب"), label="contradiction"),
         Classified(texts=("c", "d"), label="entailment"),
@@ -44,9 +42,7 @@ def test_xnli_of_all_languages(tmp_path: Path) -> None:
     path = write(tmp_path, [row])
     assert list(parquet.read(path, columns)) == [Classified(texts=("moja", "mbili"), label="neutral")]
     columns = Columns(kind="classified", texts=("premise.sw", "hypothesis.sv"), gold="label", names=NLI)
-    with pytest.raises(
-        UserError, match=r"parquet:1: no 'sv' for column 'hypothesis.sv'; nearest: 'sw' \(found: ar, sw\)"
-    ):
+    with pytest.raises(UserError, match=r"parquet:1: no 'sv' for column 'hypothesis.sv'; nearest: 'sw' \(found: ar, sw\)"):
         list(parquet.read(path, columns))
 
 
@@ -70,9 +66,7 @@ def test_xcopa_and_its_blanked_form(tmp_path: Path) -> None:
     assert [example.label for example in parquet.read(path, columns) if isinstance(example, Choice)] == [None, None]
     with pytest.raises(UserError, match="parquet:1: gold is missing or blanked"):
         list(parquet.read(path, columns, need_gold=True))
-    assert [
-        e.label for e in parquet.read(write(tmp_path, [{**row, "label": -1}]), columns) if isinstance(e, Choice)
-    ] == [None]
+    assert [e.label for e in parquet.read(write(tmp_path, [{**row, "label": -1}]), columns) if isinstance(e, Choice)] == [None]
 
 
 def test_siqa_labels_are_text_from_1_to_3(tmp_path: Path) -> None:
@@ -83,9 +77,7 @@ def test_siqa_labels_are_text_from_1_to_3(tmp_path: Path) -> None:
         names=("1", "2", "3"),
     )
     row = {"context": "C.", "question": "Q?", "answerA": "a", "answerB": "b", "answerC": "c", "label": "3"}
-    assert list(parquet.read(write(tmp_path, [row]), columns)) == [
-        Choice(prompt="C. Q?", options=("a", "b", "c"), label=2)
-    ]
+    assert list(parquet.read(write(tmp_path, [row]), columns)) == [Choice(prompt="C. Q?", options=("a", "b", "c"), label=2)]
 
 
 WIKIANN = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
@@ -209,9 +201,7 @@ def test_bad_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"parquet: no column 'hypothesis'; nearest: 'hypotheses' \(found: premise, "):
         list(parquet.read(path, XNLI))
     path = write(tmp_path, [{"premise": "a", "hypothesis": "b", "label": 7}])
-    with pytest.raises(
-        UserError, match=r"parquet:1: class 7 has no name \(3 names: entailment, neutral, contradiction\)"
-    ):
+    with pytest.raises(UserError, match=r"parquet:1: class 7 has no name \(3 names: entailment, neutral, contradiction\)"):
         list(parquet.read(path, XNLI))
     path = write(tmp_path, [{"premise": "a", "hypothesis": "b", "label": "neutrall"}])
     with pytest.raises(UserError, match="parquet:1: unknown label 'neutrall': did you mean 'neutral'"):

@@ -95,8 +95,7 @@ REAL |= {
     for code, count in {"bn": 113, "en": 440, "fi": 782, "sw": 499, "te": 669}.items()
 }
 REAL |= {
-    f"mlqa/MLQA_V1/dev/dev-context-{code}-question-{code}": count
-    for code, count in {"de": 512, "en": 1148, "hi": 507}.items()
+    f"mlqa/MLQA_V1/dev/dev-context-{code}-question-{code}": count for code, count in {"de": 512, "en": 1148, "hi": 507}.items()
 }
 
 

@@ -76,16 +76,12 @@ def test_lengths_must_agree() -> None:
 
 UPOS = st.sampled_from(["NOUN", "VERB", "CCONJ", "SCONJ", "SYM", "X", "PUNCT"])
 NER = st.sampled_from(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"])
-PAIRS = st.sampled_from([UPOS, NER]).flatmap(
-    lambda tag: st.lists(st.lists(st.tuples(tag, tag), min_size=1), min_size=1)
-)
+PAIRS = st.sampled_from([UPOS, NER]).flatmap(lambda tag: st.lists(st.lists(st.tuples(tag, tag), min_size=1), min_size=1))
 Pairs = list[list[tuple[str, str]]]
 
 
 def sides(pairs: Pairs) -> tuple[list[list[str]], list[list[str]]]:
-    return [[left for left, _ in sentence] for sentence in pairs], [
-        [right for _, right in sentence] for sentence in pairs
-    ]
+    return [[left for left, _ in sentence] for sentence in pairs], [[right for _, right in sentence] for sentence in pairs]
 
 
 @given(PAIRS)

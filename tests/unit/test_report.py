@@ -28,9 +28,7 @@ HOSTILE = "<script>alert('x')</script> | `*_[a](b) &amp;"
 def task(codes: list[str], metric: str = "accuracy", count: int = 500, shift: float = 0, **more: Any) -> dict[str, Any]:
     """Scores rise with the pre-training size of the language, by one point a language."""
     order = list(LANGUAGES)
-    languages = {
-        code: {metric: 20 + shift + (order.index(code) if code in order else 0), "count": count} for code in codes
-    }
+    languages = {code: {metric: 20 + shift + (order.index(code) if code in order else 0), "count": count} for code in codes}
     mean = sum(numbers[metric] for numbers in languages.values()) / len(codes)
     values = {"family": "classification", "metric": metric, "split": "test", "trained_on": ["en", "de"]}
     return {**values, "languages": languages, "mean": {metric: mean}, **more}
@@ -109,9 +107,7 @@ def test_means_are_over_the_languages_that_have_a_score(tmp_path: Path) -> None:
         assert mean is not None
         assert (mean.score, mean.languages) == (20 + sum(places) / len(places), len(places))
     assert [summary["unseen"] and summary["unseen"].languages for summary in (topic, names, xquad)] == [4, 4, None]
-    counts = [
-        [mean.languages for row in (ZERO_SHOT, ALL) if (mean := summary[row])] for summary in (topic, names, xquad)
-    ]
+    counts = [[mean.languages for row in (ZERO_SHOT, ALL) if (mean := summary[row])] for summary in (topic, names, xquad)]
     assert counts == [[48, 50], [49, 49], [9, 11]]
 
 
@@ -187,9 +183,7 @@ def test_nothing_is_overwritten_when_a_file_of_a_run_does_not_read(tmp_path: Pat
 
 def test_metrics_of_a_killed_and_resumed_run(tmp_path: Path) -> None:
     file = tmp_path / "metrics.jsonl"
-    file.write_text(
-        '{"step": 1, "a": 9}\n{"step": 2, "a": 9}\n{"step": 2, "a": 5, "b": NaN, "c": "text"}\n{"step": 3, "a"'
-    )
+    file.write_text('{"step": 1, "a": 9}\n{"step": 2, "a": 9}\n{"step": 2, "a": 5, "b": NaN, "c": "text"}\n{"step": 3, "a"')
     metrics = read_metrics(file)
     assert metrics["a"] == [(1, 9.0), (2, 5.0)]
     assert list(metrics) == ["a", "b"]
@@ -203,9 +197,7 @@ def test_terminal_tables_fit_and_need_no_colour(tmp_path: Path, width: int) -> N
     assert max(len(line) for line in text.splitlines()) <= min(width, 100)
     lines = [line.split() for line in text.splitlines()]
     for code, language in LANGUAGES.items():
-        assert any(
-            line[: len(language.name.split()) + 2] == [*language.name.split(), code, language.group] for line in lines
-        )
+        assert any(line[: len(language.name.split()) + 2] == [*language.name.split(), code, language.group] for line in lines)
 
 
 def test_terminal_table_shows_scores_marks_and_means(tmp_path: Path) -> None:

@@ -15,6 +15,4 @@ def run_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("path", metavar="RUN.yaml", type=click.Path(path_type=Path))(function)
 
 
-dry_run: Decorator = click.option(
-    "--dry-run", is_flag=True, help="Check everything and say what would be done; do nothing."
-)
+dry_run: Decorator = click.option("--dry-run", is_flag=True, help="Check everything and say what would be done; do nothing.")

@@ -28,7 +28,7 @@ def command(path: Path, overrides: tuple[str, ...], dry_run: bool) -> None:
         for piece in dict.fromkeys(training_pieces(run) + evaluation_pieces(run)):
             click.echo(piece)
         return
-    from xdist.cli.preparing import prepare
+    from xdist.launch.prepared import prepare
 
     prepare(run)
     click.echo(f"prepared: {run.data.cache}")

@@ -6,17 +6,15 @@ from typing import Literal
 
 import click
 
-from xdist.cli.preparing import prepare
 from xdist.config import Run, load_run
 from xdist.data.pieces import evaluation_pieces, training_pieces
 from xdist.launch import local
+from xdist.launch.prepared import launch
 from xdist.runtime import ds_config
 from xdist.runtime.run_folder import RunFolder
 
 
-def start(
-    kind: Literal["train", "evaluate"], path: Path, overrides: tuple[str, ...], ranks: int | None, dry_run: bool
-) -> None:
+def start(kind: Literal["train", "evaluate"], path: Path, overrides: tuple[str, ...], ranks: int | None, dry_run: bool) -> None:
     """Exit with the run's code."""
     if ranks:
         overrides = (*overrides, f"runtime.ranks={ranks}")
@@ -37,13 +35,7 @@ def start(
     if folder.state == "finished" and not _unscored(run, bool(evaluation)):
         click.echo(f"{run.name} is finished: {folder.scores if folder.scores.exists() else folder.model}")
         return
-    prepare(run, train=kind == "train")
-    code = local.start(kind, run, path, overrides)
-    if code == local.UNFINISHED:
-        click.echo(f"{run.name} was stopped and saved; start it again to go on: {run.folder}", err=True)
-    elif code == local.BROKEN:
-        click.echo(f"xdist: {run.name} broke: {folder.reason() or 'see above'} ({run.folder})", err=True)
-    sys.exit(code)
+    sys.exit(launch(kind, run, path, overrides))
 
 
 def _summary(run: Run) -> str:

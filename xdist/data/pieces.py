@@ -29,8 +29,7 @@ def training_pieces(run: Run) -> list[Piece]:
         if "train" not in entry_task.files:
             raise run.error((*key, "task"), f"task '{entry.task}' is evaluated, not trained")
         pieces += [
-            _piece(run, (*key, "languages", index), entry_task, "train", code)
-            for index, code in enumerate(entry.languages)
+            _piece(run, (*key, "languages", index), entry_task, "train", code) for index, code in enumerate(entry.languages)
         ]
     seen: set[Piece] = set()
     for piece in pieces:
@@ -56,9 +55,7 @@ def evaluation_pieces(run: Run) -> list[Piece]:
             ]
             if not found:
                 example = entry.paths(run.data.root, split, entry.languages[0])[0]
-                raise run.error(
-                    ("evaluate", "tasks", number), f"no language of '{name}' has its files, such as {example}"
-                )
+                raise run.error(("evaluate", "tasks", number), f"no language of '{name}' has its files, such as {example}")
             pieces += found
         else:
             for code in run.evaluate.languages:

@@ -67,9 +67,7 @@ def quotas(shares: Sequence[float], total: int) -> np.ndarray:
     return whole
 
 
-def shares_of(
-    sizes: Sequence[int], task_of: Sequence[int], weights: Sequence[float | None], alpha: float
-) -> list[float]:
+def shares_of(sizes: Sequence[int], task_of: Sequence[int], weights: Sequence[float | None], alpha: float) -> list[float]:
     """Share of each source. A task's is its weight, or its number of rows; its languages divide that by size ** alpha."""
     shares = []
     for size, number in zip(sizes, task_of, strict=True):

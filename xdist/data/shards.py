@@ -89,9 +89,7 @@ class Shards:
             try:
                 batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
             except (OSError, pa.ArrowInvalid) as error:
-                raise UserError(
-                    f"{path}: damaged or missing shard ({error}); remove {self.folder} and prepare again"
-                ) from None
+                raise UserError(f"{path}: damaged or missing shard ({error}); remove {self.folder} and prepare again") from None
             self._open[shard] = {name: _numpy(batch.column(name)) for name in batch.schema.names}
         return self._open[shard]
 

@@ -10,9 +10,7 @@ from xdist.errors import UserError
 
 def load_tokenizer(backbone: str) -> PreTrainedTokenizerBase:
     """The fast tokenizer of a folder or hub id. Raises UserError when there is none."""
-    if not Path(backbone).is_dir() and (
-        backbone.startswith((".", "/")) or (backbone.count("/") != 1 and "/" in backbone)
-    ):
+    if not Path(backbone).is_dir() and (backbone.startswith((".", "/")) or (backbone.count("/") != 1 and "/" in backbone)):
         raise UserError(f"{backbone}: no such folder (model.backbone)")
     try:
         tokenizer = AutoTokenizer.from_pretrained(backbone)

@@ -1,29 +1,32 @@
 """Sentences of CLDR names with BIO tags: names, dates and units inside the list and interval patterns of a language.
 
-A sentence is a list ("A, B and C") whose items are a name, a name with another or a time span in brackets, a date, or a unit.
-Territories, languages, currencies and dates are tagged; units and the words of the patterns are not.
+A sentence is a list ("A, B and C") whose items are a name, a name with another or a time span in brackets, a date, or a
+unit. Territories, languages, currencies and dates are tagged; units and the words of the patterns are not.
 """
 
 import datetime
 import random
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from babel import Locale, localedata
+from babel import Locale
 from babel.dates import format_date
 from babel.lists import format_list
 
-from xdist.demo.cldr_names import clean, kind_of, locale_of
+from xdist.demo.cldr_names import clean, kind_of, locale_data, locale_of
 
 TYPES = {"territory": "LOC", "language": "LNG", "currency": "CUR", "month": "DAT"}
 TAGS = ("O", *(f"{mark}-{kind}" for kind in TYPES.values() for mark in "BI"))
-CHARACTER_WORDS = ("ja", "th", "zh")  # WikiANN splits these into characters
-FEWEST_WORDS, MOST_WORDS = 5, 25
+CHARACTER_LANGUAGES = ("ja", "th", "zh")  # WikiANN makes a word of each of their characters
+WORDS_PER_SENTENCE = (5, 25)
+CHARACTERS_PER_SENTENCE = (10, 50)
 
 Segment = tuple[str, str]  # text, type ("" for none)
 Sentence = tuple[tuple[str, str], ...]  # (word, tag)
+ListStyle = Literal["standard", "or"]
 
 _FORMS = {"name": 8, "name (name)": 3, "name (dates)": 2, "date": 2, "unit": 2}  # what a list item is, and how often
 _SLOTS = "\ue000\ue001\ue002\ue003\ue004"  # private use: in no pattern and no name
@@ -49,30 +52,17 @@ def _without_punctuation(chunk: str) -> Iterator[str]:
 
 
 def sentences(language: str, names: Mapping[str, tuple[str, ...]], count: int, seed: str) -> list[Sentence]:
-    """`count` different sentences over `names` (concept -> forms, of which the first is used), or fewer where ten times as
-    many draws do not give them. The same arguments give the same sentences."""
-    pools: dict[str, list[str]] = {}
-    for concept, forms in sorted(names.items()):
-        kind = kind_of(concept)
-        pools.setdefault(kind, []).append(concept.partition(":")[2] if kind == "month" else forms[0])
-    locale = locale_of(language)
-    own, neutral = localedata.load(str(locale)), localedata.load("root")
-    grammar = _Grammar(
-        locale=locale,
-        # The neutral "or" is the English word, the neutral "and" a comma.
-        list_styles=("standard", "or")
-        if own["list_patterns"]["or"] != neutral["list_patterns"]["or"]
-        else ("standard",),
-        interval=own["interval_formats"][None],
-        pools=pools,
-        choose=random.Random(seed),
-    )
+    """`count` different sentences over `names` (concept -> forms, of which the first is used), or fewer where ten times
+    as many draws do not give them. The same arguments give the same sentences."""
+    characters = language in CHARACTER_LANGUAGES
+    fewest, most = CHARACTERS_PER_SENTENCE if characters else WORDS_PER_SENTENCE
+    grammar = _grammar(language, names, random.Random(seed))
     found: dict[Sentence, None] = {}
     for _ in range(10 * count):
         if len(found) == count:
             break
-        sentence = _tagged(grammar.sentence(), characters=language in CHARACTER_WORDS)
-        if FEWEST_WORDS <= len(sentence) <= MOST_WORDS:
+        sentence = _tagged(grammar.sentence(), characters=characters)
+        if fewest <= len(sentence) <= most:
             found[sentence] = None
     return list(found)
 
@@ -80,9 +70,9 @@ def sentences(language: str, names: Mapping[str, tuple[str, ...]], count: int, s
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Grammar:
     locale: Locale
-    list_styles: tuple[str, ...]
+    list_styles: Sequence[ListStyle]
     interval: str  # a pattern with {0} and {1}
-    pools: Mapping[str, list[str]]  # kind -> names; for month its numbers
+    pools: Mapping[str, Sequence[str]]  # kind -> names; for month its numbers
     choose: random.Random
 
     def sentence(self) -> list[Segment]:
@@ -104,7 +94,7 @@ class _Grammar:
         return [self._name()]
 
     def _name(self) -> Segment:
-        kind = self.choose.choice([kind for kind in ("territory", "language", "currency") if kind in self.pools])
+        kind = self.choose.choice(("territory", "language", "currency"))
         return self.choose.choice(self.pools[kind]), TYPES[kind]
 
     def _date(self) -> Segment:
@@ -113,14 +103,34 @@ class _Grammar:
         return format_date(date, self.choose.choice(("long", "medium")), locale=self.locale), TYPES["month"]
 
 
-def _filled(pattern: str, items: list[list[Segment]]) -> list[Segment]:
+def _grammar(language: str, names: Mapping[str, tuple[str, ...]], choose: random.Random) -> _Grammar:
+    pools: dict[str, list[str]] = {}
+    for concept, forms in sorted(names.items()):
+        kind = kind_of(concept)
+        name = concept.partition(":")[2] if kind == "month" else forms[0]
+        if not any(unicodedata.category(character) == "Ps" for character in name):  # brackets are the pattern's
+            pools.setdefault(kind, []).append(name)
+    locale = locale_of(language)
+    own, neutral = locale_data(str(locale)), locale_data("root")
+    # The root's "or" is the English word, its "and" a comma.
+    borrowed_or = language != "en" and own["list_patterns"]["or"]["2"] == neutral["list_patterns"]["or"]["2"]
+    return _Grammar(
+        locale=locale,
+        list_styles=("standard",) if borrowed_or else ("standard", "or"),
+        interval=own["interval_formats"][None],
+        pools=pools,
+        choose=choose,
+    )
+
+
+def _filled(pattern: str, items: Sequence[list[Segment]]) -> list[Segment]:
     segments: list[Segment] = []
     for part in re.split(f"([{_SLOTS}])", pattern):
         segments += items[_SLOTS.index(part)] if part and part in _SLOTS else [(part, "")]
     return segments
 
 
-def _tagged(segments: list[Segment], *, characters: bool) -> Sentence:
+def _tagged(segments: Sequence[Segment], *, characters: bool) -> Sentence:
     tagged = []
     for text, kind in segments:
         for position, word in enumerate(words(clean(text), characters=characters)):

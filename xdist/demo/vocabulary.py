@@ -1,10 +1,10 @@
 """XLM-R vocabularies: a SentencePiece unigram model and the Hugging Face tokenizer that gives the same ids.
 
-SentencePiece numbers `<unk> <s> </s>` and then the pieces; XLM-R numbers `<s> <pad> </s> <unk>`, the pieces, `<mask>`. So a
-piece has id i in the model file and id i + 1 in the tokenizer (Conneau et al. 2020, arXiv 1911.02116).
+SentencePiece numbers `<unk> <s> </s>` and then the pieces; XLM-R numbers `<s> <pad> </s> <unk>`, the pieces, `<mask>`. So
+a piece has id i in the model file and id i + 1 in the tokenizer (Conneau et al. 2020, arXiv 1911.02116).
 
-The two agree on composed text (NFC). On decomposed text the fast tokenizer of every XLM-R, from the hub or from here, may
-lose a combining mark or leave it uncomposed, because its normaliser looks at short grapheme clusters as a whole.
+The two agree on composed text (NFC). On decomposed text the fast tokenizer of every XLM-R, from the hub or from here,
+may lose a combining mark or leave it uncomposed, because its normaliser looks at short grapheme clusters as a whole.
 """
 
 import io
@@ -12,10 +12,14 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
-from sentencepiece import sentencepiece_model_pb2 as proto
+from sentencepiece import sentencepiece_model_pb2
 from transformers import AddedToken, XLMRobertaTokenizer
+
+sentencepiece.set_min_log_level(2)  # errors only
+proto: Any = sentencepiece_model_pb2  # its classes are made at import, unseen by a type checker
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 MASK = "<mask>"
@@ -24,8 +28,8 @@ SENTENCEPIECE_FILE = "sentencepiece.bpe.model"  # the name that XLM-R's files ga
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
-    """Pieces in the tokenizer's order, `<s>` first and `<mask>` last; one log-probability each; SentencePiece's compiled
-    normalisation rules."""
+    """Pieces in the tokenizer's order, `<s>` first and `<mask>` last; one log-probability each; SentencePiece's
+    compiled normalisation rules."""
 
     pieces: list[str]
     scores: list[float]
@@ -83,13 +87,13 @@ def train_vocabulary(texts: Iterable[str], size: int) -> Vocabulary:
 
 
 def write_tokenizer(folder: Path, vocabulary: Vocabulary, *, max_length: int) -> None:
-    """Writes the SentencePiece model, tokenizer.json and tokenizer_config.json. `max_length` is in tokens, `<s>` and `</s>`
-    included."""
+    """Writes the SentencePiece model, tokenizer.json and tokenizer_config.json. `max_length` is in tokens, `<s>` and
+    `</s>` included."""
     _write_sentencepiece(folder / SENTENCEPIECE_FILE, vocabulary)
     tokenizer = XLMRobertaTokenizer(
         vocab=list(zip(vocabulary.pieces, vocabulary.scores, strict=True)),
-        _spm_precompiled_charsmap=vocabulary.charsmap,
-        mask_token=AddedToken(MASK, lstrip=True, special=True),
+        _spm_precompiled_charsmap=vocabulary.charsmap,  # type: ignore[arg-type]  # bytes, whatever it declares
+        mask_token=AddedToken(MASK, lstrip=True, special=True),  # type: ignore[arg-type]
         model_max_length=max_length,
     )
     tokenizer.save_pretrained(folder)

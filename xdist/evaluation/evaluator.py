@@ -36,9 +36,7 @@ def load_for_evaluation(run: Run, folder: str, tokenizer: PreTrainedTokenizerBas
     carried, _ = carry_heads(folder, model)
     for name, head in model.heads.items():
         if name not in carried and any(True for _ in head.parameters()):
-            raise UserError(
-                f"{folder}: holds no head '{name}' (it has: {', '.join(carried) or 'none'}); train that task first"
-            )
+            raise UserError(f"{folder}: holds no head '{name}' (it has: {', '.join(carried) or 'none'}); train that task first")
     return model.eval()
 
 

@@ -27,9 +27,7 @@ def queue(sets: Sequence[Shards], budget: int) -> list[Work]:
     tokens = np.concatenate([shards.tokens for shards in sets])
     order = np.lexsort((row, owner, -tokens))
     groups = split_by_budget(order.tolist(), tokens, budget)
-    return [
-        Work(tuple((int(owner[i]), int(row[i])) for i in group), int(tokens[group[0]]) * len(group)) for group in groups
-    ]
+    return [Work(tuple((int(owner[i]), int(row[i])) for i in group), int(tokens[group[0]]) * len(group)) for group in groups]
 
 
 def share(work: Sequence[Work], rank: int, world: int) -> list[Work]:

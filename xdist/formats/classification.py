@@ -56,7 +56,7 @@ def read(
 
 
 def read_published(
-    path: Path, form: Published, *, labels: Collection[str], language: str | None = None
+    path: Path, form: Published, *, labels: Collection[str], language: str | None = None, need_gold: bool = True
 ) -> Iterator[Classified]:
     """A file as published: XNLI-1.0 `xnli.{dev,test}.tsv`, XNLI-MT `multinli.train.en.tsv`, PAWS-X
     `x-final/xx/*.tsv`, AmericasNLI `*.tsv`. Where `form` has a language column, only the rows of `language` are given.
@@ -65,7 +65,7 @@ def read_published(
     """
     if (language is None) != (form.language is None):
         raise ValueError(f"language={language!r} for a form with language column {form.language!r}")
-    return uniform(_published(path, form, labels, language), need_gold=True)
+    return uniform(_published(path, form, labels, language), need_gold)
 
 
 def _prepared(path: Path, labels: Collection[str], texts: int, quoting: Quoting) -> Iterator[tuple[str, Classified]]:
@@ -77,14 +77,10 @@ def _prepared(path: Path, labels: Collection[str], texts: int, quoting: Quoting)
         elif len(cells) == texts and line:
             yield where, Classified(texts=tuple(cells))
         else:
-            raise UserError(
-                f"{where}: expected {texts} text columns and a label, found {len(cells) if line else 'none'}"
-            )
+            raise UserError(f"{where}: expected {texts} text columns and a label, found {len(cells) if line else 'none'}")
 
 
-def _published(
-    path: Path, form: Published, labels: Collection[str], language: str | None
-) -> Iterator[tuple[str, Classified]]:
+def _published(path: Path, form: Published, labels: Collection[str], language: str | None) -> Iterator[tuple[str, Classified]]:
     lines = read_lines(path)
     header = next(lines, (1, ""))[1].split("\t")
     for name in (*form.texts, form.label, *filter(None, [form.language])):

@@ -82,6 +82,4 @@ def _break(pair: object, context: str, where: str) -> tuple[int, int]:
     match pair:
         case [int(start), int(end)] if 0 <= start <= end <= len(context):
             return start, end
-    raise UserError(
-        f"{where}: sentence break {pair!r:.40} is no [start, end) in its context of {len(context)} characters"
-    )
+    raise UserError(f"{where}: sentence break {pair!r:.40} is no [start, end) in its context of {len(context)} characters")

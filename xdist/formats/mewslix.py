@@ -87,9 +87,7 @@ def _query(context: dict[str, Any], mention: dict[str, Any], where: str) -> Quer
 def _entity(record: dict[str, Any], where: str) -> Passage:
     text = field(record, "description", str, where)
     spans = [_span(span, text, where) for span in field(record, "sentence_spans", list, where)]
-    return Passage(
-        id=field(record, "entity_id", str, where), text=_clean(" ".join(text[start:end] for start, end in spans))
-    )
+    return Passage(id=field(record, "entity_id", str, where), text=_clean(" ".join(text[start:end] for start, end in spans)))
 
 
 def _span(record: dict[str, Any], text: str, where: str) -> tuple[int, int]:

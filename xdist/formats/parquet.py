@@ -68,9 +68,7 @@ def _batches(path: Path, columns: Columns) -> Iterator[tuple[pa.RecordBatch, tup
         raise UserError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from None
     with file:
         schema = file.schema_arrow
-        wanted = dict.fromkeys(
-            name.split(".")[0] for name in (*columns.texts, columns.gold, columns.id) if name is not None
-        )
+        wanted = dict.fromkeys(name.split(".")[0] for name in (*columns.texts, columns.gold, columns.id) if name is not None)
         for name in wanted:
             if name not in schema.names:
                 raise UserError(f"{path}: no column '{name}'{nearest(name, schema.names)}")

@@ -49,9 +49,7 @@ def answers(context: str, spans: Iterable[tuple[int, str]], where: str) -> tuple
     for answer in found:
         there = context[answer.start : answer.start + len(answer.text)] if answer.start >= 0 else ""
         if not answer.text or there != answer.text:
-            raise UserError(
-                f"{where}: answer {answer.text!r:.60} is not at offset {answer.start}: there is {there!r:.60}"
-            )
+            raise UserError(f"{where}: answer {answer.text!r:.60} is not at offset {answer.start}: there is {there!r:.60}")
     return found
 
 

@@ -39,9 +39,7 @@ def _sentences(path: Path, tags: Collection[str], raw: bool) -> Iterator[tuple[s
         where = f"{path}:{number}"
         if not line.strip():
             if not words:
-                raise UserError(
-                    f"{where}: blank line without a sentence before it: it would count as an empty sentence"
-                )
+                raise UserError(f"{where}: blank line without a sentence before it: it would count as an empty sentence")
             yield where, _sentence(words, labels)
             words, labels = [], []
             continue

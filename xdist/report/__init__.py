@@ -22,9 +22,7 @@ class ReportPaths:
     json: Path
 
 
-def write_report(
-    runs: Sequence[Path], out: Path, notes: Sequence[str] = (), title: str = "Scores by language"
-) -> ReportPaths:
+def write_report(runs: Sequence[Path], out: Path, notes: Sequence[str] = (), title: str = "Scores by language") -> ReportPaths:
     """Writes report.html, report.md and report.json of these run folders into `out`, each whole or not at all.
 
     `notes` are sentences on what the numbers can and cannot say. Raises UserError where a file of a run does not read.
@@ -43,9 +41,7 @@ def write_report(
     return paths
 
 
-def _content(
-    title: str, scores: Scores, records: Sequence[Record], notes: Sequence[str], written: datetime
-) -> dict[str, Any]:
+def _content(title: str, scores: Scores, records: Sequence[Record], notes: Sequence[str], written: datetime) -> dict[str, Any]:
     return {
         "title": title,
         "written": written.isoformat(timespec="seconds"),

@@ -107,9 +107,7 @@ def read_scores(runs: Sequence[Path]) -> Scores:
     for run in runs:
         name, columns = _read(run / "scores.json")
         if name in named:
-            raise UserError(
-                f"{run / 'scores.json'}: run: a second run named '{name}'; each run of a report needs its own name"
-            )
+            raise UserError(f"{run / 'scores.json'}: run: a second run named '{name}'; each run of a report needs its own name")
         named[name] = columns
     columns = [column for columns in named.values() for column in columns]
     tasks = list(dict.fromkeys((column.task, column.metric, column.split) for column in columns))

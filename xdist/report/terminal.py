@@ -55,8 +55,7 @@ def _table(scores: Scores, columns: Sequence[Column]) -> Table:
         means = [column.summary[row] for column in columns]
         if any(means):
             texts = [
-                _aligned(scores, column, mean.score if mean else None)
-                for column, mean in zip(columns, means, strict=True)
+                _aligned(scores, column, mean.score if mean else None) for column, mean in zip(columns, means, strict=True)
             ]
             table.add_row(Text(f"mean, {row}", STYLES.get(row, "bold")), "", "", *texts)
     return table

@@ -33,9 +33,7 @@ def tags(folder: Path) -> list[Tag]:
             manifest = read_json(path / MANIFEST)
         except (OSError, ValueError):
             continue
-        if all(
-            (path / name).is_file() and (path / name).stat().st_size == size for name, size in manifest["files"].items()
-        ):
+        if all((path / name).is_file() and (path / name).stat().st_size == size for name, size in manifest["files"].items()):
             found.append(Tag(path, manifest))
     return sorted(found, key=lambda tag: tag.step)
 
@@ -76,9 +74,7 @@ def check(folder: Path, world: int, stage: int) -> Tag | None:
 
 def load(tag: Tag, engine: Engine) -> dict[str, Any]:
     """Bring a fresh engine to the saved step; returns the client state. Collective."""
-    path, client_state = engine.deepspeed.load_checkpoint(
-        str(tag.path.parent), tag=tag.path.name, load_module_strict=False
-    )
+    path, client_state = engine.deepspeed.load_checkpoint(str(tag.path.parent), tag=tag.path.name, load_module_strict=False)
     if path is None:
         raise UserError(f"{tag.path}: DeepSpeed could not load this checkpoint")
     return client_state

@@ -41,9 +41,7 @@ def shutdown() -> None:
 
 
 def rank() -> int:
-    return (
-        dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")))
-    )
+    return dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")))
 
 
 def world() -> int:
@@ -78,9 +76,7 @@ def gather_on_first(value: Any) -> list[Any] | None:
     if rank() == 0:
         parts = [torch.zeros_like(padded) for _ in range(world())]
         dist.gather(padded, parts)
-        return [
-            pickle.loads(part[: int(size)].cpu().numpy().tobytes()) for part, size in zip(parts, sizes, strict=True)
-        ]
+        return [pickle.loads(part[: int(size)].cpu().numpy().tobytes()) for part, size in zip(parts, sizes, strict=True)]
     dist.gather(padded)
     return None
 

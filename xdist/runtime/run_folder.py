@@ -77,9 +77,7 @@ class RunFolder:
         if self.data.exists():
             for piece, fingerprint in read_json(self.data).items():
                 if fingerprints.get(piece) != fingerprint:
-                    raise UserError(
-                        f"{self.data}: the files, tokenizer or length of '{piece}' changed since this run began"
-                    )
+                    raise UserError(f"{self.data}: the files, tokenizer or length of '{piece}' changed since this run began")
 
     def open(self, run: Run, deepspeed: dict[str, Any] | None, fingerprints: dict[str, str]) -> None:
         """Write what was asked for; called by one process. Raises UserError as `check` and `check_data` do."""

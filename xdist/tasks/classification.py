@@ -29,9 +29,7 @@ class FirstTokenHead(nn.Sequential):
 class Classification(Family):
     columns: ClassVar = {"label": pa.int16()}
 
-    def encode(
-        self, examples: Iterable[Classified], tokenizer: PreTrainedTokenizerBase, max_length: int
-    ) -> Iterator[Row]:
+    def encode(self, examples: Iterable[Classified], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:
         numbers = {label: number for number, label in enumerate(self.task.labels)}
         source = iter(examples)
         number = 0
@@ -41,9 +39,7 @@ class Classification(Family):
             whole = tokenizer(*texts, return_attention_mask=False, verbose=False)["input_ids"]
             fitting = whole
             if max(map(len, whole)) > max_length:
-                fitting = tokenizer(*texts, truncation=True, max_length=max_length, return_attention_mask=False)[
-                    "input_ids"
-                ]
+                fitting = tokenizer(*texts, truncation=True, max_length=max_length, return_attention_mask=False)["input_ids"]
             for example, full, tokens in zip(chunk, whole, fitting, strict=True):
                 yield {
                     "example": number,

@@ -62,8 +62,6 @@ class SentenceRetrieval(Family):
         index, queries = (vectors[rows.column("side") == number] for number in range(len(SIDES)))
         return [int(row) for row in (queries @ index.T).argmax(-1)]
 
-    def score(
-        self, predictions: Sequence[int], examples: Sequence[tuple[str, Sentence]], language: str
-    ) -> dict[str, float]:
+    def score(self, predictions: Sequence[int], examples: Sequence[tuple[str, Sentence]], language: str) -> dict[str, float]:
         gold = [sentence.gold for side, sentence in examples if side == "english" and sentence.gold is not None]
         return accuracy.score(accuracy.per_example(predictions, gold)) if gold else {}

@@ -1,8 +1,25 @@
-"""Preparing a run's data with a progress bar."""
+"""Preparing a run's data with a progress bar, and launching it: what several commands and the demo do alike."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
 import click
 
 from xdist.config import Run
+from xdist.launch import local
+from xdist.runtime.run_folder import RunFolder
+
+
+def launch(kind: Literal["train", "evaluate"], run: Run, path: Path, overrides: Sequence[str]) -> int:
+    """Prepare what is missing, run to the end on this machine, say how it ended; returns the exit code."""
+    prepare(run, train=kind == "train")
+    code = local.start(kind, run, path, overrides)
+    if code == local.UNFINISHED:
+        click.echo(f"{run.name} was stopped and saved; start it again to go on: {run.folder}", err=True)
+    elif code == local.BROKEN:
+        click.echo(f"xdist: {run.name} broke: {RunFolder(run.folder).reason() or 'see above'} ({run.folder})", err=True)
+    return code
 
 
 def prepare(run: Run, train: bool = True) -> None:

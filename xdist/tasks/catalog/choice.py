@@ -1,0 +1,84 @@
+"""Multiple choice: Social IQa, COPA, XCOPA. One head for all: a logit per option, whatever their number."""
+
+from xdist.formats import choice
+from xdist.formats.columns import Columns
+from xdist.tasks.catalog.task import Hub, Task
+
+HEAD = "choice"
+HUB_COPA = Columns(kind="copa", texts=("premise", "question", "choice1", "choice2"), gold="label")
+
+TASKS = (
+    Task(
+        name="siqa",
+        family="multiple-choice",
+        metric="accuracy",
+        languages=("en",),
+        files={
+            "train": ("siqa/socialIQa_v1.4_trn.jsonl",),
+            "dev": ("siqa/socialIQa_v1.4_dev.jsonl",),
+            "test": ("siqa/socialIQa_v1.4_tst.jsonl",),
+        },
+        read=choice.read_siqa,
+        extension="jsonl",
+        shared_head=HEAD,
+        trained_on=("siqa",),
+        counts={"train": 33_410, "dev": 1_954, "test": 2_224},
+        source="Social IQa v1.4 (Sap et al. 2019, arXiv 1904.09728)",
+        licence="CC BY 4.0",
+        hub=Hub(
+            id="allenai/social_i_qa",
+            config="default",
+            splits={"train": "train", "dev": "validation"},
+            columns=Columns(
+                kind="siqa",
+                texts=("context", "question", "answerA", "answerB", "answerC"),
+                gold="label",
+                names=("1", "2", "3"),
+            ),
+        ),
+    ),
+    Task(
+        name="copa",
+        family="multiple-choice",
+        metric="accuracy",
+        languages=("en",),
+        files={
+            "train": ("xcopa/train-en.jsonl",),
+            "dev": ("xcopa/val-en.jsonl",),
+            "test": ("xcopa/test-en.jsonl",),
+        },
+        read=choice.read_copa,
+        extension="jsonl",
+        shared_head=HEAD,
+        trained_on=("siqa", "copa"),
+        counts={"train": 400, "dev": 100, "test": 500},
+        source="COPA (Roemmele et al. 2011)",
+        licence="BSD 2-Clause",
+        hub=Hub(
+            id="aps/super_glue",
+            config="copa",
+            splits={"train": "train", "dev": "validation", "test": "test"},
+            columns=HUB_COPA,
+        ),
+    ),
+    Task(
+        name="xcopa",
+        family="multiple-choice",
+        metric="accuracy",
+        languages=("et", "ht", "id", "it", "qu", "sw", "ta", "th", "tr", "vi", "zh"),
+        files={"dev": ("xcopa/val-{language}.jsonl",), "test": ("xcopa/test-{language}.jsonl",)},
+        read=choice.read_copa,
+        extension="jsonl",
+        shared_head=HEAD,
+        trained_on=("siqa", "copa"),
+        counts={"dev": 100, "test": 500},
+        source="XCOPA (Ponti et al. 2020, arXiv 2005.00333); the question is asked in English in every language, as officially",
+        licence="CC BY 4.0",
+        hub=Hub(
+            id="cambridgeltl/xcopa",
+            config="{language}",
+            splits={"dev": "validation", "test": "test"},
+            columns=HUB_COPA,
+        ),
+    ),
+)

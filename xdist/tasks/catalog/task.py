@@ -1,0 +1,130 @@
+"""What a task is: one value that readers, heads, tables, checks and tests share."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from xdist.errors import UserError, unknown
+from xdist.formats import parquet
+from xdist.formats.columns import Columns
+
+# Examples of a split: the same number in every language, or a number per language; a language that is not named is unknown.
+Counts = int | Mapping[str, int]
+
+# Splits that make no sense without gold. A test split may be blanked: it is then predicted and not scored.
+NEED_GOLD = ("train", "dev")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hub:
+    """A data set of the hub that holds the task as Parquet files, kept below `<data root>/hub/<id>/` as in its repository.
+
+    `config` and `splits` are the set's own names; `{language}` in `config` is the language code, or its name in `codes`.
+    With a mapping as `columns`, every row is read once per entry, and examples come as (name of the entry, Example).
+    """
+
+    id: str
+    config: str
+    splits: Mapping[str, str]
+    columns: Columns | Mapping[str, Columns]
+    codes: Mapping[str, str] = field(default_factory=dict)
+
+    def folder(self, root: Path, language: str) -> Path:
+        return root / "hub" / self.id / self.config.format(language=self.codes.get(language, language))
+
+    def files(self, root: Path, split: str, language: str) -> tuple[Path, ...]:
+        """The files of a split, in order; none where none is there."""
+        if split not in self.splits:
+            return ()
+        folder, name = self.folder(root, language), self.splits[split]
+        for pattern in (f"{name}-*.parquet", f"{name}/*.parquet", f"{name}.parquet"):
+            if found := sorted(folder.glob(pattern)):
+                return tuple(found)
+        return ()
+
+    def read(self, paths: tuple[Path, ...], need_gold: bool) -> Iterator[Any]:
+        if isinstance(self.columns, Columns):
+            yield from parquet.read(paths, self.columns, need_gold=need_gold)
+            return
+        for name, columns in self.columns.items():
+            yield from ((name, example) for example in parquet.read(paths, columns, need_gold=need_gold))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Task:
+    """`files` gives, per split, the official files of a language below the data root; `read(*paths)` turns them into Examples
+    and takes `need_gold=True` where a split needs gold.
+
+    `metric` is the official one, by which the task is ranked. Tasks of equal `head` share one head and may mix in a batch.
+    `trained_on` names the tasks whose training data it is trained on officially, in order; `counts` the official numbers
+    of examples per split. `pairs_of`: its languages are ordered pairs such as "en-de", whose rows take their first text from
+    one file of that task and their second from another; `read(first examples, second examples, where)` joins them.
+    """
+
+    name: str
+    family: str
+    metric: str
+    languages: tuple[str, ...]
+    files: Mapping[str, tuple[str, ...]]
+    read: Callable[..., Iterator[Any]]
+    labels: tuple[str, ...] = ()
+    extension: str = "tsv"
+    max_length: int = 128
+    source: str = ""
+    licence: str = ""
+    shared_head: str | None = None
+    train_languages: tuple[str, ...] = ("en",)
+    trained_on: tuple[str, ...] = ()
+    counts: Mapping[str, Counts] = field(default_factory=dict)
+    normaliser: Literal["squad", "mlqa"] = "squad"
+    hub: Hub | None = None
+    pairs_of: "Task | None" = None
+
+    @property
+    def head(self) -> str:
+        return self.shared_head or self.name
+
+    def count(self, split: str, language: str) -> int | None:
+        """The official number of examples; None where it is not known."""
+        counts = self.counts.get(split)
+        return counts if isinstance(counts, int) or counts is None else counts.get(language)
+
+    def paths(self, root: Path, split: str, language: str) -> tuple[Path, ...]:
+        """The files of a split in a language: the official ones, or the hub's where those are there and the official ones
+        are not. Raises UserError for a split or language that the task does not have."""
+        if split not in self.files:
+            raise UserError(f"task '{self.name}': {unknown('split', split, self.files)}")
+        if language not in self.languages:
+            raise UserError(f"task '{self.name}': {unknown('language', language, self.languages)}")
+        if self.pairs_of:
+            return tuple(path for code in pair(language) for path in self.pairs_of.paths(root, split, code))
+        official = tuple(root / pattern.format(language=language) for pattern in self.files[split])
+        if self.hub and not all(path.is_file() for path in official):
+            return self.hub.files(root, split, language) or official
+        return official
+
+    def examples(self, root: Path, split: str, language: str) -> Iterator[Any]:
+        """The Examples of a split in a language, as published. Raises UserError naming the file that is missing or wrong."""
+        paths = self.paths(root, split, language)
+        if self.pairs_of:
+            first, second = (self.pairs_of.examples(root, split, code) for code in pair(language))
+            return self.read(first, second, " and ".join(map(str, dict.fromkeys(paths))))
+        for path in paths:
+            if not path.is_file():
+                raise UserError(f"{path}: no such file (task '{self.name}', {split}, {language})")
+        need_gold = split in NEED_GOLD
+        if self.hub and paths[0].suffix == ".parquet":
+            return self.hub.read(paths, need_gold)
+        return self.read(*paths, **({"need_gold": True} if need_gold else {}))
+
+
+def pair(language: str) -> tuple[str, str]:
+    """The two codes of a pair such as "en-de"."""
+    first, second = language.split("-")
+    return first, second
+
+
+def splits(pattern: str, names: tuple[str, ...] = ("train", "dev", "test")) -> dict[str, tuple[str, ...]]:
+    """One file per split: `pattern` with `{split}` filled in."""
+    return {split: (pattern.replace("{split}", split),) for split in names}

@@ -22,6 +22,8 @@ lint: .venv/ready
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+# Never installed, since it owns the name `xdist` too: a test lays it beside xdist and reads the message.
+	$(BIN)/python -m pip download --quiet --no-deps --dest .venv/wheels pytest-xdist==3.8.0
 	touch .venv/ready
 
 clean:

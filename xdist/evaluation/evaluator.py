@@ -60,7 +60,8 @@ class Evaluator:
         try:
             for name, pieces in todo.items():
                 progress.note(name)
-                family = self.model.families[pieces[0].task.head]
+                # The task's own family, not the head's: tasks that share a head may have metrics of their own.
+                family = family_of(pieces[0].task)
                 gathered = distributed.gather_on_first(self._predict(family, sets[name], work[name], progress))
                 if gathered is not None:
                     self._score(pieces, sets[name], gathered, scores)
@@ -83,7 +84,7 @@ class Evaluator:
             for piece, shards, by_row in zip(pieces, sets, results, strict=True)
         }
         task = pieces[0].task
-        seen = by_size({piece.language for piece in training_pieces(self.run) if piece.task.name == task.name})
+        seen = by_size({piece.language for piece in training_pieces(self.run) if piece.task.head == task.head})
         scores.add(task, pieces[0].split, seen, found)
         write_scores(self.folder.metrics, self.folder.tensorboard, task.name, found, task.metric)
 
@@ -103,7 +104,7 @@ class Evaluator:
 
     def _finish(self, piece: Piece, shards: Shards, by_row: dict[int, Any]) -> dict[str, float]:
         """Write the submission file of a language and score it."""
-        family = self.model.families[piece.task.head]
+        family = family_of(piece.task)
         examples = list(piece.task.examples(self.run.data.root, piece.split, piece.language))
         predictions = family.finish([by_row[row] for row in range(len(shards))], shards, examples)
         submission.write(

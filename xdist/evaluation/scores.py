@@ -5,6 +5,7 @@ from typing import Any
 
 from xdist.files import read_json, write_json
 from xdist.languages import by_size
+from xdist.metrics.transfer import transfer_matrix
 from xdist.tasks.catalog import Task
 
 
@@ -25,20 +26,29 @@ class Scores:
         if not entry or entry["split"] != split:
             entry = {"languages": {}}
         languages = {**entry["languages"], **found}
-        languages = {code: languages[code] for code in by_size(languages)}
-        names = [name for name in next(iter(languages.values())) if name != "count"]
-        # Means only over languages that have gold: a blanked test set has no score.
-        mean = {
-            name: sum(values) / len(values)
-            for name in names
-            if (values := [scores[name] for scores in languages.values() if name in scores])
-        }
-        self.values["tasks"][task.name] = {
-            "family": task.family,
-            "metric": task.metric,
-            "split": split,
-            "trained_on": trained_on,
-            "languages": languages,
-            "mean": mean,
-        }
+        self.values["tasks"][task.name] = summary(task, split, trained_on, languages)
         write_json(self.path, self.values)
+
+
+def summary(task: Task, split: str, trained_on: list[str], languages: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """The entry of a task: its languages from least to most pre-training text, the mean of each metric over them, and for a
+    task of mixed pairs the means of its matrix."""
+    languages = {code: languages[code] for code in by_size(languages)}
+    names = dict.fromkeys(name for scores in languages.values() for name in scores if name != "count")
+    # Means only over languages that have gold: a blanked test set has no score.
+    mean = {
+        name: sum(values) / len(values)
+        for name in names
+        if (values := [scores[name] for scores in languages.values() if name in scores])
+    }
+    entry = {
+        "family": task.family,
+        "metric": task.metric,
+        "split": split,
+        "trained_on": trained_on,
+        "languages": languages,
+        "mean": mean,
+    }
+    if task.pairs_of and task.metric in mean:
+        entry["transfer"] = transfer_matrix(languages, task.metric).means
+    return entry

@@ -1,10 +1,26 @@
-"""Predictions in the submission layout of XTREME-R: a folder per task, a file `test-xx.EXT` per language."""
+"""Predictions in the submission layout of XTREME-R: a folder per task, a file `test-xx.EXT` per language.
 
-from collections.abc import Sequence
+| family | EXT | content |
+|---|---|---|
+| classification | tsv | a label a line |
+| multiple-choice | jsonl | `{"label": 0}` a line |
+| tagging | tsv | a tag a line, a blank line between sentences |
+| sentence-retrieval | tsv | a 0-based row of the other side a line |
+| span-qa | json | {question id: answer} |
+| others | json | {id: [candidate ids, best first]} |
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xdist.files import write_text
+from xdist.errors import UserError, unknown
+from xdist.files import write_json, write_text
+from xdist.formats.lines import field, read_jsonl, read_lines
+from xdist.metrics.retrieval import K
 from xdist.tasks.catalog import Task
 
 
@@ -12,10 +28,163 @@ def path(folder: Path, task: Task, split: str, language: str) -> Path:
     return folder / task.name / f"{split}-{language}.{task.extension}"
 
 
-def write(path: Path, task: Task, predictions: Sequence[Any]) -> None:
-    """One label, index or tag per line; sentences of tags are separated by a blank line."""
-    if task.family == "tagging":
-        text = "\n\n".join("\n".join(tags) for tags in predictions) + "\n"
+def write(path: Path, task: Task, predictions: Sequence[Any] | Mapping[str, Any]) -> None:
+    """What `family.finish` gave, in the layout of the task's family."""
+    if isinstance(predictions, Mapping):
+        write_json(path, predictions)
+    elif task.family == "tagging":
+        write_text(path, "\n\n".join("\n".join(tags) for tags in predictions) + "\n")
+    elif task.family == "multiple-choice":
+        write_text(path, "".join(f'{{"label": {option}}}\n' for option in predictions))
     else:
-        text = "".join(f"{prediction}\n" for prediction in predictions)
-    write_text(path, text)
+        write_text(path, "".join(f"{prediction}\n" for prediction in predictions))
+
+
+def read(path: Path, task: Task, examples: Sequence[Any]) -> Any:
+    """Predictions that anyone wrote, in the form that `family.score` takes, one for each of `examples`.
+
+    Raises UserError that names the file, the first line that is wrong and the number that was expected: predictions that are
+    missing, too many, twice, of the wrong size, or that cannot be.
+    """
+    return READERS.get(task.family, _rankings)(path, task, examples)
+
+
+def _labels(path: Path, task: Task, examples: Sequence[Any]) -> list[str]:
+    rows = _counted(path, ((number, line.strip()) for number, line in read_lines(path)), len(examples))
+    for number, label in rows:
+        if label not in task.labels:
+            raise UserError(f"{path}:{number}: {unknown('label', label, task.labels)}")
+    return [label for _, label in rows]
+
+
+def _options(path: Path, task: Task, examples: Sequence[Any]) -> list[int]:
+    rows = _counted(path, read_jsonl(path), len(examples))
+    found = [(number, field(record, "label", int, f"{path}:{number}")) for number, record in rows]
+    for (number, option), example in zip(found, examples, strict=True):
+        if not 0 <= option < len(example.options):
+            raise UserError(f"{path}:{number}: option {option} of an example with options 0 to {len(example.options) - 1}")
+    return [option for _, option in found]
+
+
+def _rows(path: Path, task: Task, examples: Sequence[Any]) -> list[int]:
+    queries = sum(side == "english" for side, _ in examples)
+    rows = _counted(path, ((number, line.strip()) for number, line in read_lines(path)), queries)
+    last = len(examples) - queries - 1
+    for number, row in rows:
+        if not re.fullmatch(r"\d{1,9}", row, re.ASCII) or int(row) > last:
+            raise UserError(f"{path}:{number}: '{row}' is no row number from 0 to {last}")
+    return [int(row) for _, row in rows]
+
+
+def _tags(path: Path, task: Task, examples: Sequence[Any]) -> list[list[str]]:
+    lines = [(number, line.strip()) for number, line in read_lines(path)]
+    while lines and not lines[-1][1]:
+        lines.pop()
+    found: list[list[str]] = []
+    at = 0
+    for sentence, example in enumerate(examples, start=1):
+        where = f"sentence {sentence} of {len(examples)} has {len(example.words)} words"
+        tags: list[str] = []
+        while at < len(lines) and lines[at][1]:
+            number, tag = lines[at]
+            if len(tags) == len(example.words):
+                raise UserError(f"{path}:{number}: one tag too many: {where}")
+            if tag not in task.labels:
+                raise UserError(f"{path}:{number}: {unknown('tag', tag, task.labels)}")
+            tags.append(tag)
+            at += 1
+        if len(tags) < len(example.words):
+            line, what = (lines[at][0], "a blank line") if at < len(lines) else (len(lines) + 1, "the end")
+            raise UserError(f"{path}:{line}: {what} after {len(tags)} tags: {where}")
+        found.append(tags)
+        at += 1  # the blank line
+    if at < len(lines):
+        raise UserError(f"{path}:{lines[at][0]}: more than the {len(examples)} sentences expected")
+    return found
+
+
+def _answers(path: Path, task: Task, examples: Sequence[Any]) -> dict[str, str]:
+    found = _by_id(path, [example.key for example in examples])
+    for id, (line, answer) in found.items():
+        if not isinstance(answer, str):
+            raise UserError(f"{path}:{line}: answer to '{id}' must be text, found {json.dumps(answer)[:40]}")
+    return {id: answer for id, (_, answer) in found.items()}
+
+
+def _rankings(path: Path, task: Task, examples: Sequence[Any]) -> dict[str, list[str]]:
+    # Examples of retrieval come as (what they are, Example); the queries are those that say what is relevant.
+    found = _by_id(path, [example.id for _, example in examples if hasattr(example, "relevant")])
+    for id, (line, ranking) in found.items():
+        if not isinstance(ranking, list) or not all(isinstance(item, str) for item in ranking):
+            raise UserError(f"{path}:{line}: '{id}' needs a list of candidate ids, found {json.dumps(ranking)[:40]}")
+        if len(ranking) > K or len(set(ranking)) < len(ranking):
+            what = f"{len(ranking)} candidates, at most {K}" if len(ranking) > K else "a candidate stands twice"
+            raise UserError(f"{path}:{line}: '{id}': {what}")
+    return {id: ranking for id, (_, ranking) in found.items()}
+
+
+READERS: dict[str, Callable[[Path, Task, Sequence[Any]], Any]] = {
+    "classification": _labels,
+    "multiple-choice": _options,
+    "tagging": _tags,
+    "sentence-retrieval": _rows,
+    "span-qa": _answers,
+}
+
+
+def _counted(path: Path, rows: Iterable[tuple[int, Any]], expected: int) -> list[tuple[int, Any]]:
+    """`rows` as a list, if there are as many as expected."""
+    found = list(rows)
+    if len(found) < expected:
+        raise UserError(f"{path}:{len(found) + 1}: the end after {len(found)} predictions, expected {expected}")
+    if len(found) > expected:
+        raise UserError(f"{path}:{found[expected][0]}: more than the {expected} predictions expected ({len(found)} found)")
+    return found
+
+
+def _by_id(path: Path, ids: Sequence[str]) -> dict[str, tuple[int, Any]]:
+    """{id: (line, value)} of a JSON object that has exactly the keys `ids`."""
+    text = "\n".join(line for _, line in read_lines(path))
+    try:
+        pairs = json.loads(text, object_pairs_hook=_Pairs)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}:{error.lineno}: not JSON: {error.msg} at column {error.colno}") from None
+    if not isinstance(pairs, _Pairs):
+        raise UserError(f"{path}:1: expected one JSON object with {len(ids)} ids, found {type(pairs).__name__}")
+    lines = _lines_of_keys(text)
+    counts, wanted = Counter(key for key, _ in pairs), set(ids)
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key not in wanted:
+            extra = sum(other not in wanted for other in counts)
+            raise UserError(f"{path}:{lines(key, 1)}: id '{key}' is not in the gold ({extra} such; expected {len(ids)} ids)")
+        if key in seen:
+            raise UserError(
+                f"{path}:{lines(key, 2)}: id '{key}' stands {counts[key]} times (expected {len(ids)} ids, each once)"
+            )
+        seen.add(key)
+    if missing := [id for id in ids if id not in seen]:
+        end = text.rstrip().count("\n") + 1
+        raise UserError(f"{path}:{end}: no prediction for '{missing[0]}' ({len(missing)} missing; expected {len(ids)} ids)")
+    return {key: (lines(key, 1), value) for key, value in pairs}
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object with its keys as written, twice where they stand twice."""
+
+
+def _lines_of_keys(text: str) -> Callable[[str, int], int]:
+    """A function that gives the line of the n-th time that a key stands in `text`; the lines are found at the first call."""
+    found: dict[str, list[int]] = {}
+
+    def line(key: str, time: int) -> int:
+        if not found:
+            number, since = 1, 0
+            for match in re.finditer(r'("(?:[^"\\]|\\.)*")(\s*:)?', text):
+                number += text.count("\n", since, match.start())
+                since = match.start()
+                if match[2]:
+                    found.setdefault(json.loads(match[1]), []).append(number)
+        return found[key][time - 1]
+
+    return line

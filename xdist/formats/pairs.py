@@ -24,7 +24,8 @@ def join(
     """
     for number, (left, right) in enumerate(zip_longest(first, second), start=1):
         if left is None or right is None:
-            raise UserError(f"{where}: {'first' if left is None else 'second'} file ends at row {number}: they are not parallel")
+            shorter = "first" if left is None else "second"
+            raise UserError(f"{where}: the {shorter} ends before row {number}: the files are not parallel")
         if drop(left) or drop(right):
             continue
         if left.label != right.label:

@@ -2,10 +2,13 @@
 
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import types
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +17,7 @@ from xdist.config import Run
 from xdist.runtime.run_folder import RunFolder
 
 FINISHED, BROKEN, USER_ERROR, UNFINISHED = 0, 1, 2, 75
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 def command(kind: Literal["train", "evaluate"], path: Path, overrides: Sequence[str], ranks: int) -> list[str]:
@@ -47,17 +51,36 @@ def start(kind: Literal["train", "evaluate"], run: Run, path: Path, overrides: S
     """Run to its end; returns 0 finished, 75 stopped and saved, 2 user error, 1 broken, read from the run's folder, since a
     launcher's own code does not tell them apart."""
     ranks = run.runtime.ranks
-    process = subprocess.Popen(command(kind, path, overrides, ranks), env=environment(ranks))
-    try:
-        code = process.wait()
-    except KeyboardInterrupt:  # the terminal sent it to the ranks too: let them save
+    folder = RunFolder(run.folder)
+    # A session of its own: launchers answer signals by killing ranks one after another, a stop file lets all of them save.
+    process = subprocess.Popen(command(kind, path, overrides, ranks), env=environment(ranks), start_new_session=True)
+    with _stopping(folder, process):
         code = process.wait()
     if code == USER_ERROR:
         return USER_ERROR
-    state = RunFolder(run.folder).state
+    state = folder.state
     if code == 0 and state in ("finished", "unfinished"):
         return FINISHED if state == "finished" else UNFINISHED
     return BROKEN
+
+
+@contextmanager
+def _stopping(folder: RunFolder, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """While the block runs, the first signal asks the ranks to save and leave, the second kills them."""
+
+    def ask(number: int, _frame: types.FrameType | None) -> None:
+        if folder.stop.exists() or not folder.path.is_dir():
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            folder.stop.touch()
+            print("xdist: stopping: the ranks finish their step and save; once more to end at once", file=sys.stderr)
+
+    before = {number: signal.signal(number, ask) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def shown(words: Sequence[str]) -> str:

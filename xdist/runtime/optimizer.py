@@ -31,4 +31,4 @@ def optimizer(model: nn.Module, train: Train, offload: bool) -> optim.Optimizer:
         from deepspeed.ops.adam import DeepSpeedCPUAdam
 
         return DeepSpeedCPUAdam(groups, lr=train.learning_rate, eps=train.epsilon, adamw_mode=True)
-    return optim.AdamW(groups, lr=train.learning_rate, eps=train.epsilon)
+    return optim.AdamW(groups, lr=train.learning_rate, eps=train.epsilon, fused=True)

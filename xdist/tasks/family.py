@@ -15,6 +15,7 @@ from xdist.tasks.batch import Batch
 from xdist.tasks.catalog import Task
 
 Row = dict[str, Any]
+Predictions = list[Any] | dict[str, Any]
 
 # Every row has these columns; a family adds its own.
 COMMON_COLUMNS: dict[str, pa.DataType] = {
@@ -72,18 +73,21 @@ class Family(ABC):
         """One array per row of the batch."""
 
     @abstractmethod
-    def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[Any]) -> list[Any]:
-        """From the predictions of all rows (in row order) to one prediction per entry of the submission file."""
+    def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[Any]) -> Predictions:
+        """From the predictions of all rows (in row order) to what the submission file holds: one prediction per entry, or one
+        per id."""
 
     @abstractmethod
-    def score(self, predictions: Sequence[Any], examples: Sequence[Any], language: str) -> dict[str, float]:
+    def score(self, predictions: Any, examples: Sequence[Any], language: str) -> dict[str, float]:
         """The official metrics, x 100. Empty when the file holds no gold."""
 
 
 # Modules are named, not imported: listing tasks needs no torch.
 FAMILIES = {
     "classification": "xdist.tasks.classification:Classification",
+    "multiple-choice": "xdist.tasks.choice:MultipleChoice",
     "tagging": "xdist.tasks.tagging:Tagging",
+    "span-qa": "xdist.tasks.span_qa:SpanQA",
     "sentence-retrieval": "xdist.tasks.sentences:SentenceRetrieval",
 }
 

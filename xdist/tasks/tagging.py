@@ -19,6 +19,7 @@ from xdist.formats.examples import Tagged
 from xdist.metrics import spans
 from xdist.tasks.batch import Batch
 from xdist.tasks.family import Columns, Family, Row
+from xdist.tasks.special_tokens import around_text
 
 
 class Tagging(Family):
@@ -29,7 +30,7 @@ class Tagging(Family):
 
     def encode(self, examples: Iterable[Tagged], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:
         numbers = {label: number for number, label in enumerate(self.task.labels)}
-        before, after = _specials(tokenizer)
+        before, after = around_text(tokenizer)
         room = max_length - len(before) - len(after)
         source = iter(examples)
         number = 0
@@ -97,14 +98,6 @@ class Tagging(Family):
     def score(self, predictions: Sequence[list[str]], examples: Sequence[Tagged], language: str) -> dict[str, float]:
         gold = [example.tags for example in examples if example.tags is not None]
         return spans.score(spans.per_example(predictions, gold)) if gold else {}
-
-
-def _specials(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """The special tokens that stand before and after a single text."""
-    encoded = tokenizer("a", return_special_tokens_mask=True)
-    tokens, special = encoded["input_ids"], encoded["special_tokens_mask"]
-    inside = [place for place, mark in enumerate(special) if not mark]
-    return tokens[: inside[0]], tokens[inside[-1] + 1 :]
 
 
 def _chunks(lengths: Sequence[int], room: int) -> Iterator[tuple[int, int]]:

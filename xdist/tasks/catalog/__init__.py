@@ -7,9 +7,7 @@ from xdist.tasks.catalog.task import Hub, Task
 __all__ = ["TASKS", "XTREME_R", "Hub", "Task", "task"]
 
 TASKS: dict[str, Task] = {
-    entry.name: entry
-    for entries in (demo, classification, choice, tagging, span_qa, retrieval)
-    for entry in entries.TASKS
+    entry.name: entry for entries in (demo, classification, choice, tagging, span_qa, retrieval) for entry in entries.TASKS
 }
 
 # The ten tasks whose mean is the score of XTREME-R (Ruder et al. 2021, arXiv 2104.07412).

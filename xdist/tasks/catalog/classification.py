@@ -1,10 +1,12 @@
 """Classification of pairs: XNLI, PAWS-X, AmericasNLI, and the first two in the generalized setting of mixed pairs."""
 
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from xdist.formats import classification, pairs
 from xdist.formats.classification import Published
 from xdist.formats.columns import Columns
+from xdist.formats.examples import Classified
 from xdist.tasks.catalog.task import Hub, Task, splits
 
 NLI = ("contradiction", "entailment", "neutral")
@@ -79,7 +81,7 @@ AMERICASNLI = Task(
 )
 
 
-def _mixed(base: Task, read: object, source: str) -> Task:
+def _mixed(base: Task, read: Callable[..., Iterator[Classified]], source: str) -> Task:
     """The generalized setting of `base`: every ordered pair of its languages, equal ones included."""
     return Task(
         name=f"{base.name}-pairs",
@@ -87,7 +89,7 @@ def _mixed(base: Task, read: object, source: str) -> Task:
         metric=base.metric,
         languages=tuple(f"{first}-{second}" for first in base.languages for second in base.languages),
         files={split: files for split, files in base.files.items() if split != "train"},
-        read=read,  # type: ignore[arg-type]
+        read=read,
         labels=base.labels,
         shared_head=base.name,
         trained_on=base.trained_on,

@@ -6,7 +6,7 @@ from pathlib import Path
 from xdist.formats import parallel
 from xdist.formats.columns import Columns
 from xdist.formats.examples import Sentence
-from xdist.tasks.catalog.task import Hub, Task
+from xdist.tasks.catalog.task import Hub, Task, per_language
 
 
 def both_sides(foreign: Path, english: Path, labels: Path | None = None) -> Iterator[tuple[str, Sentence]]:
@@ -15,14 +15,13 @@ def both_sides(foreign: Path, english: Path, labels: Path | None = None) -> Iter
 
 
 # The names that the Tatoeba files of LASER, and the hub's copy of them, give the languages.
-CODES = {
-    **{"ar": "ara", "he": "heb", "vi": "vie", "id": "ind", "jv": "jav", "tl": "tgl", "eu": "eus", "ml": "mal", "ta": "tam"},
-    **{"te": "tel", "af": "afr", "nl": "nld", "de": "deu", "el": "ell", "bn": "ben", "hi": "hin", "mr": "mar", "ur": "urd"},
-    **{"fa": "pes", "fr": "fra", "it": "ita", "pt": "por", "es": "spa", "bg": "bul", "ru": "rus", "ja": "jpn", "ka": "kat"},
-    **{"ko": "kor", "th": "tha", "sw": "swh", "zh": "cmn", "kk": "kaz", "tr": "tur", "et": "est", "fi": "fin", "hu": "hun"},
-    **{"az": "aze", "lt": "lit", "pl": "pol", "uk": "ukr", "ro": "ron"},
-}
-_FEWER = {"jv": 205, "te": 234, "ta": 307, "sw": 390, "th": 548, "kk": 575, "ml": 687, "ka": 746}
+_NAMES = """
+ar:ara he:heb vi:vie id:ind jv:jav tl:tgl eu:eus ml:mal ta:tam te:tel af:afr nl:nld de:deu el:ell
+bn:ben hi:hin mr:mar ur:urd fa:pes fr:fra it:ita pt:por es:spa bg:bul ru:rus ja:jpn ka:kat ko:kor
+th:tha sw:swh zh:cmn kk:kaz tr:tur et:est fi:fin hu:hun az:aze lt:lit pl:pol uk:ukr ro:ron
+"""
+CODES = {code: name for code, _, name in (entry.partition(":") for entry in _NAMES.split())}
+_FEWER = per_language("jv 205 te 234 ta 307 sw 390 th 548 kk 575 ml 687 ka 746")
 
 TASKS = (
     Task(

@@ -2,7 +2,7 @@
 
 from xdist.formats import squad
 from xdist.formats.columns import Columns
-from xdist.tasks.catalog.task import Hub, Task
+from xdist.tasks.catalog.task import Hub, Task, per_language
 
 MAX_LENGTH = 384
 HUB_SQUAD = Columns(kind="question", texts=("question", "context"), gold="answers", id="id")
@@ -57,8 +57,8 @@ TASKS = (
         shared_head="squad",
         trained_on=("squad",),
         counts={
-            "dev": {"ar": 517, "de": 512, "en": 1148, "es": 500, "hi": 507, "vi": 511, "zh": 504},
-            "test": {"ar": 5335, "de": 4517, "en": 11590, "es": 5253, "hi": 4918, "vi": 5495, "zh": 5137},
+            "dev": per_language("ar 517 de 512 en 1148 es 500 hi 507 vi 511 zh 504"),
+            "test": per_language("ar 5335 de 4517 en 11590 es 5253 hi 4918 vi 5495 zh 5137"),
         },
         normaliser="mlqa",
         source="MLQA (Lewis et al. 2020, arXiv 1910.07475), question and context in one language",
@@ -84,11 +84,8 @@ TASKS = (
         max_length=MAX_LENGTH,
         trained_on=("tydiqa",),
         counts={
-            "train": {
-                **{"ar": 14805, "bn": 2390, "en": 3696, "fi": 6855, "id": 5702},
-                **{"ko": 1625, "ru": 6490, "sw": 2755, "te": 5563},
-            },
-            "test": {"ar": 921, "bn": 113, "en": 440, "fi": 782, "id": 565, "ko": 276, "ru": 812, "sw": 499, "te": 669},
+            "train": per_language("ar 14805 bn 2390 en 3696 fi 6855 id 5702 ko 1625 ru 6490 sw 2755 te 5563"),
+            "test": per_language("ar 921 bn 113 en 440 fi 782 id 565 ko 276 ru 812 sw 499 te 669"),
         },
         source="TyDiQA-GoldP 1.1 (Clark et al. 2020, arXiv 2003.05002); its dev set is the test set here, and it has no other",
         licence="Apache-2.0",

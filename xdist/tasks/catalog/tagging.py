@@ -5,7 +5,7 @@ from functools import partial
 from xdist.formats import tagging
 from xdist.formats.columns import Columns
 from xdist.formats.tagging import UPOS_TAGS, WIKIANN_TAGS
-from xdist.tasks.catalog.task import Hub, Task, splits
+from xdist.tasks.catalog.task import Hub, Task, per_language, splits
 
 HUB_SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 
@@ -18,12 +18,13 @@ UDPOS_LANGUAGES = (
 # picks (el and zh are smaller, de is 100 smaller than in copies that match by folder name); wo of the release of XTREME-R.
 # fr and ru of the official preparation, and lt pl uk ro, are not known for certain. Later releases have other counts: tl 222,
 # yo 318, ta 654, id 1,931, et 4,127, fi 6,544, tr 5,842, fa 2,055 say that UD 2.7 or later is in front of you.
-_UDPOS_TEST = {
-    **{"af": 425, "ar": 1680, "bg": 1116, "de": 22358, "el": 456, "en": 5440, "es": 3147, "et": 3760, "eu": 1799, "fa": 600},
-    **{"fi": 4422, "he": 491, "hi": 2684, "hu": 449, "id": 1557, "it": 3518, "ja": 2372, "kk": 1047, "ko": 4276, "mr": 47},
-    **{"nl": 1471, "pt": 2681, "ta": 120, "te": 146, "th": 1000, "tl": 55, "tr": 4785, "ur": 535, "vi": 800, "yo": 100},
-    **{"zh": 3455, "wo": 470},
-}
+_UDPOS_TEST = per_language(
+    """
+    af 425 ar 1680 bg 1116 de 22358 el 456 en 5440 es 3147 et 3760 eu 1799 fa 600 fi 4422 he 491 hi 2684
+    hu 449 id 1557 it 3518 ja 2372 kk 1047 ko 4276 mr 47 nl 1471 pt 2681 ta 120 te 146 th 1000 tl 55
+    tr 4785 ur 535 vi 800 yo 100 zh 3455 wo 470
+    """
+)
 
 PANX_LANGUAGES = (
     *("ar", "he", "vi", "id", "jv", "ms", "tl", "eu", "ml", "ta", "te", "af", "nl", "en", "de", "el", "bn", "hi", "mr", "ur"),

@@ -125,6 +125,12 @@ def pair(language: str) -> tuple[str, str]:
     return first, second
 
 
+def per_language(text: str) -> dict[str, int]:
+    """{"af": 425, …} from "af 425 ar 1680 …"."""
+    words = text.split()
+    return {code: int(count) for code, count in zip(words[::2], words[1::2], strict=True)}
+
+
 def splits(pattern: str, names: tuple[str, ...] = ("train", "dev", "test")) -> dict[str, tuple[str, ...]]:
     """One file per split: `pattern` with `{split}` filled in."""
     return {split: (pattern.replace("{split}", split),) for split in names}

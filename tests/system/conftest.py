@@ -1,0 +1,65 @@
+"""Commands as users type them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny import tiny_benchmark, tiny_model
+from typing_of_commands import Typed
+
+@pytest.fixture(scope="session")
+def typed() -> Typed:
+    """`typed("xdist", "train", …)` runs a command of this environment and gives its exit code, stdout and stderr."""
+    commands = Path(sys.executable).parent
+
+    def run(*words: object, timeout: float = 400, **options: object) -> subprocess.CompletedProcess[str]:
+        line = [str(commands / str(words[0])), *map(str, words[1:])]
+        environment = {**os.environ, "DS_ACCELERATOR": "cpu", "PATH": f"{commands}:{os.environ['PATH']}"}
+        return subprocess.run(line, capture_output=True, text=True, timeout=timeout, env=environment, **options)  # type: ignore[call-overload]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny benchmark, a tiny encoder and two runs: an intermediate one, and a target that begins with it."""
+    folder = tmp_path_factory.mktemp("typed")
+    tiny_benchmark(folder / "benchmark")
+    tiny_model(folder / "encoder", folder / "benchmark")
+    common = {"data": {"root": str(folder / "benchmark"), "cache": str(folder / "prepared")}}
+    runtime = {"ranks": 2, "log_every": 5}
+    intermediate = {
+        "name": "intermediate",
+        "folder": str(folder / "intermediate"),
+        "model": {"backbone": str(folder / "encoder")},
+        **common,
+        "train": {
+            "tasks": [{"task": "cldr-topic", "languages": ["en", "de"]}],
+            "steps": 150,
+            "batch_size": 32,
+            "learning_rate": 2e-3,
+        },
+        "evaluate": {"tasks": ["cldr-topic"]},
+        "runtime": {**runtime, "deepspeed": "zero1"},
+    }
+    target = {
+        "name": "target",
+        "folder": str(folder / "target"),
+        "model": {"backbone": str(folder / "intermediate" / "model")},
+        **common,
+        "train": {
+            "tasks": [{"task": "cldr-spans"}, {"task": "cldr-topic"}],
+            "epochs": 6,
+            "batch_size": 16,
+            "learning_rate": 1e-3,
+        },
+        "robust": {"method": "adversarial", "steps": 2, "norm": "linf", "ball": "token"},
+        "evaluate": {"tasks": ["cldr-spans", "cldr-names"]},
+        "runtime": {**runtime, "deepspeed": "zero2"},
+    }
+    for run in (intermediate, target):
+        (folder / f"{run['name']}.yaml").write_text(yaml.safe_dump(run), encoding="utf-8")
+    return folder

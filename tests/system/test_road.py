@@ -1,0 +1,103 @@
+"""The whole road as a user types it, on two ranks, with a tiny encoder: train, stop, go on, evaluate, report."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typing_of_commands import Typed
+
+import xdist
+from xdist.files import read_json
+
+PACKAGE = Path(xdist.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def intermediate(typed: Typed, small: Path) -> Path:
+    done = typed("xdist", "train", small / "intermediate.yaml")
+    assert done.returncode == 0, done.stderr
+    return small / "intermediate"
+
+
+def test_train_learns_and_scores_every_language(intermediate: Path) -> None:
+    languages = read_json(intermediate / "scores.json")["tasks"]["cldr-topic"]["languages"]
+    assert set(languages) == {"en", "de", "sw"}
+    assert languages["en"]["accuracy"] > 60  # six labels: chance is 17
+    assert (intermediate / "finished").exists()
+
+
+def test_finished_run_starts_nothing(typed: Typed, small: Path, intermediate: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in intermediate.rglob("*")}
+    again = typed("xdist", "train", small / "intermediate.yaml")
+    assert (again.returncode, again.stdout.startswith("intermediate is finished")) == (0, True)
+    assert before == {path: path.stat().st_mtime_ns for path in intermediate.rglob("*")}
+
+
+def test_another_configuration_is_refused_and_nothing_lost(typed: Typed, small: Path, intermediate: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in intermediate.rglob("*")}
+    other = typed("xdist", "train", small / "intermediate.yaml", "train.learning_rate=1e-3")
+    assert other.returncode == 2
+    assert other.stderr.splitlines()[-1].endswith("choose another folder (folder=…) or remove this one")
+    assert "train.learning_rate was 0.002, is 0.001" in other.stderr
+    assert before == {path: path.stat().st_mtime_ns for path in intermediate.rglob("*")}
+
+
+def test_workers_way_in_and_heads_carried_over(typed: Typed, small: Path, intermediate: Path) -> None:
+    words = ("deepspeed", "--num_accelerators", "2", "--master_port", "29731", PACKAGE / "train.py", small / "target.yaml")
+    done = typed(*words, "runtime.log_every=2")
+    assert done.returncode == 0, done.stderr
+    assert "carried over: cldr-topic" in done.stderr
+    scores = read_json(small / "target" / "scores.json")["tasks"]
+    assert scores["cldr-spans"]["languages"]["en"]["f1"] > 30
+    assert set(scores["cldr-names"]["languages"]) == {"de", "sw"}
+    logged = [json.loads(line) for line in (small / "target" / "metrics.jsonl").read_text().splitlines()]
+    assert all("robust/loss_gap" in line for line in logged)
+    assert "runtime.log_every" not in done.stderr
+    assert len(logged) > 3
+
+
+def test_more_languages_and_tasks_after_training(typed: Typed, small: Path, intermediate: Path) -> None:
+    more = ("evaluate.tasks=[cldr-topic, cldr-names]", "evaluate.languages=[de]")
+    done = typed("xdist", "evaluate", small / "intermediate.yaml", *more)
+    assert done.returncode == 0, done.stderr
+    tasks = read_json(intermediate / "scores.json")["tasks"]
+    assert set(tasks["cldr-topic"]["languages"]) == {"en", "de", "sw"}
+    assert set(tasks["cldr-names"]["languages"]) == {"de"}
+
+
+def test_stopped_run_is_saved_and_goes_on(small: Path, typed: Typed, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "xdist.cli", "train", str(small / "intermediate.yaml")]
+    command += [f"folder={tmp_path / 'run'}", "train.steps=400", "runtime.log_every=1"]
+    environment = {**os.environ, "DS_ACCELERATOR": "cpu"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    deadline = time.monotonic() + 200
+    while not (metrics.exists() and metrics.read_text().count("\n") >= 5):
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 75, errors
+    assert "start it again to go on" in errors
+    assert (tmp_path / "run" / "unfinished").exists()
+    assert not (tmp_path / "run" / "model").exists()
+    stopped = json.loads(metrics.read_text().splitlines()[-1])["step"]
+    done = typed("xdist", *command[3:], "runtime.log_every=50")
+    assert done.returncode == 0, done.stderr
+    steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()]
+    assert steps[: stopped - 1] == list(range(1, stopped))
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 400
+
+
+def test_report_of_two_runs(typed: Typed, small: Path, intermediate: Path, tmp_path: Path) -> None:
+    done = typed("xdist", "report", intermediate, "--out", tmp_path / "report")
+    assert done.returncode == 0, done.stderr
+    assert "cldr-topic" in done.stdout
+    assert (tmp_path / "report" / "report.html").stat().st_size > 5000

@@ -1,0 +1,80 @@
+"""Scores of a prediction folder that someone else made, by the official metrics, against gold that is really there."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from xdist.errors import UserError, unknown
+from xdist.evaluation import submission
+from xdist.evaluation.scores import summary
+from xdist.formats.gold import gold_of
+from xdist.metrics.average import Average, Variant, benchmark
+from xdist.tasks.catalog import TASKS, XTREME_R, Task, task
+from xdist.tasks.family import family_of
+
+
+def score_folder(
+    predictions: Path, gold_root: Path, split: Literal["dev", "test"] = "test", partial: bool = False
+) -> dict[str, Any]:
+    """The scores of all task folders in `predictions`, as `scores.json` holds them, against the files below `gold_root`.
+
+    Every language of a task must be there, unless `partial`: then the mean is over those that are. Raises UserError that names
+    the file and, where there is one, the line: an unknown task, language or file; a language that is missing; predictions that
+    are missing, too many, twice or of the wrong size; gold that is missing or blanked.
+    """
+    if not predictions.is_dir():
+        raise UserError(f"{predictions}: no such folder")
+    folders = sorted(entry for entry in predictions.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not folders:
+        raise UserError(f"{predictions}: holds no task folder such as {predictions / 'xnli'}")
+    found = {folder: _task(folder) for folder in folders}
+    languages = {folder: _languages(folder, entry, split, partial) for folder, entry in found.items()}
+    return {
+        "run": predictions.resolve().name,
+        "tasks": {
+            entry.name: summary(entry, split, [], dict(_scored(predictions, gold_root, entry, split, languages[folder])))
+            for folder, entry in found.items()
+        },
+    }
+
+
+def average(scores: dict[str, Any], variant: Variant = "official") -> Average:
+    """The mean over the ten tasks of XTREME-R, each over exactly its languages."""
+    languages = {name: TASKS[name].languages if name in TASKS else () for name in XTREME_R}
+    return benchmark({name: entry["languages"] for name, entry in scores["tasks"].items()}, languages, variant)
+
+
+def _task(folder: Path) -> Task:
+    try:
+        return task(folder.name)
+    except UserError as error:
+        raise UserError(f"{folder}: {error}") from None
+
+
+def _languages(folder: Path, entry: Task, split: str, partial: bool) -> list[str]:
+    """The languages that have a file, in the task's order."""
+    if split not in entry.files:
+        raise UserError(f"{folder}: task '{entry.name}': {unknown('split', split, entry.files)}")
+    expected = {submission.path(folder.parent, entry, split, code).name: code for code in entry.languages}
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    for name in names:
+        if name not in expected:
+            raise UserError(f"{folder / name}: {unknown('prediction file', name, expected)}")
+    missing = [name for name in expected if name not in names]
+    if not names or (missing and not partial):
+        what = f"{len(names)} of {len(expected)} languages are there; to score those alone: --partial"
+        raise UserError(f"{folder / missing[0]}: no such file ({what})")
+    return [code for name, code in expected.items() if name in names]
+
+
+def _scored(
+    predictions: Path, gold_root: Path, entry: Task, split: str, languages: list[str]
+) -> Iterator[tuple[str, dict[str, float]]]:
+    family = family_of(entry)
+    for code in languages:
+        examples = list(entry.examples(gold_root, split, code))
+        given = submission.read(submission.path(predictions, entry, split, code), entry, examples)
+        if not any(gold_of(example[1] if isinstance(example, tuple) else example) is not None for example in examples):
+            path = entry.paths(gold_root, split, code)[-1]
+            raise UserError(f"{path}: the gold is blanked, as the official download leaves it: nothing to score against")
+        yield code, {**family.score(given, examples, code), "count": len(given)}

@@ -1,7 +1,7 @@
 """The one error a user is meant to see: one line, no traceback, exit code 2."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 
 
 class UserError(Exception):
@@ -11,6 +11,8 @@ class UserError(Exception):
 def unknown(kind: str, name: object, valid: Iterable[object]) -> str:
     """'unknown task 'xnlj': did you mean 'xnli'? (valid: …)' — the wording of every such error."""
     names = sorted(str(value) for value in valid)
-    close = get_close_matches(str(name), names, n=1, cutoff=0.5)
+    close = get_close_matches(str(name), names, n=5, cutoff=0.5)
+    # Of equally close names the one with the same first letter: for 'sv' rather 'sw' than 'vi'.
+    close.sort(key=lambda other: (-SequenceMatcher(None, other, str(name)).ratio(), other[:1] != str(name)[:1]))
     hint = f"did you mean '{close[0]}'? " if close else ""
     return f"unknown {kind} '{name}': {hint}(valid: {', '.join(names)})"

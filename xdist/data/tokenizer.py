@@ -8,10 +8,15 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from xdist.errors import UserError
 
 
+def check_place(backbone: str) -> None:
+    """Raises UserError for a path to a folder that is not there; `name` and `owner/name` may be hub ids."""
+    if not Path(backbone).is_dir() and (backbone.startswith((".", "/", "~")) or backbone.count("/") > 1):
+        raise UserError(f"{backbone}: no such folder (model.backbone)")
+
+
 def load_tokenizer(backbone: str) -> PreTrainedTokenizerBase:
     """The fast tokenizer of a folder or hub id. Raises UserError when there is none."""
-    if not Path(backbone).is_dir() and (backbone.startswith((".", "/")) or (backbone.count("/") != 1 and "/" in backbone)):
-        raise UserError(f"{backbone}: no such folder (model.backbone)")
+    check_place(backbone)
     try:
         tokenizer = AutoTokenizer.from_pretrained(backbone)
     except (OSError, ValueError, KeyError) as error:

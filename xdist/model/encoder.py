@@ -10,6 +10,7 @@ from transformers import MODEL_MAPPING, AutoConfig, PretrainedConfig, PreTrained
 from transformers.utils import logging as transformers_logging
 
 from xdist.config import Model as ModelSection
+from xdist.data.tokenizer import check_place
 from xdist.errors import UserError
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -17,6 +18,7 @@ WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.b
 
 def load_config(backbone: str) -> PretrainedConfig:
     """The configuration of a folder or hub id, without its weights. Raises UserError."""
+    check_place(backbone)
     folder = Path(backbone)
     if folder.is_dir():
         if not (folder / "config.json").is_file():

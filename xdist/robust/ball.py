@@ -27,7 +27,7 @@ class Ball:
     def length(self, vectors: Tensor) -> Tensor:
         """(T, 1) norm, in the norm of the ball, of the group that each token belongs to."""
         if self.norm == "linf":
-            sizes = vectors.new_zeros(self.groups).index_reduce(0, self.group, vectors.abs().amax(-1), "amax")
+            sizes = vectors.new_zeros(self.groups).scatter_reduce(0, self.group, vectors.abs().amax(-1), "amax")
         else:
             sizes = vectors.new_zeros(self.groups).index_add(0, self.group, vectors.square().sum(-1)).sqrt()
         return sizes[self.group, None]

@@ -1,6 +1,7 @@
 """A process group that lives for the whole test run: starting one costs seconds of imports, a case in it a fraction of one.
 
-Run as a script it is one rank: it reads a case as a JSON line, runs the function of that name in cases.py, writes its result.
+Run as a script it is one rank: it reads a case as a JSON line, runs the function of that name, which is in cases.py or, for
+"module.function", in another module of this folder, and writes its result.
 """
 
 import json
@@ -70,10 +71,10 @@ class Group:
 
 def _serve() -> None:
     import traceback
+    from importlib import import_module
 
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever libraries print goes to stderr; stdout carries results only
-    import distributed.cases as cases
     import torch
 
     from xdist.runtime import distributed, script
@@ -84,7 +85,9 @@ def _serve() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            answer = {"value": getattr(cases, request["case"])(**request["arguments"])}
+            module, _, function = request["case"].rpartition(".")
+            case = getattr(import_module(f"distributed.{module or 'cases'}"), function)
+            answer = {"value": case(**request["arguments"])}
         except Exception:
             answer = {"error": traceback.format_exc()}
         answers.write(json.dumps(answer) + "\n")

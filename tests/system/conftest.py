@@ -10,6 +10,7 @@ import yaml
 from tiny import tiny_benchmark, tiny_model
 from typing_of_commands import Typed
 
+
 @pytest.fixture(scope="session")
 def typed() -> Typed:
     """`typed("xdist", "train", …)` runs a command of this environment and gives its exit code, stdout and stderr."""

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from xdist.errors import UserError
+
 
 @click.command(name="demo", short_help="Everything once: a real encoder, 50 languages, two ranks, a report.")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
@@ -37,7 +39,10 @@ def command(folder: Path, intermediate: str, robust: str, ranks: int, dry_run: b
     """
     from rich.console import Console
 
-    from xdist.demo import pipeline
+    try:
+        from xdist.demo import pipeline
+    except ModuleNotFoundError as error:
+        raise UserError(f"the demo needs {error.name}: pip install 'xdist-xtreme[demo]'") from None
     from xdist.launch.local import command as launch_command
     from xdist.launch.local import shown
     from xdist.report.scores import read_scores

@@ -46,9 +46,10 @@ def _summary(run: Run) -> str:
 
 
 def _unscored(run: Run, asked: bool) -> bool:
-    if not asked:
+    if not asked or run.evaluate is None:
         return False
     from xdist.evaluation.scores import Scores
 
     scores = Scores(RunFolder(run.folder).scores, run.name)
-    return any(not scores.has(piece.task, piece.split, piece.language) for piece in evaluation_pieces(run))
+    layer = run.evaluate.layer
+    return any(not scores.has(piece.task, piece.split, piece.language, layer) for piece in evaluation_pieces(run))

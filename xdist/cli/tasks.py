@@ -33,10 +33,10 @@ def command(context: click.Context, data: Path | None) -> None:
         languages = str(len(task.languages))
         if data:
             there = {
-                split: sum(all(path.is_file() for path in task.paths(data, split, code)) for code in task.languages)
+                split: sum(all(path.is_file() for path in task.paths(data, split, code)) for code in task.languages_of(split))
                 for split in task.files
             }
-            languages = "\n".join(f"{split}: {count} of {len(task.languages)}" for split, count in there.items())
+            languages = "\n".join(f"{split}: {count} of {len(task.languages_of(split))}" for split, count in there.items())
         trained_on = " → ".join(task.trained_on) or ("itself" if "train" in task.files else "")
         table.add_row(task.name, task.family, task.metric, languages, trained_on, "\n".join(patterns), task.licence)
     Console().print(table)

@@ -13,6 +13,8 @@ from xdist.errors import UserError, unknown
 
 M = TypeVar("M", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
+# What pydantic calls a tuple or a model is a list or a mapping to whoever writes YAML.
+IN_YAML = {"tuple_type": "expected a list: [a, b]", "model_type": "expected 'key: value' lines", "path_type": "expected a path"}
 
 
 @dataclass(slots=True)
@@ -32,7 +34,7 @@ class Source:
             if key[:depth] in self.lines:
                 where = f"{self.path}:{self.lines[key[:depth]]}"
                 return f"{where}: {dotted}" if dotted else where
-        return f"{self.path}: {dotted}"
+        return f"{self.path}: {dotted}" if dotted else str(self.path)
 
 
 class _Loader(yaml.SafeLoader):
@@ -54,8 +56,8 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Source]:
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: byte {error.start} is not UTF-8") from None
     source = Source(path)
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return {}, source
@@ -66,8 +68,11 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Source]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UserError(f"{path}:{line}: {error.problem or error.context}") from None
-    finally:
-        loader.dispose()
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise UserError(f"{path}:{line}: the character U+{error.character:04X} is not allowed in YAML") from None
+    except (ValueError, RecursionError) as error:  # a date such as 2024-13-45; an anchor that holds itself
+        raise UserError(f"{path}: not valid YAML: {error}") from None
 
 
 def _note_lines(node: yaml.Node, key: KeyPath, source: Source) -> None:
@@ -75,6 +80,8 @@ def _note_lines(node: yaml.Node, key: KeyPath, source: Source) -> None:
     if isinstance(node, yaml.MappingNode):
         seen: set[Hashable] = set()
         for name, value in node.value:
+            if not isinstance(name, yaml.ScalarNode):  # as in 'folder: {{ place }}'
+                raise UserError(f"{source.path}:{name.start_mark.line + 1}: a key is one word; quote a value that has braces")
             child = (*key, name.value)
             if name.value in seen:
                 line = name.start_mark.line + 1
@@ -90,11 +97,11 @@ def _note_lines(node: yaml.Node, key: KeyPath, source: Source) -> None:
 def apply_override(values: dict[str, Any], text: str, source: Source) -> None:
     """Put `a.b.0.c=value` into `values`; the value is read as YAML. Raises UserError for a malformed override."""
     name, equals, raw = text.partition("=")
-    if not equals or not name:
+    if not equals or not all(name.split(".")):
         raise UserError(f"{text}: an override has the form key.subkey=value")
     try:
         value = yaml.load(raw, _Loader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise UserError(f"{text}: the value is not valid YAML") from None
     key: KeyPath = tuple(int(part) if part.isdigit() else part for part in name.split("."))
     place: Any = values
@@ -102,7 +109,7 @@ def apply_override(values: dict[str, Any], text: str, source: Source) -> None:
         last = depth == len(key) - 1
         if isinstance(place, list):
             if not isinstance(part, int) or part >= len(place):
-                raise UserError(f"{text}: '{'.'.join(map(str, key[:depth]))}' is a list of {len(place)}, not of {part}")
+                raise UserError(f"{text}: '{'.'.join(map(str, key[:depth]))}' is a list of {len(place)}, it has no '{part}'")
         elif not isinstance(place, dict):
             raise UserError(f"{text}: '{'.'.join(map(str, key[:depth]))}' holds a single value, it has no '{part}'")
         if last:
@@ -110,6 +117,7 @@ def apply_override(values: dict[str, Any], text: str, source: Source) -> None:
         elif isinstance(place, dict):
             if place.get(part) is None:
                 place[part] = {}
+                source.overrides[key[: depth + 1]] = text
             place = place[part]
         else:
             place = place[part]
@@ -134,15 +142,17 @@ def validated(kind: type[M], values: dict[str, Any], source: Source) -> M:
 def _one_line(kind: type[BaseModel], error: ValidationError, source: Source) -> str:
     # An unknown key often makes another one missing: the unknown one is what the user can see.
     first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
-    key = tuple(part for part in first["loc"] if not isinstance(part, str) or not part.startswith("function-"))
+    # Pydantic also names which kind of a union it tried; no key of ours has such a name.
+    key = tuple(part for part in first["loc"] if not str(part).startswith(("function-", "tuple[", "literal[")))
     if first["type"] == "extra_forbidden":
         parent = source.at(key).removesuffix(str(key[-1])).rstrip(".: ")
         return f"{parent}: {unknown('key', key[-1], _fields(kind, key[:-1]))}"
     if first["type"] == "missing":
         return f"{source.at(key[:-1])}: '{key[-1]}' is required"
-    message = first["msg"].removeprefix("Value error, ")
-    if "ctx" in first and "expected" in first["ctx"]:
-        message = unknown("value", first["input"], re.findall(r"'([^']*)'", first["ctx"]["expected"]))
+    message = IN_YAML.get(first["type"]) or first["msg"].removeprefix("Value error, ")
+    names = re.findall(r"'([^']*)'", str(first.get("ctx", {}).get("expected", "")))
+    if names:
+        message = unknown("value", first["input"], names)
     return f"{source.at(key)}: {message}"
 
 

@@ -55,6 +55,9 @@ class Train(Section):
     steps: int | None = Field(None, ge=1)
     epochs: float | None = Field(None, gt=0)
     batch_size: int = Field(32, ge=1, description="examples per step, over all ranks")
+    negatives: int | None = Field(
+        None, ge=2, description="answers that a query is told apart from, its own among them; null: each task's own"
+    )
     alpha: float = Field(1.0, ge=0, le=1, description="languages of a task are drawn in proportion to size ** alpha")
     learning_rate: float = Field(2e-5, gt=0)
     warmup: float = Field(0.0, ge=0, description="steps of linear warm-up; below 1: a share of all steps")
@@ -85,6 +88,9 @@ class Evaluate(Section):
     tasks: tuple[str, ...] = Field(min_length=1)
     languages: tuple[str, ...] | Literal["all"] = "all"
     split: Literal["dev", "test"] = "test"
+    layer: int | None = Field(
+        None, ge=0, description="hidden layer of sentence vectors (Tatoeba, BUCC), 0: the embedding; null: each task's own"
+    )
 
 
 class Runtime(Section):

@@ -11,13 +11,19 @@ from xdist.data.deal import deal
 from xdist.data.pieces import Piece, training_pieces
 from xdist.data.plan import Plan, shares_of
 from xdist.data.prepare import Preparation
-from xdist.data.shards import Shards
+from xdist.data.shards import Rows
 from xdist.tasks.batch import Batch
 from xdist.tasks.family import Family, family_of
 
 
-def collate(rows: Sequence[dict[str, Any]], ids: Sequence[int], family: Family, dummy: bool = False) -> Batch:
-    """Rows of one family in one batch."""
+def collate(
+    rows: Sequence[dict[str, Any]],
+    ids: Sequence[int],
+    family: Family,
+    dummy: bool = False,
+    group: Sequence[int] | None = None,
+) -> Batch:
+    """Rows of one family in one batch; `group` says which of them belong together, in families whose loss compares rows."""
     lengths = [length for row in rows for length in row["lengths"]]
     sequence_row = np.repeat(np.arange(len(rows)), [len(row["lengths"]) for row in rows])
     return Batch(
@@ -26,7 +32,7 @@ def collate(rows: Sequence[dict[str, Any]], ids: Sequence[int], family: Family, 
         lengths=torch.tensor(lengths, dtype=torch.long),
         sequence_row=torch.from_numpy(sequence_row),
         row_ids=torch.tensor(ids, dtype=torch.long),
-        targets=family.targets(rows),
+        targets={**family.targets(rows), **({} if group is None else {"group": torch.tensor(group, dtype=torch.long)})},
         dummy=dummy,
     )
 
@@ -38,8 +44,13 @@ class TrainingData:
         assert run.train is not None
         self.run = run
         self.pieces: list[Piece] = training_pieces(run)
-        self.shards: list[Shards] = list(preparation.shards(self.pieces))
+        self.shards: list[Rows] = list(preparation.shards(self.pieces))
         self.families = {piece.task.head: family_of(piece.task) for piece in self.pieces}
+        # Rows of a step that a loss compares stay together: so many consecutive ones of the plan.
+        self.together = {
+            head: run.train.negatives or family.task.negatives if family.task.negatives > 1 else 1
+            for head, family in self.families.items()
+        }
         entry_of = [number for number, entry in enumerate(run.train.tasks) for _ in entry.languages]
         limits = [run.train.tasks[number].limit for number in entry_of]
         sizes = [_rows_within(shards, limit) for shards, limit in zip(self.shards, limits, strict=True)]
@@ -60,12 +71,16 @@ class TrainingData:
             mine = [index for index, source in enumerate(draws.source) if self.pieces[source].task.head == head]
             if not mine:
                 continue
-            tokens = np.array([self.shards[draws.source[index]].tokens[draws.row[index]] for index in mine])
-            for micro in deal(tokens, world, self.run.runtime.micro_batch_tokens)[rank]:
-                drawn = [mine[place] for place in micro.rows]
-                rows = [self.shards[draws.source[index]].row(int(draws.row[index])) for index in drawn]
-                ids = [row_id(int(draws.source[index]), int(draws.row[index])) for index in drawn]
-                batches.append(collate(rows, ids, self.families[head], micro.dummy))
+            size = self.together[head]
+            groups = [mine[low : low + size] for low in range(0, len(mine), size)]
+            tokens = [[self.shards[draws.source[index]].tokens[draws.row[index]] for index in group] for group in groups]
+            padded = np.array([max(lengths) * len(lengths) for lengths in tokens])
+            for micro in deal(padded, world, self.run.runtime.micro_batch_tokens)[rank]:
+                drawn = [(number, index) for number in micro.rows for index in groups[number]]
+                rows = [self.shards[draws.source[index]].row(int(draws.row[index])) for _, index in drawn]
+                ids = [row_id(int(draws.source[index]), int(draws.row[index])) for _, index in drawn]
+                group = [number for number, _ in drawn] if size > 1 else None
+                batches.append(collate(rows, ids, self.families[head], micro.dummy, group))
         return batches
 
 
@@ -74,6 +89,6 @@ def row_id(source: int, row: int) -> int:
     return source << 40 | row
 
 
-def _rows_within(shards: Shards, limit: int | None) -> int:
+def _rows_within(shards: Rows, limit: int | None) -> int:
     """Rows of the first `limit` examples."""
     return len(shards) if limit is None else int(np.searchsorted(shards.column("example"), limit))

@@ -6,6 +6,7 @@ from xdist.config import Run
 from xdist.errors import UserError
 from xdist.languages import LANGUAGES, by_size
 from xdist.tasks.catalog import Task, task
+from xdist.tasks.catalog.task import POOL, pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,9 @@ def evaluation_pieces(run: Run) -> list[Piece]:
     if run.evaluate is None:
         return []
     pieces: list[Piece] = []
-    for number, name in enumerate(run.evaluate.tasks):
-        entry = _checked(run, ("evaluate", "tasks", number), name)
+    entries = [_checked(run, ("evaluate", "tasks", number), name) for number, name in enumerate(run.evaluate.tasks)]
+    known = set(LANGUAGES).union(*(entry.languages for entry in entries))
+    for number, entry in enumerate(entries):
         split = run.evaluate.split
         if run.evaluate.languages == "all":
             found = [
@@ -54,14 +56,25 @@ def evaluation_pieces(run: Run) -> list[Piece]:
                 if split in entry.files and all(path.is_file() for path in entry.paths(run.data.root, split, code))
             ]
             if not found:
-                example = entry.paths(run.data.root, split, entry.languages[0])[0]
-                raise run.error(("evaluate", "tasks", number), f"no language of '{name}' has its files, such as {example}")
+                paths = entry.paths(run.data.root, split, entry.languages[0])
+                example = next((path for path in paths if not path.is_file()), paths[0])
+                raise run.error(
+                    ("evaluate", "tasks", number), f"no language of '{entry.name}' has its files, such as {example}"
+                )
             pieces += found
         else:
             for code in run.evaluate.languages:
-                if code not in LANGUAGES or code in entry.languages:
+                if code not in known or code in entry.languages:
                     pieces.append(_piece(run, ("evaluate", "languages"), entry, split, code))
-    return pieces
+            if entry.pairs_of:  # two languages ask for all four pairs of them
+                chosen = set(run.evaluate.languages)
+                pieces += [Piece(entry, split, code) for code in entry.languages if chosen.issuperset(pair(code))]
+    return list(dict.fromkeys(pieces))
+
+
+def pool_pieces(task: Task) -> list[Piece]:
+    """The pieces whose rows are the candidates of all queries of `task`; none for most tasks."""
+    return [Piece(task, POOL, code) for code in task.pool]
 
 
 def _checked(run: Run, key: tuple[str | int, ...], name: str) -> Task:

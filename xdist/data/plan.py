@@ -5,6 +5,7 @@ World size, micro-batches and ZeRO stage do not enter, so a run can go on anywhe
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class Draws:
 class Plan:
     """Draws of `batch_size` rows a step from sources of `sizes` rows in proportion to `shares`.
 
-    Within any window of draws a source has its share to within one row or so, since its draws are spread evenly; no row of a
+    After any number of draws a source is less than one row off its share, so within any window less than two; no row of a
     source comes twice before all of it has come once; the order is another one in each epoch.
     """
 
@@ -38,10 +39,7 @@ class Plan:
         self.batch_size = batch_size
         self.seed = seed
         self.quotas = quotas(shares, CYCLE)
-        source = np.repeat(np.arange(len(sizes)), self.quotas)
-        rank = np.concatenate([np.arange(quota) for quota in self.quotas])
-        order = np.lexsort((source, (rank + 0.5) / self.quotas[source]))
-        self._source, self._rank = source[order], rank[order]
+        self._source, self._rank = interleaved(self.quotas.tolist())
 
     def step(self, number: int) -> Draws:
         draws = np.arange(number * self.batch_size, (number + 1) * self.batch_size)
@@ -65,6 +63,28 @@ def quotas(shares: Sequence[float], total: int) -> np.ndarray:
         else:
             whole[np.argmax(np.where(whole > 1, whole - exact, -np.inf))] -= 1
     return whole
+
+
+def interleaved(quotas: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Source of each draw of a cycle, and how many draws of that source came before it.
+
+    Draw k of a source with share w stands in places floor(k / w) to ceil((k + 1) / w) - 1; taking the earliest deadline meets
+    them all (Baruah et al. 1996, "Proportionate progress"), and every prefix of n draws then has floor or ceil of n * w.
+    """
+    cycle = sum(quotas)
+    source, rank = np.empty(cycle, np.int64), np.empty(cycle, np.int64)
+    drawn = [0] * len(quotas)
+    coming = [(0, number) for number in range(len(quotas))]  # (first place, source) of each source's next draw
+    ready: list[tuple[int, int]] = []  # (place it must come before, source)
+    for place in range(cycle):
+        while coming and coming[0][0] <= place:
+            _, number = heappop(coming)
+            heappush(ready, (-(-(drawn[number] + 1) * cycle // quotas[number]), number))
+        _, number = heappop(ready)
+        source[place], rank[place] = number, drawn[number]
+        drawn[number] += 1
+        heappush(coming, (drawn[number] * cycle // quotas[number], number))
+    return source, rank
 
 
 def shares_of(sizes: Sequence[int], task_of: Sequence[int], weights: Sequence[float | None], alpha: float) -> list[float]:

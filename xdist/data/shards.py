@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ def write_shards(folder: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema
     """Write `rows` as shards below `folder`, then the manifest: `facts`, counts, tokens cut, and each file's digest."""
     folder.mkdir(parents=True, exist_ok=True)
     source = iter(rows)
-    shards = []
+    shards: list[dict[str, Any]] = []
     while chunk := list(islice(source, ROWS_PER_SHARD)):
         name = f"shard-{len(shards):05d}.arrow"
         batch = pa.RecordBatch.from_pylist(chunk, schema=schema)
@@ -40,6 +40,19 @@ def write_shards(folder: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema
         )
     totals = {key: sum(shard[key] for shard in shards) for key in ("rows", "tokens", "cut", "cut_rows")}
     write_json(folder / MANIFEST, {**facts, **totals, "shards": shards})
+
+
+class Rows(Protocol):
+    """Prepared rows by number, as batches and families read them."""
+
+    def __len__(self) -> int: ...
+
+    def row(self, number: int) -> dict[str, Any]: ...
+
+    def column(self, name: str) -> np.ndarray: ...
+
+    @property
+    def tokens(self) -> np.ndarray: ...
 
 
 class Shards:
@@ -77,6 +90,11 @@ class Shards:
         """(rows,) tokens of each row."""
         parts = [np.diff(self._offsets(shard, "tokens")) for shard in range(len(self._ends))]
         return np.concatenate(parts) if parts else np.zeros(0, np.int32)
+
+    def list_column(self, name: str) -> np.ndarray:
+        """A list column over all rows, the lists one after another."""
+        parts = [self._columns(shard)[name][0] for shard in range(len(self._ends))]
+        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     def _offsets(self, shard: int, name: str) -> np.ndarray:
         offsets = self._columns(shard)[name][1]

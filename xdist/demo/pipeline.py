@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import click
 from pydantic import TypeAdapter
 
 from xdist.config import Run, load_run
 from xdist.demo import cldr
-from xdist.demo.encoder import build_encoder
+from xdist.demo.encoder import EncoderSource, build_encoder
 from xdist.files import read_json
 from xdist.launch import local
 from xdist.launch.prepared import launch
@@ -86,11 +85,7 @@ def run(demo: Demo) -> ReportPaths | int:
     for stage in demo.stages:
         RunFolder(stage.run.folder).check(stage.run)
     summary = _benchmark(demo.folder / "benchmark")
-    source = build_encoder(
-        demo.folder / "encoder",
-        lambda what, share: click.echo(f"encoder: {what} ({share:.0%})", err=True),
-        texts=_texts(demo.folder / "benchmark"),
-    )
+    source = _encoder(demo)
     for stage in demo.stages:
         if RunFolder(stage.run.folder).state != "finished":
             code = launch("train", stage.run, stage.description, stage.overrides)
@@ -115,6 +110,19 @@ def _benchmark(folder: Path) -> cldr.Summary:
         summary = cldr.generate(folder)
         progress.advance()
         return summary
+    finally:
+        progress.close()
+
+
+def _encoder(demo: Demo) -> EncoderSource:
+    progress = Progress("decode encoder", 100)
+
+    def report(what: str, share: float) -> None:
+        progress.note(what)
+        progress.advance(100 * share - progress.done)
+
+    try:
+        return build_encoder(demo.folder / "encoder", report, texts=_texts(demo.folder / "benchmark"))
     finally:
         progress.close()
 

@@ -9,13 +9,14 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Run
 from xdist.data.batches import collate
-from xdist.data.pieces import Piece, evaluation_pieces, training_pieces
+from xdist.data.pieces import Piece, evaluation_pieces, pool_pieces, training_pieces
 from xdist.data.prepare import Preparation
-from xdist.data.shards import Shards
+from xdist.data.shards import Rows
 from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.queue import Work, queue, share
 from xdist.evaluation.scores import Scores
+from xdist.evaluation.vectors import Key, Vectors, predictions
 from xdist.languages import by_size
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads
@@ -25,6 +26,7 @@ from xdist.runtime.monitor import write_scores
 from xdist.runtime.progress import Progress
 from xdist.runtime.run_folder import RunFolder
 from xdist.tasks.family import Family, family_of
+from xdist.tasks.retrieval import Retrieval
 
 
 def load_for_evaluation(run: Run, folder: str, tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece]) -> Model:
@@ -33,6 +35,11 @@ def load_for_evaluation(run: Run, folder: str, tokenizer: PreTrainedTokenizerBas
     dtype = torch.bfloat16 if run.runtime.precision == "bf16" else torch.float32
     families = {piece.task.head: family_of(piece.task) for piece in pieces}
     model = Model(load_encoder(section, tokenizer, dtype), families, run.seed)
+    if run.evaluate and run.evaluate.layer is not None:
+        depth: int = model.encoder.config.num_hidden_layers
+        if run.evaluate.layer > depth:
+            raise run.error(("evaluate", "layer"), f"there is no layer {run.evaluate.layer}: {folder} has {depth}")
+        model.layers.update({name: run.evaluate.layer for name, family in families.items() if family.task.layer})
     carried, _ = carry_heads(folder, model)
     for name, head in model.heads.items():
         if name not in carried and any(True for _ in head.parameters()):
@@ -52,7 +59,7 @@ class Evaluator:
     def run_all(self, todo: dict[str, list[Piece]], scores: Scores) -> None:
         """Predict, gather, write and score `todo` (pieces by task), one task after another."""
         rank, world = distributed.rank(), distributed.world()
-        sets = {name: list(self.preparation.shards(pieces)) for name, pieces in todo.items()}
+        sets = {name: list(self.preparation.shards([*pieces, *pool_pieces(pieces[0].task)])) for name, pieces in todo.items()}
         budget = self.run.runtime.eval_batch_tokens
         work = {name: share(queue(parts, budget), rank, world) for name, parts in sets.items()}
         rows = sum(len(item.rows) for items in work.values() for item in items)
@@ -62,7 +69,8 @@ class Evaluator:
                 progress.note(name)
                 # The task's own family, not the head's: tasks that share a head may have metrics of their own.
                 family = family_of(pieces[0].task)
-                gathered = distributed.gather_on_first(self._predict(family, sets[name], work[name], progress))
+                predicted = self._predict(family, sets[name], len(pieces), work[name], progress)
+                gathered = distributed.gather_on_first(predicted)
                 if gathered is not None:
                     self._score(pieces, sets[name], gathered, scores)
         finally:
@@ -71,7 +79,7 @@ class Evaluator:
     def _score(
         self,
         pieces: list[Piece],
-        sets: list[Shards],
+        sets: list[Rows],
         gathered: list[dict[tuple[int, int], Any]],
         scores: Scores,
     ) -> None:
@@ -81,36 +89,44 @@ class Evaluator:
                 results[number][row] = value
         found = {
             piece.language: self._finish(piece, shards, by_row)
-            for piece, shards, by_row in zip(pieces, sets, results, strict=True)
+            for piece, shards, by_row in zip(pieces, sets, results, strict=False)  # a pool comes after the pieces
         }
         task = pieces[0].task
         seen = by_size({piece.language for piece in training_pieces(self.run) if piece.task.head == task.head})
-        scores.add(task, pieces[0].split, seen, found)
+        assert self.run.evaluate
+        scores.add(task, pieces[0].split, seen, found, self.run.evaluate.layer)
         write_scores(self.folder.metrics, self.folder.tensorboard, task.name, found, task.metric)
 
     def _predict(
-        self, family: Family, sets: list[Shards], work: list[Work], progress: Progress
-    ) -> dict[tuple[int, int], np.ndarray]:
-        """This rank's share of a task's rows: {(piece number, row): prediction}."""
-        found: dict[tuple[int, int], np.ndarray] = {}
+        self, family: Family, sets: list[Rows], pieces: int, work: list[Work], progress: Progress
+    ) -> dict[Key, np.ndarray]:
+        """This rank's share of a task's rows: {(piece number, row): prediction}. Vectors are not predictions: of a retrieval
+        task what they find is."""
+        found: dict[Key, np.ndarray] = {}
+        retrieval = family if isinstance(family, Retrieval) else None
+        vectors = Vectors(sets, work, self.model.width) if retrieval else None
         with torch.inference_mode():
             for item in work:
                 rows = [sets[number].row(row) for number, row in item.rows]
                 batch = collate(rows, range(len(rows)), family).to(distributed.device())
-                for key, value in zip(item.rows, family.predict(self.model(batch), batch), strict=True):
-                    found[key] = value
+                outputs = self.model(batch)
+                if retrieval and vectors:
+                    vectors.put(retrieval.vectors(outputs, batch))
+                else:
+                    found.update(zip(item.rows, family.predict(outputs, batch), strict=True))
                 progress.advance(len(rows))
-        return found
+        return predictions(retrieval, sets, pieces, vectors) if retrieval and vectors else found
 
-    def _finish(self, piece: Piece, shards: Shards, by_row: dict[int, Any]) -> dict[str, float]:
+    def _finish(self, piece: Piece, shards: Rows, by_row: dict[int, Any]) -> dict[str, float]:
         """Write the submission file of a language and score it."""
         family = family_of(piece.task)
         examples = list(piece.task.examples(self.run.data.root, piece.split, piece.language))
-        predictions = family.finish([by_row[row] for row in range(len(shards))], shards, examples)
+        assert isinstance(family, Retrieval) or len(by_row) == len(shards), piece
+        finished = family.finish([by_row[row] for row in sorted(by_row)], shards, examples)
         submission.write(
-            submission.path(self.folder.predictions, piece.task, piece.split, piece.language), piece.task, predictions
+            submission.path(self.folder.predictions, piece.task, piece.split, piece.language), piece.task, finished
         )
-        return {**family.score(predictions, examples, piece.language), "count": len(predictions)}
+        return {**family.score(finished, examples, piece.language), "count": len(finished)}
 
 
 def unscored(run: Run) -> dict[str, list[Piece]]:
@@ -118,7 +134,7 @@ def unscored(run: Run) -> dict[str, list[Piece]]:
     scores = Scores(RunFolder(run.folder).scores, run.name)
     todo: dict[str, list[Piece]] = {}
     for piece in evaluation_pieces(run):
-        if not scores.has(piece.task, piece.split, piece.language):
+        if run.evaluate and not scores.has(piece.task, piece.split, piece.language, run.evaluate.layer):
             todo.setdefault(piece.task.name, []).append(piece)
     return todo
 

@@ -7,7 +7,6 @@ from typing import Any, Literal
 from xdist.errors import UserError, unknown
 from xdist.evaluation import submission
 from xdist.evaluation.scores import summary
-from xdist.formats.gold import gold_of
 from xdist.metrics.average import Average, Variant, benchmark
 from xdist.tasks.catalog import TASKS, XTREME_R, Task, task
 from xdist.tasks.family import family_of
@@ -74,7 +73,8 @@ def _scored(
     for code in languages:
         examples = list(entry.examples(gold_root, split, code))
         given = submission.read(submission.path(predictions, entry, split, code), entry, examples)
-        if not any(gold_of(example[1] if isinstance(example, tuple) else example) is not None for example in examples):
+        scores = family.score(given, examples, code)
+        if not scores:
             path = entry.paths(gold_root, split, code)[-1]
             raise UserError(f"{path}: the gold is blanked, as the official download leaves it: nothing to score against")
-        yield code, {**family.score(given, examples, code), "count": len(given)}
+        yield code, {**scores, "count": len(given)}

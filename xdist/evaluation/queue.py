@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xdist.data.deal import split_by_budget
-from xdist.data.shards import Shards
+from xdist.data.shards import Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Work:
     cost: int  # padded tokens
 
 
-def queue(sets: Sequence[Shards], budget: int) -> list[Work]:
+def queue(sets: Sequence[Rows], budget: int) -> list[Work]:
     """All rows of `sets`, longest first, in batches of at most `budget` padded tokens.
 
     Languages share batches. What a batch holds depends on the data alone, so predictions do not depend on the world size.

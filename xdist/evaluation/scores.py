@@ -16,18 +16,23 @@ class Scores:
         self.path = path
         self.values: dict[str, Any] = read_json(path) if path.exists() else {"run": run, "tasks": {}}
 
-    def has(self, task: Task, split: str, language: str) -> bool:
-        entry = self.values["tasks"].get(task.name)
-        return bool(entry) and entry["split"] == split and language in entry["languages"]
+    def has(self, task: Task, split: str, language: str, layer: int | None = None) -> bool:
+        """Whether that has a score; of sentence vectors from the hidden `layer` that the run asks for, None: the task's own."""
+        return language in self._scored(task, split, layer)
 
-    def add(self, task: Task, split: str, trained_on: list[str], found: dict[str, dict[str, float]]) -> None:
-        """Add the scores of some languages of a task; those of another split are replaced."""
-        entry = self.values["tasks"].get(task.name)
-        if not entry or entry["split"] != split:
-            entry = {"languages": {}}
-        languages = {**entry["languages"], **found}
-        self.values["tasks"][task.name] = summary(task, split, trained_on, languages)
+    def add(
+        self, task: Task, split: str, trained_on: list[str], found: dict[str, dict[str, float]], layer: int | None = None
+    ) -> None:
+        """Add the scores of some languages of a task; those of another split or hidden layer are replaced."""
+        languages = {**self._scored(task, split, layer), **found}
+        entry = summary(task, split, trained_on, languages)
+        self.values["tasks"][task.name] = {**entry, "layer": layer} if task.layer and layer is not None else entry
         write_json(self.path, self.values)
+
+    def _scored(self, task: Task, split: str, layer: int | None) -> dict[str, dict[str, float]]:
+        entry = self.values["tasks"].get(task.name, {})
+        asked = layer if task.layer else None
+        return entry["languages"] if (entry.get("split"), entry.get("layer")) == (split, asked) else {}
 
 
 def summary(task: Task, split: str, trained_on: list[str], languages: dict[str, dict[str, float]]) -> dict[str, Any]:

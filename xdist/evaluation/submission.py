@@ -6,6 +6,7 @@
 | multiple-choice | jsonl | `{"label": 0}` a line |
 | tagging | tsv | a tag a line, a blank line between sentences |
 | sentence-retrieval | tsv | a 0-based row of the other side a line |
+| bitext-mining | tsv | foreign id TAB English id a line |
 | span-qa | json | {question id: answer} |
 | others | json | {id: [candidate ids, best first]} |
 """
@@ -76,6 +77,22 @@ def _rows(path: Path, task: Task, examples: Sequence[Any]) -> list[int]:
     return [int(row) for _, row in rows]
 
 
+def _pairs(path: Path, task: Task, examples: Sequence[Any]) -> list[str]:
+    known = [{sentence.id for side, sentence in examples if side == name} for name in ("foreign", "english")]
+    found: dict[str, int] = {}
+    for number, line in read_lines(path):
+        cells = line.strip().split("\t")
+        if len(cells) != 2:
+            raise UserError(f"{path}:{number}: expected 'foreign id TAB English id', found {line!r:.40}")
+        for id, ids in zip(cells, known, strict=True):
+            if id not in ids:
+                raise UserError(f"{path}:{number}: there is no sentence '{id}'")
+        if line.strip() in found:
+            raise UserError(f"{path}:{number}: this pair stands in line {found[line.strip()]} already")
+        found[line.strip()] = number
+    return list(found)
+
+
 def _tags(path: Path, task: Task, examples: Sequence[Any]) -> list[list[str]]:
     lines = [(number, line.strip()) for number, line in read_lines(path)]
     while lines and not lines[-1][1]:
@@ -128,6 +145,7 @@ READERS: dict[str, Callable[[Path, Task, Sequence[Any]], Any]] = {
     "multiple-choice": _options,
     "tagging": _tags,
     "sentence-retrieval": _rows,
+    "bitext-mining": _pairs,
     "span-qa": _answers,
 }
 

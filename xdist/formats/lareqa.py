@@ -4,16 +4,24 @@ Follows google-research/xtreme, third_party/utils_lareqa.py. A candidate is a se
 question; its text is the context between the sentence's breaks (in Turkish two of the listed `sentences` differ from
 that). Relevant to a question is every candidate, of any language, whose sentence holds the answer of the question with
 the same id; a repeat of that sentence's text in its paragraph counts too.
+
+The training pairs are SQuAD's: a question and the sentence of its paragraph in which its first answer begins.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from xdist.errors import UserError
+from xdist.formats import squad
 from xdist.formats.examples import Passage, Query
 from xdist.formats.lines import field
+from xdist.formats.splitter import sentences
 from xdist.formats.squad import answers, paragraphs
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +45,7 @@ def queries(paths: Mapping[str, Path]) -> Iterator[Query]:
 
     Raises UserError: a missing field, a sentence outside its context, an answer not at its offset, not one answer.
     """
-    asked = {
-        language: [question for _, questions in _paragraphs(path, language) for question in questions]
-        for language, path in paths.items()
-    }
+    asked = {language: _questions(path, language, _state(path)) for language, path in paths.items()}
     relevant: dict[str, tuple[str, ...]] = {}
     for questions in asked.values():
         for question in questions:
@@ -48,6 +53,41 @@ def queries(paths: Mapping[str, Path]) -> Iterator[Query]:
     for language, questions in asked.items():
         for question in questions:
             yield Query(id=f"{question.id}_{language}", text=question.question, relevant=relevant[question.id])
+
+
+def pairs(path: Path) -> Iterator[tuple[Query, Passage]]:
+    """The training pairs of a SQuAD file: each question with the sentence in which its first answer begins.
+
+    A question without an answer, or whose answer begins in no sentence, is left out, as officially; how many is logged when
+    the file ends. Raises UserError as `squad.read`.
+    """
+    left_out = 0
+    context, spans = "", list[tuple[int, int]]()
+    for question in squad.read(path, need_gold=True):
+        if question.context != context:
+            context, spans = question.context, list(sentences(question.context))
+        at = question.answers[0].start if question.answers else -1
+        text = next((context[start:end] for start, end in spans if start <= at < end), None)
+        if text is None:
+            left_out += 1
+            continue
+        yield (
+            Query(id=question.key, text=question.question, relevant=(question.key,)),
+            Passage(id=question.key, text=text, context=context),
+        )
+    if left_out:
+        log.warning("%s: %d questions left out: their answer begins in no sentence", path, left_out)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
+
+
+@lru_cache(maxsize=64)  # the questions of every language need all languages' files
+def _questions(path: Path, language: str, state: tuple[int, int]) -> list[_Asked]:
+    """The questions of one file in the given `state`."""
+    return [question for _, questions in _paragraphs(path, language) for question in questions]
 
 
 def _paragraphs(path: Path, language: str) -> Iterator[tuple[list[Passage], list[_Asked]]]:

@@ -15,10 +15,10 @@ def join(
     first: Iterable[Classified],
     second: Iterable[Classified],
     where: str,
-    drop: Callable[[Classified], bool] = lambda example: False,
+    left_out: Callable[[Classified], bool] | None = None,
 ) -> Iterator[Classified]:
-    """Row i of `first` gives the first text, row i of `second` the second one. A row that `drop` is true for on either side
-    is left out: PAWS-X gives untranslated rows the label 0, whatever the English one is.
+    """Row i of `first` gives the first text, row i of `second` the second one. No pair is made of a row that
+    `left_out` is true for on either side: PAWS-X gives untranslated rows the label 0, whatever the English one is.
 
     Raises UserError, starting with `where`, for another number of rows or another label.
     """
@@ -26,7 +26,7 @@ def join(
         if left is None or right is None:
             shorter = "first" if left is None else "second"
             raise UserError(f"{where}: the {shorter} ends before row {number}: the files are not parallel")
-        if drop(left) or drop(right):
+        if left_out and (left_out(left) or left_out(right)):
             continue
         if left.label != right.label:
             raise UserError(f"{where}: row {number}: labels '{left.label}' and '{right.label}': the files are not parallel")

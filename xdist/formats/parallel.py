@@ -1,11 +1,15 @@
 """Sentences of one side of a parallel corpus: Tatoeba, BUCC 2018, NTREX-128 and any text of one sentence a line.
 
 Tatoeba as officially prepared: `xx-en.xx` in the original order, `xx-en.en` sorted by code point; a label file gives,
-for each English line, the 0-based row of its translation among the foreign lines.
+for each English line, the 0-based row of its translation among the foreign lines. Label files are also found the other way
+round, line i giving the English row of foreign line i: `read_sides` tells the two apart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from xdist.errors import UserError
 from xdist.formats.examples import Sentence
@@ -25,6 +29,37 @@ def read_tatoeba(path: Path, *, labels: Path | None = None) -> Iterator[Sentence
         yield Sentence(id=str(row), text=line.strip(), gold=gold[row] if gold is not None else None)
     if gold is not None and len(gold) != row + 1:
         raise UserError(f"{labels}: {len(gold)} labels for the {row + 1} sentences of {path}")
+
+
+def read_sides(foreign: Path, english: Path, labels: Path | None = None) -> Iterator[tuple[str, Sentence]]:
+    """("foreign", sentence) for all of one file, then ("english", sentence) for all of the other; `gold` of an English sentence
+    is the row of its translation, whichever way round `labels` is written. Raises UserError as `read_tatoeba`."""
+    index, queries = list(read_tatoeba(foreign)), list(read_tatoeba(english, labels=labels))
+    yield from (("foreign", sentence) for sentence in index)
+    if labels and _other_way_round([int(query.gold or 0) for query in queries], queries, index):
+        inverse = {query.gold: str(row) for row, query in enumerate(queries)}
+        queries = [replace(query, gold=inverse[query.id]) for query in queries]
+    yield from (("english", sentence) for sentence in queries)
+
+
+def read_aligned(foreign: Path, english: Path) -> Iterator[tuple[str, Sentence]]:
+    """The same for two files whose rows translate each other: NTREX-128."""
+    yield from (("foreign", sentence) for sentence in read_tatoeba(foreign))
+    yield from (("english", sentence) for sentence in read_parallel(english))
+
+
+def _other_way_round(rows: Sequence[int], queries: Sequence[Sentence], index: Sequence[Sentence]) -> bool:
+    """Whether `rows` go from the index to the queries. A permutation does not say, but the lengths of translations go together
+    (correlations of 0.7 and more in all languages of Tatoeba) and those of other sentences do not (0.1 and less).
+    A small file is taken as written."""
+    if len(rows) < 100 or len(rows) != len(index):
+        return False
+    english, foreign = (np.array([len(sentence.text) for sentence in side]) for side in (queries, index))
+    if english.std() == 0 or foreign.std() == 0:
+        return False
+    as_written = np.corrcoef(english, foreign[rows])[0, 1]
+    reversed_ = np.corrcoef(foreign, english[rows])[0, 1]
+    return bool(reversed_ > as_written + 0.3)
 
 
 def read_parallel(path: Path) -> Iterator[Sentence]:
@@ -53,6 +88,24 @@ def read_bucc_gold(path: Path) -> Iterator[tuple[str, str]]:
         if len(cells) != 2:
             raise UserError(f"{path}:{number}: expected 'foreign id TAB English id', found {line!r:.40}")
         yield cells[0], cells[1]
+
+
+def read_bucc_sides(foreign: Path, english: Path, gold: Path | None = None) -> Iterator[tuple[str, Sentence]]:
+    """("foreign", sentence) for all of one file, then ("english", sentence). `gold` of a foreign sentence has the ids of its
+    translations, separated by spaces: "" for none, None without a gold file. Raises UserError as `read_bucc` and
+    `read_bucc_gold`, and for an id of the gold that is in neither file."""
+    index, queries = list(read_bucc(foreign)), list(read_bucc(english))
+    if gold:
+        known = ({sentence.id for sentence in index}, {sentence.id for sentence in queries})
+        translations: dict[str, list[str]] = {sentence.id: [] for sentence in index}
+        for number, (left, right) in enumerate(read_bucc_gold(gold), start=1):
+            for id, ids, path in ((left, known[0], foreign), (right, known[1], english)):
+                if id not in ids:
+                    raise UserError(f"{gold}:{number}: id '{id}' is not in {path}")
+            translations[left].append(right)
+        index = [replace(sentence, gold=" ".join(translations[sentence.id])) for sentence in index]
+    yield from (("foreign", sentence) for sentence in index)
+    yield from (("english", sentence) for sentence in queries)
 
 
 def _rows(path: Path) -> Iterator[str]:

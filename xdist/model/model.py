@@ -23,6 +23,9 @@ class Model(nn.Module):
         dropout: float | None = getattr(config, "classifier_dropout", None)
         if dropout is None:
             dropout = getattr(config, "hidden_dropout_prob", 0.1)
+        self.width: int = config.hidden_size
+        # The hidden layer that each head reads: the last where heads are trained.
+        self.layers = {name: family.layer(config.num_hidden_layers) for name, family in families.items()}
         self.heads = nn.ModuleDict()
         for name in sorted(families):
             with torch.random.fork_rng(devices=[]):  # a head starts the same whichever other heads there are
@@ -35,14 +38,25 @@ class Model(nn.Module):
     def embedding(self) -> nn.Module:
         return self.encoder.get_input_embeddings()
 
-    def hidden(self, batch: Batch) -> Tensor:
-        """(T, d) hidden states of the last layer, in the order of `batch.tokens`."""
+    def hidden(self, batch: Batch, layer: int | None = None) -> Tensor:
+        """(T, d) hidden states of a layer, in the order of `batch.tokens`: 0 is the embedding, None the last layer. The layers
+        above it are not computed where the encoder is built like BERT."""
         ids, mask = batch.padded(self.pad)
-        states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+        if layer is None or layer == self.encoder.config.num_hidden_layers:
+            states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+        elif (stack := getattr(self.encoder, "encoder", None)) and isinstance(getattr(stack, "layer", None), nn.ModuleList):
+            whole = stack.layer
+            stack.layer = whole[:layer]
+            try:
+                states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+            finally:
+                stack.layer = whole
+        else:
+            states = self.encoder(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states[layer]
         return states.flatten(0, 1)[batch.padded_index]
 
     def forward(self, batch: Batch) -> Tensor:
-        hidden = self.hidden(batch)
+        hidden = self.hidden(batch, self.layers[batch.head])
         outputs = self.heads[batch.head](hidden[self.families[batch.head].select(batch)])
         if self.training:
             # Every head takes part in every step, with weight 0: else ZeRO-3 trains idle heads differently from ZeRO 0-2.

@@ -1,7 +1,8 @@
 """Adversarial training: the worst shift of the input embeddings inside a ball, then one training pass on it.
 
     delta_0     = 0, or drawn uniformly from the ball (`random_start`)
-    delta_{k+1} = project(delta_k + alpha * direction(gradient of the loss with respect to delta_k)),  alpha = step_size * radius / K
+    delta_{k+1} = project(delta_k + alpha * direction(gradient of the loss with respect to delta_k))
+    alpha       = step_size * radius / K
     the update minimises the loss at delta_K
 
 Projected gradient ascent of Madry et al. 2018 (arXiv 1706.06083) at the site of FreeLB (arXiv 1909.11764); K = 1 from 0 is
@@ -49,8 +50,8 @@ class Adversarial:
             return box * ball.radius * ball.free
         # Uniform in an L2 ball of n free coordinates: a Gaussian direction, a radius of u ** (1 / n).
         direction = ball.direction(gaussian(batch, width, self.seed, step, 0))
-        first = torch.zeros(ball.groups, dtype=torch.long, device=direction.device)
-        first[ball.group.flip(0)] = torch.arange(len(ball.group), device=direction.device).flip(0)
+        tokens = torch.arange(len(ball.group), device=direction.device)
+        first = tokens.new_full((ball.groups,), len(tokens)).scatter_reduce(0, ball.group, tokens, "amin")
         share = uniform(batch, 1, self.seed, step, 9)[first, 0]
         coordinates = torch.zeros_like(share).index_add(0, ball.group, ball.free[:, 0]) * width
         return direction * ball.radius * (share ** (1 / coordinates.clamp_min(1)))[ball.group, None]

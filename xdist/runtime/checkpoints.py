@@ -52,9 +52,16 @@ def save(folder: Path, engine: Engine, step: int, stage: int, keep: int, client_
     if distributed.rank() == 0:
         files = {str(file.relative_to(path)): file.stat().st_size for file in sorted(path.rglob("*")) if file.is_file()}
         write_json(path / MANIFEST, {"step": step, "world": distributed.world(), "stage": stage, "files": files})
-        for tag in tags(folder)[:-keep]:
-            shutil.rmtree(tag.path)
+        prune(folder, keep)
     distributed.barrier()
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Remove all but the last `keep` whole tags, and what killed saves and removals left behind."""
+    kept = {tag.path for tag in tags(folder)[-keep:]}
+    for path in folder.glob("step-*/"):
+        if path not in kept:
+            shutil.rmtree(path)
 
 
 def check(folder: Path, world: int, stage: int) -> Tag | None:

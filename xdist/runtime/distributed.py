@@ -65,20 +65,36 @@ def barrier() -> None:
     dist.barrier()
 
 
+def every(value: int) -> list[int]:
+    """The `value` of every rank, on every rank."""
+    values = [torch.zeros(1, dtype=torch.long, device=device()) for _ in range(world())]
+    dist.all_gather(values, torch.tensor([value], device=device()))
+    return [int(value) for value in values]
+
+
+def broadcast(tensor: torch.Tensor, source: int) -> None:
+    """Fill `tensor`, of one shape on all ranks, with what it holds on rank `source`."""
+    dist.broadcast(tensor, source)
+
+
+def gather(tensor: torch.Tensor, target: int) -> list[torch.Tensor] | None:
+    """The `tensor` of every rank, of one shape on all, on rank `target`; None elsewhere."""
+    parts = [torch.empty_like(tensor) for _ in range(world())] if rank() == target else None
+    dist.gather(tensor, parts, dst=target)
+    return parts
+
+
 def gather_on_first(value: Any) -> list[Any] | None:
     """The `value` of every rank, on rank 0; None elsewhere. Peers are trusted: they are ranks of the same run."""
     payload = torch.frombuffer(bytearray(pickle.dumps(value, protocol=5)), dtype=torch.uint8).to(device())
-    sizes = [torch.zeros(1, dtype=torch.long, device=device()) for _ in range(world())]
-    dist.all_gather(sizes, torch.tensor([len(payload)], device=device()))
-    room = max(int(size) for size in sizes)
+    sizes = every(len(payload))
+    room = max(sizes)
     padded = torch.zeros(room, dtype=torch.uint8, device=device())
     padded[: len(payload)] = payload
-    if rank() == 0:
-        parts = [torch.zeros_like(padded) for _ in range(world())]
-        dist.gather(padded, parts)
-        return [pickle.loads(part[: int(size)].cpu().numpy().tobytes()) for part, size in zip(parts, sizes, strict=True)]
-    dist.gather(padded)
-    return None
+    parts = gather(padded, 0)
+    if parts is None:
+        return None
+    return [pickle.loads(part[:size].cpu().numpy().tobytes()) for part, size in zip(parts, sizes, strict=True)]
 
 
 def agree(value: Any) -> Any:

@@ -4,9 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import create_model
+
 import xdist
-from xdist.config import Run
+from xdist.config import Run, Source
+from xdist.config.loading import validated
 from xdist.errors import UserError, unknown
+from xdist.runtime import distributed
 
 # DeepSpeed accepts and ignores unknown top-level keys; xdist owns the batch size, clipping, optimizer, schedule and monitor.
 ALLOWED = (
@@ -40,8 +44,8 @@ OWNED = {
 def shipped(kind: str) -> Path:
     """The folder `ds_configs` or `jobs`, in a checkout beside the package, in a wheel inside it."""
     package = Path(xdist.__file__).resolve().parent
-    beside = package.parent / kind
-    return beside if beside.is_dir() else package / kind
+    inside = package / kind  # asked for first: another package's `jobs` may lie beside an installed xdist
+    return inside if inside.is_dir() else package.parent / kind
 
 
 def find(name: str) -> Path:
@@ -65,6 +69,9 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}:1: expected a JSON object")
+    for block in ("zero_optimization", "bf16"):
+        if not isinstance(values.get(block, {}), dict):
+            raise UserError(f"{path}: {block}: expected a JSON object")
     for key in values:
         if key in OWNED:
             raise UserError(f"{path}: {key}: xdist sets this itself; use {OWNED[key]}")
@@ -82,11 +89,25 @@ def _auto(value: Any, key: str = "") -> str:
     return key if value == "auto" else ""
 
 
+def _check_zero(path: Path, values: dict[str, Any]) -> None:
+    """Raises UserError for what DeepSpeed would refuse inside `zero_optimization` with a traceback."""
+    distributed.default_accelerator()
+    from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
+
+    kind = create_model("ZeRO", zero_optimization=(DeepSpeedZeroConfig, ...))
+    validated(kind, {"zero_optimization": values.get("zero_optimization", {})}, Source(path))
+
+
 def resolve(run: Run) -> dict[str, Any]:
-    """What `deepspeed.initialize` gets for this run."""
-    values = read(find(run.runtime.deepspeed))
+    """What `deepspeed.initialize` gets for this run. Raises UserError for a file that DeepSpeed or this run cannot have."""
+    path = find(run.runtime.deepspeed)
+    values = read(path)
+    _check_zero(path, values)
+    bf16 = run.runtime.precision == "bf16"
+    if values.get("bf16", {}).get("enabled", bf16) != bf16:
+        raise UserError(f"{path}: bf16.enabled: contradicts runtime.precision={run.runtime.precision}; leave it out")
     stage = values.get("zero_optimization", {}).get("stage", 0)
-    if run.runtime.precision == "bf16":
+    if bf16:
         values.setdefault("bf16", {"enabled": True})
         if stage:
             values.setdefault("data_types", {"grad_accum_dtype": "fp32"})
@@ -97,7 +118,7 @@ def resolve(run: Run) -> dict[str, Any]:
         "gradient_accumulation_steps": 1,
         "managed_gradient_accumulation": False,
         # At ZeRO 0 in fp32 the optimizer hook of runtime.engine clips, since DeepSpeed then reports no norm.
-        "gradient_clipping": run.train.clip if run.train and (stage or run.runtime.precision == "bf16") else 0.0,
+        "gradient_clipping": run.train.clip if run.train and (stage or bf16) else 0.0,
         "zero_allow_untested_optimizer": True,
         "steps_per_print": 10**12,
     }

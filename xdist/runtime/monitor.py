@@ -9,7 +9,7 @@ from xdist.files import write_text
 
 
 class Monitor:
-    """Scalars by step. Opened at step `resumed`, it forgets what an earlier life wrote at or after that step."""
+    """Scalars by step. Opened at step `resumed`, it forgets what an earlier life wrote after that step."""
 
     def __init__(self, metrics: Path, tensorboard: Path, resumed: int = 0) -> None:
         if metrics.exists():
@@ -17,7 +17,7 @@ class Monitor:
             kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= resumed]
             write_text(metrics, "".join(f"{line}\n" for line in kept))
         self._metrics = metrics.open("a", encoding="utf-8")
-        self._writer = SummaryWriter(str(tensorboard), purge_step=resumed + 1 if resumed else None)
+        self._writer = SummaryWriter(str(tensorboard), purge_step=resumed + 1)
 
     def write(self, step: int, scalars: dict[str, float]) -> None:
         self._metrics.write(json.dumps({"step": step, **scalars}) + "\n")

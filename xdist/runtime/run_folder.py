@@ -59,6 +59,8 @@ class RunFolder:
 
     def check(self, run: Run) -> None:
         """Raises UserError when the folder holds a run of another configuration, naming the first key that differs."""
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"{self.path}: is a file, not a run folder; choose another one (folder=…)")
         if not self.config.exists():  # a run folder begins with its config
             if self.path.is_dir() and any(not entry.name.startswith(".") for entry in self.path.iterdir()):
                 raise UserError(f"{self.path}: is not a run folder and not empty; choose another one (folder=…)")

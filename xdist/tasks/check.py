@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from xdist.formats.examples import Passage
+from xdist.formats.examples import Query
 from xdist.formats.gold import gold_of
 from xdist.tasks.catalog import Task
 from xdist.tasks.catalog.task import pair
@@ -35,7 +35,7 @@ def files_there(root: Path, tasks: Iterable[Task]) -> list[tuple[Task, str, str]
         (task, split, code)
         for task in tasks
         for split in task.files
-        for code in task.languages
+        for code in task.languages_of(split)
         if all(path.is_file() for path in task.paths(root, split, code))
     ]
 
@@ -44,12 +44,18 @@ def check(task: Task, root: Path, split: str, language: str) -> Found:
     """Read one split in one language. Raises UserError for a file that is not what it should be."""
     count, gold = 0, False
     for example in task.examples(root, split, language):
-        # Retrieval reads two sides: (side, Example). The side that is searched is not counted.
-        side, value = example if isinstance(example, tuple) else ("", example)
-        if side == "foreign" or isinstance(value, Passage):
-            continue
+        match example:
+            case ("foreign" | "dev-foreign" | "dev-english", _):  # of two sides one is counted, and of mining the test set
+                continue
+            case ("candidate", _):  # needs no gold
+                gold = True
+            case (Query(), _) | (_, Query()):
+                gold = gold or any(gold_of(part) is not None for part in example if isinstance(part, Query))
+            case (_, value):
+                gold = gold or gold_of(value) is not None
+            case _:
+                gold = gold or gold_of(example) is not None
         count += 1
-        gold = gold or gold_of(value) is not None
     left_out = 0
     if task.pairs_of:
         left_out = sum(1 for _ in task.pairs_of.examples(root, split, pair(language)[0])) - count

@@ -55,6 +55,10 @@ class Family(ABC):
     def head(self, width: int, dropout: float) -> nn.Module:
         """A module that maps (n, d) hidden states to outputs; parameter-free where the task needs no training."""
 
+    def layer(self, depth: int) -> int:
+        """Which hidden layer of an encoder of `depth` layers the head reads; 0 is the embedding."""
+        return self.task.layer(depth) if self.task.layer else depth
+
     @abstractmethod
     def select(self, batch: Batch) -> Tensor:
         """Positions in `batch.tokens` whose hidden states the head reads."""
@@ -89,6 +93,8 @@ FAMILIES = {
     "tagging": "xdist.tasks.tagging:Tagging",
     "span-qa": "xdist.tasks.span_qa:SpanQA",
     "sentence-retrieval": "xdist.tasks.sentences:SentenceRetrieval",
+    "bitext-mining": "xdist.tasks.mining:Mining",
+    "dual-encoder": "xdist.tasks.dual:DualEncoder",
 }
 
 

@@ -61,7 +61,7 @@ class SpanQA(Family):
                 head = [*before, *question, *between]
                 tokens, offset = contexts[example.context]
                 answer = _answer(example, offset)
-                for place, (low, high, first, last) in enumerate(_windows(len(tokens), max_length - len(head) - len(after))):
+                for place, (low, high, first, last) in enumerate(windows(len(tokens), max_length - len(head) - len(after))):
                     row = [*head, *tokens[low:high], *after]
                     yield {
                         "example": number,
@@ -146,7 +146,7 @@ def best_spans(scores: np.ndarray, window: np.ndarray, characters: np.ndarray) -
     return np.stack([total[order].astype(np.float64), begins, characters[ends[end[order]] - context, 1]], axis=1)
 
 
-def _windows(tokens: int, room: int) -> list[tuple[int, int, int, int]]:
+def windows(tokens: int, room: int) -> list[tuple[int, int, int, int]]:
     """(low, high, first, last) of each window over a context: it holds tokens low to high - 1; of these, first to last - 1 have
     their widest context here. The width of a token's context is the number of tokens on its shorter side plus a hundredth of
     the window's length, and the first of equal windows has it, as officially."""

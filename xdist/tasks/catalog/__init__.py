@@ -1,13 +1,15 @@
 """Every task: one entry, in the file of its family. Tables, documentation, readers, heads and tests read the same value."""
 
 from xdist.errors import UserError, unknown
-from xdist.tasks.catalog import choice, classification, demo, retrieval, span_qa, tagging
+from xdist.tasks.catalog import choice, classification, demo, dual, retrieval, span_qa, tagging
 from xdist.tasks.catalog.task import Hub, Task
 
 __all__ = ["TASKS", "XTREME_R", "Hub", "Task", "task"]
 
 TASKS: dict[str, Task] = {
-    entry.name: entry for entries in (demo, classification, choice, tagging, span_qa, retrieval) for entry in entries.TASKS
+    entry.name: entry
+    for entries in (demo, classification, choice, tagging, span_qa, dual, retrieval)
+    for entry in entries.TASKS
 }
 
 # The ten tasks whose mean is the score of XTREME-R (Ruder et al. 2021, arXiv 2104.07412).

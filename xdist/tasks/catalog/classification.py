@@ -1,9 +1,9 @@
 """Classification of pairs: XNLI, PAWS-X, AmericasNLI, and the first two in the generalized setting of mixed pairs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
-from xdist.formats import classification, pairs
+from xdist.formats import classification
 from xdist.formats.classification import Published
 from xdist.formats.columns import Columns
 from xdist.formats.examples import Classified
@@ -81,7 +81,7 @@ AMERICASNLI = Task(
 )
 
 
-def _mixed(base: Task, read: Callable[..., Iterator[Classified]], source: str) -> Task:
+def _mixed(base: Task, source: str, left_out: Callable[[Classified], bool] | None = None) -> Task:
     """The generalized setting of `base`: every ordered pair of its languages, equal ones included."""
     return Task(
         name=f"{base.name}-pairs",
@@ -89,7 +89,7 @@ def _mixed(base: Task, read: Callable[..., Iterator[Classified]], source: str) -
         metric=base.metric,
         languages=tuple(f"{first}-{second}" for first in base.languages for second in base.languages),
         files={split: files for split, files in base.files.items() if split != "train"},
-        read=read,
+        read=base.read,
         labels=base.labels,
         shared_head=base.name,
         trained_on=base.trained_on,
@@ -97,6 +97,7 @@ def _mixed(base: Task, read: Callable[..., Iterator[Classified]], source: str) -
         source=source,
         licence=base.licence,
         pairs_of=base,
+        left_out=left_out,
     )
 
 
@@ -105,6 +106,6 @@ TASKS = (
     XNLI,
     PAWSX,
     AMERICASNLI,
-    _mixed(XNLI, pairs.join, f"XNLI, {_SETTING}"),
-    _mixed(PAWSX, partial(pairs.join, drop=classification.untranslated), f"PAWS-X without untranslated rows, {_SETTING}"),
+    _mixed(XNLI, f"XNLI, {_SETTING}"),
+    _mixed(PAWSX, f"PAWS-X without untranslated rows, {_SETTING}", left_out=classification.untranslated),
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xdist.errors import UserError, unknown
-from xdist.formats import parquet
+from xdist.formats import pairs, parquet
 from xdist.formats.columns import Columns
 
 # Examples of a split: the same number in every language, or a number per language; a language that is not named is unknown.
@@ -14,6 +14,11 @@ Counts = int | Mapping[str, int]
 
 # Splits that make no sense without gold. A test split may be blanked: it is then predicted and not scored.
 NEED_GOLD = ("train", "dev")
+
+# The split of the candidates that every query of a retrieval task is looked up among, whatever its language.
+POOL = "pool"
+
+Read = Callable[..., Iterator[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +58,17 @@ class Hub:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Task:
-    """`files` gives, per split, the official files of a language below the data root; `read(*paths)` turns them into Examples
-    and takes `need_gold=True` where a split needs gold.
+    """`files` gives, per split, the official files of a language below the data root, `{name}` in them being the language's
+    name in `names`; `gold` a file of a split's gold beside them, without which it is predicted and not scored. `read(*paths)`,
+    one for all splits or one for each, turns them into Examples and takes `need_gold=True` where a split needs gold.
 
     `metric` is the official one, by which the task is ranked. Tasks of equal `head` share one head and may mix in a batch.
     `trained_on` names the tasks whose training data it is trained on officially, in order; `counts` the official numbers
     of examples per split. `pairs_of`: its languages are ordered pairs such as "en-de", whose rows take their first text from
-    one file of that task and their second from another; `read(first examples, second examples, where)` joins them.
+    one language of that task and their second from another; no pair is made of an example that `left_out` is true for.
+    Retrieval: `pool` says which files of split "pool" hold the candidates, by language; `query_length` is the `max_length` of
+    queries, `negatives` how many answers a query is told apart from in training, its own among them; `layer(depth)` is the
+    hidden layer that is read where no head is trained, and which a run may choose.
     """
 
     name: str
@@ -67,7 +76,7 @@ class Task:
     metric: str
     languages: tuple[str, ...]
     files: Mapping[str, tuple[str, ...]]
-    read: Callable[..., Iterator[Any]]
+    read: Read | Mapping[str, Read]
     labels: tuple[str, ...] = ()
     extension: str = "tsv"
     max_length: int = 128
@@ -80,6 +89,13 @@ class Task:
     normaliser: Literal["squad", "mlqa"] = "squad"
     hub: Hub | None = None
     pairs_of: "Task | None" = None
+    left_out: Callable[[Any], bool] | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    gold: Mapping[str, str] = field(default_factory=dict)
+    pool: tuple[str, ...] = ()
+    query_length: int | None = None
+    negatives: int = 1
+    layer: Callable[[int], int] | None = None
 
     @property
     def head(self) -> str:
@@ -90,16 +106,24 @@ class Task:
         counts = self.counts.get(split)
         return counts if isinstance(counts, int) or counts is None else counts.get(language)
 
+    def languages_of(self, split: str) -> tuple[str, ...]:
+        """The languages that a split has files of."""
+        return self.pool if split == POOL else self.languages
+
     def paths(self, root: Path, split: str, language: str) -> tuple[Path, ...]:
         """The files of a split in a language: the official ones, or the hub's where those are there and the official ones
         are not. Raises UserError for a split or language that the task does not have."""
         if split not in self.files:
             raise UserError(f"task '{self.name}': {unknown('split', split, self.files)}")
-        if language not in self.languages:
-            raise UserError(f"task '{self.name}': {unknown('language', language, self.languages)}")
+        if language not in self.languages_of(split):
+            raise UserError(f"task '{self.name}': {unknown('language', language, self.languages_of(split))}")
         if self.pairs_of:
             return tuple(path for code in pair(language) for path in self.pairs_of.paths(root, split, code))
-        official = tuple(root / pattern.format(language=language) for pattern in self.files[split])
+        name = self.names.get(language, language)
+        patterns = (*self.files[split], *([self.gold[split]] if split in self.gold else []))
+        official = tuple(root / pattern.format(language=language, name=name) for pattern in patterns)
+        if split in self.gold and not official[-1].is_file():
+            official = official[:-1]
         if self.hub and not all(path.is_file() for path in official):
             return self.hub.files(root, split, language) or official
         return official
@@ -109,14 +133,15 @@ class Task:
         paths = self.paths(root, split, language)
         if self.pairs_of:
             first, second = (self.pairs_of.examples(root, split, code) for code in pair(language))
-            return self.read(first, second, " and ".join(map(str, dict.fromkeys(paths))))
+            return pairs.join(first, second, " and ".join(map(str, dict.fromkeys(paths))), self.left_out)
         for path in paths:
             if not path.is_file():
                 raise UserError(f"{path}: no such file (task '{self.name}', {split}, {language})")
         need_gold = split in NEED_GOLD
         if self.hub and paths[0].suffix == ".parquet":
             return self.hub.read(paths, need_gold)
-        return self.read(*paths, **({"need_gold": True} if need_gold else {}))
+        read = self.read[split] if isinstance(self.read, Mapping) else self.read
+        return read(*paths, **({"need_gold": True} if need_gold else {}))
 
 
 def pair(language: str) -> tuple[str, str]:

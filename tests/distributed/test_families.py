@@ -1,0 +1,75 @@
+"""Question answering, multiple choice, tagging and classification in one run: several heads, rows of several sequences, rows
+that share an example. Losses and predictions do not depend on the number of ranks."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from distributed.group import Group
+from tiny import tiny_benchmark, tiny_model
+from tiny_families import LANGUAGES, tiny_families
+
+from xdist.runtime.run_folder import RunFolder
+
+STAGES = Path(__file__).with_name("ds_configs")
+EVALUATED = ("xquad", "mlqa", "xcopa", "udpos", "xnli-pairs")
+
+
+@pytest.fixture(scope="module")
+def families_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("families")
+    tiny_benchmark(folder / "benchmark")
+    tiny_families(folder / "benchmark")
+    run = {
+        "name": "families",
+        "folder": str(folder / "run"),
+        "model": {"backbone": str(tiny_model(folder / "encoder", folder / "benchmark")), "dropout": 0.0},
+        "data": {"root": str(folder / "benchmark"), "cache": str(folder / "prepared"), "max_length": 48},
+        "train": {
+            "tasks": [{"task": name, "weight": 1} for name in ("squad", "siqa", "copa", "udpos", "xnli")],
+            "steps": 4,
+            "batch_size": 15,
+            "learning_rate": 1e-3,
+        },
+        "evaluate": {"tasks": list(EVALUATED)},
+        "runtime": {"deepspeed": str(STAGES / "zero2.json"), "micro_batch_tokens": 300, "eval_batch_tokens": 400},
+    }
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump(run))
+    return path
+
+
+@pytest.mark.parametrize("stage", [0, 3])
+def test_losses_of_mixed_families_do_not_depend_on_ranks(one: Group, two: Group, families_run: Path, stage: int) -> None:
+    options = [f"runtime.deepspeed={STAGES / f'zero{stage}.json'}"]
+    (expected,) = one.run("losses", path=str(families_run), overrides=[], steps=4)
+    for result in two.run("losses", path=str(families_run), overrides=options, steps=4):
+        assert result["loss"] == pytest.approx(expected["loss"], abs=1e-4)
+        assert result["norm"] == pytest.approx(expected["norm"], rel=1e-3)
+    assert expected["micros"] >= 4  # squad, choice, udpos and xnli; Social IQa and COPA share batches
+
+
+def test_predictions_of_every_family_do_not_depend_on_ranks(one: Group, two: Group, families_run: Path, tmp_path: Path) -> None:
+    first, again = tmp_path / "two", tmp_path / "one"
+    assert two.run("whole_run", path=str(families_run), overrides=[f"folder={first}"])[0]["finished"]
+    one.run("evaluate_copy", path=str(families_run), overrides=[f"folder={again}"], source=str(first / "model"))
+    predictions = RunFolder(first).predictions
+    files = sorted(str(path.relative_to(predictions)) for path in predictions.rglob("test-*"))
+    pairs = [f"{left}-{right}" for left in LANGUAGES["xnli"] for right in LANGUAGES["xnli"]]
+    assert files == sorted(
+        [f"xquad/test-{code}.json" for code in LANGUAGES["xquad"]]
+        + [f"mlqa/test-{code}.json" for code in LANGUAGES["mlqa"]]
+        + [f"xcopa/test-{code}.jsonl" for code in LANGUAGES["xcopa"]]
+        + [f"udpos/test-{code}.tsv" for code in ("de", "en")]
+        + [f"xnli-pairs/test-{pair}.tsv" for pair in pairs]
+    )
+    for file in files:
+        assert (predictions / file).read_bytes() == (RunFolder(again).predictions / file).read_bytes(), file
+    scores, repeated = (json.loads(RunFolder(folder).scores.read_text())["tasks"] for folder in (first, again))
+    assert scores == repeated
+    assert set(scores) == set(EVALUATED)
+    assert scores["xquad"]["trained_on"] == ["en"]
+    assert set(scores["xquad"]["mean"]) == {"exact_match", "f1"}
+    assert set(scores["xnli-pairs"]["transfer"]) == {"diagonal", "off_diagonal", "english_first", "english_second"}
+    assert set(scores["xnli-pairs"]["languages"]) == set(pairs)

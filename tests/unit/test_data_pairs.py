@@ -1,0 +1,94 @@
+"""Mixed pairs: prepared once per language, joined as they are read, equal to what the tokenizer makes of the pair."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import tiny_benchmark, tiny_model
+from tiny_families import tiny_families
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from xdist.config import load_run
+from xdist.data.pairs import PairShards, longest_first
+from xdist.data.prepare import Preparation
+from xdist.errors import UserError
+
+RECIPE = Path(__file__).resolve().parents[2] / "jobs" / "runs" / "xtreme-r" / "xnli.yaml"
+LENGTH = 20
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerBase:
+    folder = tmp_path_factory.mktemp("pairs")
+    return AutoTokenizer.from_pretrained(tiny_model(folder / "encoder", tiny_benchmark(folder / "benchmark")))
+
+
+def preparation(folder: Path, tokenizer: PreTrainedTokenizerBase, *overrides: str, name: str = "xnli-pairs") -> Preparation:
+    options = [f"data.root={folder}", f"data.cache={folder / 'prepared'}", f"data.max_length={LENGTH}", *overrides]
+    run = load_run(RECIPE, [*options, f"evaluate.tasks=[{name}]"])
+    return Preparation(run, tokenizer, train=False)
+
+
+def test_rows_are_those_of_the_tokenizer(tmp_path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    made = preparation(tiny_families(tmp_path), tokenizer)
+    assert len(made.pieces) == 9
+    made.make_missing()
+    assert sorted(path.name.rsplit("-", 1)[0] for path in (tmp_path / "prepared").iterdir()) == [
+        f"xnli-pairs-test-{code}" for code in ("de", "en", "sw")
+    ]
+    assert made.missing() == []
+    truncated = 0
+    for piece, shards in zip(made.pieces, made.shards(made.pieces), strict=True):
+        examples = list(piece.task.examples(tmp_path, "test", piece.language))
+        assert len(shards) == len(examples) == len(shards.tokens)
+        assert shards.column("example").tolist() == list(range(len(examples)))
+        for number, example in enumerate(examples):
+            row = shards.row(number)
+            expected = tokenizer(*example.texts, truncation=True, max_length=LENGTH)["input_ids"]
+            assert row["tokens"].tolist() == expected
+            assert row["lengths"].tolist() == [len(expected)] == [shards.tokens[number]]
+            assert row["cut"] == len(tokenizer(*example.texts)["input_ids"]) - len(expected)
+            assert piece.task.labels[row["label"]] == example.label
+            truncated += int(row["cut"] > 0)
+    assert truncated > 10
+
+
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 40))
+def test_longest_first_cuts_the_longer(first: int, second: int, room: int) -> None:
+    kept = [int(side[0]) for side in longest_first(np.array([first]), np.array([second]), room)]
+    while first + second > room:  # one token at a time, off the longer text; off the first where they are equal
+        first, second = (first, second - 1) if second > first else (first - 1, second)
+    assert sorted(kept) == sorted((first, second))
+    assert sum(kept) == first + second
+
+
+def test_files_that_are_not_parallel(tmp_path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    path = tiny_families(tmp_path) / "xnli/test-de.tsv"
+    lines = path.read_text().splitlines()
+    for text, message in (
+        (lines[:-1], r"xnli-pairs test en-de: 20 and 19 rows: the files are not parallel"),
+        ([*lines[:-1], "a\tb\t" + ("neutral" if "neutral" not in lines[-1] else "entailment")], r"en-de: row 20: the labels"),
+    ):
+        path.write_text("\n".join(text) + "\n")
+        made = preparation(tmp_path, tokenizer, "evaluate.languages=[en-de]")
+        made.make_missing()
+        with pytest.raises(UserError, match=message):
+            list(made.shards(made.pieces))
+
+
+def test_rows_that_are_left_out_on_either_side(tmp_path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    for code, rows in (("en", "a b\tc\t1\nd\te\t0\nf\tg\t1\n"), ("de", "h\ti\t1\nNS\tk\t0\nl m\tNS\t0\n")):
+        path = tmp_path / f"pawsx/test-{code}.tsv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(rows)
+    made = preparation(tmp_path, tokenizer, "evaluate.languages=[en-de,en-en]", name="pawsx-pairs")
+    made.make_missing()
+    assert {piece.language: len(shards) for piece, shards in zip(made.pieces, made.shards(made.pieces), strict=True)} == {
+        "en-de": 1,
+        "en-en": 3,
+    }
+    shards = next(iter(made.shards(made.pieces)))
+    assert isinstance(shards, PairShards)
+    assert shards.row(0)["tokens"].tolist() == tokenizer("a b", "i")["input_ids"]

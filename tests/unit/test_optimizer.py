@@ -1,0 +1,72 @@
+"""The learning rate by hand, and which parameters decay."""
+
+import pytest
+from torch import nn, optim
+
+from xdist.config import Train
+from xdist.runtime.optimizer import optimizer, parameter_groups, rate
+
+
+@pytest.mark.parametrize(
+    "steps, warmup, expected",
+    [
+        (4, 0, [1, 3 / 4, 2 / 4, 1 / 4]),
+        (6, 2, [1 / 3, 2 / 3, 1, 3 / 4, 2 / 4, 1 / 4]),  # two steps of warm-up
+        (6, 1, [1 / 2, 1, 4 / 5, 3 / 5, 2 / 5, 1 / 5]),
+        (8, 0.25, [1 / 3, 2 / 3, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]),  # a quarter of the steps
+        (3, 10, [1 / 11, 2 / 11, 3 / 11]),  # a warm-up longer than the run
+    ],
+)
+def test_rate_by_hand(steps: int, warmup: float, expected: list[float]) -> None:
+    assert [rate(step, steps, warmup) for step in range(steps)] == pytest.approx(expected)
+    assert rate(steps, steps, warmup) == pytest.approx(0 if warmup < steps else (steps + 1) / 11)
+
+
+@pytest.mark.parametrize("warmup", [0, 0.06, 0.5, 1, 17, 999])
+def test_rate_starts_above_zero_peaks_near_one_and_ends_near_zero(warmup: float) -> None:
+    rates = [rate(step, 1000, warmup) for step in range(1000)]
+    assert rates[0] > 0
+    assert 0.99 < max(rates) <= 1
+    assert warmup == 999 or 0 < rates[-1] < 0.01
+    top = rates.index(max(rates))
+    assert rates[: top + 1] == sorted(rates[: top + 1])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+
+
+def model() -> nn.Module:
+    made = nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 4), nn.LayerNorm(4))
+    made.add_module("frozen", nn.Linear(4, 2).requires_grad_(False))
+    return made
+
+
+def test_biases_and_norms_do_not_decay() -> None:
+    made = model()
+    names = {id(parameter): name for name, parameter in made.named_parameters()}
+    groups = parameter_groups(made, 0.1)
+    assert [([names[id(parameter)] for parameter in group["params"]], group["weight_decay"]) for group in groups] == [
+        (["0.weight", "1.weight"], 0.1),
+        (["1.bias", "2.weight", "2.bias"], 0.0),
+    ]
+
+
+def test_a_partitioned_matrix_is_still_a_matrix() -> None:
+    """ZeRO-3 leaves an empty flat tensor and notes the shape before."""
+    made = nn.Linear(3, 2)
+    for parameter in made.parameters():
+        parameter.ds_shape = parameter.shape  # type: ignore[attr-defined]
+        parameter.data = parameter.data.new_empty(0)
+    decayed, plain = parameter_groups(made, 0.1)
+    assert decayed["params"] == [made.weight]
+    assert plain["params"] == [made.bias]
+
+
+def test_adamw_takes_the_run_s_settings() -> None:
+    train = Train.model_validate(
+        {"tasks": [{"task": "xnli"}], "steps": 1, "learning_rate": 3e-4, "epsilon": 1e-6, "weight_decay": 0.01}
+    )
+    made = optimizer(model(), train, offload=False)
+    assert isinstance(made, optim.AdamW)
+    assert [(group["lr"], group["eps"], group["weight_decay"]) for group in made.param_groups] == [
+        (3e-4, 1e-6, 0.01),
+        (3e-4, 1e-6, 0.0),
+    ]

@@ -1,0 +1,112 @@
+"""A run folder says what it holds and how it ended, and refuses another run."""
+
+from pathlib import Path
+
+import pytest
+
+from xdist.config import Run
+from xdist.errors import UserError
+from xdist.files import read_json
+from xdist.runtime.run_folder import PACKAGES, RunFolder, environment
+
+
+def run_of(**changes: object) -> Run:
+    values = {
+        "name": "small",
+        "folder": "out",
+        "model": {"backbone": "encoder"},
+        "data": {"root": "benchmark"},
+        "train": {"tasks": [{"task": "xnli"}], "steps": 5},
+    }
+    return Run.model_validate({**values, **changes})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    """A folder in which a run has begun."""
+    made = RunFolder(tmp_path / "run")
+    assert made.state == "new"
+    made.open(run_of(), {"bf16": {"enabled": True}}, {"xnli train en": "0123"})
+    return made
+
+
+def test_one_mark_at_a_time(folder: RunFolder) -> None:
+    assert folder.state == "running"
+    assert folder.reason() == ""
+    for state, reason in (("unfinished", ""), ("failed", "rank 1: out of memory"), ("finished", "")):
+        folder.mark(state, reason)  # type: ignore[arg-type]
+        assert folder.state == state
+        assert folder.reason() == reason
+        assert len([name for name in ("finished", "failed", "unfinished") if (folder.path / name).exists()]) == 1
+    folder.mark("running")
+    assert folder.state == "running"
+
+
+def test_open_writes_what_was_asked_for(folder: RunFolder) -> None:
+    assert read_json(folder.deepspeed) == {"bf16": {"enabled": True}}
+    assert read_json(folder.data) == {"xnli train en": "0123"}
+    assert read_json(folder.path / "environment.json") == environment()
+    folder.check(run_of())
+
+
+def test_starting_again_takes_marks_and_stop_away(folder: RunFolder) -> None:
+    folder.mark("failed", "why")
+    folder.stop.touch()
+    folder.open(run_of(), None, {"xnli train en": "0123"})
+    assert folder.state == "running"
+    assert not folder.stop.exists()
+
+
+def test_what_changes_no_result_may_change(folder: RunFolder) -> None:
+    folder.check(run_of(name="other", evaluate={"tasks": ["xnli"]}, runtime={"ranks": 4}))
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"seed": 2}, "seed was 1, is 2"),
+        ({"model": {"backbone": "other"}}, "model.backbone was encoder, is other"),
+        ({"robust": {"method": "adversarial"}}, "robust.method was none, is adversarial"),
+        ({"train": {"tasks": [{"task": "xnli"}], "epochs": 1}}, "train.steps was 5, is None"),
+        ({"train": None, "evaluate": {"tasks": ["xnli"]}}, "train was {"),
+    ],
+)
+def test_another_run_is_refused_by_its_first_difference(folder: RunFolder, changes: dict[str, object], said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        folder.check(run_of(**changes))
+    assert f"this folder holds another run: {said}" in str(caught.value)
+    before = folder.config.read_bytes()
+    with pytest.raises(UserError):
+        folder.open(run_of(**changes), None, {})
+    assert folder.config.read_bytes() == before
+
+
+def test_other_data_are_refused(folder: RunFolder) -> None:
+    folder.check_data({"xnli train en": "0123", "xnli train de": "4567"})
+    for fingerprints in ({"xnli train en": "9999"}, {}):
+        with pytest.raises(UserError, match="of 'xnli train en' changed since this run began"):
+            folder.check_data(fingerprints)
+
+
+def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".hidden").touch()
+    RunFolder(tmp_path).check(run_of())
+    (tmp_path / "thesis.tex").write_text("dear to someone")
+    with pytest.raises(UserError, match="is not a run folder and not empty"):
+        RunFolder(tmp_path).check(run_of())
+    with pytest.raises(UserError, match="is a file, not a run folder"):
+        RunFolder(tmp_path / "thesis.tex").check(run_of())
+
+
+def test_a_broken_config_is_named(folder: RunFolder) -> None:
+    folder.config.write_text(folder.config.read_text() + "speed: 3\n")
+    with pytest.raises(UserError, match=r"config\.yaml:\d+: unknown key 'speed'"):
+        folder.check(run_of())
+
+
+def test_environment_holds_no_environment_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_a-secret")
+    found = environment()
+    assert found.keys() <= {"xdist", "python", "platform", *PACKAGES}
+    assert {"xdist", "torch", "deepspeed"} <= found.keys()
+    assert "hf_a-secret" not in str(found)

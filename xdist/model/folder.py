@@ -18,7 +18,7 @@ HEADS_INDEX = "heads.json"
 
 
 def save_model(folder: Path, model: Model, state: dict[str, Tensor], tokenizer: PreTrainedTokenizerBase) -> None:
-    """Write `state` (the whole model's parameters on the CPU) as a model folder; an older one is replaced when all is written."""
+    """Write `state` (all parameters, on the CPU) as a model folder; an older one is replaced when all is written."""
     encoder: PreTrainedModel = model.encoder
     encoder_state = {name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")}
     head_state = {name.removeprefix("heads."): value for name, value in state.items() if name.startswith("heads.")}

@@ -2,6 +2,7 @@
 where they were encoded, and the demo's encoder finds translations without training."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,10 @@ import yaml
 from distributed.group import Group
 from tiny_retrieval import LAREQA, tiny_retrieval
 
+from xdist.config import load_run
 from xdist.demo.encoder import build_encoder, packed_file
+from xdist.errors import UserError
+from xdist.evaluation.official import score_folder
 from xdist.runtime.run_folder import RunFolder
 
 STAGES = Path(__file__).with_name("ds_configs")
@@ -90,6 +94,17 @@ def test_predictions_do_not_depend_on_ranks(one: Group, evaluated: Path, retriev
     assert scores == repeated
 
 
+def test_the_folder_scores_as_the_run_did(evaluated: Path, retrieval_run: Path, tmp_path: Path) -> None:
+    folder, root = tmp_path / "someone", load_run(retrieval_run).data.root
+    shutil.copytree(RunFolder(evaluated).predictions, folder, ignore=shutil.ignore_patterns("tatoeba"))
+    scores = score_folder(folder, root, partial=True)["tasks"]
+    expected = json.loads(RunFolder(evaluated).scores.read_text())["tasks"]
+    assert all(entry["languages"] == expected[name]["languages"] for name, entry in scores.items())
+    assert set(scores) == {"lareqa", "mewslix", "bucc2018", "ntrex"}
+    with pytest.raises(UserError, match=r"sw-en\.en: the gold is blanked"):
+        score_folder(RunFolder(evaluated).predictions, root, partial=True)
+
+
 def test_another_layer_is_scored_anew(one: Group, evaluated: Path, retrieval_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run = [f"folder={folder}", "evaluate={tasks: [ntrex, lareqa]}"]
@@ -103,7 +118,7 @@ def test_another_layer_is_scored_anew(one: Group, evaluated: Path, retrieval_run
     assert embedding["ntrex"]["layer"] == 0
     assert (RunFolder(folder).predictions / "ntrex/test-wo.tsv").read_text() != predicted
     assert embedding["lareqa"] == own["lareqa"]  # its head reads what it was trained on
-    with pytest.raises(AssertionError, match="evaluate.layer: there is no layer 3: .*run/model has 2"):
+    with pytest.raises(AssertionError, match=r"evaluate\.layer: there is no layer 3: .*run/model has 2"):
         one.run("retrieval_cases.evaluate_again", path=str(retrieval_run), overrides=[*run, "evaluate.layer=3"])
 
 

@@ -1,7 +1,5 @@
 """Hidden layers: what the model gives for a layer is what transformers gives for it, and no layer above it is computed."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from batch_of import batch_of

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from generated_mewslix import generate
@@ -14,7 +16,9 @@ from tiny_families import squad_file
 from tiny_retrieval import LAREQA, bucc, tiny_retrieval, xquad_r
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from xdist.config import load_run
 from xdist.data.batches import collate
+from xdist.data.pieces import training_pieces
 from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.search import top_k
@@ -192,7 +196,29 @@ def test_mewslix_without_labels_is_blanked(tmp_path: Path) -> None:
     labels.unlink()
     asked = list(entry.examples(root, "test", "de"))
     assert [query.relevant for _, query in asked] == [None] * 3
-    assert family.score(dict.fromkeys(("de-test-0", "de-test-1"), []), asked, "de") == {}
+    assert family.score({query.id: ["Q1"] for _, query in asked}, asked, "de") == {}
+
+
+def test_mewslix_of_the_hub(tmp_path: Path) -> None:
+    tables: dict[str, dict[str, list[str]]] = {
+        "wikipedia_pairs/train": {"mention": ["Chur: in { Chur } ."], "entity": ["Chur is a town."]},
+        "candidate_entities/test": {"entity_id": ["Q1", "Q2"], "description": ["One.", "Two."]},
+        "ta/test": {"mention": ["Bern: { Bern } ."], "entity_id": ["Q2"]},
+    }
+    for name, columns in tables.items():
+        path = tmp_path / "hub/izhx/mewsli-x" / f"{name}-00000-of-00001.parquet"
+        path.parent.mkdir(parents=True)
+        pq.write_table(pa.table(columns), path)
+    entry = task("mewslix")
+    assert list(entry.examples(tmp_path, POOL, "all")) == [
+        ("candidate", Passage(id="Q1", text="One.")),
+        ("candidate", Passage(id="Q2", text="Two.")),
+    ]
+    asked = Query(id="0", text="Bern: { Bern } .", relevant=("Q2",))
+    assert list(entry.examples(tmp_path, "test", "ta")) == [("query", asked)]
+    assert list(task("mewslix-pairs").examples(tmp_path, "train", "en")) == [
+        (Query(id="0", text="Chur: in { Chur } .", relevant=("0",)), Passage(id="0", text="Chur is a town."))
+    ]
 
 
 # --- sentences -------------------------------------------------------------------------------------------------------
@@ -330,6 +356,20 @@ def test_every_retrieval_task_says_what_it_is_trained_on() -> None:
         assert TASKS[trained].max_length == TASKS[name].max_length
         assert TASKS[trained].query_length == TASKS[name].query_length
     assert (TASKS["squad-sentences"].negatives, TASKS["mewslix-pairs"].negatives) == (4, 64)
+
+
+@pytest.mark.parametrize(
+    "name, trained, rate, epochs, batch, negatives",
+    [("lareqa", "squad-sentences", 2e-5, 3, 16, 4), ("mewslix", "mewslix-pairs", 1e-5, 2, 32, 8)],
+)
+def test_recipes_are_the_official_ones(name: str, trained: str, rate: float, epochs: int, batch: int, negatives: int) -> None:
+    run = load_run(Path(__file__).resolve().parents[2] / f"jobs/runs/xtreme-r/{name}.yaml")
+    assert run.train is not None
+    assert run.evaluate is not None
+    assert (run.name, run.folder, run.evaluate.tasks) == (name, Path("runs/xtreme-r") / name, (name,))
+    assert [str(piece) for piece in training_pieces(run)] == [f"{trained} train en"]
+    assert (run.train.learning_rate, run.train.epochs, run.train.batch_size) == (rate, epochs, batch)
+    assert (run.train.negatives, run.train.warmup, run.train.weight_decay) == (negatives, 0, 0)
 
 
 def test_a_pool_has_languages_of_its_own(tmp_path: Path) -> None:

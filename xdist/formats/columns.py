@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from xdist.errors import UserError, unknown
 from xdist.formats.choice import copa_prompt, siqa_prompt
-from xdist.formats.examples import Choice, Classified, Example, Passage, Query, Question, Sentence, Tagged
+from xdist.formats.examples import Choice, Classified, Example, Pair, Passage, Query, Question, Sentence, Tagged
 from xdist.formats.lines import nearest
 from xdist.formats.squad import answers
 
-Kind = Literal["classified", "copa", "siqa", "tagged", "question", "squad2", "sentence", "aligned", "passage", "query"]
+Kind = Literal["classified", "copa", "siqa", "tagged", "question", "squad2", "sentence", "aligned", "passage", "query", "pair"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,7 @@ class Columns:
     | sentence, aligned | text | none; aligned: row i translates row i of the other side |
     | passage | text, or text and context | none |
     | query | text | id of the candidate, or a list of ids |
+    | pair | text of the query, text of its answer | none |
 
     A column is named as in the table; `premise.en` is the field `en` of a struct column, or the translation into `en`
     of a column of {language, translation} lists. A class is an integer or a name; the names of integers are `names` or,
@@ -130,6 +131,11 @@ def _query(texts: list[str], gold: Any, id: str, names: Sequence[str], where: st
     return Query(id=id, text=texts[0], relevant=relevant or None)
 
 
+def _pair(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str) -> Pair:
+    query, answer = texts
+    return Query(id=id, text=query, relevant=(id,)), Passage(id=id, text=answer)
+
+
 _MAKE: dict[str, Callable[[Any, Any, str, Sequence[str], str], Example]] = {
     "classified": _classified,
     "copa": _copa,
@@ -141,6 +147,7 @@ _MAKE: dict[str, Callable[[Any, Any, str, Sequence[str], str], Example]] = {
     "aligned": _aligned,
     "passage": _passage,
     "query": _query,
+    "pair": _pair,
 }
 
 

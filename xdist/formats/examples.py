@@ -79,4 +79,7 @@ class Query:
     relevant: tuple[str, ...] | None = None
 
 
-Example = Classified | Choice | Tagged | Question | Sentence | Passage | Query
+# What a dual encoder is trained on: a query and the passage that answers it.
+Pair = tuple[Query, Passage]
+
+Example = Classified | Choice | Tagged | Question | Sentence | Passage | Query | Pair

@@ -22,7 +22,7 @@ def gold_of(example: Example) -> object | None:
             return answers
         case Sentence(gold=gold):
             return gold
-        case Query(relevant=relevant):
+        case Query(relevant=relevant) | (Query(relevant=relevant), _):
             return relevant
     return None
 

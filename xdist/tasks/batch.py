@@ -50,7 +50,7 @@ class Batch:
         row_start = torch.cumsum(tokens_of_row, 0) - tokens_of_row
         return torch.arange(len(self.tokens), device=self.tokens.device) - row_start[self.token_row]
 
-    @property
+    @cached_property
     def width(self) -> int:
         return int(self.lengths.max())
 

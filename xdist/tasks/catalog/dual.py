@@ -6,14 +6,17 @@ from pathlib import Path
 
 from xdist.errors import UserError
 from xdist.formats import lareqa, mewslix
-from xdist.formats.examples import Passage, Query
-from xdist.tasks.catalog.task import POOL, Task, per_language
+from xdist.formats.columns import Columns
+from xdist.formats.examples import Pair, Passage, Query
+from xdist.tasks.catalog.task import POOL, Hub, Task, per_language
 
 LAREQA_LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 LAREQA_FILES = "lareqa/xquad-r/{language}.json"
 MEWSLIX_LANGUAGES = ("ar", "de", "en", "es", "fa", "ja", "pl", "ro", "ta", "tr", "uk")
 # The candidates of Mewsli-X, described in fifty languages, stand in one file.
 EVERY_LANGUAGE = "all"
+# Texts as the model reads them, gold in place.
+HUB_MEWSLIX = "izhx/mewsli-x"
 
 
 def questions(own: Path, *files: Path) -> Iterator[tuple[str, Query]]:
@@ -26,7 +29,7 @@ def answer_sentences(path: Path) -> Iterator[tuple[str, Passage]]:
     return (("candidate", passage) for passage in lareqa.passages(path, path.stem))
 
 
-def answer_pairs(path: Path, need_gold: bool = True) -> Iterator[tuple[Query, Passage]]:
+def answer_pairs(path: Path, need_gold: bool = True) -> Iterator[Pair]:
     return lareqa.pairs(path)
 
 
@@ -46,7 +49,7 @@ def entities(path: Path) -> Iterator[tuple[str, Passage]]:
     return (("candidate", passage) for passage in mewslix.read_entities(path))
 
 
-def mention_pairs(path: Path, need_gold: bool = True) -> Iterator[tuple[Query, Passage]]:
+def mention_pairs(path: Path, need_gold: bool = True) -> Iterator[Pair]:
     return mewslix.read_pairs(path)
 
 
@@ -105,6 +108,12 @@ TASKS = (
         counts={"train": 167_719},
         source="Mewsli-X (Ruder et al. 2021, arXiv 2104.07412): mentions in English Wikipedia and the entities they name",
         licence="Apache-2.0",
+        hub=Hub(
+            id=HUB_MEWSLIX,
+            config="wikipedia_pairs",
+            splits={"train": "train"},
+            columns=Columns(kind="pair", texts=("mention", "entity")),
+        ),
     ),
     Task(
         name="mewslix",
@@ -126,5 +135,16 @@ TASKS = (
         counts={POOL: 1_003_893},
         source="Mewsli-X (Ruder et al. 2021, arXiv 2104.07412), released in 2022: the entity that a mention in the news names",
         licence="Apache-2.0",
+        hub=Hub(
+            id=HUB_MEWSLIX,
+            config="{language}",
+            codes={EVERY_LANGUAGE: "candidate_entities"},
+            splits={"test": "test", POOL: "test"},
+            columns={
+                "query": Columns(kind="query", texts=("mention",), gold="entity_id"),
+                "candidate": Columns(kind="passage", texts=("description",), id="entity_id"),
+            },
+            kinds={"test": "query", POOL: "candidate"},
+        ),
     ),
 )

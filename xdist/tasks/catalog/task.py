@@ -26,7 +26,8 @@ class Hub:
     """A data set of the hub that holds the task as Parquet files, kept below `<data root>/hub/<id>/` as in its repository.
 
     `config` and `splits` are the set's own names; `{language}` in `config` is the language code, or its name in `codes`.
-    With a mapping as `columns`, every row is read once per entry, and examples come as (name of the entry, Example).
+    With a mapping as `columns`, every row is read once per entry, and examples come as (name of the entry, Example); a split
+    in `kinds` has rows of that entry alone.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Hub:
     splits: Mapping[str, str]
     columns: Columns | Mapping[str, Columns]
     codes: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     def folder(self, root: Path, language: str) -> Path:
         return root / "hub" / self.id / self.config.format(language=self.codes.get(language, language))
@@ -48,11 +50,13 @@ class Hub:
                 return tuple(found)
         return ()
 
-    def read(self, paths: tuple[Path, ...], need_gold: bool) -> Iterator[Any]:
+    def read(self, paths: tuple[Path, ...], split: str, need_gold: bool) -> Iterator[Any]:
         if isinstance(self.columns, Columns):
             yield from parquet.read(paths, self.columns, need_gold=need_gold)
             return
         for name, columns in self.columns.items():
+            if name != self.kinds.get(split, name):
+                continue
             yield from ((name, example) for example in parquet.read(paths, columns, need_gold=need_gold))
 
 
@@ -139,7 +143,7 @@ class Task:
                 raise UserError(f"{path}: no such file (task '{self.name}', {split}, {language})")
         need_gold = split in NEED_GOLD
         if self.hub and paths[0].suffix == ".parquet":
-            return self.hub.read(paths, need_gold)
+            return self.hub.read(paths, split, need_gold)
         read = self.read[split] if isinstance(self.read, Mapping) else self.read
         return read(*paths, **({"need_gold": True} if need_gold else {}))
 

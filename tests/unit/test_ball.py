@@ -104,6 +104,7 @@ def test_projecting_twice_is_projecting_once(
     round_them = ball(batch, norm, per)
     once = round_them.project(scale * torch.randn(len(batch.tokens), WIDTH, generator=torch.Generator().manual_seed(seed)))
     torch.testing.assert_close(round_them.project(once), once, rtol=1e-6, atol=0)
+    assert not once[torch.isin(batch.tokens, SPECIAL)].any()
 
 
 def test_what_lies_inside_is_left_where_it_is() -> None:

@@ -44,7 +44,15 @@ def test_batch_size_does_not_change_the_draws(batch_size: int) -> None:
 @settings(max_examples=20, deadline=None)
 def test_every_row_once_before_any_comes_again(sizes: list[int], data: st.DataObject) -> None:
     shares = data.draw(st.lists(st.floats(0.05, 1), min_size=len(sizes), max_size=len(sizes)))
-    draws = drawn(Plan(sizes, shares, 64, data.draw(st.integers(0, 1000))), 8)
+    check_epochs(drawn(Plan(sizes, shares, 64, data.draw(st.integers(0, 1000))), 8), sizes)
+
+
+def test_a_new_cycle_of_the_mixture_goes_on_with_the_epoch() -> None:
+    sizes = [700, 7000]
+    check_epochs(drawn(Plan(sizes, [1, 3], CYCLE // 2, 1), 5), sizes)
+
+
+def check_epochs(draws: list[tuple[int, int, int]], sizes: list[int]) -> None:
     for source, size in enumerate(sizes):
         rows = [(row, epoch) for from_source, row, epoch in draws if from_source == source]
         for begin in range(0, len(rows), size):

@@ -86,6 +86,9 @@ def test_other_data_are_refused(folder: RunFolder) -> None:
     for fingerprints in ({"xnli train en": "9999"}, {}):
         with pytest.raises(UserError, match="of 'xnli train en' changed since this run began"):
             folder.check_data(fingerprints)
+        with pytest.raises(UserError, match="changed"):
+            folder.open(run_of(), None, fingerprints)
+    assert read_json(folder.data) == {"xnli train en": "0123"}
 
 
 def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:

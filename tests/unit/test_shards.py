@@ -57,7 +57,9 @@ def test_the_manifest_counts(folder: Path) -> None:
 
 def test_rows_are_views_of_the_file(folder: Path) -> None:
     found = Shards(folder)
+    before = pa.total_allocated_bytes()
     tokens = found.row(7)["tokens"]
+    assert pa.total_allocated_bytes() == before
     assert np.shares_memory(tokens, found.row(7)["tokens"])
     assert not tokens.flags.owndata
     assert not tokens.flags.writeable

@@ -1,8 +1,10 @@
 """The process group: rank, world, and the few collectives that xdist itself makes."""
 
+import fcntl
 import os
 import pickle
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,10 +31,31 @@ def init(timeout_minutes: float = 10) -> None:
     for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("MASTER_PORT", str(_free_port()))
+    _build_cpu_collective()
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     deepspeed.init_distributed(backend, timeout=timedelta(minutes=timeout_minutes), verbose=False)
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+
+
+def _build_cpu_collective() -> None:
+    """Compile DeepSpeed's CPU collective, one process at a time. torch guards the build with a file that a killed process
+    leaves behind and every later start then waits for, for ever; this lock dies with its process, and whoever holds it may
+    remove that file."""
+    if torch.cuda.is_available():
+        return
+    from deepspeed.accelerator import get_accelerator
+    from torch.utils.cpp_extension import get_default_build_root
+
+    root = Path(os.environ.get("TORCH_EXTENSIONS_DIR") or get_default_build_root())
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / "xdist.lock").open("w") as own:
+        fcntl.flock(own, fcntl.LOCK_EX)
+        for left in root.glob("**/deepspeed_shm_comm*/lock"):
+            left.unlink(missing_ok=True)
+        builder = get_accelerator().create_op_builder("ShareMemCommBuilder")
+        if builder is not None and builder.is_compatible(verbose=False):
+            builder.load(verbose=False)
 
 
 def shutdown() -> None:

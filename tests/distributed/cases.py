@@ -60,6 +60,7 @@ def perturbed_gradient(path: str, overrides: list[str]) -> dict[str, list[float]
     run = load_run(Path(path), overrides)
     tokenizer = load_tokenizer(run.model.backbone)
     preparation = Preparation(run, tokenizer)
+    preparation.make_missing()
     made = training.TrainingData(run, preparation)
     model = _reference_model(run, tokenizer, made)
     draws = made.plan.step(0)
@@ -94,9 +95,16 @@ def _reference_model(run: Run, tokenizer: Any, data: training.TrainingData) -> A
     return model.train()
 
 
+def _data(run: Run) -> training.TrainingData:
+    preparation = Preparation(run, load_tokenizer(run.model.backbone))
+    preparation.make_share(distributed.rank(), distributed.world())
+    return training.TrainingData(run, preparation)
+
+
 def dealt(path: str, overrides: list[str]) -> list[list[int]]:
     """The row ids that this rank sees in each of five steps."""
-    made = training.TrainingData(run := load_run(Path(path), overrides), Preparation(run, load_tokenizer(run.model.backbone)))
+    run = load_run(Path(path), overrides)
+    made = _data(run)
     steps = [made.step(number, distributed.rank(), distributed.world()) for number in range(5)]
     return [[row for batch in step if not batch.dummy for row in batch.row_ids.tolist()] for step in steps]
 
@@ -133,7 +141,8 @@ def noise_of_rows(path: str, overrides: list[str]) -> dict[str, list[float]]:
     """The first numbers of every row's noise in step 3, by row."""
     from xdist.robust.noise import gaussian
 
-    made = training.TrainingData(run := load_run(Path(path), overrides), Preparation(run, load_tokenizer(run.model.backbone)))
+    run = load_run(Path(path), overrides)
+    made = _data(run)
     found = {}
     for batch in made.step(3, distributed.rank(), distributed.world()):
         if not batch.dummy:

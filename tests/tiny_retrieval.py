@@ -16,7 +16,8 @@ PARAGRAPHS = 6
 def tiny_retrieval(folder: Path) -> tuple[Path, Path]:
     """A benchmark with lareqa, mewslix, bucc2018, ntrex, tatoeba and their training sets, and an encoder: (root, backbone)."""
     root = tiny_benchmark(folder / "benchmark")
-    _squad(root / "squad/train-v1.1.json")
+    _squad(root / "squad/train-v1.1.json", 12)
+    _squad(root / "squad/dev-v1.1.json", 5)
     for code in LAREQA:
         _json(root / f"lareqa/xquad-r/{code}.json", xquad_r(code))
     generate(root, candidates=2000, mentions=30, languages=("de", "en"), pairs=60)
@@ -69,10 +70,10 @@ def _parallel(root: Path) -> None:
     _lines(root / "tatoeba/sw-en.en", sorted(english))
 
 
-def _squad(path: Path) -> None:
+def _squad(path: Path, count: int) -> None:
     paragraphs = []
-    for number in range(12):
-        draw = random.Random(f"squad {number}")
+    for number in range(count):
+        draw = random.Random(f"{path.stem} {number}")
         sentences = [" ".join(draw.sample(WORDS, 6)) + "." for _ in range(3)]
         text = " ".join(sentences)
         asked = [

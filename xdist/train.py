@@ -18,6 +18,7 @@ from xdist.data.prepare import Preparation  # noqa: E402
 from xdist.data.tokenizer import load_tokenizer  # noqa: E402
 from xdist.errors import UserError  # noqa: E402
 from xdist.evaluation.evaluator import evaluate, unscored  # noqa: E402
+from xdist.evaluation.selection import DevJudge  # noqa: E402
 from xdist.runtime import distributed, ds_config, script, training  # noqa: E402
 from xdist.runtime.run_folder import RunFolder  # noqa: E402
 
@@ -39,7 +40,8 @@ def work(run: Run) -> None:
         folder.open(run, config, preparation.fingerprints(training_pieces(run)))
     distributed.barrier()
 
-    finished = folder.model.is_dir() or training.train(run, tokenizer, preparation)
+    judge = DevJudge(run, preparation) if run.train.select else None
+    finished = folder.model.is_dir() or training.train(run, tokenizer, preparation, judge)
     if finished and unscored(run):
         evaluate(run, tokenizer, preparation)
     if distributed.rank() == 0:

@@ -10,6 +10,7 @@ from xdist.config import Run, load_run
 from xdist.data.prepare import Preparation
 from xdist.data.tokenizer import load_tokenizer
 from xdist.evaluation.evaluator import evaluate
+from xdist.evaluation.selection import DevJudge
 from xdist.runtime import distributed, ds_config, optimizer, training
 from xdist.runtime.run_folder import RunFolder
 
@@ -129,12 +130,21 @@ def whole_run(path: str, overrides: list[str], stop_at: int | None = None) -> di
 
         training.Training.step = stepping  # type: ignore[method-assign]
     try:
-        finished = training.train(run, tokenizer, preparation)
+        judge = DevJudge(run, preparation) if run.train and run.train.select else None
+        finished = training.train(run, tokenizer, preparation, judge)
     finally:
         training.Training.step = plain_step  # type: ignore[method-assign]
     if finished and run.evaluate:
         evaluate(run, tokenizer, preparation)
     return {"finished": finished}
+
+
+def judged(path: str, overrides: list[str]) -> float:
+    """What the untrained model of a run is worth on dev."""
+    made = _training(path, overrides)
+    value = DevJudge(made.run, Preparation(made.run, made.tokenizer))(made.engine.module)
+    made.engine.close()
+    return value
 
 
 def noise_of_rows(path: str, overrides: list[str]) -> dict[str, list[float]]:

@@ -56,6 +56,15 @@ def test_negatives_do_not_depend_on_ranks_or_micro_batches(one: Group, two: Grou
     assert others["loss"][0] != pytest.approx(expected["loss"][0], rel=0.01)
 
 
+def test_a_dual_encoder_is_chosen_by_its_dev_loss(one: Group, two: Group, retrieval_run: Path) -> None:
+    options = ["train.tasks=[{task: squad-sentences}]", "train.select={every: 1, by: loss}", "train.negatives=4"]
+    (expected,) = one.run("judged", path=str(retrieval_run), overrides=options)
+    small = [*options, "runtime.eval_batch_tokens=300"]
+    assert two.run("judged", path=str(retrieval_run), overrides=small) == pytest.approx([expected] * 2, rel=1e-4)
+    (others,) = one.run("judged", path=str(retrieval_run), overrides=[*options, "train.negatives=2"])
+    assert expected < others < 0  # minus the loss, which grows with the answers to choose among
+
+
 @pytest.fixture(scope="module")
 def evaluated(two: Group, retrieval_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluated") / "run"

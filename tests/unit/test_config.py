@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel
 
 from xdist.config import load_run
+from xdist.data.pieces import selection_pieces
 from xdist.errors import UserError
 
 TEXT = """\
@@ -157,3 +158,24 @@ def test_what_is_written_is_read_again(path: Path, overrides: list[str]) -> None
     again.write_text(yaml.safe_dump(run.dump(), sort_keys=False, allow_unicode=True), encoding="utf-8")
     assert load_run(again).dump() == run.dump()
     assert load_run(again).identity == run.identity
+
+
+def test_selection_needs_dev_sets_and_what_can_be_scored(path: Path) -> None:
+    def refused(*overrides: str) -> str:
+        with pytest.raises(UserError) as caught:
+            selection_pieces(load_run(path, overrides))
+        return str(caught.value).replace(f"{path.parent}/", "")
+
+    chosen = selection_pieces(load_run(path, ["train.select={every: 10, languages: [en, de]}"]))
+    assert [str(piece) for piece in chosen] == ["xnli dev en", "xnli dev de", "udpos dev en", "udpos dev de"]
+    assert selection_pieces(load_run(path)) == []
+    assert refused("train.select={every: 10, languages: [en, dd]}").startswith("train.select={every: 10, languages: [en, dd]}")
+    pairs = "train.tasks=[{task: squad-sentences}]"
+    assert refused(pairs, "train.select={every: 5}").endswith(
+        "train.select.by: 'squad-sentences' has no score on dev; give by: loss"
+    )
+    assert refused("train.tasks=[{task: mewslix-pairs}]", "train.select={every: 5}").endswith(
+        "leave it out to keep the last model"
+    )
+    assert "every" in error(path, "train.select={by: loss}")
+    assert "train.select.by: no value 'los'" in error(path, "train.select={every: 1, by: los}")

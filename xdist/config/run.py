@@ -50,6 +50,14 @@ class TrainTask(Section):
     limit: int | None = Field(None, ge=1, description="at most so many examples per language, the first of the file")
 
 
+class Select(Section):
+    """Keep the model that is best on dev, looked at every so many steps and after the last; the first of equal ones."""
+
+    every: int = Field(ge=1, description="steps from one look to the next")
+    by: Literal["score", "loss"] = Field("score", description="the task's official metric, or the mean loss")
+    languages: tuple[str, ...] = Field(("en",), min_length=1)
+
+
 class Train(Section):
     tasks: tuple[TrainTask, ...] = Field(min_length=1)
     steps: int | None = Field(None, ge=1)
@@ -64,6 +72,7 @@ class Train(Section):
     weight_decay: float = Field(0.0, ge=0, description="not applied to biases and layer norms")
     epsilon: float = Field(1e-8, gt=0)
     clip: float = Field(1.0, ge=0, description="largest gradient norm; 0: no clipping")
+    select: Select | None = Field(None, description="null: the model after the last step")
 
     @model_validator(mode="after")
     def _length_once(self) -> "Train":

@@ -40,12 +40,30 @@ def training_pieces(run: Run) -> list[Piece]:
     return pieces
 
 
+def selection_pieces(run: Run) -> list[Piece]:
+    """The dev pieces that the model to keep is chosen by: of every trained task that has any. Raises UserError."""
+    if run.train is None or run.train.select is None:
+        return []
+    key = ("train", "select")
+    tasks = [entry for entry in dict.fromkeys(piece.task for piece in training_pieces(run)) if "dev" in entry.files]
+    if not tasks:
+        raise run.error(key, "no trained task has a dev set; leave it out to keep the last model")
+    for entry in tasks:
+        if run.train.select.by == "score" and not entry.scorable:
+            raise run.error((*key, "by"), f"'{entry.name}' has no score on dev; give by: loss")
+    languages = list(enumerate(run.train.select.languages))
+    return [_piece(run, (*key, "languages", index), entry, "dev", code) for entry in tasks for index, code in languages]
+
+
 def evaluation_pieces(run: Run) -> list[Piece]:
     """The pieces that `evaluate` asks for: with languages 'all', every language whose file is there."""
     if run.evaluate is None:
         return []
     pieces: list[Piece] = []
     entries = [_checked(run, ("evaluate", "tasks", number), name) for number, name in enumerate(run.evaluate.tasks)]
+    for number, entry in enumerate(entries):
+        if not entry.scorable:
+            raise run.error(("evaluate", "tasks", number), f"task '{entry.name}' is trained, not evaluated")
     known = set(LANGUAGES).union(*(entry.languages for entry in entries))
     for number, entry in enumerate(entries):
         split = run.evaluate.split

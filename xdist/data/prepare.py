@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Run
 from xdist.data.pairs import CELL_COLUMNS, PairShards, encode_cells
-from xdist.data.pieces import Piece, evaluation_pieces, pool_pieces, training_pieces
+from xdist.data.pieces import Piece, evaluation_pieces, pool_pieces, selection_pieces, training_pieces
 from xdist.data.shards import MANIFEST, Rows, Shards, write_shards
 from xdist.data.tokenizer import tokenizer_digest
 from xdist.errors import UserError
@@ -32,7 +32,8 @@ class Preparation:
         self._tokenizer_digest = tokenizer_digest(tokenizer)
         scored = evaluation_pieces(run)
         pools = [piece for task in dict.fromkeys(piece.task for piece in scored) for piece in pool_pieces(task)]
-        self.pieces = list(dict.fromkeys((training_pieces(run) if train else []) + scored + pools))
+        trained = training_pieces(run) + selection_pieces(run) if train else []
+        self.pieces = list(dict.fromkeys(trained + scored + pools))
         # What is prepared for a piece: itself, or the two languages of a mixed pair, each of which serves many pairs.
         self._parts = {piece: parts(piece) for piece in self.pieces}
         self.folders = {part: self._folder(part) for part in dict.fromkeys(chain.from_iterable(self._parts.values()))}

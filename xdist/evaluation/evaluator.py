@@ -3,29 +3,27 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Run
-from xdist.data.batches import collate
 from xdist.data.pieces import Piece, evaluation_pieces, pool_pieces, training_pieces
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
 from xdist.errors import UserError
 from xdist.evaluation import submission
-from xdist.evaluation.queue import Work, queue, share
+from xdist.evaluation.predicting import predict
+from xdist.evaluation.queue import queue, share
 from xdist.evaluation.scores import Scores
-from xdist.evaluation.vectors import Key, Vectors, predictions
 from xdist.languages import by_size
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads
 from xdist.model.model import Model
-from xdist.runtime import distributed
+from xdist.runtime import distributed, ds_config, zero3
 from xdist.runtime.monitor import write_scores
 from xdist.runtime.progress import Progress
 from xdist.runtime.run_folder import RunFolder
-from xdist.tasks.family import Family, family_of
+from xdist.tasks.family import family_of
 from xdist.tasks.retrieval import Retrieval
 
 
@@ -50,26 +48,26 @@ def load_for_evaluation(run: Run, folder: str, tokenizer: PreTrainedTokenizerBas
 class Evaluator:
     """Scores what of `run.evaluate` is not scored yet. One instance per rank; `run()` is collective."""
 
-    def __init__(self, run: Run, model: Model, preparation: Preparation) -> None:
+    def __init__(self, run: Run, model: Model, preparation: Preparation, lockstep: bool) -> None:
         assert run.evaluate is not None
         self.run, self.preparation = run, preparation
         self.folder = RunFolder(run.folder)
-        self.model = model.to(distributed.device())
+        self.model, self.lockstep = model, lockstep
 
     def run_all(self, todo: dict[str, list[Piece]], scores: Scores) -> None:
         """Predict, gather, write and score `todo` (pieces by task), one task after another."""
         rank, world = distributed.rank(), distributed.world()
         sets = {name: list(self.preparation.shards([*pieces, *pool_pieces(pieces[0].task)])) for name, pieces in todo.items()}
         budget = self.run.runtime.eval_batch_tokens
-        work = {name: share(queue(parts, budget), rank, world) for name, parts in sets.items()}
-        rows = sum(len(item.rows) for items in work.values() for item in items)
+        work = {name: share(queue(parts, budget), rank, world, self.lockstep) for name, parts in sets.items()}
+        rows = sum(len(item.rows) for items in work.values() for item in items if not item.dummy)
         progress = Progress(f"evaluate {self.run.name}", rows, enabled=rank == 0)
         try:
             for name, pieces in todo.items():
                 progress.note(name)
                 # The task's own family, not the head's: tasks that share a head may have metrics of their own.
                 family = family_of(pieces[0].task)
-                predicted = self._predict(family, sets[name], len(pieces), work[name], progress)
+                predicted = predict(self.model, family, sets[name], len(pieces), work[name], progress.advance)
                 gathered = distributed.gather_on_first(predicted)
                 if gathered is not None:
                     self._score(pieces, sets[name], gathered, scores)
@@ -96,26 +94,6 @@ class Evaluator:
         assert self.run.evaluate
         scores.add(task, pieces[0].split, seen, found, self.run.evaluate.layer)
         write_scores(self.folder.metrics, self.folder.tensorboard, task.name, found, task.metric)
-
-    def _predict(
-        self, family: Family, sets: list[Rows], pieces: int, work: list[Work], progress: Progress
-    ) -> dict[Key, np.ndarray]:
-        """This rank's share of a task's rows: {(piece number, row): prediction}. Vectors are not predictions: of a retrieval
-        task what they find is."""
-        found: dict[Key, np.ndarray] = {}
-        retrieval = family if isinstance(family, Retrieval) else None
-        vectors = Vectors(sets, work, self.model.width) if retrieval else None
-        with torch.inference_mode():
-            for item in work:
-                rows = [sets[number].row(row) for number, row in item.rows]
-                batch = collate(rows, range(len(rows)), family).to(distributed.device())
-                outputs = self.model(batch)
-                if retrieval and vectors:
-                    vectors.put(retrieval.vectors(outputs, batch))
-                else:
-                    found.update(zip(item.rows, family.predict(outputs, batch), strict=True))
-                progress.advance(len(rows))
-        return predictions(retrieval, sets, pieces, vectors) if retrieval and vectors else found
 
     def _finish(self, piece: Piece, shards: Rows, by_row: dict[int, Any]) -> dict[str, float]:
         """Write the submission file of a language and score it."""
@@ -144,6 +122,9 @@ def evaluate(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparat
     folder = RunFolder(run.folder)
     if todo := unscored(run):
         source = str(folder.model) if run.train else run.model.backbone
-        model = load_for_evaluation(run, source, tokenizer, [piece for parts in todo.values() for piece in parts])
-        Evaluator(run, model, preparation).run_all(todo, Scores(folder.scores, run.name))
+        config = ds_config.resolve(run)
+        with zero3.partitioned_loading(config):
+            model = load_for_evaluation(run, source, tokenizer, [piece for parts in todo.values() for piece in parts])
+        with zero3.placed(model, config) as placed:
+            Evaluator(run, placed, preparation, zero3.stage(config) == 3).run_all(todo, Scores(folder.scores, run.name))
     distributed.barrier()

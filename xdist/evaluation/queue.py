@@ -1,7 +1,7 @@
 """The work of evaluating a task in all its languages as one queue, the same whatever the number of ranks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,8 @@ class Work:
 
     rows: tuple[tuple[int, int], ...]
     cost: int  # padded tokens
+    # Keeps other ranks company where a forward pass is a collective (ZeRO-3); what comes out of it is dropped.
+    dummy: bool = False
 
 
 def queue(sets: Sequence[Rows], budget: int) -> list[Work]:
@@ -30,13 +32,16 @@ def queue(sets: Sequence[Rows], budget: int) -> list[Work]:
     return [Work(tuple((int(owner[i]), int(row[i])) for i in group), int(tokens[group[0]]) * len(group)) for group in groups]
 
 
-def share(work: Sequence[Work], rank: int, world: int) -> list[Work]:
-    """What falls to a rank: each batch, dearest first, to the rank with the least so far."""
+def share(work: Sequence[Work], rank: int, world: int, lockstep: bool = False) -> list[Work]:
+    """What falls to a rank: each batch, dearest first, to the rank with the least so far. In `lockstep` all ranks get equally
+    many, those with fewer the cheapest batch again as a dummy."""
+    hands: list[list[Work]] = [[] for _ in range(world)]
     loads = [0] * world
-    mine: list[Work] = []
     for item in sorted(work, key=lambda item: -item.cost):
         least = loads.index(min(loads))
         loads[least] += item.cost
-        if least == rank:
-            mine.append(item)
-    return mine
+        hands[least].append(item)
+    if lockstep and work:
+        dummy = replace(min(work, key=lambda item: item.cost), dummy=True)
+        hands[rank] += [dummy] * (max(map(len, hands)) - len(hands[rank]))
+    return hands[rank]

@@ -3,6 +3,7 @@
 `heads.json` says which task each head belongs to; `heads.safetensors` holds their weights under `<head>.<parameter>`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
@@ -17,8 +18,15 @@ HEADS = "heads.safetensors"
 HEADS_INDEX = "heads.json"
 
 
-def save_model(folder: Path, model: Model, state: dict[str, Tensor], tokenizer: PreTrainedTokenizerBase) -> None:
-    """Write `state` (all parameters, on the CPU) as a model folder; an older one is replaced when all is written."""
+def save_model(
+    folder: Path,
+    model: Model,
+    state: dict[str, Tensor],
+    tokenizer: PreTrainedTokenizerBase,
+    facts: Mapping[str, object] | None = None,
+) -> None:
+    """Write `state` (all parameters, on the CPU) as a model folder with `facts` as JSON files by name; an older one is replaced
+    when all is written."""
     encoder: PreTrainedModel = model.encoder
     encoder_state = {name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")}
     head_state = {name.removeprefix("heads."): value for name, value in state.items() if name.startswith("heads.")}
@@ -31,6 +39,8 @@ def save_model(folder: Path, model: Model, state: dict[str, Tensor], tokenizer: 
             for name, family in model.families.items()
         }
         write_json(temporary / HEADS_INDEX, index)
+        for name, fact in (facts or {}).items():
+            write_json(temporary / name, fact)
 
 
 def carry_heads(backbone: str, model: Model) -> tuple[list[str], list[str]]:

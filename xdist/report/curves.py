@@ -22,6 +22,7 @@ class Quantity:
 
 QUANTITIES = (
     Quantity("train/loss", "Training loss", 3, False),
+    Quantity("dev/value", "Dev value that the model was chosen by", 2, False),
     Quantity("train/tokens_per_second", "Tokens per second", 0, True),
     Quantity("robust/loss_gap", "Loss gap under perturbation", 3, True),
 )

@@ -1,6 +1,7 @@
 """A run is a folder: what was asked for, what came out, and how it ended.
 
 config.yaml  data.json  deepspeed.json  environment.json  metrics.jsonl  tensorboard/  checkpoints/<tag>/  model/
+best/    the best model so far, where `train.select` chooses one; it becomes model/
 predictions/<task>/test-<language>.<ext>  scores.json
 finished | unfinished | failed    a mark each, since launchers garble exit codes;  stop    put there to end a run early
 """
@@ -34,6 +35,7 @@ class RunFolder:
         self.tensorboard = path / "tensorboard"
         self.checkpoints = path / "checkpoints"
         self.model = path / "model"
+        self.best = path / "best"
         self.predictions = path / "predictions"
         self.scores = path / "scores.json"
         self.stop = path / "stop"

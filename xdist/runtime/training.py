@@ -16,7 +16,8 @@ from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads, save_model
 from xdist.model.model import Model
 from xdist.robust import perturbation, shifted
-from xdist.runtime import checkpoints, distributed, ds_config
+from xdist.runtime import checkpoints, distributed, ds_config, zero3
+from xdist.runtime.best import Best, Judge
 from xdist.runtime.engine import Engine
 from xdist.runtime.monitor import Monitor
 from xdist.runtime.progress import Progress
@@ -36,13 +37,15 @@ class Training:
         self.rank, self.world, self.device = distributed.rank(), distributed.world(), distributed.device()
         self.data = TrainingData(run, preparation)
         dtype = torch.bfloat16 if run.runtime.precision == "bf16" else torch.float32
-        model = Model(load_encoder(run.model, tokenizer, dtype), self.data.families, run.seed)
+        config = ds_config.resolve(run)
+        with zero3.partitioned_loading(config):
+            encoder = load_encoder(run.model, tokenizer, dtype)
+        model = Model(encoder, self.data.families, run.seed)
         carried, dropped = carry_heads(run.model.backbone, model)
         for names, what in ((carried, "carried over"), (dropped, "left behind")):
             if names and self.rank == 0:
                 log.info("heads of %s %s: %s", run.model.backbone, what, ", ".join(names))
-        config = ds_config.resolve(run)
-        self.stage: int = config.get("zero_optimization", {}).get("stage", 0)
+        self.stage = zero3.stage(config)
         self.engine = Engine(model, run.train, config, self.data.steps)
         special = torch.tensor(sorted(tokenizer.all_special_ids), device=self.device)
         self.perturbation = perturbation(run.robust, run.seed, special)
@@ -122,9 +125,10 @@ class StepRecord:
         return loss, gap
 
 
-def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation) -> bool:
+def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation, judge: Judge | None = None) -> bool:
     """Train `run` in its folder, from its last checkpoint if there is one. True when it is finished, False when it was
-    stopped and saved."""
+    stopped and saved. `judge` says how good a model is, where the best one is to be kept."""
+    assert run.train
     folder = RunFolder(run.folder)
     training = Training(run, tokenizer, preparation)
     engine, steps = training.engine, training.data.steps
@@ -134,6 +138,8 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
     monitor = Monitor(folder.metrics, folder.tensorboard, done) if first else None
     progress = Progress(f"train {run.name}", steps, done, enabled=first)
     stop = StopRequest(folder.stop, watch_file=first)
+    best = Best(folder.best, judge, engine, tokenizer) if judge else None
+    every = run.train.select.every if run.train.select else steps
 
     def save(step: int) -> None:
         state = {"step": step}
@@ -146,22 +152,27 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
             rate = engine.rate
             record = training.step(number, bool(stop))
             done, tokens = number + 1, tokens + record.tokens
+            scalars: dict[str, float] = {}
             if done % run.runtime.log_every == 0 or done == steps:
                 loss, gap = record.means()
                 now = time.perf_counter()
-                if monitor:
-                    scalars = {
-                        "train/loss": loss,
-                        "train/lr": rate,
-                        "train/grad_norm": engine.grad_norm,
-                        "train/tokens_per_second": tokens / (now - since),
-                        "train/skipped_steps": float(engine.skipped),
-                    }
-                    if run.robust.method != "none":
-                        scalars["robust/loss_gap"] = gap
-                    monitor.write(done, scalars)
+                scalars |= {
+                    "train/loss": loss,
+                    "train/lr": rate,
+                    "train/grad_norm": engine.grad_norm,
+                    "train/tokens_per_second": tokens / (now - since),
+                    "train/skipped_steps": float(engine.skipped),
+                }
+                if run.robust.method != "none":
+                    scalars["robust/loss_gap"] = gap
                 progress.note(f"loss {loss:.3f}")
                 tokens, since = 0.0, now
+            if best and (done % every == 0 or done == steps):
+                paused = time.perf_counter()
+                scalars |= {"dev/value": best.look(done), "dev/best": best.value}
+                since += time.perf_counter() - paused  # not training time
+            if monitor and scalars:
+                monitor.write(done, scalars)
             progress.advance()
             if record.stop and done < steps:
                 stopped = True
@@ -177,9 +188,13 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
             monitor.close()
     if stopped:
         return False
-    state = engine.state()
-    if first:
-        save_model(folder.model, engine.module, state, tokenizer)
+    if best:
+        log.info("kept the model of step %d, dev value %.4f", best.step, best.value)
+        best.become(folder.model)
+    else:
+        state = engine.state()
+        if first:
+            save_model(folder.model, engine.module, state, tokenizer)
     distributed.barrier()
     engine.close()
     return True

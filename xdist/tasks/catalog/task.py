@@ -114,6 +114,11 @@ class Task:
         """The languages that a split has files of."""
         return self.pool if split == POOL else self.languages
 
+    @property
+    def scorable(self) -> bool:
+        """False for the pairs of a dual encoder: they are trained on, and bring no candidates to look among."""
+        return self.family != "dual-encoder" or bool(self.pool)
+
     def paths(self, root: Path, split: str, language: str) -> tuple[Path, ...]:
         """The files of a split in a language: the official ones, or the hub's where those are there and the official ones
         are not. Raises UserError for a split or language that the task does not have."""

@@ -1,0 +1,73 @@
+"""How good a model is on dev while it trains: what `train.select` keeps the best model by."""
+
+import torch
+
+from xdist.config import Run
+from xdist.data.batches import collate
+from xdist.data.deal import deal
+from xdist.data.pieces import Piece, selection_pieces
+from xdist.data.prepare import Preparation
+from xdist.data.shards import Rows
+from xdist.evaluation.predicting import predict
+from xdist.evaluation.queue import queue, share
+from xdist.model.model import Model
+from xdist.runtime import distributed
+from xdist.tasks.family import family_of
+
+
+class DevJudge:
+    """`judge(model)` is a number on every rank, larger for a better model: the mean over the dev pieces of the official metric,
+    or of minus the loss per valid token or example. Collective; all ranks make equally many forward passes."""
+
+    def __init__(self, run: Run, preparation: Preparation) -> None:
+        assert run.train
+        assert run.train.select
+        self.run = run
+        self.by = run.train.select.by
+        self.pieces = selection_pieces(run)
+        self.sets = list(preparation.shards(self.pieces))
+
+    def __call__(self, model: Model) -> float:
+        training = model.training
+        model.eval()
+        try:
+            values = [self._value(model, piece, rows) for piece, rows in zip(self.pieces, self.sets, strict=True)]
+        finally:
+            model.train(training)
+        return sum(values) / len(values)
+
+    def _value(self, model: Model, piece: Piece, rows: Rows) -> float:
+        return self._score(model, piece, rows) if self.by == "score" else -self._loss(model, piece, rows)
+
+    def _score(self, model: Model, piece: Piece, rows: Rows) -> float:
+        family = family_of(piece.task)
+        work = share(queue([rows], self.run.runtime.eval_batch_tokens), distributed.rank(), distributed.world(), lockstep=True)
+        gathered = distributed.gather_on_first(predict(model, family, [rows], 1, work))
+        value = 0.0
+        if gathered is not None:
+            found = {row: prediction for part in gathered for (_, row), prediction in part.items()}
+            examples = list(piece.task.examples(self.run.data.root, piece.split, piece.language))
+            finished = family.finish([found[row] for row in sorted(found)], rows, examples)
+            value = family.score(finished, examples, piece.language)[piece.task.metric]
+        return float(distributed.agree(value))
+
+    def _loss(self, model: Model, piece: Piece, rows: Rows) -> float:
+        """Rows that a loss compares are consecutive ones of the file, as many as in training."""
+        family, tokens = family_of(piece.task), rows.tokens
+        assert self.run.train
+        size = self.run.train.negatives or piece.task.negatives if piece.task.negatives > 1 else 1
+        groups = [range(low, min(low + size, len(rows))) for low in range(0, len(rows), size)]
+        padded = torch.tensor([int(max(tokens[group])) * len(group) for group in groups]).numpy()
+        total = valid = 0.0
+        budget = self.run.runtime.eval_batch_tokens
+        with torch.no_grad():
+            for micro in deal(padded, distributed.world(), budget)[distributed.rank()]:
+                drawn = [(number, row) for number in micro.rows for row in groups[number]]
+                group = [number for number, _ in drawn] if size > 1 else None
+                batch = collate([rows.row(row) for _, row in drawn], [row for _, row in drawn], family, micro.dummy, group)
+                batch = batch.to(distributed.device())
+                loss = family.loss(model(batch), batch)
+                if not micro.dummy:
+                    total, valid = total + float(loss), valid + family.count(batch)
+        total, valid = distributed.sum_over_ranks([total, valid])
+        return total / valid

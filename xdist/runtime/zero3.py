@@ -1,0 +1,47 @@
+"""ZeRO-3 where nothing is trained: a model that fits no single device is loaded in parts and evaluated in lockstep."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import deepspeed
+from transformers.integrations import HfDeepSpeedConfig
+
+from xdist.model.model import Model
+from xdist.runtime import distributed
+
+
+def stage(config: dict[str, Any]) -> int:
+    return int(config.get("zero_optimization", {}).get("stage", 0))
+
+
+@contextmanager
+def partitioned_loading(config: dict[str, Any]) -> Iterator[None]:
+    """At stage 3 each rank keeps only its part of the weights that `from_pretrained` reads inside the block."""
+    keep = HfDeepSpeedConfig(config) if stage(config) == 3 else None  # transformers looks for it as long as it is referenced
+    try:
+        yield
+    finally:
+        del keep
+
+
+@contextmanager
+def placed(model: Model, config: dict[str, Any]) -> Iterator[Model]:
+    """The model ready for forward passes: whole on this rank's device, or at stage 3 in parts that every pass gathers, so that
+    all ranks must make equally many."""
+    if stage(config) != 3:
+        yield model.to(distributed.device())
+        return
+    kept = ("zero_optimization", "bf16", "train_micro_batch_size_per_gpu", "steps_per_print")
+    section = {**config["zero_optimization"]}
+    section.pop("offload_optimizer", None)
+    engine, *_ = deepspeed.initialize(
+        model=model,
+        config={**{key: config[key] for key in kept if key in config}, "zero_optimization": section},
+        dist_init_required=False,
+    )
+    engine.eval()
+    try:
+        yield engine.module
+    finally:
+        engine.destroy()

@@ -178,4 +178,4 @@ def test_selection_needs_dev_sets_and_what_can_be_scored(path: Path) -> None:
         "leave it out to keep the last model"
     )
     assert "every" in error(path, "train.select={by: loss}")
-    assert "train.select.by: no value 'los'" in error(path, "train.select={every: 1, by: los}")
+    assert "train.select.by: unknown value 'los': did you mean 'loss'?" in error(path, "train.select={every: 1, by: los}")

@@ -20,10 +20,9 @@ class Progress:
         self._enabled = enabled
         if enabled and sys.stderr.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self._bar = RichProgress(
-                *columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=Console(stderr=True)
-            )
-            self._task = self._bar.add_task(title, total=total, completed=int(done), note="")
+            texts = (TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[note]}"))
+            self._bar = RichProgress(*columns, TimeRemainingColumn(), *texts, console=Console(stderr=True))
+            self._task = self._bar.add_task(title, total=total, completed=int(done), rate="", note="")
             self._bar.start()
 
     def note(self, text: str) -> None:
@@ -32,7 +31,7 @@ class Progress:
     def advance(self, units: float = 1) -> None:
         self.done += units
         if self._bar:
-            self._bar.update(self._task, completed=self.done, note=self._note)
+            self._bar.update(self._task, completed=self.done, rate=f"{self._rate():.1f}/s", note=self._note)
         elif self._enabled and time.perf_counter() - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = time.perf_counter()
             self._line()
@@ -43,10 +42,13 @@ class Progress:
         elif self._enabled:
             self._line()
 
+    def _rate(self) -> float:
+        """Units a second since the start."""
+        return (self.done - self._began_at) / max(time.perf_counter() - self._begun, 1e-9)
+
     def _line(self) -> None:
         elapsed = time.perf_counter() - self._begun
         text = f"{self.title}: {self.done:.0f}/{self.total:.0f}, {elapsed:.0f} s"
-        rate = (self.done - self._began_at) / max(elapsed, 1e-9)
-        if rate:
+        if rate := self._rate():
             text += f", {rate:.1f}/s, {(self.total - self.done) / rate:.0f} s left"
         print(f"{text} {self._note}".rstrip(), file=sys.stderr, flush=True)

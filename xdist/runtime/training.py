@@ -175,11 +175,10 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
         progress.close()
         if monitor:
             monitor.close()
-    if stopped:
-        return False
-    state = engine.state()
-    if first:
-        save_model(folder.model, engine.module, state, tokenizer)
-    distributed.barrier()
+    if not stopped:
+        state = engine.state()
+        if first:
+            save_model(folder.model, engine.module, state, tokenizer)
+        distributed.barrier()
     engine.close()
-    return True
+    return not stopped

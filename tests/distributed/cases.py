@@ -38,6 +38,11 @@ def losses(path: str, overrides: list[str], steps: int = 10) -> dict[str, Any]:
     return record
 
 
+def linear_is_plain() -> bool:
+    """Whether layers multiply as PyTorch does: DeepSpeed replaces that for a whole process."""
+    return torch.nn.functional.linear is torch._C._nn.linear
+
+
 def gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:
     """The gradient of the first step: what plain SGD of rate 1 takes off the parameters."""
     made_adam = optimizer.optimizer

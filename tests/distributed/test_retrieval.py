@@ -67,8 +67,10 @@ def test_a_dual_encoder_is_chosen_by_its_dev_loss(one: Group, two: Group, retrie
 
 @pytest.fixture(scope="module")
 def evaluated(two: Group, retrieval_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trained at ZeRO-3 and evaluated in the same processes: a barely trained dual encoder, whose vectors are nearly equal, so
+    that one other last bit anywhere in the encoder shows in the rankings."""
     folder = tmp_path_factory.mktemp("evaluated") / "run"
-    overrides = [*EVALUATED, f"folder={folder}"]
+    overrides = [*EVALUATED, f"folder={folder}", f"runtime.deepspeed={STAGES / 'zero3.json'}"]
     assert two.run("whole_run", path=str(retrieval_run), overrides=overrides)[0]["finished"]
     return folder
 
@@ -97,18 +99,10 @@ def test_predictions_do_not_depend_on_ranks(one: Group, evaluated: Path, retriev
     overrides = [*EVALUATED, f"folder={again}"]
     one.run("evaluate_copy", path=str(retrieval_run), overrides=overrides, source=str(evaluated / "model"))
     predictions = RunFolder(evaluated).predictions
-    for path in predictions.rglob("test-*.tsv"):
+    for path in predictions.rglob("test-*"):
         assert path.read_bytes() == (RunFolder(again).predictions / path.relative_to(predictions)).read_bytes(), path
     scores, repeated = (json.loads(RunFolder(folder).scores.read_text())["tasks"] for folder in (evaluated, again))
-    assert set(scores) == set(repeated)
-    for name in ("bucc2018", "ntrex", "tatoeba"):
-        assert scores[name] == repeated[name]
-    # A barely trained dual encoder gives nearly equal vectors, and a matrix product's last bit, which the CPU library does
-    # not promise, then decides between neighbours in a ranking: same candidates asked, scores within a fraction of a point.
-    for name in ("lareqa", "mewslix"):
-        assert scores[name]["mean"]["map@20"] == pytest.approx(repeated[name]["mean"]["map@20"], abs=0.5)
-        for code, values in scores[name]["languages"].items():
-            assert values["count"] == repeated[name]["languages"][code]["count"]
+    assert scores == repeated
 
 
 def test_the_folder_scores_as_the_run_did(evaluated: Path, retrieval_run: Path, tmp_path: Path) -> None:

@@ -48,6 +48,18 @@ def test_losses_do_not_depend_on_stage_world_or_accumulation(
         assert result["norm"] == pytest.approx(reference[method]["norm"], rel=1e-3)
 
 
+@pytest.mark.parametrize("world", [1, 2])
+def test_zero_3_leaves_the_process_as_it_was(
+    request: pytest.FixtureRequest, small_run: Path, world: int, tmp_path: Path
+) -> None:
+    group: Group = request.getfixturevalue({1: "one", 2: "two"}[world])
+    group.run("losses", path=str(small_run), overrides=stage(3), steps=1)
+    assert group.run("linear_is_plain") == [True] * world
+    stopped = [*stage(3), f"folder={tmp_path / 'run'}"]
+    assert not group.run("whole_run", path=str(small_run), overrides=stopped, stop_at=1)[0]["finished"]
+    assert group.run("linear_is_plain") == [True] * world
+
+
 def test_perturbation_raises_the_loss(reference: dict) -> None:
     assert min(reference["adversarial"]["gap"]) > 0
     assert reference["none"]["gap"] == [0.0] * 10

@@ -1,9 +1,12 @@
 """Exact search against brute force: in blocks, in shards, with ties, and at 100,000 candidates."""
 
+import math
+from operator import mul
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from xdist.evaluation import search
@@ -79,3 +82,27 @@ def test_a_hundred_thousand_candidates() -> None:
     hits = top_k(asked, pool, numbers, 20)
     assert same(hits, brute(asked, pool, numbers, 20))
     assert hits.numbers[0].tolist() == list(range(0, 20_000, 1000))
+
+
+@pytest.mark.parametrize("width", [1, 7, 48, 768, 1024])
+def test_sums_do_not_depend_on_the_rows_beside(width: int) -> None:
+    asked, pool = unit(300, width, 0), unit(300, width, 1)
+    rows = torch.arange(300)
+    whole = search._products(asked, rows, pool, rows)
+    assert torch.equal(whole, torch.cat([search._products(asked, row, pool, row) for row in rows.split(1)]))
+    exact = [math.fsum(map(mul, left, right)) for left, right in zip(asked.tolist(), pool.tolist(), strict=True)]
+    assert whole.tolist() == torch.tensor(exact, dtype=torch.float64).float().tolist()
+
+
+@settings(deadline=None)
+@given(st.integers(1, 3000), st.integers(0, 1000), st.booleans())
+@example(768, 0, True)  # off by 6e-6
+def test_no_order_of_a_float32_sum_is_off_by_more_than_rounding(width: int, seed: int, alike: bool) -> None:
+    """One number after another: the worst of the orders. Equal numbers round the same way again and again."""
+    left = unit(1, width, seed)[0] if not alike else torch.full((width,), width**-0.5)
+    right = left.roll(seed) * (1 if alike else torch.tensor([1.0, -1.0]).repeat(width)[:width])
+    worst = np.float32(0)
+    for product in (left * right).numpy():
+        worst += product
+    exact = math.fsum(map(mul, left.tolist(), right.tolist()))
+    assert abs(float(worst) - exact) <= search.rounding(width)

@@ -19,8 +19,7 @@ QUERY_BLOCK = 1024
 CANDIDATE_BLOCK = 8192
 # Numbers multiplied at a time when proposed pairs are summed again: few enough to stay in a processor's cache.
 PAIR_BLOCK = 1 << 18
-# More than a float32 inner product of unit vectors is off by: some 1e-7, whatever the order of its sum.
-ROUNDING = 4e-6
+UNIT_ROUNDOFF = 2.0**-24  # of float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +84,13 @@ def search(queries: Tensor, candidates: Tensor, numbers: Tensor, k: int) -> Hits
     return Hits(torch.cat([part.scores for part in found]), torch.cat([part.numbers for part in found]))
 
 
+def rounding(width: int) -> float:
+    """The most by which a float32 inner product of vectors of `width` numbers and about unit length differs from the exact one
+    rounded to float32, whatever the order of its sum: n u sum |x y| (Higham, Accuracy and Stability of Numerical Algorithms,
+    3.1), with u for rounding the exact one and 2 u for the comparison, and one per cent for "about" and second order terms."""
+    return 1.01 * (width + 3) * UNIT_ROUNDOFF
+
+
 def _none(queries: int, k: int, device: torch.device) -> Hits:
     return Hits(
         torch.full((queries, k), -torch.inf, device=device),
@@ -95,11 +101,12 @@ def _none(queries: int, k: int, device: torch.device) -> Hits:
 def _block(queries: Tensor, candidates: Tensor, numbers: Tensor, best: Hits) -> Hits:
     """`best` after one more block of candidates."""
     k = best.scores.shape[1]
+    off = rounding(queries.shape[1])
     rough = queries @ candidates.T
     enough = best.scores[:, -1:]
     if len(candidates) > k:
         enough = torch.maximum(enough, rough.topk(k, dim=1).values[:, -1:])
-    query, candidate = torch.nonzero(rough >= enough - 2 * ROUNDING, as_tuple=True)
+    query, candidate = torch.nonzero(rough >= enough - 2 * off, as_tuple=True)
     exact = _products(queries, query, candidates, candidate)
     # Ranked among the candidates of the same query: by score, then by number.
     order = torch.from_numpy(np.lexsort((numbers[candidate].cpu(), -exact.cpu(), query.cpu()))).to(query.device)
@@ -114,10 +121,20 @@ def _block(queries: Tensor, candidates: Tensor, numbers: Tensor, best: Hits) -> 
 
 
 def _products(queries: Tensor, query: Tensor, candidates: Tensor, candidate: Tensor) -> Tensor:
-    """The inner product of each pair of rows, summed in float64."""
+    """The inner product of each pair of rows, summed in float64 in an order that only the width decides."""
     size = max(1, PAIR_BLOCK // queries.shape[1])
     parts = [
-        queries.index_select(0, left).double().mul_(candidates.index_select(0, right)).sum(1).float()
+        _sums(queries.index_select(0, left).double().mul_(candidates.index_select(0, right))).float()
         for left, right in zip(query.split(size), candidate.split(size), strict=True)
     ]
     return torch.cat(parts)
+
+
+def _sums(values: Tensor) -> Tensor:
+    """The sum of each row, the right half added to the left until one number is left. `Tensor.sum` orders its sum as suits
+    shape, threads and device."""
+    while (width := values.shape[1]) > 1:
+        half = width // 2
+        added = values[:, :half] + values[:, width - half :]
+        values = torch.cat([added, values[:, half : width - half]], 1) if width % 2 else added
+    return values[:, 0]

@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from xdist.config import Train
 from xdist.model.model import Model
-from xdist.runtime import distributed, optimizer
+from xdist.runtime import distributed, optimizer, zero3
 
 
 class Engine:
@@ -82,7 +82,9 @@ class Engine:
         return whole
 
     def close(self) -> None:
-        """Let go of parameters, gradients and optimizer states; the engine's hooks tie them in cycles."""
+        """Let go of parameters, gradients and optimizer states; the engine's hooks tie them in cycles. What the process
+        computes from here on, such as an evaluation, is to the bit what it would be had the engine never been."""
         self.deepspeed.destroy()
+        zero3.restore_linear()
         self.deepspeed = self.module = None  # type: ignore[assignment]
         gc.collect()

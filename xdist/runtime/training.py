@@ -186,15 +186,13 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
         progress.close()
         if monitor:
             monitor.close()
-    if stopped:
-        return False
-    if best:
+    if not stopped and best:
         log.info("kept the model of step %d, dev value %.4f", best.step, best.value)
         best.become(folder.model)
-    else:
+    elif not stopped:
         state = engine.state()
         if first:
             save_model(folder.model, engine.module, state, tokenizer)
-    distributed.barrier()
+        distributed.barrier()
     engine.close()
-    return True
+    return not stopped

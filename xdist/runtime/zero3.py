@@ -5,10 +5,19 @@ from contextlib import contextmanager
 from typing import Any
 
 import deepspeed
+import torch
 from transformers.integrations import HfDeepSpeedConfig
 
 from xdist.model.model import Model
 from xdist.runtime import distributed
+
+_LINEAR = torch.nn.functional.linear
+
+
+def restore_linear() -> None:
+    """ZeRO-3 puts a linear function that needs less memory in training, and sums to other last bits, in place of PyTorch's and
+    leaves it there for the whole process; this puts PyTorch's back."""
+    torch.nn.functional.linear = _LINEAR
 
 
 def stage(config: dict[str, Any]) -> int:
@@ -41,6 +50,7 @@ def placed(model: Model, config: dict[str, Any]) -> Iterator[Model]:
         dist_init_required=False,
     )
     engine.eval()
+    restore_linear()
     try:
         yield engine.module
     finally:

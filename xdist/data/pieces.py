@@ -40,8 +40,9 @@ def training_pieces(run: Run) -> list[Piece]:
     return pieces
 
 
-def evaluation_pieces(run: Run) -> list[Piece]:
-    """The pieces that `evaluate` asks for: with languages 'all', every language whose file is there."""
+def evaluation_pieces(run: Run, there: bool = True) -> list[Piece]:
+    """The pieces that `evaluate` asks for: with languages 'all', every language whose file is there, or every language of the
+    task where that is not to be looked at."""
     if run.evaluate is None:
         return []
     pieces: list[Piece] = []
@@ -53,7 +54,8 @@ def evaluation_pieces(run: Run) -> list[Piece]:
             found = [
                 Piece(entry, split, code)
                 for code in by_size(entry.languages)
-                if split in entry.files and all(path.is_file() for path in entry.paths(run.data.root, split, code))
+                if split in entry.files
+                and (not there or all(path.is_file() for path in entry.paths(run.data.root, split, code)))
             ]
             if not found:
                 paths = entry.paths(run.data.root, split, entry.languages[0])

@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Run
 from xdist.data.batches import collate
+from xdist.data.fetched import found_model
 from xdist.data.pieces import Piece, evaluation_pieces, pool_pieces, training_pieces
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
@@ -143,7 +144,7 @@ def evaluate(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparat
     """Score what is unscored, into the run's folder. Collective."""
     folder = RunFolder(run.folder)
     if todo := unscored(run):
-        source = str(folder.model) if run.train else run.model.backbone
+        source = str(folder.model) if run.train else found_model(run).backbone
         model = load_for_evaluation(run, source, tokenizer, [piece for parts in todo.values() for piece in parts])
         Evaluator(run, model, preparation).run_all(todo, Scores(folder.scores, run.name))
     distributed.barrier()

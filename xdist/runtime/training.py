@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Run
 from xdist.data.batches import TrainingData
+from xdist.data.fetched import found_model
 from xdist.data.permutation import key_of
 from xdist.data.prepare import Preparation
 from xdist.model.encoder import load_encoder
@@ -36,8 +37,9 @@ class Training:
         self.rank, self.world, self.device = distributed.rank(), distributed.world(), distributed.device()
         self.data = TrainingData(run, preparation)
         dtype = torch.bfloat16 if run.runtime.precision == "bf16" else torch.float32
-        model = Model(load_encoder(run.model, tokenizer, dtype), self.data.families, run.seed)
-        carried, dropped = carry_heads(run.model.backbone, model)
+        section = found_model(run)
+        model = Model(load_encoder(section, tokenizer, dtype), self.data.families, run.seed)
+        carried, dropped = carry_heads(section.backbone, model)
         for names, what in ((carried, "carried over"), (dropped, "left behind")):
             if names and self.rank == 0:
                 log.info("heads of %s %s: %s", run.model.backbone, what, ", ".join(names))

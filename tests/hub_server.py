@@ -20,7 +20,8 @@ PAGE = 3
 @dataclass
 class HubServer:
     """`repositories[kind, id][revision]` holds the files of a branch. `drop[path]`: so many bytes are sent, once, before the
-    connection ends; `broken`: paths answered with 503; `corrupt`: paths whose bytes are not the listed ones."""
+    connection ends; `broken`: paths answered with 503; `corrupt`: paths whose bytes are not the listed ones;
+    `claimed`: sizes that are listed instead of the real ones."""
 
     url: str = ""
     repositories: dict[tuple[str, str], dict[str, dict[str, bytes]]] = field(default_factory=dict)
@@ -28,6 +29,7 @@ class HubServer:
     drop: dict[str, int] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     corrupt: set[str] = field(default_factory=set)
+    claimed: dict[str, int] = field(default_factory=dict)
     requests: list[tuple[str, str | None]] = field(default_factory=list)
 
     def add(self, kind: str, id: str, files: dict[str, bytes], revision: str = "main") -> str:
@@ -78,7 +80,10 @@ def serving() -> Iterator[HubServer]:
                     self.answer(200, {"id": id, "sha": commit_of(files), "siblings": []})
                     return
                 begin = int(parse_qs(url.query).get("cursor", ["0"])[0])
-                entries = [listed(name, content) for name, content in sorted(files.items())]
+                entries = [
+                    {**listed(name, content), **({"size": state.claimed[name]} if name in state.claimed else {})}
+                    for name, content in sorted(files.items())
+                ]
                 more = {"Link": f'<{state.url}{url.path}?recursive=true&cursor={begin + PAGE}>; rel="next"'}
                 self.answer(200, entries[begin : begin + PAGE], more if begin + PAGE < len(entries) else {})
             elif found := re.fullmatch(r"/cdn(/datasets)?/(.+)/resolve/([^/]+)/(.+)", path):

@@ -61,6 +61,11 @@ def test_fetch_then_train_without_a_network(
     assert "model.safetensors: missing" in listed.stdout
     assert "sw/test-00000-of-00001.parquet: missing" in listed.stdout
     assert not (tmp_path / "data").exists()
+    server.claimed["model.safetensors"] = 10**17
+    refused = typed("xdist", "fetch", path)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "/data: 100.0 PB are to come, " in refused.stderr
+    server.claimed.clear()
     server.drop["model.safetensors"] = 100_000  # the connection ends once; the fetch takes it up again
     done = typed("xdist", "fetch", path)
     assert done.returncode == 0, done.stderr

@@ -7,6 +7,8 @@ import click
 from xdist.cli.options import dry_run
 from xdist.errors import UserError
 
+SHOWN = 8  # of the splits that a data set does not have
+
 
 @click.command(name="fetch", short_help="Bring models and data sets from the hub into a folder.")
 @click.argument("path", metavar="[RUN.yaml]", type=click.Path(path_type=Path), required=False)
@@ -76,7 +78,8 @@ def command(
             if dry_run or why != "missing":
                 click.echo(f"  {decimal(todo.missing[name].size):>9}  {name}: {why}")
         if todo.lock.absent and repository.kind == "dataset":
-            click.echo(f"  not on the hub: {', '.join(todo.lock.absent)}")
+            more = f" and {len(todo.lock.absent) - SHOWN} more" if len(todo.lock.absent) > SHOWN else ""
+            click.echo(f"  not on the hub: {', '.join(todo.lock.absent[:SHOWN])}{more}")
     for line in elsewhere:
         click.echo(f"not fetched: {line}", err=True)
     missing = sum(todo.bytes_missing for _, todo in plans)

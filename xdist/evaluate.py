@@ -13,6 +13,7 @@ _here = Path(__file__).resolve().parent
 sys.path[:] = [str(_here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != _here)]
 
 from xdist.config import Run  # noqa: E402
+from xdist.data.fetched import found_model  # noqa: E402
 from xdist.data.prepare import Preparation  # noqa: E402
 from xdist.data.tokenizer import load_tokenizer  # noqa: E402
 from xdist.errors import UserError  # noqa: E402
@@ -28,7 +29,7 @@ def work(run: Run) -> None:
     folder.check(run)
     if run.train and not folder.model.is_dir():
         raise UserError(f"{folder.model}: not there yet; train the run first: xdist train RUN.yaml")
-    tokenizer = load_tokenizer(run.model.backbone)
+    tokenizer = load_tokenizer(found_model(run).backbone)
     preparation = Preparation(run, tokenizer, train=False)
     preparation.make_share(distributed.rank(), distributed.world())
 

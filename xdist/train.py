@@ -13,6 +13,7 @@ _here = Path(__file__).resolve().parent
 sys.path[:] = [str(_here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != _here)]
 
 from xdist.config import Run  # noqa: E402
+from xdist.data.fetched import found_model  # noqa: E402
 from xdist.data.pieces import training_pieces  # noqa: E402
 from xdist.data.prepare import Preparation  # noqa: E402
 from xdist.data.tokenizer import load_tokenizer  # noqa: E402
@@ -31,7 +32,7 @@ def work(run: Run) -> None:
     config = ds_config.resolve(run)
 
     # Preparation needs no process group: ranks share the missing pieces and wait for each other's files.
-    tokenizer = load_tokenizer(run.model.backbone)
+    tokenizer = load_tokenizer(found_model(run).backbone)
     preparation = Preparation(run, tokenizer)
     preparation.make_share(distributed.rank(), distributed.world())
 

@@ -55,8 +55,9 @@ def selection_pieces(run: Run) -> list[Piece]:
     return [_piece(run, (*key, "languages", index), entry, "dev", code) for entry in tasks for index, code in languages]
 
 
-def evaluation_pieces(run: Run) -> list[Piece]:
-    """The pieces that `evaluate` asks for: with languages 'all', every language whose file is there."""
+def evaluation_pieces(run: Run, there: bool = True) -> list[Piece]:
+    """The pieces that `evaluate` asks for: with languages 'all', every language whose file is there, or every language of the
+    task where that is not to be looked at."""
     if run.evaluate is None:
         return []
     pieces: list[Piece] = []
@@ -71,7 +72,8 @@ def evaluation_pieces(run: Run) -> list[Piece]:
             found = [
                 Piece(entry, split, code)
                 for code in by_size(entry.languages)
-                if split in entry.files and all(path.is_file() for path in entry.paths(run.data.root, split, code))
+                if split in entry.files
+                and (not there or all(path.is_file() for path in entry.paths(run.data.root, split, code)))
             ]
             if not found:
                 paths = entry.paths(run.data.root, split, entry.languages[0])

@@ -3,15 +3,26 @@
 import hashlib
 from pathlib import Path
 
+from huggingface_hub import is_offline_mode
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from xdist.data.fetched import may_be_hub_id
 from xdist.errors import UserError
 
 
 def check_place(backbone: str) -> None:
     """Raises UserError for a path to a folder that is not there; `name` and `owner/name` may be hub ids."""
-    if not Path(backbone).is_dir() and (backbone.startswith((".", "/", "~")) or backbone.count("/") > 1):
+    if not Path(backbone).is_dir() and not may_be_hub_id(backbone):
         raise UserError(f"{backbone}: no such folder (model.backbone)")
+
+
+def not_loaded(backbone: str, what: str, error: Exception) -> UserError:
+    """Why nothing could be loaded, and what to do about it where the backbone is a hub id."""
+    if not Path(backbone).is_dir() and is_offline_mode():
+        return UserError(
+            f"{backbone}: is not here and the hub is switched off: run `xdist fetch RUN.yaml` on a machine with a network"
+        )
+    return UserError(f"{backbone}: {what}{str(error).strip().splitlines()[0]}")
 
 
 def load_tokenizer(backbone: str) -> PreTrainedTokenizerBase:
@@ -20,8 +31,7 @@ def load_tokenizer(backbone: str) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(backbone)
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{backbone}: no tokenizer could be loaded: {reason}") from None
+        raise not_loaded(backbone, "no tokenizer could be loaded: ", error) from None
     if not tokenizer.is_fast:
         raise UserError(f"{backbone}: has no fast tokenizer (tokenizer.json)")
     return tokenizer

@@ -7,6 +7,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Run
+from xdist.data.fetched import found_model
 from xdist.data.pieces import Piece, evaluation_pieces, pool_pieces, training_pieces
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
@@ -121,7 +122,7 @@ def evaluate(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparat
     """Score what is unscored, into the run's folder. Collective."""
     folder = RunFolder(run.folder)
     if todo := unscored(run):
-        source = str(folder.model) if run.train else run.model.backbone
+        source = str(folder.model) if run.train else found_model(run).backbone
         config = ds_config.resolve(run)
         with zero3.partitioned_loading(config):
             model = load_for_evaluation(run, source, tokenizer, [piece for parts in todo.values() for piece in parts])

@@ -24,6 +24,7 @@ def launch(kind: Literal["train", "evaluate"], run: Run, path: Path, overrides: 
 
 def prepare(run: Run, train: bool = True) -> None:
     """Make the prepared sets that are missing and say what was cut or left out."""
+    from xdist.data.fetched import found_model
     from xdist.data.pieces import Piece
     from xdist.data.prepare import Preparation
     from xdist.data.shards import Shards
@@ -31,9 +32,10 @@ def prepare(run: Run, train: bool = True) -> None:
     from xdist.model.encoder import check_vocabulary, load_config
     from xdist.runtime.progress import Progress
 
-    config = load_config(run.model.backbone)
-    tokenizer = load_tokenizer(run.model.backbone)
-    check_vocabulary(run.model.backbone, config, tokenizer)
+    backbone = found_model(run).backbone
+    config = load_config(backbone)
+    tokenizer = load_tokenizer(backbone)
+    check_vocabulary(backbone, config, tokenizer)
     preparation = Preparation(run, tokenizer, train)
     missing = preparation.missing()
     if not missing:

@@ -10,7 +10,7 @@ from transformers import MODEL_MAPPING, AutoConfig, PretrainedConfig, PreTrained
 from transformers.utils import logging as transformers_logging
 
 from xdist.config import Model as ModelSection
-from xdist.data.tokenizer import check_place
+from xdist.data.tokenizer import check_place, not_loaded
 from xdist.errors import UserError
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -28,7 +28,7 @@ def load_config(backbone: str) -> PretrainedConfig:
     try:
         return AutoConfig.from_pretrained(backbone)
     except (OSError, ValueError) as error:
-        raise UserError(f"{backbone}: {str(error).strip().splitlines()[0]}") from None
+        raise not_loaded(backbone, "", error) from None
 
 
 def check_vocabulary(backbone: str, config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:

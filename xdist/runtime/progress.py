@@ -4,22 +4,24 @@ import sys
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.filesize import decimal
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
 SECONDS_BETWEEN_LINES = 10
 
 
 class Progress:
-    """`total` units of which `done` are done; shows the share, the time left and a note."""
+    """`total` units of which `done` are done; shows the share, the time left and a note. `in_bytes`: the units are bytes."""
 
-    def __init__(self, title: str, total: float, done: float = 0, enabled: bool = True) -> None:
+    def __init__(self, title: str, total: float, done: float = 0, enabled: bool = True, in_bytes: bool = False) -> None:
         self.title, self.total, self.done, self._note = title, total, done, ""
         self._begun, self._began_at, self._last_line = time.perf_counter(), done, time.perf_counter()
         self._bar: RichProgress | None = None
-        self._enabled = enabled
+        self._enabled, self._in_bytes = enabled, in_bytes
         if enabled and sys.stderr.isatty():
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            share = DownloadColumn() if in_bytes else MofNCompleteColumn()
+            columns = (TextColumn("{task.description}"), BarColumn(), share, TimeElapsedColumn())
             texts = (TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[note]}"))
             self._bar = RichProgress(*columns, TimeRemainingColumn(), *texts, console=Console(stderr=True))
             self._task = self._bar.add_task(title, total=total, completed=int(done), rate="", note="")
@@ -31,7 +33,7 @@ class Progress:
     def advance(self, units: float = 1) -> None:
         self.done += units
         if self._bar:
-            self._bar.update(self._task, completed=self.done, rate=f"{self._rate():.1f}/s", note=self._note)
+            self._bar.update(self._task, completed=self.done, rate=self._shown(self._rate()), note=self._note)
         elif self._enabled and time.perf_counter() - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = time.perf_counter()
             self._line()
@@ -46,9 +48,13 @@ class Progress:
         """Units a second since the start."""
         return (self.done - self._began_at) / max(time.perf_counter() - self._begun, 1e-9)
 
+    def _shown(self, rate: float) -> str:
+        return f"{decimal(int(rate)) if self._in_bytes else f'{rate:.1f}'}/s"
+
     def _line(self) -> None:
         elapsed = time.perf_counter() - self._begun
-        text = f"{self.title}: {self.done:.0f}/{self.total:.0f}, {elapsed:.0f} s"
+        done, total = (decimal(int(n)) if self._in_bytes else f"{n:.0f}" for n in (self.done, self.total))
+        text = f"{self.title}: {done}/{total}, {elapsed:.0f} s"
         if rate := self._rate():
-            text += f", {rate:.1f}/s, {(self.total - self.done) / rate:.0f} s left"
+            text += f", {self._shown(rate)}, {(self.total - self.done) / rate:.0f} s left"
         print(f"{text} {self._note}".rstrip(), file=sys.stderr, flush=True)

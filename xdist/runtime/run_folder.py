@@ -17,6 +17,7 @@ from xdist import __version__
 from xdist.config import Run
 from xdist.config.loading import read_yaml, validated
 from xdist.config.run import IDENTITY
+from xdist.data.fetched import commits
 from xdist.errors import UserError
 from xdist.files import read_json, write_json, write_text
 
@@ -92,7 +93,8 @@ class RunFolder:
         write_text(self.config, yaml.safe_dump(run.dump(), sort_keys=False, allow_unicode=True))
         if deepspeed is not None:
             write_json(self.deepspeed, deepspeed)
-        write_json(self.path / "environment.json", environment())
+        fetched = commits(run)
+        write_json(self.path / "environment.json", {**environment(), **({"fetched": fetched} if fetched else {})})
         self.stop.unlink(missing_ok=True)
         self.mark("running")
 

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Run
 from xdist.data.batches import TrainingData
+from xdist.data.fetched import found_model
 from xdist.data.permutation import key_of
 from xdist.data.prepare import Preparation
 from xdist.model.encoder import load_encoder
@@ -37,11 +38,11 @@ class Training:
         self.rank, self.world, self.device = distributed.rank(), distributed.world(), distributed.device()
         self.data = TrainingData(run, preparation)
         dtype = torch.bfloat16 if run.runtime.precision == "bf16" else torch.float32
-        config = ds_config.resolve(run)
+        section, config = found_model(run), ds_config.resolve(run)
         with zero3.partitioned_loading(config):
-            encoder = load_encoder(run.model, tokenizer, dtype)
+            encoder = load_encoder(section, tokenizer, dtype)
         model = Model(encoder, self.data.families, run.seed)
-        carried, dropped = carry_heads(run.model.backbone, model)
+        carried, dropped = carry_heads(section.backbone, model)
         for names, what in ((carried, "carried over"), (dropped, "left behind")):
             if names and self.rank == 0:
                 log.info("heads of %s %s: %s", run.model.backbone, what, ", ".join(names))

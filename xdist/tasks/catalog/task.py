@@ -37,15 +37,18 @@ class Hub:
     codes: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
 
+    def config_of(self, language: str) -> str:
+        return self.config.format(language=self.codes.get(language, language))
+
     def folder(self, root: Path, language: str) -> Path:
-        return root / "hub" / self.id / self.config.format(language=self.codes.get(language, language))
+        return root / "hub" / self.id / self.config_of(language)
 
     def files(self, root: Path, split: str, language: str) -> tuple[Path, ...]:
         """The files of a split, in order; none where none is there."""
         if split not in self.splits:
             return ()
-        folder, name = self.folder(root, language), self.splits[split]
-        for pattern in (f"{name}-*.parquet", f"{name}/*.parquet", f"{name}.parquet"):
+        folder = self.folder(root, language)
+        for pattern in parquet_files(self.splits[split]):
             if found := sorted(folder.glob(pattern)):
                 return tuple(found)
         return ()
@@ -151,6 +154,11 @@ class Task:
             return self.hub.read(paths, split, need_gold)
         read = self.read[split] if isinstance(self.read, Mapping) else self.read
         return read(*paths, **({"need_gold": True} if need_gold else {}))
+
+
+def parquet_files(split: str) -> tuple[str, ...]:
+    """Patterns of a split's files in the folder of its config, as the hub's repositories have them: the first that fits."""
+    return f"{split}-*.parquet", f"{split}/*.parquet", f"{split}.parquet"
 
 
 def pair(language: str) -> tuple[str, str]:

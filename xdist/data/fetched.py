@@ -1,0 +1,96 @@
+"""What `xdist fetch` has brought from the hub: where it lies below a data root, and the lock that says what it is.
+
+<root>/models/<id>/…   <root>/hub/<id of a data set>/…   each with fetched.json, which is there when all of it is
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from xdist.config import Model, Run
+from xdist.data.pieces import Piece, evaluation_pieces, pool_pieces, training_pieces
+from xdist.errors import UserError
+
+LOCK = "fetched.json"
+FOLDERS = {"model": "models", "dataset": "hub"}
+
+Kind = Literal["model", "dataset"]
+
+
+class FetchedFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: int
+    sha256: str
+
+
+class Lock(BaseModel):
+    """A repository as it was fetched: `commit` is what `revision` was then, `parts` what was asked for, `absent` those of them
+    that the hub does not have, `files` what lies there, by path in the repository."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    kind: Kind
+    revision: str
+    commit: str
+    parts: tuple[str, ...]
+    absent: tuple[str, ...] = ()
+    files: dict[str, FetchedFile]
+
+
+def place(root: Path, kind: Kind, id: str) -> Path:
+    """The folder of a repository."""
+    return root / FOLDERS[kind] / id
+
+
+def read_lock(path: Path) -> Lock | None:
+    """The lock at `path`; None where there is none. Raises UserError for a file that is no lock."""
+    try:
+        return Lock.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValidationError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not what `xdist fetch` writes"
+        raise UserError(f"{path}: {reason}; remove it and fetch again") from None
+
+
+def may_be_hub_id(backbone: str) -> bool:
+    """`name` and `owner/name` may be; anything else is a path."""
+    return not backbone.startswith((".", "/", "~")) and backbone.count("/") <= 1
+
+
+def found_model(run: Run) -> Model:
+    """`run.model` with the fetched copy in place of a hub id, where one lies below the data root.
+
+    The run itself, and with it its identity, keeps the id: it is the same run wherever the copy lies.
+    """
+    backbone = run.model.backbone
+    lock = _lock_of_model(run)
+    return run.model.model_copy(update={"backbone": str(place(run.data.root, "model", backbone))}) if lock else run.model
+
+
+def commits(run: Run) -> dict[str, str]:
+    """The commit of each fetched repository that the run reads, by its id; nothing of what came in another way."""
+    lock = _lock_of_model(run)
+    found = {lock.id: lock.commit} if lock else {}
+    for piece in _pieces(run):
+        hub = (piece.task.pairs_of or piece.task).hub
+        if hub and hub.id not in found and piece.task.paths(run.data.root, piece.split, piece.language)[0].suffix == ".parquet":
+            lock = read_lock(place(run.data.root, "dataset", hub.id) / LOCK)
+            if lock:
+                found[hub.id] = lock.commit
+    return found
+
+
+def _lock_of_model(run: Run) -> Lock | None:
+    backbone = run.model.backbone
+    if Path(backbone).is_dir() or not may_be_hub_id(backbone):
+        return None
+    return read_lock(place(run.data.root, "model", backbone) / LOCK)
+
+
+def _pieces(run: Run) -> list[Piece]:
+    scored = evaluation_pieces(run)
+    return training_pieces(run) + scored + [pool for task in {piece.task for piece in scored} for pool in pool_pieces(task)]

@@ -1,0 +1,1 @@
+"""Models and data sets from the hub into a folder that machines without a network read."""

@@ -1,0 +1,121 @@
+"""Which files of a repository are wanted: the parts of a model, the splits of a data set. Names alone, no network."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from xdist.config import Run
+from xdist.data.fetched import Kind, may_be_hub_id
+from xdist.data.pieces import Piece, evaluation_pieces, pool_pieces, training_pieces
+from xdist.errors import UserError, unknown
+from xdist.tasks.catalog import Task
+from xdist.tasks.catalog.task import POOL, pair, parquet_files
+
+# Of each part the first alternative that the repository has a file of. Only the top folder is looked at: what lies below is
+# the model in other formats. Pickled weights are taken where there are no others.
+MODEL_PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "config": (("config.json",),),
+    "tokenizer": (
+        ("tokenizer*.json", "*.model", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json"),
+    ),
+    "weights": (
+        ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json"),
+        ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json"),
+    ),
+    "heads": (("heads.json", "heads.safetensors"),),
+}
+OPTIONAL = "heads"
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """`parts` are keys of MODEL_PARTS, or `<config>/<split>` of a data set in its own names; without one of `needed` a fetch
+    is refused."""
+
+    kind: Kind
+    id: str
+    parts: tuple[str, ...]
+    needed: frozenset[str]
+
+    def __str__(self) -> str:
+        return f"{'model' if self.kind == 'model' else 'data set'} {self.id}"
+
+
+def files_of(kind: Kind, part: str, paths: Iterable[str]) -> list[str]:
+    """Those of `paths` that make up a part; none where the repository does not have it."""
+    if kind == "model":
+        folder, alternatives = "", MODEL_PARTS[part]
+    else:
+        folder, _, split = part.rpartition("/")
+        folder, alternatives = f"{folder}/", tuple((pattern,) for pattern in parquet_files(split))
+    below = {path.removeprefix(folder): path for path in paths if path.startswith(folder)}
+    for patterns in alternatives:
+        if found := sorted(path for name, path in below.items() if any(_fits(name, pattern) for pattern in patterns)):
+            return found
+    return []
+
+
+def _fits(name: str, pattern: str) -> bool:
+    names, patterns = name.split("/"), pattern.split("/")
+    return len(names) == len(patterns) and ".." not in names and all(map(fnmatchcase, names, patterns))
+
+
+def model(id: str) -> Repository:
+    """Raises UserError for what cannot be a hub id."""
+    if not may_be_hub_id(id):
+        raise UserError(f"{id}: is not a hub id (name or owner/name)")
+    return Repository("model", id, tuple(MODEL_PARTS), frozenset(MODEL_PARTS) - {OPTIONAL})
+
+
+def pieces_of_task(task: Task, languages: tuple[str, ...]) -> list[Piece]:
+    """Every split of a task that its data set has, in `languages` or all of them. Raises UserError."""
+    base = task.pairs_of or task
+    if base.hub is None:
+        raise UserError(f"task '{task.name}': no data set of the hub holds it (`xdist tasks` lists the official files)")
+    for code in languages:
+        if code not in base.languages:
+            raise UserError(f"task '{task.name}': {unknown('language', code, base.languages)}")
+    splits = [split for split in base.files if split in base.hub.splits]
+    return [
+        Piece(base, split, code)
+        for split in splits
+        for code in base.languages_of(split)
+        if split == POOL or ((not languages or code in languages) and (split != "train" or code in base.train_languages))
+    ]
+
+
+def pieces_of_run(run: Run) -> list[tuple[Piece, bool]]:
+    """What a run trains and evaluates on, and whether it names the language itself instead of taking all. Raises UserError."""
+    named = run.evaluate is not None and run.evaluate.languages != "all"
+    scored = evaluation_pieces(run, there=False)
+    pools = [pool for task in dict.fromkeys(piece.task for piece in scored) for pool in pool_pieces(task)]
+    pieces = [*((piece, True) for piece in training_pieces(run)), *((piece, named) for piece in scored)]
+    return [*pieces, *((pool, True) for pool in pools)]
+
+
+def data_sets(pieces: Iterable[tuple[Piece, bool]], root: Path) -> tuple[list[Repository], list[str]]:
+    """The data sets that hold `pieces`, but for pieces whose official files lie below `root`; and a line for each task and
+    split that no data set holds."""
+    parts: dict[str, dict[str, bool]] = {}
+    elsewhere: dict[str, None] = {}
+    for piece, needed in pieces:
+        base = piece.task.pairs_of or piece.task
+        for code in pair(piece.language) if piece.task.pairs_of else (piece.language,):
+            paths = base.paths(root, piece.split, code)
+            if all(path.is_file() and path.suffix != ".parquet" for path in paths):
+                continue
+            if base.hub is None or piece.split not in base.hub.splits:
+                pattern = base.files[piece.split][0] if piece.split in base.files else piece.split
+                elsewhere[f"{base.name} {piece.split}: no data set of the hub holds it; xdist looks for {root / pattern}"] = (
+                    None
+                )
+                continue
+            part = f"{base.hub.config_of(code)}/{base.hub.splits[piece.split]}"
+            wanted = parts.setdefault(base.hub.id, {})
+            wanted[part] = wanted.get(part, False) or needed
+    sets = [
+        Repository("dataset", id, tuple(wanted), frozenset(part for part, needed in wanted.items() if needed))
+        for id, wanted in parts.items()
+    ]
+    return sets, list(elsewhere)

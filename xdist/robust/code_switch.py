@@ -24,6 +24,7 @@ from xdist.errors import UserError, unknown
 from xdist.robust.rewriting import Draws, WordRewriter
 from xdist.robust.word_lists import Lookup, look_up, read_dictionary
 from xdist.robust.words import CACHED, Words
+from xdist.tasks.rewritten import Word
 
 
 class CodeSwitch(WordRewriter):
@@ -53,20 +54,19 @@ class CodeSwitch(WordRewriter):
         self.found = lru_cache(CACHED)(self._found)
 
     def replacements(
-        self, tokens: np.ndarray, words: Words, draws: Draws, language: str, one: bool
-    ) -> Iterator[tuple[int, np.ndarray]] | None:
-        return self._drawn(tokens, words, draws, one) if language == self.source else None
+        self, pieces: Sequence[Word], words: Words, draws: Draws, language: str, one: bool
+    ) -> Iterator[tuple[int, Word]] | None:
+        return self._drawn(pieces, words, draws, one) if language == self.source else None
 
-    def _drawn(self, tokens: np.ndarray, words: Words, draws: Draws, one: bool) -> Iterator[tuple[int, np.ndarray]]:
+    def _drawn(self, pieces: Sequence[Word], words: Words, draws: Draws, one: bool) -> Iterator[tuple[int, Word]]:
         switch, language, translation = draws(words.index, np.arange(3)[:, None])
         for word in np.flatnonzero(words.free & (switch < self.probability)).tolist():
-            number = int(language[word] * len(self.dictionaries))
-            found = self.found(number, one, tokens[words.low[word] : words.high[word]].tobytes())
+            found = self.found(int(language[word] * len(self.dictionaries)), one, pieces[word])
             if found:
                 yield word, found[int(translation[word] * len(found))]
 
-    def _found(self, number: int, one: bool, word: bytes) -> list[np.ndarray]:
+    def _found(self, number: int, one: bool, word: Word) -> list[Word]:
         """The tokens of each translation that the vocabulary can spell."""
-        text = self.vocabulary.text(np.frombuffer(word, np.int32))
-        spelled = (self.vocabulary.encode(other, one) for other in look_up(text, self.dictionaries[number], self.lookup))
+        found = look_up(self.vocabulary.text(word), self.dictionaries[number], self.lookup)
+        spelled = (self.vocabulary.encode(other, one) for other in found)
         return [ids for ids in spelled if ids is not None]

@@ -6,7 +6,9 @@ copies. A replacement that would make a sequence longer than it may be is not ma
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -14,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from xdist.data.permutation import key_of, mix
 from xdist.robust.words import Vocabulary, Words
 from xdist.tasks.family import Family, Row
-from xdist.tasks.rewritten import rewritten
+from xdist.tasks.rewritten import Word, rewritten
 
 
 class Draws:
@@ -49,30 +51,31 @@ class WordRewriter(ABC):
 
     @abstractmethod
     def replacements(
-        self, tokens: np.ndarray, words: Words, draws: Draws, language: str, one: bool
-    ) -> Iterable[tuple[int, np.ndarray]] | None:
-        """(word, its new tokens) for the words of the row `tokens` that are free and drawn, in order; None where the method
-        knows nothing of this language. With `one` a word is replaced by a single word."""
+        self, pieces: Sequence[Word], words: Words, draws: Draws, language: str, one: bool
+    ) -> Iterable[tuple[int, Word]] | None:
+        """(word, its new tokens) for the words of a row that are free and drawn, in order; `pieces` are the tokens of each.
+        None where the method knows nothing of this language. With `one` a word is replaced by a single word."""
 
     def rewrite(self, row: Row, family: Family, language: str, row_id: int, epoch: int) -> Row:
-        tokens, lengths = np.asarray(row["tokens"], np.int32), np.asarray(row["lengths"])
         words = self.vocabulary.words(row, family)
+        tokens, lengths = np.asarray(row["tokens"]).tolist(), np.asarray(row["lengths"]).tolist()
+        spans = list(zip(words.low.tolist(), words.high.tolist(), strict=True))
+        pieces = [tuple(tokens[first:last]) for first, last in spans]
         turn = epoch if self.copies is None else epoch % self.copies
-        draws = Draws(self.seed, self.stream, row_id, turn)
-        drawn = self.replacements(tokens, words, draws, language, family.one_for_one)
+        drawn = self.replacements(pieces, words, Draws(self.seed, self.stream, row_id, turn), language, family.one_for_one)
         if drawn is None:
             return row
-        room = np.array(family.limits(row, self.max_length or family.task.max_length)) - lengths
-        ends = np.cumsum(lengths)
-        new: dict[int, np.ndarray] = {}
+        limits = family.limits(row, self.max_length or family.task.max_length)
+        room = [max(limit - length, 0) for limit, length in zip(limits, lengths, strict=True)]
+        ends = list(accumulate(lengths))
+        new: dict[int, Word] = {}
         too_long = 0
         for word, ids in drawn:
-            low, high = words.low[word], words.high[word]
-            if np.array_equal(ids, tokens[low:high]):
+            if ids == pieces[word]:
                 continue
-            sequence = np.searchsorted(ends, low, side="right")
-            growth = len(ids) - (high - low)
-            if growth > max(room[sequence], 0):
+            sequence = bisect_right(ends, spans[word][0])
+            growth = len(ids) - len(pieces[word])
+            if growth > room[sequence]:
                 too_long += 1
                 continue
             room[sequence] -= growth
@@ -81,7 +84,7 @@ class WordRewriter(ABC):
         row = {**row, **{name: row.get(name, 0) + count for name, count in counts.items()}}
         if not new:
             return row
-        after = rewritten(tokens, lengths, words.low, words.high, new)
+        after = rewritten(tokens, lengths, spans, new)
         row = family.moved(row, after)
         if "shared" in row:  # (n, 2) positions in the plain row and here
             shared = row["shared"][after.shared[row["shared"][:, 1]]]

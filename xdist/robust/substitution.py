@@ -15,7 +15,7 @@ Options: `synonyms`, one file of English or a file per language; `lookup`; `copi
 of a pair as it is; `max_length`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from xdist.languages import LANGUAGES
 from xdist.robust.rewriting import Draws, WordRewriter
 from xdist.robust.word_lists import Lookup, look_up, read_synonyms
 from xdist.robust.words import CACHED, Words
+from xdist.tasks.rewritten import Word
 
 
 class Substitution(WordRewriter):
@@ -53,24 +54,23 @@ class Substitution(WordRewriter):
         self.found = lru_cache(CACHED)(self._found)
 
     def replacements(
-        self, tokens: np.ndarray, words: Words, draws: Draws, language: str, one: bool
-    ) -> Iterator[tuple[int, np.ndarray]] | None:
-        if language not in self.synonyms:
-            return None
-        free = words.free if self.second else words.free & (words.text == 0)
-        return self._drawn(tokens, words, np.flatnonzero(free), draws(words.index, 0), language, one)
+        self, pieces: Sequence[Word], words: Words, draws: Draws, language: str, one: bool
+    ) -> Iterator[tuple[int, Word]] | None:
+        return self._drawn(pieces, words, draws, language, one) if language in self.synonyms else None
 
     def _drawn(
-        self, tokens: np.ndarray, words: Words, free: np.ndarray, draw: np.ndarray, language: str, one: bool
-    ) -> Iterator[tuple[int, np.ndarray]]:
-        for word in free.tolist():
-            synonyms = self.found(language, one, tokens[words.low[word] : words.high[word]].tobytes())
+        self, pieces: Sequence[Word], words: Words, draws: Draws, language: str, one: bool
+    ) -> Iterator[tuple[int, Word]]:
+        free = words.free if self.second else words.free & (words.text == 0)
+        draw = draws(words.index, 0).tolist()
+        for word in np.flatnonzero(free).tolist():
+            synonyms = self.found(language, one, pieces[word])
             choice = int(draw[word] * (len(synonyms) + 1))
             if choice:
                 yield word, synonyms[choice - 1]
 
-    def _found(self, language: str, one: bool, word: bytes) -> list[np.ndarray]:
+    def _found(self, language: str, one: bool, word: Word) -> list[Word]:
         """The tokens of each synonym that the vocabulary can spell."""
-        text = self.vocabulary.text(np.frombuffer(word, np.int32))
-        spelled = (self.vocabulary.encode(other, one) for other in look_up(text, self.synonyms[language], self.lookup))
+        found = look_up(self.vocabulary.text(word), self.synonyms[language], self.lookup)
+        spelled = (self.vocabulary.encode(other, one) for other in found)
         return [ids for ids in spelled if ids is not None]

@@ -13,7 +13,7 @@ Options: `probability`, `alpha`, `nbest` (-1: the whole lattice), `copies` and `
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -24,6 +24,7 @@ from xdist.errors import UserError
 from xdist.robust.lattice import BestSampler, Lattice, Sampler
 from xdist.robust.rewriting import Draws, WordRewriter
 from xdist.robust.words import WORD_START, Words
+from xdist.tasks.rewritten import Word
 
 REMEMBERED = 1 << 14  # words whose lattices are kept
 
@@ -53,13 +54,12 @@ class Subword(WordRewriter):
         self.sampler = lru_cache(REMEMBERED)(self._sampler)
 
     def replacements(
-        self, tokens: np.ndarray, words: Words, draws: Draws, language: str, one: bool
-    ) -> Iterator[tuple[int, np.ndarray]]:
+        self, pieces: Sequence[Word], words: Words, draws: Draws, language: str, one: bool
+    ) -> Iterator[tuple[int, Word]]:
         chosen = words.free & (draws(words.index, 0) < self.probability)
         for word in np.flatnonzero(chosen).tolist():
-            text = WORD_START + self.vocabulary.text(tokens[words.low[word] : words.high[word]]).replace(" ", WORD_START)
-            numbers = draws(int(words.index[word]), 1 + np.arange(len(text)))
-            yield word, np.array(self.sampler(text)(numbers.tolist()), np.int32)
+            text = WORD_START + self.vocabulary.text(pieces[word]).replace(" ", WORD_START)
+            yield word, self.sampler(text)(draws(int(words.index[word]), 1 + np.arange(len(text))).tolist())
 
     def _sampler(self, word: str) -> Sampler | BestSampler:
         lattice = Lattice.of(word, self.pieces, self.longest)

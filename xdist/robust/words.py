@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.errors import UserError
 from xdist.tasks.family import Family, Row
+from xdist.tasks.rewritten import Word
 
 WORD_START = "▁"
 CACHED = 1 << 16  # words whose replacements are remembered
@@ -86,13 +87,13 @@ class Vocabulary:
             part = text[low] - text[begin]
         return Words(low, high, index, part, free)
 
-    def text(self, tokens: np.ndarray) -> str:
+    def text(self, tokens: Word) -> str:
         """How the word of these tokens is written; a space in it where it is really two."""
         return "".join([self.pieces[token] for token in tokens]).strip()
 
-    def _encode(self, text: str, one: bool) -> np.ndarray | None:
+    def _encode(self, text: str, one: bool) -> Word | None:
         """The tokens of `text`; None where it has none or an unknown one, or with `one` where it is more than one word."""
-        tokens = np.array(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], np.int32)
-        if not len(tokens) or (tokens == self.unknown).any() or (one and self.starts[tokens].sum() != 1):
+        tokens = tuple(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        if not tokens or self.unknown in tokens or (one and sum(self.starts[list(tokens)]) != 1):
             return None
         return tokens

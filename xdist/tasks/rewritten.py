@@ -1,9 +1,13 @@
 """A row's tokens after some of its words were replaced, and where each of its old tokens went."""
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
+
+Word = tuple[int, ...]  # its tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,32 +22,35 @@ class Rewritten:
     shared: np.ndarray  # (T,) bool: kept as it was, or the first token of a replaced word
 
 
-def rewritten(
-    tokens: np.ndarray, lengths: np.ndarray, low: np.ndarray, high: np.ndarray, new: Mapping[int, np.ndarray]
-) -> Rewritten:
-    """`tokens` with word w, which is tokens[low[w]:high[w]], replaced by `new[w]` (not empty) for every w in `new`."""
-    size = len(tokens)
-    parts, sources = [], []
-    places = np.arange(size + 1)
-    shared = np.ones(size, bool)
-    lengths = lengths.astype(np.int32)
-    ends = np.cumsum(lengths)
+def rewritten(tokens: list[int], lengths: list[int], spans: Sequence[tuple[int, int]], new: Mapping[int, Word]) -> Rewritten:
+    """`tokens` with word w, which is tokens[first:last] for (first, last) = spans[w], replaced by `new[w]` (not empty) for
+    every w in `new`. Lists, because words are too short for arrays to be faster."""
+    made: list[int] = []
+    places: list[int] = []
+    low: list[int] = []
+    high: list[int] = []
+    shared = [True] * len(tokens)
+    lengths = list(lengths)
+    ends = list(accumulate(lengths))
     at = 0
     for word in sorted(new):
-        first, last, ids = low[word], high[word], new[word]
-        growth = len(ids) - (last - first)
-        parts += [tokens[at:first], ids]
-        sources += [_each(at, first), np.full((len(ids), 2), (first, last))]
-        places[first:last] = places[first] + np.minimum(np.arange(last - first), len(ids) - 1)
-        places[last:] += growth
-        shared[first + 1 : last] = False
-        lengths[np.searchsorted(ends, first, side="right")] += growth
+        first, last = spans[word]
+        ids, count = new[word], last - first
+        places += range(len(made), len(made) + first - at)
+        places += [len(made) + first - at + min(place, len(ids) - 1) for place in range(count)]
+        made += tokens[at:first]
+        made += ids
+        low += range(at, first)
+        high += range(at + 1, first + 1)
+        low += [first] * len(ids)
+        high += [last] * len(ids)
+        shared[first + 1 : last] = [False] * (count - 1)
+        lengths[bisect_right(ends, first)] += len(ids) - count
         at = last
-    parts.append(tokens[at:])
-    sources.append(_each(at, size))
-    return Rewritten(np.concatenate(parts).astype(np.int32), lengths, places, np.concatenate(sources), shared)
-
-
-def _each(first: int, last: int) -> np.ndarray:
-    here = np.arange(first, last)
-    return np.stack([here, here + 1], axis=1)
+    places += range(len(made), len(made) + len(tokens) - at + 1)
+    made += tokens[at:]
+    low += range(at, len(tokens))
+    high += range(at + 1, len(tokens) + 1)
+    return Rewritten(
+        np.array(made, np.int32), np.array(lengths, np.int32), np.array(places), np.array([low, high]).T, np.array(shared)
+    )

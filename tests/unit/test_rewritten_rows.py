@@ -77,25 +77,35 @@ def check_answer(family: SpanQA, row: Row, after: Row, context: str) -> None:
 
 # --- span question answering ---------------------------------------------------------------------------------------------
 def test_positions_of_a_question_by_hand(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
-    (tmp_path / "en-de.txt").write_text("good\tnot at all\nfilm\tla\nbad\tso\n")
+    (tmp_path / "en-de.txt").write_text("good\tnot at all\nalright\tnot\nfilm\tla\nbad\tso\n")
     family = SpanQA(task("squad"))
     asked = Question(
-        key="k", id="k", question="is good", context="good bad film was good .", answers=(Answer(start=9, text="film"),)
+        key="k", id="k", question="is good", context="alright bad film was good .", answers=(Answer(start=12, text="film"),)
     )
     (row,) = arrays(family.encode([asked], tokenizer, 128))
     method = CodeSwitch(tokenizer, tmp_path, seed=1, stream=0, probability=1)
     after = method.rewrite(comparable(row, family), family, "en", 0, 0)
-    assert tokenizer.decode(after["tokens"]) == "<s> is not at all</s></s> not at all so film was not at all .</s>"
+    assert tokenizer.decode(after["tokens"]) == "<s> is not at all</s></s> not so film was not at all .</s>"
     assert tokenizer.decode(after["tokens"][after["start"] : after["end"] + 1]).strip() == "film"
     spans = [asked.context[begin:end].strip() for begin, end in zip(after["begins"], after["ends"], strict=True)]
     words = method.vocabulary.words(after, family)
-    inside = after["tokens"][after["context"] :]
-    texts = [tokenizer.decode([token]).strip() for token in inside]
-    assert {span for span, text in zip(spans, texts, strict=False) if text == "not"} == {"good"}
-    assert spans[:1] == ["good"]
-    assert spans[-1] == "."
+    inside = np.arange(after["context"], len(after["tokens"]) - 1)
+    bounds = zip(words.low, words.high, strict=True)
+    said = [method.vocabulary.text(tuple(after["tokens"][low:high].tolist())) for low, high in bounds]
+    which = np.searchsorted(words.low, inside, side="right") - 1
+    pairs = [(said[word], span) for word, span in zip(which, spans, strict=True)]
+    assert list(dict.fromkeys(pairs)) == [
+        ("not", "alright"),
+        ("so", "bad"),
+        ("film", "film"),
+        ("was", "was"),
+        ("not", "good"),
+        ("at", "good"),
+        ("all", "good"),
+        (".", "."),
+    ]
     assert (after["words_seen"], after["words_changed"]) == (6, 4)  # 8 words without the answer and the last
-    assert len(words.low) == 8 + 2 * 3
+    assert len(words.low) == 8 + 2 * 2
     check_answer(family, row, after, asked.context)
     # Twice over, `shared` still leads from the first row to the last.
     again = Growing(tokenizer, 1, 1).rewrite(after, family, "en", 0, 0)

@@ -1,7 +1,8 @@
 """From rows to batches, and the batches of this rank in each step of training."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -9,11 +10,19 @@ import torch
 from xdist.config import Run
 from xdist.data.deal import deal
 from xdist.data.pieces import Piece, training_pieces
-from xdist.data.plan import Plan, shares_of
+from xdist.data.plan import Draws, Plan, shares_of
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
-from xdist.tasks.batch import Batch
-from xdist.tasks.family import Family, family_of
+from xdist.tasks.batch import Batch, WordCounts
+from xdist.tasks.family import Family, Row, family_of
+
+
+class Rewriter(Protocol):
+    """What puts rows into other words (xdist/robust)."""
+
+    def rewrite(self, row: Row, family: Family, language: str, row_id: int, epoch: int) -> Row:
+        """`row` in other words, with `words_seen` (that could have been changed), `words_changed` and `words_too_long` (kept
+        because there was no room) counted up. Depends on its arguments alone; `epoch`: how often the row was drawn before."""
 
 
 def collate(
@@ -25,6 +34,7 @@ def collate(
 ) -> Batch:
     """Rows of one family in one batch; `group` says which of them belong together, in families whose loss compares rows."""
     lengths = [length for row in rows for length in row["lengths"]]
+    names = () if dummy else ("words_seen", "words_changed", "words_too_long")
     sequence_row = np.repeat(np.arange(len(rows)), [len(row["lengths"]) for row in rows])
     return Batch(
         head=family.task.head,
@@ -34,18 +44,54 @@ def collate(
         row_ids=torch.tensor(ids, dtype=torch.long),
         targets={**family.targets(rows), **({} if group is None else {"group": torch.tensor(group, dtype=torch.long)})},
         dummy=dummy,
+        words=WordCounts(*(sum(row.get(name, 0) for row in rows) for name in names)),
     )
 
 
-class TrainingData:
-    """The rows of all training pieces of a run, the plan over them, and the batches of one rank."""
+def collate_pair(
+    rows: Sequence[Row],
+    plain: Sequence[Row],
+    ids: Sequence[int],
+    family: Family,
+    dummy: bool = False,
+    group: Sequence[int] | None = None,
+) -> Batch:
+    """The batch of rewritten `rows` and, as its `plain`, that of the same rows before. Where a family compares by position, the
+    rewritten rows hold `shared` (see `comparable`), and each of the two batches has the target `shared`: the positions in its
+    own tokens that both have, entry by entry."""
+    if family.by_position:
+        plain = [{**row, "shared": other["shared"][:, 0]} for row, other in zip(plain, rows, strict=True)]
+        rows = [{**row, "shared": row["shared"][:, 1]} for row in rows]
+    before = collate(plain, ids, family, dummy, group)
+    return replace(collate(rows, ids, family, dummy, group), plain=before)
 
-    def __init__(self, run: Run, preparation: Preparation) -> None:
+
+def comparable(row: Row, family: Family) -> Row:
+    """The row to rewrite where what comes out shall be compared with it: with `shared`, (n, 2) positions that both have, in
+    `row` and in what it was rewritten to. Unchanged tokens have a counterpart, and the first token of a replaced word."""
+    if not family.by_position:
+        return row
+    here = np.arange(len(row["tokens"]))
+    return {**row, "shared": np.stack([here, here], axis=1)}
+
+
+class TrainingData:
+    """The rows of all training pieces of a run, the plan over them, and the batches of one rank.
+
+    `rewriters` put each row into other words, one after another, whenever it is drawn. Rows are dealt by their lengths before,
+    so a micro-batch may be as much larger than its budget as they grow. With `keep_plain` every batch has its `plain`.
+    """
+
+    def __init__(
+        self, run: Run, preparation: Preparation, rewriters: Sequence[Rewriter] = (), keep_plain: bool = False
+    ) -> None:
         assert run.train is not None
         self.run = run
+        self.rewriters, self.keep_plain = rewriters, keep_plain
         self.pieces: list[Piece] = training_pieces(run)
         self.shards: list[Rows] = list(preparation.shards(self.pieces))
         self.families = {piece.task.head: family_of(piece.task) for piece in self.pieces}
+        self._family_of = [family_of(piece.task) for piece in self.pieces]
         # Rows of a step that a loss compares stay together: so many consecutive ones of the plan.
         self.together = {
             head: run.train.negatives or family.task.negatives if family.task.negatives > 1 else 1
@@ -77,11 +123,27 @@ class TrainingData:
             padded = np.array([max(lengths) * len(lengths) for lengths in tokens])
             for micro in deal(padded, world, self.run.runtime.micro_batch_tokens)[rank]:
                 drawn = [(number, index) for number in micro.rows for index in groups[number]]
-                rows = [self.shards[draws.source[index]].row(int(draws.row[index])) for _, index in drawn]
-                ids = [row_id(int(draws.source[index]), int(draws.row[index])) for _, index in drawn]
+                indices = [index for _, index in drawn]
+                plain = [self.shards[draws.source[index]].row(int(draws.row[index])) for index in indices]
+                ids = [row_id(int(draws.source[index]), int(draws.row[index])) for index in indices]
                 group = [number for number, _ in drawn] if size > 1 else None
-                batches.append(collate(rows, ids, self.families[head], micro.dummy, group))
+                family = self.families[head]
+                rows = [self._rewritten(row, draws, index) for row, index in zip(plain, indices, strict=True)]
+                if self.keep_plain:
+                    batches.append(collate_pair(rows, plain, ids, family, micro.dummy, group))
+                else:
+                    batches.append(collate(rows, ids, family, micro.dummy, group))
         return batches
+
+    def _rewritten(self, row: Row, draws: Draws, index: int) -> Row:
+        """The row of draw `index`, in other words."""
+        source, epoch = int(draws.source[index]), int(draws.epoch[index])
+        family = self._family_of[source]
+        if self.keep_plain:
+            row = comparable(row, family)
+        for rewriter in self.rewriters:
+            row = rewriter.rewrite(row, family, self.pieces[source].language, row_id(source, int(draws.row[index])), epoch)
+        return row
 
 
 def row_id(source: int, row: int) -> int:

@@ -6,9 +6,22 @@ plan draws; it holds one sequence, or several (the options of a multiple choice)
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+
+class WordCounts(NamedTuple):
+    """Words of a batch's rows that a rewriting could have changed, that it changed, and that it kept for want of room; where
+    several rewrite a row, summed over them."""
+
+    seen: int = 0
+    changed: int = 0
+    too_long: int = 0
+
+
+NO_WORDS = WordCounts()
 
 
 @dataclass(eq=False)
@@ -21,6 +34,9 @@ class Batch:
     targets: dict[str, Tensor] = field(default_factory=dict)
     # Stands in on a rank that has no rows left, so that all ranks make the same collective calls; its loss counts nothing.
     dummy: bool = False
+    words: WordCounts = NO_WORDS
+    # The same rows before their words were rewritten, where a loss compares the two.
+    plain: "Batch | None" = None
 
     @cached_property
     def starts(self) -> Tensor:
@@ -82,4 +98,5 @@ class Batch:
             sequence_row=move(self.sequence_row),
             row_ids=move(self.row_ids),
             targets={name: move(value) for name, value in self.targets.items()},
+            plain=self.plain and self.plain.to(device),
         )

@@ -24,6 +24,7 @@ from xdist.tasks.segments import log_softmax
 
 class MultipleChoice(Family):
     columns: ClassVar = {"label": pa.int8()}  # which option is right, from 0; -1 without gold
+    repeats: ClassVar = True
 
     def encode(self, examples: Iterable[Choice], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:
         """A row per example: its sequences, one per option, one after another."""

@@ -50,9 +50,8 @@ class DualEncoder(Retrieval):
 
     def encode(self, examples: Iterable[Any], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:
         """A row per pair (query first), query or candidate. An answer is its sentence followed by its paragraph."""
-        limits = {QUERY: min(self.task.query_length or max_length, max_length), CANDIDATE: max_length}
         texts = (
-            ((number, side, id), text, limits[side])
+            ((number, side, id), text, self._limit(side, max_length))
             for number, example in enumerate(examples)
             for side, id, text in _texts(example)
         )
@@ -67,6 +66,13 @@ class DualEncoder(Retrieval):
                 "side": side,
                 "id": list(id.encode()),
             }
+
+    def _limit(self, side: int, max_length: int) -> int:
+        return min(self.task.query_length or max_length, max_length) if side == QUERY else max_length
+
+    def limits(self, row: Row, max_length: int) -> list[int]:
+        sides = (QUERY, CANDIDATE) if len(row["lengths"]) == 2 else (int(row["side"]),)
+        return [self._limit(side, max_length) for side in sides]
 
     def targets(self, rows: Sequence[Row]) -> dict[str, Tensor]:
         return {}

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from xdist.errors import UserError
 from xdist.tasks.batch import Batch
 from xdist.tasks.catalog import Task
+from xdist.tasks.rewritten import Rewritten
 
 Row = dict[str, Any]
 Predictions = list[Any] | dict[str, Any]
@@ -37,6 +38,10 @@ class Family(ABC):
     """One family, bound to one task. A new family is one file with one subclass."""
 
     columns: ClassVar[dict[str, pa.DataType]] = {}
+    # What a rewriting of words (xdist/robust) has to know of the family's rows.
+    repeats: ClassVar[bool] = False  # the sequences of a row begin with the same text, which is rewritten alike in all
+    one_for_one: ClassVar[bool] = False  # a word is replaced by one word, never by several
+    by_position: ClassVar[bool] = False  # a row and its rewriting are compared at the positions `shared` that both have
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -45,6 +50,23 @@ class Family(ABC):
     @abstractmethod
     def encode(self, examples: Iterable[Any], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:
         """Rows with the common columns and the family's own, in the order of `examples`."""
+
+    # --- from a row to the same row in other words ---------------------------------------------------------------
+    def word_starts(self, row: Row) -> np.ndarray | None:
+        """Positions at which words begin; None where they begin at white space."""
+        return None
+
+    def fixed(self, row: Row) -> np.ndarray:
+        """Positions of tokens whose word must stay as it is."""
+        return np.zeros(0, np.int64)
+
+    def limits(self, row: Row, max_length: int) -> list[int]:
+        """The largest number of tokens of each sequence of the row."""
+        return [max_length] * len(row["lengths"])
+
+    def moved(self, row: Row, new: Rewritten) -> Row:
+        """The row with its tokens as in `new` and everything that refers to positions moved along."""
+        return {**row, "tokens": new.tokens, "lengths": new.lengths}
 
     # --- from rows to a loss -------------------------------------------------------------------------------------
     @abstractmethod

@@ -21,6 +21,7 @@ from xdist.formats.examples import Question
 from xdist.metrics import qa
 from xdist.tasks.batch import Batch
 from xdist.tasks.family import Columns, Family, Row
+from xdist.tasks.rewritten import Rewritten
 from xdist.tasks.segments import log_softmax
 from xdist.tasks.special_tokens import around_pair
 
@@ -40,6 +41,7 @@ class SpanQA(Family):
         "start": pa.int32(),  # position of the answer's first token; 0 if it is not in this window; -1 without gold
         "end": pa.int32(),  # of its last token
     }
+    by_position: ClassVar = True
 
     def encode(self, examples: Iterable[Question], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:
         """A row per window. `cut` of a question's first row counts the question's own tokens that were left out."""
@@ -77,12 +79,31 @@ class SpanQA(Family):
                     }
                 number += 1
 
+    def fixed(self, row: Row) -> np.ndarray:
+        """The answer, and the last token of a window, which may be the beginning of a word that goes on in the next."""
+        answer = np.arange(row["start"], row["end"] + 1) if row["start"] > 0 else np.zeros(0, np.int64)
+        return np.append(answer, row["context"] + len(row["begins"]) - 1)
+
+    def moved(self, row: Row, new: Rewritten) -> Row:
+        """Every new token of a replaced word has the characters of the old word."""
+        context, length = int(row["context"]), len(row["begins"])
+        low, high = (new.sources[new.places[context] : new.places[context + length]] - context).T
+        whole = {name: new.places[row[name]] for name in ("context", "first", "last")}
+        answer = {name: new.places[row[name]] if row[name] > 0 else row[name] for name in ("start", "end")}
+        characters = {"begins": row["begins"][low], "ends": row["ends"][high - 1]}
+        return {**super().moved(row, new), **whole, **characters, **answer}
+
     def targets(self, rows: Sequence[Row]) -> dict[str, Tensor]:
         starts = np.cumsum([0, *(len(row["tokens"]) for row in rows)])[:-1]
         window = [[row["context"], row["first"], row["last"], len(row["begins"])] for row in rows]
         characters = np.stack([np.concatenate([row[name] for row in rows]) for name in ("begins", "ends")], axis=1)
         gold = np.array([[row["start"], row["end"]] for row in rows]) + starts[:, None]
+        shared = {}
+        if "shared" in rows[0]:
+            places = np.concatenate([row["shared"] + start for row, start in zip(rows, starts, strict=True)])
+            shared["shared"] = torch.from_numpy(places.astype(np.int64))  # (n,), as many as its counterpart has
         return {
+            **shared,
             "window": torch.from_numpy(np.array(window, np.int64)),  # (R, 4)
             "characters": torch.from_numpy(characters.astype(np.int64)),  # (context tokens of all rows, 2)
             "gold": torch.from_numpy(gold.astype(np.int64)),  # (R, 2) positions in the batch

@@ -19,6 +19,7 @@ from xdist.formats.examples import Tagged
 from xdist.metrics import spans
 from xdist.tasks.batch import Batch
 from xdist.tasks.family import Columns, Family, Row
+from xdist.tasks.rewritten import Rewritten
 from xdist.tasks.special_tokens import around_text
 
 
@@ -27,6 +28,7 @@ class Tagging(Family):
         "words": pa.list_(pa.int32()),  # position in the row of the first sub-word of each word
         "labels": pa.list_(pa.int16()),  # number of the tag of each word; empty without gold
     }
+    one_for_one: ClassVar = True
 
     def encode(self, examples: Iterable[Tagged], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:
         numbers = {label: number for number, label in enumerate(self.task.labels)}
@@ -62,6 +64,12 @@ class Tagging(Family):
                         "labels": tags[first:last],
                     }
                 number += 1
+
+    def word_starts(self, row: Row) -> np.ndarray:
+        return row["words"]
+
+    def moved(self, row: Row, new: Rewritten) -> Row:
+        return {**super().moved(row, new), "words": new.places[row["words"]]}
 
     def targets(self, rows: Sequence[Row]) -> dict[str, Tensor]:
         starts = np.cumsum([0, *(len(row["tokens"]) for row in rows)])[:-1]

@@ -1,0 +1,76 @@
+"""Randomized smoothing with data augmentation (RS-DA): words replaced by synonyms.
+
+    a word with k >= 1 synonyms becomes each of them, or stays, with probability 1 / (k + 1); all words independently
+
+Huang et al. 2021 (arXiv 2104.08645; uclanlp/Robust-XLT), who draw from counter-fitted neighbours (Mrkšić et al. 2016), after
+the certified defence of Ye et al. 2020 (arXiv 2005.14424).
+
+Published is: m copies of each example in place of it, 10 for PAWS-X and 3 for XNLI, written once with an unseeded generator
+(`copies: m`; each epoch here is one copy, so m epochs are one of theirs); `lookup: exact`, in which capitals and attached
+punctuation prevent a match; English alone. Here draws are seeded, new in every epoch (`copies: null`) unless asked otherwise;
+`lookup: folded` finds "Good," under "good" and gives its form back; any language may have a file; every family is served,
+answers to questions staying as they are; words are those of the tokenizer's normalised text.
+
+Options: `synonyms`, one file of English or a file per language; `lookup`; `copies`; `second`: false leaves the second text
+of a pair as it is; `max_length`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from xdist.errors import UserError, unknown
+from xdist.languages import LANGUAGES
+from xdist.robust.rewriting import Draws, WordRewriter
+from xdist.robust.word_lists import Lookup, look_up, read_synonyms
+from xdist.robust.words import CACHED, Words
+from xdist.tasks.rewritten import Word
+
+
+class Substitution(WordRewriter):
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        synonyms: Path | Mapping[str, Path],
+        *,
+        seed: int,
+        stream: int,
+        lookup: Lookup = "exact",
+        copies: int | None = None,
+        second: bool = True,
+        max_length: int | None = None,
+    ) -> None:
+        super().__init__(tokenizer, seed, stream, max_length=max_length, copies=copies)
+        files = synonyms if isinstance(synonyms, Mapping) else {"en": synonyms}
+        for language in files:
+            if language not in LANGUAGES:
+                raise UserError(f"synonyms: {unknown('language', language, LANGUAGES)}")
+        self.synonyms = {language: read_synonyms(path) for language, path in files.items()}
+        self.lookup: Lookup = lookup
+        self.second = second
+        self.found = lru_cache(CACHED)(self._found)
+
+    def replacements(
+        self, pieces: Sequence[Word], words: Words, draws: Draws, language: str, one: bool
+    ) -> Iterator[tuple[int, Word]] | None:
+        return self._drawn(pieces, words, draws, language, one) if language in self.synonyms else None
+
+    def _drawn(
+        self, pieces: Sequence[Word], words: Words, draws: Draws, language: str, one: bool
+    ) -> Iterator[tuple[int, Word]]:
+        free = words.free if self.second else words.free & (words.text == 0)
+        draw = draws(words.index, 0).tolist()
+        for word in np.flatnonzero(free).tolist():
+            synonyms = self.found(language, one, pieces[word])
+            choice = int(draw[word] * (len(synonyms) + 1))
+            if choice:
+                yield word, synonyms[choice - 1]
+
+    def _found(self, language: str, one: bool, word: Word) -> list[Word]:
+        """The tokens of each synonym that the vocabulary can spell."""
+        found = look_up(self.vocabulary.text(word), self.synonyms[language], self.lookup)
+        spelled = (self.vocabulary.encode(other, one) for other in found)
+        return [ids for ids in spelled if ids is not None]

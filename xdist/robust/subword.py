@@ -1,0 +1,66 @@
+"""Sub-word regularisation: words cut into other pieces.
+
+    with probability p a word is segmented anew; P(segmentation) ~ exp(alpha * log-probability), over all or the l best
+
+Kudo 2018 (arXiv 1804.10959), as xTune has it (Zheng et al. 2021, arXiv 2106.08226: alpha 0.3, the whole lattice, p = 0.5 for
+UD-POS and 0.3 elsewhere). Alpha to infinity gives the tokenizer's own segmentation, 0 all of them alike. The answer to a
+question stays as it is; a tagged word's tag stays with its first piece.
+
+It differs from SentencePiece in that its draws depend on (seed, row, epoch, word) alone, and that the tokenizer's scores are
+taken as they are; its n-best list and its lattice give the same probabilities. The vocabulary must be a unigram one.
+
+Options: `probability`, `alpha`, `nbest` (-1: the whole lattice), `copies` and `max_length` as in substitution.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+import numpy as np
+from tokenizers.models import Unigram
+from transformers import PreTrainedTokenizerBase
+
+from xdist.errors import UserError
+from xdist.robust.lattice import BestSampler, Lattice, Sampler
+from xdist.robust.rewriting import Draws, WordRewriter
+from xdist.robust.words import WORD_START, Words
+from xdist.tasks.rewritten import Word
+
+REMEMBERED = 1 << 14  # words whose lattices are kept
+
+
+class Subword(WordRewriter):
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        seed: int,
+        stream: int,
+        probability: float = 0.3,
+        alpha: float = 0.3,
+        nbest: int = -1,
+        copies: int | None = None,
+        max_length: int | None = None,
+    ) -> None:
+        if not isinstance(tokenizer.backend_tokenizer.model, Unigram):
+            kind = type(tokenizer.backend_tokenizer.model).__name__
+            raise UserError(f"{tokenizer.name_or_path}: sub-word sampling needs a Unigram vocabulary, this one is {kind}")
+        super().__init__(tokenizer, seed, stream, max_length=max_length, copies=copies)
+        self.probability, self.alpha, self.nbest = probability, alpha, nbest
+        vocabulary = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["vocab"]
+        special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+        self.pieces = {piece: (number, score) for number, (piece, score) in enumerate(vocabulary) if number not in special}
+        self.longest = max(map(len, self.pieces))
+        self.sampler = lru_cache(REMEMBERED)(self._sampler)
+
+    def replacements(
+        self, pieces: Sequence[Word], words: Words, draws: Draws, language: str, one: bool
+    ) -> Iterator[tuple[int, Word]]:
+        chosen = words.free & (draws(words.index, 0) < self.probability)
+        for word in np.flatnonzero(chosen).tolist():
+            text = WORD_START + self.vocabulary.text(pieces[word]).replace(" ", WORD_START)
+            yield word, self.sampler(text)(draws(int(words.index[word]), 1 + np.arange(len(text))).tolist())
+
+    def _sampler(self, word: str) -> Sampler | BestSampler:
+        lattice = Lattice.of(word, self.pieces, self.longest)
+        return Sampler(lattice, self.alpha) if self.nbest < 0 else BestSampler(lattice, self.alpha, self.nbest)

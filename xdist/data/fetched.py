@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from xdist.config import Model, Run
-from xdist.data.pieces import Piece, evaluation_pieces, pool_pieces, training_pieces
+from xdist.data.pieces import Piece, evaluation_pieces, pool_pieces, selection_pieces, training_pieces
 from xdist.errors import UserError
 
 LOCK = "fetched.json"
@@ -93,4 +93,9 @@ def _lock_of_model(run: Run) -> Lock | None:
 
 def _pieces(run: Run) -> list[Piece]:
     scored = evaluation_pieces(run)
-    return training_pieces(run) + scored + [pool for task in {piece.task for piece in scored} for pool in pool_pieces(task)]
+    return (
+        training_pieces(run)
+        + selection_pieces(run)
+        + scored
+        + [pool for task in {piece.task for piece in scored} for pool in pool_pieces(task)]
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xdist.config import Run
 from xdist.data.fetched import Kind, may_be_hub_id
-from xdist.data.pieces import Piece, evaluation_pieces, pool_pieces, training_pieces
+from xdist.data.pieces import Piece, evaluation_pieces, pool_pieces, selection_pieces, training_pieces
 from xdist.errors import UserError, unknown
 from xdist.tasks.catalog import Task
 from xdist.tasks.catalog.task import POOL, pair, parquet_files
@@ -90,7 +90,8 @@ def pieces_of_run(run: Run) -> list[tuple[Piece, bool]]:
     named = run.evaluate is not None and run.evaluate.languages != "all"
     scored = evaluation_pieces(run, there=False)
     pools = [pool for task in dict.fromkeys(piece.task for piece in scored) for pool in pool_pieces(task)]
-    pieces = [*((piece, True) for piece in training_pieces(run)), *((piece, named) for piece in scored)]
+    trained = training_pieces(run) + selection_pieces(run)
+    pieces = [*((piece, True) for piece in trained), *((piece, named) for piece in scored)]
     return [*pieces, *((pool, True) for pool in pools)]
 
 

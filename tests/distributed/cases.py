@@ -28,9 +28,9 @@ def losses(path: str, overrides: list[str], steps: int = 10) -> dict[str, Any]:
     made = _training(path, overrides)
     record: dict[str, Any] = {"loss": [], "gap": [], "norm": [], "micros": 0}
     for number in range(steps):
-        loss, gap = made.step(number).means()
-        record["loss"].append(loss)
-        record["gap"].append(gap)
+        means = made.step(number).means()
+        record["loss"].append(means.pop("train/loss"))
+        record["gap"].append(means.get("robust/loss_gap", 0.0))
         record["norm"].append(made.engine.grad_norm)
     record["micros"] = len(made.data.step(0, distributed.rank(), distributed.world()))
     made.engine.close()

@@ -17,6 +17,7 @@ from xdist.formats.examples import Choice
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads, save_model
 from xdist.model.model import Model
+from xdist.tasks.batch import View
 from xdist.tasks.catalog import task
 from xdist.tasks.choice import MultipleChoice
 from xdist.tasks.segments import log_softmax
@@ -69,7 +70,7 @@ def test_two_and_three_options_in_one_batch(family: MultipleChoice, tokenizer: P
     rows = list(family.encode([THREE, TWO, THREE], tokenizer, 128))
     model = model_of(encoder, tokenizer, "copa", seed=1)
     batch = collate(rows, range(3), family)
-    outputs = model(batch).detach()
+    outputs = model(View(batch))[0].detach()
     assert outputs.shape == (8, 1)
     parts = outputs[:, 0].split([3, 2, 3])
     expected = sum(

@@ -25,6 +25,7 @@ from xdist.runtime import distributed
 from xdist.runtime.monitor import write_scores
 from xdist.runtime.progress import Progress
 from xdist.runtime.run_folder import RunFolder
+from xdist.tasks.batch import View
 from xdist.tasks.family import Family, family_of
 from xdist.tasks.retrieval import Retrieval
 
@@ -109,7 +110,7 @@ class Evaluator:
             for item in work:
                 rows = [sets[number].row(row) for number, row in item.rows]
                 batch = collate(rows, range(len(rows)), family).to(distributed.device())
-                outputs = self.model(batch)
+                (outputs,) = self.model(View(batch))
                 if retrieval and vectors:
                     vectors.put(retrieval.vectors(outputs, batch))
                 else:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -14,15 +15,17 @@ from xdist.data.permutation import key_of
 from xdist.data.prepare import Preparation
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads, save_model
+from xdist.model.masks import Masks
 from xdist.model.model import Model
-from xdist.robust import perturbation, shifted
-from xdist.runtime import checkpoints, distributed, ds_config
+from xdist.robust import Context, Pass, Statistics, chain
+from xdist.robust.statistics import scalars as robust_scalars
+from xdist.runtime import checkpoints, distributed, ds_config, stopwatch
 from xdist.runtime.engine import Engine
 from xdist.runtime.monitor import Monitor
 from xdist.runtime.progress import Progress
 from xdist.runtime.run_folder import RunFolder
 from xdist.runtime.stopping import StopRequest
-from xdist.tasks.batch import Batch
+from xdist.tasks.batch import Batch, View
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +48,10 @@ class Training:
         self.stage: int = config.get("zero_optimization", {}).get("stage", 0)
         self.engine = Engine(model, run.train, config, self.data.steps)
         special = torch.tensor(sorted(tokenizer.all_special_ids), device=self.device)
-        self.perturbation = perturbation(run.robust, run.seed, special)
-
-    def loss_sum(self, forward: object, batch: Batch) -> Tensor:
-        """The loss of `batch` summed over its valid tokens or examples; `forward` is the engine or its bare module."""
-        return self.data.families[batch.head].loss(forward(batch), batch)  # type: ignore[operator]
+        self.chain = chain(run.methods, run.seed, special)
 
     def step(self, number: int, stop: bool = False) -> "StepRecord":
-        """One update: every micro-batch of this rank, each as many passes as the perturbation makes.
+        """One update: every micro-batch of this rank, each as many passes as the methods of `robust` make.
 
         The loss is a sum over valid tokens or examples divided by their count over all ranks; where a step holds several
         heads, each counts by its share of the rows.
@@ -62,21 +61,21 @@ class Training:
         batches = [batch.to(self.device) for batch in self.data.step(number, self.rank, self.world)]
         record = StepRecord(batches, self.data, self.device)
         record.reduce(stop)
-        embedding, module = self.engine.module.embedding, self.engine.module
         for batch in batches:
-            share = record.share(batch)
+            share, family = record.share(batch), self.data.families[batch.head]
+            masks = Masks() if self.chain.same_dropout else None
 
-            def inner(delta: Tensor, batch: Batch = batch) -> Tensor:
-                with shifted(embedding, delta, batch):
-                    return self.loss_sum(module, batch)
+            def outputs(*views: View, masks: Masks | None = masks) -> tuple[Tensor, ...]:
+                return self.engine.module(*views, masks=masks)
 
-            for training_pass in self.perturbation.passes(inner, embedding, batch, number):
-                with shifted(embedding, training_pass.delta, batch):
-                    loss = self.loss_sum(self.engine, batch)
-                    # DeepSpeed averages gradients over ranks: times world makes it the sum that the global count divides.
-                    self.engine.backward(loss * (training_pass.weight * share * self.world))
-                record.add(share * training_pass.weight, loss.detach(), training_pass.loss_before)
+            context = Context(batch, number, family, self.engine.module.embedding, outputs, record.statistics)
+            for one in record.timed(batch, self.chain.passes(context)):
+                loss, parts = one.loss(self.engine(*one.views, masks=masks), family)
+                # DeepSpeed averages gradients over ranks: times world makes it the sum that the global count divides.
+                self.engine.backward(loss * (share * self.world))
+                record.add(one, share, loss.detach(), parts)
         self.engine.step()
+        record.finish()
         return record
 
 
@@ -89,8 +88,13 @@ class StepRecord:
         self.rows: dict[str, float] = defaultdict(float)
         self.tokens = 0.0
         self.stop = False
-        self.loss = torch.zeros((), device=device)
-        self.gap = torch.zeros((), device=device)
+        self.device = device
+        self.statistics = Statistics(device)
+        self.losses = {name: torch.zeros((), device=device) for name in ("loss", "clean", "perturbed")}
+        self.weights = {"clean": 0.0, "perturbed": 0.0}  # of the passes that know such a loss
+        self.batches = len(batches)
+        self.began = stopwatch.now(device)
+        self.spans: list[tuple[stopwatch.Moment, stopwatch.Moment, float]] = []  # begin, end, share that robustness has in it
         for batch in batches:
             if not batch.dummy:
                 self.counts[batch.head] += data.families[batch.head].count(batch)
@@ -111,15 +115,55 @@ class StepRecord:
             return 0.0
         return self.rows[batch.head] / sum(self.rows.values()) / self.counts[batch.head]
 
-    def add(self, share: float, loss: Tensor, before: Tensor | None) -> None:
-        self.loss += share * loss
-        if before is not None:
-            self.gap += share * (loss - before)
+    def timed(self, batch: Batch, passes: Iterator[Pass]) -> Iterator[Pass]:
+        """The passes of a micro-batch. Noted are the seconds in which they are sought, and those in which they train, of which
+        plain training has the share of one view."""
+        trained, views, seeking = [], 0, stopwatch.now(self.device)
+        for one in passes:
+            views += len(one.views)
+            begin = stopwatch.now(self.device)
+            self.spans.append((seeking, begin, 1.0))
+            yield one
+            seeking = stopwatch.now(self.device)
+            trained.append((begin, seeking))
+        self.spans.append((seeking, stopwatch.now(self.device), 1.0))
+        self.spans.extend((begin, end, 1 - 1 / views) for begin, end in trained)
+        changed, words = getattr(batch, "changed", None), getattr(batch, "words_seen", None)
+        if changed is not None and words is not None and not batch.dummy:
+            self.statistics.rewritten(changed, words)
 
-    def means(self) -> tuple[float, float]:
-        """The step's loss over all ranks, and how much the perturbation raised it. Collective."""
-        loss, gap = distributed.sum_over_ranks([float(self.loss), float(self.gap)])
-        return loss, gap
+    def add(self, one: Pass, share: float, loss: Tensor, parts: Sequence[Tensor]) -> None:
+        """Note a pass, what it minimised, and the summed loss of the task of each of its views."""
+        weight = sum(one.weights)
+        self.losses["loss"] += share * loss
+        for name, perturbed in (("clean", False), ("perturbed", True)):
+            found = [part for view, part in zip(one.views, parts, strict=True) if view.perturbed == perturbed]
+            if name == "clean" and one.loss_before is not None:
+                found = [one.loss_before]
+            if found:
+                self.weights[name] += weight
+                self.losses[name] += share * weight * sum(found) / len(found)
+
+    def finish(self) -> None:
+        self.ended = stopwatch.now(self.device)
+
+    def means(self) -> dict[str, float]:
+        """What is logged of the step, over all ranks. Collective."""
+        whole = stopwatch.seconds(self.began, self.ended)
+        robust = sum(share * stopwatch.seconds(begin, end) for begin, end, share in self.spans)
+        values = {**self.losses, **self.statistics.sums}
+        here = [whole, robust, *torch.stack([value.double() for value in values.values()]).tolist()]
+        whole, robust, *there = distributed.sum_over_ranks(here)
+        sums = dict(zip(values, there, strict=True))
+        found = {"train/loss": sums["loss"]}
+        if not self.weights["perturbed"]:
+            return found
+        # Every micro-batch of every rank makes the same passes, so their weights are the same too.
+        mean = {name: sums[name] * self.batches / weight for name, weight in self.weights.items() if weight}
+        if "clean" in mean:
+            found |= {"robust/loss_clean": mean["clean"], "robust/loss_gap": mean["perturbed"] - mean["clean"]}
+        found |= {"robust/loss_perturbed": mean["perturbed"], "robust/seconds_share": robust / whole}
+        return found | robust_scalars(sums)
 
 
 def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation) -> bool:
@@ -147,20 +191,18 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
             record = training.step(number, bool(stop))
             done, tokens = number + 1, tokens + record.tokens
             if done % run.runtime.log_every == 0 or done == steps:
-                loss, gap = record.means()
+                means = record.means()
                 now = time.perf_counter()
                 if monitor:
                     scalars = {
-                        "train/loss": loss,
+                        **means,
                         "train/lr": rate,
                         "train/grad_norm": engine.grad_norm,
                         "train/tokens_per_second": tokens / (now - since),
                         "train/skipped_steps": float(engine.skipped),
                     }
-                    if run.robust.method != "none":
-                        scalars["robust/loss_gap"] = gap
                     monitor.write(done, scalars)
-                progress.note(f"loss {loss:.3f}")
+                progress.note(f"loss {means['train/loss']:.3f}")
                 tokens, since = 0.0, now
             progress.advance()
             if record.stop and done < steps:

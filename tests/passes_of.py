@@ -1,14 +1,14 @@
 """The passes of a chain on a bare model, without an engine: the training step in a few lines."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xdist.config.robust import Method
 from xdist.model.model import Model
 from xdist.robust import Context, Pass, Statistics, chain
-from xdist.tasks.batch import Batch
+from xdist.tasks.batch import Batch, View
 
 SPECIAL = torch.tensor([0, 1, 2, 3])
 
@@ -32,3 +32,28 @@ def trained(model: Model, methods: Sequence[Method], context: Context) -> Tensor
     return total
 
 
+class Slope:
+    """In place of a model and its family: the output is the shift itself, the loss is `slope` of it."""
+
+    def __init__(self, slope: Callable[[Tensor], Tensor]) -> None:
+        self.slope = slope
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return self.slope(outputs)
+
+
+def shift_of(
+    method: Method, slope: Callable[[Tensor], Tensor], embedding: nn.Module, batch: Batch, seed: int, step: int
+) -> Tensor:
+    """The shift that `method` ends with on a loss of given slope round the embeddings of `batch`."""
+
+    def outputs(view: View) -> tuple[Tensor]:
+        delta = view.shifts[-1].delta
+        return (delta if isinstance(delta, Tensor) else delta(embedding(batch.tokens).detach().float()),)
+
+    context = Context(batch, step, Slope(slope), embedding, outputs, Statistics(torch.device("cpu")))  # type: ignore[arg-type]
+    for one in chain([method], seed, SPECIAL).passes(context):
+        (delta,) = outputs(one.views[0])
+        if delta.requires_grad:
+            slope(delta).backward()
+    return delta.detach()

@@ -126,7 +126,7 @@ def test_the_divergence_rises(make: Callable[[], Model]) -> None:
         delta, before = worst(model, section)
         assert torch.equal(before, loss_of(model, View(BATCH)))
         outputs = model(View(BATCH), View(BATCH).shifted("input", delta))
-        return float(symmetric_kl(*(outputs[number].log_softmax(-1) for number in (0, 1))))
+        return float(symmetric_kl(*(output.detach().log_softmax(-1) for output in outputs)))
 
     assert apart(3) > 2 * apart(1)  # one tiny step: the random start
 
@@ -152,12 +152,11 @@ def test_special_tokens_stay_unless_asked(make: Callable[[], Model], method: Any
 
 
 def test_rows_with_broken_gradients_stay_clean_and_the_update_sound(make: Callable[[], Model]) -> None:
-    """One row's embedding is so long that a start inside its ball overflows: the other rows are perturbed, it is not."""
-    section = Adversarial(random_start=True, radius=0.5, steps=2)
-    for method in (section, section.model_copy(update={"ball": "token"}), Free(radius=0.5)):
+    """The embeddings of one row are so long that its norm overflows, a token's does not: the other rows alone are perturbed."""
+    for method in (Adversarial(random_start=True, radius=0.5, steps=2), Free(radius=0.5)):
         model = make().train()
         with torch.no_grad():
-            model.embedding.weight[60] *= 1e20  # type: ignore[operator]
+            model.embedding.weight[60:64] *= 1.4e19 / model.embedding.weight[60:64].norm(dim=-1, keepdim=True)  # type: ignore
         context = context_of(model, BATCH)
         for one in passes_of(model, [method], context):
             delta = one.views[0].shifts[0].delta
@@ -233,7 +232,10 @@ def test_a_shift_moves_the_tokens_alone_and_ends_with_its_block(make: Callable[[
         torch.testing.assert_close(model(View(BATCH).shifted("last", delta))[0], expected)
         return
     plain = site(ids).detach()
-    with suppress(ZeroDivisionError), shifted(model.encoder, BATCH, [Shift(place, delta), Shift(place, lambda states: -0.5 * states)]):
+    with (
+        suppress(ZeroDivisionError),
+        shifted(model.encoder, BATCH, [Shift(place, delta), Shift(place, lambda states: -0.5 * states)]),
+    ):
         moved = site(ids).detach()
         raise ZeroDivisionError
     torch.testing.assert_close(moved[mask.bool()], 0.5 * (plain[mask.bool()] + delta), atol=1e-6, rtol=0)

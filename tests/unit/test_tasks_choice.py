@@ -80,7 +80,7 @@ def test_two_and_three_options_in_one_batch(family: MultipleChoice, tokenizer: P
     assert family.count(batch) == 3
     found = family.predict(outputs, batch)
     assert [int(option) for option in found] == [int(part.argmax()) for part in parts]
-    alone = model(collate(rows[1:2], [1], family))
+    (alone,) = model(View(collate(rows[1:2], [1], family)))
     assert torch.allclose(alone, outputs[3:5], atol=1e-5)
     predictions = family.finish(found, _rows(rows), [THREE, TWO, THREE])
     assert family.score(predictions, [THREE, TWO, THREE], "en") == {

@@ -100,6 +100,9 @@ class StepRecord:
                 self.counts[batch.head] += data.families[batch.head].count(batch)
                 self.rows[batch.head] += len(batch.row_ids)
                 self.tokens += len(batch.tokens)
+                words = getattr(batch, "words", None)
+                if words is not None:
+                    self.statistics.rewritten(words.changed, words.seen)
 
     def reduce(self, stop: bool) -> None:
         """Sum the counts over ranks: the one collective that a step makes of its own. `stop` becomes true if any rank's is."""
@@ -128,9 +131,6 @@ class StepRecord:
             trained.append((begin, seeking))
         self.spans.append((seeking, stopwatch.now(self.device), 1.0))
         self.spans.extend((begin, end, 1 - 1 / views) for begin, end in trained)
-        changed, words = getattr(batch, "changed", None), getattr(batch, "words_seen", None)
-        if changed is not None and words is not None and not batch.dummy:
-            self.statistics.rewritten(changed, words)
 
     def add(self, one: Pass, share: float, loss: Tensor, parts: Sequence[Tensor]) -> None:
         """Note a pass, what it minimised, and the summed loss of the task of each of its views."""
@@ -155,15 +155,14 @@ class StepRecord:
         here = [whole, robust, *torch.stack([value.double() for value in values.values()]).tolist()]
         whole, robust, *there = distributed.sum_over_ranks(here)
         sums = dict(zip(values, there, strict=True))
-        found = {"train/loss": sums["loss"]}
+        found = {"train/loss": sums["loss"], **robust_scalars(sums)}
         if not self.weights["perturbed"]:
             return found
         # Every micro-batch of every rank makes the same passes, so their weights are the same too.
         mean = {name: sums[name] * self.batches / weight for name, weight in self.weights.items() if weight}
         if "clean" in mean:
             found |= {"robust/loss_clean": mean["clean"], "robust/loss_gap": mean["perturbed"] - mean["clean"]}
-        found |= {"robust/loss_perturbed": mean["perturbed"], "robust/seconds_share": robust / whole}
-        return found | robust_scalars(sums)
+        return found | {"robust/loss_perturbed": mean["perturbed"], "robust/seconds_share": robust / whole}
 
 
 def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation) -> bool:

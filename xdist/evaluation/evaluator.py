@@ -1,5 +1,6 @@
 """Evaluate a model on many tasks and languages, on all ranks: encode once, predict, gather once per task, score, write."""
 
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Run
-from xdist.data.batches import collate
+from xdist.data.batches import collate, row_id
 from xdist.data.pieces import Piece, evaluation_pieces, pool_pieces, training_pieces
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
@@ -16,6 +17,7 @@ from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.queue import Work, queue, share
 from xdist.evaluation.scores import Scores
+from xdist.evaluation.smoothing import Smoothing
 from xdist.evaluation.vectors import Key, Vectors, predictions
 from xdist.languages import by_size
 from xdist.model.encoder import load_encoder
@@ -51,16 +53,21 @@ def load_for_evaluation(run: Run, folder: str, tokenizer: PreTrainedTokenizerBas
 class Evaluator:
     """Scores what of `run.evaluate` is not scored yet. One instance per rank; `run()` is collective."""
 
-    def __init__(self, run: Run, model: Model, preparation: Preparation) -> None:
+    def __init__(self, run: Run, model: Model, preparation: Preparation, tokenizer: PreTrainedTokenizerBase) -> None:
         assert run.evaluate is not None
         self.run, self.preparation = run, preparation
         self.folder = RunFolder(run.folder)
         self.model = model.to(distributed.device())
+        self.smoothing: Smoothing | None = None
+        if run.evaluate.smoothing:
+            special = torch.tensor(sorted(tokenizer.all_special_ids), device=distributed.device())
+            self.smoothing = Smoothing(run.evaluate.smoothing, run.seed, special)
 
     def run_all(self, todo: dict[str, list[Piece]], scores: Scores) -> None:
         """Predict, gather, write and score `todo` (pieces by task), one task after another."""
         rank, world = distributed.rank(), distributed.world()
-        sets = {name: list(self.preparation.shards([*pieces, *pool_pieces(pieces[0].task)])) for name, pieces in todo.items()}
+        read = {name: [*pieces, *pool_pieces(pieces[0].task)] for name, pieces in todo.items()}
+        sets = {name: list(self.preparation.shards(pieces)) for name, pieces in read.items()}
         budget = self.run.runtime.eval_batch_tokens
         work = {name: share(queue(parts, budget), rank, world) for name, parts in sets.items()}
         rows = sum(len(item.rows) for items in work.values() for item in items)
@@ -70,10 +77,11 @@ class Evaluator:
                 progress.note(name)
                 # The task's own family, not the head's: tasks that share a head may have metrics of their own.
                 family = family_of(pieces[0].task)
-                predicted = self._predict(family, sets[name], len(pieces), work[name], progress)
+                predicted = self._predict(family, sets[name], read[name], len(pieces), work[name], progress)
+                cost = self._cost()
                 gathered = distributed.gather_on_first(predicted)
                 if gathered is not None:
-                    self._score(pieces, sets[name], gathered, scores)
+                    self._score(pieces, sets[name], gathered, scores, cost)
         finally:
             progress.close()
 
@@ -83,6 +91,7 @@ class Evaluator:
         sets: list[Rows],
         gathered: list[dict[tuple[int, int], Any]],
         scores: Scores,
+        cost: dict[str, float],
     ) -> None:
         results: list[dict[int, Any]] = [{} for _ in pieces]
         for part in gathered:
@@ -95,11 +104,11 @@ class Evaluator:
         task = pieces[0].task
         seen = by_size({piece.language for piece in training_pieces(self.run) if piece.task.head == task.head})
         assert self.run.evaluate
-        scores.add(task, pieces[0].split, seen, found, self.run.evaluate.layer)
+        scores.add(task, pieces[0].split, seen, found, self.run.evaluate.layer, smoothing_of(self.run), cost)
         write_scores(self.folder.metrics, self.folder.tensorboard, task.name, found, task.metric)
 
     def _predict(
-        self, family: Family, sets: list[Rows], pieces: int, work: list[Work], progress: Progress
+        self, family: Family, sets: list[Rows], read: list[Piece], pieces: int, work: list[Work], progress: Progress
     ) -> dict[Key, np.ndarray]:
         """This rank's share of a task's rows: {(piece number, row): prediction}. Vectors are not predictions: of a retrieval
         task what they find is."""
@@ -109,14 +118,26 @@ class Evaluator:
         with torch.inference_mode():
             for item in work:
                 rows = [sets[number].row(row) for number, row in item.rows]
-                batch = collate(rows, range(len(rows)), family).to(distributed.device())
-                (outputs,) = self.model(View(batch))
+                ids = [row_id(zlib.crc32(str(read[number]).encode()) & 0x7FFFFF, row) for number, row in item.rows]
+                batch = collate(rows, ids, family).to(distributed.device())
+                if self.smoothing:
+                    outputs = self.smoothing.outputs(self.model, family, batch)
+                else:
+                    (outputs,) = self.model(View(batch))
                 if retrieval and vectors:
-                    vectors.put(retrieval.vectors(outputs, batch))
+                    vectors.put(outputs if self.smoothing else retrieval.vectors(outputs, batch))
                 else:
                     found.update(zip(item.rows, family.predict(outputs, batch), strict=True))
                 progress.advance(len(rows))
         return predictions(retrieval, sets, pieces, vectors) if retrieval and vectors else found
+
+    def _cost(self) -> dict[str, float]:
+        """What smoothing took since it was asked last, over all ranks; nothing without it. Collective."""
+        if not self.smoothing:
+            return {}
+        passes, seconds = distributed.sum_over_ranks([self.smoothing.forward_passes, self.smoothing.seconds])
+        self.smoothing.forward_passes, self.smoothing.seconds = 0, 0.0
+        return {"forward_passes": int(passes), "seconds": round(seconds, 3)}
 
     def _finish(self, piece: Piece, shards: Rows, by_row: dict[int, Any]) -> dict[str, float]:
         """Write the submission file of a language and score it."""
@@ -130,12 +151,17 @@ class Evaluator:
         return {**family.score(finished, examples, piece.language), "count": len(finished)}
 
 
+def smoothing_of(run: Run) -> dict[str, Any] | None:
+    """How a run's predictions are smoothed, as scores.json says it."""
+    return run.evaluate.smoothing.model_dump() if run.evaluate and run.evaluate.smoothing else None
+
+
 def unscored(run: Run) -> dict[str, list[Piece]]:
     """The pieces that `run.evaluate` asks for and that have no score yet, by task."""
     scores = Scores(RunFolder(run.folder).scores, run.name)
     todo: dict[str, list[Piece]] = {}
     for piece in evaluation_pieces(run):
-        if run.evaluate and not scores.has(piece.task, piece.split, piece.language, run.evaluate.layer):
+        if run.evaluate and not scores.has(piece.task, piece.split, piece.language, run.evaluate.layer, smoothing_of(run)):
             todo.setdefault(piece.task.name, []).append(piece)
     return todo
 
@@ -146,5 +172,5 @@ def evaluate(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparat
     if todo := unscored(run):
         source = str(folder.model) if run.train else run.model.backbone
         model = load_for_evaluation(run, source, tokenizer, [piece for parts in todo.values() for piece in parts])
-        Evaluator(run, model, preparation).run_all(todo, Scores(folder.scores, run.name))
+        Evaluator(run, model, preparation, tokenizer).run_all(todo, Scores(folder.scores, run.name))
     distributed.barrier()

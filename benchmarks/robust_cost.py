@@ -35,12 +35,25 @@ def main() -> None:
         _rank(options)
         return
     with tempfile.TemporaryDirectory() as folder:
+        source = Path(options.data, "pawsx")
+        train = source / "train-en.tsv" if (source / "train-en.tsv").is_file() else source / "dev-en.tsv"  # pairs are pairs
+        Path(folder, "data/pawsx").mkdir(parents=True)
+        Path(folder, "data/pawsx/train-en.tsv").symlink_to(train.resolve())
         if not options.encoder:
             from xdist.demo.encoder import build_encoder
 
             options.encoder = str(Path(folder) / "encoder")
             build_encoder(Path(options.encoder))
-        words = ["--encoder", options.encoder, "--cache", folder, "--out", f"{folder}/seconds.json"]
+        words = [
+            "--data",
+            f"{folder}/data",
+            "--encoder",
+            options.encoder,
+            "--cache",
+            f"{folder}/prepared",
+            "--out",
+            f"{folder}/seconds.json",
+        ]
         environment = {
             **os.environ,
             "WORLD_SIZE": str(options.ranks),

@@ -88,6 +88,17 @@ def test_robust_gradient_equals_a_plain_loop(
         assert found[name] == pytest.approx(values, abs=2e-6), name
 
 
+@pytest.mark.parametrize("option, tolerance", [("model.gradient_checkpointing=true", 2e-6), ("runtime.precision=bf16", 3e-2)])
+def test_robust_gradient_under_checkpointing_and_in_bf16(
+    two: Group, plain_loop: Callable, small_run: Path, option: str, tolerance: float
+) -> None:
+    expected = plain_loop(EXACT["smart"])
+    found = two.run("gradient", path=str(small_run), overrides=[f"robust={EXACT['smart']}", option, *stage(2)])[0]
+    largest = max(abs(value) for values in expected.values() for value in values)
+    for name, values in expected.items():
+        assert found[name] == pytest.approx(values, abs=tolerance * max(1, largest)), name
+
+
 def test_ranks_together_see_the_rows_of_one_rank(one: Group, two: Group, small_run: Path) -> None:
     alone = one.run("dealt", path=str(small_run), overrides=[])[0]
     first, second = two.run("dealt", path=str(small_run), overrides=[])

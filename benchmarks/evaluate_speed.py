@@ -122,12 +122,13 @@ class Bench:
         import torch
 
         from xdist.data.batches import collate
+        from xdist.tasks.batch import View
 
         batch = collate(rows, range(len(rows)), family)
         if width:
             batch.__dict__["width"] = width  # the loop's padding; everything after it is the same code
         with torch.inference_mode():
-            self.model(batch)
+            self.model(View(batch))
 
 
 class First:

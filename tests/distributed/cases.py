@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from distributed.plain_robust import PlainRow
 
 from xdist.config import Run, load_run
+from xdist.data.batches import row_id
 from xdist.data.prepare import Preparation
 from xdist.data.tokenizer import load_tokenizer
 from xdist.evaluation.evaluator import evaluate
@@ -29,10 +31,11 @@ def losses(path: str, overrides: list[str], steps: int = 10) -> dict[str, Any]:
     made = _training(path, overrides)
     record: dict[str, Any] = {"loss": [], "gap": [], "norm": [], "micros": 0}
     for number in range(steps):
-        loss, gap = made.step(number).means()
-        record["loss"].append(loss)
-        record["gap"].append(gap)
+        means = made.step(number).means()
+        record["loss"].append(means.pop("train/loss"))
+        record["gap"].append(means.get("robust/loss_gap", 0.0))
         record["norm"].append(made.engine.grad_norm)
+        record["scalars"] = means
     record["micros"] = len(made.data.step(0, distributed.rank(), distributed.world()))
     made.engine.close()
     return record
@@ -61,8 +64,8 @@ def gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:
 
 
 def perturbed_gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:
-    """The same gradient by a plain PyTorch loop without xdist's batching, engine, hooks or balls: one row at a time, padded
-    by nothing, ascent written out. Reads only the plan, for which rows the first step has."""
+    """The same gradient by a plain PyTorch loop over rows (plain_robust.py). Reads only the plan, for which rows the first step
+    has."""
     run = load_run(Path(path), overrides)
     tokenizer = load_tokenizer(run.model.backbone)
     preparation = Preparation(run, tokenizer)
@@ -70,29 +73,11 @@ def perturbed_gradient(path: str, overrides: list[str]) -> dict[str, list[float]
     made = training.TrainingData(run, preparation)
     model = _reference_model(run, tokenizer, made)
     draws = made.plan.step(0)
-    rows = [made.shards[source].row(int(row)) for source, row in zip(draws.source, draws.row, strict=True)]
-    embedding = model.encoder.get_input_embeddings()
     special = torch.tensor(sorted(tokenizer.all_special_ids))
-    for row in rows:
-        ids, label = torch.tensor(row["tokens"])[None].long(), torch.tensor([int(row["label"])])
-        free = ~torch.isin(ids, special)[0]
-
-        def loss_at(delta: torch.Tensor, ids: torch.Tensor = ids, label: torch.Tensor = label) -> torch.Tensor:
-            handle = embedding.register_forward_hook(lambda _m, _i, out: out + delta)
-            hidden = model.encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
-            handle.remove()
-            return torch.nn.functional.cross_entropy(model.heads["cldr-topic"](hidden[:, 0]), label)
-
-        vectors = embedding(ids).detach()
-        radius = run.robust.radius * vectors[0][free].norm()
-        delta = torch.zeros_like(vectors)
-        for _ in range(run.robust.steps):
-            delta.requires_grad_()
-            (slope,) = torch.autograd.grad(loss_at(delta), delta)
-            slope = slope * free[None, :, None]
-            delta = delta.detach() + run.robust.step_size * radius / run.robust.steps * slope / slope.norm()
-            delta = delta * min(1.0, float(radius / delta.norm()))
-        (loss_at(delta) / len(rows)).backward()
+    for source, number in zip(draws.source.tolist(), draws.row.tolist(), strict=True):
+        row = PlainRow(model, "cldr-topic", made.shards[source].row(number), row_id(source, number), special, run.seed)
+        for loss in row.losses(run.methods):
+            (loss / len(draws.row)).backward()
     return {name: value.grad.flatten().tolist() for name, value in model.named_parameters() if value.grad is not None}
 
 

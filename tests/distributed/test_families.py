@@ -50,6 +50,30 @@ def test_losses_of_mixed_families_do_not_depend_on_ranks(one: Group, two: Group,
     assert expected["micros"] >= 4  # squad, choice, udpos and xnli; Social IQa and COPA share batches
 
 
+ROBUST = {
+    "adversarial": "{method: adversarial, loss: kl, random_start: true, clean: 0.5, radius: 0.2}",
+    "free": "{method: free, steps: 2, norm: linf, ball: token}",
+    "random": "{method: random, place: last, draws: 2, perturb_special: true, radius: 0.2}",
+    "several": "[{method: random, place: embedding}, {method: adversarial, radius: 0.2}, {method: consistency, weight: 2}]",
+    "r3f": "{method: consistency, scale: 0.01, clean: 0.5}",
+}
+
+
+@pytest.mark.parametrize("method", ROBUST)
+def test_every_method_trains_every_family_alike_on_any_ranks(one: Group, two: Group, families_run: Path, method: str) -> None:
+    options = [f"robust={ROBUST[method]}"]
+    (expected,) = one.run("losses", path=str(families_run), overrides=options, steps=2)
+    zero3 = [*options, f"runtime.deepspeed={STAGES / 'zero3.json'}"]
+    for result in two.run("losses", path=str(families_run), overrides=zero3, steps=2):
+        assert result["loss"] == pytest.approx(expected["loss"], rel=1e-3)
+        assert result["norm"] == pytest.approx(expected["norm"], rel=5e-3)
+        assert result["scalars"].keys() == expected["scalars"].keys()
+        for name in ("delta_norm", "radius", "loss_perturbed"):
+            if f"robust/{name}" in expected["scalars"]:
+                assert result["scalars"][f"robust/{name}"] == pytest.approx(expected["scalars"][f"robust/{name}"], rel=1e-3)
+    assert 0 < expected["scalars"]["robust/seconds_share"] < 1
+
+
 def test_predictions_of_every_family_do_not_depend_on_ranks(one: Group, two: Group, families_run: Path, tmp_path: Path) -> None:
     first, again = tmp_path / "two", tmp_path / "one"
     assert two.run("whole_run", path=str(families_run), overrides=[f"folder={first}"])[0]["finished"]

@@ -1,5 +1,7 @@
 """ZeRO stage, world size and accumulation do not change the result; the perturbed gradient is the textbook's."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -65,18 +67,48 @@ def test_perturbation_raises_the_loss(reference: dict) -> None:
     assert reference["none"]["gap"] == [0.0] * 10
 
 
+# Each against a loop written out in plain PyTorch. Dropout is off, so forwards of one input are one.
+EXACT = {
+    "adversarial": "{method: adversarial, radius: 0.3, steps: 2}",
+    "linf": "{method: adversarial, radius: 0.2, steps: 2, norm: linf, ball: token, clean: 0.25}",
+    "kl": "{method: adversarial, radius: 0.3, steps: 2, loss: kl, random_start: true}",
+    "free": "{method: free, radius: 0.3, steps: 3}",
+    "random": "{method: random, radius: 0.3, draws: 2, place: embedding, distribution: gaussian}",
+    "last": "{method: random, radius: 0.3, draws: 3, place: last, norm: linf, ball: token, perturb_special: true}",
+    "r3f": "{method: consistency, weight: 2, noise: normal, scale: 0.05}",
+    "smart": "[{method: adversarial, radius: 0.3}, {method: consistency, weight: 3, clean: 0.5, stop_gradient: true}]",
+}
+
+
+@pytest.fixture(scope="module")
+def plain_loop(one: Group, small_run: Path) -> Callable[[str], dict[str, list[float]]]:
+    return cache(lambda robust: one.run("perturbed_gradient", path=str(small_run), overrides=[f"robust={robust}"])[0])
+
+
+@pytest.mark.parametrize("method", EXACT)
 @pytest.mark.parametrize("world", [1, 2])
 @pytest.mark.parametrize("number", STAGES)
-def test_perturbed_gradient_equals_a_plain_loop(
-    request: pytest.FixtureRequest, one: Group, small_run: Path, number: int, world: int
+def test_robust_gradient_equals_a_plain_loop(
+    request: pytest.FixtureRequest, plain_loop: Callable, small_run: Path, number: int, world: int, method: str
 ) -> None:
     group: Group = request.getfixturevalue({1: "one", 2: "two"}[world])
-    robust = ["robust.method=adversarial", "robust.radius=0.3", "robust.steps=2"]
-    expected = one.run("perturbed_gradient", path=str(small_run), overrides=robust)[0]
-    found = group.run("gradient", path=str(small_run), overrides=[*robust, *stage(number)])[0]
+    expected = plain_loop(EXACT[method])
+    options = [f"robust={EXACT[method]}", *stage(number), *ACCUMULATED]
+    found = group.run("gradient", path=str(small_run), overrides=options)[0]
     assert set(expected) <= set(found)
     for name, values in expected.items():
         assert found[name] == pytest.approx(values, abs=2e-6), name
+
+
+@pytest.mark.parametrize("option, tolerance", [("model.gradient_checkpointing=true", 2e-6), ("runtime.precision=bf16", 3e-2)])
+def test_robust_gradient_under_checkpointing_and_in_bf16(
+    two: Group, plain_loop: Callable, small_run: Path, option: str, tolerance: float
+) -> None:
+    expected = plain_loop(EXACT["smart"])
+    found = two.run("gradient", path=str(small_run), overrides=[f"robust={EXACT['smart']}", option, *stage(2)])[0]
+    largest = max(abs(value) for values in expected.values() for value in values)
+    for name, values in expected.items():
+        assert found[name] == pytest.approx(values, abs=tolerance * max(1, largest)), name
 
 
 def test_ranks_together_see_the_rows_of_one_rank(one: Group, two: Group, small_run: Path) -> None:

@@ -1,17 +1,17 @@
 """Perturbations stay inside their balls, whatever the norm, the grouping, the precision and the gradient."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
 from batch_of import SPECIAL, VOCABULARY, batch_of, rows_of_sequences
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from passes_of import shift_of
 from torch import Tensor, nn
 
-from xdist.config import Robust
-from xdist.robust.adversarial import Adversarial
+from xdist.config.robust import Adversarial, Free, InBall, Method, Random
 from xdist.robust.ball import Ball, ball_round
 from xdist.tasks.batch import Batch
 
@@ -19,6 +19,8 @@ WIDTH = 6
 Rows = list[list[list[int]]]
 norms = st.sampled_from(["l2", "linf"])
 groupings = st.sampled_from(["example", "token"])
+BALL: Any = {"norm": norms, "ball": groupings, "radius": st.floats(1e-4, 10)}
+ASCENT: Any = {**BALL, "steps": st.integers(1, 3), "step_size": st.floats(0.1, 10), "random_start": st.booleans()}
 
 
 def embedding_of(dtype: torch.dtype) -> nn.Embedding:
@@ -42,27 +44,19 @@ def size(vectors: Tensor, norm: str) -> float:
 
 
 def ball(batch: Batch, norm: Literal["l2", "linf"], per: str, radius: float = 0.1) -> Ball:
-    return ball_round(embedding_of(torch.float32), batch, SPECIAL, radius, norm, per)
+    vectors = embedding_of(torch.float32)(batch.tokens).detach()
+    return ball_round(vectors, batch, SPECIAL, InBall(radius=radius, norm=norm, ball=per))  # type: ignore[arg-type]
 
 
 @given(
     rows_of_sequences,
-    st.builds(
-        Robust,
-        method=st.just("adversarial"),
-        norm=norms,
-        ball=groupings,
-        radius=st.floats(1e-4, 10),
-        steps=st.integers(1, 3),
-        step_size=st.floats(0.1, 10),
-        random_start=st.booleans(),
-    ),
+    st.one_of(st.builds(Adversarial, **ASCENT), st.builds(Free, **ASCENT), st.builds(Random, **BALL)),
     st.sampled_from([torch.float32, torch.bfloat16]),
     st.integers(0, 2**32),
 )
 @settings(max_examples=150, deadline=None)
 def test_a_perturbation_stays_in_its_ball_and_off_special_tokens(
-    rows: Rows, section: Robust, dtype: torch.dtype, seed: int
+    rows: Rows, section: Method, dtype: torch.dtype, seed: int
 ) -> None:
     batch, embedding = batch_of(rows), embedding_of(dtype)
     slopes = torch.randn(len(batch.tokens), WIDTH, generator=torch.Generator().manual_seed(seed))
@@ -70,17 +64,16 @@ def test_a_perturbation_stays_in_its_ball_and_off_special_tokens(
     def inner(delta: Tensor) -> Tensor:
         return (delta * slopes).sum() + (delta.to(dtype) ** 2).float().sum()
 
-    (made,) = Adversarial(section, seed, SPECIAL).passes(inner, embedding, batch, 1)
-    assert made.delta is not None
-    assert made.delta.isfinite().all()
-    assert not made.delta[torch.isin(batch.tokens, SPECIAL)].any()
+    delta = shift_of(section, inner, embedding, batch, seed, 1)
+    assert delta.isfinite().all()
+    assert not delta[torch.isin(batch.tokens, SPECIAL)].any()
     vectors = embedding(batch.tokens).detach()
     for group in groups(batch, section.ball):
         if group:
             of_embeddings = size(vectors[group], "l2")
             if section.norm == "linf":
                 of_embeddings /= (len(group) * WIDTH) ** 0.5
-            assert size(made.delta[group], section.norm) <= section.radius * of_embeddings * (1 + 1e-5)
+            assert size(delta[group], section.norm) <= section.radius * of_embeddings * (1 + 1e-5)
 
 
 @given(rows_of_sequences, norms, groupings, st.floats(1e-6, 1e6), st.integers(0, 2**32))

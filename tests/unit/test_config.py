@@ -95,6 +95,55 @@ def test_mistakes_in_the_file(path: Path, old: str, new: str, message: str) -> N
 
 
 @pytest.mark.parametrize(
+    "overrides, message",
+    [
+        (
+            ["robust.stepz=3"],
+            "robust.stepz=3 (command line): robust: method 'adversarial': unknown key 'stepz': did you mean 'step",
+        ),
+        (
+            ["robust.steps=3", "robust.method=random"],
+            "robust.steps=3 (command line): robust: method 'random': unknown key 'steps'",
+        ),
+        (["robust={radius: 1}"], "robust={radius: 1} (command line): robust: 'method' is required"),
+        (["robust=[{method: free, radius: -1}]"], "robust=[{method: free, radius: -1}] (command line): robust.0.radius: Input"),
+        (
+            ["robust=[{method: free}, {method: random, plase: last}]"],
+            "robust=[{method: free}, {method: random, plase: last}] (com",
+        ),
+        (
+            ["robust=[{method: consistency}, {method: free}]"],
+            "robust=[{method: consistency}, {method: free}] (command line): robu",
+        ),
+        (["robust.loss=kl"], "run.yaml:12: robust: loss: kl needs random_start: true"),
+        (["robust.method=none", "robust.stepz=3"], "robust.stepz=3 (command line): robust: method 'none': unknown key 'stepz'"),
+        (["robust=random"], "robust=random (command line): robust: expected 'key: value' lines"),
+        (["robust.method=substitution"], "run.yaml:12: robust: 'synonyms' is required"),
+        (
+            ["evaluate.smoothing={drawz: 3}"],
+            "evaluate.smoothing={drawz: 3} (command line): evaluate.smoothing: unknown key 'drawz'",
+        ),
+    ],
+)
+def test_mistakes_in_a_method(path: Path, overrides: list[str], message: str) -> None:
+    assert error(path, *overrides).startswith(message)
+
+
+def test_a_method_is_changed_by_an_override(path: Path) -> None:
+    path.write_text(TEXT.replace("adversarial", "adversarial\n  radius: 0.2\n  random_start: true"))
+    (adversarial,) = load_run(path).methods
+    assert load_run(path, ["robust.method=none"]).methods == ()  # the options of another method are left out
+    assert load_run(path, ["robust.method=none"]).identity == load_run(path, ["robust={method: none}"]).identity
+    (free,) = load_run(path, ["robust.method=free"]).methods  # it knows both options
+    assert (free.method, free.radius, free.random_start) == ("free", 0.2, True)  # type: ignore[union-attr]
+    assert "method 'random': unknown key 'random_start'" in error(path, "robust.method=random")
+    listed = load_run(path, ["robust=[{method: adversarial, radius: 0.2, random_start: true}]"])
+    assert listed.methods == (adversarial,)
+    assert listed.identity == load_run(path).identity
+    assert load_run(path, ["robust=[]"]).methods == ()
+
+
+@pytest.mark.parametrize(
     "override, message",
     [
         ("train.stepz=5", "train.stepz=5 (command line): train: unknown key 'stepz': did you mean 'steps'?"),
@@ -147,6 +196,8 @@ def test_identity_is_what_is_trained_and_nothing_else(path: Path) -> None:
     "overrides",
     [
         [],
+        ["robust=[{method: random, place: last}, {method: consistency, weight: 0.5}]", "evaluate.smoothing={draws: 4}"],
+        ["robust={method: substitution, synonyms: {en: words.json}}"],
         ["train=null", "data.max_length=64"],
         ["evaluate=null", "train.learning_rate=1e-5", "train.tasks.0.weight=0.1", "model.dropout=0", "name='2024'"],
         ["train.steps=null", "train.epochs=1.5", "evaluate.languages=[en, sw]", "folder=ordner ä", "runtime.precision=bf16"],

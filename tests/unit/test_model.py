@@ -18,6 +18,7 @@ from xdist.files import read_json, write_json
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads, save_model
 from xdist.model.model import Model
+from xdist.tasks.batch import View
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
 
@@ -88,7 +89,7 @@ def test_idle_heads_change_nothing_and_have_gradients(make: Callable[..., Model]
     for tasks in (("xnli",), TASKS):
         model = make(*tasks).train()
         torch.manual_seed(3)
-        outputs[tasks] = model(batch)
+        (outputs[tasks],) = model(View(batch))
     assert torch.equal(*outputs.values())
     outputs[TASKS].sum().backward()
     for name in ("cldr-topic", "cldr-spans"):
@@ -100,7 +101,7 @@ def test_frozen_embeddings_get_no_gradient(make: Callable[..., Model]) -> None:
     batch = batch_of(ROWS[::2], head="xnli")
     for frozen in (True, False):
         model = make("xnli", freeze_embeddings=frozen).train()
-        model(batch).sum().backward()
+        model(View(batch))[0].sum().backward()
         weight = model.embedding.weight
         assert (weight.grad is None) == frozen
         others = [value.requires_grad for value in model.parameters() if value is not weight]

@@ -1,19 +1,20 @@
 """Noise belongs to a row: to (seed, step, row, position), and to nothing else."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from batch_of import SPECIAL, batch_of, rows_of_sequences
+from batch_of import batch_of, rows_of_sequences
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from passes_of import shift_of
 from torch import nn
 
-from xdist.config import Robust
+from xdist.config.robust import Adversarial, Random
 from xdist.data.batches import row_id
 from xdist.data.permutation import mix
-from xdist.robust.adversarial import Adversarial
 from xdist.robust.noise import _mix, gaussian, uniform
 
 Rows = list[list[list[int]]]
@@ -77,19 +78,29 @@ def test_torch_mixes_as_numpy_does(values: list[int]) -> None:
     assert _mix(torch.from_numpy(np.array(values, np.uint64).astype(np.int64))).tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("kind", [Adversarial, Random])
 @pytest.mark.parametrize("ball", ["example", "token"])
 @pytest.mark.parametrize("norm", ["l2", "linf"])
-def test_a_random_start_is_uniform_in_the_ball(norm: str, ball: str) -> None:
+def test_a_start_or_noise_is_uniform_in_the_ball(norm: Any, ball: Any, kind: Any) -> None:
     """In n dimensions the share of the radius, to the power n, is uniform; each coordinate is as often below 0 as above."""
     width, count = 3, 4000
-    section = Robust(method="adversarial", random_start=True, radius=1, norm=norm, ball=ball)
+    start = {"random_start": True} if kind is Adversarial else {}
     batch = batch_of([[[0, 7]]] * count)
     embedding = nn.Embedding(10, width, _weight=torch.ones(10, width))
-    (made,) = Adversarial(section, 1, SPECIAL).passes(lambda delta: 0 * delta.sum(), embedding, batch, 5)
-    assert made.delta is not None
-    start = made.delta[1::2] / (math.sqrt(width) if norm == "l2" else 1)
-    assert not made.delta[::2].any()
-    lengths = start.norm(dim=-1) if norm == "l2" else start.abs().amax(-1)
+    delta = shift_of(kind(radius=1, norm=norm, ball=ball, **start), lambda delta: 0 * delta.sum(), embedding, batch, 1, 5)
+    found = delta[1::2] / (math.sqrt(width) if norm == "l2" else 1)
+    assert not delta[::2].any()
+    lengths = found.norm(dim=-1) if norm == "l2" else found.abs().amax(-1)
     shares = (lengths**width).sort().values
     assert (shares - (torch.arange(count) + 0.5) / count).abs().max() < 1.95 / math.sqrt(count)  # Kolmogorov, p = 0.001
-    assert ((start > 0).double().mean(0) - 0.5).abs().max() < 0.04
+    assert ((found > 0).double().mean(0) - 0.5).abs().max() < 0.04
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_gaussian_noise_has_the_size_of_the_radius(norm: Any) -> None:
+    width, batch = 5, batch_of([[[0, 7, 8]]] * 3000)
+    embedding = nn.Embedding(10, width, _weight=2 * torch.ones(10, width))
+    section = Random(radius=0.25, norm=norm, distribution="gaussian")
+    delta = shift_of(section, lambda delta: delta.sum(), embedding, batch, 1, 5)
+    lengths = delta.view(3000, -1).norm(dim=-1)
+    assert lengths.square().mean().sqrt() == pytest.approx(0.25 * 2 * math.sqrt(2 * width), rel=0.02)

@@ -17,6 +17,7 @@ from xdist.formats.examples import Choice
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads, save_model
 from xdist.model.model import Model
+from xdist.tasks.batch import View
 from xdist.tasks.catalog import task
 from xdist.tasks.choice import MultipleChoice
 from xdist.tasks.segments import log_softmax
@@ -69,7 +70,7 @@ def test_two_and_three_options_in_one_batch(family: MultipleChoice, tokenizer: P
     rows = list(family.encode([THREE, TWO, THREE], tokenizer, 128))
     model = model_of(encoder, tokenizer, "copa", seed=1)
     batch = collate(rows, range(3), family)
-    outputs = model(batch).detach()
+    outputs = model(View(batch))[0].detach()
     assert outputs.shape == (8, 1)
     parts = outputs[:, 0].split([3, 2, 3])
     expected = sum(
@@ -79,7 +80,7 @@ def test_two_and_three_options_in_one_batch(family: MultipleChoice, tokenizer: P
     assert family.count(batch) == 3
     found = family.predict(outputs, batch)
     assert [int(option) for option in found] == [int(part.argmax()) for part in parts]
-    alone = model(collate(rows[1:2], [1], family))
+    (alone,) = model(View(collate(rows[1:2], [1], family)))
     assert torch.allclose(alone, outputs[3:5], atol=1e-5)
     predictions = family.finish(found, _rows(rows), [THREE, TWO, THREE])
     assert family.score(predictions, [THREE, TWO, THREE], "en") == {

@@ -20,6 +20,7 @@ from xdist.formats import squad
 from xdist.formats.examples import Answer, Question
 from xdist.model.encoder import load_encoder
 from xdist.model.model import Model
+from xdist.tasks.batch import View
 from xdist.tasks.catalog import task
 from xdist.tasks.family import Row
 from xdist.tasks.span_qa import ANSWER, BEST, STRIDE, SpanQA, best_spans, windows
@@ -149,7 +150,7 @@ def test_loss_is_the_mean_of_start_and_end_per_window(
     rows = list(family.encode(examples[:3], tokenizer, ROOM))
     model = Model(load_encoder(ModelSection(backbone=str(encoder)), tokenizer, torch.float32), {"squad": family}, 1).eval()
     batch = collate(rows, range(len(rows)), family)
-    outputs = model(batch).detach()
+    outputs = model(View(batch))[0].detach()
     assert outputs.shape == (len(batch.tokens), 2)
     expected = 0.0
     for part, row in zip(outputs.split(batch.lengths.tolist()), rows, strict=True):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -14,7 +14,12 @@ from xdist.errors import UserError, unknown
 M = TypeVar("M", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
 # What pydantic calls a tuple or a model is a list or a mapping to whoever writes YAML.
-IN_YAML = {"tuple_type": "expected a list: [a, b]", "model_type": "expected 'key: value' lines", "path_type": "expected a path"}
+IN_YAML = {
+    "tuple_type": "expected a list: [a, b]",
+    "model_type": "expected 'key: value' lines",
+    "model_attributes_type": "expected 'key: value' lines",
+    "path_type": "expected a path",
+}
 
 
 @dataclass(slots=True)
@@ -136,40 +141,67 @@ def validated(kind: type[M], values: dict[str, Any], source: Source) -> M:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise UserError(_one_line(kind, error, source)) from None
+        raise UserError(_one_line(kind, values, error, source)) from None
 
 
-def _one_line(kind: type[BaseModel], error: ValidationError, source: Source) -> str:
+def _one_line(kind: type[BaseModel], values: Any, error: ValidationError, source: Source) -> str:
     # An unknown key often makes another one missing: the unknown one is what the user can see.
     first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
-    # Pydantic also names which kind of a union it tried; no key of ours has such a name.
-    key = tuple(part for part in first["loc"] if not str(part).startswith(("function-", "tuple[", "literal[")))
+    key = _written(first["loc"], values, first["type"] == "missing")
     if first["type"] == "extra_forbidden":
         parent = source.at(key).removesuffix(str(key[-1])).rstrip(".: ")
-        return f"{parent}: {unknown('key', key[-1], _fields(kind, key[:-1]))}"
+        model, which = _model_at(kind, key[:-1], values)
+        return f"{parent}: {which}{unknown('key', key[-1], model.model_fields)}"
     if first["type"] == "missing":
         return f"{source.at(key[:-1])}: '{key[-1]}' is required"
+    context = first.get("ctx", {})
+    if first["type"] == "union_tag_not_found":
+        return f"{source.at(key)}: {context['discriminator']} is required"
+    if first["type"] == "union_tag_invalid":
+        tags = re.findall(r"'([^']*)'", context["expected_tags"])
+        return f"{source.at((*key, context['discriminator'].strip(chr(39))))}: {unknown('value', context['tag'], tags)}"
     message = IN_YAML.get(first["type"]) or first["msg"].removeprefix("Value error, ")
-    names = re.findall(r"'([^']*)'", str(first.get("ctx", {}).get("expected", "")))
+    names = re.findall(r"'([^']*)'", str(context.get("expected", "")))
     if names:
         message = unknown("value", first["input"], names)
     return f"{source.at(key)}: {message}"
 
 
-def _fields(kind: Any, key: KeyPath) -> list[str]:
-    """The field names of the model that sits at `key` inside `kind`."""
-    for part in key:
-        if isinstance(part, int):
+def _written(loc: KeyPath, values: Any, missing: bool) -> KeyPath:
+    """The part of pydantic's `loc` that the user wrote: it also names which kind of a union it tried. Of a missing key the
+    last part is not there to be found."""
+    key: list[str | int] = []
+    for number, part in enumerate(loc):
+        if (isinstance(values, dict) and part in values) or (isinstance(values, list) and isinstance(part, int)):
+            values = values[part]  # type: ignore[index]
+        elif not (missing and number == len(loc) - 1):
             continue
-        kind = _model_in(kind.model_fields[part].annotation)
-    return list(kind.model_fields)
+        key.append(part)
+    return tuple(key)
 
 
-def _model_in(annotation: Any) -> Any:
+def _model_at(kind: Any, key: KeyPath, values: Any) -> tuple[Any, str]:
+    """The model that sits at `key` inside `kind`, and where several may sit there the words that say which one does."""
+    which = ""
+    for part in key:
+        values = values[part]  # type: ignore[index]
+        if isinstance(part, str):
+            kind, which = _chosen(kind.model_fields[part].annotation, values)
+        else:  # an element of a list, whose own kind may differ from the first one's
+            kind, which = _chosen(kind, values)
+    return kind, which
+
+
+def _chosen(annotation: Any, values: Any) -> tuple[Any, str]:
+    found = _models_in(annotation)
+    for model in found if len(found) > 1 and isinstance(values, dict) else ():
+        for name, field_ in model.model_fields.items():
+            if name in values and field_.annotation == Literal[values[name]]:
+                return model, f"{name} '{values[name]}': "
+    return (found[0] if len(found) == 1 else annotation), ""
+
+
+def _models_in(annotation: Any) -> list[Any]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _model_in(inner)
-        if found is not None:
-            return found
-    return None
+        return [annotation]
+    return [model for inner in getattr(annotation, "__args__", ()) for model in _models_in(inner)]

@@ -9,17 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from xdist.config.loading import KeyPath, Source, load
+from xdist.config.robust import Method, Noise, Off, Robust
+from xdist.config.section import Section
 from xdist.errors import UserError
 from xdist.files import digest
 
 IDENTITY = {"seed", "model", "train", "robust"}
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Model(Section):
@@ -81,18 +79,6 @@ class Train(Section):
         return self
 
 
-class Robust(Section):
-    """Perturbation of the input embedding during training; one class of values for every method."""
-
-    method: Literal["none", "adversarial"] = "none"
-    radius: float = Field(0.05, ge=0, description="of the ball, relative to the norm of the embeddings inside it")
-    norm: Literal["l2", "linf"] = "l2"
-    ball: Literal["example", "token"] = "example"
-    steps: int = Field(1, ge=0, description="ascent steps")
-    step_size: float = Field(1.5, gt=0, description="length of one ascent step, times radius / steps")
-    random_start: bool = False
-
-
 class Evaluate(Section):
     tasks: tuple[str, ...] = Field(min_length=1)
     languages: tuple[str, ...] | Literal["all"] = "all"
@@ -100,6 +86,7 @@ class Evaluate(Section):
     layer: int | None = Field(
         None, ge=0, description="hidden layer of sentence vectors (Tatoeba, BUCC), 0: the embedding; null: each task's own"
     )
+    smoothing: Noise | None = Field(None, description="average the predictions over draws of noise; null: one clean forward")
 
 
 class Runtime(Section):
@@ -122,7 +109,7 @@ class Run(Section):
     model: Model
     data: Data
     train: Train | None = None
-    robust: Robust = Robust()
+    robust: Robust = Off()
     evaluate: Evaluate | None = None
     runtime: Runtime = Runtime()
     _source: Source = PrivateAttr(default_factory=lambda: Source(Path("(no file)")))
@@ -132,6 +119,12 @@ class Run(Section):
         if self.train is None and self.evaluate is None:
             raise ValueError("a run trains or evaluates: give 'train', 'evaluate' or both")
         return self
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """The methods of `robust` in their order; empty where training is plain."""
+        given = self.robust if isinstance(self.robust, tuple) else (self.robust,)
+        return tuple(method for method in given if not isinstance(method, Off))
 
     @property
     def identity(self) -> str:

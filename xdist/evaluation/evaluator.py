@@ -13,9 +13,10 @@ from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
 from xdist.errors import UserError
 from xdist.evaluation import submission
-from xdist.evaluation.predicting import predict
+from xdist.evaluation.predicting import once, predict
 from xdist.evaluation.queue import queue, share
 from xdist.evaluation.scores import Scores
+from xdist.evaluation.smoothing import Smoothing
 from xdist.languages import by_size
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads
@@ -49,16 +50,23 @@ def load_for_evaluation(run: Run, folder: str, tokenizer: PreTrainedTokenizerBas
 class Evaluator:
     """Scores what of `run.evaluate` is not scored yet. One instance per rank; `run()` is collective."""
 
-    def __init__(self, run: Run, model: Model, preparation: Preparation, lockstep: bool) -> None:
+    def __init__(
+        self, run: Run, model: Model, preparation: Preparation, tokenizer: PreTrainedTokenizerBase, lockstep: bool
+    ) -> None:
         assert run.evaluate is not None
         self.run, self.preparation = run, preparation
         self.folder = RunFolder(run.folder)
         self.model, self.lockstep = model, lockstep
+        self.smoothing: Smoothing | None = None
+        if run.evaluate.smoothing:
+            special = torch.tensor(sorted(tokenizer.all_special_ids), device=distributed.device())
+            self.smoothing = Smoothing(run.evaluate.smoothing, run.seed, special)
 
     def run_all(self, todo: dict[str, list[Piece]], scores: Scores) -> None:
         """Predict, gather, write and score `todo` (pieces by task), one task after another."""
         rank, world = distributed.rank(), distributed.world()
-        sets = {name: list(self.preparation.shards([*pieces, *pool_pieces(pieces[0].task)])) for name, pieces in todo.items()}
+        read = {name: [*pieces, *pool_pieces(pieces[0].task)] for name, pieces in todo.items()}
+        sets = {name: list(self.preparation.shards(pieces)) for name, pieces in read.items()}
         budget = self.run.runtime.eval_batch_tokens
         work = {name: share(queue(parts, budget), rank, world, self.lockstep) for name, parts in sets.items()}
         rows = sum(len(item.rows) for items in work.values() for item in items if not item.dummy)
@@ -68,10 +76,13 @@ class Evaluator:
                 progress.note(name)
                 # The task's own family, not the head's: tasks that share a head may have metrics of their own.
                 family = family_of(pieces[0].task)
-                predicted = predict(self.model, family, sets[name], len(pieces), work[name], progress.advance)
+                forward = self.smoothing.outputs if self.smoothing else once
+                what = (family, read[name], sets[name], len(pieces), work[name])
+                predicted = predict(self.model, *what, forward, progress.advance)
+                cost = self._cost()
                 gathered = distributed.gather_on_first(predicted)
                 if gathered is not None:
-                    self._score(pieces, sets[name], gathered, scores)
+                    self._score(pieces, sets[name], gathered, scores, cost)
         finally:
             progress.close()
 
@@ -81,6 +92,7 @@ class Evaluator:
         sets: list[Rows],
         gathered: list[dict[tuple[int, int], Any]],
         scores: Scores,
+        cost: dict[str, float],
     ) -> None:
         results: list[dict[int, Any]] = [{} for _ in pieces]
         for part in gathered:
@@ -93,8 +105,16 @@ class Evaluator:
         task = pieces[0].task
         seen = by_size({piece.language for piece in training_pieces(self.run) if piece.task.head == task.head})
         assert self.run.evaluate
-        scores.add(task, pieces[0].split, seen, found, self.run.evaluate.layer)
+        scores.add(task, pieces[0].split, seen, found, self.run.evaluate.layer, smoothing_of(self.run), cost)
         write_scores(self.folder.metrics, self.folder.tensorboard, task.name, found, task.metric)
+
+    def _cost(self) -> dict[str, float]:
+        """What smoothing took since it was asked last, over all ranks; nothing without it. Collective."""
+        if not self.smoothing:
+            return {}
+        passes, seconds = distributed.sum_over_ranks([self.smoothing.forward_passes, self.smoothing.seconds])
+        self.smoothing.forward_passes, self.smoothing.seconds = 0, 0.0
+        return {"forward_passes": int(passes), "seconds": round(seconds, 3)}
 
     def _finish(self, piece: Piece, shards: Rows, by_row: dict[int, Any]) -> dict[str, float]:
         """Write the submission file of a language and score it."""
@@ -108,12 +128,17 @@ class Evaluator:
         return {**family.score(finished, examples, piece.language), "count": len(finished)}
 
 
+def smoothing_of(run: Run) -> dict[str, Any] | None:
+    """How a run's predictions are smoothed, as scores.json says it."""
+    return run.evaluate.smoothing.model_dump() if run.evaluate and run.evaluate.smoothing else None
+
+
 def unscored(run: Run) -> dict[str, list[Piece]]:
     """The pieces that `run.evaluate` asks for and that have no score yet, by task."""
     scores = Scores(RunFolder(run.folder).scores, run.name)
     todo: dict[str, list[Piece]] = {}
     for piece in evaluation_pieces(run):
-        if run.evaluate and not scores.has(piece.task, piece.split, piece.language, run.evaluate.layer):
+        if run.evaluate and not scores.has(piece.task, piece.split, piece.language, run.evaluate.layer, smoothing_of(run)):
             todo.setdefault(piece.task.name, []).append(piece)
     return todo
 
@@ -127,5 +152,6 @@ def evaluate(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparat
         with zero3.partitioned_loading(config):
             model = load_for_evaluation(run, source, tokenizer, [piece for parts in todo.values() for piece in parts])
         with zero3.placed(model, config) as placed:
-            Evaluator(run, placed, preparation, zero3.stage(config) == 3).run_all(todo, Scores(folder.scores, run.name))
+            evaluator = Evaluator(run, placed, preparation, tokenizer, zero3.stage(config) == 3)
+            evaluator.run_all(todo, Scores(folder.scores, run.name))
     distributed.barrier()

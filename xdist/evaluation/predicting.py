@@ -1,43 +1,60 @@
 """The forward passes of evaluation: this rank's batches of a task to predictions by row."""
 
+import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from xdist.data.batches import collate
+from xdist.data.batches import collate, row_id
+from xdist.data.pieces import Piece
 from xdist.data.shards import Rows
 from xdist.evaluation.queue import Work
 from xdist.evaluation.vectors import Key, Vectors, predictions
 from xdist.model.model import Model
 from xdist.runtime import distributed
+from xdist.tasks.batch import Batch, View
 from xdist.tasks.family import Family
 from xdist.tasks.retrieval import Retrieval
+
+# What a family predicts from: the outputs of its head, or of a retrieval family the (R, d) vectors of the rows.
+Forward = Callable[[Model, Family, Batch], Tensor]
+
+
+def once(model: Model, family: Family, batch: Batch) -> Tensor:
+    """One forward pass of the batch as it is."""
+    (outputs,) = model(View(batch))
+    return family.vectors(outputs, batch) if isinstance(family, Retrieval) else outputs
 
 
 def predict(
     model: Model,
     family: Family,
+    read: Sequence[Piece],
     sets: Sequence[Rows],
     pieces: int,
     work: Sequence[Work],
+    forward: Forward = once,
     advance: Callable[[int], None] = lambda rows: None,
 ) -> dict[Key, np.ndarray]:
-    """This rank's share of a task's rows: {(set number, row): prediction}. The first `pieces` of `sets` are scored, the others
-    hold candidates. Vectors are not predictions: of a retrieval task what they find is. Collective for retrieval and ZeRO-3;
-    `advance` hears of the rows of each batch."""
+    """This rank's share of a task's rows: {(set number, row): prediction}. `sets` are the rows of `read`, of which the first
+    `pieces` are scored and the others hold candidates. Vectors are not predictions: of a retrieval task what they find is.
+    Collective for retrieval and ZeRO-3; `advance` hears of the rows of each batch."""
     found: dict[Key, np.ndarray] = {}
     retrieval = family if isinstance(family, Retrieval) else None
     vectors = Vectors(sets, [item for item in work if not item.dummy], model.width) if retrieval else None
     with torch.no_grad():  # not inference mode: weights that ZeRO-3 gathers in it could not be trained on afterwards
         for item in work:
             rows = [sets[number].row(row) for number, row in item.rows]
-            batch = collate(rows, range(len(rows)), family).to(distributed.device())
-            outputs = model(batch)
+            # The same in every evaluation, whatever else is scored: noise is drawn by it.
+            ids = [row_id(zlib.crc32(str(read[number]).encode()) & 0x7FFFFF, row) for number, row in item.rows]
+            batch = collate(rows, ids, family).to(distributed.device())
+            outputs = forward(model, family, batch)
             if item.dummy:
                 continue
-            if retrieval and vectors:
-                vectors.put(retrieval.vectors(outputs, batch))
+            if vectors:
+                vectors.put(outputs)
             else:
                 found.update(zip(item.rows, family.predict(outputs, batch), strict=True))
             advance(len(rows))

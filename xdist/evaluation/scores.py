@@ -16,23 +16,40 @@ class Scores:
         self.path = path
         self.values: dict[str, Any] = read_json(path) if path.exists() else {"run": run, "tasks": {}}
 
-    def has(self, task: Task, split: str, language: str, layer: int | None = None) -> bool:
-        """Whether that has a score; of sentence vectors from the hidden `layer` that the run asks for, None: the task's own."""
-        return language in self._scored(task, split, layer)
+    def has(
+        self, task: Task, split: str, language: str, layer: int | None = None, smoothing: dict[str, Any] | None = None
+    ) -> bool:
+        """Whether that has a score; of sentence vectors from the hidden `layer` that the run asks for, None: the task's own;
+        of predictions smoothed like that, None: not at all."""
+        return language in self._scored(task, split, layer, smoothing)
 
     def add(
-        self, task: Task, split: str, trained_on: list[str], found: dict[str, dict[str, float]], layer: int | None = None
+        self,
+        task: Task,
+        split: str,
+        trained_on: list[str],
+        found: dict[str, dict[str, float]],
+        layer: int | None = None,
+        smoothing: dict[str, Any] | None = None,
+        cost: dict[str, float] | None = None,
     ) -> None:
-        """Add the scores of some languages of a task; those of another split or hidden layer are replaced."""
-        languages = {**self._scored(task, split, layer), **found}
+        """Add the scores of some languages of a task; those of another split, hidden layer or smoothing are replaced. `cost` is
+        what the smoothing of these languages took."""
+        languages = {**self._scored(task, split, layer, smoothing), **found}
         entry = summary(task, split, trained_on, languages)
-        self.values["tasks"][task.name] = {**entry, "layer": layer} if task.layer and layer is not None else entry
+        if task.layer and layer is not None:
+            entry["layer"] = layer
+        if smoothing is not None:
+            entry |= {"smoothing": smoothing, "smoothing_cost": cost}
+        self.values["tasks"][task.name] = entry
         write_json(self.path, self.values)
 
-    def _scored(self, task: Task, split: str, layer: int | None) -> dict[str, dict[str, float]]:
+    def _scored(
+        self, task: Task, split: str, layer: int | None, smoothing: dict[str, Any] | None
+    ) -> dict[str, dict[str, float]]:
         entry = self.values["tasks"].get(task.name, {})
-        asked = layer if task.layer else None
-        return entry["languages"] if (entry.get("split"), entry.get("layer")) == (split, asked) else {}
+        asked = (split, layer if task.layer else None, smoothing)
+        return entry["languages"] if (entry.get("split"), entry.get("layer"), entry.get("smoothing")) == asked else {}
 
 
 def summary(task: Task, split: str, trained_on: list[str], languages: dict[str, dict[str, float]]) -> dict[str, Any]:

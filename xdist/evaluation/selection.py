@@ -12,6 +12,7 @@ from xdist.evaluation.predicting import predict
 from xdist.evaluation.queue import queue, share
 from xdist.model.model import Model
 from xdist.runtime import distributed
+from xdist.tasks.batch import View
 from xdist.tasks.family import family_of
 
 
@@ -42,7 +43,7 @@ class DevJudge:
     def _score(self, model: Model, piece: Piece, rows: Rows) -> float:
         family = family_of(piece.task)
         work = share(queue([rows], self.run.runtime.eval_batch_tokens), distributed.rank(), distributed.world(), lockstep=True)
-        gathered = distributed.gather_on_first(predict(model, family, [rows], 1, work))
+        gathered = distributed.gather_on_first(predict(model, family, [piece], [rows], 1, work))
         value = 0.0
         if gathered is not None:
             found = {row: prediction for part in gathered for (_, row), prediction in part.items()}
@@ -66,7 +67,8 @@ class DevJudge:
                 group = [number for number, _ in drawn] if size > 1 else None
                 batch = collate([rows.row(row) for _, row in drawn], [row for _, row in drawn], family, micro.dummy, group)
                 batch = batch.to(distributed.device())
-                loss = family.loss(model(batch), batch)
+                (outputs,) = model(View(batch))
+                loss = family.loss(outputs, batch)
                 if not micro.dummy:
                     total, valid = total + float(loss), valid + family.count(batch)
         total, valid = distributed.sum_over_ranks([total, valid])

@@ -1,57 +1,60 @@
 """Adversarial training: the worst shift of the input embeddings inside a ball, then one training pass on it.
 
-    delta_0     = 0, or drawn uniformly from the ball (`random_start`)
-    delta_{k+1} = project(delta_k + alpha * direction(gradient of the loss with respect to delta_k))
-    alpha       = step_size * radius / K
-    the update minimises the loss at delta_K
+    delta_K  as ascent.py climbs to it in K steps, on the task's loss or on KL(p(clean) || p(clean + delta))
+    update   (1 - clean) * loss at delta_K + clean * loss of the clean input
 
 Projected gradient ascent of Madry et al. 2018 (arXiv 1706.06083) at the site of FreeLB (arXiv 1909.11764); K = 1 from 0 is
-FGM (Miyato et al. 2017, arXiv 1605.07725). As a defence for zero-shot transfer: arXiv 2104.08645, which publishes none of
-its constants.
+FGM (Miyato et al. 2017, arXiv 1605.07725). The KL ascent is that of TRADES (arXiv 1901.08573) and SMART (arXiv 1911.03437):
+the clean side is taken as given; followed by `consistency` the update has their divergence too. As a defence for zero-shot
+transfer: arXiv 2104.08645, which publishes none of its constants. Radius: relative to the norm of the embeddings in the ball;
+robust/radius is its absolute mean. Differs: balls per row (never per batch), no proximal term (SMART).
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from xdist.config import Robust
-from xdist.robust.ball import Ball, ball_round
-from xdist.robust.noise import gaussian, uniform
-from xdist.robust.passes import Inner, Pass
-from xdist.tasks.batch import Batch
+from xdist.config import robust as options
+from xdist.robust.ascent import Ascent
+from xdist.robust.divergence import kl
+from xdist.robust.passes import Context, Pass
+from xdist.tasks.batch import View
 
 
 class Adversarial:
-    def __init__(self, section: Robust, seed: int, special_ids: Tensor) -> None:
-        self.section = section
-        self.seed = seed
-        self.special_ids = special_ids
+    def __init__(self, section: options.Adversarial, seed: int, special_ids: Tensor, stage: int = 0) -> None:
+        self.section, self.seed, self.special_ids, self.stage = section, seed, special_ids, stage
 
-    def passes(self, inner: Inner, embedding: nn.Module, batch: Batch, step: int) -> Iterator[Pass]:
-        section = self.section
-        ball = ball_round(embedding, batch, self.special_ids, section.radius, section.norm, section.ball)
-        delta = self._start(ball, embedding.embedding_dim, batch, step)  # type: ignore[arg-type]
-        loss_before = None
-        for _ in range(section.steps):
-            delta.requires_grad_()
-            loss = inner(delta)
-            (gradient,) = torch.autograd.grad(loss, delta)
-            loss_before = loss.detach() if loss_before is None else loss_before
-            stride = section.step_size * ball.radius / section.steps
-            delta = ball.project(delta.detach() + stride * ball.direction(gradient.float()))
-        yield Pass(delta, loss_before=loss_before)
+    def passes(self, before: Iterator[Pass], context: Context) -> Iterator[Pass]:
+        for one in before:
+            if context.step % self.section.every:
+                yield one
+                continue
+            views, losses = zip(*(self._worst(view, context) for view in one.views), strict=True)
+            if self.section.clean:
+                yield one.scaled(self.section.clean)
+            yield replace(one.scaled(1 - self.section.clean), views=views, loss_before=sum(losses) / len(losses))
 
-    def _start(self, ball: Ball, width: int, batch: Batch, step: int) -> Tensor:
-        if not self.section.random_start:
-            return torch.zeros(len(batch.tokens), width, device=batch.tokens.device)
-        if self.section.norm == "linf":
-            box = 2 * uniform(batch, width, self.seed, step, 0) - 1
-            return box * ball.radius * ball.free
-        # Uniform in an L2 ball of n free coordinates: a Gaussian direction, a radius of u ** (1 / n).
-        direction = ball.direction(gaussian(batch, width, self.seed, step, 0))
-        tokens = torch.arange(len(ball.group), device=direction.device)
-        first = tokens.new_full((ball.groups,), len(tokens)).scatter_reduce(0, ball.group, tokens, "amin")
-        share = uniform(batch, 1, self.seed, step, 9)[first, 0]
-        coordinates = torch.zeros_like(share).index_add(0, ball.group, ball.free[:, 0]) * width
-        return direction * ball.radius * (share ** (1 / coordinates.clamp_min(1)))[ball.group, None]
+    def _worst(self, view: View, context: Context) -> tuple[View, Tensor]:
+        """`view` shifted to where its loss is high, and its summed loss before."""
+        ascent = Ascent(self.section, view.batch, context, self.seed, self.special_ids, self.stage)
+        before = clean = None
+        if self.section.loss == "kl":
+            with torch.no_grad():
+                (outputs,) = context.outputs(view)
+                before, clean = context.family.loss(outputs, view.batch), context.family.log_probabilities(outputs, view.batch)
+        for _ in range(self.section.steps):
+            ascent.delta.requires_grad_()
+            (outputs,) = context.outputs(ascent.shifted(view))
+            if clean is None:
+                loss = context.family.loss(outputs, view.batch)
+            else:
+                loss = kl(clean, context.family.log_probabilities(outputs, view.batch))
+            (gradient,) = torch.autograd.grad(loss, ascent.delta)
+            before = loss.detach() if before is None else before
+            ascent.climb(gradient)
+        ascent.note(context)
+        assert before is not None
+        return ascent.shifted(view), before

@@ -1,6 +1,7 @@
-"""Balls round the input embeddings: one per example (Frobenius norm over its tokens) or one per token.
+"""Balls round the states of a batch's tokens, such as their input embeddings: one per example (Frobenius norm over its
+tokens) or one per token.
 
-Radii are relative: `radius` times the norm of the embeddings that the ball surrounds. A row's ball thus depends on that row
+Radii are relative: `radius` times the norm of the states that the ball surrounds. A row's ball thus depends on that row
 alone, never on what else stands in the batch, and a radius means the same for every encoder and width.
 """
 
@@ -8,8 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from xdist.config.robust import InBall
 from xdist.tasks.batch import Batch
 
 
@@ -26,11 +28,18 @@ class Ball:
 
     def length(self, vectors: Tensor) -> Tensor:
         """(T, 1) norm, in the norm of the ball, of the group that each token belongs to."""
+        return self.sizes(vectors)[self.group, None]
+
+    def sizes(self, vectors: Tensor) -> Tensor:
+        """(groups,) norms, in the norm of the ball, of vectors (T, d)."""
         if self.norm == "linf":
-            sizes = vectors.new_zeros(self.groups).scatter_reduce(0, self.group, vectors.abs().amax(-1), "amax")
-        else:
-            sizes = vectors.new_zeros(self.groups).index_add(0, self.group, vectors.square().sum(-1)).sqrt()
-        return sizes[self.group, None]
+            return vectors.new_zeros(self.groups).scatter_reduce(0, self.group, vectors.abs().amax(-1), "amax")
+        return vectors.new_zeros(self.groups).index_add(0, self.group, vectors.square().sum(-1)).sqrt()
+
+    def coordinates(self, width: int) -> Tensor:
+        """(T, 1) how many numbers of the token's group may change, at least 1."""
+        free = self.free[:, 0]
+        return (free.new_zeros(self.groups).index_add(0, self.group, free) * width).clamp_min(1)[self.group, None]
 
     def direction(self, gradient: Tensor) -> Tensor:
         """The steepest step of length 1 in the ball's norm; 0 where the gradient is 0 or not finite."""
@@ -48,20 +57,18 @@ class Ball:
         return delta * torch.where(length > self.radius, self.radius / length.clamp_min(1e-30), 1)
 
 
-def ball_round(
-    embedding: nn.Module, batch: Batch, special_ids: Tensor, radius: float, norm: Literal["l2", "linf"], per: str
-) -> Ball:
-    """The balls round the embeddings of `batch`, special tokens left out."""
-    with torch.no_grad():
-        vectors = embedding(batch.tokens).float()
+def ball_round(states: Tensor, batch: Batch, special_ids: Tensor, options: InBall) -> Ball:
+    """The balls round `states` (T, d), fp32, special tokens left out unless the options include them."""
+    free = torch.ones_like(batch.tokens, dtype=torch.bool)
+    if not options.perturb_special:
         free = ~torch.isin(batch.tokens, special_ids)
-        if per == "token":
-            group, groups = torch.arange(len(batch.tokens), device=vectors.device), len(batch.tokens)
-        else:
-            group, groups = batch.token_row, len(batch.row_ids)
-        squares = vectors.square().sum(-1) * free
-        norms = squares.new_zeros(groups).index_add(0, group, squares).sqrt()
-        if norm == "linf":  # the root mean square of a coordinate
-            free_tokens = squares.new_zeros(groups).index_add(0, group, free.float())
-            norms = norms / (free_tokens * vectors.shape[-1]).sqrt().clamp_min(1)
-        return Ball(norm, radius * norms[group, None], group, groups, free[:, None].float())
+    if options.ball == "token":
+        group, groups = torch.arange(len(batch.tokens), device=states.device), len(batch.tokens)
+    else:
+        group, groups = batch.token_row, len(batch.row_ids)
+    squares = states.square().sum(-1) * free
+    norms = squares.new_zeros(groups).index_add(0, group, squares).sqrt()
+    if options.norm == "linf":  # the root mean square of a coordinate
+        free_tokens = squares.new_zeros(groups).index_add(0, group, free.float())
+        norms = norms / (free_tokens * states.shape[-1]).sqrt().clamp_min(1)
+    return Ball(options.norm, options.radius * norms[group, None], group, groups, free[:, None].float())

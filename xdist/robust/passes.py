@@ -1,54 +1,79 @@
-"""What every perturbation is: a generator of the training passes that one micro-batch makes.
+"""What every method of robust training is: a generator of the training passes that one micro-batch makes.
 
-A plain step is one pass. A perturbation may look at the loss first (through `inner`, which trains nothing), then yields one
-pass per forward and backward that shall train; a pass's delta is added to the input embeddings. When the generator is asked
-for its next pass, the backward of the last one has run, so the gradient of a delta that asked for one is there.
+A pass is one forward and backward that trains. Methods form a chain that begins with the plain pass: each takes the passes of
+the one before it and yields its own. It may look at the model first (through `Context.outputs`, which trains nothing). When a
+generator is asked for its next pass, the backward of the last one has run, so the gradient of a delta that asked for one is
+there. On every rank a step makes the same number of passes, views and inner forwards, which ZeRO-3 needs.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from torch import Tensor, nn
 
-from xdist.tasks.batch import Batch
+from xdist.robust.divergence import symmetric_kl
+from xdist.robust.statistics import Statistics
+from xdist.tasks.batch import Batch, View
+from xdist.tasks.family import Family
 
-# The loss summed over the batch with the input embeddings shifted by delta (T, d); goes through the bare module.
-Inner = Callable[[Tensor], Tensor]
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Pass:
-    delta: Tensor | None = None  # (T, d) fp32, in the order of batch.tokens; None: unperturbed
-    weight: float = 1.0  # share in the step's loss
-    loss_before: Tensor | None = None  # summed loss before the perturbation was sought, where it was computed
+    """Its loss: each view's loss of the task times its weight, and `consistency` times the mean symmetric KL divergence
+    between the first view's predictions and those of each other."""
+
+    views: tuple[View, ...]
+    weights: tuple[float, ...] = (1.0,)
+    consistency: float = 0.0
+    stop_gradient: bool = False  # of that divergence, in its first argument
+    # Summed loss where the perturbation began: of the clean input, or near it after a random start. None: not computed.
+    loss_before: Tensor | None = None
+
+    def scaled(self, share: float) -> "Pass":
+        """The same pass with `share` of its weight."""
+        weights = tuple(weight * share for weight in self.weights)
+        return replace(self, weights=weights, consistency=self.consistency * share)
+
+    def loss(self, outputs: Sequence[Tensor], family: Family) -> tuple[Tensor, list[Tensor]]:
+        """What the pass minimises, from the outputs of its views, and the detached loss of the task of each view."""
+        parts = [
+            family.loss(output if weight else output.detach(), view.batch)
+            for view, weight, output in zip(self.views, self.weights, outputs, strict=True)
+        ]
+        loss: Tensor = sum(weight * part for weight, part in zip(self.weights, parts, strict=True) if weight)  # type: ignore[assignment]
+        if self.consistency:
+            first, *others = (family.log_probabilities(out, view.batch) for out, view in zip(outputs, self.views, strict=True))
+            apart = [symmetric_kl(first, other, self.stop_gradient) for other in others]
+            loss = loss + self.consistency / len(apart) * sum(apart)
+        return loss, [part.detach() for part in parts]
 
 
-class Perturbation(Protocol):
-    def passes(self, inner: Inner, embedding: nn.Module, batch: Batch, step: int) -> Iterator[Pass]: ...
+@dataclass(frozen=True, slots=True, eq=False)
+class Context:
+    """What a method may use beside the passes before it."""
+
+    batch: Batch
+    step: int
+    family: Family
+    embedding: nn.Module  # the input embedding
+    outputs: Callable[..., tuple[Tensor, ...]]  # of views, by the bare module
+    statistics: Statistics
 
 
-class Plain:
-    """No perturbation."""
-
-    def passes(self, inner: Inner, embedding: nn.Module, batch: Batch, step: int) -> Iterator[Pass]:
-        yield Pass()
+class Stage(Protocol):
+    def passes(self, before: Iterator[Pass], context: Context) -> Iterator[Pass]: ...
 
 
-@contextmanager
-def shifted(embedding: nn.Module, delta: Tensor | None, batch: Batch) -> Iterator[None]:
-    """Add `delta` (T, d) to what the input embedding gives for the tokens of `batch`, in whatever layout it gives it."""
-    if delta is None:
-        yield
-        return
+class Chain:
+    """The methods of a run in their order; without any, training is plain."""
 
-    def add(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
-        flat = output.flatten(0, -2)
-        return flat.index_add(0, batch.padded_index, delta.to(output.dtype)).view_as(output)
+    def __init__(self, stages: Sequence[Stage], same_dropout: bool = False) -> None:
+        self.stages = tuple(stages)
+        self.same_dropout = same_dropout
 
-    handle = embedding.register_forward_hook(add)
-    try:
-        yield
-    finally:
-        handle.remove()
+    def passes(self, context: Context) -> Iterator[Pass]:
+        passes: Iterator[Pass] = iter((Pass((View(context.batch),)),))
+        for stage in self.stages:
+            passes = stage.passes(passes, context)
+        return passes

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pickle
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,9 @@ def _build_cpu_collective() -> None:
     from deepspeed.accelerator import get_accelerator
     from torch.utils.cpp_extension import get_default_build_root
 
+    # Two ninjas reject each other's logs and compile for a minute at every change: always the one that came with this Python.
+    own_commands = str(Path(sys.executable).parent)
+    os.environ["PATH"] = os.pathsep.join([own_commands, *filter(None, [os.environ.get("PATH")])])
     root = Path(os.environ.get("TORCH_EXTENSIONS_DIR") or get_default_build_root())
     root.mkdir(parents=True, exist_ok=True)
     with (root / "xdist.lock").open("w") as own:

@@ -9,8 +9,10 @@ from torch import Tensor, optim
 from torch.optim.lr_scheduler import LambdaLR
 
 from xdist.config import Train
+from xdist.model.masks import Masks
 from xdist.model.model import Model
 from xdist.runtime import distributed, optimizer, zero3
+from xdist.tasks.batch import View
 
 
 class Engine:
@@ -36,8 +38,8 @@ class Engine:
         )
         self.module: Model = self.deepspeed.module
 
-    def __call__(self, batch: Any) -> Tensor:
-        return self.deepspeed(batch)
+    def __call__(self, *views: View, masks: Masks | None = None) -> tuple[Tensor, ...]:
+        return self.deepspeed(*views, masks=masks)
 
     def backward(self, loss: Tensor) -> None:
         self.deepspeed.backward(loss, scale_wrt_gas=False)

@@ -2,29 +2,31 @@
 
 import logging
 import time
-from collections import defaultdict
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Run
+from xdist.config.robust import Consistency
 from xdist.data.batches import TrainingData
 from xdist.data.fetched import found_model
 from xdist.data.permutation import key_of
 from xdist.data.prepare import Preparation
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads, save_model
+from xdist.model.masks import Masks
 from xdist.model.model import Model
-from xdist.robust import perturbation, shifted
+from xdist.robust import Context, chain, rewriters
 from xdist.runtime import checkpoints, distributed, ds_config, zero3
 from xdist.runtime.best import Best, Judge
 from xdist.runtime.engine import Engine
 from xdist.runtime.monitor import Monitor
 from xdist.runtime.progress import Progress
+from xdist.runtime.record import StepRecord
 from xdist.runtime.run_folder import RunFolder
 from xdist.runtime.stopping import StopRequest
-from xdist.tasks.batch import Batch
+from xdist.tasks.batch import View
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,9 @@ class Training:
         assert run.train is not None
         self.run, self.tokenizer = run, tokenizer
         self.rank, self.world, self.device = distributed.rank(), distributed.world(), distributed.device()
-        self.data = TrainingData(run, preparation)
+        texts = rewriters(run.methods, tokenizer, run.seed, run.data.max_length)
+        compared = any(isinstance(method, Consistency) for method in run.methods)
+        self.data = TrainingData(run, preparation, texts, keep_plain=bool(texts) and compared)
         dtype = torch.bfloat16 if run.runtime.precision == "bf16" else torch.float32
         section, config = found_model(run), ds_config.resolve(run)
         with zero3.partitioned_loading(config):
@@ -49,14 +53,10 @@ class Training:
         self.stage = zero3.stage(config)
         self.engine = Engine(model, run.train, config, self.data.steps)
         special = torch.tensor(sorted(tokenizer.all_special_ids), device=self.device)
-        self.perturbation = perturbation(run.robust, run.seed, special)
+        self.chain = chain(run.methods, run.seed, special)
 
-    def loss_sum(self, forward: object, batch: Batch) -> Tensor:
-        """The loss of `batch` summed over its valid tokens or examples; `forward` is the engine or its bare module."""
-        return self.data.families[batch.head].loss(forward(batch), batch)  # type: ignore[operator]
-
-    def step(self, number: int, stop: bool = False) -> "StepRecord":
-        """One update: every micro-batch of this rank, each as many passes as the perturbation makes.
+    def step(self, number: int, stop: bool = False) -> StepRecord:
+        """One update: every micro-batch of this rank, each as many passes as the methods of `robust` make.
 
         The loss is a sum over valid tokens or examples divided by their count over all ranks; where a step holds several
         heads, each counts by its share of the rows.
@@ -66,64 +66,22 @@ class Training:
         batches = [batch.to(self.device) for batch in self.data.step(number, self.rank, self.world)]
         record = StepRecord(batches, self.data, self.device)
         record.reduce(stop)
-        embedding, module = self.engine.module.embedding, self.engine.module
         for batch in batches:
-            share = record.share(batch)
+            share, family = record.share(batch), self.data.families[batch.head]
+            masks = Masks() if self.chain.same_dropout else None
 
-            def inner(delta: Tensor, batch: Batch = batch) -> Tensor:
-                with shifted(embedding, delta, batch):
-                    return self.loss_sum(module, batch)
+            def outputs(*views: View, masks: Masks | None = masks) -> tuple[Tensor, ...]:
+                return self.engine.module(*views, masks=masks)
 
-            for training_pass in self.perturbation.passes(inner, embedding, batch, number):
-                with shifted(embedding, training_pass.delta, batch):
-                    loss = self.loss_sum(self.engine, batch)
-                    # DeepSpeed averages gradients over ranks: times world makes it the sum that the global count divides.
-                    self.engine.backward(loss * (training_pass.weight * share * self.world))
-                record.add(share * training_pass.weight, loss.detach(), training_pass.loss_before)
+            context = Context(batch, number, family, self.engine.module.embedding, outputs, record.statistics)
+            for one in record.timed(batch, self.chain.passes(context)):
+                loss, parts = one.loss(self.engine(*one.views, masks=masks), family)
+                # DeepSpeed averages gradients over ranks: times world makes it the sum that the global count divides.
+                self.engine.backward(loss * (share * self.world))
+                record.add(one, share, loss.detach(), parts)
         self.engine.step()
+        record.finish()
         return record
-
-
-class StepRecord:
-    """What one step saw on this rank, and its sums over all ranks."""
-
-    def __init__(self, batches: list[Batch], data: TrainingData, device: torch.device) -> None:
-        self.heads = sorted(data.families)
-        self.counts: dict[str, float] = defaultdict(float)
-        self.rows: dict[str, float] = defaultdict(float)
-        self.tokens = 0.0
-        self.stop = False
-        self.loss = torch.zeros((), device=device)
-        self.gap = torch.zeros((), device=device)
-        for batch in batches:
-            if not batch.dummy:
-                self.counts[batch.head] += data.families[batch.head].count(batch)
-                self.rows[batch.head] += len(batch.row_ids)
-                self.tokens += len(batch.tokens)
-
-    def reduce(self, stop: bool) -> None:
-        """Sum the counts over ranks: the one collective that a step makes of its own. `stop` becomes true if any rank's is."""
-        values = [self.counts[head] for head in self.heads] + [self.rows[head] for head in self.heads]
-        totals = distributed.sum_over_ranks([*values, self.tokens, float(stop)])
-        self.counts = dict(zip(self.heads, totals, strict=False))
-        self.rows = dict(zip(self.heads, totals[len(self.heads) :], strict=False))
-        self.tokens, self.stop = totals[-2], totals[-1] > 0
-
-    def share(self, batch: Batch) -> float:
-        """What one unit of this batch's summed loss weighs in the loss of the step."""
-        if batch.dummy or not self.counts[batch.head]:
-            return 0.0
-        return self.rows[batch.head] / sum(self.rows.values()) / self.counts[batch.head]
-
-    def add(self, share: float, loss: Tensor, before: Tensor | None) -> None:
-        self.loss += share * loss
-        if before is not None:
-            self.gap += share * (loss - before)
-
-    def means(self) -> tuple[float, float]:
-        """The step's loss over all ranks, and how much the perturbation raised it. Collective."""
-        loss, gap = distributed.sum_over_ranks([float(self.loss), float(self.gap)])
-        return loss, gap
 
 
 def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation, judge: Judge | None = None) -> bool:
@@ -155,18 +113,16 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
             done, tokens = number + 1, tokens + record.tokens
             scalars: dict[str, float] = {}
             if done % run.runtime.log_every == 0 or done == steps:
-                loss, gap = record.means()
+                means = record.means()
                 now = time.perf_counter()
                 scalars |= {
-                    "train/loss": loss,
+                    **means,
                     "train/lr": rate,
                     "train/grad_norm": engine.grad_norm,
                     "train/tokens_per_second": tokens / (now - since),
                     "train/skipped_steps": float(engine.skipped),
                 }
-                if run.robust.method != "none":
-                    scalars["robust/loss_gap"] = gap
-                progress.note(f"loss {loss:.3f}")
+                progress.note(f"loss {means['train/loss']:.3f}")
                 tokens, since = 0.0, now
             if best and (done % every == 0 or done == steps):
                 paused = time.perf_counter()

@@ -4,9 +4,10 @@ Shapes, here and everywhere: T tokens, S sequences, R rows, d width of the encod
 plan draws; it holds one sequence, or several (the options of a multiple choice).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -100,3 +101,32 @@ class Batch:
             targets={name: move(value) for name, value in self.targets.items()},
             plain=self.plain and self.plain.to(device),
         )
+
+
+Place = Literal["input", "embedding", "last"]
+PLACES: tuple[Place, ...] = ("input", "embedding", "last")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shift:
+    """What is added to the states of a batch's tokens at one place of the model: to the input embeddings, to the output of
+    the embedding layer, or to the hidden states that the head reads."""
+
+    place: Place
+    # (T, d) fp32 in the order of `batch.tokens`, or what makes it from the states that it is added to, (T, d) fp32 detached
+    delta: Tensor | Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A batch as the model sees it once: shifted nowhere, or by one shift after another."""
+
+    batch: Batch
+    shifts: tuple[Shift, ...] = ()
+
+    def shifted(self, place: Place, delta: Tensor | Callable[[Tensor], Tensor]) -> "View":
+        return View(self.batch, (*self.shifts, Shift(place, delta)))
+
+    @property
+    def perturbed(self) -> bool:
+        return bool(self.shifts) or self.batch.plain is not None

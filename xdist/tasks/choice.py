@@ -64,8 +64,11 @@ class MultipleChoice(Family):
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy over the options of each example; `outputs` is (S, 1)."""
-        logits = log_softmax(outputs[:, 0].float(), batch.sequence_row, len(batch.row_ids))
-        return -logits[batch.targets["gold"]].sum()
+        return -self.log_probabilities(outputs, batch)[batch.targets["gold"]].sum()
+
+    def log_probabilities(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """(S, 1): over the options of each example."""
+        return log_softmax(outputs.float(), batch.sequence_row, len(batch.row_ids))
 
     def predict(self, outputs: Tensor, batch: Batch) -> list[np.ndarray]:
         parts = outputs[:, 0].float().cpu().split(batch.targets["options"].tolist())

@@ -62,6 +62,10 @@ class Classification(Family):
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         return cross_entropy(outputs.float(), batch.targets["label"], reduction="sum")
 
+    def log_probabilities(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """(R, labels)"""
+        return outputs.float().log_softmax(-1)
+
     def predict(self, outputs: Tensor, batch: Batch) -> list[np.ndarray]:
         return list(outputs.argmax(-1).cpu().numpy())
 

@@ -86,11 +86,20 @@ class DualEncoder(Retrieval):
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """`outputs` is (2 R, d): a query and its answer for each row. The target `group` says which rows' answers a query is to
         tell apart."""
+        logits, _ = self._logits(outputs, batch)
+        return cross_entropy(logits, torch.arange(len(logits), device=logits.device), reduction="sum")
+
+    def log_probabilities(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """(n,): over the answers of each query's group."""
+        logits, within = self._logits(outputs, batch)
+        return logits.log_softmax(-1)[within]
+
+    def _logits(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """(R, R) of each query and answer, -inf between groups, and where they are of one group."""
         queries, answers = outputs[0::2], outputs[1::2]
         group = batch.targets["group"]
-        others = group[:, None] != group[None]
-        logits = (queries @ answers.T).masked_fill(others, -torch.inf)
-        return cross_entropy(logits, torch.arange(len(queries), device=logits.device), reduction="sum")
+        within = group[:, None] == group[None]
+        return (queries @ answers.T).masked_fill(~within, -torch.inf), within
 
     def vectors(self, outputs: Tensor, batch: Batch) -> Tensor:
         return normalize(outputs.float(), dim=-1)

@@ -93,6 +93,11 @@ class Family(ABC):
         """The loss summed over the valid tokens or examples of the batch."""
         raise UserError(f"task '{self.task.name}' ({self.task.family}) is evaluated, not trained")
 
+    def log_probabilities(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """The log-probabilities that the loss is taken from, fp32, in any shape without zero probabilities: what divergences
+        between predictions sum over. With the target `shared` only over what both of two views of a row have."""
+        raise UserError(f"task '{self.task.name}' ({self.task.family}) is evaluated, not trained")
+
     # --- from outputs to a score ---------------------------------------------------------------------------------
     @abstractmethod
     def predict(self, outputs: Tensor, batch: Batch) -> list[np.ndarray]:

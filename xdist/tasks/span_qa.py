@@ -120,6 +120,14 @@ class SpanQA(Family):
         logits = log_softmax(outputs.float(), batch.token_row, len(batch.row_ids))
         return -logits.gather(0, batch.targets["gold"]).sum() / 2
 
+    def log_probabilities(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """(T, 2): of start and end, over the tokens of each window; with `shared` over those positions of it alone."""
+        shared = batch.targets.get("shared")
+        rows = batch.token_row
+        if shared is not None:
+            outputs, rows = outputs[shared], rows[shared]
+        return log_softmax(outputs.float(), rows, len(batch.row_ids))
+
     def predict(self, outputs: Tensor, batch: Batch) -> list[np.ndarray]:
         """Per window its best legal spans, best first, at most 20: (n, 3) score, first character, character after the last."""
         scores = outputs.float().cpu().split(batch.lengths.tolist())

@@ -93,6 +93,10 @@ class Tagging(Family):
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         return cross_entropy(outputs.float(), batch.targets["labels"], reduction="sum")
 
+    def log_probabilities(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """(words, labels)"""
+        return outputs.float().log_softmax(-1)
+
     def predict(self, outputs: Tensor, batch: Batch) -> list[np.ndarray]:
         tags = outputs.argmax(-1).to(torch.int16).cpu()
         return [part.numpy() for part in tags.split(batch.targets["words_of_row"].tolist())]

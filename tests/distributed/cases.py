@@ -177,3 +177,33 @@ def evaluate_copy(path: str, overrides: list[str], source: str) -> None:
     distributed.barrier()
     tokenizer = load_tokenizer(run.model.backbone)
     evaluate(run, tokenizer, Preparation(run, tokenizer))
+
+
+def run_in_want_of_room(path: str, overrides: list[str], rank: int, writable: int, saves: list[int]) -> dict[str, Any]:
+    """Train with `rank` unable to write files of more than `writable` bytes during some of its saves, counted from 0."""
+    import resource
+
+    from xdist.errors import RunError
+    from xdist.runtime import checkpoints
+
+    plain = checkpoints.save
+    count = 0
+
+    def saving(*arguments: Any) -> str:
+        nonlocal count
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if distributed.rank() == rank and count in saves:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (writable, limits[1]))
+        count += 1
+        try:
+            return plain(*arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    checkpoints.save = saving
+    try:
+        return {**whole_run(path, overrides), "error": ""}
+    except RunError as error:
+        return {"finished": False, "error": str(error)}
+    finally:
+        checkpoints.save = plain

@@ -11,7 +11,7 @@ from pathlib import Path
 from transformers.utils import logging as transformers_logging
 
 from xdist.config import Run, load_run
-from xdist.errors import UserError
+from xdist.errors import RunError, UserError
 from xdist.runtime import distributed
 from xdist.runtime.run_folder import RunFolder
 
@@ -35,6 +35,11 @@ def main(work: Callable[[Run], None], usage: str) -> None:
             print(f"xdist: {error}", file=sys.stderr, flush=True)
             _mark_failed(run, str(error))
         _leave(USER_ERROR)
+    except RunError as error:
+        if first:
+            print(f"xdist: {error}", file=sys.stderr, flush=True)
+            _mark_failed(run, str(error))
+        _leave(1)
     except Exception as error:
         traceback.print_exc()
         _mark_failed(

@@ -22,6 +22,7 @@ from xdist.runtime.engine import Engine
 from xdist.runtime.monitor import Monitor
 from xdist.runtime.progress import Progress
 from xdist.runtime.run_folder import RunFolder
+from xdist.runtime.saving import Saver
 from xdist.runtime.stopping import StopRequest
 from xdist.tasks.batch import Batch
 
@@ -132,19 +133,17 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
     folder = RunFolder(run.folder)
     training = Training(run, tokenizer, preparation)
     engine, steps = training.engine, training.data.steps
-    tag = checkpoints.check(folder.checkpoints, training.world, training.stage)
+    tag = checkpoints.find(folder.checkpoints)
+    if tag:
+        checkpoints.check(tag, training.world, training.stage)
     done = checkpoints.load(tag, engine)["step"] if tag else 0
     first = training.rank == 0
     monitor = Monitor(folder.metrics, folder.tensorboard, done) if first else None
     progress = Progress(f"train {run.name}", steps, done, enabled=first)
-    stop = StopRequest(folder.stop, watch_file=first)
+    stop = StopRequest(folder.stop, first, run.runtime.max_minutes)
     best = Best(folder.best, judge, engine, tokenizer) if judge else None
     every = run.train.select.every if run.train.select else steps
-
-    def save(step: int) -> None:
-        state = {"step": step}
-        checkpoints.save(folder.checkpoints, engine, step, training.stage, run.runtime.keep, state)
-
+    saver = Saver(folder.checkpoints, engine, training.stage, run.runtime)
     stopped = False
     tokens, since = 0.0, time.perf_counter()
     try:
@@ -162,6 +161,7 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
                     "train/grad_norm": engine.grad_norm,
                     "train/tokens_per_second": tokens / (now - since),
                     "train/skipped_steps": float(engine.skipped),
+                    "train/saving_share": saver.share,
                 }
                 if run.robust.method != "none":
                     scalars["robust/loss_gap"] = gap
@@ -177,10 +177,9 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
             if record.stop and done < steps:
                 stopped = True
                 break
-            if done % run.runtime.save_every == 0 and done < steps:
-                save(done)
-                since = time.perf_counter() if tokens == 0 else since
-        save(done)
+            if done < steps and saver.due(done):
+                since += saver.save(done)
+        saver.save(done, last=stopped)
     finally:
         stop.close()
         progress.close()

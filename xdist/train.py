@@ -20,6 +20,7 @@ from xdist.errors import UserError  # noqa: E402
 from xdist.evaluation.evaluator import evaluate, unscored  # noqa: E402
 from xdist.evaluation.selection import DevJudge  # noqa: E402
 from xdist.runtime import distributed, ds_config, script, training  # noqa: E402
+from xdist.runtime.lock import RunLock  # noqa: E402
 from xdist.runtime.run_folder import RunFolder  # noqa: E402
 
 
@@ -36,7 +37,9 @@ def work(run: Run) -> None:
     preparation.make_share(distributed.rank(), distributed.world())
 
     distributed.init()
+    lock = RunLock(folder.path)
     if distributed.rank() == 0:
+        lock.take("xdist train")
         folder.open(run, config, preparation.fingerprints(training_pieces(run)))
     distributed.barrier()
 
@@ -46,6 +49,7 @@ def work(run: Run) -> None:
         evaluate(run, tokenizer, preparation)
     if distributed.rank() == 0:
         folder.mark("finished" if finished else "unfinished")
+        lock.release()
     distributed.barrier()
 
 

@@ -8,9 +8,11 @@ import click
 
 from xdist.config import Run, load_run
 from xdist.data.pieces import evaluation_pieces, training_pieces
+from xdist.errors import UserError
 from xdist.launch import local
 from xdist.launch.prepared import launch
 from xdist.runtime import ds_config
+from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
 
 
@@ -35,6 +37,8 @@ def start(kind: Literal["train", "evaluate"], path: Path, overrides: tuple[str, 
     if folder.state == "finished" and not _unscored(run, bool(evaluation)):
         click.echo(f"{run.name} is finished: {folder.scores if folder.scores.exists() else folder.model}")
         return
+    if holder := RunLock(run.folder).holder():
+        raise UserError(f"{run.folder}: {holder} is working here; wait for it or choose another folder (folder=…)")
     sys.exit(launch(kind, run, path, overrides))
 
 

@@ -18,6 +18,7 @@ import torch
 from xdist.errors import UserError
 from xdist.runtime import distributed, tags
 from xdist.runtime.engine import Engine
+from xdist.runtime.resharding import load_resharded
 from xdist.runtime.tags import Tag
 
 log = logging.getLogger(__name__)
@@ -153,17 +154,11 @@ def find(folder: Path, verify: bool = True) -> Tag | None:
     return None
 
 
-def check(tag: Tag, world: int, stage: int) -> None:
-    """Raises UserError when this world and stage cannot read the tag."""
-    if (tag.world, tag.stage) != (world, stage):
-        raise UserError(
-            f"{tag.path}: was saved by {tag.world} ranks at ZeRO stage {tag.stage}, this start has {world} at stage {stage}; "
-            f"resume with runtime.ranks={tag.world} and a stage-{tag.stage} runtime.deepspeed"
-        )
-
-
-def load(tag: Tag, engine: Engine) -> dict[str, Any]:
-    """Bring a fresh engine to the saved step; returns the client state. Collective."""
+def load(tag: Tag, engine: Engine, stage: int) -> dict[str, Any]:
+    """Bring a fresh engine of `stage` to the saved step; returns the client state. Raises UserError. Collective."""
+    if tag.stage != stage or (stage and tag.world != distributed.world()):
+        log.info("%s was saved by %d ranks at ZeRO %d: resharding", tag.path, tag.world, tag.stage)
+        return load_resharded(tag, engine, stage)
     path, client_state = engine.deepspeed.load_checkpoint(str(tag.path.parent), tag=tag.path.name, load_module_strict=False)
     if path is None:
         raise UserError(f"{tag.path}: DeepSpeed could not load this checkpoint")

@@ -23,6 +23,9 @@ class Engine:
     def __init__(self, model: Model, train: Train, ds_config: dict[str, Any], steps: int) -> None:
         offload = "offload_optimizer" in ds_config.get("zero_optimization", {})
         made = optimizer.optimizer(model, train, offload)
+        named = {id(parameter): name for name, parameter in model.named_parameters()}
+        # The trained parameters in the order of the optimizer's groups; a checkpoint of ZeRO 0 only counts them.
+        self.names = [[named[id(parameter)] for parameter in group["params"]] for group in made.param_groups]
         self._norm_hook: float | None = None
         if not ds_config.get("zero_optimization", {}).get("stage") and not ds_config.get("bf16", {}).get("enabled"):
             made.register_step_pre_hook(self._clip)

@@ -35,7 +35,8 @@ class Saver:
         """Save; returns the seconds that it took. Raises RunError after the third failure in a row, and at the first one where
         no other save will follow (`last`). Collective."""
         started = time.perf_counter()
-        problem = checkpoints.save(self.folder, self.engine, step, self.stage, self.runtime.keep, {"step": step})
+        state = {"step": step, "parameters": self.engine.names}
+        problem = checkpoints.save(self.folder, self.engine, step, self.stage, self.runtime.keep, state)
         self._last = time.perf_counter()
         self._seconds += self._last - started
         if not problem:

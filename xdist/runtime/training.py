@@ -134,9 +134,7 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
     training = Training(run, tokenizer, preparation)
     engine, steps = training.engine, training.data.steps
     tag = checkpoints.find(folder.checkpoints)
-    if tag:
-        checkpoints.check(tag, training.world, training.stage)
-    done = checkpoints.load(tag, engine)["step"] if tag else 0
+    done = checkpoints.load(tag, engine, training.stage)["step"] if tag else 0
     first = training.rank == 0
     monitor = Monitor(folder.metrics, folder.tensorboard, done) if first else None
     progress = Progress(f"train {run.name}", steps, done, enabled=first)

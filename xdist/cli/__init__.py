@@ -9,7 +9,7 @@ import xdist
 from xdist.errors import RunError, UserError
 
 # Modules are named, not imported: `xdist --help` and `xdist tasks` need no torch.
-COMMANDS = ("checkpoint", "demo", "evaluate", "prepare", "report", "score", "tasks", "train")
+COMMANDS = ("checkpoint", "demo", "evaluate", "export", "prepare", "report", "score", "tasks", "train")
 
 
 class Lazy(click.Group):

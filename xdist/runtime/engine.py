@@ -1,6 +1,7 @@
 """The DeepSpeed engine of a run, and the whole of its parameters out of it at any ZeRO stage."""
 
 import gc
+import math
 from typing import Any
 
 import deepspeed
@@ -28,7 +29,7 @@ class Engine:
         self.names = [[named[id(parameter)] for parameter in group["params"]] for group in made.param_groups]
         self._norm_hook: float | None = None
         if not ds_config.get("zero_optimization", {}).get("stage") and not ds_config.get("bf16", {}).get("enabled"):
-            made.register_step_pre_hook(self._clip)
+            self._guard(made)
         self._clip_at = train.clip
         self.deepspeed, *_ = deepspeed.initialize(
             model=model,
@@ -64,12 +65,21 @@ class Engine:
         """Steps that were not made because a gradient was not finite."""
         return self.deepspeed.skipped_steps
 
-    def _clip(self, made: optim.Optimizer, _args: Any, _kwargs: Any) -> None:
-        gradients = [p.grad for group in made.param_groups for p in group["params"] if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        self._norm_hook = float(norm)
-        if self._clip_at and self._norm_hook > self._clip_at:
-            torch._foreach_mul_(gradients, self._clip_at / (self._norm_hook + 1e-6))
+    def _guard(self, made: optim.Optimizer) -> None:
+        """Clip before each update, and make none of a gradient that is not finite, as DeepSpeed itself does at ZeRO 1 to 3 by
+        an attribute `overflow`. Gradients are averaged by now: all ranks decide alike."""
+        update = made.step
+
+        def step(closure: None = None) -> None:
+            gradients = [p.grad for group in made.param_groups for p in group["params"] if p.grad is not None]
+            norm = self._norm_hook = float(torch.nn.utils.get_total_norm(gradients))
+            made.overflow = not math.isfinite(norm)  # type: ignore[attr-defined]
+            if not made.overflow:  # type: ignore[attr-defined]
+                if self._clip_at and norm > self._clip_at:
+                    torch._foreach_mul_(gradients, self._clip_at / (norm + 1e-6))
+                update()
+
+        made.step = step  # type: ignore[method-assign, assignment]
 
     def state(self) -> dict[str, Tensor]:
         """All parameters and buffers on the CPU, on rank 0; empty elsewhere. Collective; one parameter is whole at a time."""

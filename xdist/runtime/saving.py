@@ -43,14 +43,18 @@ class Saver:
             self._failed = 0
             return self._last - started
         self._failed += 1
-        good = tags.last_good(self.folder)
-        kept = f"the last good checkpoint is {good.path}" if good else "there is no good checkpoint yet"
+        kept = self.last_good()
         if last or self._failed >= ATTEMPTS:
             times = f" ({self._failed} times in a row)" if self._failed > 1 else ""
             raise RunError(f"step {step} could not be saved{times}: {problem}; {kept}; make room, then start the run again")
         if distributed.rank() == 0:
             log.warning("step %d could not be saved: %s; %s; trying again at the next save", step, problem, kept)
         return self._last - started
+
+    def last_good(self) -> str:
+        """Where the run can go on from, in words."""
+        good = tags.last_good(self.folder)
+        return f"the last good checkpoint is {good.path}" if good else "there is no good checkpoint yet"
 
     @property
     def share(self) -> float:

@@ -17,6 +17,7 @@ from xdist.model.folder import carry_heads, save_model
 from xdist.model.model import Model
 from xdist.robust import perturbation, shifted
 from xdist.runtime import checkpoints, distributed, ds_config, zero3
+from xdist.runtime.bad_numbers import BadSteps
 from xdist.runtime.best import Best, Judge
 from xdist.runtime.engine import Engine
 from xdist.runtime.monitor import Monitor
@@ -142,12 +143,14 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
     best = Best(folder.best, judge, engine, tokenizer) if judge else None
     every = run.train.select.every if run.train.select else steps
     saver = Saver(folder.checkpoints, engine, training.stage, run.runtime)
+    bad = BadSteps(training.data, run.runtime.bad_steps, engine.skipped, saver.last_good)
     stopped = False
     tokens, since = 0.0, time.perf_counter()
     try:
         for number in range(done, steps):
             rate = engine.rate
             record = training.step(number, bool(stop))
+            bad.note(number, engine.skipped)
             done, tokens = number + 1, tokens + record.tokens
             scalars: dict[str, float] = {}
             if done % run.runtime.log_every == 0 or done == steps:

@@ -11,11 +11,11 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerBase
 
 from xdist.config import Run
-from xdist.data.pieces import training_pieces
 from xdist.errors import UserError
 from xdist.files import read_json, write_text, written_folder
 from xdist.runtime.run_folder import RunFolder
 from xdist.runtime.weights import Weights
+from xdist.tasks.catalog import Task, task
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ SHAPES = {
 }
 
 
-def heads_of(run: Run) -> dict[str, Any]:
+def heads_of(run: Run) -> dict[str, Task]:
     """The task of each head that the run trains."""
-    return {piece.task.head: piece.task for piece in training_pieces(run)}
+    return {one.head: one for one in (task(entry.task) for entry in (run.train.tasks if run.train else ()))}
 
 
 def export(run: Run, weights: Weights, head: str | None, tokenizer: PreTrainedTokenizerBase, out: Path, source: str) -> str:
-    """Write `weights` as the folder `out`; without `head` only the encoder. Returns the class that loads it. Raises UserError."""
+    """Write `weights` as the folder `out`; without `head` only the encoder. Returns its class. Raises UserError."""
     if out.exists():
         raise UserError(f"{out}: is there already; choose another folder")
     config = AutoConfig.from_pretrained(run.model.backbone)

@@ -12,6 +12,10 @@ class RunError(Exception):
     """A run cannot go on through no mistake in its description: a full disk, a dead rank. One line; exit code 1, not 2."""
 
 
+class RankError(RunError):
+    """The same where one rank alone cannot go on: it says so itself."""
+
+
 def unknown(kind: str, name: object, valid: Iterable[object]) -> str:
     """'unknown task 'xnlj': did you mean 'xnli'? (valid: …)' — the wording of every such error."""
     names = sorted(str(value) for value in valid)

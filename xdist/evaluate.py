@@ -18,6 +18,7 @@ from xdist.data.tokenizer import load_tokenizer  # noqa: E402
 from xdist.errors import UserError  # noqa: E402
 from xdist.evaluation.evaluator import evaluate  # noqa: E402
 from xdist.runtime import distributed, script  # noqa: E402
+from xdist.runtime.heartbeat import Heartbeat  # noqa: E402
 from xdist.runtime.lock import RunLock  # noqa: E402
 from xdist.runtime.run_folder import RunFolder  # noqa: E402
 
@@ -40,10 +41,12 @@ def work(run: Run) -> None:
         if folder.state == "new":
             folder.open(run, None, {})
     distributed.barrier()
+    beats = Heartbeat(lambda dead: script.end_for(run, dead))
     evaluate(run, tokenizer, preparation)
     if distributed.rank() == 0:
         folder.mark("finished")
         lock.release()
+    beats.stop()
     distributed.barrier()
 
 

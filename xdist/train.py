@@ -20,6 +20,7 @@ from xdist.errors import UserError  # noqa: E402
 from xdist.evaluation.evaluator import evaluate, unscored  # noqa: E402
 from xdist.evaluation.selection import DevJudge  # noqa: E402
 from xdist.runtime import distributed, ds_config, script, training  # noqa: E402
+from xdist.runtime.heartbeat import Heartbeat  # noqa: E402
 from xdist.runtime.lock import RunLock  # noqa: E402
 from xdist.runtime.run_folder import RunFolder  # noqa: E402
 
@@ -42,6 +43,7 @@ def work(run: Run) -> None:
         lock.take("xdist train")
         folder.open(run, config, preparation.fingerprints(training_pieces(run)))
     distributed.barrier()
+    beats = Heartbeat(lambda dead: script.end_for(run, dead))
 
     judge = DevJudge(run, preparation) if run.train.select else None
     finished = folder.model.is_dir() or training.train(run, tokenizer, preparation, judge)
@@ -50,6 +52,7 @@ def work(run: Run) -> None:
     if distributed.rank() == 0:
         folder.mark("finished" if finished else "unfinished")
         lock.release()
+    beats.stop()
     distributed.barrier()
 
 

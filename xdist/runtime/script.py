@@ -11,8 +11,8 @@ from pathlib import Path
 from transformers.utils import logging as transformers_logging
 
 from xdist.config import Run, load_run
-from xdist.errors import RunError, UserError
-from xdist.runtime import distributed
+from xdist.errors import RankError, RunError, UserError
+from xdist.runtime import distributed, heartbeat
 from xdist.runtime.run_folder import RunFolder
 
 USER_ERROR = 2
@@ -36,11 +36,13 @@ def main(work: Callable[[Run], None], usage: str) -> None:
             _mark_failed(run, str(error))
         _leave(USER_ERROR)
     except RunError as error:
-        if first:
+        if first or isinstance(error, RankError):
             print(f"xdist: {error}", file=sys.stderr, flush=True)
             _mark_failed(run, str(error))
         _leave(1)
     except Exception as error:
+        if dead := heartbeat.verdict() if isinstance(error, RuntimeError) else "":
+            end_for(run, dead)
         traceback.print_exc()
         _mark_failed(
             run,
@@ -48,6 +50,14 @@ def main(work: Callable[[Run], None], usage: str) -> None:
         )
         _leave(1)
     distributed.shutdown()
+
+
+def end_for(run: Run | None, dead: str) -> None:
+    """End this rank because another one died, unless the run has said already how it ended."""
+    if run is not None and RunFolder(run.folder).state == "running":
+        print(f"xdist: {dead}; ending rank {distributed.rank()}", file=sys.stderr, flush=True)
+        _mark_failed(run, dead)
+    _leave(1)
 
 
 def quiet() -> None:

@@ -16,7 +16,7 @@ from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads, save_model
 from xdist.model.model import Model
 from xdist.robust import perturbation, shifted
-from xdist.runtime import checkpoints, distributed, ds_config, zero3
+from xdist.runtime import checkpoints, distributed, ds_config, memory, zero3
 from xdist.runtime.bad_numbers import BadSteps
 from xdist.runtime.best import Best, Judge
 from xdist.runtime.engine import Engine
@@ -149,7 +149,8 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
     try:
         for number in range(done, steps):
             rate = engine.rate
-            record = training.step(number, bool(stop))
+            with memory.explained(run, training.rank, number, training.data.step):
+                record = training.step(number, bool(stop))
             bad.note(number, engine.skipped)
             done, tokens = number + 1, tokens + record.tokens
             scalars: dict[str, float] = {}

@@ -35,9 +35,7 @@ from xdist.runtime.run_folder import RunFolder
 
 KINDS = ("kill-rank", "kill-all", "term", "usr1", "stop", "no-room", "second", "flip", "cut", "remove", "ranks")
 SAVE_EVERY = 5
-WORDS = (
-    "river stone market winter harbour lantern garden copper meadow silver bridge window thunder candle forest engine".split()
-)
+WORDS = ("river", "stone", "market", "winter", "harbour", "lantern", "garden", "copper", "meadow", "silver", "bridge")
 
 
 def main() -> None:

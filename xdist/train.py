@@ -19,7 +19,7 @@ from xdist.data.tokenizer import load_tokenizer  # noqa: E402
 from xdist.errors import UserError  # noqa: E402
 from xdist.evaluation.evaluator import evaluate, unscored  # noqa: E402
 from xdist.evaluation.selection import DevJudge  # noqa: E402
-from xdist.runtime import distributed, ds_config, script, training  # noqa: E402
+from xdist.runtime import distributed, ds_config, replay, script, training  # noqa: E402
 from xdist.runtime.heartbeat import Heartbeat  # noqa: E402
 from xdist.runtime.lock import RunLock  # noqa: E402
 from xdist.runtime.run_folder import RunFolder  # noqa: E402
@@ -38,6 +38,9 @@ def work(run: Run) -> None:
     preparation.make_share(distributed.rank(), distributed.world())
 
     distributed.init()
+    if (step := script.only_step()) is not None:
+        print("\n".join(replay.replay(run, tokenizer, preparation, step)), flush=True)
+        return
     lock = RunLock(folder.path)
     if distributed.rank() == 0:
         lock.take("xdist train")

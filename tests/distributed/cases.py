@@ -232,3 +232,12 @@ def run_with_bad_numbers(path: str, overrides: list[str], rank: int, steps: list
         return {"finished": False, "error": str(error)}
     finally:
         training.Training.loss_sum, training.Training.step = plain_loss, plain_step  # type: ignore[method-assign]
+
+
+def replayed(path: str, overrides: list[str], step: int) -> list[str]:
+    """What a replay of a step says."""
+    from xdist.runtime.replay import replay
+
+    run = load_run(Path(path), overrides)
+    tokenizer = load_tokenizer(run.model.backbone)
+    return replay(run, tokenizer, Preparation(run, tokenizer), step)

@@ -49,3 +49,20 @@ def test_too_many_in_a_row_end_the_run(two: Group, small_run: Path, tmp_path: Pa
     assert said.endswith("--only-step 4")
     wanted = options(run, stage, "runtime.bad_steps=2")
     assert two.run("whole_run", path=str(small_run), overrides=wanted)[0]["finished"]
+
+
+@pytest.mark.parametrize("stage", [1, 3])
+def test_a_step_is_made_again_as_it_was(two: Group, small_run: Path, tmp_path: Path, stage: int) -> None:
+    run = tmp_path / "run"
+    assert two.run("whole_run", path=str(small_run), overrides=options(run, stage, "runtime.keep=5"))[0]["finished"]
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    lines, others = two.run("replayed", path=str(small_run), overrides=options(run, stage), step=3)
+    assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    assert others == []
+    assert lines[0].startswith("step 3 from checkpoint step-00000002: loss ")
+    loss = float(lines[0].split("loss ")[1].split(",")[0])
+    assert loss == pytest.approx(logged(run, "train/loss")[3], rel=1e-5)
+    assert len(lines) == 1 + 12  # the rows of a step
+    rows = [float(line.split("loss ")[1].split(",")[0]) for line in lines[1:]]
+    assert sum(rows) / 12 == pytest.approx(loss, rel=1e-4)  # the run has no dropout and no perturbation
+    assert all(line.startswith(("cldr-topic train en row ", "cldr-topic train de row ")) for line in lines[1:])

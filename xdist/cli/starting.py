@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import click
 
@@ -40,6 +40,13 @@ def start(kind: Literal["train", "evaluate"], path: Path, overrides: tuple[str, 
     if holder := RunLock(run.folder).holder():
         raise UserError(f"{run.folder}: {holder} is working here; wait for it or choose another folder (folder=…)")
     sys.exit(launch(kind, run, path, overrides))
+
+
+def again(path: Path, overrides: tuple[str, ...], ranks: int | None, step: int) -> NoReturn:
+    """Make one step of a run again and exit with the launcher's code. Raises UserError where the folder holds another run."""
+    run = load_run(path, overrides)
+    RunFolder(run.folder).check(run)
+    sys.exit(local.only_step(step, path, overrides, ranks or run.runtime.ranks))
 
 
 def _summary(run: Run) -> str:

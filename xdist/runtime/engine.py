@@ -2,6 +2,7 @@
 
 import gc
 import math
+from types import MethodType
 from typing import Any
 
 import deepspeed
@@ -70,7 +71,7 @@ class Engine:
         an attribute `overflow`. Gradients are averaged by now: all ranks decide alike."""
         update = made.step
 
-        def step(closure: None = None) -> None:
+        def step(_made: optim.Optimizer, closure: None = None) -> None:
             gradients = [p.grad for group in made.param_groups for p in group["params"] if p.grad is not None]
             norm = self._norm_hook = float(torch.nn.utils.get_total_norm(gradients))
             made.overflow = not math.isfinite(norm)  # type: ignore[attr-defined]
@@ -79,7 +80,7 @@ class Engine:
                     torch._foreach_mul_(gradients, self._clip_at / (norm + 1e-6))
                 update()
 
-        made.step = step  # type: ignore[method-assign, assignment]
+        made.step = MethodType(step, made)  # type: ignore[method-assign]
 
     def state(self) -> dict[str, Tensor]:
         """All parameters and buffers on the CPU, on rank 0; empty elsewhere. Collective; one parameter is whole at a time."""

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class Heartbeat:
             return
         store: Any = _get_default_store()
         self._store = store.clone()  # a connection of its own: another thread may wait on the group's
+        self._store.set_timeout(timedelta(seconds=max(silence, 10)))
         self._store.set(self._key(self._rank), "0")
         self._store.set(f"xdist/who/{self._rank}", f"{socket.gethostname()} {os.getpid()}")
         self._who = [self._store.get(f"xdist/who/{rank}").decode().split() for rank in range(self._world)]

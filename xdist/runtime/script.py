@@ -16,11 +16,12 @@ from xdist.runtime import distributed, heartbeat
 from xdist.runtime.run_folder import RunFolder
 
 USER_ERROR = 2
+ONLY_STEP = "--only-step="
 
 
 def main(work: Callable[[Run], None], usage: str) -> None:
     """Load the run named on the command line and `work` on it. Exits 2 on a user's error, 1 on a broken run."""
-    arguments = [text for text in sys.argv[1:] if not text.startswith("--local_rank")]
+    arguments = [text for text in sys.argv[1:] if not text.startswith(("--local_rank", ONLY_STEP))]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage)
         sys.exit(0 if arguments else USER_ERROR)
@@ -50,6 +51,11 @@ def main(work: Callable[[Run], None], usage: str) -> None:
         )
         _leave(1)
     distributed.shutdown()
+
+
+def only_step() -> int | None:
+    """The step that `--only-step=N` asks for."""
+    return next((int(text.removeprefix(ONLY_STEP)) for text in sys.argv[1:] if text.startswith(ONLY_STEP)), None)
 
 
 def end_for(run: Run | None, dead: str) -> None:

@@ -12,7 +12,7 @@ from xdist.runtime.training import Training
 
 
 def replay(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation, number: int) -> list[str]:
-    """Go on from the newest checkpoint at or before step `number` and make that step; writes nothing. Returns, on rank 0, a line
+    """Go on from the newest checkpoint at or before step `number` and make that step; writes nothing. Returns on rank 0 a line
     for the step and one for each of its rows: the loss before the step, without dropout and perturbation. Collective."""
     training = Training(run, tokenizer, preparation)
     if number >= training.data.steps:

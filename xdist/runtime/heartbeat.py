@@ -18,9 +18,9 @@ from torch.distributed.distributed_c10d import _get_default_store
 
 from xdist.runtime import distributed
 
-BEAT = 2.0  # seconds
+BEAT = 1.0  # seconds
 SILENCE = 40.0  # seconds without a count, by which a rank on another host is dead
-GRACE = 3.0  # for a rank that is leaving by itself
+GRACE = 1.0  # for a rank that is leaving by itself
 VERDICT = "xdist/verdict"
 
 _running: "Heartbeat | None" = None
@@ -108,7 +108,7 @@ class Heartbeat:
         return f"xdist/beat/{rank}"
 
 
-def verdict(seconds: float = 2 * BEAT + 1) -> str:
+def verdict(seconds: float = 3 * BEAT + 1) -> str:
     """Who died, "" if nobody did, for a rank whose collective has just failed: waits until the watch had time to see it."""
     watch = _running
     if watch is None or not dist.is_initialized():

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -14,6 +15,7 @@ from xdist.config import Run, load_run
 from xdist.errors import RankError, RunError, UserError
 from xdist.runtime import distributed, heartbeat
 from xdist.runtime.run_folder import RunFolder
+from xdist.runtime.stopping import SIGNALS
 
 USER_ERROR = 2
 ONLY_STEP = "--only-step="
@@ -42,6 +44,8 @@ def main(work: Callable[[Run], None], usage: str) -> None:
             _mark_failed(run, str(error))
         _leave(1)
     except Exception as error:
+        for number in SIGNALS:  # a launcher that has seen a rank die sends them; there is something to say first
+            signal.signal(number, signal.SIG_IGN)
         if dead := heartbeat.verdict() if isinstance(error, RuntimeError) else "":
             end_for(run, dead)
         traceback.print_exc()

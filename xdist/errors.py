@@ -1,11 +1,19 @@
-"""The one error a user is meant to see: one line, no traceback, exit code 2."""
+"""The errors a user is meant to see: one line, no traceback."""
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
 
 
 class UserError(Exception):
-    """Something the user gave is wrong. The message is one line: where (file:line or key), what, and what is valid."""
+    """Something the user gave is wrong: exit code 2. The message is one line: where (file:line or key), what, what is valid."""
+
+
+class RunError(Exception):
+    """A run cannot go on through no mistake in its description: a full disk, a dead rank. One line; exit code 1, not 2."""
+
+
+class RankError(RunError):
+    """The same where one rank alone cannot go on: it says so itself."""
 
 
 def unknown(kind: str, name: object, valid: Iterable[object]) -> str:

@@ -19,6 +19,8 @@ from xdist.data.tokenizer import load_tokenizer  # noqa: E402
 from xdist.errors import UserError  # noqa: E402
 from xdist.evaluation.evaluator import evaluate  # noqa: E402
 from xdist.runtime import distributed, script  # noqa: E402
+from xdist.runtime.heartbeat import Heartbeat  # noqa: E402
+from xdist.runtime.lock import RunLock  # noqa: E402
 from xdist.runtime.run_folder import RunFolder  # noqa: E402
 
 
@@ -34,12 +36,18 @@ def work(run: Run) -> None:
     preparation.make_share(distributed.rank(), distributed.world())
 
     distributed.init()
-    if distributed.rank() == 0 and folder.state == "new":
-        folder.open(run, None, {})
+    lock = RunLock(folder.path)
+    if distributed.rank() == 0:
+        lock.take("xdist evaluate")
+        if folder.state == "new":
+            folder.open(run, None, {})
     distributed.barrier()
+    beats = Heartbeat(lambda dead: script.end_for(run, dead))
     evaluate(run, tokenizer, preparation)
     if distributed.rank() == 0:
         folder.mark("finished")
+        lock.release()
+    beats.stop()
     distributed.barrier()
 
 

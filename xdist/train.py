@@ -20,7 +20,9 @@ from xdist.data.tokenizer import load_tokenizer  # noqa: E402
 from xdist.errors import UserError  # noqa: E402
 from xdist.evaluation.evaluator import evaluate, unscored  # noqa: E402
 from xdist.evaluation.selection import DevJudge  # noqa: E402
-from xdist.runtime import distributed, ds_config, script, training  # noqa: E402
+from xdist.runtime import distributed, ds_config, replay, script, training  # noqa: E402
+from xdist.runtime.heartbeat import Heartbeat  # noqa: E402
+from xdist.runtime.lock import RunLock  # noqa: E402
 from xdist.runtime.run_folder import RunFolder  # noqa: E402
 
 
@@ -37,9 +39,15 @@ def work(run: Run) -> None:
     preparation.make_share(distributed.rank(), distributed.world())
 
     distributed.init()
+    if (step := script.only_step()) is not None:
+        print("\n".join(replay.replay(run, tokenizer, preparation, step)), flush=True)
+        return
+    lock = RunLock(folder.path)
     if distributed.rank() == 0:
+        lock.take("xdist train")
         folder.open(run, config, preparation.fingerprints(training_pieces(run)))
     distributed.barrier()
+    beats = Heartbeat(lambda dead: script.end_for(run, dead))
 
     judge = DevJudge(run, preparation) if run.train.select else None
     finished = folder.model.is_dir() or training.train(run, tokenizer, preparation, judge)
@@ -47,6 +55,8 @@ def work(run: Run) -> None:
         evaluate(run, tokenizer, preparation)
     if distributed.rank() == 0:
         folder.mark("finished" if finished else "unfinished")
+        lock.release()
+    beats.stop()
     distributed.barrier()
 
 

@@ -167,3 +167,67 @@ def evaluate_copy(path: str, overrides: list[str], source: str) -> None:
     distributed.barrier()
     tokenizer = load_tokenizer(run.model.backbone)
     evaluate(run, tokenizer, Preparation(run, tokenizer))
+
+
+def run_in_want_of_room(path: str, overrides: list[str], rank: int, writable: int, saves: list[int]) -> dict[str, Any]:
+    """Train with `rank` unable to write files of more than `writable` bytes during some of its saves, counted from 0."""
+    import resource
+
+    from xdist.errors import RunError
+    from xdist.runtime import checkpoints
+
+    plain = checkpoints.save
+    count = 0
+
+    def saving(*arguments: Any) -> str:
+        nonlocal count
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if distributed.rank() == rank and count in saves:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (writable, limits[1]))
+        count += 1
+        try:
+            return plain(*arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    checkpoints.save = saving
+    try:
+        return {**whole_run(path, overrides), "error": ""}
+    except RunError as error:
+        return {"finished": False, "error": str(error)}
+    finally:
+        checkpoints.save = plain
+
+
+def run_with_bad_numbers(path: str, overrides: list[str], rank: int, steps: list[int]) -> dict[str, Any]:
+    """Train with losses on `rank` that are not a number in some steps."""
+    from xdist.errors import RunError
+
+    plain_loss, plain_step = training.Training.loss_sum, training.Training.step
+    current = -1
+
+    def loss_sum(self: training.Training, forward: object, batch: Any) -> torch.Tensor:
+        loss = plain_loss(self, forward, batch)
+        return loss * float("nan") if current in steps and distributed.rank() == rank else loss
+
+    def step(self: training.Training, number: int, stop: bool = False) -> training.StepRecord:
+        nonlocal current
+        current = number
+        return plain_step(self, number, stop)
+
+    training.Training.loss_sum, training.Training.step = loss_sum, step  # type: ignore[method-assign]
+    try:
+        return {**whole_run(path, overrides), "error": ""}
+    except RunError as error:
+        return {"finished": False, "error": str(error)}
+    finally:
+        training.Training.loss_sum, training.Training.step = plain_loss, plain_step  # type: ignore[method-assign]
+
+
+def replayed(path: str, overrides: list[str], step: int) -> list[str]:
+    """What a replay of a step says."""
+    from xdist.runtime.replay import replay
+
+    run = load_run(Path(path), overrides)
+    tokenizer = load_tokenizer(run.model.backbone)
+    return replay(run, tokenizer, Preparation(run, tokenizer), step)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModel, AutoTokenizer
 
-from xdist.runtime import checkpoints
+from xdist.runtime import tags
 from xdist.runtime.run_folder import RunFolder
 
 EVALUATED = [
@@ -41,7 +41,7 @@ def test_run_folder_holds_everything(trained: Path) -> None:
     lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4, 6, 8]
     assert all(line["train/loss"] > 0 and line["train/grad_norm"] > 0 for line in lines)
-    assert [tag.step for tag in checkpoints.tags(run.checkpoints)] == [6, 8]
+    assert [tag.step for tag in tags.tags(run.checkpoints)] == [6, 8]
     assert sorted(path.name for path in (run.predictions / "cldr-topic").iterdir()) == [
         f"test-{code}.tsv" for code in ("de", "en", "sw")
     ]
@@ -76,7 +76,7 @@ def test_resumed_is_uninterrupted(two: Group, small_run: Path, tmp_path: Path, s
     assert two.run("whole_run", path=str(small_run), overrides=overrides(whole, stage))[0]["finished"]
     stopped = two.run("whole_run", path=str(small_run), overrides=overrides(parts, stage), stop_at=3)
     assert [result["finished"] for result in stopped] == [False, False]
-    assert [tag.step for tag in checkpoints.tags(parts / "checkpoints")] == [3, 5]
+    assert [tag.step for tag in tags.tags(parts / "checkpoints")] == [3, 5]
     assert two.run("whole_run", path=str(small_run), overrides=overrides(parts, stage))[0]["finished"]
     for name in ("model.safetensors", "heads.safetensors"):
         expected, found = load_file(whole / "model" / name), load_file(parts / "model" / name)

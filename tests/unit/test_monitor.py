@@ -1,6 +1,7 @@
 """Scalars of a run that is stopped and goes on: each step once, in metrics.jsonl and in TensorBoard."""
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,22 @@ def test_a_torn_last_line_is_survived(tmp_path: Path, torn: str) -> None:
         file.write(torn)
     life(tmp_path, 2, range(3, 5), 2.0)
     assert logged(tmp_path) == [(1, 1.0), (2, 1.0), (3, 2.0), (4, 2.0)]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_full_disk_costs_lines_and_tears_none(tmp_path: Path) -> None:
+    monitor = Monitor(tmp_path / "metrics.jsonl", tmp_path / "tensorboard")
+    monitor.write(1, {"train/loss": 1.0})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "metrics.jsonl").stat().st_size + 10, limits[1]))
+    try:
+        for step in range(2, 5):
+            monitor.write(step, {"train/loss": 1.0, "text": step * 1e-9})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    monitor.write(5, {"train/loss": 1.0})
+    monitor.close()
+    assert logged(tmp_path) == [(1, 1.0), (5, 1.0)]
 
 
 def test_scores_stand_at_the_last_step(tmp_path: Path) -> None:

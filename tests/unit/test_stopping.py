@@ -35,6 +35,15 @@ def test_a_file_stops_whoever_watches(tmp_path: Path, watch: bool) -> None:
         request.close()
 
 
+def test_time_runs_out(tmp_path: Path) -> None:
+    for minutes, over in ((None, False), (60.0, False), (0.0, True)):
+        request = StopRequest(tmp_path / "stop", False, minutes)
+        try:
+            assert bool(request) == over
+        finally:
+            request.close()
+
+
 def test_a_second_signal_ends_the_process() -> None:
     program = (
         "import os, signal\nfrom pathlib import Path\nfrom xdist.runtime.stopping import StopRequest\n"

@@ -6,10 +6,10 @@ from importlib import import_module
 import click
 
 import xdist
-from xdist.errors import UserError
+from xdist.errors import RunError, UserError
 
 # Modules are named, not imported: `xdist --help` and `xdist tasks` need no torch.
-COMMANDS = ("demo", "evaluate", "fetch", "prepare", "report", "score", "tasks", "train")
+COMMANDS = ("checkpoint", "demo", "evaluate", "export", "fetch", "prepare", "report", "score", "tasks", "train")
 
 
 class Lazy(click.Group):
@@ -27,6 +27,9 @@ class Lazy(click.Group):
         except UserError as error:
             click.echo(f"xdist: {error}", err=True)
             ctx.exit(2)
+        except RunError as error:
+            click.echo(f"xdist: {error}", err=True)
+            ctx.exit(1)
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

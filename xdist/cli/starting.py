@@ -2,15 +2,17 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import click
 
 from xdist.config import Run, load_run
 from xdist.data.pieces import evaluation_pieces, training_pieces
+from xdist.errors import UserError
 from xdist.launch import local
 from xdist.launch.prepared import launch
 from xdist.runtime import ds_config
+from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
 
 
@@ -35,7 +37,16 @@ def start(kind: Literal["train", "evaluate"], path: Path, overrides: tuple[str, 
     if folder.state == "finished" and not _unscored(run, bool(evaluation)):
         click.echo(f"{run.name} is finished: {folder.scores if folder.scores.exists() else folder.model}")
         return
+    if holder := RunLock(run.folder).holder():
+        raise UserError(f"{run.folder}: {holder} is working here; wait for it or choose another folder (folder=…)")
     sys.exit(launch(kind, run, path, overrides))
+
+
+def again(path: Path, overrides: tuple[str, ...], ranks: int | None, step: int) -> NoReturn:
+    """Make one step of a run again and exit with the launcher's code. Raises UserError where the folder holds another run."""
+    run = load_run(path, overrides)
+    RunFolder(run.folder).check(run)
+    sys.exit(local.only_step(step, path, overrides, ranks or run.runtime.ranks))
 
 
 def _summary(run: Run) -> str:

@@ -10,8 +10,9 @@ from xdist.cli.options import dry_run, run_arguments
 @click.command(name="train", short_help="Train a run (and evaluate it, if it says so).")
 @run_arguments
 @click.option("--ranks", type=click.IntRange(1), help="Processes on this machine; short for runtime.ranks=N.")
+@click.option("--only-step", type=click.IntRange(0), help="Make this step again from the checkpoint before it; write nothing.")
 @dry_run
-def command(path: Path, overrides: tuple[str, ...], ranks: int | None, dry_run: bool) -> None:
+def command(path: Path, overrides: tuple[str, ...], ranks: int | None, only_step: int | None, dry_run: bool) -> None:
     """Train the run that RUN.yaml describes, then evaluate it where it has a section `evaluate`.
 
     Starts `deepspeed xdist/train.py RUN.yaml` on this machine. Started again, it goes on where it stopped.
@@ -20,7 +21,10 @@ def command(path: Path, overrides: tuple[str, ...], ranks: int | None, dry_run: 
     \b
     Example:
       xdist train jobs/runs/demo/target.yaml --ranks 2 train.steps=50 robust.method=none
+      xdist train jobs/runs/demo/target.yaml --only-step 312     the loss of each row of a step that went wrong
     """
-    from xdist.cli.starting import start
+    from xdist.cli.starting import again, start
 
+    if only_step is not None and not dry_run:
+        again(path, overrides, ranks, only_step)
     start("train", path, overrides, ranks, dry_run)

@@ -99,6 +99,9 @@ class Runtime(Section):
     eval_batch_tokens: int = Field(8192, ge=16)
     log_every: int = Field(10, ge=1)
     save_every: int = Field(200, ge=1, description="steps between checkpoints")
+    save_minutes: float | None = Field(None, gt=0, description="also save when so long has passed since the last checkpoint")
+    max_minutes: float | None = Field(None, gt=0, description="save and leave, unfinished, so long after the training began")
+    bad_steps: int = Field(5, ge=1, description="end after so many steps in a row whose loss or gradient is not finite")
     keep: int = Field(2, ge=1, description="checkpoints kept")
 
 

@@ -29,6 +29,12 @@ def command(kind: Literal["train", "evaluate"], path: Path, overrides: Sequence[
     return [*start, *options, "--no_local_rank", str(script), str(path), *overrides]
 
 
+def only_step(step: int, path: Path, overrides: Sequence[str], ranks: int) -> int:
+    """Make one step of a run again, which writes nothing; returns the launcher's code."""
+    words = command("train", path, (*overrides, f"--only-step={step}"), ranks)
+    return subprocess.run(words, env=environment(ranks), check=False).returncode
+
+
 def free_port() -> int:
     """A port for the ranks to meet at: two runs on one machine must not take the same."""
     with socket.socket() as sock:

@@ -1,6 +1,8 @@
 """The DeepSpeed engine of a run, and the whole of its parameters out of it at any ZeRO stage."""
 
 import gc
+import math
+from types import MethodType
 from typing import Any
 
 import deepspeed
@@ -25,9 +27,12 @@ class Engine:
     def __init__(self, model: Model, train: Train, ds_config: dict[str, Any], steps: int) -> None:
         offload = "offload_optimizer" in ds_config.get("zero_optimization", {})
         made = optimizer.optimizer(model, train, offload)
+        named = {id(parameter): name for name, parameter in model.named_parameters()}
+        # The trained parameters in the order of the optimizer's groups; a checkpoint of ZeRO 0 only counts them.
+        self.names = [[named[id(parameter)] for parameter in group["params"]] for group in made.param_groups]
         self._norm_hook: float | None = None
         if not ds_config.get("zero_optimization", {}).get("stage") and not ds_config.get("bf16", {}).get("enabled"):
-            made.register_step_pre_hook(self._clip)
+            self._guard(made)
         self._clip_at = train.clip
         self.deepspeed, *_ = deepspeed.initialize(
             model=model,
@@ -63,12 +68,21 @@ class Engine:
         """Steps that were not made because a gradient was not finite."""
         return self.deepspeed.skipped_steps
 
-    def _clip(self, made: optim.Optimizer, _args: Any, _kwargs: Any) -> None:
-        gradients = [p.grad for group in made.param_groups for p in group["params"] if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        self._norm_hook = float(norm)
-        if self._clip_at and self._norm_hook > self._clip_at:
-            torch._foreach_mul_(gradients, self._clip_at / (self._norm_hook + 1e-6))
+    def _guard(self, made: optim.Optimizer) -> None:
+        """Clip before each update, and make none of a gradient that is not finite, as DeepSpeed itself does at ZeRO 1 to 3 by
+        an attribute `overflow`. Gradients are averaged by now: all ranks decide alike."""
+        update = made.step
+
+        def step(_made: optim.Optimizer, closure: None = None) -> None:
+            gradients = [p.grad for group in made.param_groups for p in group["params"] if p.grad is not None]
+            norm = self._norm_hook = float(torch.nn.utils.get_total_norm(gradients))
+            made.overflow = not math.isfinite(norm)  # type: ignore[attr-defined]
+            if not made.overflow:  # type: ignore[attr-defined]
+                if self._clip_at and norm > self._clip_at:
+                    torch._foreach_mul_(gradients, self._clip_at / (norm + 1e-6))
+                update()
+
+        made.step = MethodType(step, made)  # type: ignore[method-assign]
 
     def state(self) -> dict[str, Tensor]:
         """All parameters and buffers on the CPU, on rank 0; empty elsewhere. Collective; one parameter is whole at a time."""

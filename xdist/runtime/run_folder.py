@@ -14,7 +14,7 @@ from typing import Any, Literal
 import yaml
 
 from xdist import __version__
-from xdist.config import Run
+from xdist.config import Run, load_run
 from xdist.config.loading import read_yaml, validated
 from xdist.config.run import IDENTITY
 from xdist.data.fetched import commits
@@ -97,6 +97,16 @@ class RunFolder:
         write_json(self.path / "environment.json", {**environment(), **({"fetched": fetched} if fetched else {})})
         self.stop.unlink(missing_ok=True)
         self.mark("running")
+
+
+def located(place: Path) -> RunFolder:
+    """The run folder that `place` is, or that the YAML `place` describes. Raises UserError."""
+    if place.suffix in (".yaml", ".yml"):
+        return RunFolder(load_run(place).folder)
+    folder = RunFolder(place)
+    if not folder.config.is_file():
+        raise UserError(f"{place}: is not a run folder (no config.yaml)" if place.is_dir() else f"{place}: no such folder")
+    return folder
 
 
 def environment() -> dict[str, str]:

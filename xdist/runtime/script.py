@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -11,16 +12,18 @@ from pathlib import Path
 from transformers.utils import logging as transformers_logging
 
 from xdist.config import Run, load_run
-from xdist.errors import UserError
-from xdist.runtime import distributed
+from xdist.errors import RankError, RunError, UserError
+from xdist.runtime import distributed, heartbeat
 from xdist.runtime.run_folder import RunFolder
+from xdist.runtime.stopping import SIGNALS
 
 USER_ERROR = 2
+ONLY_STEP = "--only-step="
 
 
 def main(work: Callable[[Run], None], usage: str) -> None:
     """Load the run named on the command line and `work` on it. Exits 2 on a user's error, 1 on a broken run."""
-    arguments = [text for text in sys.argv[1:] if not text.startswith("--local_rank")]
+    arguments = [text for text in sys.argv[1:] if not text.startswith(("--local_rank", ONLY_STEP))]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage)
         sys.exit(0 if arguments else USER_ERROR)
@@ -35,7 +38,16 @@ def main(work: Callable[[Run], None], usage: str) -> None:
             print(f"xdist: {error}", file=sys.stderr, flush=True)
             _mark_failed(run, str(error))
         _leave(USER_ERROR)
+    except RunError as error:
+        if first or isinstance(error, RankError):
+            print(f"xdist: {error}", file=sys.stderr, flush=True)
+            _mark_failed(run, str(error))
+        _leave(1)
     except Exception as error:
+        for number in SIGNALS:  # a launcher that has seen a rank die sends them; there is something to say first
+            signal.signal(number, signal.SIG_IGN)
+        if dead := heartbeat.verdict() if isinstance(error, RuntimeError) else "":
+            end_for(run, dead)
         traceback.print_exc()
         _mark_failed(
             run,
@@ -43,6 +55,19 @@ def main(work: Callable[[Run], None], usage: str) -> None:
         )
         _leave(1)
     distributed.shutdown()
+
+
+def only_step() -> int | None:
+    """The step that `--only-step=N` asks for."""
+    return next((int(text.removeprefix(ONLY_STEP)) for text in sys.argv[1:] if text.startswith(ONLY_STEP)), None)
+
+
+def end_for(run: Run | None, dead: str) -> None:
+    """End this rank because another one died, unless the run has said already how it ended."""
+    if run is not None and RunFolder(run.folder).state == "running":
+        print(f"xdist: {dead}; ending rank {distributed.rank()}", file=sys.stderr, flush=True)
+        _mark_failed(run, dead)
+    _leave(1)
 
 
 def quiet() -> None:

@@ -18,13 +18,15 @@ from xdist.model.folder import carry_heads, save_model
 from xdist.model.masks import Masks
 from xdist.model.model import Model
 from xdist.robust import Context, chain, rewriters
-from xdist.runtime import checkpoints, distributed, ds_config, zero3
+from xdist.runtime import checkpoints, distributed, ds_config, memory, zero3
+from xdist.runtime.bad_numbers import BadSteps
 from xdist.runtime.best import Best, Judge
 from xdist.runtime.engine import Engine
 from xdist.runtime.monitor import Monitor
 from xdist.runtime.progress import Progress
 from xdist.runtime.record import StepRecord
 from xdist.runtime.run_folder import RunFolder
+from xdist.runtime.saving import Saver
 from xdist.runtime.stopping import StopRequest
 from xdist.tasks.batch import View
 
@@ -91,25 +93,24 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
     folder = RunFolder(run.folder)
     training = Training(run, tokenizer, preparation)
     engine, steps = training.engine, training.data.steps
-    tag = checkpoints.check(folder.checkpoints, training.world, training.stage)
-    done = checkpoints.load(tag, engine)["step"] if tag else 0
+    tag = checkpoints.find(folder.checkpoints)
+    done = checkpoints.load(tag, engine, training.stage)["step"] if tag else 0
     first = training.rank == 0
     monitor = Monitor(folder.metrics, folder.tensorboard, done) if first else None
     progress = Progress(f"train {run.name}", steps, done, enabled=first)
-    stop = StopRequest(folder.stop, watch_file=first)
+    stop = StopRequest(folder.stop, first, run.runtime.max_minutes)
     best = Best(folder.best, judge, engine, tokenizer) if judge else None
     every = run.train.select.every if run.train.select else steps
-
-    def save(step: int) -> None:
-        state = {"step": step}
-        checkpoints.save(folder.checkpoints, engine, step, training.stage, run.runtime.keep, state)
-
+    saver = Saver(folder.checkpoints, engine, training.stage, run.runtime)
+    bad = BadSteps(training.data, run.runtime.bad_steps, engine.skipped, saver.last_good)
     stopped = False
     tokens, since = 0.0, time.perf_counter()
     try:
         for number in range(done, steps):
             rate = engine.rate
-            record = training.step(number, bool(stop))
+            with memory.explained(run, training.rank, number, training.data.step):
+                record = training.step(number, bool(stop))
+            bad.note(number, engine.skipped)
             done, tokens = number + 1, tokens + record.tokens
             scalars: dict[str, float] = {}
             if done % run.runtime.log_every == 0 or done == steps:
@@ -121,6 +122,7 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
                     "train/grad_norm": engine.grad_norm,
                     "train/tokens_per_second": tokens / (now - since),
                     "train/skipped_steps": float(engine.skipped),
+                    "train/saving_share": saver.share,
                 }
                 progress.note(f"loss {means['train/loss']:.3f}")
                 tokens, since = 0.0, now
@@ -134,10 +136,9 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
             if record.stop and done < steps:
                 stopped = True
                 break
-            if done % run.runtime.save_every == 0 and done < steps:
-                save(done)
-                since = time.perf_counter() if tokens == 0 else since
-        save(done)
+            if done < steps and saver.due(done):
+                since += saver.save(done)
+        saver.save(done, last=stopped)
     finally:
         stop.close()
         progress.close()

@@ -1,0 +1,130 @@
+"""What does a checkpoint cost? xdist's save and load against a plain torch.save and torch.load of the same state, on one rank.
+
+    python benchmarks/checkpoint_cost.py [--layers 12] [--hidden 384] [--vocabulary 20000] [--repeats 5] [--stage 2]
+
+save        shards summed (sha256) while they are written, on the disk (fsync), manifest, rename
+plain       torch.save of the same objects and fsync
+load        with every shard read and compared first (verify on), and without
+
+Seconds are medians, taken in turn. Last line: JSON.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import yaml
+
+from xdist.demo.tiny import tiny_encoder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--hidden", type=int, default=384)
+    parser.add_argument("--vocabulary", type=int, default=20000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--stage", type=int, default=2)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        measure(options, Path(folder))
+
+
+def measure(options: argparse.Namespace, folder: Path) -> None:
+    from xdist.config import load_run
+    from xdist.data.prepare import Preparation
+    from xdist.data.tokenizer import load_tokenizer
+    from xdist.runtime import checkpoints, distributed, script, tags
+    from xdist.runtime.training import Training
+
+    script.quiet()
+    distributed.init()
+    run = load_run(_describe(options, folder))
+    tokenizer = load_tokenizer(run.model.backbone)
+    preparation = Preparation(run, tokenizer)
+    preparation.make_missing()
+
+    def fresh() -> Training:
+        return Training(run, tokenizer, preparation)
+
+    training = fresh()
+    training.step(0)
+    parameters = sum(parameter.numel() for parameter in training.engine.module.parameters())
+    seconds: dict[str, list[float]] = {}
+
+    def timed(name: str, work: Callable[[], object]) -> None:
+        started = time.perf_counter()
+        work()
+        seconds.setdefault(name, []).append(time.perf_counter() - started)
+
+    state = {"step": 1, "parameters": training.engine.names}
+    for number in range(1, options.repeats + 1):
+        timed("save", lambda number=number: checkpoints.save(folder / "tags", training.engine, number, options.stage, 1, state))
+        (tag,) = tags.tags(folder / "tags")
+        shards = {path.name: torch.load(path, weights_only=False) for path in tag.path.glob("*.pt")}
+        timed("plain save", lambda shards=shards: _plain(shards, folder / "plain"))
+    for _ in range(options.repeats):
+        timed("plain load", lambda: [torch.load(path, weights_only=False) for path in (folder / "plain").iterdir()])
+        for name, verify in (("load, verified", True), ("load", False)):
+            engine = fresh().engine
+            timed(name, lambda verify=verify, engine=engine: _load(checkpoints, folder / "tags", engine, options.stage, verify))
+            engine.close()
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    print(f"{parameters / 1e6:.1f} M parameters, {tag.bytes / 1e6:.1f} MB, {tag.bytes / parameters:.1f} bytes per parameter")
+    print(f"{'':<16} {'median s':>9}  runs")
+    for name, values in seconds.items():
+        print(f"{name:<16} {medians[name]:9.3f}  {' '.join(f'{value:.3f}' for value in values)}")
+    result = {
+        "bytes_per_parameter": tag.bytes / parameters,
+        "save_ns_per_parameter": 1e9 * medians["save"] / parameters,
+        "save_over_plain": medians["save"] / medians["plain save"],
+        "load_over_plain": medians["load"] / medians["plain load"],
+        "verified_load_over_plain": medians["load, verified"] / medians["plain load"],
+    }
+    print(json.dumps({name: round(value, 2) for name, value in result.items()}))
+    distributed.shutdown()
+
+
+def _plain(shards: dict[str, object], folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, state in shards.items():
+        with (folder / name).open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _load(checkpoints: object, folder: Path, engine: object, stage: int, verify: bool) -> None:
+    tag = checkpoints.find(folder, verify)  # type: ignore[attr-defined]
+    checkpoints.load(tag, engine, stage)  # type: ignore[attr-defined]
+
+
+def _describe(options: argparse.Namespace, folder: Path) -> Path:
+    words = [f"w{number}" for number in range(2 * options.vocabulary)]
+    data = folder / "data" / "cldr-topic" / "train-en.tsv"
+    data.parent.mkdir(parents=True)
+    data.write_text("".join(f"{' '.join(words[i : i + 8])}\tunit\n" for i in range(0, 800, 8)))
+    texts = [" ".join(words[i : i + 50]) for i in range(0, len(words), 50)]
+    shape = {"layers": options.layers, "hidden": options.hidden, "vocabulary": options.vocabulary}
+    tiny_encoder(folder / "encoder", texts, **shape)
+    run = {
+        "name": "cost",
+        "folder": str(folder / "run"),
+        "model": {"backbone": str(folder / "encoder")},
+        "data": {"root": str(folder / "data"), "cache": str(folder / "prepared")},
+        "train": {"tasks": [{"task": "cldr-topic"}], "steps": 10, "batch_size": 4},
+        "runtime": {"deepspeed": f"zero{options.stage}"},
+    }
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump(run))
+    return path
+
+
+if __name__ == "__main__":
+    main()

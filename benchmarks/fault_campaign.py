@@ -1,0 +1,258 @@
+"""Does anything get lost? Real two-rank runs, hurt at seeded random moments, against one that nobody hurts.
+
+    python benchmarks/fault_campaign.py --runs 100 [--seed 0] [--kinds kill-rank,flip] [--steps 60] [--folder FOLDER]
+
+kill-rank   SIGKILL to one rank: the others end within a minute, naming it       kill-all  SIGKILL to every process of the run
+term, usr1  a signal to `xdist train`, which saves and leaves (75)               stop      a file `stop` in the run folder
+no-room     the ranks cannot write large files for a while                       second    the run is started twice
+flip, cut, remove   everything is killed, then a file of the newest checkpoint is changed, shortened, removed
+ranks       everything is killed, then the run goes on with one rank at another ZeRO stage
+
+Each run suffers one fault, is started again until it is finished, and is compared with the unhurt run: every parameter, and the
+scores. Runs whose ranks change may differ by 1e-5, all others by nothing. Last line: JSON.
+"""
+
+import argparse
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from xdist.demo.tiny import tiny_encoder
+from xdist.runtime import tags
+from xdist.runtime.run_folder import RunFolder
+
+KINDS = ("kill-rank", "kill-all", "term", "usr1", "stop", "no-room", "second", "flip", "cut", "remove", "ranks")
+SAVE_EVERY = 5
+WORDS = ("river", "stone", "market", "winter", "harbour", "lantern", "garden", "copper", "meadow", "silver", "bridge")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--limit", type=float, default=600, help="seconds after which a start that has not ended hangs")
+    options = parser.parse_args()
+    kinds = options.kinds.split(",")
+    if unknown := set(kinds) - set(KINDS):
+        parser.error(f"unknown kinds: {', '.join(sorted(unknown))} (valid: {', '.join(KINDS)})")
+    with tempfile.TemporaryDirectory() as temporary:
+        campaign = Campaign((options.folder or Path(temporary)).resolve(), options)
+        campaign.start("unhurt").wait(options.limit)
+        for number in range(options.runs):
+            campaign.run(number, kinds[number % len(kinds)])
+        campaign.report()
+
+
+class Campaign:
+    def __init__(self, folder: Path, options: argparse.Namespace) -> None:
+        self.folder, self.limit, self.seed, self.steps = folder, options.limit, options.seed, options.steps
+        self.found: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
+        self.repeated = 0
+        self.notes: list[str] = []
+        _benchmark(folder / "data")
+        texts = [path.read_text() for path in sorted((folder / "data").rglob("*.tsv"))]
+        tiny_encoder(folder / "encoder", texts)
+
+    def start(self, name: str, ranks: int = 2, stage: str = "zero2") -> subprocess.Popen[str]:
+        """`xdist train` on the run `name`."""
+        described = {
+            "name": name,
+            "folder": str(self.folder / name),
+            "model": {"backbone": str(self.folder / "encoder"), "dropout": 0.0},
+            "data": {"root": str(self.folder / "data"), "cache": str(self.folder / "prepared")},
+            "train": {"tasks": [{"task": "cldr-topic"}], "steps": self.steps, "batch_size": 16, "learning_rate": 1e-3},
+            "evaluate": {"tasks": ["cldr-topic"]},
+            "runtime": {"ranks": ranks, "deepspeed": stage, "log_every": 1, "save_every": SAVE_EVERY},
+        }
+        path = self.folder / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(described))
+        log = (self.folder / f"{name}.log").open("a")
+        command = [str(Path(sys.executable).with_name("xdist")), "train", str(path)]
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+    def run(self, number: int, kind: str) -> None:
+        """One run with one fault, to its end."""
+        draw = random.Random(f"{self.seed} {number} {kind}")
+        name, found = f"run{number}", self.found[kind]
+        found["faults"] += 1
+        process = self.start(name)
+        try:
+            if self.reach(name, draw.randint(2, self.steps - 2), process):
+                self.hurt(kind, name, process, draw)
+            if process.wait(self.limit) != 0:
+                last = self.step(name)
+                good = tags.last_good(RunFolder(self.folder / name).checkpoints)
+                self.repeated = max(self.repeated, last - (good.step if good else 0))
+            after = (1, draw.choice(("zero0", "zero1", "zero2", "zero3"))) if kind == "ranks" else (2, "zero2")
+            for _ in range(3):
+                if RunFolder(self.folder / name).state == "finished":
+                    break
+                self.start(name, *after).wait(self.limit)
+        except subprocess.TimeoutExpired:
+            found["hangs"] += 1
+            self.note(name, kind, "hangs")
+            kill(self.folder / name)
+            return
+        self.compare(name, kind)
+
+    def hurt(self, kind: str, name: str, process: subprocess.Popen[str], draw: random.Random) -> None:
+        pids = ranks_of(self.folder / name)
+        if kind in ("term", "usr1"):
+            process.send_signal(signal.SIGTERM if kind == "term" else signal.SIGUSR1)
+            self.expect(name, kind, process.wait(self.limit) in (0, 75), "did not end as saved")
+        elif kind == "stop":
+            (self.folder / name / "stop").touch()
+            self.expect(name, kind, process.wait(self.limit) in (0, 75), "did not end as saved")
+        elif kind == "second":
+            before = RunFolder(self.folder / name).config.read_bytes()
+            second = self.start(name).wait(self.limit)
+            still = process.poll() is None
+            self.expect(name, kind, second == 2 or not still, f"the second start ended with {second}")
+            self.expect(name, kind, RunFolder(self.folder / name).config.read_bytes() == before, "the second start wrote")
+        elif kind == "no-room":
+            for pid in pids:
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
+            self.reach(name, self.step(name) + 2 * SAVE_EVERY, process, 20)
+            for pid in pids:
+                if Path("/proc", str(pid)).exists():
+                    resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        elif kind == "kill-rank":
+            victim = draw.choice(pids)
+            os.kill(victim, signal.SIGKILL)
+            started = time.monotonic()
+            process.wait(self.limit)
+            reason = RunFolder(self.folder / name).reason()
+            self.expect(name, kind, time.monotonic() - started < 60, "the others outlived it by a minute")
+            self.expect(name, kind, f"(process {victim}) died" in reason, f"the dead rank is not named: '{reason}'")
+        else:
+            kill(self.folder / name)
+            process.kill()
+            process.wait(self.limit)
+            if kind in ("flip", "cut", "remove"):
+                damage(RunFolder(self.folder / name).checkpoints, kind, draw)
+
+    def reach(self, name: str, step: int, process: subprocess.Popen[str], seconds: float | None = None) -> bool:
+        """Wait until the run has logged `step`; False where it ended first."""
+        until = time.monotonic() + (seconds or self.limit)
+        while time.monotonic() < until:
+            if process.poll() is not None:
+                return False
+            if self.step(name) >= step:
+                return True
+            time.sleep(0.05)
+        return False
+
+    def step(self, name: str) -> int:
+        metrics = RunFolder(self.folder / name).metrics
+        lines = [line for line in metrics.read_text().splitlines() if line.endswith("}")] if metrics.exists() else []
+        return json.loads(lines[-1])["step"] if lines else 0
+
+    def compare(self, name: str, kind: str) -> None:
+        run, unhurt = RunFolder(self.folder / name), RunFolder(self.folder / "unhurt")
+        if run.state != "finished":
+            self.found[kind]["wrong"] += 1
+            self.note(name, kind, f"not finished: {run.state} {run.reason()}")
+            return
+        self.found[kind]["finished"] += 1
+        difference = 0.0
+        for file in ("model.safetensors", "heads.safetensors"):
+            expected, found = load_file(unhurt.model / file), load_file(run.model / file)
+            difference = max(difference, *(float((expected[key] - found[key]).abs().max()) for key in expected))
+        # One rank adds in another order than two, and AdamW's first steps turn the sign of a tiny gradient into a whole step.
+        same = difference == 0 if kind != "ranks" else difference < 1e-3
+        scores = [json.loads(folder.scores.read_text())["tasks"] for folder in (run, unhurt)]
+        if not same or (kind != "ranks" and scores[0] != scores[1]):
+            self.found[kind]["wrong"] += 1
+            self.note(name, kind, f"differs by {difference:.1e}")
+
+    def expect(self, name: str, kind: str, held: bool, otherwise: str) -> None:
+        if not held:
+            self.found[kind]["wrong"] += 1
+            self.note(name, kind, otherwise)
+
+    def note(self, name: str, kind: str, text: str) -> None:
+        self.notes.append(f"{name} ({kind}): {text}")
+        print(self.notes[-1], file=sys.stderr, flush=True)
+
+    def report(self) -> None:
+        columns = ("faults", "finished", "wrong", "hangs")
+        print(f"{'kind':<10}" + "".join(f"{column:>10}" for column in columns))
+        for kind, found in self.found.items():
+            if found["faults"]:
+                print(f"{kind:<10}" + "".join(f"{found[column]:>10}" for column in columns))
+        total = {column: sum(found[column] for found in self.found.values()) for column in columns}
+        print(json.dumps({**total, "steps_repeated_max": self.repeated, "notes": self.notes}))
+
+
+def ranks_of(folder: Path) -> list[int]:
+    """The processes of the ranks that work on the run in `folder`, by rank."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes().decode().split("\0")
+            if any(word.endswith("xdist/train.py") for word in words[:4]) and f"{folder}.yaml" in words:
+                variables = dict(pair.split("=", 1) for pair in (entry / "environ").read_text().split("\0") if "=" in pair)
+                if "LOCAL_RANK" in variables:
+                    found[int(variables["RANK"])] = int(entry.name)
+        except (OSError, ValueError):
+            continue
+    return [found[rank] for rank in sorted(found)]
+
+
+def kill(folder: Path) -> None:
+    """SIGKILL to everything that names the run's YAML: ranks and launchers."""
+    for entry in Path("/proc").iterdir():
+        try:
+            if f"{folder}.yaml".encode() in (entry / "cmdline").read_bytes().split(b"\0"):
+                os.kill(int(entry.name), signal.SIGKILL)
+        except (OSError, ValueError):
+            continue
+
+
+def damage(checkpoints: Path, kind: str, draw: random.Random) -> None:
+    """Hurt a random file of the newest tag, the manifest among them."""
+    found = tags.tags(checkpoints)
+    if not found:
+        return
+    file = draw.choice(sorted(path for path in found[-1].path.rglob("*") if path.is_file()))
+    content = bytearray(file.read_bytes())
+    if kind == "remove":
+        file.unlink()
+    elif kind == "cut":
+        file.write_bytes(content[: draw.randrange(len(content))])
+    else:
+        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        file.write_bytes(content)
+
+
+def _benchmark(root: Path) -> None:
+    draw = random.Random(0)
+    topics = ("territory", "language", "currency", "script", "calendar", "unit")
+    for split, rows in (("train", 200), ("test", 60)):
+        lines = []
+        for _ in range(rows):
+            topic = draw.choice(topics)
+            lines.append(f"{draw.choice(WORDS)} {topic[:4]} {draw.choice(WORDS)}\t{topic}")
+        path = root / "cldr-topic" / f"{split}-en.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()

@@ -1,0 +1,32 @@
+"""The fault campaign in small: real two-rank runs that are killed, signalled, robbed of room and damaged end as unhurt ones do.
+The long form is benchmarks/fault_campaign.py."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+CAMPAIGN = Path(__file__).resolve().parents[2] / "benchmarks" / "fault_campaign.py"
+KINDS = ("kill-rank", "usr1", "second", "no-room", "flip", "ranks")
+
+
+def test_hurt_runs_end_like_unhurt_ones(tmp_path: Path) -> None:
+    words = [
+        "--runs",
+        str(len(KINDS)),
+        "--kinds",
+        ",".join(KINDS),
+        "--steps",
+        "40",
+        "--folder",
+        str(tmp_path),
+        "--limit",
+        "200",
+    ]
+    done = subprocess.run([sys.executable, str(CAMPAIGN), *words], capture_output=True, text=True, timeout=580)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    logs = "\n".join(path.read_text()[-1500:] for path in sorted(tmp_path.glob("*.log")))
+    assert (result["wrong"], result["hangs"]) == (0, 0), f"{result['notes']}\n{logs}"
+    assert result["faults"] == result["finished"] == len(KINDS)
+    assert result["steps_repeated_max"] <= 2 * 5  # of a damaged checkpoint, the one before it is used

@@ -1,0 +1,139 @@
+"""xdist export: what transformers loads gives the logits of the run's model."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+import yaml
+from batch_of import batch_of
+from click.testing import CliRunner, Result
+from tiny import tiny_benchmark, tiny_model
+from transformers import AutoModel, AutoTokenizer
+
+from xdist.cli import main
+from xdist.config import load_run
+from xdist.data.tokenizer import load_tokenizer
+from xdist.files import write_json
+from xdist.model.encoder import load_encoder
+from xdist.model.folder import save_model
+from xdist.model.model import Model
+from xdist.tasks.catalog import task
+from xdist.tasks.family import family_of
+
+# Task, class in transformers, (positions x labels) of one row of six tokens.
+KINDS = [
+    ("cldr-topic", "AutoModelForSequenceClassification"),
+    ("siqa", "AutoModelForMultipleChoice"),
+    ("cldr-spans", "AutoModelForTokenClassification"),
+    ("squad", "AutoModelForQuestionAnswering"),
+]
+TOKENS = [0, 30, 31, 50, 42, 2]
+
+
+def make_run(folder: Path, backbone: Path, tasks: list[str], seed: int = 1) -> Model:
+    """A run that says it trained `tasks`, with random heads."""
+    described = {
+        "name": folder.name,
+        "folder": str(folder),
+        "seed": seed,
+        "model": {"backbone": str(backbone)},
+        "data": {"root": str(backbone.parent)},
+        "train": {"tasks": [{"task": name} for name in tasks], "steps": 5},
+    }
+    folder.mkdir()
+    (folder / "config.yaml").write_text(yaml.safe_dump(described))
+    run = load_run(folder / "config.yaml")
+    tokenizer = load_tokenizer(str(backbone))
+    encoder = load_encoder(run.model, tokenizer, torch.float32)
+    model = Model(encoder, {task(name).head: family_of(task(name)) for name in tasks}, seed).eval()
+    save_model(folder / "model", model, dict(model.state_dict()), tokenizer)
+    return model
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("export")
+    tiny_benchmark(folder / "cldr")
+    return {kind: tiny_model(folder / kind, folder / "cldr", kind=kind) for kind in ("xlm-roberta", "bert")}
+
+
+def typed(*words: object) -> Result:
+    return CliRunner().invoke(main, ["export", *map(str, words)])
+
+
+def outputs(model: Any, kind: str) -> torch.Tensor:
+    tokens = torch.tensor([TOKENS])
+    if kind == "AutoModelForMultipleChoice":
+        return model(input_ids=tokens[None]).logits
+    found = model(input_ids=tokens)
+    return torch.stack([found.start_logits[0], found.end_logits[0]], -1) if "Question" in kind else found.logits[0]
+
+
+@pytest.mark.parametrize("encoder", ["xlm-roberta", "bert"])
+@pytest.mark.parametrize("name, kind", KINDS)
+@torch.no_grad()
+def test_transformers_gives_the_same_logits(
+    tmp_path: Path, places: dict[str, Path], encoder: str, name: str, kind: str
+) -> None:
+    model = make_run(tmp_path / "run", places[encoder], [name])
+    scores = {"tasks": {name: {"split": "test", "metric": "f1", "languages": {"sw": {"f1": 12.5}}, "mean": {"f1": 12.5}}}}
+    write_json(tmp_path / "run" / "scores.json", scores)
+    done = typed(tmp_path / "run", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    hidden = model.hidden(batch_of([[TOKENS]]))
+    expected = model.heads[task(name).head](hidden)
+    loaded, report = getattr(transformers, kind).from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    found = outputs(loaded.eval(), kind)
+    expected = expected[:1] if task(name).family in ("classification", "multiple-choice") else expected
+    assert torch.allclose(found.reshape(expected.shape), expected, atol=1e-5)
+    assert AutoTokenizer.from_pretrained(tmp_path / "out").get_vocab() == load_tokenizer(str(places[encoder])).get_vocab()
+    card = (tmp_path / "out" / "README.md").read_text()
+    for text in ("- en", f"- {name}: en", f"| {name} | test | f1 | sw | 12.50 |", "base_model:"):
+        assert text in card
+
+
+def test_the_mean_of_runs_and_the_encoder_alone(tmp_path: Path, places: dict[str, Path]) -> None:
+    models = [make_run(tmp_path / f"seed{seed}", places["xlm-roberta"], ["cldr-topic", "cldr-spans"], seed) for seed in (1, 2)]
+    with torch.no_grad():
+        for parameter in models[1].encoder.parameters():
+            parameter.add_(0.25)
+    tokenizer = load_tokenizer(str(places["xlm-roberta"]))
+    save_model(tmp_path / "seed2" / "model", models[1], dict(models[1].state_dict()), tokenizer)
+    runs = (tmp_path / "seed1", tmp_path / "seed2")
+    assert "several heads" in typed(*runs, tmp_path / "out").stderr
+    done = typed(*runs, tmp_path / "out", "--head", "none")
+    assert done.exit_code == 0, done.output
+    loaded = AutoModel.from_pretrained(tmp_path / "out", add_pooling_layer=False).state_dict()
+    for name, value in models[0].encoder.state_dict().items():
+        if value.is_floating_point():
+            assert torch.allclose(loaded[name], value + 0.125, atol=1e-6), name
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--tag", "bset"], "did you mean 'best'?"),
+        (["--tag", "last"], "holds no checkpoint"),
+        (["--average", "2"], "holds 0 checkpoints (runtime.keep=2)"),
+        (["--average", "2", "--tag", "last"], "leave --tag out"),
+        (["--head", "cldr-topics"], "did you mean 'cldr-topic'?"),
+    ],
+)
+def test_mistakes_are_one_line_and_write_nothing(tmp_path: Path, places: dict[str, Path], words: list[str], said: str) -> None:
+    make_run(tmp_path / "run", places["xlm-roberta"], ["cldr-topic", "cldr-spans"])
+    done = typed(tmp_path / "run", tmp_path / "out", *words)
+    assert (done.exit_code, said in done.stderr, len(done.stderr.splitlines())) == (2, True, 1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_there_is_not_overwritten(tmp_path: Path, places: dict[str, Path]) -> None:
+    make_run(tmp_path / "run", places["xlm-roberta"], ["cldr-topic"])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").touch()
+    done = typed(tmp_path / "run", tmp_path / "out")
+    assert (done.exit_code, "is there already" in done.stderr) == (2, True)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.tex"]

@@ -1,0 +1,109 @@
+"""A run's model as a Hugging Face folder: encoder and head under the names that `AutoModelFor…` looks for, tokenizer, card."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor
+from transformers import AutoConfig, AutoModel, PreTrainedTokenizerBase
+
+from xdist.config import Run
+from xdist.errors import UserError
+from xdist.files import read_json, write_text, written_folder
+from xdist.runtime.run_folder import RunFolder
+from xdist.runtime.weights import Weights
+from xdist.tasks.catalog import Task, task
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A family's class in transformers, and the names there of the layers of its head here."""
+
+    auto: str
+    layers: Mapping[str, str]
+    pooled: Mapping[str, str]  # the same for encoders whose dense layer is the pooler's
+
+
+FIRST_TOKEN = {"1": "classifier.dense", "4": "classifier.out_proj"}
+POOLED = {"1": "{encoder}.pooler.dense", "4": "classifier"}
+SHAPES = {
+    "classification": Shape("AutoModelForSequenceClassification", FIRST_TOKEN, POOLED),
+    "multiple-choice": Shape("AutoModelForMultipleChoice", POOLED, POOLED),
+    "tagging": Shape("AutoModelForTokenClassification", {"1": "classifier"}, {"1": "classifier"}),
+    "span-qa": Shape("AutoModelForQuestionAnswering", {"": "qa_outputs"}, {"": "qa_outputs"}),
+}
+
+
+def heads_of(run: Run) -> dict[str, Task]:
+    """The task of each head that the run trains."""
+    return {one.head: one for one in (task(entry.task) for entry in (run.train.tasks if run.train else ()))}
+
+
+def export(run: Run, weights: Weights, head: str | None, tokenizer: PreTrainedTokenizerBase, out: Path, source: str) -> str:
+    """Write `weights` as the folder `out`; without `head` only the encoder. Returns its class. Raises UserError."""
+    if out.exists():
+        raise UserError(f"{out}: is there already; choose another folder")
+    config = AutoConfig.from_pretrained(run.model.backbone)
+    shape = SHAPES.get(heads_of(run)[head].family) if head else None
+    if head and not shape:
+        raise UserError(f"head '{head}': transformers has no class for it; export the encoder alone (--head none)")
+    if head and shape:
+        labels = list(heads_of(run)[head].labels)
+        if labels:
+            config.id2label = dict(enumerate(labels))
+            config.label2id = {label: number for number, label in enumerate(labels)}
+    auto = getattr(transformers, shape.auto) if shape else AutoModel
+    with torch.device("meta"):  # no second set of weights
+        model = auto.from_config(config, **({} if shape else {"add_pooling_layer": False}))
+    state = _renamed(model, weights, head, shape)
+    wanted = model.state_dict()
+    lacking = sorted(wanted.keys() - state.keys())
+    if lacking:
+        raise UserError(f"{type(model).__name__} has a weight '{lacking[0]}' that the run did not train; try --head none")
+    state = {name: value.to(torch.float32).contiguous() for name, value in state.items() if name in wanted}
+    with written_folder(out) as folder:
+        model.save_pretrained(folder, state_dict=state)
+        tokenizer.save_pretrained(folder)
+        write_text(folder / "README.md", card(run, type(model).__name__, head, source))
+    return type(model).__name__
+
+
+def _renamed(model: Any, weights: Weights, head: str | None, shape: Shape | None) -> dict[str, Tensor]:
+    base = f"{model.base_model_prefix}." if shape else ""
+    state = {base + name.removeprefix("encoder."): value for name, value in weights.items() if name.startswith("encoder.")}
+    if shape:
+        layers = shape.layers if "classifier.dense.weight" in model.state_dict() else shape.pooled
+        for layer, name in layers.items():
+            for part in ("weight", "bias"):
+                own = ".".join(filter(None, ("heads", head, layer, part)))
+                state[f"{name.format(encoder=model.base_model_prefix)}.{part}"] = weights[own]
+    return state
+
+
+def card(run: Run, kind: str, head: str | None, source: str) -> str:
+    """The model card: what it was trained on, how, and what it scores."""
+    assert run.train
+    languages = sorted({code for entry in run.train.tasks for code in entry.languages})
+    lines = ["---", "library_name: transformers", f"base_model: {run.model.backbone}", "language:"]
+    lines += [*(f"- {code}" for code in languages), "---", "", f"# {run.name}", ""]
+    loaded = f"`{kind}`" + (f", head `{head}`" if head else ", without a head")
+    lines += [f"{loaded}, from {source} of an [xdist](https://pypi.org/project/xdist-xtreme) run.", "", "## Training", ""]
+    for entry in run.train.tasks:
+        lines.append(f"- {entry.task}: {', '.join(entry.languages)}")
+    length = f"{run.train.steps} steps" if run.train.steps else f"{run.train.epochs} epochs"
+    lines += [
+        f"- {length} of {run.train.batch_size} examples, learning rate {run.train.learning_rate:g}, seed {run.seed}",
+        f"- robust training: {', '.join(method.method for method in run.methods) or 'none'}",
+    ]
+    scores = RunFolder(run.folder).scores
+    if scores.is_file():
+        lines += ["", "## Scores", "", "| task | split | metric | language | score |", "|---|---|---|---|--:|"]
+        for name, found in read_json(scores)["tasks"].items():
+            metric = found["metric"]
+            for code, values in (*found["languages"].items(), ("mean", found["mean"])):
+                if metric in values:
+                    lines.append(f"| {name} | {found['split']} | {metric} | {code} | {values[metric]:.2f} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,117 @@
+"""One start of a run at a time: `.lock` in its folder, held by rank 0.
+
+The kernel holds the lock and lets go of it when the process ends, however it ends, so a crash leaves nothing in the way. A
+shared file system may keep locks to each machine, or none: the file therefore also says which host and process holds it, and
+its holder touches it every few seconds. A holder elsewhere that does not touch it for a while is dead.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+from xdist.errors import UserError
+
+BEAT = 5.0  # seconds
+DEAD = 4  # beats missed
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+
+
+class RunLock:
+    def __init__(self, folder: Path, beat: float = BEAT) -> None:
+        self.path = folder / ".lock"
+        self._beat = beat
+        self._file: IO[str] | None = None
+        self._over = threading.Event()
+        self._kernel_knows = True
+
+    def holder(self) -> str:
+        """Who holds it, as far as this machine's kernel knows; "" if nobody does. Changes and waits for nothing."""
+        try:
+            with self.path.open("r", encoding="utf-8") as file:
+                return self._said(file) if self._kernel_refuses(file, fcntl.LOCK_SH) else ""
+        except OSError:
+            return ""
+
+    def take(self, what: str) -> None:
+        """Hold the lock until `release` or the end of this process. Raises UserError saying who holds it; waits at most as long
+        as it takes to see whether a holder on another machine is alive."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = self.path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{self.path.parent}: cannot be written to: {error.strerror}") from None
+        if self._kernel_refuses(file, fcntl.LOCK_EX) or self._alive_elsewhere(file):
+            said = self._said(file)
+            file.close()
+            raise UserError(f"{self.path.parent}: {said} is working here; wait for it or choose another folder (folder=…)")
+        file.seek(0)
+        file.truncate()
+        file.write(json.dumps({"what": what, "host": socket.gethostname(), "pid": os.getpid(), "since": time.ctime()}))
+        file.flush()
+        self._file = file
+        threading.Thread(target=self._touch, name="run lock", daemon=True).start()
+
+    def release(self) -> None:
+        """Let go; no harm where it is not held."""
+        self._over.set()
+        if self._file:
+            try:
+                self._file.seek(0)
+                self._file.truncate()
+                self._file.flush()
+            except OSError:
+                pass  # a full disk; the kernel's lock is what counts
+            self._file.close()
+            self._file = None
+
+    def _kernel_refuses(self, file: IO[str], kind: int) -> bool:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            self._kernel_knows = False
+        return False
+
+    def _alive_elsewhere(self, file: IO[str]) -> bool:
+        """Whether the process named in the file is on another host and still touches it. Clocks of two machines are never
+        compared: what is waited for is a change."""
+        there = self._content(file)
+        if there.get("host", socket.gethostname()) == socket.gethostname():
+            return not self._kernel_knows and Path("/proc", str(there.get("pid", ""))).is_dir() and bool(there)
+        before = self.path.stat().st_mtime_ns
+        until = time.monotonic() + DEAD * self._beat
+        while time.monotonic() < until:
+            time.sleep(self._beat / 5)
+            os.listdir(self.path.parent)  # makes network file systems look again
+            if self.path.stat().st_mtime_ns != before:
+                return bool(self._content(file))
+        return False
+
+    def _touch(self) -> None:
+        while not self._over.wait(self._beat):
+            try:
+                os.utime(self.path)
+            except OSError:
+                continue
+
+    def _said(self, file: IO[str]) -> str:
+        there = self._content(file)
+        if not there:
+            return "another process"
+        return f"{there['what']} (host {there['host']}, process {there['pid']}, since {there['since']})"
+
+    def _content(self, file: IO[str]) -> dict[str, str]:
+        file.seek(0)
+        try:
+            return json.loads(file.read() or "{}")
+        except ValueError:
+            return {}

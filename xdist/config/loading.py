@@ -4,7 +4,7 @@ import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -30,7 +30,7 @@ class Source:
         dotted = ".".join(map(str, key))
         for depth in range(len(key), -1, -1):
             if key[:depth] in self.overrides:
-                return f"{self.overrides[key[:depth]]} (command line): {dotted}"
+                return f"{self.overrides[key[:depth]]}: {dotted}"
             if key[:depth] in self.lines:
                 where = f"{self.path}:{self.lines[key[:depth]]}"
                 return f"{where}: {dotted}" if dotted else where
@@ -103,6 +103,11 @@ def apply_override(values: dict[str, Any], text: str, source: Source) -> None:
         value = yaml.load(raw, _Loader)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise UserError(f"{text}: the value is not valid YAML") from None
+    put(values, name, value, source, text, " (command line)")
+
+
+def put(values: dict[str, Any], name: str, value: Any, source: Source, text: str, origin: str = "") -> None:
+    """Put `value` at the dotted `name`; errors about it will begin with `text` and `origin`: where the user wrote it."""
     key: KeyPath = tuple(int(part) if part.isdigit() else part for part in name.split("."))
     place: Any = values
     for depth, part in enumerate(key):
@@ -117,11 +122,11 @@ def apply_override(values: dict[str, Any], text: str, source: Source) -> None:
         elif isinstance(place, dict):
             if place.get(part) is None:
                 place[part] = {}
-                source.overrides[key[: depth + 1]] = text
+                source.overrides[key[: depth + 1]] = text + origin
             place = place[part]
         else:
             place = place[part]
-    source.overrides[key] = text
+    source.overrides[key] = text + origin
 
 
 def load(kind: type[M], path: Path, overrides: Sequence[str] = ()) -> tuple[M, Source]:
@@ -159,17 +164,19 @@ def _one_line(kind: type[BaseModel], error: ValidationError, source: Source) -> 
 def _fields(kind: Any, key: KeyPath) -> list[str]:
     """The field names of the model that sits at `key` inside `kind`."""
     for part in key:
-        if isinstance(part, int):
-            continue
-        kind = _model_in(kind.model_fields[part].annotation)
-    return list(kind.model_fields)
+        if get_origin(kind) is dict:  # `part` is a name of the user's own
+            kind = get_args(kind)[1]
+        elif not isinstance(part, int):
+            kind = _inside(kind).model_fields[part].annotation
+            kind = kind if get_origin(kind) is dict else _inside(kind)
+    return list(_inside(kind).model_fields)
 
 
-def _model_in(annotation: Any) -> Any:
+def _inside(annotation: Any) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _model_in(inner)
+    for inner in get_args(annotation):
+        found = _inside(inner)
         if found is not None:
             return found
     return None

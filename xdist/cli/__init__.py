@@ -9,7 +9,20 @@ import xdist
 from xdist.errors import RunError, UserError
 
 # Modules are named, not imported: `xdist --help` and `xdist tasks` need no torch.
-COMMANDS = ("checkpoint", "demo", "evaluate", "export", "fetch", "prepare", "report", "score", "tasks", "train")
+COMMANDS = (
+    "checkpoint",
+    "compare",
+    "demo",
+    "evaluate",
+    "export",
+    "fetch",
+    "prepare",
+    "report",
+    "score",
+    "study",
+    "tasks",
+    "train",
+)
 
 
 class Lazy(click.Group):
@@ -40,6 +53,7 @@ def main() -> None:
     \b
     xdist demo                     everything once, small, without a download
     xdist train RUN.yaml           one run of one description, on the ranks of this machine
+    xdist study run STUDY.yaml     many runs of one description, each done once
     """
 
 

@@ -2,6 +2,7 @@
 
 from xdist.config.loading import Source, load
 from xdist.config.run import Data, Evaluate, Model, Run, Runtime, Select, Train, TrainTask, load_run
+from xdist.config.study import Stage, Study, load_study
 
 __all__ = [
     "Data",
@@ -11,8 +12,11 @@ __all__ = [
     "Runtime",
     "Select",
     "Source",
+    "Stage",
+    "Study",
     "Train",
     "TrainTask",
     "load",
     "load_run",
+    "load_study",
 ]

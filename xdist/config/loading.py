@@ -4,7 +4,7 @@ import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -35,7 +35,7 @@ class Source:
         dotted = ".".join(map(str, key))
         for depth in range(len(key), -1, -1):
             if key[:depth] in self.overrides:
-                return f"{self.overrides[key[:depth]]} (command line): {dotted}"
+                return f"{self.overrides[key[:depth]]}: {dotted}"
             if key[:depth] in self.lines:
                 where = f"{self.path}:{self.lines[key[:depth]]}"
                 return f"{where}: {dotted}" if dotted else where
@@ -108,6 +108,11 @@ def apply_override(values: dict[str, Any], text: str, source: Source) -> None:
         value = yaml.load(raw, _Loader)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise UserError(f"{text}: the value is not valid YAML") from None
+    put(values, name, value, source, text, " (command line)")
+
+
+def put(values: dict[str, Any], name: str, value: Any, source: Source, text: str, origin: str = "") -> None:
+    """Put `value` at the dotted `name`; errors about it will begin with `text` and `origin`: where the user wrote it."""
     key: KeyPath = tuple(int(part) if part.isdigit() else part for part in name.split("."))
     place: Any = values
     for depth, part in enumerate(key):
@@ -122,11 +127,11 @@ def apply_override(values: dict[str, Any], text: str, source: Source) -> None:
         elif isinstance(place, dict):
             if place.get(part) is None:
                 place[part] = {}
-                source.overrides[key[: depth + 1]] = text
+                source.overrides[key[: depth + 1]] = text + origin
             place = place[part]
         else:
             place = place[part]
-    source.overrides[key] = text
+    source.overrides[key] = text + origin
 
 
 def load(kind: type[M], path: Path, overrides: Sequence[str] = ()) -> tuple[M, Source]:
@@ -185,10 +190,11 @@ def _model_at(kind: Any, key: KeyPath, values: Any) -> tuple[Any, str]:
     which = ""
     for part in key:
         values = values[part]  # type: ignore[index]
-        if isinstance(part, str):
-            kind, which = _chosen(kind.model_fields[part].annotation, values)
-        else:  # an element of a list, whose own kind may differ from the first one's
-            kind, which = _chosen(kind, values)
+        if get_origin(kind) is dict:  # `part` is a name of the user's own
+            annotation = get_args(kind)[1]
+        else:  # an element of a list may be of another kind than the first one
+            annotation = kind.model_fields[part].annotation if isinstance(part, str) else kind
+        kind, which = (annotation, "") if get_origin(annotation) is dict else _chosen(annotation, values)
     return kind, which
 
 

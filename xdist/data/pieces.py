@@ -8,6 +8,9 @@ from xdist.languages import LANGUAGES, by_size
 from xdist.tasks.catalog import Task, task
 from xdist.tasks.catalog.task import POOL, pair
 
+# Raised whenever rows of the same files would come out otherwise.
+ENCODING = 1
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Run
 from xdist.data.pairs import CELL_COLUMNS, PairShards, encode_cells
-from xdist.data.pieces import Piece, evaluation_pieces, pool_pieces, selection_pieces, training_pieces
+from xdist.data.pieces import ENCODING, Piece, evaluation_pieces, pool_pieces, selection_pieces, training_pieces
 from xdist.data.shards import MANIFEST, Rows, Shards, write_shards
 from xdist.data.tokenizer import tokenizer_digest
 from xdist.errors import UserError
@@ -18,9 +18,6 @@ from xdist.files import digest, file_digest
 from xdist.tasks.catalog.task import pair
 from xdist.tasks.family import COMMON_COLUMNS, family_of
 from xdist.tasks.special_tokens import around_pair
-
-# Raised whenever rows of the same files would come out otherwise.
-ENCODING = 1
 
 
 class Preparation:

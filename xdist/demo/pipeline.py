@@ -84,8 +84,7 @@ def run(demo: Demo) -> ReportPaths | int:
     began = time.perf_counter()
     for stage in demo.stages:
         RunFolder(stage.run.folder).check(stage.run)
-    summary = _benchmark(demo.folder / "benchmark")
-    source = _encoder(demo)
+    summary, source = materials(demo.folder)
     for stage in demo.stages:
         if RunFolder(stage.run.folder).state != "finished":
             code = launch("train", stage.run, stage.description, stage.overrides)
@@ -102,6 +101,11 @@ def run(demo: Demo) -> ReportPaths | int:
     return write_report(folders, demo.report, notes, title="xdist demo: fifty languages, one small encoder")
 
 
+def materials(folder: Path) -> tuple[cldr.Summary, EncoderSource]:
+    """The benchmark and the encoder below `folder`, made where they are not there yet."""
+    return _benchmark(folder / "benchmark"), _encoder(folder)
+
+
 def _benchmark(folder: Path) -> cldr.Summary:
     if (folder / cldr.MANIFEST).exists():
         return TypeAdapter(cldr.Summary).validate_python(read_json(folder / cldr.MANIFEST))
@@ -114,7 +118,7 @@ def _benchmark(folder: Path) -> cldr.Summary:
         progress.close()
 
 
-def _encoder(demo: Demo) -> EncoderSource:
+def _encoder(folder: Path) -> EncoderSource:
     progress = Progress("decode encoder", 100)
 
     def report(what: str, share: float) -> None:
@@ -122,7 +126,7 @@ def _encoder(demo: Demo) -> EncoderSource:
         progress.advance(100 * share - progress.done)
 
     try:
-        return build_encoder(demo.folder / "encoder", report, texts=_texts(demo.folder / "benchmark"))
+        return build_encoder(folder / "encoder", report, texts=_texts(folder / "benchmark"))
     finally:
         progress.close()
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from xdist.report.comparison import Compared, Comparison
 from xdist.report.scores import SMALL, SUMMARY, Column, Scores, group_of, name_of, size_of
 
 WIDTH = 100
@@ -91,3 +92,30 @@ def _legend(scores: Scores) -> Iterator[str]:
     if any(cell.small for column in scores.columns for cell in column.cells.values()):
         yield f"* fewer than {SMALL} test examples (beside a task: in every language)"
     yield "GiB: the language's share of CC-100, on which XLM-R was pre-trained. Means count each language once."
+
+
+def comparison_table(title: str, found: Comparison) -> Table:
+    """A row per group, then per language: scores of A and B, A - B, its 95 % interval and the corrected p-value."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False, title=title, title_justify="left")
+    table.add_column("", no_wrap=True)
+    for header in ("examples", "A", "B", "A - B", "95 % interval", "p"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for name, row in found.groups.items():
+        table.add_row(Text(f"{name} ({row.languages})", STYLES.get(name, "bold")), *_compared(row))
+    table.add_section()
+    for code, row in found.languages.items():
+        table.add_row(Text(f"{name_of(code)} {code}" if name_of(code) != code else code), *_compared(row))
+    return table
+
+
+def _compared(row: Compared) -> list[str]:
+    now = row.interval
+    mark = " *" if now.excludes_zero else "  "
+    return [
+        f"{row.count:,}",
+        f"{row.a:.1f}",
+        f"{row.b:.1f}",
+        f"{now.difference:+.1f}",
+        f"{now.low:+.1f} to {now.high:+.1f}{mark}",
+        f"{row.p:.3f}",
+    ]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from xdist.errors import UserError
+from xdist.metrics.counts import Rows
 from xdist.tasks.batch import Batch
 from xdist.tasks.catalog import Task
 from xdist.tasks.rewritten import Rewritten
@@ -107,6 +108,11 @@ class Family(ABC):
     def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[Any]) -> Predictions:
         """From the predictions of all rows (in row order) to what the submission file holds: one prediction per entry, or one
         per id."""
+
+    def per_example(self, predictions: Any, examples: Sequence[Any], language: str) -> Rows | None:
+        """What the metric counts, a row per example in an order that predictions do not change, so that two systems can be
+        compared example by example; the metric's `score` of all rows is `score`. None when the file holds no gold."""
+        raise UserError(f"task '{self.task.name}' ({self.task.family}) has no scores per example")
 
     @abstractmethod
     def score(self, predictions: Any, examples: Sequence[Any], language: str) -> dict[str, float]:

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.formats.examples import Sentence
 from xdist.metrics import mining
+from xdist.metrics.counts import Rows
 from xdist.metrics.mining import Neighbours, Pair
 from xdist.tasks.family import Columns, Row
 from xdist.tasks.retrieval import Searched, sequences
@@ -46,6 +47,19 @@ class Mining(MeanPooled):
         threshold = mining.best_threshold(_mined(tuned, predictions, side, examples), _gold(tuned, examples) or set())
         pairs = mining.extract(_mined(0, predictions, side, examples), threshold)
         return sorted("\t".join(pair) for pair in pairs)
+
+    def per_example(self, predictions: Sequence[str], examples: Sequence[tuple[str, Sentence]], language: str) -> Rows | None:
+        """Per foreign sentence: right, predicted and gold pairs. Shape [n, 3]."""
+        gold = _gold(0, examples)
+        if gold is None:
+            return None
+        place = {sentence.id: number for number, (side, sentence) in enumerate(s for s in examples if s[0] == "foreign")}
+        rows = np.zeros((len(place), 3))
+        found = [_pair(line) for line in predictions]
+        for column, pairs in enumerate((set(found) & set(gold), set(found), set(gold))):
+            for foreign, _ in pairs:
+                rows[place[foreign], column] += 1
+        return rows
 
     def score(self, predictions: Sequence[str], examples: Sequence[tuple[str, Sentence]], language: str) -> dict[str, float]:
         gold = _gold(0, examples)

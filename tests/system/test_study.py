@@ -1,0 +1,77 @@
+"""A study as a user runs it: stopped by a signal, gone on, a run that fails, and nothing done twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from typing_of_commands import Typed
+
+
+@pytest.fixture
+def study(small: Path, tmp_path: Path) -> Path:
+    """Two stages on the tiny benchmark: a target with and without intermediate training, and one whose files are missing."""
+    described = {
+        "name": "typed",
+        "folder": str(tmp_path / "out"),
+        "stages": {
+            "intermediate": {"run": str(small / "intermediate.yaml"), "set": {"train.steps": 300, "runtime.log_every": 1}},
+            "target": {
+                "run": str(small / "target.yaml"),
+                "after": "intermediate",
+                "set": {"train": {"epochs": None, "steps": 3}, "robust": {"method": "none"}},
+            },
+        },
+        "axes": {
+            "intermediate": {"english": {"intermediate": {"train.tasks.0.languages": ["en"]}}, "none": {"intermediate": None}},
+            "data": {"missing": {"target": {"data.root": str(tmp_path / "nowhere")}}, "there": {}},
+        },
+        "exclude": [{"intermediate": "none", "data": "missing"}],
+        "all": {"runtime": {"ranks": 1, "deepspeed": "zero0"}},
+    }
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(described, sort_keys=False))
+    return path
+
+
+def test_study_stopped_gone_on_and_done_once(typed: Typed, study: Path) -> None:
+    out = study.parent / "out"
+    command = [str(Path(sys.executable).with_name("xdist")), "study", "run", str(study)]
+    environment = {**os.environ, "DS_ACCELERATOR": "cpu"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    deadline = time.monotonic() + 300
+    while not (logs := list(out.glob("runs/intermediate-*/metrics.jsonl"))) or logs[0].read_text().count("\n") < 5:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    second = typed("xdist", "study", "run", study)
+    assert second.returncode == 2
+    assert second.stderr.splitlines()[-1] == f"xdist: {out}: this study is being run already"
+    assert "running" in typed("xdist", "study", "status", study).stdout
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 75, errors
+    assert f"start it again to go on: xdist study run {study}" in errors
+    assert (logs[0].parent / "unfinished").exists()
+    stopped = logs[0].read_text().count("\n")
+    assert stopped < 300
+
+    done = typed("xdist", "study", "run", study)
+    assert done.returncode == 1, done.stderr
+    assert logs[0].read_text().count("\n") == 300  # gone on, not begun anew
+    status = typed("xdist", "study", "status", study)
+    assert "3 finished, 1 failed" in " ".join(status.stdout.split())
+    assert "target-english-missing" in status.stdout
+    assert "nowhere/cldr-spans/train-en.tsv: no such file" in " ".join(status.stdout.split())
+
+    finished = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/**/*") if path.is_file()}
+    again = typed("xdist", "study", "run", study, "axes.data.missing.target.data.root=" + str(study.parent / "nowhere2"))
+    assert again.returncode == 1  # only what failed is tried again
+    assert again.stderr.count("target-english-missing: ") == 2
+    assert finished == {path: path.stat().st_mtime_ns for path in out.glob("runs/*/**/*") if path.is_file()}
+    plan = typed("xdist", "study", "plan", study)
+    assert "3 combinations, 4 runs (1 more if none were shared), 3 finished" in plan.stdout

@@ -1,0 +1,82 @@
+"""Every study that is shipped expands, and every run of it is valid."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from xdist.config import Run, load_run, load_study
+from xdist.formats.classification import untranslated
+from xdist.runtime.ds_config import shipped
+from xdist.study import Facts, Graph, expand
+from xdist.tasks.catalog import task
+
+STUDIES = sorted((shipped("jobs") / "studies").glob("*.yaml"))
+RUN = {"name": "a", "folder": "b", "model": {"backbone": "x"}, "data": {"root": "y"}, "evaluate": {"tasks": ["xnli"]}}
+
+
+def expanded(path: Path) -> Graph:
+    """Skips a study whose perturbations this version does not have."""
+    study = load_study(path)
+    for changes in study.axes.get("robust", {}).values():
+        for change in changes.values():
+            if method := (change or {}).get("robust", {}).get("method"):
+                options = {"synonyms": "z"} if method == "substitution" else {}
+                try:
+                    Run.model_validate({**RUN, "robust": {"method": method, **options}})
+                except ValidationError:
+                    pytest.skip(f"robust.method '{method}' is not there")
+    return expand(study, Facts())
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_run_of_every_study_is_valid(path: Path, tmp_path: Path) -> None:
+    graph = expanded(path)
+    assert graph.study.name == path.stem
+    for node in graph.nodes.values():
+        description = tmp_path / "run.yaml"
+        description.write_text(yaml.safe_dump(node.run.dump()))
+        assert load_run(description).dump() == node.run.dump()
+
+
+def test_the_studies_are_there() -> None:
+    assert {path.stem for path in STUDIES} >= {"demo", "robust-pawsx", "xtreme-r"}
+
+
+def test_demo_shares_its_intermediate_models() -> None:
+    graph = expanded(shipped("jobs") / "studies" / "demo.yaml")
+    assert Counter(node.stage for node in graph.nodes.values()) == {"intermediate": 4, "target": 12}
+    assert {node.run.train.steps for node in graph.nodes.values() if node.run.train} == {28, 36}
+
+
+def test_xtreme_r_is_the_full_matrix() -> None:
+    graph = expanded(shipped("jobs") / "studies" / "xtreme-r.yaml")
+    assert len(graph.points) == 348 * 2
+    copa = next(
+        point for point in graph.points if point.values == {**point.values, "target": "copa", "intermediate": "english"}
+    )
+    assert list(copa.stages) == ["intermediate", "choice", "target"]
+    for node in graph.nodes.values():
+        assert node.upstream or node.run.model.backbone in ("xlm-roberta-large", "xlm-roberta-base")
+
+
+def test_pawsx_data_is_cut_into_disjoint_rows(shared_data: Path, tmp_path: Path) -> None:
+    script = shipped("jobs") / "studies" / "robust_pawsx_data.py"
+    done = subprocess.run([sys.executable, script, shared_data, tmp_path / "out"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    pawsx, pairs = task("pawsx"), task("pawsx-pairs")
+    train, dev = (list(pawsx.examples(tmp_path / "out", split, "en")) for split in ("train", "dev"))
+    test = {code: list(pawsx.examples(tmp_path / "out", "test", code)) for code in ("de", "en", "fr", "zh")}
+    assert (len(train), len(dev), {code: len(rows) for code, rows in test.items()}) == (1400, 200, dict.fromkeys(test, 400))
+    whole = list(pawsx.examples(shared_data, "dev", "en"))
+    assert [*train, *dev, *test["en"]] == whole
+    mixed = list(pairs.examples(tmp_path / "out", "test", "en-de"))
+    kept = sum(not untranslated(one) and not untranslated(other) for one, other in zip(test["en"], test["de"], strict=True))
+    assert len(mixed) == kept
+    missing = subprocess.run([sys.executable, script, tmp_path, tmp_path / "x"], capture_output=True, text=True)
+    assert missing.returncode == 1
+    assert "pawsx/dev-de.tsv: no such file" in missing.stderr

@@ -1,0 +1,353 @@
+"""A study's graph: what is shared, what a change redoes, what is refused; and where each run stands."""
+
+import json
+import time
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import tiny_benchmark
+
+from xdist.cli import main
+from xdist.config import Run, load_run, load_study
+from xdist.errors import UserError
+from xdist.runtime.run_folder import RunFolder
+from xdist.study import Facts, Graph, expand
+from xdist.study.estimate import cost
+from xdist.study.state import last_step, note_evaluated, note_failure, standings
+
+AXES: dict[str, Any] = {
+    "first": {
+        "none": {"intermediate": None},
+        "english": {"intermediate": {"train.tasks.0.languages": ["en"]}},
+        "multilingual": {},
+    },
+    "robust": {
+        "plain": {"target": {"robust": {"method": "none"}}},
+        "adversarial": {"target": {"robust": {"method": "adversarial", "radius": 0.1}}},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_benchmark(tmp_path_factory.mktemp("study") / "benchmark")
+
+
+@pytest.fixture
+def described(tmp_path: Path, data: Path) -> dict[str, Any]:
+    """The sections of a study of two stages, one described by a file, one in the study itself."""
+    common = {"data": {"root": str(data), "cache": str(tmp_path / "prepared")}, "model": {"backbone": "some/encoder"}}
+    intermediate = {
+        **common,
+        "name": "a",
+        "folder": "ignored",
+        "train": {"tasks": [{"task": "cldr-topic", "languages": ["en", "de"]}], "steps": 20, "batch_size": 8},
+    }
+    target = {**common, "train": {"tasks": [{"task": "cldr-spans"}], "epochs": 2}, "evaluate": {"tasks": ["cldr-spans"]}}
+    (tmp_path / "intermediate.yaml").write_text(yaml.safe_dump(intermediate))
+    return {
+        "name": "small",
+        "folder": str(tmp_path / "out"),
+        "stages": {"intermediate": {"run": "intermediate.yaml"}, "target": {"run": target, "after": "intermediate"}},
+        "axes": deepcopy(AXES),
+        "seeds": [1, 2],
+    }
+
+
+def graph_of(tmp_path: Path, described: Mapping[str, Any], *overrides: str) -> Graph:
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(described, sort_keys=False))
+    return expand(load_study(path, overrides), Facts())
+
+
+def named(graph: Graph) -> dict[str, str]:
+    return {node.run.name: node.key for node in graph.nodes.values()}
+
+
+def test_equal_runs_are_one_and_begin_with_the_right_model(tmp_path: Path, described: dict[str, Any]) -> None:
+    graph = graph_of(tmp_path, described)
+    assert len(graph.points) == 3 * 2 * 2
+    assert graph.asked == 4 * 1 + 8 * 2
+    names = [node.run.name for node in graph.nodes.values()]
+    assert names[:5] == [
+        "target-none-plain-s1",
+        "target-none-adversarial-s1",
+        "intermediate-english-s1",
+        "target-english-plain-s1",
+        "target-english-adversarial-s1",
+    ]
+    assert len(names) == len(set(names)) == 4 + 12
+    for node in graph.nodes.values():
+        assert node.run.folder == tmp_path / "out" / "runs" / f"{node.stage}-{node.key}"
+        if node.upstream:
+            upstream = graph.nodes[node.upstream]
+            assert node.run.model.backbone == str(upstream.run.folder / "model")
+            assert upstream.run.seed == node.run.seed
+            assert list(graph.nodes).index(node.upstream) < list(graph.nodes).index(node.key)
+        else:
+            assert node.run.model.backbone == "some/encoder"
+    english = graph.nodes[named(graph)["intermediate-english-s1"]].run
+    assert english.train
+    assert english.train.tasks[0].languages == ("en",)
+    assert english.train.steps == 20
+    assert graph.nodes[named(graph)["target-none-plain-s2"]].run.robust.method == "none"
+
+
+def test_expansion_is_pure_and_each_description_reads_back(tmp_path: Path, described: dict[str, Any]) -> None:
+    first, second = graph_of(tmp_path, described), graph_of(tmp_path, described)
+    assert list(first.nodes) == list(second.nodes)
+    for node in first.nodes.values():
+        path = tmp_path / "description.yaml"
+        path.write_text(yaml.safe_dump(node.run.dump()))
+        assert load_run(path).dump() == node.run.dump()
+
+
+@pytest.mark.parametrize(
+    "override, redone",
+    [
+        ("stages.intermediate.set.train.learning_rate=1e-4", {"intermediate-", "target-english", "target-multilingual"}),
+        ("stages.target.set.train.learning_rate=1e-4", {"target-"}),
+        ("axes.first.english.intermediate.train.steps=30", {"intermediate-english", "target-english"}),
+        (
+            "axes.robust.adversarial.target.robust.radius=0.2",
+            {"target-none-adv", "target-english-adv", "target-multilingual-adv"},
+        ),
+        ("all.model.dropout=0", {"intermediate-", "target-"}),
+        ("seeds=[1, 3]", {"s2"}),
+        ("all.runtime.ranks=4", set()),
+        ("name=other", set()),
+        ("stages.target.set.evaluate.tasks=[cldr-spans, cldr-names]", set()),
+    ],
+)
+def test_a_change_redoes_what_depends_on_it(tmp_path: Path, described: dict[str, Any], override: str, redone: set[str]) -> None:
+    before, after = named(graph_of(tmp_path, described)), named(graph_of(tmp_path, described, override))
+    gone = {name for name, key in before.items() if key not in after.values()}
+    expected = {name for name in before if any(name.startswith(part) or name.endswith(part) for part in redone)}
+    assert gone == expected
+
+
+def test_data_and_named_files_and_encoder_are_part_of_a_run(tmp_path: Path, described: dict[str, Any], data: Path) -> None:
+    encoder, root = tmp_path / "encoder", tmp_path / "copy"
+    encoder.mkdir()
+    (encoder / "config.json").write_text("{}")
+    tiny_benchmark(root)
+    described["all"] = {"data": {"root": str(root)}}
+    described["stages"]["intermediate"]["set"] = {"model.backbone": str(encoder)}
+    first = named(graph_of(tmp_path, described))
+    described["all"] = {"data": {"root": str(data)}}
+    assert named(graph_of(tmp_path, described)) == first  # the same files elsewhere
+    described["all"] = {"data": {"root": str(root)}}
+    path = root / "cldr-topic/train-de.tsv"
+    path.write_text(path.read_text().replace("old", "odd"))
+    second = named(graph_of(tmp_path, described))
+    assert {name for name in first if first[name] != second[name]} == {
+        name
+        for name in first
+        if "multilingual" in name  # the English ones do not read German
+    }
+    (encoder / "config.json").write_text('{"model_type": "other"}')
+    third = named(graph_of(tmp_path, described))
+    assert not set(second.values()) & set(third.values())
+
+
+def test_memory_of_digests_follows_the_files(tmp_path: Path) -> None:
+    file, memory = tmp_path / "a", tmp_path / "memory.json"
+    file.write_text("one")
+    facts = Facts(memory)
+    first = facts.file(file)
+    facts.remember()
+    assert Facts(memory).file(file) == first
+    file.write_text("three")
+    again = Facts(memory)
+    assert again.file(file) != first
+    again.remember()
+    assert json.loads(memory.read_text())[str(file)][2] == again.file(file)
+    assert Facts(memory).file(tmp_path / "none") == "absent"
+
+
+def test_include_and_exclude(tmp_path: Path, described: dict[str, Any]) -> None:
+    described["include"] = [{"first": ["english", "multilingual"]}, {"robust": "plain"}]
+    described["exclude"] = [{"first": "english", "robust": "plain"}]
+    found = {tuple(point.values.values()) for point in graph_of(tmp_path, described).points}
+    assert found == {("none", "plain"), ("english", "adversarial"), ("multilingual", "plain"), ("multilingual", "adversarial")}
+    described["exclude"] = [{}]
+    with pytest.raises(UserError, match="no combination is left to run"):
+        graph_of(tmp_path, described)
+
+
+def test_a_stage_may_come_from_an_axis_and_evaluation_alone_is_done_once(tmp_path: Path, described: dict[str, Any]) -> None:
+    common = {"data": {"root": described["stages"]["target"]["run"]["data"]["root"]}, "model": {"backbone": "x"}}
+    described["stages"]["target"]["run"] = None
+    described["axes"]["task"] = {
+        "spans": {"target": {"run": {**common, "train": {"tasks": [{"task": "cldr-spans"}], "steps": 5}}}},
+        "names": {"target": {"run": {**common, "evaluate": {"tasks": ["cldr-names"]}}}},
+    }
+    graph = graph_of(tmp_path, described)
+    names = [node for node in graph.nodes.values() if node.run.train is None]
+    # Robust training and, without intermediate training, the seed change nothing where nothing is trained.
+    assert sorted(node.run.name for node in names) == [
+        "target-english-names-s1",
+        "target-english-names-s2",
+        "target-multilingual-names-s1",
+        "target-multilingual-names-s2",
+        "target-none-names",
+    ]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ("stages.target.runn=x", "runn=x (command line): stages.target: unknown key 'runn': did you mean 'run'?"),
+        ("stages.target.after=intermediat", "unknown earlier stage 'intermediat': did you mean 'intermediate'?"),
+        ("stages.intermediate.run=none.yaml", "none.yaml: no such file"),
+        ("stages.intermediate.run=[1]", "stages.intermediate.run: expected the path of a run file, or the sections of a run"),
+        ("axes.robust.plain.targt.robust=null", "unknown stage 'targt': did you mean 'target'?"),
+        ("axes.robust.empty=3", "axes.robust.empty: "),
+        ("exclude=[{robst: plain}]", "unknown axis 'robst': did you mean 'robust'?"),
+        ("include=[{robust: [plain, avderserial]}]", "unknown value 'avderserial': did you mean 'adversarial'?"),
+        ("baseline.first=englsh", "unknown value 'englsh': did you mean 'english'?"),
+        ("seeds=[1, 1]", "a seed stands twice"),
+        (
+            "all.train.stepz=3",
+            "all.train.stepz=3 (command line): all.train.stepz: train: unknown key 'stepz': did you mean 'steps'?",
+        ),
+        ("all.folder=x", "the study names its runs' folders"),
+        ("stages.target.set.model.backbone=x", "'target' begins with the model of 'intermediate'"),
+        ("axes.first.english.intermediate.train.tasks=[{task: cldr-topik}]", "unknown task 'cldr-topik'"),
+        ("all.train.tasks.7.task=x", "'train.tasks' is a list of 1, it has no '7'"),
+        ("axes.first.none.target.evaluate.tasks=[cldr-names]", ""),
+        ("axes.robust.plain.target.evaluate.tasks=[cldr-names]", ""),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path: Path, described: dict[str, Any], change: str, message: str) -> None:
+    if not message:  # scored otherwise is fine where it is trained otherwise
+        assert graph_of(tmp_path, described, change)
+        return
+    with pytest.raises(UserError) as error:
+        graph_of(tmp_path, described, change)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_mistakes_in_the_study_name_its_line(tmp_path: Path, described: dict[str, Any]) -> None:
+    described["axes"]["robust"]["plain"]["target"]["train.stepz"] = 3
+    with pytest.raises(UserError) as error:
+        graph_of(tmp_path, described)
+    line = (tmp_path / "study.yaml").read_text().splitlines().index("        train.stepz: 3") + 1
+    expected = f"{tmp_path / 'study.yaml'}:{line}: axes.robust.plain.target.train.stepz: train: unknown key 'stepz'"
+    assert str(error.value).startswith(expected)
+
+
+def test_same_training_scored_otherwise_is_refused(tmp_path: Path, described: dict[str, Any]) -> None:
+    described["axes"]["robust"]["plain"] = {"target": {"evaluate.layer": 1}}
+    described["axes"]["robust"]["adversarial"] = {"target": {"evaluate.layer": 2}}
+    with pytest.raises(UserError, match="trains the same and is scored otherwise"):
+        graph_of(tmp_path, described)
+
+
+def test_a_thousand_runs_are_planned_in_seconds(tmp_path: Path, described: dict[str, Any]) -> None:
+    described["axes"]["rate"] = {f"r{n}": {"target": {"train.learning_rate": n * 1e-6}} for n in range(1, 51)}
+    described["seeds"] = [1, 2, 3, 4]
+    began = time.perf_counter()
+    graph = graph_of(tmp_path, described)
+    found = standings(graph, Facts())
+    assert time.perf_counter() - began < 10
+    assert len(graph.points) == 1200
+    assert len(graph.nodes) == 1200 + 8
+    assert {now.state for now in found.values()} == {"waiting"}
+
+
+@settings(max_examples=15)
+@given(st.lists(st.booleans(), min_size=6, max_size=6))
+def test_status_follows_the_folders(marks: list[bool]) -> None:
+    """Whatever is finished, a run is blocked exactly when the one before it failed."""
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        train = {"tasks": [{"task": "cldr-topic"}], "steps": 4}
+        stage = {"data": {"root": str(folder)}, "model": {"backbone": "x"}, "train": train}
+        stages = {"a": {"run": stage}, "b": {"run": stage, "after": "a"}}
+        axes = {"rate": {str(n): {"a": {"train.learning_rate": n / 1000}} for n in range(1, 4)}}
+        study = {"name": "s", "folder": str(folder / "out"), "stages": stages, "axes": axes}
+        graph = graph_of(folder, study)
+        for node, finished in zip(graph.nodes.values(), marks, strict=True):
+            node.run.folder.mkdir(parents=True)
+            RunFolder(node.run.folder).mark("finished" if finished else "failed", "because")
+        found = standings(graph, Facts())
+        for key, node in graph.nodes.items():
+            if node.upstream and found[node.upstream].state == "failed":
+                assert found[key].state == "blocked"
+                assert found[key].reason == f"needs {graph.nodes[node.upstream].run.name}"
+            else:
+                assert found[key].state in ("finished", "failed")
+                assert found[key].reason == ("because" if found[key].state == "failed" else "")
+
+
+def test_standing_of_scores_and_steps(tmp_path: Path, described: dict[str, Any]) -> None:
+    graph = graph_of(tmp_path, described, "seeds=[1]", "include=[{first: none, robust: plain}]")
+    (node,) = graph.nodes.values()
+    folder = RunFolder(node.run.folder)
+    assert standings(graph, Facts())[node.key].state == "waiting"
+    folder.path.mkdir(parents=True)
+    folder.config.write_text("")
+    folder.metrics.write_text('{"step": 3}\n{"step": 6}\n{"ste')
+    assert last_step(folder.metrics) == 6
+    folder.mark("finished")
+    assert standings(graph, Facts())[node.key].state == "stopped"  # trained, not scored
+    languages = {code: {"f1": 50.0, "count": 40} for code in ("en", "de", "sw")}
+    folder.scores.write_text(json.dumps({"run": "x", "tasks": {"cldr-spans": {"split": "test", "languages": languages}}}))
+    note_evaluated(node.run, Facts())
+    assert standings(graph, Facts())[node.key].state == "finished"
+    gold = node.run.data.root / "cldr-spans/test-de.tsv"
+    text = gold.read_text()
+    try:
+        gold.write_text(text + "\nnew\tO\n")
+        assert standings(graph, Facts())[node.key].state == "stopped"  # scored against other files
+    finally:
+        gold.write_text(text)
+    folder.mark("running")
+    note_failure(graph, node, "no such file")
+    now = standings(graph, Facts())[node.key]
+    assert (now.state, now.step, now.reason) == ("failed", 6, "no such file")
+
+
+def test_cost_from_counts_and_limits(tmp_path: Path, described: dict[str, Any]) -> None:
+    def run(**train: Any) -> Run:
+        sections = {"name": "a", "folder": "b", "model": {"backbone": "x"}, "data": {"root": "y", "cache": str(tmp_path)}}
+        return Run.model_validate({**sections, "train": train})
+
+    known = cost(run(tasks=[{"task": "pawsx"}], epochs=2, batch_size=32))
+    assert (known.updates, known.bound) == (round(2 * 49401 / 32), True)
+    assert known.tokens == round(2 * 49401 / 32) * 32 * 128
+    assert cost(run(tasks=[{"task": "pawsx", "limit": 100}], epochs=1, batch_size=10)).updates == 10
+    assert cost(run(tasks=[{"task": "cldr-topic"}], epochs=1)).updates is None
+    assert cost(run(tasks=[{"task": "cldr-topic"}], steps=7)).updates == 7
+    prepared = tmp_path / "cldr-topic-train-en-0123456789abcdef"
+    prepared.mkdir()
+    (prepared / "manifest.json").write_text(json.dumps({"rows": 50, "tokens": 500, "shards": []}))
+    found = cost(run(tasks=[{"task": "cldr-topic"}], epochs=1, batch_size=5))
+    assert (found.updates, found.tokens, found.bound) == (10, 500, False)
+
+
+def test_plan_and_status_commands(tmp_path: Path, described: dict[str, Any]) -> None:
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
+    runner = CliRunner()
+    done = runner.invoke(main, ["study", "plan", str(tmp_path / "study.yaml"), "seeds=[1]"])
+    assert done.exit_code == 0, done.output
+    assert "6 combinations, 8 runs (2 more if none were shared), 0 finished" in done.output
+    assert "├── intermediate-english-s1  20 updates, ≤ 20.5 k tokens, shared by 2" in done.output
+    assert "│   ├── target-english-plain-s1" in done.output
+    done = runner.invoke(main, ["study", "status", str(tmp_path / "study.yaml")])
+    assert done.exit_code == 0, done.output
+    assert "0 % of the updates: 16 waiting" in done.output
+    assert not (tmp_path / "out").exists()  # nothing was started and nothing written
+    done = runner.invoke(main, ["study", "plan", str(tmp_path / "none.yaml")])
+    assert (done.exit_code, done.output) == (2, f"xdist: {tmp_path / 'none.yaml'}: cannot be read: No such file or directory\n")

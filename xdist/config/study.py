@@ -1,0 +1,124 @@
+"""A study: stages of runs, axes along which they differ, seeds. One YAML; `xdist.study` makes a graph of runs of it.
+
+```yaml
+name: which-help
+folder: runs/studies/which-help
+stages:
+  intermediate: {run: ../runs/demo/intermediate.yaml}
+  target: {run: ../runs/demo/target.yaml, after: intermediate}   # begins with the model that `intermediate` made
+axes:
+  intermediate:
+    none: {intermediate: null}                                    # the stage is left out
+    english: {intermediate: {train.tasks.0.languages: [en]}}
+    multilingual: {}
+  robust:
+    plain: {target: {robust: {method: none}}}
+    adversarial: {target: {robust: {method: adversarial, radius: 0.05}}}
+seeds: [1, 2, 3]
+```
+
+A change is a run's key with its value: `train.steps: 60` and `train: {steps: 60}` are the same. What stands last wins, in the
+order run file, `all`, seed, the stage's `set`, axes. `robust` is replaced as a whole, since its keys belong to its method.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, PrivateAttr, field_validator, model_validator
+
+from xdist.config.loading import KeyPath, Source, load
+from xdist.config.run import Section
+from xdist.errors import UserError, unknown
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+RUN = "run"  # in a change: another run file for the stage
+
+
+class Stage(Section):
+    """A run as a file or as sections, what every run of this stage has otherwise, and which stage's model it begins with."""
+
+    run: Any = Field(
+        None, description="a run file, relative to the study's, or its sections; null: axes give it or it is left out"
+    )
+    after: str | None = Field(None, description="an earlier stage, whose model this one begins with")
+    set: dict[str, Any] = Field({}, description="what every run of this stage has otherwise")
+
+    @field_validator("run")
+    @classmethod
+    def _file_or_sections(cls, value: Any) -> Any:
+        if value is not None and not isinstance(value, str | dict):
+            raise ValueError("expected the path of a run file, or the sections of a run")
+        return value
+
+
+Changes = dict[str, dict[str, Any] | None]
+"""What a value of an axis changes, by stage; null leaves the stage out."""
+
+
+class Study(Section):
+    name: str = Field(pattern=NAME)
+    folder: Path
+    needs: dict[Literal["demo"], Path] = Field(
+        {}, description="demo: the folder of `xdist demo`, made first where it is missing"
+    )
+    stages: dict[str, Stage] = Field(min_length=1)
+    axes: dict[str, dict[str, Changes]] = Field({}, description="by axis, the values it takes")
+    seeds: tuple[int, ...] = Field((1,), min_length=1)
+    all: dict[str, Any] = Field({}, description="what every run of the study has otherwise than its file")
+    include: tuple[dict[str, Any], ...] = Field((), description="only combinations that one of these fits")
+    exclude: tuple[dict[str, Any], ...] = Field((), description="no combination that one of these fits")
+    baseline: dict[str, str] = Field(
+        {}, description="the axes that conditions are compared along, and the value to compare with"
+    )
+    _source: Source = PrivateAttr(default_factory=lambda: Source(Path("(no file)")))
+
+    @model_validator(mode="after")
+    def _at_least_one_value(self) -> "Study":
+        if empty := [name for name, values in self.axes.items() if not values]:
+            raise ValueError(f"axis '{empty[0]}' has no value")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("a seed stands twice")
+        return self
+
+    def at(self, key: KeyPath) -> str:
+        """'jobs/studies/a.yaml:12: axes.robust', for errors."""
+        return self._source.at(key)
+
+    @property
+    def path(self) -> Path:
+        return self._source.path
+
+    def check(self) -> None:
+        """Raises UserError for a name in it that nothing carries."""
+        earlier: list[str] = []
+        for name, stage in self.stages.items():
+            if stage.after is not None and stage.after not in earlier:
+                raise UserError(f"{self.at(('stages', name, 'after'))}: {unknown('earlier stage', stage.after, earlier)}")
+            earlier.append(name)
+        for axis, values in self.axes.items():
+            for value, changes in values.items():
+                for stage_name in changes:
+                    if stage_name not in self.stages:
+                        where = self.at(("axes", axis, value, stage_name))
+                        raise UserError(f"{where}: {unknown('stage', stage_name, self.stages)}")
+        for key in ("include", "exclude"):
+            for number, pattern in enumerate(getattr(self, key)):
+                self._check_point((key, number), pattern)
+        self._check_point(("baseline",), self.baseline)
+
+    def _check_point(self, key: KeyPath, pattern: dict[str, Any]) -> None:
+        for axis, wanted in pattern.items():
+            if axis not in self.axes:
+                raise UserError(f"{self.at((*key, axis))}: {unknown('axis', axis, self.axes)}")
+            for value in wanted if isinstance(wanted, list | tuple) else [wanted]:
+                if value not in self.axes[axis]:
+                    raise UserError(f"{self.at((*key, axis))}: {unknown('value', value, self.axes[axis])}")
+
+
+def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
+    """The study described at `path`. Raises UserError with file, line and key of the first mistake."""
+    study, source = load(Study, path, overrides)
+    study._source = source
+    study.check()
+    return study

@@ -1,0 +1,230 @@
+"""How far a difference between two systems can be trusted: bootstrap intervals, approximate randomisation, Holm.
+
+Two systems A and B were trained with S seeds each and scored on the same test sets. Examples, seeds and, for a mean over a
+group, languages are samples of what one wants to speak about; each adds its part to the variance of the difference:
+
+- examples: drawn anew with replacement, the same draw for both systems and all seeds (Efron 1979; paired: Koehn 2004), and
+  the same draw in all languages whose test sets are of one size, since such sets are often translations of each other;
+- seeds: from the spread of the seeds' differences, less what the examples explain of it already;
+- languages of a group: drawn anew with replacement. What examples add is in the spread between languages already (Davison and
+  Hinkley 1997, section 3.8), except for what they add in all languages at once, which is added.
+
+An interval is the percentile interval of the replicates, stretched to the half-width sqrt(sum of t^2 v): v is each part's
+variance and t the quantile of Student's t with its degrees of freedom (many for examples, S - 1 for seeds, L - 1 for
+languages), since two seeds or four languages say little about a spread. One seed says nothing about seeds: the interval is then
+about these two models only.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xdist.metrics.counts import Rows
+
+Array = NDArray[np.float64]
+DRAWS = 2000
+LEVEL = 0.95
+CHUNK = 4_000_000  # numbers held at once while drawing
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """One test set: the rows that a metric's `per_example` gave, of A and of B: each [seeds, examples, columns]."""
+
+    a: NDArray[np.float64]
+    b: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A difference A - B in points of the metric, its interval at `level`, and the p-value of no difference to go with it."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    level: float = LEVEL
+
+    @property
+    def excludes_zero(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+
+def paired(a: Sequence[Rows], b: Sequence[Rows]) -> Paired:
+    """Rows of the same test set, one array per seed. Raises ValueError when they are not of the same examples or seeds."""
+    first, second = (np.stack([rows.reshape(len(rows), -1) for rows in system]) for system in (a, b))
+    if first.shape != second.shape:
+        raise ValueError(f"not the same examples or seeds: {first.shape} and {second.shape}")
+    return Paired(first, second)
+
+
+def points(metric: str, means: Array) -> Array:
+    """The score, 0 to 100, of means over examples [..., columns] of the rows that the metric's `per_example` gives: what its
+    `score` gives for the same rows, for many selections of them at once."""
+    columns = means.shape[-1]
+    if metric == "f1" and columns >= 3:  # right, predicted, gold: F1 of the sums
+        whole = means[..., 1] + means[..., 2]
+        return 200.0 * np.divide(means[..., 0], whole, out=np.zeros_like(whole), where=whole > 0)
+    return 100.0 * means[..., 1 if metric == "f1" and columns == 2 else 0]
+
+
+def intervals(
+    sets: Mapping[str, Paired], metric: str, seed: int = 0, draws: int = DRAWS, level: float = LEVEL
+) -> dict[str, Interval]:
+    """The interval of the difference in each language."""
+    observed, replicates = _replicates(sets, metric, seed, draws)
+    return {code: _single(observed[:, n], replicates[:, :, n], level) for n, code in enumerate(sets)}
+
+
+def group_interval(
+    sets: Mapping[str, Paired],
+    metric: str,
+    languages: bool = True,
+    seed: int = 0,
+    draws: int = DRAWS,
+    level: float = LEVEL,
+) -> Interval:
+    """The interval of the mean difference over a group. With `languages` they are a sample of the languages like them, without
+    they are themselves: what is said then holds for these alone. A group of one language is always itself."""
+    observed, replicates = _replicates(sets, metric, seed, draws)
+    count = len(sets)
+    if not languages or count == 1:
+        return _single(observed.mean(axis=1), replicates.mean(axis=2), level)
+    rng = np.random.default_rng([seed, 1])
+    chosen = rng.integers(count, size=(draws, count))
+    drawn = observed.T[chosen].mean(axis=1)  # [draws, seeds]
+    per_language = replicates.mean(axis=1)  # [draws, languages]
+    together = max(0.0, _var(per_language.mean(axis=1)) - sum(_var(column) for column in per_language.T) / count**2)
+    between = _var(drawn.mean(axis=1)) * count / (count - 1)
+    rest = observed - observed.mean(axis=0) - observed.mean(axis=1, keepdims=True) + observed.mean()
+    shared = float((rest**2).sum()) / (count - 1) / len(observed) / count
+    parts = [Part(between, count - 1), Part(together), *_of_seeds(observed.mean(axis=1), shared)]
+    return _interval(observed, drawn.mean(axis=1), parts, level)
+
+
+def randomisation(sets: Mapping[str, Paired], metric: str, seed: int = 0, draws: int = DRAWS) -> float:
+    """The p-value of approximate randomisation (Noreen 1989) for no difference between two systems, two-sided, in the mean over
+    the test sets: in each shuffle every example's rows change sides or not, all seeds together. It is about these trained
+    models; it does not know how another seed would have come out. Sets of one size shuffle alike."""
+    rng = np.random.default_rng([seed, 2])
+    observed, _ = _replicates(sets, metric, seed, 0)
+    shuffled = np.zeros(draws)
+    for members in _by_size(sets):
+        size = members[0].a.shape[1]
+        for low in range(0, draws, step := max(1, CHUNK // size)):
+            count = min(step, draws - low)
+            stay = rng.integers(2, size=(count, size)).astype(np.float64)
+            for one in members:
+                swapped = [
+                    points(metric, (np.tensordot(stay, x, (1, 1)) + np.tensordot(1 - stay, y, (1, 1))) / size).mean(axis=1)
+                    for x, y in ((one.a, one.b), (one.b, one.a))
+                ]
+                shuffled[low : low + count] += (swapped[0] - swapped[1]) / len(sets)
+    # Equal sums in another order differ in the last digits.
+    as_far = np.abs(shuffled) >= abs(float(observed.mean())) - 1e-9
+    return float((1 + as_far.sum()) / (1 + draws))
+
+
+def holm(p: Mapping[str, float]) -> dict[str, float]:
+    """The p-values corrected for that many comparisons (Holm 1979): those below a level are, together, wrong no more often."""
+    corrected: dict[str, float] = {}
+    largest = 0.0
+    for place, name in enumerate(sorted(p, key=lambda name: p[name])):
+        largest = max(largest, min(1.0, (len(p) - place) * p[name]))
+        corrected[name] = largest
+    return {name: corrected[name] for name in p}
+
+
+def _replicates(sets: Mapping[str, Paired], metric: str, seed: int, draws: int) -> tuple[Array, Array]:
+    """Differences A - B as observed [seeds, languages], and in each draw of examples [draws, seeds, languages]."""
+    place_of = {id(one): place for place, one in enumerate(sets.values())}
+    seeds = next(iter(sets.values())).a.shape[0]
+    observed, replicates = np.zeros((seeds, len(sets))), np.zeros((draws, seeds, len(sets)))
+    rng = np.random.default_rng([seed, 0])
+    for members in _by_size(sets):
+        size = members[0].a.shape[1]
+        for one in members:
+            observed[:, place_of[id(one)]] = points(metric, one.a.mean(axis=1)) - points(metric, one.b.mean(axis=1))
+        for low in range(0, draws, step := max(1, CHUNK // size)):
+            count = min(step, draws - low)
+            chosen = rng.integers(size, size=(count, size)) + size * np.arange(count)[:, None]
+            weights = np.bincount(chosen.ravel(), minlength=count * size).reshape(count, size) / size
+            for one in members:
+                difference = points(metric, np.tensordot(weights, one.a, (1, 1))) - points(
+                    metric, np.tensordot(weights, one.b, (1, 1))
+                )
+                replicates[low : low + count, :, place_of[id(one)]] = difference
+    return observed, replicates
+
+
+def _by_size(sets: Mapping[str, Paired]) -> list[list[Paired]]:
+    sizes: dict[int, list[Paired]] = {}
+    for one in sets.values():
+        sizes.setdefault(one.a.shape[1], []).append(one)
+    return list(sizes.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one kind of sample adds to the variance of a difference, and the degrees of freedom with which that is known."""
+
+    variance: float
+    freedom: int = 0  # 0: so many that it does not matter
+
+
+def _single(observed: Array, replicates: Array, level: float) -> Interval:
+    """`observed` [seeds], `replicates` [draws, seeds] of one language, or of a mean over languages that are themselves."""
+    mean = replicates.mean(axis=1)
+    shared = float((replicates - mean[:, None]).var(axis=0).mean())
+    return _interval(observed, mean, [Part(float(mean.var())), *_of_seeds(observed, shared)], level)
+
+
+def _of_seeds(observed: Array, shared: float) -> list[Part]:
+    """The part of seeds whose differences are `observed` [seeds]; `shared` / (seeds - 1) of its variance is of other parts."""
+    more = len(observed) - 1
+    return [Part(max(0.0, float(observed.var()) - shared) / more, more)] if more else []
+
+
+def _interval(observed: Array, replicates: Array, parts: Sequence[Part], level: float) -> Interval:
+    difference, deviation = float(observed.mean()), float(replicates.std())
+    if sum(part.variance for part in parts) < 1e-18:
+        return Interval(difference, difference, difference, 1.0 if abs(difference) < 1e-9 else 0.0, level)
+    half = _half_width(parts, level)
+    ends = np.array([-half, half])
+    if deviation > 1e-9:
+        shape = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2]) - replicates.mean()
+        ends = shape * half / (deviation * NormalDist().inv_cdf((1 + level) / 2))
+    # The p-value is what the level would have to leave out for the interval just to reach zero.
+    least, most = 0.0, 1.0 - 1e-12
+    for _ in range(40):
+        middle = (least + most) / 2
+        least, most = (middle, most) if _half_width(parts, middle) < abs(difference) else (least, middle)
+    return Interval(difference, difference + float(ends[0]), difference + float(ends[1]), 1 - least, level)
+
+
+def _half_width(parts: Sequence[Part], level: float) -> float:
+    share = (1 + level) / 2
+    quantiles = [(student(share, part.freedom) if part.freedom else NormalDist().inv_cdf(share)) for part in parts]
+    return float(np.sqrt(sum(quantile**2 * part.variance for quantile, part in zip(quantiles, parts, strict=True))))
+
+
+def student(share: float, freedom: int) -> float:
+    """The quantile of Student's t. Its density over the angle atan(t / sqrt(freedom)) is cos ** (freedom - 1)."""
+    angles, below = _angles(freedom)
+    return float(np.sqrt(freedom) * np.tan(np.interp(share, below, angles)))
+
+
+@lru_cache
+def _angles(freedom: int) -> tuple[Array, Array]:
+    angles = np.linspace(-np.pi / 2, np.pi / 2, 20001)
+    density = np.cos(angles) ** (freedom - 1)
+    area = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    return angles, area / area[-1]
+
+
+def _var(values: Array) -> float:
+    return float(values.var())

@@ -1,0 +1,83 @@
+"""Two systems compared on one task: the difference in each language and in each group, with intervals."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xdist.languages import GROUPS, by_size
+from xdist.metrics.counts import Rows
+from xdist.metrics.significance import Interval, Paired, group_interval, holm, intervals, paired, points, randomisation
+from xdist.report.scores import ALL, ZERO_SHOT, group_of
+
+Runs = Sequence[Mapping[str, Rows]]
+"""For each seed the rows of a metric's `per_example`, by language."""
+DIAGONAL, OFF_DIAGONAL = "pairs of one language", "pairs of two languages"
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Means over seeds of the scores of A and B, and the interval of their difference; `p` is corrected for the number of
+    languages or groups after Holm; `languages` says how many the row is a mean over, `count` how many examples it has."""
+
+    a: float
+    b: float
+    interval: Interval
+    p: float
+    count: int
+    languages: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`languages` from least to most pre-training text; `groups` the rows of a report's summary; `shuffled` the p-value of
+    approximate randomisation for these trained models, over all languages."""
+
+    metric: str
+    languages: Mapping[str, Compared]
+    groups: Mapping[str, Compared]
+    shuffled: float
+
+
+def compare(a: Runs, b: Runs, metric: str, trained_on: Sequence[str] = (), seed: int = 0) -> Comparison:
+    """A against B, seed by seed, in the languages that all of them have. Raises ValueError where their examples differ, where
+    they have no language in common, or not as many seeds."""
+    if len(a) != len(b):
+        raise ValueError(f"{len(a)} against {len(b)} seeds")
+    codes = by_size(set.intersection(*(set(rows) for rows in (*a, *b))))
+    if not codes:
+        raise ValueError("no language in common")
+    sets = {code: paired([rows[code] for rows in a], [rows[code] for rows in b]) for code in codes}
+    single = intervals(sets, metric, seed)
+    corrected = holm({code: interval.p for code, interval in single.items()})
+    languages = {code: _compared({code: sets[code]}, metric, single[code], corrected[code]) for code in codes}
+    members = {name: {code: sets[code] for code in found} for name, found in _groups(codes, trained_on).items()}
+    grouped = {name: group_interval(found, metric, _is_sample(found), seed) for name, found in members.items()}
+    corrected = holm({name: interval.p for name, interval in grouped.items()})
+    groups = {name: _compared(members[name], metric, grouped[name], corrected[name]) for name in members}
+    return Comparison(metric, languages, groups, randomisation(sets, metric, seed))
+
+
+def _groups(codes: Sequence[str], trained_on: Sequence[str]) -> dict[str, list[str]]:
+    """The languages of each row that there are any for."""
+    if all("-" in code for code in codes):
+        same = [code for code in codes if len(set(code.split("-"))) == 1]
+        found = {DIAGONAL: same, OFF_DIAGONAL: [code for code in codes if code not in same]}
+    else:
+        found = {group: [code for code in codes if group_of(code) == group] for group in GROUPS}
+        found[ZERO_SHOT] = [code for code in codes if code not in trained_on]
+    found[ALL] = list(codes)
+    return {name: members for name, members in found.items() if members}
+
+
+def _is_sample(members: Mapping[str, Paired]) -> bool:
+    """Languages of a group speak for others like them. Pairs share their languages, so they are taken as themselves."""
+    return not all("-" in code for code in members)
+
+
+def _compared(sets: Mapping[str, Paired], metric: str, interval: Interval, p: float) -> Compared:
+    a, b = (
+        float(np.mean([points(metric, rows.mean(axis=1)).mean() for rows in system]))
+        for system in zip(*((one.a, one.b) for one in sets.values()), strict=True)
+    )
+    return Compared(a, b, interval, p, sum(one.a.shape[1] for one in sets.values()), len(sets))

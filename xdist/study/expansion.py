@@ -1,0 +1,159 @@
+"""From a study to the graph of its runs: a pure function of the description and of the digests of the files that it names.
+
+A run's key is a digest of everything that determines what it trains: model, training, robust section, seed, the data's content,
+and the key of the run whose model it begins with, or the content of its backbone. Runs of equal key are one run. The key names
+the folder, so a run whose key is the same is never done twice, and one whose key is another never taken for it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from xdist.config import Run, Study
+from xdist.errors import UserError
+from xdist.files import digest
+from xdist.study.changes import Descriptions
+from xdist.study.facts import Facts
+
+# Raised whenever the same description and the same files would train to another result.
+RESULTS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One combination: a value of every axis, and a seed. `last` is the key of its last run, whose scores are its result."""
+
+    values: Mapping[str, str]
+    seed: int
+    stages: Mapping[str, str]
+
+    @property
+    def last(self) -> str:
+        return list(self.stages.values())[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A run of the graph. `upstream` is the key of the run whose model it begins with; `points` the numbers of the combinations
+    that need it."""
+
+    key: str
+    stage: str
+    run: Run
+    upstream: str | None
+    points: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """`nodes` by key, each after its upstream."""
+
+    study: Study
+    nodes: Mapping[str, Node]
+    points: tuple[Point, ...]
+
+    @property
+    def asked(self) -> int:
+        """Runs that there would be if none were shared."""
+        return sum(len(point.stages) for point in self.points)
+
+    def after(self, key: str | None) -> list[Node]:
+        """The runs that begin with the model of `key`; with None those that begin with a backbone of their own."""
+        return [node for node in self.nodes.values() if node.upstream == key]
+
+
+def expand(study: Study, facts: Facts) -> Graph:
+    """The graph of `study`. Raises UserError for the first run that is not valid, at the line that makes it so."""
+    descriptions = Descriptions(study)
+    found: dict[str, tuple[str, Run, str | None, list[int]]] = {}
+    points: list[Point] = []
+    for seed in study.seeds:
+        for values in combinations(study):
+            stages: dict[str, str] = {}
+            for stage in study.stages:
+                run = descriptions.run(stage, values, seed)
+                if run is None:
+                    continue
+                upstream, backbone = _beginning(study, descriptions, stage, values, seed, stages, run)
+                if upstream and found[upstream][1].train is None:
+                    raise run.error(
+                        ("model", "backbone"), f"'{found[upstream][0]}' is evaluated, it trains no model to begin with"
+                    )
+                key = identity(run, upstream or facts.backbone(backbone), facts)
+                if key not in found:
+                    if upstream:
+                        backbone = str(found[upstream][1].folder / "model")
+                    model = run.model.model_copy(update={"backbone": backbone})
+                    placed = run.model_copy(update={"folder": study.folder / "runs" / f"{stage}-{key}", "model": model})
+                    found[key] = (stage, placed, upstream, [])
+                elif found[key][1].evaluate != run.evaluate:
+                    raise run.error(
+                        ("evaluate",), f"another '{stage}' trains the same and is scored otherwise; score both alike"
+                    )
+                found[key][3].append(len(points))
+                stages[stage] = key
+            if stages:
+                points.append(Point(values, seed, stages))
+    if not points:
+        raise UserError(f"{study.at(())}: no combination is left to run")
+    nodes = {}
+    for key, (stage, run, upstream, numbers) in found.items():
+        name = _name(study, stage, [points[number] for number in numbers])
+        nodes[key] = Node(key, stage, run.model_copy(update={"name": name}), upstream, tuple(numbers))
+    return Graph(study, nodes, tuple(points))
+
+
+def combinations(study: Study) -> Iterator[dict[str, str]]:
+    """The values of all axes, those of the last axis changing fastest, without what `include` and `exclude` leave out."""
+    for values in product(*study.axes.values()):
+        point = dict(zip(study.axes, values, strict=True))
+        if study.include and not any(_fits(point, pattern) for pattern in study.include):
+            continue
+        if not any(_fits(point, pattern) for pattern in study.exclude):
+            yield point
+
+
+def identity(run: Run, beginning: str, facts: Facts) -> str:
+    """16 digits that depend on what `run` trains, from which model and on which data; for a run that trains nothing, on what
+    it evaluates. A key that is left at its default does not enter, so a new one does not make old results stale."""
+    sections: dict[str, Any] = run.model_dump(mode="json", exclude_defaults=True)
+    sections.get("model", {}).pop("backbone", None)
+    common = (RESULTS, beginning, sections.get("model"))
+    if run.train is None:
+        return digest(*common, "evaluate", sections["evaluate"], run.data.max_length)
+    robust = sections.get("robust")
+    return digest(*common, "train", sections["train"], robust, run.seed, facts.training(run), facts.mentioned(robust))
+
+
+def _beginning(
+    study: Study,
+    descriptions: Descriptions,
+    stage: str,
+    values: Mapping[str, str],
+    seed: int,
+    stages: Mapping[str, str],
+    run: Run,
+) -> tuple[str | None, str]:
+    """(key of the nearest earlier run of the chain, or None; else the backbone): a stage that is left out hands on its own."""
+    backbone = run.model.backbone
+    before = study.stages[stage].after
+    while before is not None:
+        if before in stages:
+            return stages[before], backbone
+        skipped = descriptions.run(before, values, seed, force=True)
+        backbone = skipped.model.backbone if skipped else backbone
+        before = study.stages[before].after
+    return None, backbone
+
+
+def _fits(point: Mapping[str, str], pattern: Mapping[str, Any]) -> bool:
+    return all(point[axis] in (wanted if isinstance(wanted, list | tuple) else [wanted]) for axis, wanted in pattern.items())
+
+
+def _name(study: Study, stage: str, points: list[Point]) -> str:
+    """The stage and the values that all combinations with this run have in common: 'target-english-adversarial-s1'."""
+    shared = [{point.values[axis] for point in points} for axis in study.axes]
+    seeds = {point.seed for point in points}
+    parts = [stage, *(next(iter(values)) for values in shared if len(values) == 1)]
+    return "-".join([*parts, *([f"s{next(iter(seeds))}"] if len(seeds) == 1 else [])])

@@ -1,0 +1,132 @@
+"""Running a study on this machine: run after run, each after the one whose model it begins with."""
+
+import fcntl
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import yaml
+
+from xdist.errors import UserError
+from xdist.files import write_text
+from xdist.launch import local
+from xdist.launch.prepared import launch
+from xdist.runtime.run_folder import RunFolder
+from xdist.study.expansion import Graph, Node
+from xdist.study.facts import Facts
+from xdist.study.state import Standing, failure, note_evaluated, note_failure, stale, standing
+
+STOPPED = local.UNFINISHED
+
+
+def run_study(graph: Graph, facts: Facts) -> int:
+    """Do every run that is not done; 0: all are finished, 75: stopped and saved, 1: some failed.
+
+    A run that fails does not stop those that do not need it. Started again, finished runs are left as they are, stopped ones go
+    on and failed ones are tried again.
+    """
+    found: dict[str, Standing] = {}
+    with _alone(graph.study.folder), _listening() as asked_to_stop:
+        try:
+            for number, (key, node) in enumerate(graph.nodes.items(), start=1):
+                failure(graph, node).unlink(missing_ok=True)
+                found[key] = standing(node, graph, found, facts)
+                if found[key].state in ("finished", "blocked"):
+                    continue
+                click.echo(f"[{number}/{len(graph.nodes)}] {node.run.name}: {node.run.folder}", err=True)
+                reason = _do(graph, node, facts)
+                if asked_to_stop():
+                    return STOPPED
+                if reason:
+                    note_failure(graph, node, reason)
+                found[key] = standing(node, graph, found, facts)
+                if found[key].state == "stopped":  # by someone who put a stop file into its folder
+                    return STOPPED
+        except KeyboardInterrupt:
+            return STOPPED
+    return local.FINISHED if all(standing.state == "finished" for standing in found.values()) else local.BROKEN
+
+
+def _do(graph: Graph, node: Node, facts: Facts) -> str:
+    """One run to its end; why it failed, where its own folder does not say so."""
+    run, folder = node.run, RunFolder(node.run.folder)
+    path = graph.study.folder / "descriptions" / f"{run.folder.name}.yaml"
+    write_text(path, yaml.safe_dump(run.dump(), sort_keys=False, allow_unicode=True))
+    try:
+        _wait_for_ranks(path)
+        if run.evaluate:
+            if stale(run, facts):
+                folder.scores.unlink(missing_ok=True)
+                shutil.rmtree(folder.predictions, ignore_errors=True)
+            note_evaluated(run, facts)
+        code = launch("train" if run.train else "evaluate", run, path, ())
+    except UserError as error:
+        click.echo(f"xdist: {run.name}: {error}", err=True)
+        return str(error)
+    if code in (local.BROKEN, local.USER_ERROR) and folder.state != "failed":
+        return "its ranks ended without a word in its folder; see what they printed"
+    return ""
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Raises UserError while another `study run` works in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{folder}: this study is being run already") from None
+        yield
+
+
+@contextmanager
+def _listening() -> Iterator[Callable[[], bool]]:
+    """A function that says whether a signal asked to stop. Between runs such a signal interrupts at once; while ranks work,
+    `launch` has handlers of its own that let them save, and here it is only heard."""
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in local.STOP_SIGNALS}
+    listener = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+
+    def asked() -> bool:
+        try:
+            return bool(os.read(reading, 64))
+        except BlockingIOError:
+            return False
+
+    try:
+        yield asked
+    finally:
+        signal.set_wakeup_fd(listener)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(reading)
+        os.close(writing)
+
+
+def _wait_for_ranks(path: Path) -> None:
+    """Ranks outlive a launcher that is killed; two sets of them must not write one folder."""
+    said = False
+    while _at_work(path):
+        if not said:
+            print(f"xdist: ranks of an earlier start still work on {path.stem}; waiting for them", file=sys.stderr)
+        said = True
+        time.sleep(1)
+
+
+def _at_work(path: Path) -> bool:
+    name = str(path).encode()
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if name in words:
+            return True
+    return False

@@ -1,0 +1,111 @@
+"""A study in the terminal: its graph as a tree with what it costs, and a table of where each run stands."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from rich import box
+from rich.console import Console
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from xdist.study.estimate import Cost, cost
+from xdist.study.expansion import Graph, Node
+from xdist.study.facts import Facts
+from xdist.study.state import Standing
+
+STYLES = {"finished": "green", "running": "cyan", "stopped": "yellow", "failed": "red", "blocked": "red", "waiting": "dim"}
+
+
+def print_plan(graph: Graph, found: Mapping[str, Standing], facts: Facts, console: Console) -> None:
+    """The tree of runs, each with its cost and, where it is shared, by how many combinations; then totals."""
+    tree = Tree(Text(graph.study.name, style="bold"))
+    for node in graph.after(None):
+        _branch(tree, node, graph, found)
+    console.print(tree)
+    for line in _totals(graph, found, facts):
+        console.print(Text(line))
+
+
+def print_standings(graph: Graph, found: Mapping[str, Standing], console: Console) -> None:
+    """A row per run, how many stand where, a bar of the updates done, and the reason of every run that failed."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
+    table.add_column("run", overflow="fold")
+    table.add_column("state")
+    table.add_column("step", justify="right")
+    for key, node in graph.nodes.items():
+        now = found[key]
+        table.add_row(node.run.name, Text(now.state, STYLES[now.state]), _step(now))
+    console.print(table)
+    done, total = _share(found)
+    counts: Counter[str] = Counter(now.state for now in found.values())
+    said = ", ".join(f"{counts[state]} {state}" for state in STYLES if counts[state])
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(ProgressBar(total, done, width=30), Text(f"{100 * done / total:.0f} % of the updates: {said}"))
+    console.print(grid)
+    for key, now in found.items():
+        if now.state == "failed":
+            console.print(
+                Text(f"{graph.nodes[key].run.name}: {now.reason or 'no reason was left'}", style="red"), soft_wrap=True
+            )
+
+
+def _branch(tree: Tree, node: Node, graph: Graph, found: Mapping[str, Standing]) -> None:
+    parts = [_said(cost(node.run))]
+    if len(node.points) > 1 and graph.after(node.key):
+        parts.append(f"shared by {len(node.points)}")
+    if found[node.key].state != "waiting":
+        parts.append(found[node.key].state)
+    label = Text.assemble((node.run.name, "bold" if not node.upstream else ""), (f"  {', '.join(parts)}", "dim"))
+    branch = tree.add(label)
+    for after in graph.after(node.key):
+        _branch(branch, after, graph, found)
+
+
+def _totals(graph: Graph, found: Mapping[str, Standing], facts: Facts) -> Iterator[str]:
+    runs, asked = len(graph.nodes), graph.asked
+    finished = sum(now.state == "finished" for now in found.values())
+    yield f"{len(graph.points)} combinations, {runs} runs ({asked - runs} more if none were shared), {finished} finished"
+    costs = [cost(node.run) for key, node in graph.nodes.items() if found[key].state != "finished"]
+    if costs:
+        unknown = sum(one.updates is None for one in costs)
+        updates, tokens = sum(one.updates or 0 for one in costs), sum(one.tokens or 0 for one in costs)
+        least = f", not counting {unknown} of unknown length" if unknown else ""
+        most = "at most " if any(one.bound for one in costs) else "about "
+        yield f"to do: {updates:,} updates, {most}{_short(tokens)} tokens{least}"
+    missing = list(dict.fromkeys(path for node in graph.nodes.values() for path in facts.missing(node.run)))
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        yield f"not there yet: {missing[0]}{more}; runs are told apart by their data, so folders will be named anew with it"
+
+
+def _said(one: Cost) -> str:
+    if one.updates == 0:
+        return "evaluation only"
+    if one.updates is None:
+        return "length not known before its data is there"
+    return f"{one.updates:,} updates, {'≤' if one.bound else '≈'} {_short(one.tokens or 0)} tokens"
+
+
+def _step(now: Standing) -> str:
+    if now.steps == 0:
+        return ""
+    return f"{now.step:,} of {f'{now.steps:,}' if now.steps is not None else '?'}"
+
+
+def _share(found: Mapping[str, Standing]) -> tuple[float, float]:
+    """(done, of): updates, a run that only evaluates or is of unknown length counting as one."""
+    done = total = 0.0
+    for now in found.values():
+        weight = now.steps or 1
+        total += weight
+        done += weight if now.state == "finished" else min(now.step, weight) if now.steps else 0
+    return done, total
+
+
+def _short(number: int) -> str:
+    for size, suffix in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{number / size:.1f} {suffix}"
+    return str(number)

@@ -1,0 +1,108 @@
+"""Where each run of a study stands, read from the run folders alone."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from xdist.config import Run
+from xdist.data.pieces import evaluation_pieces
+from xdist.errors import UserError
+from xdist.evaluation.scores import Scores
+from xdist.files import read_json, write_json, write_text
+from xdist.runtime.run_folder import RunFolder
+from xdist.study.estimate import updates
+from xdist.study.expansion import Graph, Node
+from xdist.study.facts import Facts
+
+State = Literal["finished", "running", "stopped", "failed", "blocked", "waiting"]
+EVALUATED = ".evaluated.json"  # beside a run folder: the digests of what its scores are made from
+FAILED = "study-failed"  # in a study folder: why runs failed that have no folder of their own to say so
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`step` of `steps` updates, None where that is not known; `reason` of what failed or is blocked."""
+
+    state: State
+    step: int
+    steps: int | None
+    reason: str = ""
+
+
+def standings(graph: Graph, facts: Facts) -> dict[str, Standing]:
+    """The standing of every run, by key, upstream runs first."""
+    found: dict[str, Standing] = {}
+    for key, node in graph.nodes.items():
+        found[key] = standing(node, graph, found, facts)
+    return found
+
+
+def standing(node: Node, graph: Graph, before: Mapping[str, Standing], facts: Facts) -> Standing:
+    """The standing of one run, given those of the runs before it."""
+    folder = RunFolder(node.run.folder)
+    step, steps = last_step(folder.metrics), updates(node.run)
+    if node.upstream and before[node.upstream].state in ("failed", "blocked"):
+        return Standing("blocked", step, steps, f"needs {graph.nodes[node.upstream].run.name}")
+    if folder.state == "finished" and is_scored(node.run, facts):
+        return Standing("finished", step, steps)
+    note = failure(graph, node)
+    if folder.state == "failed" or note.is_file():
+        return Standing("failed", step, steps, note.read_text(encoding="utf-8").strip() if note.is_file() else folder.reason())
+    if folder.state in ("unfinished", "finished"):  # finished: trained, and more is to be scored
+        return Standing("stopped", step, steps)
+    return Standing("running" if folder.state == "running" else "waiting", step, steps)
+
+
+def failure(graph: Graph, node: Node) -> Path:
+    return graph.study.folder / FAILED / node.key
+
+
+def note_failure(graph: Graph, node: Node, reason: str) -> None:
+    write_text(failure(graph, node), reason + "\n")
+
+
+def is_scored(run: Run, facts: Facts) -> bool:
+    """Whether everything that the run evaluates has a score, made from the files as they are now."""
+    if run.evaluate is None:
+        return True
+    try:
+        pieces = evaluation_pieces(run)
+    except UserError:
+        return False
+    scores = Scores(RunFolder(run.folder).scores, run.name)
+    have = all(scores.has(piece.task, piece.split, piece.language, run.evaluate.layer) for piece in pieces)
+    return have and not stale(run, facts)
+
+
+def stale(run: Run, facts: Facts) -> bool:
+    """Whether scores in the folder were made from other files than there are now."""
+    then = _noted(run)
+    return any(then.get(str(piece), now) != now for piece in evaluation_pieces(run) for now in [facts.piece(run, piece)])
+
+
+def note_evaluated(run: Run, facts: Facts) -> None:
+    """Write down what the scores are to be made from; called before they are made."""
+    write_json(_beside(run), _noted(run) | {str(piece): facts.piece(run, piece) for piece in evaluation_pieces(run)})
+
+
+def _beside(run: Run) -> Path:
+    return run.folder.with_name(run.folder.name + EVALUATED)
+
+
+def _noted(run: Run) -> dict[str, str]:
+    return read_json(_beside(run)) if _beside(run).is_file() else {}
+
+
+def last_step(metrics: Path) -> int:
+    """The last step that a run logged; 0 before the first."""
+    if not metrics.is_file():
+        return 0
+    with metrics.open("rb") as file:
+        file.seek(max(0, metrics.stat().st_size - 8192))
+        lines = file.read().split(b"\n")[:-1]  # what follows the last line feed was cut off
+    try:
+        return int(json.loads(lines[-1])["step"]) if lines else 0
+    except (ValueError, KeyError, TypeError):
+        return 0

@@ -8,12 +8,14 @@ import torch
 
 from xdist.config import Run
 from xdist.data.deal import deal
+from xdist.data.masking import Masking
 from xdist.data.pieces import Piece, training_pieces
 from xdist.data.plan import Plan, shares_of
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
 from xdist.tasks.batch import Batch
 from xdist.tasks.family import Family, family_of
+from xdist.tasks.mlm import MaskedLM
 
 
 def collate(
@@ -46,6 +48,8 @@ class TrainingData:
         self.pieces: list[Piece] = training_pieces(run)
         self.shards: list[Rows] = list(preparation.shards(self.pieces))
         self.families = {piece.task.head: family_of(piece.task) for piece in self.pieces}
+        masked = any(isinstance(family, MaskedLM) for family in self.families.values())
+        self.masking = Masking(preparation.tokenizer, run.seed) if masked else None
         # Rows of a step that a loss compares stay together: so many consecutive ones of the plan.
         self.together = {
             head: run.train.negatives or family.task.negatives if family.task.negatives > 1 else 1
@@ -80,7 +84,10 @@ class TrainingData:
                 rows = [self.shards[draws.source[index]].row(int(draws.row[index])) for _, index in drawn]
                 ids = [row_id(int(draws.source[index]), int(draws.row[index])) for _, index in drawn]
                 group = [number for number, _ in drawn] if size > 1 else None
-                batches.append(collate(rows, ids, self.families[head], micro.dummy, group))
+                batch = collate(rows, ids, self.families[head], micro.dummy, group)
+                if self.masking and isinstance(self.families[head], MaskedLM):
+                    batch = self.masking(batch, [int(draws.epoch[index]) for _, index in drawn])
+                batches.append(batch)
         return batches
 
 

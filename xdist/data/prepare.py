@@ -15,6 +15,7 @@ from xdist.data.shards import MANIFEST, Rows, Shards, write_shards
 from xdist.data.tokenizer import tokenizer_digest
 from xdist.errors import UserError
 from xdist.files import digest, file_digest
+from xdist.formats.corpus import source_digest
 from xdist.tasks.catalog.task import pair
 from xdist.tasks.family import COMMON_COLUMNS, family_of
 from xdist.tasks.special_tokens import around_pair
@@ -86,12 +87,13 @@ class Preparation:
 
     def _folder(self, piece: Piece) -> Path:
         paths = (piece.task.pairs_of or piece.task).paths(self.run.data.root, piece.split, piece.language)
+        sources = piece.task.sources(self.run.data.root, piece.split, piece.language) if piece.task.fields else []
         for path in paths:
-            if not path.is_file():
+            if not sources and not path.is_file():
                 raise UserError(f"{path}: no such file ({piece})")
         fingerprint = digest(
             ENCODING,
-            [file_digest(path) for path in paths],
+            [source_digest(source) for source in sources] or [file_digest(path) for path in paths],
             self._tokenizer_digest,
             self._max_length(piece),
             piece.task.query_length,

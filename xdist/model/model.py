@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from xdist.tasks.batch import Batch
 from xdist.tasks.family import Family
+from xdist.tasks.mlm import LanguageHead
 
 
 class Model(nn.Module):
@@ -33,6 +34,8 @@ class Model(nn.Module):
                 head = families[name].head(config.hidden_size, dropout)
                 head.apply(lambda module: _initialise(module, getattr(config, "initializer_range", 0.02)))
             self.heads[name] = head.to(encoder.dtype)
+            if isinstance(head, LanguageHead):
+                head.tie(encoder)
 
     @property
     def embedding(self) -> nn.Module:

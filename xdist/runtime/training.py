@@ -14,6 +14,7 @@ from xdist.data.permutation import key_of
 from xdist.data.prepare import Preparation
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads, save_model
+from xdist.model.language_head import load_language_heads
 from xdist.model.model import Model
 from xdist.robust import perturbation, shifted
 from xdist.runtime import checkpoints, distributed, ds_config, zero3
@@ -42,7 +43,8 @@ class Training:
             encoder = load_encoder(run.model, tokenizer, dtype)
         model = Model(encoder, self.data.families, run.seed)
         carried, dropped = carry_heads(run.model.backbone, model)
-        for names, what in ((carried, "carried over"), (dropped, "left behind")):
+        loaded = load_language_heads(run.model.backbone, model, carried)
+        for names, what in ((carried + loaded, "carried over"), (dropped, "left behind")):
             if names and self.rank == 0:
                 log.info("heads of %s %s: %s", run.model.backbone, what, ", ".join(names))
         self.stage = zero3.stage(config)

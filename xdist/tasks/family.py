@@ -95,6 +95,7 @@ FAMILIES = {
     "sentence-retrieval": "xdist.tasks.sentences:SentenceRetrieval",
     "bitext-mining": "xdist.tasks.mining:Mining",
     "dual-encoder": "xdist.tasks.dual:DualEncoder",
+    "masked-lm": "xdist.tasks.mlm:MaskedLM",
 }
 
 

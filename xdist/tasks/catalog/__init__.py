@@ -1,14 +1,14 @@
 """Every task: one entry, in the file of its family. Tables, documentation, readers, heads and tests read the same value."""
 
 from xdist.errors import UserError, unknown
-from xdist.tasks.catalog import choice, classification, demo, dual, retrieval, span_qa, tagging
+from xdist.tasks.catalog import choice, classification, demo, dual, language_model, retrieval, span_qa, tagging
 from xdist.tasks.catalog.task import Hub, Task
 
 __all__ = ["TASKS", "XTREME_R", "Hub", "Task", "task"]
 
 TASKS: dict[str, Task] = {
     entry.name: entry
-    for entries in (demo, classification, choice, tagging, span_qa, dual, retrieval)
+    for entries in (demo, classification, choice, tagging, span_qa, dual, retrieval, language_model)
     for entry in entries.TASKS
 }
 

@@ -159,7 +159,7 @@ def _one_line(kind: type[BaseModel], error: ValidationError, source: Source) -> 
 def _fields(kind: Any, key: KeyPath) -> list[str]:
     """The field names of the model that sits at `key` inside `kind`."""
     for part in key:
-        if isinstance(part, int):
+        if isinstance(part, int) or part not in kind.model_fields:  # a place in a list, or a name that the user chose
             continue
         kind = _model_in(kind.model_fields[part].annotation)
     return list(kind.model_fields)

@@ -39,6 +39,7 @@ class Data(Section):
     root: Path
     cache: Path = Path("runs/prepared")
     max_length: int | None = Field(None, ge=8, description="tokens per sequence; null: each task's own")
+    tasks: Path | None = Field(None, description="a YAML of tasks of your own, beside those of the catalog")
 
 
 class TrainTask(Section):

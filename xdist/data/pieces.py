@@ -97,7 +97,7 @@ def pool_pieces(task: Task) -> list[Piece]:
 
 def _checked(run: Run, key: tuple[str | int, ...], name: str) -> Task:
     try:
-        return task(name)
+        return task(name, run.data.tasks)
     except UserError as error:
         raise run.error(key, str(error)) from None
 

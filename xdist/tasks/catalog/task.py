@@ -79,6 +79,7 @@ class Task:
     queries, `negatives` how many answers a query is told apart from in training, its own among them; `layer(depth)` is the
     hidden layer that is read where no head is trained, and which a run may choose.
     `any_language`: files of languages beyond the listed ones are taken too, under whatever code stands in their names.
+    `translated`: the name of a file in another language than the listed ones, of the same format as the official one.
     `fields`: the task is a corpus of running text, which `files` names without endings (`xdist.formats.corpus`), and these hold
     the text, or the two of a pair.
     """
@@ -109,6 +110,7 @@ class Task:
     negatives: int = 1
     layer: Callable[[int], int] | None = None
     any_language: bool = False
+    translated: str | None = None
     fields: tuple[str, ...] = ()
 
     @property
@@ -131,7 +133,9 @@ class Task:
         return bool(self.pool) if self.family == "dual-encoder" else self.family != "masked-lm"
 
     def has_language(self, split: str, language: str) -> bool:
-        return language in self.languages_of(split) or (self.any_language and bool(LANGUAGE_CODE.fullmatch(language)))
+        return language in self.languages_of(split) or (
+            (self.any_language or self.translated is not None) and bool(LANGUAGE_CODE.fullmatch(language))
+        )
 
     def paths(self, root: Path, split: str, language: str) -> tuple[Path, ...]:
         """The files of a split in a language: the official ones, or the hub's where those are there and the official ones
@@ -145,6 +149,8 @@ class Task:
         if self.fields:
             return tuple(map(Path, self.sources(root, split, language))) or (self._place(root, split, language),)
         name = self.names.get(language, language)
+        if self.translated and language not in self.languages:
+            return (root / self.translated.format(split=split, language=language),)
         patterns = (*self.files[split], *([self.gold[split]] if split in self.gold else []))
         official = tuple(root / pattern.format(language=language, name=name) for pattern in patterns)
         if split in self.gold and not official[-1].is_file():

@@ -37,6 +37,8 @@ class Family(ABC):
     """One family, bound to one task. A new family is one file with one subclass."""
 
     columns: ClassVar[dict[str, pa.DataType]] = {}
+    # Whether `encode` must see all examples of a piece at once; else any run of them.
+    whole: ClassVar[bool] = False
 
     def __init__(self, task: Task) -> None:
         self.task = task

@@ -68,14 +68,12 @@ class MaskedLM(Family):
             if chunk[0].translation is not None:
                 yield from self._pairs(chunk, tokenizer, max_length)
                 continue
-            encoded = tokenizer(
-                [line.text for line in chunk], add_special_tokens=False, return_attention_mask=False, verbose=False
-            )
-            for line, ids in zip(chunk, encoded["input_ids"], strict=True):
+            encoded = tokenizer.backend_tokenizer.encode_batch_fast([line.text for line in chunk], add_special_tokens=False)
+            for line, one in zip(chunk, encoded, strict=True):
                 if line.new and held:
                     yield row()
                     held, full = [], 0
-                tokens = np.array(ids, np.int32)
+                tokens = np.array(one.ids, np.int32)
                 while len(tokens):
                     if not held:
                         begins = line.number

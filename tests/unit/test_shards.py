@@ -48,6 +48,8 @@ def test_rows_and_columns_over_several_shards(folder: Path) -> None:
     assert found.column("label").tolist() == [row["label"] for row in rows(10)]
     assert found.list_column("tokens").tolist() == [token for row in rows(10) for token in row["tokens"]]
     assert found.tokens.tolist() == list(range(1, 11))
+    assert [found.length(number) for number in range(10)] == list(range(1, 11))
+    assert found.mean_tokens == 5.5
 
 
 def test_the_manifest_counts(folder: Path) -> None:

@@ -13,7 +13,7 @@ from xdist.config import load_run
 from xdist.data.pieces import training_pieces
 from xdist.errors import UserError
 from xdist.formats.examples import Answer, Choice, Classified, Question
-from xdist.tasks.catalog import task
+from xdist.tasks.catalog import sharing, task
 
 MNLI = [
     {"gold_label": "neutral", "sentence1": "A b.", "sentence2": "C.", "pairID": "1n", "genre": "fiction"},
@@ -268,3 +268,29 @@ def test_a_users_mistake_is_one_line(tmp_path: Path, old: str, new: str, message
         task("news", tmp_path / "tasks.yaml")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+# --- heads ---------------------------------------------------------------------------------------------------------------
+def test_a_head_per_family_or_per_task() -> None:
+    by_family = {
+        name: sharing(task(name), "family").head for name in ("squad", "squad2", "tydiqa", "xquad", "siqa", "copa", "mlm")
+    }
+    assert by_family == dict.fromkeys(("squad", "squad2", "tydiqa", "xquad"), "span-qa") | {
+        "siqa": "multiple-choice",
+        "copa": "multiple-choice",
+        "mlm": "masked-lm",
+    }
+    nli, pos = (sharing(task(name), "family").head for name in ("multinli", "udpos"))
+    assert nli == sharing(task("xnli"), "family").head != sharing(task("qqp"), "family").head
+    assert pos != sharing(task("panx"), "family").head
+    by_task = {name: sharing(task(name), "task").head for name in ("multinli", "xnli", "xnli-pairs", "xquad", "siqa", "xcopa")}
+    assert by_task == {
+        "multinli": "multinli",
+        "xnli": "xnli",
+        "xnli-pairs": "xnli",
+        "xquad": "squad",
+        "siqa": "siqa",
+        "xcopa": "copa",
+    }
+    assert sharing(task("xnli"), "family") is sharing(task("xnli"), "family")
+    assert sharing(task("mewslix"), "task").head == sharing(task("mewslix-pairs"), "task").head == "mewslix"

@@ -125,6 +125,11 @@ class Rows(Protocol):
     @property
     def tokens(self) -> np.ndarray: ...
 
+    @property
+    def mean_tokens(self) -> float: ...
+
+    def length(self, number: int) -> int: ...
+
 
 class Shards:
     """The rows of one prepared set, by number. Files are opened when a row of theirs is first asked for."""
@@ -161,6 +166,18 @@ class Shards:
         """(rows,) tokens of each row."""
         parts = [np.diff(self._offsets(shard, "tokens")) for shard in range(len(self._ends))]
         return np.concatenate(parts) if parts else np.zeros(0, np.int32)
+
+    @property
+    def mean_tokens(self) -> float:
+        """Tokens of a row in the mean, without opening a file."""
+        return self.manifest["tokens"] / max(1, len(self))
+
+    def length(self, number: int) -> int:
+        """Tokens of one row; opens its file only, so a large set is never looked at as a whole."""
+        shard = bisect_right(self._ends, number)
+        offsets = self._offsets(shard, "tokens")
+        local = number - (self._ends[shard - 1] if shard else 0)
+        return int(offsets[local + 1] - offsets[local])
 
     def list_column(self, name: str) -> np.ndarray:
         """A list column over all rows, the lists one after another."""

@@ -80,7 +80,7 @@ class Training:
                     loss = self.loss_sum(self.engine, batch)
                     # DeepSpeed averages gradients over ranks: times world makes it the sum that the global count divides.
                     self.engine.backward(loss * (training_pass.weight * share * self.world))
-                record.add(share * training_pass.weight, loss.detach(), training_pass.loss_before)
+                record.add(share * training_pass.weight, loss.detach(), training_pass.loss_before, batch.head)
         self.engine.step()
         return record
 
@@ -96,6 +96,7 @@ class StepRecord:
         self.stop = False
         self.loss = torch.zeros((), device=device)
         self.gap = torch.zeros((), device=device)
+        self.of_head = {head: torch.zeros((), device=device) for head in self.heads}
         for batch in batches:
             if not batch.dummy:
                 self.counts[batch.head] += data.families[batch.head].count(batch)
@@ -116,10 +117,17 @@ class StepRecord:
             return 0.0
         return self.rows[batch.head] / sum(self.rows.values()) / self.counts[batch.head]
 
-    def add(self, share: float, loss: Tensor, before: Tensor | None) -> None:
+    def add(self, share: float, loss: Tensor, before: Tensor | None, head: str) -> None:
         self.loss += share * loss
+        self.of_head[head] += share * loss
         if before is not None:
             self.gap += share * (loss - before)
+
+    def losses(self) -> dict[str, float]:
+        """The loss of each head that this step trains, over all ranks. Collective."""
+        sums = distributed.sum_over_ranks([float(self.of_head[head]) for head in self.heads])
+        rows = sum(self.rows.values())
+        return {head: loss * rows / self.rows[head] for head, loss in zip(self.heads, sums, strict=True) if self.rows[head]}
 
     def means(self) -> tuple[float, float]:
         """The step's loss over all ranks, and how much the perturbation raised it. Collective."""
@@ -165,6 +173,9 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
                     "train/tokens_per_second": tokens / (now - since),
                     "train/skipped_steps": float(engine.skipped),
                 }
+                if len(training.data.pieces) > 1:
+                    scalars |= {f"loss/{head}": value for head, value in record.losses().items()}
+                    scalars |= training.data.mixture(done)
                 if run.robust.method != "none":
                     scalars["robust/loss_gap"] = gap
                 progress.note(f"loss {loss:.3f}")

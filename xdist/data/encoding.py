@@ -23,7 +23,6 @@ from transformers import PreTrainedTokenizerBase
 from xdist.data.pairs import CELL_COLUMNS, encode_cells
 from xdist.data.pieces import Piece
 from xdist.data.shards import write_shard
-from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
 from xdist.formats.corpus import Block, OnBad, blocks, lines
 from xdist.tasks.catalog import task
@@ -98,33 +97,32 @@ def make_shard(job: Job, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     return {**facts, "bytes": size, **({"lines": dict(counts)} if counts else {})}
 
 
-# A worker's tokenizer, and the backbone that it belongs to.
-_loaded: tuple[str, PreTrainedTokenizerBase] | None = None
+_tokenizer: PreTrainedTokenizerBase | None = None  # a worker's
 
 
-def _start(backbone: str) -> None:
-    global _loaded
+def _start(tokenizer: PreTrainedTokenizerBase) -> None:
+    global _tokenizer
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # workers are processes already
-    _loaded = (backbone, load_tokenizer(backbone))
+    _tokenizer = tokenizer
 
 
 def _work(job: Job) -> dict[str, Any]:
-    assert _loaded
-    return make_shard(job, _loaded[1])
+    assert _tokenizer
+    return make_shard(job, _tokenizer)
 
 
 Made = Callable[[Iterable[Job]], Iterator[tuple[Job, dict[str, Any]]]]
 
 
 @contextmanager
-def workers(number: int, backbone: str, tokenizer: PreTrainedTokenizerBase) -> Iterator[Made]:
+def workers(number: int, tokenizer: PreTrainedTokenizerBase) -> Iterator[Made]:
     """`made(jobs)` gives each job with its facts as it is done, at most two a worker in hand; in this process where `number` is
     1."""
     if number == 1:
         yield lambda jobs: ((job, make_shard(job, tokenizer)) for job in jobs)
         return
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    pool = ProcessPoolExecutor(number, context, _start, (backbone,))
+    pool = ProcessPoolExecutor(number, context, _start, (tokenizer,))
 
     def made(jobs: Iterable[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
         coming = iter(jobs)

@@ -98,7 +98,7 @@ class Preparation:
         on_bad: OnBad = "fail",
     ) -> None:
         """Make what is missing with `number` workers; as `make`."""
-        with workers(number, self.run.model.backbone, self.tokenizer) as made:
+        with workers(number, self.tokenizer) as made:
             for piece in self.missing():
                 shards = self.make(piece, made, part, on_bad, on_shard)
                 if on_piece and shards:

@@ -30,7 +30,7 @@ def test_a_step_depends_on_nothing_before_it() -> None:
 
 
 def test_world_size_and_micro_batches_cannot_enter() -> None:
-    assert list(inspect.signature(Plan).parameters) == ["sizes", "shares", "batch_size", "seed"]
+    assert list(inspect.signature(Plan).parameters) == ["sizes", "shares", "batch_size", "seed", "later"]
     assert list(inspect.signature(Plan.step).parameters) == ["self", "number"]
 
 
@@ -105,6 +105,35 @@ def test_shares_by_size_weight_and_alpha() -> None:
     assert shares_of(sizes, task_of, [3.0, 1.0], 0.0) == pytest.approx([1.5, 1.5, 1])
     root = 3**0.5
     assert shares_of(sizes, task_of, [None, None], 0.5) == pytest.approx([400 / (1 + root), 400 * root / (1 + root), 50])
+
+
+def test_tasks_by_capped_size_and_exponent() -> None:
+    sizes, task_of, none = [100, 300, 50], [0, 0, 1], [None, None]
+    assert shares_of(sizes, task_of, none, 1.0, 0.0) == pytest.approx([0.25, 0.75, 1])
+    assert shares_of(sizes, task_of, none, 1.0, 0.5) == pytest.approx([5, 15, 50**0.5])
+    assert shares_of(sizes, task_of, none, 1.0, 1.0, 200) == pytest.approx([50, 150, 50])
+    assert shares_of(sizes, task_of, [2.0, None], 0.0, 1.0, 10) == pytest.approx([1, 1, 10])
+
+
+LATER = [(7, [0.0, 1.0, 1.0]), (20, [3.0, 1.0, 0.0])]
+
+
+def test_a_schedule_goes_on_with_every_epoch() -> None:
+    plan = Plan(SIZES, SHARES, 16, 1, LATER)
+    draws = drawn(plan, 40)
+    check_epochs(draws, SIZES)
+    assert draws[: 7 * 16] == drawn(Plan(SIZES, SHARES, 16, 1), 7)
+    sources = np.array([source for source, _, _ in draws])
+    assert np.bincount(sources[7 * 16 : 20 * 16], minlength=3).tolist() == [0, 104, 104]
+    assert np.bincount(sources[20 * 16 :], minlength=3).tolist() == [240, 80, 0]
+    for step in (0, 1, 7, 8, 19, 20, 21, 40):
+        assert plan.drawn(step).tolist() == np.bincount(sources[: step * 16], minlength=3).tolist()
+    again = Plan(SIZES, SHARES, 16, 1, LATER)
+    assert [listed(again.step(number)) for number in (39, 20, 7, 3)] == [draws[n * 16 : (n + 1) * 16] for n in (39, 20, 7, 3)]
+
+
+def test_a_source_may_rest() -> None:
+    assert quotas([0.0, 1.0, 3.0], CYCLE).tolist() == [0, CYCLE // 4, 3 * CYCLE // 4]
 
 
 @pytest.mark.parametrize("sizes", [[], [3, 0]])

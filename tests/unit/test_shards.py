@@ -7,8 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from xdist.data import shards
-from xdist.data.shards import MANIFEST, Shards, write_shards
+from xdist.data.shards import MANIFEST, Journal, Shards, write_shard
 from xdist.errors import UserError
 
 SCHEMA = pa.schema(
@@ -25,11 +24,19 @@ def rows(count: int) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path) -> Path:
     """Ten rows in shards of three."""
-    monkeypatch.setattr(shards, "ROWS_PER_SHARD", 3)
-    write_shards(tmp_path / "set", iter(rows(10)), SCHEMA, {"task": "xnli"})
+    written(tmp_path / "set", [rows(10)[low : low + 3] for low in range(0, 10, 3)])
     return tmp_path / "set"
+
+
+def written(folder: Path, parts: list[list[dict[str, Any]]]) -> None:
+    folder.mkdir()
+    journal = Journal(folder)
+    for number, part in enumerate(parts):
+        journal.add(write_shard(folder, number, part, SCHEMA))
+    journal.add({"units": len(parts)})
+    assert journal.finish({"task": "xnli"})
 
 
 def test_rows_and_columns_over_several_shards(folder: Path) -> None:
@@ -41,6 +48,8 @@ def test_rows_and_columns_over_several_shards(folder: Path) -> None:
     assert found.column("label").tolist() == [row["label"] for row in rows(10)]
     assert found.list_column("tokens").tolist() == [token for row in rows(10) for token in row["tokens"]]
     assert found.tokens.tolist() == list(range(1, 11))
+    assert [found.length(number) for number in range(10)] == list(range(1, 11))
+    assert found.mean_tokens == 5.5
 
 
 def test_the_manifest_counts(folder: Path) -> None:
@@ -53,6 +62,24 @@ def test_the_manifest_counts(folder: Path) -> None:
         "cut_rows": 5,
     }
     assert [shard["rows"] for shard in manifest["shards"]] == [3, 3, 3, 1]
+    assert manifest["lengths"] == {"32": 10}
+    assert not list(folder.glob("journal*"))
+
+
+def test_a_journal_knows_what_is_whole(tmp_path: Path) -> None:
+    first, second = Journal(tmp_path, (1, 2)), Journal(tmp_path, (2, 2))
+    first.add(write_shard(tmp_path, 0, rows(3), SCHEMA))
+    second.add(write_shard(tmp_path, 1, rows(2), SCHEMA))
+    second.add({"units": 3})
+    with second.path.open("a") as file:
+        file.write('{"number": 2, "file": "shard-0')  # killed while it wrote
+    again = Journal(tmp_path)
+    assert sorted(again.done) == [0, 1]
+    assert not again.finish({})
+    (tmp_path / "shard-00000.arrow").write_bytes(b"cut")
+    assert sorted(Journal(tmp_path).done) == [1]
+    second.add(write_shard(tmp_path, 2, rows(1), SCHEMA))  # the torn line does not take the next one with it
+    assert sorted(Journal(tmp_path).done) == [1, 2]
 
 
 def test_rows_are_views_of_the_file(folder: Path) -> None:
@@ -85,7 +112,7 @@ def test_writing_that_breaks_leaves_no_manifest(tmp_path: Path) -> None:
         raise UserError("file.tsv:3: bad label")
 
     with pytest.raises(UserError, match="bad label"):
-        write_shards(tmp_path, broken(), SCHEMA, {})
+        write_shard(tmp_path, 0, broken(), SCHEMA)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -101,6 +128,6 @@ def test_a_truncated_shard_is_named(folder: Path, share: float) -> None:
 
 
 def test_a_set_without_rows(tmp_path: Path) -> None:
-    write_shards(tmp_path, [], SCHEMA, {})
-    found = Shards(tmp_path)
+    written(tmp_path / "set", [])
+    found = Shards(tmp_path / "set")
     assert len(found) == len(found.tokens) == len(found.column("label")) == len(found.list_column("tokens")) == 0

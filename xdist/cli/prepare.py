@@ -1,24 +1,53 @@
-"""xdist prepare: official files into token shards."""
+"""xdist prepare: official files and running text into token shards."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from xdist.cli.options import dry_run, run_arguments
 
 
+def _part(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    number, slash, of = value.partition("/")
+    if not slash or not number.isdigit() or not of.isdigit() or not 1 <= int(number) <= int(of):
+        raise click.BadParameter(f"'{value}': expected i/n, such as 2/8")
+    return int(number), int(of)
+
+
 @click.command(name="prepare", short_help="Tokenise a run's data into memory-mapped shards.")
 @run_arguments
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that tokenise.")
+@click.option("--part", callback=_part, metavar="i/n", help="Only the i-th of n parts, as in an array job; then --finish.")
+@click.option("--finish", is_flag=True, help="Only write the manifests of what all parts have done.")
+@click.option(
+    "--on-bad-row",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="Lines of running text that cannot be read: an error, or counted and left out, up to 1 %.",
+)
 @dry_run
-def command(path: Path, overrides: tuple[str, ...], dry_run: bool) -> None:
+def command(
+    path: Path,
+    overrides: tuple[str, ...],
+    workers: int,
+    part: tuple[int, int] | None,
+    finish: bool,
+    on_bad_row: Literal["fail", "skip"],
+    dry_run: bool,
+) -> None:
     """Read, tokenise and write what RUN.yaml trains and evaluates on, each task, split and language once.
 
-    What is prepared already (same files, tokenizer and length) is found again. `xdist train` does this by itself; on a
-    cluster do it beforehand.
+    What is prepared already (same files, tokenizer and length) is found again, and of what was interrupted only the unfinished
+    shards are made. `xdist train` does this by itself; on a cluster do it beforehand.
 
     \b
-    Example:
-      xdist prepare jobs/runs/demo/target.yaml
+    Examples:
+      xdist prepare jobs/runs/demo/target.yaml --workers 8
+      xdist prepare RUN.yaml --part $((SLURM_ARRAY_TASK_ID + 1))/16; afterwards: xdist prepare RUN.yaml --finish
     """
     from xdist.config import load_run
     from xdist.data.pieces import evaluation_pieces, training_pieces
@@ -28,7 +57,14 @@ def command(path: Path, overrides: tuple[str, ...], dry_run: bool) -> None:
         for piece in dict.fromkeys(training_pieces(run) + evaluation_pieces(run)):
             click.echo(piece)
         return
+    from xdist.launch.prepared import finish as finish_parts
     from xdist.launch.prepared import prepare
 
-    prepare(run)
-    click.echo(f"prepared: {run.data.cache}")
+    if finish:
+        finish_parts(run)
+    else:
+        prepare(run, workers=workers, part=part or (1, 1), on_bad=on_bad_row)
+    if part is None or finish:
+        click.echo(f"prepared: {run.data.cache}")
+    else:
+        click.echo(f"part {part[0]} of {part[1]} is done; when all are: xdist prepare {path} --finish")

@@ -7,7 +7,7 @@ started run goes on.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -37,6 +37,7 @@ class Data(Section):
     root: Path
     cache: Path = Path("runs/prepared")
     max_length: int | None = Field(None, ge=8, description="tokens per sequence; null: each task's own")
+    tasks: Path | None = Field(None, description="a YAML of tasks of your own, beside those of the catalog")
 
 
 class TrainTask(Section):
@@ -56,6 +57,13 @@ class Select(Section):
     languages: tuple[str, ...] = Field(("en",), min_length=1)
 
 
+class Phase(Section):
+    """From a step on, other weights of some tasks; 0: the task rests."""
+
+    at: float = Field(gt=0, description="the step that it begins with; below 1: a share of all steps")
+    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(min_length=1)
+
+
 class Train(Section):
     tasks: tuple[TrainTask, ...] = Field(min_length=1)
     steps: int | None = Field(None, ge=1)
@@ -65,6 +73,14 @@ class Train(Section):
         None, ge=2, description="answers that a query is told apart from, its own among them; null: each task's own"
     )
     alpha: float = Field(1.0, ge=0, le=1, description="languages of a task are drawn in proportion to size ** alpha")
+    task_alpha: float = Field(
+        1.0, ge=0, le=1, description="tasks without a weight are drawn by size ** task_alpha: 1 proportional, 0 uniform"
+    )
+    cap: int | None = Field(None, ge=1, description="of a task without a weight at most so many examples count in its size")
+    schedule: tuple[Phase, ...] = Field((), description="other weights from later steps on; tasks not named keep theirs")
+    share: Literal["family", "task"] | None = Field(
+        None, description="one head per family (and labels) or per task; null: as the catalog has it"
+    )
     learning_rate: float = Field(2e-5, gt=0)
     warmup: float = Field(0.0, ge=0, description="steps of linear warm-up; below 1: a share of all steps")
     weight_decay: float = Field(0.0, ge=0, description="not applied to biases and layer norms")

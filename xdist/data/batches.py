@@ -9,12 +9,15 @@ import torch
 
 from xdist.config import Run
 from xdist.data.deal import deal
+from xdist.data.masking import Masking
 from xdist.data.pieces import Piece, training_pieces
 from xdist.data.plan import Draws, Plan, shares_of
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
+from xdist.errors import unknown
 from xdist.tasks.batch import Batch, WordCounts
 from xdist.tasks.family import Family, Row, family_of
+from xdist.tasks.mlm import MaskedLM
 
 
 class Rewriter(Protocol):
@@ -92,6 +95,8 @@ class TrainingData:
         self.shards: list[Rows] = list(preparation.shards(self.pieces))
         self.families = {piece.task.head: family_of(piece.task) for piece in self.pieces}
         self._family_of = [family_of(piece.task) for piece in self.pieces]
+        masked = any(isinstance(family, MaskedLM) for family in self.families.values())
+        self.masking = Masking(preparation.tokenizer, run.seed) if masked else None
         # Rows of a step that a loss compares stay together: so many consecutive ones of the plan.
         self.together = {
             head: run.train.negatives or family.task.negatives if family.task.negatives > 1 else 1
@@ -103,11 +108,26 @@ class TrainingData:
         for piece, size in zip(self.pieces, sizes, strict=True):
             if size == 0:
                 raise run.error(("train", "tasks"), f"{piece}: the file holds no example")
-        shares = shares_of(sizes, entry_of, [entry.weight for entry in run.train.tasks], run.train.alpha)
-        self.plan = Plan(sizes, shares, run.train.batch_size, run.seed)
         self.rows = sum(sizes)
         epochs = run.train.epochs or 1
         self.steps = run.train.steps or max(1, round(epochs * self.rows / run.train.batch_size))
+        weights = [entry.weight for entry in run.train.tasks]
+        mixing = (run.train.alpha, run.train.task_alpha, run.train.cap)
+        later = [(at, shares_of(sizes, entry_of, changed, *mixing)) for at, changed in phases(run, self.steps)]
+        shares = shares_of(sizes, entry_of, weights, *mixing)
+        self.plan = Plan(sizes, shares, run.train.batch_size, run.seed, later)
+
+    def mixture(self, step: int) -> dict[str, float]:
+        """What the first `step` steps drew, by piece: its share of all rows, how often it was read through, its tokens by the
+        mean length of its rows. In constant time, and the same on every rank."""
+        drawn = self.plan.drawn(step)
+        found: dict[str, float] = {}
+        for piece, rows, size, shards in zip(self.pieces, drawn, self.plan.sizes, self.shards, strict=True):
+            name = f"{piece.task.name}/{piece.language}"
+            found[f"mixture/{name}"] = rows / drawn.sum()
+            found[f"epochs/{name}"] = rows / size
+            found[f"tokens/{name}"] = rows * shards.mean_tokens
+        return {name: float(value) for name, value in found.items()}
 
     def step(self, number: int, rank: int, world: int) -> list[Batch]:
         """This rank's micro-batches of step `number`: for every head the same number on every rank."""
@@ -119,7 +139,7 @@ class TrainingData:
                 continue
             size = self.together[head]
             groups = [mine[low : low + size] for low in range(0, len(mine), size)]
-            tokens = [[self.shards[draws.source[index]].tokens[draws.row[index]] for index in group] for group in groups]
+            tokens = [[self.shards[draws.source[index]].length(draws.row[index]) for index in group] for group in groups]
             padded = np.array([max(lengths) * len(lengths) for lengths in tokens])
             for micro in deal(padded, world, self.run.runtime.micro_batch_tokens)[rank]:
                 drawn = [(number, index) for number in micro.rows for index in groups[number]]
@@ -128,6 +148,11 @@ class TrainingData:
                 ids = [row_id(int(draws.source[index]), int(draws.row[index])) for index in indices]
                 group = [number for number, _ in drawn] if size > 1 else None
                 family = self.families[head]
+                if isinstance(family, MaskedLM):
+                    batch = collate(plain, ids, family, micro.dummy, group)
+                    assert self.masking
+                    batches.append(self.masking(batch, [int(draws.epoch[index]) for index in indices]))
+                    continue
                 rows = [self._rewritten(row, draws, index) for row, index in zip(plain, indices, strict=True)]
                 if self.keep_plain:
                     batches.append(collate_pair(rows, plain, ids, family, micro.dummy, group))
@@ -144,6 +169,28 @@ class TrainingData:
         for rewriter in self.rewriters:
             row = rewriter.rewrite(row, family, self.pieces[source].language, row_id(source, int(draws.row[index])), epoch)
         return row
+
+
+def phases(run: Run, steps: int) -> list[tuple[int, list[float | None]]]:
+    """(first step, weight of each entry of `train.tasks`) of each phase of the schedule. Raises UserError for a task that the
+    run does not train, phases out of order, and one in which no task is left."""
+    assert run.train
+    names = [entry.task for entry in run.train.tasks]
+    weights = [entry.weight for entry in run.train.tasks]
+    found: list[tuple[int, list[float | None]]] = []
+    for number, phase in enumerate(run.train.schedule):
+        key = ("train", "schedule", number)
+        for name, weight in phase.weights.items():
+            if name not in names:
+                raise run.error((*key, "weights", name), unknown("task of this run", name, names))
+            weights = [weight if task == name else old for task, old in zip(names, weights, strict=True)]
+        at = round(phase.at * steps) if phase.at < 1 else round(phase.at)
+        if at <= (found[-1][0] if found else 0):
+            raise run.error((*key, "at"), f"step {at} does not come after the phase before it")
+        if all(weight == 0 for weight in weights):
+            raise run.error((*key, "weights"), "every task rests")
+        found.append((at, weights))
+    return found
 
 
 def row_id(source: int, row: int) -> int:

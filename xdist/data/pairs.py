@@ -71,6 +71,13 @@ class PairShards:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def mean_tokens(self) -> float:
+        return float(np.mean(self.tokens)) if len(self) else 0.0
+
+    def length(self, number: int) -> int:
+        return int(self.tokens[number])
+
     def column(self, name: str) -> np.ndarray:
         return self._columns[name]
 

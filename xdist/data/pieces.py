@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from xdist.config import Run
 from xdist.errors import UserError
 from xdist.languages import LANGUAGES, by_size
-from xdist.tasks.catalog import Task, task
+from xdist.tasks.catalog import Task, sharing, task
 from xdist.tasks.catalog.task import POOL, pair
 
 # Raised whenever rows of the same files would come out otherwise.
@@ -102,7 +102,8 @@ def pool_pieces(task: Task) -> list[Piece]:
 
 def _checked(run: Run, key: tuple[str | int, ...], name: str) -> Task:
     try:
-        return task(name)
+        entry = task(name, run.data.tasks)
+        return sharing(entry, run.train.share) if run.train and run.train.share else entry
     except UserError as error:
         raise run.error(key, str(error)) from None
 

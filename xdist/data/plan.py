@@ -25,41 +25,75 @@ class Draws:
     epoch: np.ndarray  # (B,)
 
 
+class Phase:
+    """A mixture and the step that it begins with; `before` are the draws of each source up to there."""
+
+    def __init__(self, first: int, shares: Sequence[float], before: np.ndarray) -> None:
+        self.first, self.before = first, before
+        self.quotas = quotas(shares, CYCLE)
+        self.source, self.rank = interleaved(self.quotas.tolist())
+
+    def drawn(self, draws: int) -> np.ndarray:
+        """(sources,) how often each source is drawn from in all by the time that this phase has made `draws` draws."""
+        cycles, rest = divmod(draws, CYCLE)
+        return self.before + cycles * self.quotas + np.bincount(self.source[:rest], minlength=len(self.quotas))
+
+
 class Plan:
-    """Draws of `batch_size` rows a step from sources of `sizes` rows in proportion to `shares`.
+    """Draws of `batch_size` rows a step from sources of `sizes` rows in proportion to `shares`; to other shares from the steps
+    on that `later` names, in order.
 
     After any number of draws a source is less than one row off its share, so within any window less than two; no row of a
     source comes twice before all of it has come once; the order is another one in each epoch.
     """
 
-    def __init__(self, sizes: Sequence[int], shares: Sequence[float], batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        shares: Sequence[float],
+        batch_size: int,
+        seed: int,
+        later: Sequence[tuple[int, Sequence[float]]] = (),
+    ) -> None:
         if not sizes or min(sizes) < 1:
             raise UserError("a training set is empty: the plan has nothing to draw from")
         self.sizes = list(sizes)
         self.batch_size = batch_size
         self.seed = seed
-        self.quotas = quotas(shares, CYCLE)
-        self._source, self._rank = interleaved(self.quotas.tolist())
+        self.phases = [Phase(0, shares, np.zeros(len(sizes), np.int64))]
+        for first, other in later:
+            last = self.phases[-1]
+            self.phases.append(Phase(first, other, last.drawn((first - last.first) * batch_size)))
 
     def step(self, number: int) -> Draws:
-        draws = np.arange(number * self.batch_size, (number + 1) * self.batch_size)
-        cycle, place = np.divmod(draws, len(self._source))
-        source = self._source[place]
-        epoch, position = np.divmod(cycle * self.quotas[source] + self._rank[place], np.array(self.sizes)[source])
+        phase = self._phase(number)
+        draws = np.arange((number - phase.first) * self.batch_size, (number - phase.first + 1) * self.batch_size)
+        cycle, place = np.divmod(draws, CYCLE)
+        source = phase.source[place]
+        drawn = phase.before[source] + cycle * phase.quotas[source] + phase.rank[place]
+        epoch, position = np.divmod(drawn, np.array(self.sizes)[source])
         row = np.empty_like(position)
         for one, turn in set(zip(source.tolist(), epoch.tolist(), strict=True)):
             here = (source == one) & (epoch == turn)
             row[here] = permuted(position[here], self.sizes[one], key_of(self.seed, one, turn))
         return Draws(source, row, epoch)
 
+    def drawn(self, step: int) -> np.ndarray:
+        """(sources,) rows drawn from each source in the first `step` steps, at once."""
+        phase = self._phase(max(step - 1, 0))
+        return phase.drawn((step - phase.first) * self.batch_size)
+
+    def _phase(self, step: int) -> Phase:
+        return next(phase for phase in reversed(self.phases) if phase.first <= step)
+
 
 def quotas(shares: Sequence[float], total: int) -> np.ndarray:
-    """`total` split in proportion to `shares` by largest remainders; no source gets nothing."""
+    """`total` split in proportion to `shares` by largest remainders; only a source whose share is 0 gets nothing."""
     exact = np.asarray(shares, float) / np.sum(shares) * total
-    whole = np.maximum(np.floor(exact), 1).astype(np.int64)
+    whole = np.maximum(np.floor(exact), exact > 0).astype(np.int64)
     while whole.sum() != total:
         if whole.sum() < total:
-            whole[np.argmax(exact - whole)] += 1
+            whole[np.argmax(np.where(exact > 0, exact - whole, -np.inf))] += 1
         else:
             whole[np.argmax(np.where(whole > 1, whole - exact, -np.inf))] -= 1
     return whole
@@ -74,7 +108,9 @@ def interleaved(quotas: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     cycle = sum(quotas)
     source, rank = np.empty(cycle, np.int64), np.empty(cycle, np.int64)
     drawn = [0] * len(quotas)
-    coming = [(0, number) for number in range(len(quotas))]  # (first place, source) of each source's next draw
+    coming = [
+        (0, number) for number in range(len(quotas)) if quotas[number]
+    ]  # (first place, source) of each source's next draw
     ready: list[tuple[int, int]] = []  # (place it must come before, source)
     for place in range(cycle):
         while coming and coming[0][0] <= place:
@@ -87,12 +123,21 @@ def interleaved(quotas: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     return source, rank
 
 
-def shares_of(sizes: Sequence[int], task_of: Sequence[int], weights: Sequence[float | None], alpha: float) -> list[float]:
-    """Share of each source. A task's is its weight, or its number of rows; its languages divide that by size ** alpha."""
+def shares_of(
+    sizes: Sequence[int],
+    task_of: Sequence[int],
+    weights: Sequence[float | None],
+    alpha: float,
+    task_alpha: float = 1.0,
+    cap: int | None = None,
+) -> list[float]:
+    """Share of each source. A task's is its weight, or its number of rows, of which at most `cap` count, ** `task_alpha`; its
+    languages divide that by size ** alpha."""
     shares = []
     for size, number in zip(sizes, task_of, strict=True):
         siblings = [other for other, theirs in zip(sizes, task_of, strict=True) if theirs == number]
         weight = weights[number]
-        of_task = float(sum(siblings)) if weight is None else weight
+        rows = sum(siblings) if cap is None else min(sum(siblings), cap)
+        of_task = float(rows) ** task_alpha if weight is None else weight
         shares.append(of_task * size**alpha / sum(other**alpha for other in siblings))
     return shares

@@ -4,20 +4,25 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Run
-from xdist.data.pairs import CELL_COLUMNS, PairShards, encode_cells
+from xdist.data.encoding import Job, Made, make_shard, units, workers
+from xdist.data.pairs import PairShards
 from xdist.data.pieces import ENCODING, Piece, evaluation_pieces, pool_pieces, selection_pieces, training_pieces
-from xdist.data.shards import MANIFEST, Rows, Shards, write_shards
+from xdist.data.shards import MANIFEST, Journal, Rows, Shards
 from xdist.data.tokenizer import tokenizer_digest
 from xdist.errors import UserError
 from xdist.files import digest, file_digest
+from xdist.formats.corpus import OnBad, source_digest
 from xdist.tasks.catalog.task import pair
-from xdist.tasks.family import COMMON_COLUMNS, family_of
 from xdist.tasks.special_tokens import around_pair
+
+# Where bad lines are skipped, so many are forgiven, or such a share of all.
+BAD_LINES, BAD_SHARE = 10, 0.01
+OnShard = Callable[[Piece, dict[str, Any]], None]
 
 
 class Preparation:
@@ -38,24 +43,64 @@ class Preparation:
     def missing(self) -> list[Piece]:
         return [part for part in self.folders if not (self.folders[part] / MANIFEST).is_file()]
 
-    def make(self, piece: Piece) -> Shards:
-        """Read, encode and write one piece. Raises UserError naming file and line of the first bad row."""
-        task, family = piece.task, family_of(piece.task)
-        facts = {"task": task.name, "split": piece.split, "language": piece.language}
-        examples = (task.pairs_of or task).examples(self.run.data.root, piece.split, piece.language)
-        if task.pairs_of:
-            columns, rows = CELL_COLUMNS, encode_cells(examples, task, self.tokenizer)
-        else:
-            columns = {**COMMON_COLUMNS, **family.columns}
-            rows = family.encode(examples, self.tokenizer, self._max_length(piece))
-        write_shards(self.folders[piece], rows, pa.schema(list(columns.items())), facts)
-        return Shards(self.folders[piece])
+    def make(
+        self,
+        piece: Piece,
+        made: Made | None = None,
+        part: tuple[int, int] = (1, 1),
+        on_bad: OnBad = "fail",
+        on_shard: OnShard | None = None,
+    ) -> Shards | None:
+        """Read, encode and write what is not done of one piece, or of its shards those of a part (from 1, of how many); None
+        where other parts are still to come. Raises UserError naming file and line of the first bad row."""
+        journal = Journal(self.folders[piece], part)
+        number = list(self.folders).index(piece)  # so that small pieces do not all fall to the first part
+        total = 0
 
-    def make_missing(self, on_piece: Callable[[Piece, Shards], None] | None = None) -> None:
-        for piece in self.missing():
-            shards = self.make(piece)
-            if on_piece:
-                on_piece(piece, shards)
+        def jobs() -> Iterator[Job]:
+            nonlocal total
+            for unit in units(piece, self.run.data.root):
+                total += 1
+                if unit.number not in journal.done and (unit.number + number) % part[1] == part[0] - 1:
+                    yield Job(
+                        *(piece.task.name, self.run.data.tasks, piece.split, self._max_length(piece), on_bad),
+                        *(self.folders[piece], unit),
+                    )
+
+        self.folders[piece].mkdir(parents=True, exist_ok=True)
+        make = made or (lambda jobs: ((job, make_shard(job, self.tokenizer)) for job in jobs))
+        for _, facts in make(jobs()):
+            journal.add(facts)
+            if on_shard:
+                on_shard(piece, facts)
+        journal.add({"units": total})
+        return self.finish(piece, journal)
+
+    def finish(self, piece: Piece, journal: Journal | None = None) -> Shards | None:
+        """Write the manifest of a piece whose shards are all there. Raises UserError where too many lines were skipped."""
+        journal = journal or Journal(self.folders[piece])
+        bad = sum(shard.get("lines", {}).get("bad", 0) for shard in journal.done.values())
+        lines = sum(shard.get("lines", {}).get("lines", 0) for shard in journal.done.values())
+        if bad > max(BAD_LINES, BAD_SHARE * lines):
+            raise UserError(f"{piece}: {bad} of {lines} lines cannot be read: more than {BAD_SHARE:.0%} is no accident")
+        facts = {"task": piece.task.name, "split": piece.split, "language": piece.language}
+        facts["fingerprint"] = self.folders[piece].name.rsplit("-", 1)[1]
+        return Shards(self.folders[piece]) if journal.finish(facts) else None
+
+    def make_missing(
+        self,
+        on_piece: Callable[[Piece, Shards], None] | None = None,
+        on_shard: OnShard | None = None,
+        number: int = 1,
+        part: tuple[int, int] = (1, 1),
+        on_bad: OnBad = "fail",
+    ) -> None:
+        """Make what is missing with `number` workers; as `make`."""
+        with workers(number, self.tokenizer) as made:
+            for piece in self.missing():
+                shards = self.make(piece, made, part, on_bad, on_shard)
+                if on_piece and shards:
+                    on_piece(piece, shards)
 
     def make_share(self, rank: int, world: int) -> None:
         """Make the missing pieces that fall to this rank, then wait for the other ranks' by looking at the file system: no
@@ -83,12 +128,13 @@ class Preparation:
 
     def _folder(self, piece: Piece) -> Path:
         paths = (piece.task.pairs_of or piece.task).paths(self.run.data.root, piece.split, piece.language)
+        sources = piece.task.sources(self.run.data.root, piece.split, piece.language) if piece.task.fields else []
         for path in paths:
-            if not path.is_file():
+            if not sources and not path.is_file():
                 raise UserError(f"{path}: no such file ({piece})")
         fingerprint = digest(
             ENCODING,
-            [file_digest(path) for path in paths],
+            [source_digest(source) for source in sources] or [file_digest(path) for path in paths],
             self._tokenizer_digest,
             self._max_length(piece),
             piece.task.query_length,

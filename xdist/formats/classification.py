@@ -20,22 +20,27 @@ Quoting = Literal["faithful", "clean"]
 
 # What PAWS-X holds in a cell whose sentence was not translated; its label is then 0, whatever the English label is.
 UNTRANSLATED = "NS"
-# MultiNLI spells this label in two ways.
+# MultiNLI spells this label in two ways; QQP numbers its labels, which the hub names so.
 _RENAMED = {"contradictory": "contradiction"}
+_DUPLICATE = {"0": "not_duplicate", "1": "duplicate"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """The columns, by name in the header line, of a file as its authors publish it."""
+    """The columns, by name in the header line, of a file as its authors publish it. `tolerant`: short rows are left out, as the
+    official loader does."""
 
     texts: tuple[str, ...]
     label: str
     language: str | None = None
+    tolerant: bool = False
 
 
 XNLI = Published(texts=("sentence1", "sentence2"), label="gold_label", language="language")
 MULTINLI = Published(texts=("premise", "hypo"), label="label")
 PAWSX = Published(texts=("sentence1", "sentence2"), label="label")
+QQP = Published(texts=("question1", "question2"), label="is_duplicate", tolerant=True)
+RTE = Published(texts=("sentence1", "sentence2"), label="label")
 AMERICASNLI = Published(texts=("premise", "hypothesis"), label="label", language="language")
 
 
@@ -91,6 +96,8 @@ def _published(path: Path, form: Published, labels: Collection[str], language: s
     languages: set[str] = set()
     for number, line in lines:
         where, cells = f"{path}:{number}", line.split("\t")
+        if form.tolerant and len(cells) < len(header):
+            continue
         if len(cells) != len(header):
             raise UserError(f"{where}: expected {len(header)} columns as in the header, found {len(cells)}")
         if column is not None:
@@ -115,6 +122,8 @@ def _unquoted(line: str, where: str) -> list[str]:
 
 def _label(cell: str, labels: Collection[str], where: str) -> str:
     label = _RENAMED.get(cell.strip(), cell.strip())
+    if "duplicate" in labels:
+        label = _DUPLICATE.get(label, label)
     if label not in labels:
         raise UserError(f"{where}: {unknown('label', label, labels)}")
     return label

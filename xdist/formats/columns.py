@@ -13,7 +13,20 @@ from xdist.formats.examples import Choice, Classified, Example, Pair, Passage, Q
 from xdist.formats.lines import nearest
 from xdist.formats.squad import answers
 
-Kind = Literal["classified", "copa", "siqa", "tagged", "question", "squad2", "sentence", "aligned", "passage", "query", "pair"]
+Kind = Literal[
+    "classified",
+    "copa",
+    "siqa",
+    "listed",
+    "tagged",
+    "question",
+    "squad2",
+    "sentence",
+    "aligned",
+    "passage",
+    "query",
+    "pair",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +37,7 @@ class Columns:
     |---|---|---|
     | classified | one or two texts | class |
     | copa, siqa | premise, question, options … | index of the right option, or its name in `names` |
+    | listed | prompt, list of options | index of the right option, or its name in `names` |
     | tagged | list of words | list of classes |
     | question, squad2 | question, context | struct of lists `text` and `answer_start`; empty lists: see below |
     | sentence, aligned | text | none; aligned: row i translates row i of the other side |
@@ -35,7 +49,7 @@ class Columns:
     of a column of {language, translation} lists. A class is an integer or a name; the names of integers are `names` or,
     where that is empty, those that the hub's `datasets` library writes into the file. Null, "" and -1 are blanked gold,
     and so are empty answer lists, except in squad2, where they say that there is no answer. Without `id` the 0-based
-    row is the id.
+    row is the id. `agreed`: rows without a label are those on which annotators did not agree, and are left out.
     """
 
     kind: Kind
@@ -43,6 +57,7 @@ class Columns:
     gold: str | None = None
     names: tuple[str, ...] = ()
     id: str | None = None
+    agreed: bool = False
 
     def example(self, row: Mapping[str, Any], number: int, names: Sequence[str], where: str) -> Example:
         """The Example of a row; `number` is its 0-based place, `names` the class names that hold for the file.
@@ -50,8 +65,8 @@ class Columns:
         texts = [value_at(row, column, where) for column in self.texts]
         gold = value_at(row, self.gold, where) if self.gold else None
         id = str(value_at(row, self.id, where)) if self.id else str(number)
-        for column, value in zip(self.texts, texts, strict=True):
-            if not isinstance(value, list if self.kind == "tagged" else str):
+        for place, (column, value) in enumerate(zip(self.texts, texts, strict=True)):
+            if not isinstance(value, list if self.kind == "tagged" or (self.kind == "listed" and place) else str):
                 raise UserError(f"{where}: column '{column}' cannot hold {type(value).__name__} {value!r:.40}")
         return _MAKE[self.kind](texts, gold, id, names, where)
 
@@ -84,6 +99,11 @@ def _siqa(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str
     context, question, *options = texts
     prompt = siqa_prompt(context, question)
     return Choice(prompt=prompt, options=tuple(options), label=_index(gold, names, len(options), where))
+
+
+def _listed(texts: list[Any], gold: Any, id: str, names: Sequence[str], where: str) -> Choice:
+    prompt, options = texts
+    return Choice(prompt=prompt, options=tuple(map(str, options)), label=_index(gold, names, len(options), where))
 
 
 def _tagged(texts: list[list[str]], gold: Any, id: str, names: Sequence[str], where: str) -> Tagged:
@@ -140,6 +160,7 @@ _MAKE: dict[str, Callable[[Any, Any, str, Sequence[str], str], Example]] = {
     "classified": _classified,
     "copa": _copa,
     "siqa": _siqa,
+    "listed": _listed,
     "tagged": _tagged,
     "question": _question,
     "squad2": _squad2,

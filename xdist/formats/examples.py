@@ -79,7 +79,17 @@ class Query:
     relevant: tuple[str, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line of running text; `new`: it begins a document. With a `translation` it stands alone. Masked language modelling."""
+
+    number: int  # of the line or record in its source, from 1
+    text: str
+    new: bool = False
+    translation: str | None = None
+
+
 # What a dual encoder is trained on: a query and the passage that answers it.
 Pair = tuple[Query, Passage]
 
-Example = Classified | Choice | Tagged | Question | Sentence | Passage | Query | Pair
+Example = Classified | Choice | Tagged | Question | Sentence | Passage | Query | Line | Pair

@@ -13,7 +13,7 @@ from xdist.errors import UserError
 from xdist.formats.choice import blank_zeros
 from xdist.formats.columns import Columns
 from xdist.formats.examples import Choice, Example, Question
-from xdist.formats.gold import uniform
+from xdist.formats.gold import gold_of, uniform
 from xdist.formats.lines import nearest
 from xdist.formats.squad import Keys
 
@@ -53,6 +53,8 @@ def _rows(paths: Sequence[Path], columns: Columns) -> Iterator[tuple[str, Exampl
                 row += 1
                 where = f"{path}:{row}"
                 example = columns.example(record, number, names, where)
+                if columns.agreed and gold_of(example) is None:
+                    continue
                 if isinstance(example, Question):
                     example = replace(example, key=key(example.id))
                 yield where, example

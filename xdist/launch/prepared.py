@@ -1,14 +1,19 @@
 """Preparing a run's data with a progress bar, and launching it: what several commands and the demo do alike."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from xdist.config import Run
+from xdist.errors import UserError
 from xdist.launch import local
 from xdist.runtime.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from xdist.data.prepare import Preparation
 
 
 def launch(kind: Literal["train", "evaluate"], run: Run, path: Path, overrides: Sequence[str]) -> int:
@@ -22,39 +27,75 @@ def launch(kind: Literal["train", "evaluate"], run: Run, path: Path, overrides: 
     return code
 
 
-def prepare(run: Run, train: bool = True) -> None:
-    """Make the prepared sets that are missing and say what was cut or left out."""
-    from xdist.data.fetched import found_model
+def prepare(
+    run: Run,
+    train: bool = True,
+    workers: int = 1,
+    part: tuple[int, int] = (1, 1),
+    on_bad: Literal["fail", "skip"] = "fail",
+) -> None:
+    """Make the prepared sets that are missing, or a part of their shards, and say what was cut or left out."""
     from xdist.data.pieces import Piece
-    from xdist.data.prepare import Preparation
     from xdist.data.shards import Shards
+    from xdist.runtime.progress import Progress
+
+    preparation = _preparation(run, train)
+    missing = preparation.missing()
+    if not missing:
+        return
+    progress = Progress(f"prepare {run.name}", len(missing))
+    left_out: list[str] = []
+    tokens, begun = 0, time.perf_counter()
+
+    def shard(piece: Piece, facts: dict[str, Any]) -> None:
+        nonlocal tokens
+        tokens += facts["tokens"]
+        progress.note(f"{tokens:,} tokens, {tokens / (time.perf_counter() - begun):,.0f} tokens/s, {piece}")
+        progress.advance(0)
+
+    def made(piece: Piece, shards: Shards) -> None:
+        left_out.extend(_left_out(str(piece), shards.manifest))
+        progress.advance()
+
+    try:
+        preparation.make_missing(made, shard, workers, part, on_bad)
+    finally:
+        progress.close()
+    for line in left_out:
+        click.echo(line, err=True)
+
+
+def finish(run: Run, train: bool = True) -> None:
+    """Write the manifests of sets whose shards were made in parts. Raises UserError for one that lacks any."""
+    preparation = _preparation(run, train)
+    for piece in preparation.missing():
+        if preparation.finish(piece) is None:
+            raise UserError(f"{piece}: shards are missing in {preparation.folders[piece]}: run the parts that have not ended")
+
+
+def _preparation(run: Run, train: bool) -> "Preparation":
+    from xdist.data.fetched import found_model
+    from xdist.data.prepare import Preparation
     from xdist.data.tokenizer import load_tokenizer
     from xdist.model.encoder import check_vocabulary, load_config
-    from xdist.runtime.progress import Progress
 
     backbone = found_model(run).backbone
     config = load_config(backbone)
     tokenizer = load_tokenizer(backbone)
     check_vocabulary(backbone, config, tokenizer)
-    preparation = Preparation(run, tokenizer, train)
-    missing = preparation.missing()
-    if not missing:
-        return
-    progress = Progress(f"prepare {run.name}", len(missing))
-    cut: list[str] = []
-    tokens = 0
+    return Preparation(run, tokenizer, train)
 
-    def made(piece: Piece, shards: Shards) -> None:
-        nonlocal tokens
-        tokens += shards.manifest["tokens"]
-        if shards.manifest["cut"]:
-            cut.append(f"{piece}: {shards.manifest['cut']} tokens of {shards.manifest['cut_rows']} rows")
-        progress.note(f"{tokens:,} tokens")
-        progress.advance()
 
-    try:
-        preparation.make_missing(made)
-    finally:
-        progress.close()
-    for line in cut:
-        click.echo(f"did not fit and was cut: {line}", err=True)
+# What is counted in running text, as it is told.
+TOLD = {
+    "over_long": "{} over-long lines left out",
+    "control": "{} control characters taken out",
+    "bad": "{} lines that cannot be read left out",
+}
+
+
+def _left_out(piece: str, manifest: dict[str, Any]) -> list[str]:
+    told = [text.format(f"{manifest['lines'][key]:,}") for key, text in TOLD.items() if manifest.get("lines", {}).get(key)]
+    if manifest["cut"]:
+        told.append(f"{manifest['cut']} tokens of {manifest['cut_rows']} rows did not fit and were cut")
+    return [f"{piece}: {', '.join(told)}"] if told else []

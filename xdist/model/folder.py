@@ -61,7 +61,10 @@ def carry_heads(backbone: str, model: Model) -> tuple[list[str], list[str]]:
             continue
         own = {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
         try:
-            model.heads[name].load_state_dict(own)
+            missing, superfluous = model.heads[name].load_state_dict(own, strict=False)
+            tied = getattr(model.heads[name], "tied", ())  # belong to the encoder, and came with it
+            if odd := [*superfluous, *(key for key in missing if key not in tied)]:
+                raise RuntimeError(f"'{odd[0]}' is missing or superfluous")
         except RuntimeError as error:
             raise UserError(
                 f"{Path(backbone) / HEADS}: head '{name}' does not fit: {str(error).splitlines()[-1].strip()}"

@@ -11,6 +11,7 @@ from xdist.model.masks import Masks
 from xdist.model.sites import delta_of, shifted
 from xdist.tasks.batch import Batch, Shift, View
 from xdist.tasks.family import Family
+from xdist.tasks.mlm import LanguageHead
 
 
 class Model(nn.Module):
@@ -35,6 +36,8 @@ class Model(nn.Module):
                 head = families[name].head(config.hidden_size, dropout)
                 head.apply(lambda module: _initialise(module, getattr(config, "initializer_range", 0.02)))
             self.heads[name] = head.to(encoder.dtype)
+            if isinstance(head, LanguageHead):
+                head.tie(encoder)
 
     @property
     def embedding(self) -> nn.Module:

@@ -15,6 +15,7 @@ from xdist.data.permutation import key_of
 from xdist.data.prepare import Preparation
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads, save_model
+from xdist.model.language_head import load_language_heads
 from xdist.model.masks import Masks
 from xdist.model.model import Model
 from xdist.robust import Context, chain, rewriters
@@ -49,7 +50,8 @@ class Training:
             encoder = load_encoder(section, tokenizer, dtype)
         model = Model(encoder, self.data.families, run.seed)
         carried, dropped = carry_heads(section.backbone, model)
-        for names, what in ((carried, "carried over"), (dropped, "left behind")):
+        loaded = load_language_heads(section.backbone, model, carried)
+        for names, what in ((carried + loaded, "carried over"), (dropped, "left behind")):
             if names and self.rank == 0:
                 log.info("heads of %s %s: %s", run.model.backbone, what, ", ".join(names))
         self.stage = zero3.stage(config)
@@ -124,6 +126,9 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
                     "train/skipped_steps": float(engine.skipped),
                     "train/saving_share": saver.share,
                 }
+                if len(training.data.pieces) > 1:
+                    scalars |= {f"loss/{head}": value for head, value in record.by_head().items()}
+                    scalars |= training.data.mixture(done)
                 progress.note(f"loss {means['train/loss']:.3f}")
                 tokens, since = 0.0, now
             if best and (done % every == 0 or done == steps):

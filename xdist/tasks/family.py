@@ -39,6 +39,8 @@ class Family(ABC):
     """One family, bound to one task. A new family is one file with one subclass."""
 
     columns: ClassVar[dict[str, pa.DataType]] = {}
+    # Whether `encode` must see all examples of a piece at once; else any run of them.
+    whole: ClassVar[bool] = False
     # What a rewriting of words (xdist/robust) has to know of the family's rows.
     repeats: ClassVar[bool] = False  # the sequences of a row begin with the same text, which is rewritten alike in all
     one_for_one: ClassVar[bool] = False  # a word is replaced by one word, never by several
@@ -128,6 +130,7 @@ FAMILIES = {
     "sentence-retrieval": "xdist.tasks.sentences:SentenceRetrieval",
     "bitext-mining": "xdist.tasks.mining:Mining",
     "dual-encoder": "xdist.tasks.dual:DualEncoder",
+    "masked-lm": "xdist.tasks.mlm:MaskedLM",
 }
 
 

@@ -26,6 +26,7 @@ SIDES = ("foreign", "english", "dev-foreign", "dev-english")
 class Mining(MeanPooled):
     """A test piece holds its development set too, from which its threshold comes; a development piece tunes on itself."""
 
+    whole: ClassVar = True
     searches: ClassVar = ((0, 1), (1, 0), (2, 3), (3, 2))
     k: ClassVar = mining.NEIGHBOURS
 

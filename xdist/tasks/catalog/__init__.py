@@ -1,14 +1,21 @@
 """Every task: one entry, in the file of its family. Tables, documentation, readers, heads and tests read the same value."""
 
-from xdist.errors import UserError, unknown
-from xdist.tasks.catalog import choice, classification, demo, dual, retrieval, span_qa, tagging
-from xdist.tasks.catalog.task import Hub, Task
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
 
-__all__ = ["TASKS", "XTREME_R", "Hub", "Task", "task"]
+from xdist.errors import UserError, unknown
+from xdist.files import digest
+from xdist.tasks.catalog import choice, classification, demo, dual, intermediate, language_model, retrieval, span_qa, tagging
+from xdist.tasks.catalog.task import Hub, Task
+from xdist.tasks.catalog.user import user_tasks
+
+__all__ = ["TASKS", "XTREME_R", "Hub", "Task", "sharing", "task"]
 
 TASKS: dict[str, Task] = {
     entry.name: entry
-    for entries in (demo, classification, choice, tagging, span_qa, dual, retrieval)
+    for entries in (demo, classification, intermediate, choice, tagging, span_qa, dual, retrieval, language_model)
     for entry in entries.TASKS
 }
 
@@ -16,9 +23,24 @@ TASKS: dict[str, Task] = {
 XTREME_R = ("xnli", "xcopa", "udpos", "panx", "xquad", "mlqa", "tydiqa", "tatoeba", "mewslix", "lareqa")
 
 
-def task(name: str) -> Task:
-    """The entry of a task. Raises UserError with the nearest name."""
+Share = Literal["family", "task"]
+
+
+@lru_cache
+def sharing(entry: Task, share: Share) -> Task:
+    """`entry` with the head of the task that it is trained on, or of all tasks of its family (and labels): the same value each
+    time. Dual encoders keep theirs, since rows that are told apart belong to one task."""
+    if entry.family == "dual-encoder":
+        return entry
+    if share == "task":
+        return replace(entry, shared_head=entry.trained_on[-1] if entry.trained_on else entry.name)
+    return replace(entry, shared_head=f"{entry.family}-{digest(entry.labels)[:6]}" if entry.labels else entry.family)
+
+
+def task(name: str, described: Path | None = None) -> Task:
+    """The entry of a task, of the catalog or of the file of tasks `described`. Raises UserError with the nearest name."""
+    known = {**TASKS, **user_tasks(described, tuple(TASKS))} if described else TASKS
     try:
-        return TASKS[name]
+        return known[name]
     except KeyError:
-        raise UserError(unknown("task", name, TASKS)) from None
+        raise UserError(unknown("task", name, known)) from None

@@ -1,4 +1,7 @@
-"""Multiple choice: Social IQa, COPA, XCOPA. One head for all: a logit per option, whatever their number."""
+"""Multiple choice: Social IQa, COPA, XCOPA, HellaSwag, CosmosQA, CommonsenseQA.
+
+One head for all: a logit per option, whatever their number.
+"""
 
 from xdist.formats import choice
 from xdist.formats.columns import Columns
@@ -19,6 +22,7 @@ TASKS = (
             "test": ("siqa/socialIQa_v1.4_tst.jsonl",),
         },
         read=choice.read_siqa,
+        translated="siqa/{split}-{language}.jsonl",
         extension="jsonl",
         shared_head=HEAD,
         trained_on=("siqa",),
@@ -79,6 +83,82 @@ TASKS = (
             config="{language}",
             splits={"dev": "validation", "test": "test"},
             columns=HUB_COPA,
+        ),
+    ),
+    Task(
+        name="hellaswag",
+        family="multiple-choice",
+        metric="accuracy",
+        languages=("en",),
+        files={
+            split: (f"hellaswag/hellaswag_{name}.jsonl",)
+            for split, name in {"train": "train", "dev": "val", "test": "test"}.items()
+        },
+        read=choice.read_hellaswag,
+        translated="hellaswag/{split}-{language}.jsonl",
+        extension="jsonl",
+        max_length=256,
+        shared_head=HEAD,
+        trained_on=("hellaswag",),
+        counts={"train": 39_905, "dev": 10_042, "test": 10_003},
+        source="HellaSwag (Zellers et al. 2019, arXiv 1905.07830)",
+        licence="MIT",
+        hub=Hub(
+            id="Rowan/hellaswag",
+            config="default",
+            splits={"train": "train", "dev": "validation", "test": "test"},
+            columns=Columns(kind="listed", texts=("ctx", "endings"), gold="label"),
+        ),
+    ),
+    Task(
+        name="cosmosqa",
+        family="multiple-choice",
+        metric="accuracy",
+        languages=("en",),
+        files={"train": ("cosmosqa/train.csv",), "dev": ("cosmosqa/valid.csv",), "test": ("cosmosqa/test.jsonl",)},
+        read=choice.read_cosmosqa,
+        translated="cosmosqa/{split}-{language}.csv",
+        extension="jsonl",
+        max_length=256,
+        shared_head=HEAD,
+        trained_on=("cosmosqa",),
+        counts={"train": 25_262, "dev": 2_985},
+        source="Cosmos QA (Huang et al. 2019, arXiv 1909.00277)",
+        licence="CC BY 4.0",
+        hub=Hub(
+            id="allenai/cosmos_qa",
+            config="default",
+            splits={"train": "train", "dev": "validation", "test": "test"},
+            columns=Columns(
+                kind="siqa", texts=("context", "question", "answer0", "answer1", "answer2", "answer3"), gold="label"
+            ),
+        ),
+    ),
+    Task(
+        name="commonsenseqa",
+        family="multiple-choice",
+        metric="accuracy",
+        languages=("en",),
+        files={
+            "train": ("commonsenseqa/train_rand_split.jsonl",),
+            "dev": ("commonsenseqa/dev_rand_split.jsonl",),
+            "test": ("commonsenseqa/test_rand_split_no_answers.jsonl",),
+        },
+        read=choice.read_commonsenseqa,
+        translated="commonsenseqa/{split}-{language}.jsonl",
+        extension="jsonl",
+        shared_head=HEAD,
+        trained_on=("commonsenseqa",),
+        counts={"train": 9_741, "dev": 1_221, "test": 1_140},
+        source="CommonsenseQA 1.11, random split (Talmor et al. 2019, arXiv 1811.00937)",
+        licence="MIT",
+        hub=Hub(
+            id="tau/commonsense_qa",
+            config="default",
+            splits={"train": "train", "dev": "validation", "test": "test"},
+            columns=Columns(
+                kind="listed", texts=("question", "choices.text"), gold="answerKey", names=("A", "B", "C", "D", "E")
+            ),
         ),
     ),
 )

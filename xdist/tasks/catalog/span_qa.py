@@ -1,4 +1,4 @@
-"""Span question answering: SQuAD 1.1, XQuAD, MLQA, TyDiQA-GoldP. XQuAD and MLQA are answered by SQuAD's head."""
+"""Span question answering: SQuAD 1.1 and 2.0, XQuAD, MLQA, TyDiQA-GoldP. XQuAD and MLQA are answered by SQuAD's head."""
 
 from xdist.formats import squad
 from xdist.formats.columns import Columns
@@ -16,6 +16,7 @@ TASKS = (
         languages=("en",),
         files={"train": ("squad/train-v1.1.json",), "dev": ("squad/dev-v1.1.json",)},
         read=squad.read,
+        translated="squad/{split}-{language}.json",
         extension="json",
         max_length=MAX_LENGTH,
         trained_on=("squad",),
@@ -27,6 +28,28 @@ TASKS = (
             config="plain_text",
             splits={"train": "train", "dev": "validation"},
             columns=HUB_SQUAD,
+        ),
+    ),
+    Task(
+        name="squad2",
+        family="span-qa",
+        metric="f1",
+        languages=("en",),
+        files={"train": ("squad2/train-v2.0.json",)},
+        read=squad.read,
+        translated="squad2/{split}-{language}.json",
+        extension="json",
+        max_length=MAX_LENGTH,
+        shared_head="squad",
+        trained_on=("squad2",),
+        counts={"train": 130_319},
+        source="SQuAD 2.0 (Rajpurkar et al. 2018, arXiv 1806.03822): trained on only, since targets always have an answer",
+        licence="CC BY-SA 4.0",
+        hub=Hub(
+            id="rajpurkar/squad_v2",
+            config="squad_v2",
+            splits={"train": "train"},
+            columns=Columns(kind="squad2", texts=("question", "context"), gold="answers", id="id"),
         ),
     ),
     Task(

@@ -1,12 +1,14 @@
 """What a task is: one value that readers, heads, tables, checks and tests share."""
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from xdist.errors import UserError, unknown
-from xdist.formats import pairs, parquet
+from xdist.formats import corpus, pairs, parquet
 from xdist.formats.columns import Columns
 
 # Examples of a split: the same number in every language, or a number per language; a language that is not named is unknown.
@@ -19,6 +21,9 @@ NEED_GOLD = ("train", "dev")
 POOL = "pool"
 
 Read = Callable[..., Iterator[Any]]
+
+# A language outside the listed ones, where a task takes any: as in BCP 47, such as "quy" or "sr-Latn".
+LANGUAGE_CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,10 @@ class Task:
     Retrieval: `pool` says which files of split "pool" hold the candidates, by language; `query_length` is the `max_length` of
     queries, `negatives` how many answers a query is told apart from in training, its own among them; `layer(depth)` is the
     hidden layer that is read where no head is trained, and which a run may choose.
+    `any_language`: files of languages beyond the listed ones are taken too, under whatever code stands in their names.
+    `translated`: the name of a file in another language than the listed ones, of the same format as the official one.
+    `fields`: the task is a corpus of running text, which `files` names without endings (`xdist.formats.corpus`), and these hold
+    the text, or the two of a pair.
     """
 
     name: str
@@ -103,6 +112,9 @@ class Task:
     query_length: int | None = None
     negatives: int = 1
     layer: Callable[[int], int] | None = None
+    any_language: bool = False
+    translated: str | None = None
+    fields: tuple[str, ...] = ()
 
     @property
     def head(self) -> str:
@@ -119,19 +131,29 @@ class Task:
 
     @property
     def scorable(self) -> bool:
-        """False for the pairs of a dual encoder: they are trained on, and bring no candidates to look among."""
-        return self.family != "dual-encoder" or bool(self.pool)
+        """False for the pairs of a dual encoder, which are trained on and bring no candidates to look among, and for language
+        models."""
+        return bool(self.pool) if self.family == "dual-encoder" else self.family != "masked-lm"
+
+    def has_language(self, split: str, language: str) -> bool:
+        return language in self.languages_of(split) or (
+            (self.any_language or self.translated is not None) and bool(LANGUAGE_CODE.fullmatch(language))
+        )
 
     def paths(self, root: Path, split: str, language: str) -> tuple[Path, ...]:
         """The files of a split in a language: the official ones, or the hub's where those are there and the official ones
         are not. Raises UserError for a split or language that the task does not have."""
         if split not in self.files:
             raise UserError(f"task '{self.name}': {unknown('split', split, self.files)}")
-        if language not in self.languages_of(split):
+        if not self.has_language(split, language):
             raise UserError(f"task '{self.name}': {unknown('language', language, self.languages_of(split))}")
         if self.pairs_of:
             return tuple(path for code in pair(language) for path in self.pairs_of.paths(root, split, code))
+        if self.fields:
+            return tuple(map(Path, self.sources(root, split, language))) or (self._place(root, split, language),)
         name = self.names.get(language, language)
+        if self.translated and language not in self.languages:
+            return (root / self.translated.format(split=split, language=language),)
         patterns = (*self.files[split], *([self.gold[split]] if split in self.gold else []))
         official = tuple(root / pattern.format(language=language, name=name) for pattern in patterns)
         if split in self.gold and not official[-1].is_file():
@@ -140,8 +162,18 @@ class Task:
             return self.hub.files(root, split, language) or official
         return official
 
+    def sources(self, root: Path, split: str, language: str) -> list[str]:
+        """The sources of a corpus: local paths or addresses, in order; none where nothing is there."""
+        return corpus.sources(root, self.files[split][0].format(language=language))
+
+    def _place(self, root: Path, split: str, language: str) -> Path:
+        return root / f"{self.files[split][0].format(language=language)}.txt"
+
     def examples(self, root: Path, split: str, language: str) -> Iterator[Any]:
         """The Examples of a split in a language, as published. Raises UserError naming the file that is missing or wrong."""
+        if self.fields and (sources := self.sources(root, split, language)):
+            found = (block for source in sources for block in corpus.blocks(source, self.fields))
+            return (line for block in found for line in corpus.lines(block, self.fields, Counter()))
         paths = self.paths(root, split, language)
         if self.pairs_of:
             first, second = (self.pairs_of.examples(root, split, code) for code in pair(language))

@@ -1,0 +1,182 @@
+"""Text sources of every form: blocks lose no line, dirt is counted, damage is told with its place."""
+
+import gzip
+import json
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xdist.errors import UserError
+from xdist.formats.corpus import aligned, blocks, lines, source_digest, sources
+
+TEXT = ("text",)
+BOTH = ("text", "translation")
+
+
+def read(path: Path, size: int = 1 << 20, fields: tuple[str, ...] = TEXT, **options: str) -> tuple[list[tuple], Counter]:
+    counts: Counter[str] = Counter()
+    found = [
+        (line.number, line.text, line.new)
+        for block in blocks(str(path), fields, size)
+        for line in lines(block, fields, counts, **options)  # type: ignore[arg-type]
+    ]
+    return found, counts
+
+
+def compressed(path: Path, data: bytes, ending: str) -> Path:
+    path = Path(f"{path}{ending}")
+    if ending == ".zst":
+        with pa.CompressedOutputStream(str(path), "zstd") as stream:
+            stream.write(data)
+    else:
+        path.write_bytes(gzip.compress(data) if ending else data)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["", ".gz", ".zst"])
+@pytest.mark.parametrize("size", [16, 64, 1 << 20])
+def test_every_line_once_whatever_the_block(tmp_path: Path, ending: str, size: int) -> None:
+    written = [f"{number}" * (number % 5) for number in range(60)]
+    path = compressed(tmp_path / "a.txt", "\n".join(written).encode(), ending)
+    found, counts = read(path, size)
+    assert [(number, text) for number, text, _ in found] == [(n, text) for n, text in enumerate(written, start=1) if text]
+    assert counts["lines"] == 60
+    assert counts["empty"] == 12
+
+
+@given(st.binary(max_size=60).filter(lambda data: not data.startswith(b"\xef\xbb\xbf")), st.integers(1, 20))
+@settings(max_examples=60)
+def test_blocks_hold_the_bytes_of_the_source(tmp_path_factory: pytest.TempPathFactory, data: bytes, size: int) -> None:
+    path = tmp_path_factory.getbasetemp() / "bytes.txt"
+    path.write_bytes(data)
+    found = list(blocks(str(path), TEXT, size))
+    left = b"".join(block.data for block in found)  # type: ignore[misc]
+    longest = max(map(len, data.split(b"\n")))
+    if longest < size:
+        assert left == data
+    assert sum(block.over_long for block in found) + left.count(b"\n") <= data.count(b"\n") + 1
+    for block in (block for block in found if block.data):
+        assert data[block.offset :].startswith(block.data)  # type: ignore[arg-type]
+        assert block.line == data[: block.offset].count(b"\n") + 1
+
+
+def test_documents_of_text_and_of_records(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\ntwo\r\n\n\nthree\x07 \x85four\n", encoding="utf-8")
+    found, counts = read(tmp_path / "a.txt")
+    assert found == [(1, "one", True), (2, "two", False), (5, "three four", True)]
+    assert counts == {"lines": 5, "empty": 2, "control": 3, "over_long": 0}
+    (tmp_path / "a.jsonl").write_text('{"text": "one\\ntwo", "id": 1}\n{"text": "three"}\n')
+    pq.write_table(pa.table({"text": ["one\ntwo", "three"]}), tmp_path / "a.parquet")
+    (tmp_path / "b.tsv").write_text("one\tx\ntwo\n")
+    for name in ("a.jsonl", "a.parquet"):
+        assert read(tmp_path / name)[0] == [(1, "one", True), (1, "two", False), (2, "three", True)]
+    assert read(tmp_path / "b.tsv")[0] == [(1, "one", True), (2, "two", True)]
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.jsonl", "a.parquet"])
+def test_parallel_text(tmp_path: Path, name: str) -> None:
+    rows = [{"text": "habari", "translation": "news"}, {"text": "a", "translation": " "}]
+    if name.endswith("tsv"):
+        (tmp_path / name).write_text("".join("\t".join(row.values()) + "\n" for row in rows))
+    elif name.endswith("jsonl"):
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / name)
+    counts: Counter[str] = Counter()
+    found = [line for block in blocks(str(tmp_path / name), BOTH) for line in lines(block, BOTH, counts)]
+    assert [(line.text, line.translation) for line in found] == [("habari", "news")]
+    assert counts["empty"] == 1
+
+
+def test_two_files_of_parallel_text(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.sw", tmp_path / "a.en"
+    first.write_text("moja\nmbili\n")
+    second.write_text("one\ntwo\n")
+    assert [(line.text, line.translation) for line in aligned(first, second)] == [("moja", "one"), ("mbili", "two")]
+    second.write_text("one\n")
+    with pytest.raises(UserError, match=r"a\.en: 1 lines, but .* has more"):
+        list(aligned(first, second))
+    with pytest.raises(UserError, match="has more: the files are not parallel"):
+        list(aligned(second, first))
+
+
+def test_a_line_longer_than_a_block_is_left_out_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\n" + "x" * 500 + "\ntwo\n" + "y" * 90 + "\nthree")
+    found, counts = read(tmp_path / "a.txt", 32)
+    assert found == [(1, "one", True), (3, "two", True), (5, "three", True)]
+    assert counts["over_long"] == 2
+
+
+BROKEN = {
+    "a.txt": (b"good\nb\xffd\n", r"a\.txt:2: not UTF-8: byte 0xff at offset 6 of the text"),
+    "a.jsonl": (b'{"text": "a"}\n{"text": \n', r"a\.jsonl:2: not JSON: .* at column"),
+    "b.jsonl": (b'{"text": "a"}\n{"txt": "a"}\n', r"b\.jsonl:2: no field 'text'; nearest: 'txt'"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_line_is_told_or_skipped(tmp_path: Path, name: str) -> None:
+    data, message = BROKEN[name]
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=message):
+        read(tmp_path / name)
+    found, counts = read(tmp_path / name, on_bad="skip")
+    assert len(found) == 1
+    assert counts["bad"] == 1
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+def test_a_truncated_stream_is_told_with_its_place(tmp_path: Path, ending: str) -> None:
+    path = compressed(tmp_path / "a.txt", "".join(f"line {number}\n" for number in range(9000)).encode(), ending)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(UserError, match=rf"a\.txt\{ending}:\d+: cannot be read after byte \d+: "):
+        read(path, 1024)
+
+
+def test_what_is_no_source(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(UserError, match=r"a\.parquet:1: not a Parquet file"):
+        read(tmp_path / "a.parquet")
+    pq.write_table(pa.table({"txt": ["a"]}), tmp_path / "b.parquet")
+    with pytest.raises(UserError, match="no column 'text'; nearest: 'txt'"):
+        read(tmp_path / "b.parquet")
+    with pytest.raises(UserError, match="not a source of text"):
+        read(tmp_path / "a.csv")
+    with pytest.raises(UserError, match="no such file"):
+        read(tmp_path / "c.txt")
+
+
+def test_a_file_a_folder_or_an_address(tmp_path: Path) -> None:
+    for name in ("sw.jsonl.gz", "sw.md", "yo/b.txt", "yo/a.parquet", "yo/deep/c.tsv.zst"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert sources(tmp_path, "sw") == [f"{tmp_path}/sw.jsonl.gz"]
+    assert sources(tmp_path, "yo") == [f"{tmp_path}/yo/{name}" for name in ("a.parquet", "b.txt", "deep/c.tsv.zst")]
+    assert sources(tmp_path, "qu") == []
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/corpus/wo.txt", b"mbir\n")
+    assert sources(tmp_path, "memory://corpus/wo") == ["memory:///corpus/wo.txt"]
+    assert [block.data for block in blocks("memory:///corpus/wo.txt", TEXT)] == [b"mbir\n"]
+
+
+def test_the_digest_follows_the_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"one" * 100_000)
+    first = source_digest(str(path))
+    copy = tmp_path / "b.txt"
+    copy.write_bytes(b"one" * 100_000)
+    assert source_digest(str(copy)) == first
+    copy.write_bytes(b"one" * 99_999 + b"two")
+    assert source_digest(str(copy)) != first
+    monkeypatch.setattr("xdist.formats.corpus.DIGESTED_WHOLE", 1000)
+    sampled = source_digest(str(path))
+    assert sampled != first
+    path.write_bytes(b"one" * 100_001)
+    assert source_digest(str(path)) != sampled

@@ -1,0 +1,79 @@
+"""What a run draws: schedules by task, shares told by piece."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import tiny_benchmark, tiny_model
+
+from xdist.config import load_run
+from xdist.data.batches import TrainingData
+from xdist.data.prepare import Preparation
+from xdist.data.tokenizer import load_tokenizer
+from xdist.errors import UserError
+
+RUN = """\
+name: mixture
+folder: out
+model: {{backbone: {folder}/encoder}}
+data: {{root: {folder}/data, cache: {folder}/prepared}}
+train:
+  tasks:
+    - {{task: cldr-topic, languages: [en, de]}}
+    - {{task: cldr-spans, languages: [sw]}}
+  steps: 40
+  batch_size: 8
+"""
+
+
+@pytest.fixture(scope="module")
+def run_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mixture")
+    tiny_model(folder / "encoder", tiny_benchmark(folder / "data"))
+    (folder / "run.yaml").write_text(RUN.format(folder=folder))
+    return folder / "run.yaml"
+
+
+def data(run_file: Path, *overrides: str) -> TrainingData:
+    run = load_run(run_file, overrides)
+    preparation = Preparation(run, load_tokenizer(run.model.backbone))
+    preparation.make_missing()
+    return TrainingData(run, preparation)
+
+
+def test_the_mixture_told_is_the_one_drawn(run_file: Path) -> None:
+    made = data(run_file, "train.schedule=[{at: 0.5, weights: {cldr-topic: 1, cldr-spans: 3}}]")
+    sources, tokens = np.zeros(3), np.zeros(3)
+    for step in range(40):
+        for source, row in zip(*(getattr(made.plan.step(step), name) for name in ("source", "row")), strict=True):
+            sources[source] += 1
+            tokens[source] += made.shards[source].length(row)
+    told = made.mixture(40)
+    names = ("cldr-topic/en", "cldr-topic/de", "cldr-spans/sw")
+    assert [told[f"mixture/{name}"] for name in names] == pytest.approx(sources / 320)
+    assert [told[f"epochs/{name}"] for name in names] == pytest.approx(sources / 120)
+    assert [told[f"tokens/{name}"] for name in names] == pytest.approx(tokens, rel=0.1)
+    early = made.mixture(20)
+    assert early["mixture/cldr-spans/sw"] == pytest.approx(1 / 3, abs=0.02)
+    assert told["mixture/cldr-spans/sw"] == pytest.approx((1 / 3 + 3 / 4) / 2, abs=0.02)
+
+
+def test_a_task_may_rest(run_file: Path) -> None:
+    made = data(run_file, "train.schedule=[{at: 4, weights: {cldr-spans: 0}}, {at: 8, weights: {cldr-spans: 1e9}}]")
+    assert 2 in made.plan.step(3).source
+    assert 2 not in np.concatenate([made.plan.step(step).source for step in range(4, 8)])
+    assert (np.concatenate([made.plan.step(step).source for step in range(8, 12)]) == 2).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    "schedule, message",
+    [
+        ("[{at: 5, weights: {cldr-topik: 1}}]", "unknown task of this run 'cldr-topik': did you mean 'cldr-topic'?"),
+        ("[{at: 5, weights: {cldr-topic: 1}}, {at: 0.1, weights: {cldr-topic: 2}}]", "step 4 does not come after"),
+        ("[{at: 5, weights: {cldr-topic: 0, cldr-spans: 0}}]", "every task rests"),
+    ],
+)
+def test_a_schedule_that_cannot_be(run_file: Path, schedule: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        data(run_file, f"train.schedule={schedule}")
+    assert message in str(caught.value)

@@ -1,0 +1,104 @@
+"""Tasks of a user's own, of a known family, described in YAML:
+
+tasks:
+  swahili-news:
+    family: classification          # classification, multiple-choice, tagging, span-qa or masked-lm
+    languages: [sw, en]
+    files: {train: "news/train-{language}.tsv", test: "news/test-{language}.tsv"}
+    labels: [politics, sport]       # of classification and tagging
+    texts: 1                        # of classification: one text or a pair
+
+Files have the form of the family's official ones: `text TAB text TAB label`; one JSON object a line with `prompt`, `options`
+and `label`; `word TAB tag`; SQuAD's JSON; running text.
+"""
+
+from functools import lru_cache, partial
+from pathlib import Path
+from string import Formatter
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from xdist.config.loading import KeyPath, load
+from xdist.errors import UserError
+from xdist.formats import choice, classification, corpus, squad, tagging
+from xdist.tasks.catalog.task import LANGUAGE_CODE, Read, Task
+
+METRICS = {"classification": "accuracy", "multiple-choice": "accuracy", "tagging": "f1", "span-qa": "f1", "masked-lm": "loss"}
+LENGTHS = {"classification": 128, "multiple-choice": 128, "tagging": 128, "span-qa": 384, "masked-lm": 256}
+EXTENSIONS = {"multiple-choice": "jsonl", "span-qa": "json"}
+LABELLED = ("classification", "tagging")
+
+
+class UserTask(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    family: Literal["classification", "multiple-choice", "tagging", "span-qa", "masked-lm"]
+    languages: tuple[str, ...] = Field(min_length=1)
+    files: dict[Literal["train", "dev", "test"], str] = Field(min_length=1)
+    labels: tuple[str, ...] = ()
+    texts: Literal[1, 2] = 2
+    fields: tuple[str, ...] = Field(("text",), min_length=1, max_length=2)
+    head: str | None = None
+    max_length: int | None = Field(None, ge=8)
+    licence: str = "yours"
+
+
+class UserTasks(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tasks: dict[str, UserTask] = Field(min_length=1)
+
+
+@lru_cache
+def user_tasks(path: Path, taken: tuple[str, ...] = ()) -> dict[str, Task]:
+    """The tasks described at `path`, whose names are none of `taken`. Raises UserError with file, line and key."""
+    described, source = load(UserTasks, path)
+
+    def wrong(key: KeyPath, message: str) -> UserError:
+        return UserError(f"{source.at(('tasks', *key))}: {message}")
+
+    for name, entry in described.tasks.items():
+        if name in taken:
+            raise wrong((name,), f"a task '{name}' is in the catalog already; choose another name")
+        if (entry.family in LABELLED) != bool(entry.labels):
+            raise wrong((name,), f"a {entry.family} task {'needs' if entry.family in LABELLED else 'has no'} labels")
+        if len(set(entry.labels)) < len(entry.labels):
+            raise wrong((name, "labels"), "a label stands here twice")
+        for index, code in enumerate(entry.languages):
+            if not LANGUAGE_CODE.fullmatch(code):
+                raise wrong((name, "languages", index), f"'{code}' is no language code such as sw, quy or sr-Latn")
+        for split, pattern in entry.files.items():
+            try:
+                names = {field for _, field, _, _ in Formatter().parse(pattern) if field is not None}
+            except ValueError as error:
+                raise wrong((name, "files", split), f"'{pattern}': {error}") from None
+            if names - {"language"} or (not names and len(entry.languages) > 1):
+                raise wrong((name, "files", split), f"'{pattern}': the file of each language is named by {{language}}")
+    return {name: _task(name, entry) for name, entry in described.tasks.items()}
+
+
+def _task(name: str, entry: UserTask) -> Task:
+    readers: dict[str, Read] = {
+        "classification": partial(classification.read, labels=entry.labels, texts=entry.texts),
+        "multiple-choice": choice.read_listed,
+        "tagging": partial(tagging.read, tags=entry.labels),
+        "span-qa": squad.read,
+        "masked-lm": corpus.blocks,
+    }
+    return Task(
+        name=name,
+        family=entry.family,
+        metric=METRICS[entry.family],
+        languages=entry.languages,
+        files={split: (pattern,) for split, pattern in entry.files.items()},
+        read=readers[entry.family],
+        labels=entry.labels,
+        extension=EXTENSIONS.get(entry.family, "tsv"),
+        max_length=entry.max_length or LENGTHS[entry.family],
+        shared_head=entry.head,
+        train_languages=entry.languages,
+        fields=entry.fields if entry.family == "masked-lm" else (),
+        source="a task of your own",
+        licence=entry.licence,
+    )

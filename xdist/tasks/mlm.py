@@ -1,0 +1,133 @@
+"""Masked language modelling on running text, and translation language modelling on parallel text (arXiv 1901.07291).
+
+A document becomes sequences of up to `max_length` tokens, all but the last of them full: no token is left out, none comes
+twice. A pair of parallel lines becomes one sequence, both texts of it masked. Which tokens are masked is drawn each time a row
+is visited (`xdist.data.masking`); logits are computed at the masked positions alone, since over 250,000 pieces the head costs
+more than the encoder.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, gelu, linear
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from xdist.errors import UserError
+from xdist.formats.examples import Line
+from xdist.tasks.batch import Batch
+from xdist.tasks.family import Columns, Family, Row
+from xdist.tasks.special_tokens import around_text
+
+# The label of a batch that has not been masked yet: nothing is predicted.
+MASKED, LABEL = "masked", "label"
+LINES_AT_A_TIME = 1000
+
+
+class LanguageHead(nn.Module):
+    """Dense, GELU, LayerNorm, then the product with every input embedding, plus a bias: the head of RoBERTa (arXiv 1907.11692).
+
+    `tie` makes the encoder's embedding the head's last matrix: one parameter in two places, trained or frozen in both.
+    """
+
+    tied = ("decoder",)  # not the head's own: neither saved nor loaded with it
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+        self.layer_norm = nn.LayerNorm(width)
+
+    def tie(self, encoder: PreTrainedModel) -> None:
+        config = encoder.config
+        self.layer_norm.eps = getattr(config, "layer_norm_eps", self.layer_norm.eps)
+        self.decoder: nn.Parameter = encoder.get_input_embeddings().weight  # type: ignore[assignment]
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size, dtype=self.dense.weight.dtype))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return linear(self.layer_norm(gelu(self.dense(hidden))), self.decoder, self.bias)
+
+
+class MaskedLM(Family):
+    def encode(self, examples: Iterable[Line], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:
+        """A row per sequence; its `example` is the number of the line in which it begins, from 0. Of a pair of lines that does
+        not fit the longer one is cut."""
+        before, after = (np.array(tokens, np.int32) for tokens in around_text(tokenizer))
+        room = max_length - len(before) - len(after)
+        held: list[np.ndarray] = []
+        begins, full = 0, 0
+
+        def row() -> Row:
+            tokens = np.concatenate([before, *held, after])
+            return {"example": begins - 1, "tokens": tokens, "lengths": [len(tokens)], "cut": 0}
+
+        source = iter(examples)
+        while chunk := list(islice(source, LINES_AT_A_TIME)):
+            if chunk[0].translation is not None:
+                yield from self._pairs(chunk, tokenizer, max_length)
+                continue
+            encoded = tokenizer.backend_tokenizer.encode_batch_fast([line.text for line in chunk], add_special_tokens=False)
+            for line, one in zip(chunk, encoded, strict=True):
+                if line.new and held:
+                    yield row()
+                    held, full = [], 0
+                tokens = np.array(one.ids, np.int32)
+                while len(tokens):
+                    if not held:
+                        begins = line.number
+                    held.append(tokens[: room - full])
+                    full += len(held[-1])
+                    tokens = tokens[len(held[-1]) :]
+                    if full == room:
+                        yield row()
+                        held, full = [], 0
+        if held:
+            yield row()
+
+    def _pairs(self, chunk: Sequence[Line], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:
+        texts = [line.text for line in chunk], [line.translation or "" for line in chunk]
+        whole = tokenizer(*texts, return_attention_mask=False, verbose=False)["input_ids"]
+        fitting = whole
+        if max(map(len, whole)) > max_length:
+            fitting = tokenizer(*texts, truncation=True, max_length=max_length, return_attention_mask=False)["input_ids"]
+        for line, full, tokens in zip(chunk, whole, fitting, strict=True):
+            yield {
+                "example": line.number - 1,
+                "tokens": tokens,
+                "lengths": [len(tokens)],
+                "cut": len(full) - len(tokens),
+            }
+
+    def targets(self, rows: Sequence[Row]) -> dict[str, Tensor]:
+        return {MASKED: torch.zeros(0, dtype=torch.long), LABEL: torch.zeros(0, dtype=torch.long)}
+
+    def head(self, width: int, dropout: float) -> nn.Module:
+        return LanguageHead(width)
+
+    def select(self, batch: Batch) -> Tensor:
+        return batch.targets[MASKED]
+
+    def count(self, batch: Batch) -> int:
+        return len(batch.targets[LABEL])
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy of the tokens that were masked; `outputs` is (masked, pieces)."""
+        return cross_entropy(outputs.float(), batch.targets[LABEL], reduction="sum")
+
+    def log_probabilities(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """(masked, pieces)"""
+        return outputs.float().log_softmax(-1)
+
+    def predict(self, outputs: Tensor, batch: Batch) -> list[np.ndarray]:
+        raise self._not_evaluated()
+
+    def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[Any]) -> list[int]:
+        raise self._not_evaluated()
+
+    def score(self, predictions: Any, examples: Sequence[Any], language: str) -> dict[str, float]:
+        raise self._not_evaluated()
+
+    def _not_evaluated(self) -> UserError:
+        return UserError(f"task '{self.task.name}' ({self.task.family}) is trained, not evaluated")

@@ -52,7 +52,8 @@ def main() -> None:
         parser.error(f"unknown kinds: {', '.join(sorted(unknown))} (valid: {', '.join(KINDS)})")
     with tempfile.TemporaryDirectory() as temporary:
         campaign = Campaign((options.folder or Path(temporary)).resolve(), options)
-        campaign.start("unhurt").wait(options.limit)
+        if campaign.start("unhurt").wait(options.limit) != 0:
+            sys.exit((campaign.folder / "unhurt.log").read_text())
         for number in range(options.runs):
             campaign.run(number, kinds[number % len(kinds)])
         campaign.report()

@@ -33,7 +33,7 @@ def work(run: Run) -> None:
     preparation.make_share(distributed.rank(), distributed.world())
 
     distributed.init()
-    if distributed.rank() == 0 and folder.state == "new":
+    if distributed.rank() == 0 and not folder.environment.exists():
         folder.open(run, None, {})
     distributed.barrier()
     evaluate(run, tokenizer, preparation)

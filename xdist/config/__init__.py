@@ -1,6 +1,25 @@
-"""The typed description of a run: strict loading, overrides `a.b=c`, errors that name file and line."""
+"""The typed description of a run and of a cluster: strict loading, overrides `a.b=c`, errors that name file and line."""
 
+from xdist.config.cluster import Cluster, Hosts, Kubernetes, Local, Slurm, load_cluster
 from xdist.config.loading import Source, load
 from xdist.config.run import Data, Evaluate, Model, Robust, Run, Runtime, Train, TrainTask, load_run
 
-__all__ = ["Data", "Evaluate", "Model", "Robust", "Run", "Runtime", "Source", "Train", "TrainTask", "load", "load_run"]
+__all__ = [
+    "Cluster",
+    "Data",
+    "Evaluate",
+    "Hosts",
+    "Kubernetes",
+    "Local",
+    "Model",
+    "Robust",
+    "Run",
+    "Runtime",
+    "Slurm",
+    "Source",
+    "Train",
+    "TrainTask",
+    "load",
+    "load_cluster",
+    "load_run",
+]

@@ -28,6 +28,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = path / "config.yaml"
+        self.environment = path / "environment.json"
         self.data = path / "data.json"
         self.deepspeed = path / "deepspeed.json"
         self.metrics = path / "metrics.jsonl"
@@ -81,6 +82,15 @@ class RunFolder:
                 if fingerprints.get(piece) != fingerprint:
                     raise UserError(f"{self.data}: the files, tokenizer or length of '{piece}' changed since this run began")
 
+    def announce(self, run: Run) -> None:
+        """Make the folder this run's own before its ranks start elsewhere: an earlier failure is forgotten, and a mistake that
+        they meet on the way is marked here. Raises UserError as `check` does."""
+        self.check(run)
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.config, yaml.safe_dump(run.dump(), sort_keys=False, allow_unicode=True))
+        if self.state == "failed":
+            self.mark("running")
+
     def open(self, run: Run, deepspeed: dict[str, Any] | None, fingerprints: dict[str, str]) -> None:
         """Write what was asked for; called by one process. Raises UserError as `check` and `check_data` do."""
         self.check(run)
@@ -90,7 +100,7 @@ class RunFolder:
         write_text(self.config, yaml.safe_dump(run.dump(), sort_keys=False, allow_unicode=True))
         if deepspeed is not None:
             write_json(self.deepspeed, deepspeed)
-        write_json(self.path / "environment.json", environment())
+        write_json(self.environment, environment())
         self.stop.unlink(missing_ok=True)
         self.mark("running")
 

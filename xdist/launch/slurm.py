@@ -1,0 +1,71 @@
+"""A run as a SLURM job: the text of its script, handing it over, and asking how it is."""
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from xdist.config import Slurm
+from xdist.config.cluster import seconds
+from xdist.errors import UserError
+from xdist.launch import quoting
+from xdist.launch.job import Job, template
+
+FILE = "job.sbatch"
+
+
+def render(job: Job, cluster: Slurm, config: str) -> str:
+    """The batch script; the job reads `config` from its run folder. Raises UserError for a folder that cannot stand in an
+    #SBATCH line."""
+    quoting.directive(job.folder)
+    return template(
+        "slurm/job.sbatch.j2",
+        job=job,
+        cluster=cluster,
+        time_limit=_clock(seconds(cluster.time_limit)),
+        save_seconds=min(seconds(cluster.save_time), 65535),
+        threads=max(1, cluster.cpus_per_node // cluster.ranks),
+    )
+
+
+def submit(script: Path, after: Sequence[str] = ()) -> str:
+    """Hand the script over, to begin when the jobs `after` have ended well; returns the job's number. Raises UserError."""
+    words = ["sbatch", "--parsable"]
+    if after:
+        words += [f"--dependency=afterok:{':'.join(after)}", "--kill-on-invalid-dep=yes"]
+    return call([*words, str(script)]).split(";")[0].strip()
+
+
+def state(job: str) -> str:
+    """As SLURM names it, such as PENDING or RUNNING, with the reason for waiting; '' when it no longer knows the job."""
+    try:
+        shown = call(["squeue", "--noheader", "--states=all", "--format=%T %r", f"--jobs={job}"]).strip()
+    except UserError:
+        return ""
+    name, _, reason = shown.partition(" ")
+    return f"{name} ({reason})" if reason not in ("", "None") and name == "PENDING" else name
+
+
+def watch(job: str, files: Path) -> list[str]:
+    """Commands that show how the job is doing, and the one that ends it."""
+    return [f"squeue --jobs={job}", f"tail -F {quoting.sh(log(job, files))}", f"scancel {job}"]
+
+
+def log(job: str, files: Path) -> Path:
+    return files / f"{job}.log"
+
+
+def call(words: Sequence[str]) -> str:
+    """What the scheduler's command prints. Raises UserError with its last line when it refuses or is not there."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise UserError(f"{words[0]}: no such command on this machine; --dry-run shows the file without it") from None
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise UserError(f"{words[0]}: {lines[-1]}")
+    return done.stdout
+
+
+def _clock(duration: int) -> str:
+    minutes, left = divmod(duration, 60)
+    return f"{minutes // 1440}-{minutes // 60 % 24:02}:{minutes % 60:02}:{left:02}"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 COMMANDS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "unshare")
-SECONDS = 240  # for whatever a job is awaited to do; machines under load are slow
+SECONDS = 400  # for whatever a job is awaited to do; machines under load are slow
 
 
 def why_not() -> str:

@@ -22,8 +22,8 @@ if why_not() and "XDIST_CI" not in os.environ:
     pytest.skip(why_not(), allow_module_level=True)
 
 CLUSTER = {"kind": "slurm", "nodes": 2, "time_limit": "30m", "save_time": "2m", "memory": "100M"}
-TRAIN = {"tasks": [{"task": "cldr-topic", "languages": ["en", "de"]}], "steps": 150, "batch_size": 12, "learning_rate": 1e-3}
-SETTINGS = {"ranks": 2, "deepspeed": "zero1", "log_every": 1, "save_every": 25}
+TRAIN = {"tasks": [{"task": "cldr-topic", "languages": ["en", "de"]}], "steps": 40, "batch_size": 12, "learning_rate": 1e-3}
+SETTINGS = {"ranks": 2, "deepspeed": "zero1", "log_every": 1, "save_every": 8}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def slurm() -> Iterator[Slurm]:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose name a script must quote, with a benchmark, an encoder, a run and a cluster."""
-    folder = tmp_path_factory.mktemp("it's") / "two words"
+    folder = tmp_path_factory.mktemp("slurm") / "two words"
     tiny_benchmark(folder / "benchmark")
     run = {
         "name": "tiny/run",
@@ -92,10 +92,10 @@ def straight(typed: Typed, slurm: Slurm, place: Path) -> Path:
 
 def test_two_nodes_give_the_losses_of_this_machine(typed: Typed, place: Path, straight: Path) -> None:
     assert (straight / "finished").exists()
-    assert read_json(straight / "checkpoints" / "step-00000150" / "manifest.json")["world"] == 2
+    assert read_json(straight / "checkpoints" / "step-00000040" / "manifest.json")["world"] == 2
     done = typed("xdist", "train", "run.yaml", "folder=runs/here", cwd=place)
     assert done.returncode == 0, done.stderr
-    assert len(losses(straight)) == 150
+    assert len(losses(straight)) == 40
     assert_same_end(straight, place / "runs" / "here")
     again = typed("xdist", "submit", "run.yaml", "--cluster", "slurm.yaml", cwd=place)
     assert (again.returncode, again.stdout.startswith("tiny/run is finished")) == (0, True)
@@ -124,7 +124,7 @@ def test_time_limit_saves_requeues_and_the_next_in_line_waits(typed: Typed, slur
     await_that(lambda: slurm.job(job)["Restarts"] == "1", f"requeue\n{told(folder, job)}")
     assert (folder / "unfinished").exists()
     saved = checkpoints.tags(folder / "checkpoints")[-1].step
-    assert 3 < saved < 150
+    assert 3 < saved < 40
     assert slurm.job(follower)["JobState"] == "PENDING"
     assert slurm.ended(job)["JobState"] == "COMPLETED", told(folder, job)
     assert_same_end(folder, straight)
@@ -136,12 +136,12 @@ def test_time_limit_saves_requeues_and_the_next_in_line_waits(typed: Typed, slur
 def test_preempted_and_then_killed(typed: Typed, slurm: Slurm, place: Path, straight: Path) -> None:
     folder = place / "runs" / "unlucky"
     job = submitted(typed, place, "folder=runs/unlucky")
-    await_that(lambda: steps(folder) > 30, f"first life\n{told(folder, job)}")
+    await_that(lambda: steps(folder) > 9, f"first life\n{told(folder, job)}")
     slurm.call("scontrol", "requeue", job)
     await_that(lambda: slurm.job(job)["Restarts"] == "1", "requeue")
-    await_that(lambda: not checkpoints.tags(folder / "checkpoints")[-1].step < 30 or steps(folder) > 60, "saved")
     saved = checkpoints.tags(folder / "checkpoints")[-1].step
-    await_that(lambda: steps(folder) > saved + 27, f"second life\n{told(folder, job)}")
+    assert 8 <= saved < 32
+    await_that(lambda: checkpoints.tags(folder / "checkpoints")[-1].step > saved, f"second life\n{told(folder, job)}")
     os.kill(rank_of(folder), signal.SIGKILL)
     await_that(lambda: slurm.job(job)["Restarts"] == "2", f"requeue of a broken run\n{told(folder, job)}")
     assert slurm.ended(job)["JobState"] == "COMPLETED", told(folder, job)

@@ -12,7 +12,20 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from xdist.config.loading import apply_override, read_yaml, validated
-from xdist.config.plain import Duration, HostName, Image, Label, LabelKey, LabelValue, Line, Memory, PlainPath, Quantity, Word
+from xdist.config.plain import (
+    Cores,
+    Duration,
+    HostName,
+    Image,
+    Label,
+    LabelKey,
+    LabelValue,
+    Line,
+    Memory,
+    PlainPath,
+    Quantity,
+    Word,
+)
 from xdist.config.run import Section
 from xdist.errors import UserError, unknown
 
@@ -132,7 +145,8 @@ class Kubernetes(_Cluster):
     time_limit: Duration | None = None
     save_time: Duration = Field("10m", description="from the notice of preemption to the end; longer than a step and saving")
     runtime: Label = Field("xdist-torch", description="the ClusterTrainingRuntime of jobs/kubernetes/runtime.yaml")
-    cpu: Quantity = "4"
+    python: Line = "python"
+    cpu: Cores = "4"
     memory: Quantity = "16Gi"
     shared_memory: Quantity = "8Gi"
     scratch: Quantity = Field("20Gi", description="of each node's disk, for what is compiled on first use")

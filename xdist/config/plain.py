@@ -38,7 +38,7 @@ LabelKey = Annotated[
 LabelValue = Annotated[
     str, matching(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", "a label value: letters, digits, '-', '_' and '.'")
 ]
-Quantity = Annotated[str, matching(r"[1-9][0-9]*(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?", "a quantity such as 4, 500m or 16Gi")]
+Quantity = Annotated[str, matching(r"[1-9][0-9]*(\.[0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?", "a quantity such as 16Gi")]
 Duration = Annotated[str, matching(r"[1-9][0-9]*[smhd]", "a number and a unit: 90m, 24h or 2d")]
 HostName = Annotated[str, matching(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", "a host name")]
 Image = Annotated[
@@ -50,3 +50,4 @@ Image = Annotated[
 ]
 PlainPath = Annotated[Path, AfterValidator(_plain_path)]
 Memory = Annotated[str, matching(r"[0-9]+[KMGT]?", "a number and K, M, G or T; 0: all of the node")]
+Cores = Annotated[str, matching(r"[1-9][0-9]*m?", "a number of cores such as 4 or 500m")]

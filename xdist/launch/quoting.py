@@ -1,9 +1,10 @@
 """Values in the texts that schedulers read: quoted so that they stay values, or refused."""
 
-import json
 import re
 import shlex
 from pathlib import Path
+
+from yaml import safe_dump as dump
 
 from xdist.errors import UserError
 
@@ -17,8 +18,16 @@ def sh(value: object) -> str:
 
 
 def yaml(value: object) -> str:
-    """One scalar or one flow collection of YAML, whatever `value` holds: JSON in ASCII is YAML too."""
-    return json.dumps(str(value) if isinstance(value, Path) else value)
+    """One quoted scalar or one flow collection of quoted scalars on one line of YAML, whatever strings `value` holds."""
+    plain = str(value) if isinstance(value, Path) else value
+    return dump(
+        plain, default_style='"', default_flow_style=True, width=float("inf"), allow_unicode=True, sort_keys=False
+    ).strip()
+
+
+def dollars(value: str) -> str:
+    """A value in which Kubernetes expands no `$(NAME)`."""
+    return value.replace("$", "$$")
 
 
 def directive(path: Path) -> Path:

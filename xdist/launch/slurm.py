@@ -1,6 +1,5 @@
 """A run as a SLURM job: the text of its script, handing it over, and asking how it is."""
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from xdist.config import Slurm
 from xdist.config.cluster import seconds
 from xdist.errors import UserError
 from xdist.launch import quoting
+from xdist.launch.call import call
 from xdist.launch.job import Job, template
 
 FILE = "job.sbatch"
@@ -52,18 +52,6 @@ def watch(job: str, files: Path) -> list[str]:
 
 def log(job: str, files: Path) -> Path:
     return files / f"{job}.log"
-
-
-def call(words: Sequence[str]) -> str:
-    """What the scheduler's command prints. Raises UserError with its last line when it refuses or is not there."""
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise UserError(f"{words[0]}: no such command on this machine; --dry-run shows the file without it") from None
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise UserError(f"{words[0]}: {lines[-1]}")
-    return done.stdout
 
 
 def _clock(duration: int) -> str:

@@ -11,17 +11,17 @@ from typing import Any
 
 import yaml
 
-from xdist.config import Cluster, Local, Run
+from xdist.config import Cluster, Kubernetes, Local, Run
 from xdist.data.pieces import evaluation_pieces, training_pieces
 from xdist.errors import UserError
 from xdist.files import read_json, write_json, write_text
-from xdist.launch import slurm
+from xdist.launch import kubernetes, slurm
 from xdist.launch.job import Job, Work
 from xdist.runtime import ds_config
 from xdist.runtime.run_folder import RunFolder
 
 # Each has FILE, render, submit, state, watch, log: a new scheduler is one such module and one template.
-SCHEDULERS: dict[str, Any] = {"slurm": slurm}
+SCHEDULERS: dict[str, Any] = {"slurm": slurm, "kubernetes": kubernetes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +52,29 @@ def plan(run: Run, description: Path, cluster: Cluster, only_evaluate: bool = Fa
     RunFolder(run.folder).check(resolved)
     ds_config.read(ds_config.find(run.runtime.deepspeed))
     training_pieces(resolved)
-    evaluation_pieces(resolved)
     python = getattr(cluster, "python", None) or sys.executable
-    job = Job(run.name, work, Path.cwd() / run.folder, Path.cwd(), python)
+    if isinstance(cluster, Kubernetes):  # whose volumes are not seen from here
+        evaluation_pieces(_without_files(resolved))
+        job = Job(run.name, work, run.folder, cluster.runs.path, python)
+    else:
+        evaluation_pieces(resolved)
+        job = Job(run.name, work, Path.cwd() / run.folder, Path.cwd(), python)
     config = yaml.safe_dump(resolved.dump(), sort_keys=False, allow_unicode=True)
     text = "" if isinstance(cluster, Local) else SCHEDULERS[cluster.kind].render(job, cluster, config)
     return Plan(resolved, description, cluster, job, text)
 
 
+def _without_files(run: Run) -> Run:
+    """The run asking for no language, so that only the names of its tasks are checked."""
+    return run.model_copy(update={"evaluate": run.evaluate and run.evaluate.model_copy(update={"languages": ()})})
+
+
 def on_cluster(run: Run, cluster: Cluster) -> Run:
     """The run with the cluster's paths and number of processes in place of its own; its identity stays."""
-    data = {key: value for key, value in (("root", cluster.data), ("cache", cluster.cache)) if value is not None}
+    root, cache = cluster.data, cluster.cache
+    if isinstance(cluster, Kubernetes):
+        root, cache = cluster.data.path, cache or cluster.runs.path / "prepared"
+    data = {key: value for key, value in (("root", root), ("cache", cache)) if value is not None}
     return run.model_copy(
         update={
             "data": run.data.model_copy(update=data),

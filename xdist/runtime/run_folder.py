@@ -21,6 +21,7 @@ from xdist.files import read_json, write_json, write_text
 
 State = Literal["new", "running", "finished", "unfinished", "failed"]
 MARKS: tuple[State, ...] = ("finished", "failed", "unfinished")
+USER_ERROR = "user error: "
 PACKAGES = ("torch", "deepspeed", "transformers", "tokenizers", "datasets", "sentencepiece", "numpy", "pyarrow")
 
 
@@ -53,6 +54,11 @@ class RunFolder:
         for mark in MARKS:
             if mark != state:
                 (self.path / mark).unlink(missing_ok=True)
+
+    @property
+    def user_error(self) -> bool:
+        """Whether it failed by what the user gave, so that trying again cannot help."""
+        return self.state == "failed" and self.reason().startswith(USER_ERROR)
 
     def reason(self) -> str:
         """What stands in the mark."""

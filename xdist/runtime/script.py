@@ -12,7 +12,7 @@ from transformers.utils import logging as transformers_logging
 
 from xdist.config import Run, load_run
 from xdist.errors import UserError
-from xdist.runtime import distributed
+from xdist.runtime import distributed, run_folder
 from xdist.runtime.run_folder import RunFolder
 
 USER_ERROR = 2
@@ -33,7 +33,7 @@ def main(work: Callable[[Run], None], usage: str) -> None:
     except UserError as error:
         if first:
             print(f"xdist: {error}", file=sys.stderr, flush=True)
-            _mark_failed(run, str(error))
+            _mark_failed(run, f"{run_folder.USER_ERROR}{error}")
         _leave(USER_ERROR)
     except Exception as error:
         traceback.print_exc()

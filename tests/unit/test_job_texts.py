@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kubeflow_trainer_api import models
 
-from xdist.config import Kubernetes, Slurm, load_cluster
+from xdist.config import Hosts, Kubernetes, Slurm, load_cluster
 from xdist.errors import UserError
-from xdist.launch import kubernetes, quoting, slurm
+from xdist.launch import hosts, kubernetes, quoting, slurm
 from xdist.launch.job import Job
 from xdist.runtime.ds_config import shipped
 
@@ -43,16 +43,27 @@ def on_slurm(*overrides: str, job: Job | None = None) -> str:
     cluster = load_cluster(shipped("jobs") / "clusters" / "slurm.yaml", overrides)
     assert isinstance(cluster, Slurm)
     folder = Path("/home/me/runs/two words")
-    return slurm.render(job or Job("demo/target", "train", folder, Path("/home/me"), "/opt/env/bin/python"), cluster, "")
+    job = job or Job("demo/target", "train", folder, Path("/home/me"), "/opt/env/bin/python")
+    return slurm.render(job, cluster, "")[slurm.FILE]
 
 
 def on_kubernetes(*overrides: str, config: str = "name: demo/target\n", folder: str = "runs/target") -> str:
     cluster = load_cluster(shipped("jobs") / "clusters" / "kubernetes.yaml", overrides)
     assert isinstance(cluster, Kubernetes)
-    return kubernetes.render(Job("demo/target", "train", Path(folder), cluster.runs.path, cluster.python), cluster, config)
+    return kubernetes.render(Job("demo/target", "train", Path(folder), cluster.runs.path, cluster.python), cluster, config)[
+        kubernetes.FILE
+    ]
+
+
+def on_hosts(*overrides: str, start: str = "/home/me", python: str = "/opt/env/bin/python") -> dict[str, str]:
+    cluster = load_cluster(shipped("jobs") / "clusters" / "hosts.yaml", overrides)
+    assert isinstance(cluster, Hosts)
+    return hosts.render(Job("demo/target", "train", Path(start) / "runs/target", Path(start), python), cluster, "")
 
 
 TEXTS = {
+    "ssh.sh": lambda: on_hosts()["start.sh"],
+    "by-hand.sh": lambda: on_hosts("ssh=false", start="/home/two words")["start.sh"],
     "torchrun.sbatch": lambda: on_slurm(),
     "deepspeed.sbatch": lambda: on_slurm(
         "launcher=deepspeed",
@@ -89,7 +100,7 @@ def shellcheck(*files: Path) -> None:
 
 
 def test_shellcheck_finds_nothing() -> None:
-    shellcheck(*sorted(GOLDEN.glob("*.sbatch")), Path(__file__).parents[1] / "system" / "two_nodes.sh")
+    shellcheck(*sorted(GOLDEN.glob("*.s*")), Path(__file__).parents[1] / "system" / "two_nodes.sh")
 
 
 def checked(text: str) -> list[dict[str, Any]]:
@@ -177,6 +188,39 @@ def test_run_folder_outside_the_volume_is_refused(folder: str) -> None:
     with pytest.raises(UserError, match="must lie below /runs"):
         on_kubernetes(folder=folder)
     assert on_kubernetes(folder="/runs/mine")
+
+
+def test_hosts_get_their_ranks_and_variables() -> None:
+    texts = on_hosts("hosts=[b, a]", "gpus_per_node=4", "environment={NCCL_SOCKET_IFNAME: eth0}")
+    assert texts["hostfile"] == "b slots=4\na slots=4\n"
+    assert "NCCL_SOCKET_IFNAME=eth0\n" in texts["environment"]
+    assert all("=" in line for line in texts["environment"].splitlines())
+
+
+@pytest.mark.parametrize("name", [*(set(NAMES) - {"-n"}), "two words", "/a/../b"])
+def test_what_the_launcher_would_hand_on_unquoted_is_refused(name: str) -> None:
+    quoted = yaml.safe_dump(name, default_style='"', allow_unicode=True).strip()
+    for place in ({"start": f"/home/{name}"}, {"python": name}, {"overrides": [f"environment={{VALUE: {quoted}}}"]}):
+        with pytest.raises(UserError, match="cannot hand this on over ssh"):
+            on_hosts(*place.pop("overrides", []), **place)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_breaks_out_of_the_script_for_hosts(name: str, tmp_path: Path) -> None:
+    """bash runs the script for real, with a python that shows what reaches it."""
+    job = tmp_path / name / "runs/target/job"
+    job.mkdir(parents=True)
+    python = tmp_path / name / "python"
+    python.write_text('#!/bin/sh\nfor last; do :; done\nprintf "%s\\0" "$PWD" "$VALUE" "$8" "$last"\n')
+    python.chmod(0o755)
+    quoted = yaml.safe_dump(name, default_style='"', allow_unicode=True).strip()
+    texts = on_hosts("ssh=false", f"environment={{VALUE: {quoted}}}", start=str(tmp_path / name), python=str(python))
+    for file, text in texts.items():
+        (job / file).write_text(text, encoding="utf-8")
+    done = subprocess.run(["bash", job / "start.sh", "1"], capture_output=True, cwd=tmp_path, check=True)
+    folder = str(tmp_path / name)
+    assert done.stdout.decode().split("\0") == [folder, name, "29500", f"{folder}/runs/target/config.yaml", ""]
+    assert not list(tmp_path.rglob("broken"))
 
 
 @settings(max_examples=50)

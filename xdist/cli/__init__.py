@@ -9,7 +9,7 @@ import xdist
 from xdist.errors import UserError
 
 # Modules are named, not imported: `xdist --help` and `xdist tasks` need no torch.
-COMMANDS = ("demo", "evaluate", "prepare", "report", "score", "submit", "tasks", "train")
+COMMANDS = ("demo", "evaluate", "logs", "monitor", "prepare", "report", "score", "status", "submit", "tasks", "train")
 
 
 class Lazy(click.Group):

@@ -1,5 +1,6 @@
 """xdist submit: a run on a cluster."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def command(
       xdist submit jobs/runs/demo/target.yaml --cluster jobs/clusters/slurm.yaml --dry-run
       xdist submit jobs/runs/demo/target.yaml --cluster mine.yaml --set nodes=4 --after 1234 train.steps=500
     """
-    from xdist.config import Local, load_cluster, load_run
+    from xdist.config import Hosts, Local, load_cluster, load_run
     from xdist.errors import UserError
     from xdist.launch import submission
 
@@ -55,10 +56,20 @@ def command(
         click.echo(
             f"run {run.name} in {run.folder} (now: {plan.folder.state}), {cluster.nodes} x {cluster.ranks} ranks", err=True
         )
-        click.echo(plan.text, nl=False)
+        click.echo("".join(plan.texts.values()), nl=False)
         return
     if plan.job.work == "train" and plan.folder.state == "finished":
         click.echo(f"{run.name} is finished: {run.folder}; --evaluate scores it on more")
+        return
+    if isinstance(cluster, Hosts):
+        from xdist.launch import hosts, local
+
+        submission.write(plan)
+        script = plan.files / hosts.FILE
+        if cluster.ssh:
+            sys.exit(local.supervise(["bash", str(script)], dict(os.environ), plan.folder))
+        for line in hosts.by_hand(cluster, script):
+            click.echo(line)
         return
     if isinstance(cluster, Local):
         from xdist.launch.prepared import launch
@@ -70,4 +81,5 @@ def command(
     click.echo(f"submitted as job {job}: {plan.files / submission.SCHEDULERS[cluster.kind].FILE}")
     for line in submission.SCHEDULERS[cluster.kind].watch(job, plan.files):
         click.echo(f"  {line}")
-    click.echo(f"  xdist status {plan.run.folder}")
+    for what in ("status", "logs"):
+        click.echo(f"  xdist {what} {plan.run.folder}")

@@ -47,6 +47,14 @@ class _Cluster(Section):
     data: Path | None = Field(None, description="where the official files lie there; null: data.root of the run")
     cache: Path | None = Field(None, description="where prepared rows are kept there; null: data.cache of the run")
 
+    @field_validator("environment", mode="before")
+    @classmethod
+    def _numbers(cls, values: Any) -> Any:
+        """OMP_NUM_THREADS: 4 is what people write."""
+        if not isinstance(values, dict):
+            return values
+        return {key: str(value) if type(value) in (int, float) else value for key, value in values.items()}
+
     @field_validator("environment")
     @classmethod
     def _names(cls, values: dict[str, str]) -> dict[str, str]:

@@ -18,15 +18,15 @@ KINDS = {"trainjob": "trainjobs.trainer.kubeflow.org", "job": "jobs.batch"}
 CONFIG = "/etc/xdist/config.yaml"
 
 
-def render(job: Job, cluster: Kubernetes, config: str) -> str:
-    """The objects, `config` in a ConfigMap among them. Raises UserError for a run folder outside the volume for runs."""
+def render(job: Job, cluster: Kubernetes, config: str) -> dict[str, str]:
+    """The file of objects, with `config` in a ConfigMap. Raises UserError for a run folder outside the volume for runs."""
     where = cluster.runs.path / job.folder
     if ".." in where.parts or not where.is_relative_to(cluster.runs.path):
         raise UserError(
             f"{job.folder}: the run folder must lie below {cluster.runs.path}, where the pods see the volume for runs"
         )
     start = [job.python, "-m", "xdist.launch.pod", job.work, CONFIG, str(cluster.runs.path)]
-    return template(
+    text = template(
         f"kubernetes/{cluster.form}.yaml.j2",
         job=job,
         cluster=cluster,
@@ -36,6 +36,7 @@ def render(job: Job, cluster: Kubernetes, config: str) -> str:
         grace=seconds(cluster.save_time),
         time_limit=seconds(cluster.time_limit) if cluster.time_limit else None,
     )
+    return {FILE: text}
 
 
 def _cores(quantity: str) -> int:
@@ -67,11 +68,18 @@ def state(job: str) -> str:
 def watch(job: str, files: Path) -> list[str]:
     """Commands that show how the job is doing, and the one that ends it."""
     namespace, resource, name = job.split("/")
-    label = (
-        f"jobset.sigs.k8s.io/jobset-name={name}" if resource == KINDS["trainjob"] else f"batch.kubernetes.io/job-name={name}"
-    )
     return [
-        f"kubectl get pods --namespace={namespace} --selector={label}",
-        f"kubectl logs --namespace={namespace} --selector={label} --follow --prefix",
+        f"kubectl get pods --namespace={namespace} --selector={_pods(job)}",
         f"kubectl delete {resource} {name} --namespace={namespace}",
     ]
+
+
+def log(job: str, files: Path, lines: int, follow: bool) -> list[str]:
+    """The command that shows the last `lines` of what each pod said."""
+    words = ["kubectl", "logs", f"--namespace={job.split('/')[0]}", f"--selector={_pods(job)}", "--prefix", f"--tail={lines}"]
+    return [*words, "--follow"] if follow else words
+
+
+def _pods(job: str) -> str:
+    _, resource, name = job.split("/")
+    return f"jobset.sigs.k8s.io/jobset-name={name}" if resource == KINDS["trainjob"] else f"batch.kubernetes.io/job-name={name}"

@@ -13,11 +13,11 @@ from xdist.launch.job import Job, template
 FILE = "job.sbatch"
 
 
-def render(job: Job, cluster: Slurm, config: str) -> str:
+def render(job: Job, cluster: Slurm, config: str) -> dict[str, str]:
     """The batch script; the job reads `config` from its run folder. Raises UserError for a folder that cannot stand in an
     #SBATCH line."""
     quoting.directive(job.folder)
-    return template(
+    text = template(
         "slurm/job.sbatch.j2",
         job=job,
         cluster=cluster,
@@ -25,6 +25,7 @@ def render(job: Job, cluster: Slurm, config: str) -> str:
         save_seconds=min(seconds(cluster.save_time), 65535),
         threads=max(1, cluster.cpus_per_node // cluster.ranks),
     )
+    return {FILE: text}
 
 
 def submit(script: Path, after: Sequence[str] = ()) -> str:
@@ -47,11 +48,12 @@ def state(job: str) -> str:
 
 def watch(job: str, files: Path) -> list[str]:
     """Commands that show how the job is doing, and the one that ends it."""
-    return [f"squeue --jobs={job}", f"tail -F {quoting.sh(log(job, files))}", f"scancel {job}"]
+    return [f"squeue --jobs={job}", f"scancel {job}"]
 
 
-def log(job: str, files: Path) -> Path:
-    return files / f"{job}.log"
+def log(job: str, files: Path, lines: int, follow: bool) -> list[str]:
+    """The command that shows the last `lines` of what the job said."""
+    return ["tail", f"--lines={lines}", *(["-F"] if follow else []), "--", str(files / f"{job}.log")]
 
 
 def _clock(duration: int) -> str:

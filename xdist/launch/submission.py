@@ -15,24 +15,27 @@ from xdist.config import Cluster, Kubernetes, Local, Run
 from xdist.data.pieces import evaluation_pieces, training_pieces
 from xdist.errors import UserError
 from xdist.files import read_json, write_json, write_text
-from xdist.launch import kubernetes, slurm
+from xdist.launch import hosts, kubernetes, slurm
 from xdist.launch.job import Job, Work
 from xdist.runtime import ds_config
 from xdist.runtime.run_folder import RunFolder
 
 # Each has FILE, render, submit, state, watch, log: a new scheduler is one such module and one template.
 SCHEDULERS: dict[str, Any] = {"slurm": slurm, "kubernetes": kubernetes}
+RENDERERS: dict[str, Any] = {**SCHEDULERS, "hosts": hosts}
+ENDED = ["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE", "COMPLETE"]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that a submission writes. `run` is what the job reads; `text` what its scheduler reads, '' on this machine."""
+    """Everything that a submission writes. `run` is what the job reads; `texts` what its scheduler reads, by file name; none on
+    this machine."""
 
     run: Run
     description: Path
     cluster: Cluster
     job: Job
-    text: str
+    texts: dict[str, str]
 
     @property
     def folder(self) -> RunFolder:
@@ -60,8 +63,8 @@ def plan(run: Run, description: Path, cluster: Cluster, only_evaluate: bool = Fa
         evaluation_pieces(resolved)
         job = Job(run.name, work, Path.cwd() / run.folder, Path.cwd(), python)
     config = yaml.safe_dump(resolved.dump(), sort_keys=False, allow_unicode=True)
-    text = "" if isinstance(cluster, Local) else SCHEDULERS[cluster.kind].render(job, cluster, config)
-    return Plan(resolved, description, cluster, job, text)
+    texts = {} if isinstance(cluster, Local) else RENDERERS[cluster.kind].render(job, cluster, config)
+    return Plan(resolved, description, cluster, job, texts)
 
 
 def _without_files(run: Run) -> Run:
@@ -91,8 +94,8 @@ def write(plan: Plan) -> None:
         shutil.copyfile(plan.description, plan.files / "run.yaml")
     values = plan.cluster.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     write_text(plan.files / "cluster.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
-    if plan.text:
-        write_text(plan.files / SCHEDULERS[plan.cluster.kind].FILE, plan.text)
+    for name, text in plan.texts.items():
+        write_text(plan.files / name, text)
 
 
 def submit(plan: Plan, after: Sequence[str] = ()) -> str:
@@ -117,16 +120,8 @@ def record(folder: Path) -> dict[str, str] | None:
 
 
 def ended(state: str) -> bool:
-    return state.split()[0] in (
-        "COMPLETED",
-        "FAILED",
-        "CANCELLED",
-        "TIMEOUT",
-        "NODE_FAIL",
-        "OUT_OF_MEMORY",
-        "BOOT_FAIL",
-        "DEADLINE",
-    )
+    """Whether a scheduler's word means that the job will not run (again)."""
+    return state.split()[0] in ENDED
 
 
 def local_environment(cluster: Local) -> None:

@@ -1,0 +1,33 @@
+"""xdist monitor: TensorBoard over runs."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+
+@click.command(name="monitor", short_help="TensorBoard over the runs below a folder, on this machine only.")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN|FOLDER]...")
+@click.option("--port", type=click.IntRange(1, 65535), default=6006, show_default=True)
+def command(paths: tuple[Path, ...], port: int) -> None:
+    """Start TensorBoard on 127.0.0.1 with the runs that PATHS name (default: all below runs), each under its run's name.
+
+    On a cluster reach it by: ssh -L 6006:127.0.0.1:6006 LOGIN_NODE
+
+    \b
+    Example:
+      xdist monitor runs/demo
+    """
+    from xdist.launch.monitor import link
+    from xdist.launch.status import find
+
+    with tempfile.TemporaryDirectory(prefix="xdist-monitor-") as folder:
+        names = link(find(paths or (Path("runs"),)), Path(folder))
+        click.echo(f"{', '.join(names)}: http://127.0.0.1:{port}", err=True)
+        words = [sys.executable, "-m", "tensorboard.main", "--logdir", folder, "--host", "127.0.0.1", "--port", str(port)]
+        try:
+            sys.exit(subprocess.run(words, check=False).returncode)
+        except KeyboardInterrupt:
+            sys.exit(0)

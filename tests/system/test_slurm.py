@@ -112,6 +112,17 @@ def test_the_folder_holds_what_is_needed_to_start_again_by_hand(slurm: Slurm, pl
     assert losses(straight) == before
 
 
+def test_status_and_logs(typed: Typed, place: Path, straight: Path) -> None:
+    job = read_json(straight / "job" / "job.json")["job"]
+    done = typed("xdist", "status", "runs/straight", cwd=place)
+    assert done.returncode == 0, done.stderr
+    for word in ("tiny/run", "finished", "40/40", job):
+        assert word in done.stdout
+    logs = typed("xdist", "logs", "run.yaml", cwd=place)
+    assert (logs.returncode, logs.stdout) == (0, (straight / "job" / f"{job}.log").read_text())
+    assert "40/40" in logs.stdout
+
+
 def test_time_limit_saves_requeues_and_the_next_in_line_waits(typed: Typed, slurm: Slurm, place: Path, straight: Path) -> None:
     folder = place / "runs" / "limited"
     job = submitted(typed, place, "folder=runs/limited")
@@ -168,6 +179,17 @@ def test_failing_run_is_not_requeued(typed: Typed, slurm: Slurm, place: Path) ->
     assert "no/such/encoder: no such folder" in (place / "runs" / "failing" / "failed").read_text()
     after = submitted(typed, place, "folder=runs/never", "--after", job)
     assert slurm.ended(after)["JobState"] == "CANCELLED"
+
+
+def test_cancelled_run_is_saved_and_stays_cancelled(typed: Typed, slurm: Slurm, place: Path) -> None:
+    folder = place / "runs" / "cancelled"
+    job = submitted(typed, place, "folder=runs/cancelled", "train.steps=2000")
+    await_that(lambda: checkpoints.tags(folder / "checkpoints"), f"first checkpoint\n{told(folder, job)}")
+    slurm.call("scancel", job)
+    await_that(lambda: not slurm.call("squeue", "--noheader", "--states=PD,R,CG", f"--jobs={job}"), "the job leaves")
+    ended = slurm.job(job)
+    assert (ended["JobState"], ended["Restarts"]) == ("CANCELLED", "0")
+    assert "requeue" not in told(folder, job).lower()
 
 
 def test_sbatch_refuses_what_the_cluster_has_not(typed: Typed, slurm: Slurm, place: Path) -> None:

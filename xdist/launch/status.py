@@ -113,12 +113,6 @@ def _left(folder: RunFolder, step: int, steps: int | None) -> timedelta | None:
     return timedelta(seconds=round((steps - step) * median((b.wall_time - a.wall_time) / (b.step - a.step) for a, b in pairs)))
 
 
-def log_file(path: Path) -> Path | None:
-    """The newest log of the run in `path`; None where its scheduler keeps the log, or it was never submitted."""
-    logs = sorted((path / "job").glob("*.log"), key=lambda log: log.stat().st_mtime)
-    return logs[-1] if logs else None
-
-
 def job(path: Path) -> dict[str, str]:
     """Which scheduler has the run. Raises UserError when it was never submitted."""
     there = record(path)

@@ -193,7 +193,7 @@ def test_cancelled_run_is_saved_and_stays_cancelled(typed: Typed, slurm: Slurm, 
 
 
 def test_sbatch_refuses_what_the_cluster_has_not(typed: Typed, slurm: Slurm, place: Path) -> None:
-    for setting, said in (("partition=nope", "invalid partition"), ("gpus_per_node=4", "not available")):
+    for setting, said in (("partition=nope", "Invalid partition name"), ("gpus_per_node=4", "not available")):
         done = typed(
             "xdist", "submit", "run.yaml", "--cluster", "slurm.yaml", "--set", setting, "folder=runs/refused", cwd=place
         )

@@ -65,7 +65,7 @@ def command(
         from xdist.launch import hosts, local
 
         submission.write(plan)
-        script = plan.files / hosts.FILE
+        script = (plan.files / hosts.FILE).absolute()
         if cluster.ssh:
             sys.exit(local.supervise(["bash", str(script)], dict(os.environ), plan.folder))
         for line in hosts.by_hand(cluster, script):

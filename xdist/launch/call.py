@@ -14,5 +14,5 @@ def call(words: Sequence[str]) -> str:
         raise UserError(f"{words[0]}: no such command on this machine; --dry-run shows the file without it") from None
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise UserError(f"{words[0]}: {lines[-1]}")
+        raise UserError(f"{words[0]}: {lines[-1].removeprefix(f'{words[0]}: ').removeprefix('error: ')}")
     return done.stdout

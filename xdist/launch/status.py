@@ -82,11 +82,16 @@ def status(path: Path) -> Status:
 
 def _state(folder: RunFolder, submitted: bool, says: str) -> str:
     """The run's own word, but where that is out of date: a job that has not begun, or ended without leaving a mark."""
-    if not submitted or folder.state != "running":
-        return "queued" if says and not ended(says) and folder.state in ("unfinished", "failed") else folder.state
-    if not says or ended(says):
+    waits = bool(says) and not ended(says)
+    if folder.state in ("unfinished", "failed"):
+        return "queued" if waits else folder.state
+    if folder.state != "running":
+        return folder.state
+    if submitted and not waits:
         return "lost"
-    return "running" if folder.environment.exists() and not says.startswith("PENDING") else "queued"
+    if folder.environment.exists() and not says.startswith("PENDING"):
+        return "running"
+    return "queued" if submitted else "not started"
 
 
 def _metrics(folder: RunFolder) -> list[dict[str, Any]]:

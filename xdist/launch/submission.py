@@ -105,7 +105,7 @@ def submit(plan: Plan, after: Sequence[str] = ()) -> str:
     if there and there["kind"] == plan.cluster.kind and (state := scheduler.state(there["job"])) and not ended(state):
         raise UserError(f"{plan.run.folder}: job {there['job']} of this run is {state}; end it first, or wait")
     write(plan)
-    job = scheduler.submit(plan.files / scheduler.FILE, after)
+    job = scheduler.submit((plan.files / scheduler.FILE).absolute(), after)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(plan.files / "job.json", {"kind": plan.cluster.kind, "job": job, "submitted": now})
     return str(job)

@@ -1,6 +1,7 @@
 """What schedulers are given: golden texts, accepted by the checkers, and nothing in a name breaks out of its place."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -47,9 +48,14 @@ def on_slurm(*overrides: str, job: Job | None = None) -> str:
     return slurm.render(job, cluster, "")[slurm.FILE]
 
 
-def on_kubernetes(*overrides: str, config: str = "name: demo/target\n", folder: str = "runs/target") -> str:
+def kubernetes_cluster(*overrides: str) -> Kubernetes:
     cluster = load_cluster(shipped("jobs") / "clusters" / "kubernetes.yaml", overrides)
     assert isinstance(cluster, Kubernetes)
+    return cluster
+
+
+def on_kubernetes(*overrides: str, config: str = "name: demo/target\n", folder: str = "runs/target") -> str:
+    cluster = kubernetes_cluster(*overrides)
     return kubernetes.render(Job("demo/target", "train", Path(folder), cluster.runs.path, cluster.python), cluster, config)[
         kubernetes.FILE
     ]
@@ -79,6 +85,7 @@ TEXTS = {
     "trainjob-everything.yaml": lambda: on_kubernetes(*EVERYTHING),
     "job.yaml": lambda: on_kubernetes("form=job"),
     "job-everything.yaml": lambda: on_kubernetes("form=job", *EVERYTHING),
+    "tensorboard.yaml": lambda: kubernetes.tensorboard(kubernetes_cluster("image_pull_secret=registry")),
     "job-cpu.yaml": lambda: on_kubernetes("form=job", "gpus_per_node=0", "nodes=1"),
 }
 
@@ -118,7 +125,8 @@ def checked(text: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", [name for name in TEXTS if name.endswith(".yaml")])
 def test_objects_are_valid(name: str) -> None:
     kinds = [one["kind"] for one in checked(TEXTS[name]())]
-    assert kinds == (["ConfigMap", "TrainJob"] if name.startswith("trainjob") else ["ConfigMap", "Service", "Job"])
+    expected = {"trainjob": ["ConfigMap", "TrainJob"], "job": ["ConfigMap", "Service", "Job"], "tensorboard": ["Deployment"]}
+    assert kinds == expected[re.split(r"[-.]", name)[0]]
 
 
 def test_the_checks_find_a_wrong_key() -> None:

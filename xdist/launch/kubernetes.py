@@ -39,6 +39,13 @@ def render(job: Job, cluster: Kubernetes, config: str) -> dict[str, str]:
     return {FILE: text}
 
 
+def tensorboard(cluster: Kubernetes) -> str:
+    """A Deployment of TensorBoard over the volume for runs, to be reached by `kubectl port-forward`."""
+    words = [cluster.python, "-m", "tensorboard.main", "--logdir", str(cluster.runs.path), "--host", "127.0.0.1"]
+    command = [quoting.dollars(word) for word in words]
+    return template("kubernetes/tensorboard.yaml.j2", cluster=cluster, command=command)
+
+
 def _cores(quantity: str) -> int:
     return int(quantity[:-1]) // 1000 if quantity.endswith("m") else int(float(quantity))
 

@@ -39,7 +39,7 @@ def work(run: Run) -> None:
     lock = RunLock(folder.path)
     if distributed.rank() == 0:
         lock.take("xdist evaluate")
-        if folder.state == "new":
+        if not folder.environment.exists():
             folder.open(run, None, {})
     distributed.barrier()
     beats = Heartbeat(lambda dead: script.end_for(run, dead))

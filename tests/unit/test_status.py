@@ -1,0 +1,110 @@
+"""How runs are doing, read from folders as runs leave them."""
+
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from xdist.config import load_run
+from xdist.errors import UserError
+from xdist.files import write_json
+from xdist.launch.monitor import link
+from xdist.launch.status import find, job, status
+from xdist.launch.submission import ended, record
+from xdist.runtime.monitor import Monitor
+from xdist.runtime.run_folder import RunFolder
+
+
+def opened(root: Path, name: str, folder: str, **train: object) -> RunFolder:
+    values = {
+        "name": name,
+        "folder": str(root / folder),
+        "model": {"backbone": "encoder"},
+        "data": {"root": "benchmark"},
+        "train": {"tasks": [{"task": "xnli"}], **(train or {"steps": 100})},
+    }
+    path = root / f"{folder.replace('/', '-')}.yaml"
+    path.write_text(yaml.safe_dump(values))
+    found = RunFolder(root / folder)
+    found.open(load_run(path), None, {})
+    return found
+
+
+def log(folder: RunFolder, steps: list[int], seconds: float = 0.0) -> None:
+    monitor = Monitor(folder.metrics, folder.tensorboard)
+    for step in steps:
+        monitor.write(step, {"train/loss": 2.0 - step / 100})
+        time.sleep(seconds)
+    monitor.close()
+
+
+def test_running(tmp_path: Path) -> None:
+    folder = opened(tmp_path, "one", "runs/one")
+    log(folder, [10, 20, 30], seconds=0.3)
+    write_json(folder.checkpoints / "step-00000020" / "manifest.json", {"step": 20, "files": {}})
+    found = status(folder.path)
+    assert (found.run, found.state, found.step, found.steps, found.saved) == ("one", "running", 30, 100, 20)
+    assert found.loss == pytest.approx(1.7)
+    assert found.left
+    # 70 steps at 0.03 seconds or, on a busy machine, more; the whole second that it is rounded to.
+    assert timedelta(seconds=2) <= found.left < timedelta(seconds=60)
+    assert (found.job, found.restarts, found.reason) == ("", 0, "")
+
+
+def test_ended(tmp_path: Path) -> None:
+    folder = opened(tmp_path, "one", "runs/one", epochs=1)
+    log(folder, [10])
+    folder.mark("failed", "rank 1: RuntimeError: no more")
+    found = status(folder.path)
+    assert (found.state, found.steps, found.left, found.reason) == ("failed", None, None, "rank 1: RuntimeError: no more")
+    assert not folder.user_error
+    folder.mark("failed", "user error: no such label")
+    assert folder.user_error
+
+
+def test_job_that_no_scheduler_knows_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # no squeue here
+    folder = opened(tmp_path, "one", "runs/one")
+    write_json(folder.path / "job" / "job.json", {"kind": "slurm", "job": "12", "submitted": "2026-01-01T00:00:00+00:00"})
+    (folder.path / "job" / "restarts").write_text("3\n")
+    found = status(folder.path)
+    assert (found.state, found.job, found.restarts) == ("lost", "12 gone", 3)
+    folder.mark("finished")
+    assert status(folder.path).state == "finished"
+
+
+def test_runs_are_found_by_description_folder_or_below(tmp_path: Path) -> None:
+    one, two = opened(tmp_path, "one", "runs/a/one"), opened(tmp_path, "two", "runs/two")
+    assert find([tmp_path / "runs-two.yaml"]) == [two.path]
+    assert find([one.path, one.path]) == [one.path]
+    assert find([tmp_path / "runs"]) == [one.path, two.path]
+    with pytest.raises(UserError, match="no run folder, and none below it"):
+        find([tmp_path / "runs" / "nothing"])
+
+
+def test_run_that_was_never_submitted(tmp_path: Path) -> None:
+    folder = opened(tmp_path, "one", "runs/one")
+    assert record(folder.path) is None
+    with pytest.raises(UserError, match="never submitted"):
+        job(folder.path)
+
+
+@pytest.mark.parametrize(
+    ("state", "over"), [("COMPLETED", True), ("PENDING (Dependency)", False), ("REQUEUED", False), ("FAILED", True)]
+)
+def test_ended_states(state: str, over: bool) -> None:
+    assert ended(state) is over
+
+
+def test_links_carry_the_names_of_runs(tmp_path: Path) -> None:
+    folders = [
+        opened(tmp_path, "demo/a", "runs/1").path,
+        opened(tmp_path, "b", "runs/2").path,
+        opened(tmp_path, "b", "old/2").path,
+    ]
+    log(RunFolder(folders[0]), [1])
+    (tmp_path / "links").mkdir()
+    assert link(folders, tmp_path / "links") == ["demo-a", "b (runs-2)", "b (old-2)"]
+    assert list((tmp_path / "links" / "demo-a").glob("events*"))

@@ -1,0 +1,35 @@
+"""xdist logs: what a submitted run said."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command(name="logs", short_help="What a submitted run said.")
+@click.argument("path", type=click.Path(path_type=Path), metavar="RUN")
+@click.option("--lines", type=click.IntRange(1), default=100, show_default=True, help="The last so many lines.")
+@click.option("--follow", "-f", is_flag=True, help="Go on with what comes.")
+def command(path: Path, lines: int, follow: bool) -> None:
+    """Show the log of the run that RUN, its YAML or folder, names: of all its lives, from all nodes.
+
+    \b
+    Example:
+      xdist logs runs/demo/target --follow
+    """
+    from xdist.errors import UserError
+    from xdist.launch.status import find, job
+    from xdist.launch.submission import SCHEDULERS
+
+    folders = find([path])
+    if len(folders) > 1:
+        raise UserError(f"{path}: {len(folders)} runs are below this folder; name one of them")
+    there = job(folders[0])
+    words = SCHEDULERS[there["kind"]].log(there["job"], folders[0] / "job", lines, follow)
+    try:
+        sys.exit(subprocess.run(words, check=False).returncode)
+    except FileNotFoundError:
+        raise UserError(f"{words[0]}: no such command on this machine") from None
+    except KeyboardInterrupt:
+        sys.exit(130)

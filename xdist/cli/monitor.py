@@ -1,0 +1,53 @@
+"""xdist monitor: TensorBoard over runs."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+
+@click.command(name="monitor", short_help="TensorBoard over the runs below a folder, on this machine only.")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN|FOLDER]...")
+@click.option(
+    "--cluster",
+    "cluster_path",
+    metavar="CLUSTER.yaml",
+    type=click.Path(path_type=Path),
+    help="Print the Deployment that does it on this Kubernetes; pipe it into kubectl apply -f -.",
+)
+@click.option("--port", type=click.IntRange(1, 65535), default=6006, show_default=True)
+def command(paths: tuple[Path, ...], cluster_path: Path | None, port: int) -> None:
+    """Start TensorBoard on 127.0.0.1 with the runs that PATHS name (default: all below runs), each under its run's name.
+
+    On a cluster reach it by: ssh -L 6006:127.0.0.1:6006 LOGIN_NODE
+
+    \b
+    Example:
+      xdist monitor runs/demo
+      xdist monitor --cluster kubernetes.yaml | kubectl apply -f -
+    """
+    if cluster_path:
+        from xdist.config import Kubernetes, load_cluster
+        from xdist.errors import UserError
+        from xdist.launch.kubernetes import tensorboard
+
+        cluster = load_cluster(cluster_path)
+        if not isinstance(cluster, Kubernetes):
+            raise UserError(
+                f"{cluster_path}: is of kind '{cluster.kind}'; there run `xdist monitor` where the run folders are seen"
+            )
+        click.echo(tensorboard(cluster), nl=False)
+        return
+    from xdist.launch.monitor import link
+    from xdist.launch.status import find
+
+    with tempfile.TemporaryDirectory(prefix="xdist-monitor-") as folder:
+        names = link(find(paths or (Path("runs"),)), Path(folder))
+        click.echo(f"{', '.join(names)}: http://127.0.0.1:{port}", err=True)
+        words = [sys.executable, "-m", "tensorboard.main", "--logdir", folder, "--host", "127.0.0.1", "--port", str(port)]
+        try:
+            sys.exit(subprocess.run(words, check=False).returncode)
+        except KeyboardInterrupt:
+            sys.exit(0)

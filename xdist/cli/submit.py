@@ -1,0 +1,85 @@
+"""xdist submit: a run on a cluster."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from xdist.cli.options import dry_run, run_arguments
+
+
+@click.command(name="submit", short_help="Hand a run to SLURM, Kubernetes, a list of hosts or this machine.")
+@run_arguments
+@click.option(
+    "--cluster",
+    "cluster_path",
+    required=True,
+    metavar="CLUSTER.yaml",
+    type=click.Path(path_type=Path),
+    help="Where it shall run.",
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="a=c", help="Override a key of CLUSTER.yaml; may be given several times."
+)
+@click.option("--after", multiple=True, metavar="JOB", help="Begin when this job has ended well; may be given several times.")
+@click.option("--evaluate", "only_evaluate", is_flag=True, help="Only evaluate a run that is trained.")
+@dry_run
+def command(
+    path: Path,
+    overrides: tuple[str, ...],
+    cluster_path: Path,
+    settings: tuple[str, ...],
+    after: tuple[str, ...],
+    only_evaluate: bool,
+    dry_run: bool,
+) -> None:
+    """Start the run that RUN.yaml describes where CLUSTER.yaml says (examples: jobs/clusters/).
+
+    What the scheduler gets, RUN.yaml and what became of it go into the run folder, so that the job can be started again by
+    hand. A run that the time limit stops is saved, queued again under the same number and goes on.
+
+    \b
+    Example:
+      xdist submit jobs/runs/demo/target.yaml --cluster jobs/clusters/slurm.yaml --dry-run
+      xdist submit jobs/runs/demo/target.yaml --cluster mine.yaml --set nodes=4 --after 1234 train.steps=500
+    """
+    from xdist.config import Hosts, Local, load_cluster, load_run
+    from xdist.errors import UserError
+    from xdist.launch import submission
+
+    run, cluster = load_run(path, overrides), load_cluster(cluster_path, settings)
+    plan = submission.plan(run, path, cluster, only_evaluate)
+    if after and cluster.kind != "slurm":
+        raise UserError(f"--after: only SLURM knows jobs that wait for others, {cluster_path} is of kind '{cluster.kind}'")
+    if dry_run:
+        click.echo(
+            f"run {run.name} in {run.folder} (now: {plan.folder.state}), {cluster.nodes} x {cluster.ranks} ranks", err=True
+        )
+        click.echo("".join(plan.texts.values()), nl=False)
+        return
+    if plan.job.work == "train" and plan.folder.state == "finished":
+        click.echo(f"{run.name} is finished: {run.folder}; --evaluate scores it on more")
+        return
+    if isinstance(cluster, Hosts):
+        from xdist.launch import hosts, local
+
+        submission.write(plan)
+        script = (plan.files / hosts.FILE).absolute()
+        if cluster.ssh:
+            sys.exit(local.supervise(["bash", str(script)], dict(os.environ), plan.folder))
+        for line in hosts.by_hand(cluster, script):
+            click.echo(line)
+        return
+    if isinstance(cluster, Local):
+        from xdist.launch.prepared import launch
+
+        submission.local_environment(cluster)
+        submission.write(plan)
+        sys.exit(launch(plan.job.work, plan.run, plan.folder.config, ()))
+    job = submission.submit(plan, after)
+    click.echo(f"submitted as job {job}: {plan.files / submission.SCHEDULERS[cluster.kind].FILE}")
+    for line in submission.SCHEDULERS[cluster.kind].watch(job, plan.files):
+        click.echo(f"  {line}")
+    for what in ("status", "logs"):
+        click.echo(f"  xdist {what} {plan.run.folder}")

@@ -1,0 +1,53 @@
+"""Kinds of text that a scheduler's file may hold: what is not plain enough is refused, saying what is expected."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+
+def matching(pattern: str, says: str) -> AfterValidator:
+    """Only strings that match `pattern` whole; `says` completes 'expected …'."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"expected {says}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _plain_path(value: Path) -> Path:
+    if not value.is_absolute() or ".." in value.parts or not re.fullmatch(r"[A-Za-z0-9._/-]+", str(value)):
+        raise ValueError("expected an absolute path of letters, digits, '.', '_' and '-', without '..'")
+    return value
+
+
+Word = Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9._:@+,=&|*-]*", "one word of letters, digits and . _ : @ + , = & | * -")]
+Line = Annotated[str, matching(r"[^\x00-\x1f\x7f]*", "one line without control characters")]
+Label = Annotated[
+    str,
+    matching(
+        r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", "lower-case letters, digits and '-', at most 63, as Kubernetes names things"
+    ),
+]
+LabelKey = Annotated[
+    str, matching(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", "a label key")
+]
+LabelValue = Annotated[
+    str, matching(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", "a label value: letters, digits, '-', '_' and '.'")
+]
+Quantity = Annotated[str, matching(r"[1-9][0-9]*(\.[0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?", "a quantity such as 16Gi")]
+Duration = Annotated[str, matching(r"[1-9][0-9]*[smhd]", "a number and a unit: 90m, 24h or 2d")]
+HostName = Annotated[str, matching(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", "a host name")]
+Image = Annotated[
+    str,
+    matching(
+        r"[a-z0-9][a-z0-9._:/-]*(:(?!latest$)[A-Za-z0-9_][A-Za-z0-9._-]*|@sha256:[0-9a-f]{64})",
+        "an image with a fixed tag or digest, such as registry.example/xdist:0.1",
+    ),
+]
+PlainPath = Annotated[Path, AfterValidator(_plain_path)]
+Memory = Annotated[str, matching(r"[0-9]+[KMGT]?", "a number and K, M, G or T; 0: all of the node")]
+Cores = Annotated[str, matching(r"[1-9][0-9]*m?", "a number of cores such as 4 or 500m")]

@@ -1,0 +1,65 @@
+"""What is started elsewhere: a run, the part of its work, and the files that a scheduler needs, kept in the run folder.
+
+job/run.yaml      the description as the user wrote it            job/job.*     what the scheduler was given
+job/cluster.yaml  the cluster as it was understood                job/job.json  which scheduler has it, under which number
+config.yaml       the run as it was understood, which is what the job reads
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from xdist.files import digest
+from xdist.launch import quoting
+from xdist.runtime.ds_config import shipped
+
+Work = Literal["train", "evaluate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`folder` is the run folder as the ranks see it, `start` where relative paths begin."""
+
+    run: str
+    work: Work
+    folder: Path
+    start: Path
+    python: str
+
+    @property
+    def name(self) -> str:
+        return self.run.replace("/", "-")
+
+    @property
+    def files(self) -> Path:
+        return self.folder / "job"
+
+    @property
+    def label(self) -> str:
+        """The name as Kubernetes allows it; two run folders never have the same."""
+        words = re.sub(r"[^a-z0-9]+", "-", f"xdist-{self.run}".lower()).strip("-")
+        return f"{words[:36].rstrip('-')}-{digest(self.run, str(self.folder))[:8]}"
+
+
+def template(name: str, **values: object) -> str:
+    """The text of the template `name` below jobs/. Filters: `sh` quotes for a shell, `yaml` for YAML; `dollars` keeps
+    Kubernetes from expanding."""
+    return _environment().get_template(name).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(shipped("jobs")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # not HTML: every value goes through `sh`, `yaml`, or a type that is plain (config/plain.py)
+    )
+    environment.filters.update(sh=quoting.sh, yaml=quoting.yaml, dollars=quoting.dollars)
+    return environment

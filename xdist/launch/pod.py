@@ -1,0 +1,52 @@
+"""Process 1 of a pod: torchrun below it, and an exit code that says what Kubernetes shall do.
+
+    python -m xdist.launch.pod train CONFIG.yaml START_FOLDER
+
+0 finished; 2 the description or data are wrong, do not try again; 75 stopped and saved, and 1 broken: start all pods again.
+torchrun turns every code into 1, so the code is read from the run folder. How many nodes there are and where they meet is in
+the variables PET_…, which torchrun reads itself.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+from xdist.config import load_run
+from xdist.errors import UserError
+from xdist.runtime.run_folder import RunFolder
+
+FINISHED, BROKEN, USER_ERROR, UNFINISHED = 0, 1, 2, 75
+
+
+def main(work: str, config: str, start: str) -> int:
+    os.chdir(start)
+    try:
+        run = load_run(Path(config))
+        folder = RunFolder(run.folder)
+        if os.environ.get("PET_NODE_RANK", "0") == "0":
+            folder.announce(run)
+    except UserError as error:
+        print(f"xdist: {error}", file=sys.stderr)
+        return USER_ERROR
+
+    def ask(_number: int, _frame: types.FrameType | None) -> None:
+        """All ranks of all pods finish their step and save: the run folder is theirs together."""
+        if folder.path.is_dir():
+            folder.stop.touch()
+
+    signal.signal(signal.SIGTERM, ask)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "-m", f"xdist.{work}", config]
+    # A session of its own: a signal to the pod's processes must not reach the launcher, which would kill the ranks.
+    code = subprocess.Popen(launcher, start_new_session=True).wait()
+    if folder.user_error:
+        return USER_ERROR
+    if folder.state == "unfinished":
+        return UNFINISHED
+    return FINISHED if code == 0 and folder.state == "finished" else BROKEN
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

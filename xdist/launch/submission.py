@@ -1,0 +1,128 @@
+"""From a run and a cluster to a job: what is asked for is written into the run folder, then handed to the scheduler."""
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xdist.config import Cluster, Kubernetes, Local, Run
+from xdist.data.pieces import evaluation_pieces, training_pieces
+from xdist.errors import UserError
+from xdist.files import read_json, write_json, write_text
+from xdist.launch import hosts, kubernetes, slurm
+from xdist.launch.job import Job, Work
+from xdist.runtime import ds_config
+from xdist.runtime.run_folder import RunFolder
+
+# Each has FILE, render, submit, state, watch, log: a new scheduler is one such module and one template.
+SCHEDULERS: dict[str, Any] = {"slurm": slurm, "kubernetes": kubernetes}
+RENDERERS: dict[str, Any] = {**SCHEDULERS, "hosts": hosts}
+ENDED = ["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE", "COMPLETE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a submission writes. `run` is what the job reads; `texts` what its scheduler reads, by file name; none on
+    this machine."""
+
+    run: Run
+    description: Path
+    cluster: Cluster
+    job: Job
+    texts: dict[str, str]
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.run.folder)
+
+    @property
+    def files(self) -> Path:
+        return self.run.folder / "job"
+
+
+def plan(run: Run, description: Path, cluster: Cluster, only_evaluate: bool = False) -> Plan:
+    """What `submit` would do. Raises UserError for what the run, the cluster or the run folder cannot have."""
+    work: Work = "evaluate" if only_evaluate or run.train is None else "train"
+    if work == "evaluate" and run.evaluate is None:
+        raise UserError(f"{description}: run '{run.name}' has no section 'evaluate'")
+    resolved = on_cluster(run, cluster)
+    RunFolder(run.folder).check(resolved)
+    ds_config.read(ds_config.find(run.runtime.deepspeed))
+    training_pieces(resolved)
+    python = getattr(cluster, "python", None) or sys.executable
+    if isinstance(cluster, Kubernetes):  # whose volumes are not seen from here
+        evaluation_pieces(_without_files(resolved))
+        job = Job(run.name, work, run.folder, cluster.runs.path, python)
+    else:
+        evaluation_pieces(resolved)
+        job = Job(run.name, work, Path.cwd() / run.folder, Path.cwd(), python)
+    config = yaml.safe_dump(resolved.dump(), sort_keys=False, allow_unicode=True)
+    texts = {} if isinstance(cluster, Local) else RENDERERS[cluster.kind].render(job, cluster, config)
+    return Plan(resolved, description, cluster, job, texts)
+
+
+def _without_files(run: Run) -> Run:
+    """The run asking for no language, so that only the names of its tasks are checked."""
+    return run.model_copy(update={"evaluate": run.evaluate and run.evaluate.model_copy(update={"languages": ()})})
+
+
+def on_cluster(run: Run, cluster: Cluster) -> Run:
+    """The run with the cluster's paths and number of processes in place of its own; its identity stays."""
+    root, cache = cluster.data, cluster.cache
+    if isinstance(cluster, Kubernetes):
+        root, cache = cluster.data.path, cache or cluster.runs.path / "prepared"
+    data = {key: value for key, value in (("root", root), ("cache", cache)) if value is not None}
+    return run.model_copy(
+        update={
+            "data": run.data.model_copy(update=data),
+            "runtime": run.runtime.model_copy(update={"ranks": cluster.ranks}),
+        }
+    )
+
+
+def write(plan: Plan) -> None:
+    """Put what is asked for into the run folder, from where the job can be started again by hand."""
+    plan.folder.announce(plan.run)
+    plan.files.mkdir(exist_ok=True)
+    if plan.description.resolve() != (plan.files / "run.yaml").resolve():
+        shutil.copyfile(plan.description, plan.files / "run.yaml")
+    values = plan.cluster.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    write_text(plan.files / "cluster.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    for name, text in plan.texts.items():
+        write_text(plan.files / name, text)
+
+
+def submit(plan: Plan, after: Sequence[str] = ()) -> str:
+    """Write and hand over; returns the job's number or name. Raises UserError when a job of this run still waits or runs."""
+    scheduler = SCHEDULERS[plan.cluster.kind]
+    there = record(plan.run.folder)
+    if there and there["kind"] == plan.cluster.kind and (state := scheduler.state(there["job"])) and not ended(state):
+        raise UserError(f"{plan.run.folder}: job {there['job']} of this run is {state}; end it first, or wait")
+    write(plan)
+    job = scheduler.submit((plan.files / scheduler.FILE).absolute(), after)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(plan.files / "job.json", {"kind": plan.cluster.kind, "job": job, "submitted": now})
+    return str(job)
+
+
+def record(folder: Path) -> dict[str, str] | None:
+    """Which scheduler has this run, and under which number; None for a run that was never submitted."""
+    try:
+        return read_json(folder / "job" / "job.json")
+    except FileNotFoundError:
+        return None
+
+
+def ended(state: str) -> bool:
+    """Whether a scheduler's word means that the job will not run (again)."""
+    return state.split()[0] in ENDED
+
+
+def local_environment(cluster: Local) -> None:
+    os.environ.update(cluster.environment)

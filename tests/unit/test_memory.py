@@ -33,8 +33,8 @@ def test_the_largest_batch_and_the_remedies_are_named(precision: str, said: str)
             torch.empty(2**60, dtype=torch.uint8)
     assert str(caught.value) == (
         "rank 1 ran out of memory in step 7, whose largest micro-batch is 3 sequences of up to 4 tokens ('xnli'); try a "
-        f"smaller runtime.micro_batch_tokens (now 512), model.gradient_checkpointing=true, {said}another runtime.deepspeed (now zero2; "
-        "zero2, zero3, zero3_offload need less)"
+        f"smaller runtime.micro_batch_tokens (now 512), model.gradient_checkpointing=true, {said}another "
+        "runtime.deepspeed (now zero2; zero2, zero3, zero3_offload need less)"
     )
 
 

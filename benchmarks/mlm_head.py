@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from transformers import XLMRobertaConfig, XLMRobertaModel
 
 from xdist.model.model import Model
-from xdist.tasks.batch import Batch
+from xdist.tasks.batch import Batch, View
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
 from xdist.tasks.mlm import LABEL, MASKED
@@ -55,7 +55,8 @@ def main() -> None:
     batch = random_batch(options.tokens, options.length, options.vocabulary).to(device)
 
     def masked() -> torch.Tensor:
-        return family.loss(model(batch), batch)
+        (outputs,) = model(View(batch))
+        return family.loss(outputs, batch)
 
     def everywhere() -> torch.Tensor:
         labels = torch.full_like(batch.tokens, -100)

@@ -202,26 +202,27 @@ def run_in_want_of_room(path: str, overrides: list[str], rank: int, writable: in
 def run_with_bad_numbers(path: str, overrides: list[str], rank: int, steps: list[int]) -> dict[str, Any]:
     """Train with losses on `rank` that are not a number in some steps."""
     from xdist.errors import RunError
+    from xdist.robust import Pass
 
-    plain_loss, plain_step = training.Training.loss_sum, training.Training.step
+    plain_loss, plain_step = Pass.loss, training.Training.step
     current = -1
 
-    def loss_sum(self: training.Training, forward: object, batch: Any) -> torch.Tensor:
-        loss = plain_loss(self, forward, batch)
-        return loss * float("nan") if current in steps and distributed.rank() == rank else loss
+    def loss(self: Pass, outputs: Any, family: Any) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        whole, parts = plain_loss(self, outputs, family)
+        return whole * float("nan") if current in steps and distributed.rank() == rank else whole, parts
 
     def step(self: training.Training, number: int, stop: bool = False) -> training.StepRecord:
         nonlocal current
         current = number
         return plain_step(self, number, stop)
 
-    training.Training.loss_sum, training.Training.step = loss_sum, step  # type: ignore[method-assign]
+    Pass.loss, training.Training.step = loss, step  # type: ignore[method-assign]
     try:
         return {**whole_run(path, overrides), "error": ""}
     except RunError as error:
         return {"finished": False, "error": str(error)}
     finally:
-        training.Training.loss_sum, training.Training.step = plain_loss, plain_step  # type: ignore[method-assign]
+        Pass.loss, training.Training.step = plain_loss, plain_step  # type: ignore[method-assign]
 
 
 def replayed(path: str, overrides: list[str], step: int) -> list[str]:

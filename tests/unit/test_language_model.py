@@ -16,7 +16,7 @@ from xdist.formats.examples import Line
 from xdist.model.encoder import load_encoder
 from xdist.model.language_head import load_language_heads
 from xdist.model.model import Model
-from xdist.tasks.batch import Batch
+from xdist.tasks.batch import Batch, View
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
 
@@ -139,7 +139,7 @@ def test_the_head_of_a_checkpoint_is_taken(folder: Path, tokenizer: PreTrainedTo
     ids, mask = batch.padded(model.pad)
     with torch.no_grad():
         expected = whole(input_ids=ids, attention_mask=mask).logits.flatten(0, 1)[batch.padded_index][batch.targets["masked"]]
-        found = model(batch)
+        (found,) = model(View(batch))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     assert FAMILY.loss(found, batch) == pytest.approx(
         float(torch.nn.functional.cross_entropy(expected, batch.targets["label"], reduction="sum")), rel=1e-5

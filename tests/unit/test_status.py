@@ -9,7 +9,7 @@ import yaml
 
 from xdist.config import load_run
 from xdist.errors import UserError
-from xdist.files import write_json
+from xdist.files import digest, write_json
 from xdist.launch.monitor import link
 from xdist.launch.status import find, job, status
 from xdist.launch.submission import ended, record
@@ -43,7 +43,8 @@ def log(folder: RunFolder, steps: list[int], seconds: float = 0.0) -> None:
 def test_running(tmp_path: Path) -> None:
     folder = opened(tmp_path, "one", "runs/one")
     log(folder, [10, 20, 30], seconds=0.3)
-    write_json(folder.checkpoints / "step-00000020" / "manifest.json", {"step": 20, "files": {}})
+    manifest = {"step": 20, "files": {}}
+    write_json(folder.checkpoints / "step-00000020" / "manifest.json", {**manifest, "digest": digest(manifest)})
     found = status(folder.path)
     assert (found.run, found.state, found.step, found.steps, found.saved) == ("one", "running", 30, 100, 20)
     assert found.loss == pytest.approx(1.7)

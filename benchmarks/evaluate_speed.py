@@ -123,7 +123,6 @@ class Bench:
 
         from xdist.data.batches import collate
         from xdist.tasks.batch import View
-        from xdist.tasks.batch import View
 
         batch = collate(rows, range(len(rows)), family)
         if width:

@@ -10,7 +10,6 @@ import xdist
 from xdist.config import Run, Source
 from xdist.config.loading import validated
 from xdist.errors import UserError, unknown
-from xdist.runtime import distributed
 
 # DeepSpeed accepts and ignores unknown top-level keys; xdist owns the batch size, clipping, optimizer, schedule and monitor.
 ALLOWED = (
@@ -91,6 +90,8 @@ def _auto(value: Any, key: str = "") -> str:
 
 def _check_zero(path: Path, values: dict[str, Any]) -> None:
     """Raises UserError for what DeepSpeed would refuse inside `zero_optimization` with a traceback."""
+    from xdist.runtime import distributed  # torch takes seconds to import, and most mistakes are found without it
+
     distributed.default_accelerator()
     from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
 

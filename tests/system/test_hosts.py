@@ -12,7 +12,7 @@ import yaml
 from tiny import tiny_benchmark, tiny_model
 from typing_of_commands import Typed
 
-from xdist.runtime import checkpoints
+from xdist.runtime import tags
 
 # On a host of its own: its network, its name, and names that resolve.
 ON = 'hostname "$0"; mount --bind "$D/hosts" /etc/hosts; mount --bind "$D/resolv.conf" /etc/resolv.conf; exec "$@"'
@@ -85,7 +85,7 @@ def test_two_hosts_give_the_losses_of_this_machine(typed: Typed, tmp_path: Path,
             if process.poll() is None:
                 process.kill()
     assert [process.returncode for process in started] == [0, 0], errors
-    assert checkpoints.tags(tmp_path / "runs/hosts/checkpoints")[-1].manifest["world"] == 2
+    assert tags.tags(tmp_path / "runs/hosts/checkpoints")[-1].manifest["world"] == 2
     local = typed("xdist", "train", "run.yaml", "folder=runs/here", cwd=tmp_path)
     assert local.returncode == 0, local.stderr
     assert losses(tmp_path / "runs/hosts") == losses(tmp_path / "runs/here")

@@ -20,7 +20,7 @@ from tiny import tiny_benchmark, tiny_model
 
 from xdist.config import load_cluster, load_run
 from xdist.launch import submission
-from xdist.runtime import checkpoints
+from xdist.runtime import tags
 from xdist.runtime.ds_config import shipped
 
 SECONDS = 400
@@ -115,7 +115,7 @@ def test_preempted_pod_stops_all_which_go_on_when_started_again(volumes: Path) -
     started[1].send_signal(signal.SIGTERM)  # the notice of preemption, to one pod only
     assert ended(started) == [75, 75]
     assert (folder / "unfinished").exists()
-    saved = checkpoints.tags(folder / "checkpoints")[-1]
+    saved = tags.tags(folder / "checkpoints")[-1]
     assert (4 <= saved.step < 40, saved.manifest["world"]) == (True, 2)
     assert ended(pods(volumes, "job")) == [0, 0]
     assert (folder / "finished").exists()

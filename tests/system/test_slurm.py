@@ -16,7 +16,7 @@ from tiny import tiny_benchmark, tiny_model
 from typing_of_commands import Typed
 
 from xdist.files import read_json
-from xdist.runtime import checkpoints
+from xdist.runtime import tags
 
 if why_not() and "XDIST_CI" not in os.environ:
     pytest.skip(why_not(), allow_module_level=True)
@@ -134,7 +134,7 @@ def test_time_limit_saves_requeues_and_the_next_in_line_waits(typed: Typed, slur
     slurm.call("scancel", "--batch", "--signal=USR1", job)  # what --signal=B:USR1@… sends before the limit
     await_that(lambda: slurm.job(job)["Restarts"] == "1", f"requeue\n{told(folder, job)}")
     assert (folder / "unfinished").exists()
-    saved = checkpoints.tags(folder / "checkpoints")[-1].step
+    saved = tags.tags(folder / "checkpoints")[-1].step
     assert 3 < saved < 40
     assert slurm.job(follower)["JobState"] == "PENDING"
     assert slurm.ended(job)["JobState"] == "COMPLETED", told(folder, job)
@@ -150,9 +150,9 @@ def test_preempted_and_then_killed(typed: Typed, slurm: Slurm, place: Path, stra
     await_that(lambda: steps(folder) > 9, f"first life\n{told(folder, job)}")
     slurm.call("scontrol", "requeue", job)
     await_that(lambda: slurm.job(job)["Restarts"] == "1", "requeue")
-    saved = checkpoints.tags(folder / "checkpoints")[-1].step
+    saved = tags.tags(folder / "checkpoints")[-1].step
     assert 8 <= saved < 32
-    await_that(lambda: checkpoints.tags(folder / "checkpoints")[-1].step > saved, f"second life\n{told(folder, job)}")
+    await_that(lambda: tags.tags(folder / "checkpoints")[-1].step > saved, f"second life\n{told(folder, job)}")
     os.kill(rank_of(folder), signal.SIGKILL)
     await_that(lambda: slurm.job(job)["Restarts"] == "2", f"requeue of a broken run\n{told(folder, job)}")
     assert slurm.ended(job)["JobState"] == "COMPLETED", told(folder, job)
@@ -184,7 +184,7 @@ def test_failing_run_is_not_requeued(typed: Typed, slurm: Slurm, place: Path) ->
 def test_cancelled_run_is_saved_and_stays_cancelled(typed: Typed, slurm: Slurm, place: Path) -> None:
     folder = place / "runs" / "cancelled"
     job = submitted(typed, place, "folder=runs/cancelled", "train.steps=2000")
-    await_that(lambda: checkpoints.tags(folder / "checkpoints"), f"first checkpoint\n{told(folder, job)}")
+    await_that(lambda: tags.tags(folder / "checkpoints"), f"first checkpoint\n{told(folder, job)}")
     slurm.call("scancel", job)
     await_that(lambda: not slurm.call("squeue", "--noheader", "--states=PD,R,CG", f"--jobs={job}"), "the job leaves")
     ended = slurm.job(job)

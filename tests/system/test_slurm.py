@@ -203,8 +203,10 @@ def test_sbatch_refuses_what_the_cluster_has_not(typed: Typed, slurm: Slurm, pla
         assert len(done.stderr.splitlines()) == 1
 
 
-def test_submission_without_slurm_says_so(typed: Typed, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLURM_CONF", "/nowhere/slurm.conf")
+def test_submission_without_slurm_says_so(typed: Typed, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = ("ClusterName=x", "AuthType=auth/none", "SlurmctldHost=localhost(127.0.0.1)", "SlurmctldPort=1", "NodeName=n1")
+    (tmp_path / "slurm.conf").write_text("\n".join(nobody) + "\n")
+    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm.conf"))
     done: subprocess.CompletedProcess[str] = typed(
         "xdist", "submit", "run.yaml", "--cluster", "slurm.yaml", "folder=runs/none", cwd=place
     )

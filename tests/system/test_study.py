@@ -71,7 +71,7 @@ def test_study_stopped_gone_on_and_done_once(typed: Typed, study: Path) -> None:
     finished = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/**/*") if path.is_file()}
     again = typed("xdist", "study", "run", study, "axes.data.missing.target.data.root=" + str(study.parent / "nowhere2"))
     assert again.returncode == 1  # only what failed is tried again
-    assert again.stderr.count("target-english-missing: ") == 2
+    assert again.stderr.count("target-english-missing-s1: ") == 2
     assert finished == {path: path.stat().st_mtime_ns for path in out.glob("runs/*/**/*") if path.is_file()}
     plan = typed("xdist", "study", "plan", study)
     assert "3 combinations, 4 runs (1 more if none were shared), 3 finished" in plan.stdout

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from xdist.errors import UserError
 from xdist.runtime.run_folder import RunFolder
 
 FINISHED, BROKEN, USER_ERROR, UNFINISHED = 0, 1, 2, 75
+MARK_SECONDS = 20.0
 
 
 def main(work: str, config: str, start: str) -> int:
@@ -41,11 +43,19 @@ def main(work: str, config: str, start: str) -> int:
     launcher = [sys.executable, "-m", "torch.distributed.run", "-m", f"xdist.{work}", config]
     # A session of its own: a signal to the pod's processes must not reach the launcher, which would kill the ranks.
     code = subprocess.Popen(launcher, start_new_session=True).wait()
+    await_mark(folder)
     if folder.user_error:
         return USER_ERROR
     if folder.state == "unfinished":
         return UNFINISHED
     return FINISHED if code == 0 and folder.state == "finished" else BROKEN
+
+
+def await_mark(folder: RunFolder) -> None:
+    """Give rank 0, which may be in another pod and slower, time to say how the run ended."""
+    limit = time.monotonic() + MARK_SECONDS
+    while folder.state in ("new", "running") and time.monotonic() < limit:
+        time.sleep(0.2)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def test_readme_command_works(typed: Typed, place: Path, line: str) -> None:
     if words[:2] == ["xdist", "demo"] and len(words) > 2:
         words.append("--dry-run")  # each variant costs what the demo costs
     if words[:3] == ["xdist", "study", "run"]:
-        words[2] = "plan"  # half an hour; test_study runs one
+        words[2] = "plan"  # half an hour; test_study_command runs one
     if words[:2] == ["xdist", "compare"]:
         words[3] = words[2]  # the other variant is not there
     if words[0] == "deepspeed":

@@ -105,10 +105,12 @@ class Bench:
         self.pad = self.model.pad
 
     def xdist(self, rank: int = 0, world: int = 1) -> None:
-        from xdist.evaluation.queue import queue, share
+        from xdist.config.run import Runtime
+        from xdist.evaluation.queue import budget_of, queue, share
 
+        budget = budget_of(Runtime(), "cpu")
         for family, sets in self.tasks.values():
-            for item in share(queue(sets, 8192), rank, world):
+            for item in share(queue(sets, budget), rank, world):
                 self._forward(family, [sets[number].row(row) for number, row in item.rows])
 
     def loop(self, width: Callable[[str], int | None]) -> None:

@@ -112,7 +112,7 @@ class Runtime(Section):
     deepspeed: str = Field("zero2", description="a file of ds_configs/ (without .json) or a path to one")
     precision: Literal["fp32", "bf16"] = "fp32"
     micro_batch_tokens: int = Field(8192, ge=16, description="padded tokens in one forward pass of one rank")
-    eval_batch_tokens: int = Field(8192, ge=16)
+    eval_batch_tokens: int | None = Field(None, ge=16, description="the same in evaluation; null: what suits the device")
     log_every: int = Field(10, ge=1)
     save_every: int = Field(200, ge=1, description="steps between checkpoints")
     save_minutes: float | None = Field(None, gt=0, description="also save when so long has passed since the last checkpoint")

@@ -14,7 +14,7 @@ from xdist.data.shards import Rows
 from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.predicting import once, predict
-from xdist.evaluation.queue import queue, share
+from xdist.evaluation.queue import budget_of, queue, share
 from xdist.evaluation.scores import Scores
 from xdist.evaluation.smoothing import Smoothing
 from xdist.languages import by_size
@@ -67,7 +67,7 @@ class Evaluator:
         rank, world = distributed.rank(), distributed.world()
         read = {name: [*pieces, *pool_pieces(pieces[0].task)] for name, pieces in todo.items()}
         sets = {name: list(self.preparation.shards(pieces)) for name, pieces in read.items()}
-        budget = self.run.runtime.eval_batch_tokens
+        budget = budget_of(self.run.runtime, distributed.device().type)
         work = {name: share(queue(parts, budget), rank, world, self.lockstep) for name, parts in sets.items()}
         rows = sum(len(item.rows) for items in work.values() for item in items if not item.dummy)
         progress = Progress(f"evaluate {self.run.name}", rows, enabled=rank == 0)

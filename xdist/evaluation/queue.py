@@ -5,8 +5,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from xdist.config.run import Runtime
 from xdist.data.deal import split_by_budget
 from xdist.data.shards import Rows
+
+# Padded tokens of one forward pass. A CPU's cache holds the activations of few, a GPU wants many.
+TOKENS = {"cpu": 1024}
+TOKENS_ELSEWHERE = 16384
+# A small set is cut into about so many batches, so that ranks find something to share; no finer than MIN_TOKENS.
+BATCHES, MIN_TOKENS = 64, 256
+
+
+def budget_of(runtime: Runtime, device: str) -> int:
+    """Padded tokens of one forward pass on a device of this type: what the run says, else what suits the device."""
+    return runtime.eval_batch_tokens or TOKENS.get(device, TOKENS_ELSEWHERE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +32,14 @@ class Work:
 
 
 def queue(sets: Sequence[Rows], budget: int) -> list[Work]:
-    """All rows of `sets`, longest first, in batches of at most `budget` padded tokens.
+    """All rows of `sets`, longest first, in batches of at most `budget` padded tokens, and fewer where the sets are small.
 
     Languages share batches. What a batch holds depends on the data alone, so predictions do not depend on the world size.
     """
     owner = np.concatenate([np.full(len(shards), number) for number, shards in enumerate(sets)])
     row = np.concatenate([np.arange(len(shards)) for shards in sets])
     tokens = np.concatenate([shards.tokens for shards in sets])
+    budget = min(budget, max(MIN_TOKENS, int(tokens.sum()) // BATCHES))
     order = np.lexsort((row, owner, -tokens))
     groups = split_by_budget(order.tolist(), tokens, budget)
     return [Work(tuple((int(owner[i]), int(row[i])) for i in group), int(tokens[group[0]]) * len(group)) for group in groups]

@@ -9,7 +9,7 @@ from xdist.data.pieces import Piece, selection_pieces
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
 from xdist.evaluation.predicting import predict
-from xdist.evaluation.queue import queue, share
+from xdist.evaluation.queue import budget_of, queue, share
 from xdist.model.model import Model
 from xdist.runtime import distributed
 from xdist.tasks.batch import View
@@ -27,6 +27,7 @@ class DevJudge:
         self.by = run.train.select.by
         self.pieces = selection_pieces(run)
         self.sets = list(preparation.shards(self.pieces))
+        self.budget = budget_of(run.runtime, distributed.device().type)
 
     def __call__(self, model: Model) -> float:
         training = model.training
@@ -42,7 +43,7 @@ class DevJudge:
 
     def _score(self, model: Model, piece: Piece, rows: Rows) -> float:
         family = family_of(piece.task)
-        work = share(queue([rows], self.run.runtime.eval_batch_tokens), distributed.rank(), distributed.world(), lockstep=True)
+        work = share(queue([rows], self.budget), distributed.rank(), distributed.world(), lockstep=True)
         gathered = distributed.gather_on_first(predict(model, family, [piece], [rows], 1, work))
         value = 0.0
         if gathered is not None:
@@ -60,9 +61,8 @@ class DevJudge:
         groups = [range(low, min(low + size, len(rows))) for low in range(0, len(rows), size)]
         padded = torch.tensor([int(max(tokens[group])) * len(group) for group in groups]).numpy()
         total = valid = 0.0
-        budget = self.run.runtime.eval_batch_tokens
         with torch.no_grad():
-            for micro in deal(padded, distributed.world(), budget)[distributed.rank()]:
+            for micro in deal(padded, distributed.world(), self.budget)[distributed.rank()]:
                 drawn = [(number, row) for number in micro.rows for row in groups[number]]
                 group = [number for number, _ in drawn] if size > 1 else None
                 batch = collate([rows.row(row) for _, row in drawn], [row for _, row in drawn], family, micro.dummy, group)

@@ -135,6 +135,37 @@ def test_noise_belongs_to_the_row(one: Group, two: Group, small_run: Path) -> No
     assert {**first, **second} == alone
 
 
+@pytest.fixture(scope="module")
+def word_lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Synonyms and a dictionary of the small benchmark's words."""
+    folder = tmp_path_factory.mktemp("words")
+    (folder / "synonyms.json").write_text(
+        '{"old": ["ancient", "aged"], "new": ["recent"], "great": ["large", "grand"], "the": []}'
+    )
+    (folder / "en-de.txt").write_text("old alt\nnew neu\ngreat gross\nthe der\nthe das\n")
+    return folder
+
+
+REWRITING = {
+    "substitution": "{method: substitution, synonyms: %s/synonyms.json}",
+    "code_switch": "{method: code_switch, dictionaries: %s, languages: [de], p: 0.8}",
+    "subword": "{method: subword, p: 0.8}",
+}
+
+
+@pytest.mark.parametrize("method, number", zip(REWRITING, (1, 2, 3), strict=True))
+def test_rewritten_rows_train_alike(
+    one: Group, two: Group, small_run: Path, word_lists: Path, method: str, number: int
+) -> None:
+    rewriting = REWRITING[method].replace("%s", str(word_lists))
+    options = [f"robust=[{rewriting}, {{method: adversarial, radius: 0.1}}, {{method: consistency, weight: 2}}]"]
+    expected = one.run("losses", path=str(small_run), overrides=options, steps=4)[0]
+    assert expected["scalars"]["robust/changed_words"] > 0.1
+    for result in two.run("losses", path=str(small_run), overrides=[*options, *ACCUMULATED, *stage(number)], steps=4):
+        assert result["loss"] == pytest.approx(expected["loss"], abs=TOLERANCE)
+        assert result["scalars"]["robust/changed_words"] == pytest.approx(expected["scalars"]["robust/changed_words"])
+
+
 MIXED = [
     "train.tasks=[{task: cldr-topic, languages: [en]}, {task: cldr-spans, languages: [en, sw], weight: null}]",
     "train.steps=6",

@@ -36,6 +36,7 @@ def losses(path: str, overrides: list[str], steps: int = 10) -> dict[str, Any]:
         record["gap"].append(means.get("robust/loss_gap", 0.0))
         record["norm"].append(made.engine.grad_norm)
         record["scalars"] = means
+    record["by_piece"] = made.losses.means()
     record["micros"] = len(made.data.step(0, distributed.rank(), distributed.world()))
     made.engine.close()
     return record

@@ -174,6 +174,14 @@ MIXED = [
 
 @pytest.mark.parametrize("number", STAGES)
 def test_several_heads_train_alike_at_every_stage(one: Group, two: Group, small_run: Path, number: int) -> None:
-    expected = one.run("losses", path=str(small_run), overrides=MIXED, steps=6)[0]["loss"]
+    expected = one.run("losses", path=str(small_run), overrides=MIXED, steps=6)[0]
+    assert set(expected["by_piece"]) == {"cldr-topic/en", "cldr-spans/en", "cldr-spans/sw"}
     for result in two.run("losses", path=str(small_run), overrides=[*MIXED, *stage(number)], steps=6):
-        assert result["loss"] == pytest.approx(expected, abs=TOLERANCE)
+        assert result["loss"] == pytest.approx(expected["loss"], abs=TOLERANCE)
+        assert result["by_piece"] == pytest.approx(expected["by_piece"], abs=TOLERANCE)
+
+
+def test_loss_of_each_language(one: Group, small_run: Path) -> None:
+    found = one.run("losses", path=str(small_run), overrides=[], steps=1)[0]
+    english, german = found["by_piece"]["cldr-topic/en"], found["by_piece"]["cldr-topic/de"]
+    assert min(english, german) < found["loss"][0] < max(english, german)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from xdist.config import Run
 from xdist.data.deal import deal
@@ -18,6 +19,8 @@ from xdist.errors import unknown
 from xdist.tasks.batch import Batch, WordCounts
 from xdist.tasks.family import Family, Row, family_of
 from xdist.tasks.mlm import MaskedLM
+
+ROW_BITS = 40  # of a row's identity; the bits above them are the number of its piece
 
 
 class Rewriter(Protocol):
@@ -195,7 +198,12 @@ def phases(run: Run, steps: int) -> list[tuple[int, list[float | None]]]:
 
 def row_id(source: int, row: int) -> int:
     """The identity of a row in a run: the same on every rank and in every epoch."""
-    return source << 40 | row
+    return source << ROW_BITS | row
+
+
+def sources_of(row_ids: Tensor) -> Tensor:
+    """The number of the training piece that each row belongs to."""
+    return row_ids >> ROW_BITS
 
 
 def _rows_within(shards: Rows, limit: int | None) -> int:

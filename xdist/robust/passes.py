@@ -36,12 +36,13 @@ class Pass:
         return replace(self, weights=weights, consistency=self.consistency * share)
 
     def loss(self, outputs: Sequence[Tensor], family: Family) -> tuple[Tensor, list[Tensor]]:
-        """What the pass minimises, from the outputs of its views, and the detached loss of the task of each view."""
+        """What the pass minimises, from the outputs of its views, and each view's detached losses of the task, one for each
+        valid token or example."""
         parts = [
-            family.loss(output if weight else output.detach(), view.batch)
+            family.losses(output if weight else output.detach(), view.batch)
             for view, weight, output in zip(self.views, self.weights, outputs, strict=True)
         ]
-        loss: Tensor = sum(weight * part for weight, part in zip(self.weights, parts, strict=True) if weight)  # type: ignore[assignment]
+        loss: Tensor = sum(weight * part.sum() for weight, part in zip(self.weights, parts, strict=True) if weight)  # type: ignore[assignment]
         if self.consistency:
             first, *others = (family.log_probabilities(out, view.batch) for out, view in zip(outputs, self.views, strict=True))
             apart = [symmetric_kl(first, other, self.stop_gradient) for other in others]

@@ -25,7 +25,6 @@ class StepRecord:
         self.device = device
         self.statistics = Statistics(device)
         self.losses = {name: torch.zeros((), device=device) for name in ("loss", "clean", "perturbed")}
-        self.of_head = {head: torch.zeros((), device=device) for head in self.heads}
         self.weights = {"clean": 0.0, "perturbed": 0.0}  # of the passes that know such a loss
         self.batches = len(batches)
         self.began = stopwatch.now(device)
@@ -66,23 +65,16 @@ class StepRecord:
         self.spans.extend((begin, end, 1 - 1 / views) for begin, end in trained)
 
     def add(self, one: Pass, share: float, loss: Tensor, parts: Sequence[Tensor]) -> None:
-        """Note a pass, what it minimised, and the summed loss of the task of each of its views."""
+        """Note a pass, what it minimised, and the losses of the task of each of its views."""
         weight = sum(one.weights)
         self.losses["loss"] += share * loss
-        self.of_head[one.views[0].batch.head] += share * loss
         for name, perturbed in (("clean", False), ("perturbed", True)):
-            found = [part for view, part in zip(one.views, parts, strict=True) if view.perturbed == perturbed]
+            found = [part.sum() for view, part in zip(one.views, parts, strict=True) if view.perturbed == perturbed]
             if name == "clean" and one.loss_before is not None:
                 found = [one.loss_before]
             if found:
                 self.weights[name] += weight
                 self.losses[name] += share * weight * sum(found) / len(found)
-
-    def by_head(self) -> dict[str, float]:
-        """The loss of each head that this step trains, over all ranks. Collective."""
-        sums = distributed.sum_over_ranks([float(self.of_head[head]) for head in self.heads])
-        rows = sum(self.rows.values())
-        return {head: loss * rows / self.rows[head] for head, loss in zip(self.heads, sums, strict=True) if self.rows[head]}
 
     def finish(self) -> None:
         self.ended = stopwatch.now(self.device)

@@ -24,6 +24,7 @@ from xdist.runtime.bad_numbers import BadSteps
 from xdist.runtime.best import Best, Judge
 from xdist.runtime.engine import Engine
 from xdist.runtime.monitor import Monitor
+from xdist.runtime.piece_losses import PieceLosses
 from xdist.runtime.progress import Progress
 from xdist.runtime.record import StepRecord
 from xdist.runtime.run_folder import RunFolder
@@ -54,6 +55,7 @@ class Training:
         for names, what in ((carried + loaded, "carried over"), (dropped, "left behind")):
             if names and self.rank == 0:
                 log.info("heads of %s %s: %s", run.model.backbone, what, ", ".join(names))
+        self.losses = PieceLosses(self.data, self.device)
         self.stage = zero3.stage(config)
         self.engine = Engine(model, run.train, config, self.data.steps)
         special = torch.tensor(sorted(tokenizer.all_special_ids), device=self.device)
@@ -83,6 +85,7 @@ class Training:
                 # DeepSpeed averages gradients over ranks: times world makes it the sum that the global count divides.
                 self.engine.backward(loss * (share * self.world))
                 record.add(one, share, loss.detach(), parts)
+                self.losses.add(one.views[0].batch, parts[0])
         self.engine.step()
         record.finish()
         return record
@@ -127,7 +130,7 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
                     "train/saving_share": saver.share,
                 }
                 if len(training.data.pieces) > 1:
-                    scalars |= {f"loss/{head}": value for head, value in record.by_head().items()}
+                    scalars |= {f"loss/{name}": value for name, value in training.losses.means().items()}
                     scalars |= training.data.mixture(done)
                 progress.note(f"loss {means['train/loss']:.3f}")
                 tokens, since = 0.0, now

@@ -63,9 +63,9 @@ class MultipleChoice(Family):
     def select(self, batch: Batch) -> Tensor:
         return batch.starts
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy over the options of each example; `outputs` is (S, 1)."""
-        return -self.log_probabilities(outputs, batch)[batch.targets["gold"]].sum()
+        return -self.log_probabilities(outputs, batch)[batch.targets["gold"], 0]
 
     def log_probabilities(self, outputs: Tensor, batch: Batch) -> Tensor:
         """(S, 1): over the options of each example."""

@@ -60,8 +60,8 @@ class Classification(Family):
     def select(self, batch: Batch) -> Tensor:
         return batch.starts
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        return cross_entropy(outputs.float(), batch.targets["label"], reduction="sum")
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return cross_entropy(outputs.float(), batch.targets["label"], reduction="none")
 
     def log_probabilities(self, outputs: Tensor, batch: Batch) -> Tensor:
         """(R, labels)"""

@@ -84,11 +84,11 @@ class DualEncoder(Retrieval):
     def select(self, batch: Batch) -> Tensor:
         return batch.starts
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """`outputs` is (2 R, d): a query and its answer for each row. The target `group` says which rows' answers a query is to
         tell apart."""
         logits, _ = self._logits(outputs, batch)
-        return cross_entropy(logits, torch.arange(len(logits), device=logits.device), reduction="sum")
+        return cross_entropy(logits, torch.arange(len(logits), device=logits.device), reduction="none")
 
     def log_probabilities(self, outputs: Tensor, batch: Batch) -> Tensor:
         """(n,): over the answers of each query's group."""

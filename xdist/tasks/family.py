@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pyarrow as pa
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
@@ -92,9 +93,17 @@ class Family(ABC):
         """Valid tokens or examples: what the loss of a whole step is divided by."""
         return len(batch.row_ids)
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """The loss summed over the valid tokens or examples of the batch."""
+    def row_of(self, batch: Batch) -> Tensor:
+        """(count,) which row of the batch each valid token or example belongs to."""
+        return torch.arange(len(batch.row_ids), device=batch.row_ids.device)
+
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """(count,) the loss of each valid token or example of the batch, fp32."""
         raise UserError(f"task '{self.task.name}' ({self.task.family}) is evaluated, not trained")
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Their sum."""
+        return self.losses(outputs, batch).sum()
 
     def log_probabilities(self, outputs: Tensor, batch: Batch) -> Tensor:
         """The log-probabilities that the loss is taken from, fp32, in any shape without zero probabilities: what divergences

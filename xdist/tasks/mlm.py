@@ -112,9 +112,12 @@ class MaskedLM(Family):
     def count(self, batch: Batch) -> int:
         return len(batch.targets[LABEL])
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+    def row_of(self, batch: Batch) -> Tensor:
+        return batch.token_row[batch.targets[MASKED]]
+
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy of the tokens that were masked; `outputs` is (masked, pieces)."""
-        return cross_entropy(outputs.float(), batch.targets[LABEL], reduction="sum")
+        return cross_entropy(outputs.float(), batch.targets[LABEL], reduction="none")
 
     def log_probabilities(self, outputs: Tensor, batch: Batch) -> Tensor:
         """(masked, pieces)"""

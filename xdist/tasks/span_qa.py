@@ -116,10 +116,10 @@ class SpanQA(Family):
     def select(self, batch: Batch) -> Tensor:
         return torch.arange(len(batch.tokens), device=batch.tokens.device)
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Per window the mean of the cross-entropies of start and end over all its tokens; `outputs` is (T, 2)."""
         logits = log_softmax(outputs.float(), batch.token_row, len(batch.row_ids))
-        return -logits.gather(0, batch.targets["gold"]).sum() / 2
+        return -logits.gather(0, batch.targets["gold"]).mean(-1)
 
     def log_probabilities(self, outputs: Tensor, batch: Batch) -> Tensor:
         """(T, 2): of start and end, over the tokens of each window; with `shared` over those positions of it alone."""

@@ -91,8 +91,11 @@ class Tagging(Family):
     def count(self, batch: Batch) -> int:
         return len(batch.targets["labels"])
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        return cross_entropy(outputs.float(), batch.targets["labels"], reduction="sum")
+    def row_of(self, batch: Batch) -> Tensor:
+        return batch.token_row[batch.targets["words"]]
+
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return cross_entropy(outputs.float(), batch.targets["labels"], reduction="none")
 
     def log_probabilities(self, outputs: Tensor, batch: Batch) -> Tensor:
         """(words, labels)"""

@@ -71,7 +71,8 @@ def test_perturbation_raises_the_loss(reference: dict) -> None:
 EXACT = {
     "adversarial": "{method: adversarial, radius: 0.3, steps: 2}",
     "linf": "{method: adversarial, radius: 0.2, steps: 2, norm: linf, ball: token, clean: 0.25}",
-    "kl": "{method: adversarial, radius: 0.3, steps: 2, loss: kl, random_start: true}",
+    # Near the clean input the divergence's gradient is a difference of nearly equal numbers: a wide ball keeps its digits.
+    "kl": "{method: adversarial, radius: 1.0, steps: 2, loss: kl, random_start: true}",
     "free": "{method: free, radius: 0.3, steps: 3}",
     "random": "{method: random, radius: 0.3, draws: 2, place: embedding, distribution: gaussian}",
     "last": "{method: random, radius: 0.3, draws: 3, place: last, norm: linf, ball: token, perturb_special: true}",

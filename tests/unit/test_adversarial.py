@@ -138,7 +138,7 @@ def test_special_tokens_stay_unless_asked(make: Callable[[], Model], method: Any
     moved = []
 
     def watch(_module: object, _inputs: object, output: Tensor) -> None:
-        moved.append(output.flatten(0, 1)[BATCH.padded_index].detach())
+        moved.append(BATCH.of_tokens(output).detach())
 
     for one in passes_of(model, [method(perturb_special=special, radius=0.3)], context_of(model, BATCH)):
         with shifted(model.encoder, BATCH, one.views[0].shifts):

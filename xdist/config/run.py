@@ -111,7 +111,12 @@ class Runtime(Section):
     ranks: int = Field(1, ge=1, description="processes on this machine")
     deepspeed: str = Field("zero2", description="a file of ds_configs/ (without .json) or a path to one")
     precision: Literal["fp32", "bf16"] = "fp32"
-    micro_batch_tokens: int = Field(8192, ge=16, description="padded tokens in one forward pass of one rank")
+    attention: Literal["packed", "padded"] = Field(
+        "packed", description="packed: no padding, where the encoder is built like BERT; padded: transformers' own layout"
+    )
+    micro_batch_tokens: int = Field(
+        8192, ge=16, description="tokens in one forward pass of one rank; with padded attention, padding is counted too"
+    )
     eval_batch_tokens: int | None = Field(None, ge=16, description="the same in evaluation; null: what suits the device")
     log_every: int = Field(10, ge=1)
     save_every: int = Field(200, ge=1, description="steps between checkpoints")

@@ -86,6 +86,7 @@ class TrainingData:
 
     `rewriters` put each row into other words, one after another, whenever it is drawn. Rows are dealt by their lengths before,
     so a micro-batch may be as much larger than its budget as they grow. With `keep_plain` every batch has its `plain`.
+    `packed` says whether the model does without padding: the budget of a micro-batch is then one of real tokens.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class TrainingData:
         assert run.train is not None
         self.run = run
         self.rewriters, self.keep_plain = rewriters, keep_plain
+        self.packed = run.runtime.attention == "packed"
         self.pieces: list[Piece] = training_pieces(run)
         self.shards: list[Rows] = list(preparation.shards(self.pieces))
         self.families = {piece.task.head: family_of(piece.task) for piece in self.pieces}
@@ -136,6 +138,7 @@ class TrainingData:
         """This rank's micro-batches of step `number`: for every head the same number on every rank."""
         draws = self.plan.step(number)
         batches: list[Batch] = []
+        loads = np.zeros(world, np.int64)
         for head in sorted(self.families):
             mine = [index for index, source in enumerate(draws.source) if self.pieces[source].task.head == head]
             if not mine:
@@ -143,8 +146,9 @@ class TrainingData:
             size = self.together[head]
             groups = [mine[low : low + size] for low in range(0, len(mine), size)]
             tokens = [[self.shards[draws.source[index]].length(draws.row[index]) for index in group] for group in groups]
-            padded = np.array([max(lengths) * len(lengths) for lengths in tokens])
-            for micro in deal(padded, world, self.run.runtime.micro_batch_tokens)[rank]:
+            size_of = sum if self.packed else lambda lengths: max(lengths) * len(lengths)
+            sizes = np.array([size_of(lengths) for lengths in tokens])
+            for micro in deal(sizes, world, self.run.runtime.micro_batch_tokens, self.packed, loads)[rank]:
                 drawn = [(number, index) for number in micro.rows for index in groups[number]]
                 indices = [index for _, index in drawn]
                 plain = [self.shards[draws.source[index]].row(int(draws.row[index])) for index in indices]

@@ -34,7 +34,7 @@ def load_for_evaluation(run: Run, folder: str, tokenizer: PreTrainedTokenizerBas
     section = run.model.model_copy(update={"backbone": folder, "gradient_checkpointing": False})
     dtype = torch.bfloat16 if run.runtime.precision == "bf16" else torch.float32
     families = {piece.task.head: family_of(piece.task) for piece in pieces}
-    model = Model(load_encoder(section, tokenizer, dtype), families, run.seed)
+    model = Model(load_encoder(section, tokenizer, dtype), families, run.seed, run.runtime.attention == "packed")
     if run.evaluate and run.evaluate.layer is not None:
         depth: int = model.encoder.config.num_hidden_layers
         if run.evaluate.layer > depth:
@@ -68,7 +68,9 @@ class Evaluator:
         read = {name: [*pieces, *pool_pieces(pieces[0].task)] for name, pieces in todo.items()}
         sets = {name: list(self.preparation.shards(pieces)) for name, pieces in read.items()}
         budget = budget_of(self.run.runtime, distributed.device().type)
-        work = {name: share(queue(parts, budget), rank, world, self.lockstep) for name, parts in sets.items()}
+        work = {
+            name: share(queue(parts, budget, self.model.packed), rank, world, self.lockstep) for name, parts in sets.items()
+        }
         rows = sum(len(item.rows) for items in work.values() for item in items if not item.dummy)
         progress = Progress(f"evaluate {self.run.name}", rows, enabled=rank == 0)
         try:

@@ -26,13 +26,14 @@ class Work:
     """Rows of one forward pass: (piece number, row in that piece)."""
 
     rows: tuple[tuple[int, int], ...]
-    cost: int  # padded tokens
+    cost: int  # tokens, those of the padding too where there is any
     # Keeps other ranks company where a forward pass is a collective (ZeRO-3); what comes out of it is dropped.
     dummy: bool = False
 
 
-def queue(sets: Sequence[Rows], budget: int) -> list[Work]:
-    """All rows of `sets`, longest first, in batches of at most `budget` padded tokens, and fewer where the sets are small.
+def queue(sets: Sequence[Rows], budget: int, packed: bool = False) -> list[Work]:
+    """All rows of `sets`, longest first, in batches of at most `budget` tokens, padded ones unless the model is `packed`,
+    and fewer where the sets are small.
 
     Languages share batches. What a batch holds depends on the data alone, so predictions do not depend on the world size.
     """
@@ -41,8 +42,11 @@ def queue(sets: Sequence[Rows], budget: int) -> list[Work]:
     tokens = np.concatenate([shards.tokens for shards in sets])
     budget = min(budget, max(MIN_TOKENS, int(tokens.sum()) // BATCHES))
     order = np.lexsort((row, owner, -tokens))
-    groups = split_by_budget(order.tolist(), tokens, budget)
-    return [Work(tuple((int(owner[i]), int(row[i])) for i in group), int(tokens[group[0]]) * len(group)) for group in groups]
+    work = []
+    for group in split_by_budget(order.tolist(), tokens, budget, packed):
+        cost = tokens[list(group)].sum() if packed else tokens[group[0]] * len(group)
+        work.append(Work(tuple((int(owner[i]), int(row[i])) for i in group), int(cost)))
+    return work
 
 
 def share(work: Sequence[Work], rank: int, world: int, lockstep: bool = False) -> list[Work]:

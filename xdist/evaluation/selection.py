@@ -43,7 +43,7 @@ class DevJudge:
 
     def _score(self, model: Model, piece: Piece, rows: Rows) -> float:
         family = family_of(piece.task)
-        work = share(queue([rows], self.budget), distributed.rank(), distributed.world(), lockstep=True)
+        work = share(queue([rows], self.budget, model.packed), distributed.rank(), distributed.world(), lockstep=True)
         gathered = distributed.gather_on_first(predict(model, family, [piece], [rows], 1, work))
         value = 0.0
         if gathered is not None:

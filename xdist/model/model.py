@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from xdist.model import packed
 from xdist.model.masks import Masks
 from xdist.model.sites import delta_of, shifted
 from xdist.tasks.batch import Batch, Shift, View
@@ -17,9 +19,13 @@ from xdist.tasks.mlm import LanguageHead
 class Model(nn.Module):
     """`model(*views)` runs the encoder on each view and its head on the hidden states that the head's family selects."""
 
-    def __init__(self, encoder: PreTrainedModel, families: Mapping[str, Family], seed: int) -> None:
+    def __init__(self, encoder: PreTrainedModel, families: Mapping[str, Family], seed: int, pack: bool = True) -> None:
+        """With `pack` the encoder sees the tokens of a batch in one row without padding, where it is built for that."""
         super().__init__()
         self.encoder = encoder
+        self.packed = pack and packed.packs(encoder.config)
+        if self.packed:
+            packed.enable(encoder)
         self.families = dict(families)
         config = encoder.config
         self.pad: int = config.pad_token_id or 0
@@ -46,20 +52,27 @@ class Model(nn.Module):
     def hidden(self, batch: Batch, layer: int | None = None, shifts: Sequence[Shift] = ()) -> Tensor:
         """(T, d) hidden states of a layer, in the order of `batch.tokens`: 0 is the embedding, None the last layer. The layers
         above it are not computed where the encoder is built like BERT. Of `shifts` those before the layers take part."""
-        ids, mask = batch.padded(self.pad)
         with shifted(self.encoder, batch, shifts):
-            if layer is None or layer == self.encoder.config.num_hidden_layers:
-                states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-            elif (stack := getattr(self.encoder, "encoder", None)) and isinstance(getattr(stack, "layer", None), nn.ModuleList):
-                whole = stack.layer
-                stack.layer = whole[:layer]
-                try:
-                    states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-                finally:
-                    stack.layer = whole
-            else:
-                states = self.encoder(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states[layer]
-        return states.flatten(0, 1)[batch.padded_index]
+            return batch.of_tokens(self._states(layer, **self._inputs(batch)))
+
+    def _inputs(self, batch: Batch) -> dict[str, Any]:
+        if self.packed:
+            return packed.inputs(self.encoder, batch)
+        ids, mask = batch.padded(self.pad)
+        return {"input_ids": ids, "attention_mask": mask}
+
+    def _states(self, layer: int | None, **inputs: Any) -> Tensor:
+        """The hidden states of a layer in the layout of the inputs."""
+        if layer is None or layer == self.encoder.config.num_hidden_layers:
+            return self.encoder(**inputs).last_hidden_state
+        stack = getattr(self.encoder, "encoder", None)
+        if stack and isinstance(whole := getattr(stack, "layer", None), nn.ModuleList):
+            stack.layer = whole[:layer]
+            try:
+                return self.encoder(**inputs).last_hidden_state
+            finally:
+                stack.layer = whole
+        return self.encoder(**inputs, output_hidden_states=True).hidden_states[layer]
 
     def forward(self, *views: View, masks: Masks | None = None) -> tuple[Tensor, ...]:
         """The outputs of each view. Views of one batch that differ only at the last hidden state share the encoder's work;

@@ -43,8 +43,10 @@ def delta_of(shift: Shift, states: Tensor) -> Tensor:
 
 
 def _add_all(batch: Batch, shifts: Sequence[Shift], _module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
-    """Add to the tokens of `batch` in the padded layout (S, L, d), or whatever layout of them the module gives."""
+    """Add to the states of the tokens of `batch`, in either layout."""
     states = output.flatten(0, -2)
+    padded = len(states) != len(batch.tokens)
     for shift in shifts:
-        states = states.index_add(0, batch.padded_index, delta_of(shift, states[batch.padded_index]))
+        delta = delta_of(shift, batch.of_tokens(states))
+        states = states.index_add(0, batch.padded_index, delta) if padded else states + delta
     return states.view_as(output)

@@ -24,8 +24,9 @@ def explained(run: Run, rank: int, number: int, batches: Callable[[int, int, int
 
 
 def out_of_memory(run: Run, rank: int, number: int, batches: Sequence[Batch]) -> str:
-    largest = max(batches, key=lambda batch: len(batch.lengths) * int(batch.lengths.max()))
-    sequences, longest = len(largest.lengths), int(largest.lengths.max())
+    packed = run.runtime.attention == "packed"
+    largest = max(batches, key=lambda batch: len(batch.tokens) if packed else len(batch.lengths) * batch.width)
+    sequences, longest = len(largest.lengths), largest.width
     remedies = [f"a smaller runtime.micro_batch_tokens (now {run.runtime.micro_batch_tokens})"]
     if not run.model.gradient_checkpointing:
         remedies.append("model.gradient_checkpointing=true")

@@ -21,6 +21,8 @@ class StepRecord:
         self.counts: dict[str, float] = defaultdict(float)
         self.rows: dict[str, float] = defaultdict(float)
         self.tokens = 0.0
+        self.places = 0.0  # what the layers compute: tokens and padding
+        self.loads = [0.0] * distributed.world()  # tokens of each rank
         self.stop = False
         self.device = device
         self.statistics = Statistics(device)
@@ -34,15 +36,26 @@ class StepRecord:
                 self.counts[batch.head] += data.families[batch.head].count(batch)
                 self.rows[batch.head] += len(batch.row_ids)
                 self.tokens += len(batch.tokens)
+                self.places += len(batch.tokens) if data.packed else len(batch.lengths) * batch.width
                 self.statistics.rewritten(batch.words)
 
     def reduce(self, stop: bool) -> None:
         """Sum the counts over ranks: the one collective that a step makes of its own. `stop` becomes true if any rank's is."""
         values = [self.counts[head] for head in self.heads] + [self.rows[head] for head in self.heads]
-        totals = distributed.sum_over_ranks([*values, self.tokens, float(stop)])
+        self.loads[distributed.rank()] = self.tokens
+        totals = distributed.sum_over_ranks([*values, *self.loads, self.places, float(stop)])
         self.counts = dict(zip(self.heads, totals, strict=False))
         self.rows = dict(zip(self.heads, totals[len(self.heads) :], strict=False))
-        self.tokens, self.stop = totals[-2], totals[-1] > 0
+        self.loads, self.places, self.stop = totals[2 * len(self.heads) : -2], totals[-2], totals[-1] > 0
+        self.tokens = sum(self.loads)
+
+    def layout(self) -> dict[str, float]:
+        """How much of what the layers compute is padding, and by how much the rank with the most tokens exceeds the mean."""
+        mean = self.tokens / len(self.loads)
+        return {
+            "train/padding_percent": 100 * (1 - self.tokens / self.places),
+            "train/imbalance_percent": 100 * (max(self.loads) / mean - 1),
+        }
 
     def share(self, batch: Batch) -> float:
         """What one unit of this batch's summed loss weighs in the loss of the step."""
@@ -87,7 +100,7 @@ class StepRecord:
         here = [whole, robust, *torch.stack([value.double() for value in values.values()]).tolist()]
         whole, robust, *there = distributed.sum_over_ranks(here)
         sums = dict(zip(values, there, strict=True))
-        found = {"train/loss": sums["loss"], **robust_scalars(sums)}
+        found = {"train/loss": sums["loss"], **self.layout(), **robust_scalars(sums)}
         if not self.weights["perturbed"]:
             return found
         # Every micro-batch of every rank makes the same passes, so their weights are the same too.

@@ -49,7 +49,8 @@ class Training:
         section, config = found_model(run), ds_config.resolve(run)
         with zero3.partitioned_loading(config):
             encoder = load_encoder(section, tokenizer, dtype)
-        model = Model(encoder, self.data.families, run.seed)
+        model = Model(encoder, self.data.families, run.seed, run.runtime.attention == "packed")
+        self.data.packed = model.packed  # not for an encoder that cannot
         carried, dropped = carry_heads(section.backbone, model)
         loaded = load_language_heads(section.backbone, model, carried)
         for names, what in ((carried + loaded, "carried over"), (dropped, "left behind")):

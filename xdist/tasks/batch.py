@@ -12,6 +12,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from xdist.tasks.packing import Packing
+
 
 class WordCounts(NamedTuple):
     """Words of a batch's rows that a rewriting could have changed, that it changed, and that it kept for want of room; where
@@ -47,7 +49,7 @@ class Batch:
     @cached_property
     def token_sequence(self) -> Tensor:
         """(T,) which sequence a token belongs to."""
-        return torch.repeat_interleave(self.lengths)
+        return torch.repeat_interleave(self.lengths, output_size=len(self.tokens))
 
     @cached_property
     def token_row(self) -> Tensor:
@@ -68,8 +70,18 @@ class Batch:
         return torch.arange(len(self.tokens), device=self.tokens.device) - row_start[self.token_row]
 
     @cached_property
+    def host_lengths(self) -> list[int]:
+        """`lengths` as numbers; a batch that moves takes them along, so that nothing waits for the device to tell them."""
+        return self.lengths.tolist()
+
+    @cached_property
     def width(self) -> int:
-        return int(self.lengths.max())
+        return max(self.host_lengths)
+
+    @cached_property
+    def packing(self) -> Packing:
+        """The layouts that attention without padding needs."""
+        return Packing(self.host_lengths, self.tokens.device)
 
     @cached_property
     def padded_index(self) -> Tensor:
@@ -85,6 +97,11 @@ class Batch:
         mask[self.padded_index] = 1
         return ids.view(shape), mask.view(shape)
 
+    def of_tokens(self, states: Tensor) -> Tensor:
+        """(T, n) states of the tokens, from one row (1, T, n) or the padded layout (S, L, n); without padding they are one."""
+        flat = states.flatten(0, -2)
+        return flat if len(flat) == len(self.tokens) else flat[self.padded_index]
+
     def to(self, device: torch.device | str) -> "Batch":
         if self.tokens.device == torch.device(device):
             return self
@@ -92,7 +109,7 @@ class Batch:
         def move(tensor: Tensor) -> Tensor:
             return tensor.to(device, non_blocking=True)
 
-        return replace(
+        moved = replace(
             self,
             tokens=move(self.tokens),
             lengths=move(self.lengths),
@@ -101,6 +118,8 @@ class Batch:
             targets={name: move(value) for name, value in self.targets.items()},
             plain=self.plain and self.plain.to(device),
         )
+        moved.host_lengths = self.host_lengths
+        return moved
 
 
 Place = Literal["input", "embedding", "last"]

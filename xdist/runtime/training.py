@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Run
 from xdist.config.robust import Consistency
+from xdist.data.ahead import Ahead
 from xdist.data.batches import TrainingData
 from xdist.data.fetched import found_model
 from xdist.data.permutation import key_of
@@ -66,6 +67,7 @@ class Training:
         self.chain = chain(run.methods, run.seed, special)
         for family in self.data.families.values():
             family.compared = self.chain.compares
+        self.input = Ahead(self.data, self.rank, self.world, pinned=self.device.type == "cuda")
 
     def step(self, number: int, stop: bool = False) -> StepRecord:
         """One update: every micro-batch of this rank, each as many passes as the methods of `robust` make.
@@ -75,7 +77,7 @@ class Training:
         """
         # Dropout depends on (seed, step, rank) alone, so a resumed run draws what an uninterrupted one would have drawn.
         torch.manual_seed(key_of(self.run.seed, number, self.rank) >> 1)
-        batches = [batch.to(self.device) for batch in self.data.step(number, self.rank, self.world)]
+        batches = [batch.to(self.device) for batch in self.input.step(number)]
         record = StepRecord(batches, self.data, self.device)
         record.reduce(stop)
         for batch in batches:
@@ -94,6 +96,10 @@ class Training:
         self.engine.step()
         record.finish()
         return record
+
+    def close(self) -> None:
+        self.input.close()
+        self.engine.close()
 
 
 def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation, judge: Judge | None = None) -> bool:
@@ -126,6 +132,7 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
             if done % run.runtime.log_every == 0 or done == steps:
                 means = record.means()
                 now = time.perf_counter()
+                (waited,) = distributed.sum_over_ranks([training.input.waited()])
                 scalars |= {
                     **means,
                     "train/lr": rate,
@@ -133,6 +140,7 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
                     "train/tokens_per_second": tokens / (now - since),
                     "train/skipped_steps": float(engine.skipped),
                     "train/saving_share": saver.share,
+                    "train/waiting_percent": 100 * waited / training.world / (now - since),
                 }
                 if len(training.data.pieces) > 1:
                     scalars |= {f"loss/{head}": value for head, value in record.by_head().items()}
@@ -153,6 +161,7 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
                 since += saver.save(done)
         saver.save(done, last=stopped)
     finally:
+        training.input.close()
         stop.close()
         progress.close()
         if monitor:
@@ -165,5 +174,5 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
         if first:
             save_model(folder.model, engine.module, state, tokenizer)
         distributed.barrier()
-    engine.close()
+    training.close()
     return not stopped

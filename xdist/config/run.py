@@ -25,6 +25,11 @@ class Model(Section):
 
     backbone: str
     freeze_embeddings: bool = False
+    vocabulary: Literal["active", "full"] = Field(
+        "active",
+        description="rows of the input embedding that are trained: those of the pieces in the training data, or all; the "
+        "same result, but that weight decay also shrinks the rows that nothing uses where all are trained",
+    )
     gradient_checkpointing: bool = False
     dropout: float | None = Field(
         None, ge=0, lt=1, description="every dropout of the encoder and heads; null: the encoder's own"
@@ -110,7 +115,9 @@ class Runtime(Section):
 
     ranks: int = Field(1, ge=1, description="processes on this machine")
     deepspeed: str = Field("zero2", description="a file of ds_configs/ (without .json) or a path to one")
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="of the weights that the model computes with; auto: bf16 on a GPU that has it, else fp32"
+    )
     attention: Literal["packed", "padded"] = Field(
         "packed", description="packed: no padding, where the encoder is built like BERT; padded: transformers' own layout"
     )

@@ -9,15 +9,18 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Run
 from xdist.config.robust import Consistency
+from xdist.data.ahead import Ahead
 from xdist.data.batches import TrainingData
 from xdist.data.fetched import found_model
 from xdist.data.permutation import key_of
 from xdist.data.prepare import Preparation
+from xdist.data.vocabulary import trained_pieces
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads, save_model
 from xdist.model.language_head import load_language_heads
 from xdist.model.masks import Masks
 from xdist.model.model import Model
+from xdist.model.vocabulary import activate
 from xdist.robust import Context, chain, rewriters
 from xdist.runtime import checkpoints, distributed, ds_config, memory, zero3
 from xdist.runtime.bad_numbers import BadSteps
@@ -45,10 +48,13 @@ class Training:
         texts = rewriters(run.methods, tokenizer, run.seed, run.data.max_length)
         compared = any(isinstance(method, Consistency) for method in run.methods)
         self.data = TrainingData(run, preparation, texts, keep_plain=bool(texts) and compared)
-        dtype = torch.bfloat16 if run.runtime.precision == "bf16" else torch.float32
         section, config = found_model(run), ds_config.resolve(run)
         with zero3.partitioned_loading(config):
-            encoder = load_encoder(section, tokenizer, dtype)
+            encoder = load_encoder(section, tokenizer, ds_config.dtype(config))
+        if (ids := trained_pieces(run, self.data, tokenizer)) is not None:
+            with zero3.gathered(encoder.get_input_embeddings()):
+                if activate(encoder, torch.from_numpy(ids)):
+                    log.info("training %d of %d rows of the input embedding", len(ids), encoder.config.vocab_size)
         model = Model(encoder, self.data.families, run.seed, run.runtime.attention == "packed")
         self.data.packed = model.packed  # not for an encoder that cannot
         carried, dropped = carry_heads(section.backbone, model)
@@ -61,6 +67,9 @@ class Training:
         self.engine = Engine(model, run.train, config, self.data.steps)
         special = torch.tensor(sorted(tokenizer.all_special_ids), device=self.device)
         self.chain = chain(run.methods, run.seed, special)
+        for family in self.data.families.values():
+            family.compared = self.chain.compares
+        self.input = Ahead(self.data, self.rank, self.world, pinned=self.device.type == "cuda")
 
     def step(self, number: int, stop: bool = False) -> StepRecord:
         """One update: every micro-batch of this rank, each as many passes as the methods of `robust` make.
@@ -70,7 +79,7 @@ class Training:
         """
         # Dropout depends on (seed, step, rank) alone, so a resumed run draws what an uninterrupted one would have drawn.
         torch.manual_seed(key_of(self.run.seed, number, self.rank) >> 1)
-        batches = [batch.to(self.device) for batch in self.data.step(number, self.rank, self.world)]
+        batches = [batch.to(self.device) for batch in self.input.step(number)]
         record = StepRecord(batches, self.data, self.device)
         record.reduce(stop)
         for batch in batches:
@@ -90,6 +99,10 @@ class Training:
         self.engine.step()
         record.finish()
         return record
+
+    def close(self) -> None:
+        self.input.close()
+        self.engine.close()
 
 
 def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation, judge: Judge | None = None) -> bool:
@@ -122,6 +135,7 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
             if done % run.runtime.log_every == 0 or done == steps:
                 means = record.means()
                 now = time.perf_counter()
+                (waited,) = distributed.sum_over_ranks([training.input.waited()])
                 scalars |= {
                     **means,
                     "train/lr": rate,
@@ -129,6 +143,7 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
                     "train/tokens_per_second": tokens / (now - since),
                     "train/skipped_steps": float(engine.skipped),
                     "train/saving_share": saver.share,
+                    "train/waiting_percent": 100 * waited / training.world / (now - since),
                 }
                 if len(training.data.pieces) > 1:
                     scalars |= {f"loss/{name}": value for name, value in training.losses.means().items()}
@@ -149,6 +164,7 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
                 since += saver.save(done)
         saver.save(done, last=stopped)
     finally:
+        training.input.close()
         stop.close()
         progress.close()
         if monitor:
@@ -161,5 +177,5 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
         if first:
             save_model(folder.model, engine.module, state, tokenizer)
         distributed.barrier()
-    engine.close()
+    training.close()
     return not stopped

@@ -105,21 +105,24 @@ class Batch:
     def to(self, device: torch.device | str) -> "Batch":
         if self.tokens.device == torch.device(device):
             return self
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
-        def move(tensor: Tensor) -> Tensor:
-            return tensor.to(device, non_blocking=True)
+    def pinned(self) -> "Batch":
+        """The batch in memory that a GPU copies from while the program goes on."""
+        return self._each(Tensor.pin_memory)
 
-        moved = replace(
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        changed = replace(
             self,
-            tokens=move(self.tokens),
-            lengths=move(self.lengths),
-            sequence_row=move(self.sequence_row),
-            row_ids=move(self.row_ids),
-            targets={name: move(value) for name, value in self.targets.items()},
-            plain=self.plain and self.plain.to(device),
+            tokens=change(self.tokens),
+            lengths=change(self.lengths),
+            sequence_row=change(self.sequence_row),
+            row_ids=change(self.row_ids),
+            targets={name: change(value) for name, value in self.targets.items()},
+            plain=self.plain and self.plain._each(change),
         )
-        moved.host_lengths = self.host_lengths
-        return moved
+        changed.host_lengths = self.host_lengths
+        return changed
 
 
 Place = Literal["input", "embedding", "last"]

@@ -34,6 +34,7 @@ def test_there_is_an_example_of_every_kind() -> None:
         ("slurm", "time_limit=1d12h", "time_limit: expected a number and a unit: 90m, 24h or 2d"),
         ("slurm", "save_time=2d", "save_time must be shorter than time_limit"),
         ("slurm", "nodes=0", "nodes: "),
+        ("slurm", "prepare.cores=2", "prepare: unknown key 'cores': (valid: cpus, memory, partition, time_limit)"),
         ("slurm", "launcher=mpirun", "launcher: unknown value 'mpirun'"),
         ("slurm", "environment.HF_TOKEN=abc", "'HF_TOKEN' looks like a secret"),
         ("slurm", 'environment={"A;B": x}', "'A;B' is no name of a variable"),
@@ -80,6 +81,7 @@ PLAIN = {
     ],
     "hosts": ["hosts.0"],
 }
+PLAIN["slurm"] += ["prepare.memory", "prepare.time_limit", "prepare.partition"]
 PLAIN["kubernetes"] += ["rdma_resource", "service_account", "image_pull_secret", "image", "scratch"]
 
 

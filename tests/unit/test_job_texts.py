@@ -40,12 +40,12 @@ EVERYTHING = [
 ]
 
 
-def on_slurm(*overrides: str, job: Job | None = None) -> str:
+def on_slurm(*overrides: str, job: Job | None = None, parts: int = 0, file: str = slurm.FILE) -> str:
     cluster = load_cluster(shipped("jobs") / "clusters" / "slurm.yaml", overrides)
     assert isinstance(cluster, Slurm)
     folder = Path("/home/me/runs/two words")
-    job = job or Job("demo/target", "train", folder, Path("/home/me"), "/opt/env/bin/python")
-    return slurm.render(job, cluster, "")[slurm.FILE]
+    job = job or Job("demo/target", "train", folder, Path("/home/me"), "/opt/env/bin/python", parts)
+    return slurm.render(job, cluster, "")[file]
 
 
 def kubernetes_cluster(*overrides: str) -> Kubernetes:
@@ -81,6 +81,15 @@ TEXTS = {
         "setup=[]",
     ),
     "cpu.sbatch": lambda: on_slurm("gpus_per_node=0", "ranks_per_node=4", "exclusive=false", "partition=null"),
+    "prepare.sbatch": lambda: on_slurm(parts=16, file=slurm.PARTS),
+    "prepared.sbatch": lambda: on_slurm(
+        "prepare={memory: 2G, time_limit: 30m, partition: cpu}",
+        "account=nlp",
+        "environment={A: it's}",
+        "setup=[]",
+        parts=16,
+        file=slurm.WHOLE,
+    ),
     "trainjob.yaml": lambda: on_kubernetes(),
     "trainjob-everything.yaml": lambda: on_kubernetes(*EVERYTHING),
     "job.yaml": lambda: on_kubernetes("form=job"),
@@ -183,6 +192,52 @@ def test_nothing_breaks_out_of_the_batch_script(name: str, tmp_path: Path) -> No
     done = subprocess.run(["bash"], input=text.encode(), capture_output=True, env=environment, cwd=tmp_path, check=True)
     assert done.stdout.decode().split("\0") == [str(start), f"/opt/{name}/python", name, f"{name}/triton", ""]
     assert not list(tmp_path.rglob("broken"))
+
+
+@pytest.mark.parametrize("file", [slurm.PARTS, slurm.WHOLE])
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_breaks_out_of_the_scripts_that_prepare(file: str, name: str, tmp_path: Path) -> None:
+    """bash runs them for real, with a python that shows what reaches it and fails."""
+    folder = tmp_path / "run"
+    (tmp_path / name).mkdir()
+    folder.mkdir()
+    python = tmp_path / name / "python"
+    python.write_text('#!/bin/sh\nprintf "%s\\0" "$PWD" "$VALUE" "$@"\nexit 2\n')
+    python.chmod(0o755)
+    quoted = yaml.safe_dump(name, default_style='"', allow_unicode=True).strip()
+    job = Job("a", "train", folder, tmp_path / name, str(python), 3)
+    text = on_slurm(f"environment={{VALUE: {quoted}}}", "setup=[]", job=job, file=file)
+    environment = {"PATH": os.environ["PATH"], "SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "6", "SLURM_ARRAY_TASK_ID": "2"}
+    done = subprocess.run(["bash"], input=text.encode(), capture_output=True, env=environment, cwd=tmp_path, check=False)
+    said = done.stdout.decode().split("\0")[:-1]
+    what, log = (["--part", "2/3", "--workers", "4"], "prepare-6_2") if file == slurm.PARTS else (["--finish"], "prepared-7")
+    assert said == [str(tmp_path / name), name, "-m", "xdist.cli", "prepare", f"{folder}/config.yaml", *what]
+    assert done.returncode == 2
+    assert (folder / "failed").read_text() == f"preparing its data failed, see {folder}/job/{log}.log\n"
+    assert not list(tmp_path.rglob("broken"))
+
+
+def test_how_the_job_ends_is_how_the_run_ended(tmp_path: Path) -> None:
+    """bash runs the script for real, with an srun that leaves a mark in the run folder and some code."""
+    folder = tmp_path / "run"
+    (tmp_path / "scontrol").write_text("#!/bin/sh\necho n1\n")
+    (tmp_path / "srun").write_text('#!/bin/sh\nsleep 0.01; [ -z "$MARK" ] || touch "$RUN/$MARK"\nexit "$CODE"\n')
+    for name in ("scontrol", "srun"):
+        (tmp_path / name).chmod(0o755)
+    text = on_slurm("setup=[]", job=Job("a", "train", folder, tmp_path, "python"))
+
+    def ends(mark: str, code: int) -> int:
+        (folder / "job").mkdir(parents=True, exist_ok=True)
+        environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "MARK": mark, "CODE": str(code), "SLURM_JOB_ID": "7"}
+        environment |= {"SLURM_JOB_NODELIST": "n1", "SLURM_CPUS_PER_TASK": "1"}
+        return subprocess.run(["bash"], input=text, text=True, env=environment, cwd=tmp_path, check=False).returncode
+
+    assert ends("unfinished", 0) == 75  # stopped by a stop file: what waits for the model must not begin
+    assert ends("failed", 1) == 1
+    assert ends("", 0) == 75  # a launcher that was killed says 0
+    assert ends("finished", 1) == 0  # torchrun after a signal
+    assert ends("", 0) == 0  # finished before: nothing was left to do
+    assert ends("", 1) == 1  # finished before, and this time something else broke
 
 
 @pytest.mark.parametrize("name", ["it's", 'a"b', "$(reboot)", "`reboot`", "100%j", "a\nb", "..", "a;b", "a\\b", "a*"])

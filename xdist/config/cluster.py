@@ -100,6 +100,15 @@ class Hosts(_Cluster):
         return values
 
 
+class Preparation(Section):
+    """What each job of `xdist submit --prepare` gets: cores and memory, no GPU."""
+
+    cpus: int = Field(4, ge=1)
+    memory: Memory = "8G"
+    time_limit: Duration = "4h"
+    partition: Word | None = Field(None, description="null: the cluster's")
+
+
 class Slurm(_Cluster):
     kind: Literal["slurm"]
     time_limit: Duration
@@ -120,6 +129,7 @@ class Slurm(_Cluster):
     setup: tuple[Line, ...] = Field((), description="shell lines that set up the environment, such as 'module load cuda'")
     python: Line | None = Field(None, description="interpreter on the nodes; null: the one that submits")
     scratch: Path | None = Field(None, description="folder on each node's own disk for what is compiled on first use")
+    prepare: Preparation = Preparation()
 
     @model_validator(mode="after")
     def _time_to_save(self) -> "Slurm":

@@ -204,6 +204,16 @@ def rank_of(folder: Path) -> int:
     raise AssertionError("no rank found")
 
 
+def test_doctor_lets_both_nodes_meet(typed: Typed, place: Path) -> None:
+    done = typed("xdist", "doctor", "--cluster", "slurm.yaml", "--folder", "runs", "--json", cwd=place)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert [one["host"] for one in found if one["check"] == "compiler"] == ["", "n1", "n2"]
+    assert next(one["says"].split(":")[0] for one in found if one["check"] == "network") == "n1 and n2"
+    refused = typed("xdist", "doctor", "--cluster", "slurm.yaml", "--folder", "runs", "--set", "partition=nope", cwd=place)
+    assert (refused.returncode, "Invalid partition name" in refused.stderr) == (2, True)
+
+
 def test_failing_run_is_not_requeued(typed: Typed, slurm: Slurm, place: Path) -> None:
     job = submitted(typed, place, "folder=runs/failing", "model.backbone=no/such/encoder")
     ended = slurm.ended(job)

@@ -28,8 +28,8 @@ ENDED = ["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEM
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that a submission writes. `run` is what the job reads, `work` what it does; `texts` what its scheduler reads, by
-    file name; none on this machine."""
+    """Everything that a submission writes. `run` is what the job reads, `work` what it does; `texts` what its scheduler reads,
+    by file name; none on this machine."""
 
     run: Run
     description: Path

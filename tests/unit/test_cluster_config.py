@@ -44,6 +44,7 @@ def test_there_is_an_example_of_every_kind() -> None:
         ("kubernetes", "runs.path=/runs/../etc", "runs.path: expected an absolute path"),
         ("kubernetes", "runs.clam=x", "runs: unknown key 'clam': did you mean 'claim'? (valid: claim, path)"),
         ("kubernetes", "cpu=1.5", "cpu: "),
+        ("kubernetes", "policy=mpirun", "policy: unknown value 'mpirun'"),
         ("hosts", "hosts=[]", "hosts: "),
         ("hosts", "hosts=[a, a]", "a host stands twice"),
         ("hosts", "nodes=2", "'nodes' follows from the list of hosts"),
@@ -52,6 +53,11 @@ def test_there_is_an_example_of_every_kind() -> None:
 )
 def test_what_is_wrong_is_said_in_one_line(kind: str, override: str, says: str) -> None:
     assert says in error(kind, override)
+
+
+def test_mpi_is_a_policy_of_trainjobs() -> None:
+    with pytest.raises(UserError, match="policy: mpi needs form: trainjob"):
+        load_cluster(shipped("jobs") / "clusters" / "kubernetes.yaml", ["policy=mpi", "form=job"])
 
 
 HOSTILE = [

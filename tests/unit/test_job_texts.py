@@ -92,6 +92,7 @@ TEXTS = {
     ),
     "trainjob.yaml": lambda: on_kubernetes(),
     "trainjob-everything.yaml": lambda: on_kubernetes(*EVERYTHING),
+    "trainjob-mpi.yaml": lambda: on_kubernetes("policy=mpi", *EVERYTHING),
     "job.yaml": lambda: on_kubernetes("form=job"),
     "job-everything.yaml": lambda: on_kubernetes("form=job", *EVERYTHING),
     "tensorboard.yaml": lambda: kubernetes.tensorboard(kubernetes_cluster("image_pull_secret=registry")),
@@ -145,16 +146,34 @@ def test_the_checks_find_a_wrong_key() -> None:
         checked(on_kubernetes("form=job").replace("completions:", "completion:"))
 
 
-def test_runtime_restarts_all_pods_but_for_a_user_error() -> None:
-    (runtime,) = checked((shipped("jobs") / "kubernetes" / "runtime.yaml").read_text(encoding="utf-8"))
+@pytest.mark.parametrize(
+    ("file", "policy", "starter"), [("runtime.yaml", "torch", "node"), ("runtime-mpi.yaml", "mpi", "launcher")]
+)
+def test_runtime_restarts_all_pods_but_for_a_user_error(file: str, policy: str, starter: str) -> None:
+    (runtime,) = checked((shipped("jobs") / "kubernetes" / file).read_text(encoding="utf-8"))
+    assert runtime["metadata"]["name"] == kubernetes_cluster(f"policy={policy}").training_runtime
+    assert set(runtime["spec"]["mlPolicy"]) == {"numNodes", policy}
     job_set = runtime["spec"]["template"]["spec"]
     assert models.JobsetV1alpha2JobSetSpec.from_dict(job_set).to_dict() == job_set
     assert job_set["failurePolicy"]["restartStrategy"] in ("Recreate", "BlockingRecreate")
     assert [rule["action"] for rule in job_set["failurePolicy"]["rules"]] == ["FailJobSet"]
-    (node,) = job_set["replicatedJobs"]
-    assert node["template"]["spec"]["backoffLimit"] == 0
-    (rule,) = node["template"]["spec"]["podFailurePolicy"]["rules"]
+    jobs = {one["name"]: one["template"] for one in job_set["replicatedJobs"]}
+    assert set(jobs) == {starter, "node"}
+    assert all(one["spec"]["backoffLimit"] == 0 for one in jobs.values())
+    (trainer,) = (name for name, one in jobs.items() if "metadata" in one)
+    assert trainer == starter
+    assert jobs[trainer]["metadata"]["labels"] == {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
+    (rule,) = jobs[starter]["spec"]["podFailurePolicy"]["rules"]
     assert (rule["action"], rule["onExitCodes"]["values"]) == ("FailJob", [2])
+
+
+def test_mpi_nodes_get_the_same_volumes_and_the_launcher_the_names_of_the_variables() -> None:
+    (_, job) = checked(TEXTS["trainjob-mpi.yaml"]())
+    assert job["spec"]["trainer"]["command"][-3:] == ["--mpi", "NCCL_SOCKET_IFNAME", "HF_TOKEN"]
+    (patch,) = job["spec"]["runtimePatches"]
+    launcher, node = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    assert (launcher["name"], node["name"]) == ("launcher", "node")
+    assert launcher["template"] == node["template"]
 
 
 NAMES = [
@@ -181,7 +200,9 @@ def test_nothing_breaks_out_of_the_batch_script(name: str, tmp_path: Path) -> No
     commands = tmp_path / "commands"
     commands.mkdir()
     (commands / "scontrol").write_text("#!/bin/sh\necho n1\n")
-    (commands / "srun").write_text('#!/bin/sh\nprintf "%s\\0" "$PWD" "$PYTHON" "$VALUE" "$TRITON_CACHE_DIR"\n')
+    (commands / "srun").write_text(
+        '#!/bin/sh\nprintf "%s\\0" "$PWD" "$PYTHON" "$VALUE" "$TRITON_CACHE_DIR"\n:>"$RUN/finished"\n'
+    )
     for command in commands.iterdir():
         command.chmod(0o755)
     job = Job("a", "train", tmp_path / "run", start, f"/opt/{name}/python")
@@ -295,13 +316,13 @@ def test_any_text_is_one_scalar_of_yaml_and_one_word_of_a_shell(value: str) -> N
 
 
 @pytest.mark.parametrize("value", [*NAMES, '"}\n- {', "a: b # c", "{{ job }}", "---", "!!python/object:os.system", "& *a"])
-@pytest.mark.parametrize("form", ["trainjob", "job"])
+@pytest.mark.parametrize("form", ["form=trainjob", "form=job", "policy=mpi"])
 def test_nothing_breaks_out_of_the_objects(form: str, value: str) -> None:
     """Whatever a value is, the objects are the ones with a harmless value in its place."""
     line = value.replace("\n", " ")
     quoted = yaml.safe_dump(line, default_style='"', allow_unicode=True, width=float("inf")).strip()
-    text = on_kubernetes(f"form={form}", f"environment={{VALUE: {quoted}}}", f"python={quoted}", config=value)
-    plain = on_kubernetes(f"form={form}", "environment={VALUE: PLAIN}", "python=PLAIN", config="PLAIN CONFIG")
+    text = on_kubernetes(form, f"environment={{VALUE: {quoted}}}", f"python={quoted}", config=value)
+    plain = on_kubernetes(form, "environment={VALUE: PLAIN}", "python=PLAIN", config="PLAIN CONFIG")
     expected = replaced(list(yaml.safe_load_all(plain)), {"PLAIN": line.replace("$", "$$"), "PLAIN CONFIG": value})
     assert list(yaml.safe_load_all(text)) == expected
 

@@ -162,7 +162,8 @@ class Kubernetes(_Cluster):
     queue: Label | None = Field(None, description="LocalQueue of Kueue")
     time_limit: Duration | None = None
     save_time: Duration = Field("10m", description="from the notice of preemption to the end; longer than a step and saving")
-    runtime: Label = Field("xdist-torch", description="the ClusterTrainingRuntime of jobs/kubernetes/runtime.yaml")
+    policy: Literal["torch", "mpi"] = Field("torch", description="of a trainjob: how its ranks are started")
+    runtime: Label | None = Field(None, description="a ClusterTrainingRuntime; null: the policy's of jobs/kubernetes/")
     python: Line = "python"
     cpu: Cores = "4"
     memory: Quantity = "16Gi"
@@ -175,6 +176,16 @@ class Kubernetes(_Cluster):
     image_pull_secret: Label | None = None
     secrets: dict[str, SecretKey] = Field({}, description="variables taken from a Secret: NAME: {secret: …, key: …}")
     user: int = Field(1000, ge=1, description="user and group number of the processes")
+
+    @property
+    def training_runtime(self) -> str:
+        return self.runtime or f"xdist-{self.policy}"
+
+    @model_validator(mode="after")
+    def _policy_of_a_trainjob(self) -> "Kubernetes":
+        if self.policy == "mpi" and self.form != "trainjob":
+            raise ValueError("policy: mpi needs form: trainjob")
+        return self
 
     @model_validator(mode="after")
     def _secret_names(self) -> "Kubernetes":

@@ -20,8 +20,8 @@ def check(cluster: Kubernetes) -> list[Finding]:
         do = f"make a PersistentVolumeClaim of that name, {mode}"
         wanted.append((f"claim {claim} for {purpose}", ["get", "persistentvolumeclaim", claim, f"--namespace={space}"], do))
     if cluster.form == "trainjob":
-        do = "install Kubeflow Trainer, then kubectl apply -f jobs/kubernetes/runtime.yaml; or `form: job`"
-        wanted.append((f"runtime {cluster.runtime}", ["get", RUNTIMES, cluster.runtime], do))
+        do = "install Kubeflow Trainer, then kubectl apply -f jobs/kubernetes/runtime.yaml (runtime-mpi.yaml); or `form: job`"
+        wanted.append((f"runtime {cluster.training_runtime}", ["get", RUNTIMES, cluster.training_runtime], do))
     for secret in sorted({key.secret for key in cluster.secrets.values()} | {cluster.image_pull_secret or ""} - {""}):
         do = f"kubectl create secret … --namespace={space}"
         wanted.append((f"secret {secret}", ["get", "secret", secret, f"--namespace={space}", "--output=name"], do))

@@ -1,9 +1,11 @@
-"""A run on two hosts: network namespaces with a cable between them, the launcher started on each as a user would by hand."""
+"""A run on two hosts, which are network namespaces with a cable between them: the launcher started on each as a user would by
+hand, and over ssh from one of them."""
 
 import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,16 +16,40 @@ from typing_of_commands import Typed
 
 from xdist.runtime import tags
 
-# On a host of its own: its network, its name, and names that resolve.
-ON = 'hostname "$0"; mount --bind "$D/hosts" /etc/hosts; mount --bind "$D/resolv.conf" /etc/resolv.conf; exec "$@"'
+# On a host of its own: its network, its name, names that resolve, and keys of its own for ssh.
+ON = """hostname "$0"
+for file in hosts resolv.conf; do mount --bind "$D/$file" "/etc/$file"; done
+[ ! -d /etc/ssh ] || mount --bind "$D/ssh" /etc/ssh
+exec "$@"
+"""
+SSH = ("ssh", "ssh-keygen", "/usr/sbin/sshd", "pdsh")
 
 
 def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True)
 
 
-@pytest.fixture
-def hosts(tmp_path: Path) -> Iterator[list[list[str]]]:
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a benchmark, an encoder and a run."""
+    folder = tmp_path_factory.mktemp("hosts")
+    tiny_benchmark(folder / "benchmark")
+    run = {
+        "name": "tiny",
+        "folder": "runs/by-hand",
+        "model": {"backbone": str(tiny_model(folder / "encoder", folder / "benchmark"))},
+        "data": {"root": "benchmark", "cache": "prepared"},
+        "train": {"tasks": [{"task": "cldr-topic"}], "steps": 6, "batch_size": 12, "learning_rate": 1e-3},
+        "runtime": {"ranks": 2, "deepspeed": "zero1", "log_every": 1},
+    }
+    (folder / "run.yaml").write_text(yaml.safe_dump(run))
+    for name, ssh in (("by-hand", False), ("ssh", True)):
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump({"kind": "hosts", "hosts": ["h0", "h1"], "ssh": ssh}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def hosts(place: Path) -> Iterator[list[list[str]]]:
     """Words that start a command on host h0 and on host h1."""
     names = [f"xdist{os.getpid()}h{number}" for number in range(2)]
     try:
@@ -36,13 +62,14 @@ def hosts(tmp_path: Path) -> Iterator[list[list[str]]]:
             ip("-n", name, "addr", "add", f"10.91.0.{number + 1}/24", "dev", f"e{number}")
             ip("-n", name, "link", "set", "lo", "up")
             ip("-n", name, "link", "set", f"e{number}", "up")
-        (tmp_path / "hosts").write_text("127.0.0.1 localhost\n10.91.0.1 h0\n10.91.0.2 h1\n")
-        (tmp_path / "resolv.conf").write_text("")
+        (place / "hosts").write_text("127.0.0.1 localhost\n10.91.0.1 h0\n10.91.0.2 h1\n")
+        (place / "resolv.conf").write_text("")
+        (place / "ssh").mkdir()
         enter = [
             ["nsenter", f"--net=/run/netns/{name}", "unshare", "--uts", "--mount", "sh", "-c", ON, f"h{number}"]
             for number, name in enumerate(names)
         ]
-        subprocess.run([*enter[0], "true"], env={**os.environ, "D": str(tmp_path)}, check=True, capture_output=True)
+        subprocess.run([*enter[0], "true"], env={**os.environ, "D": str(place)}, check=True, capture_output=True)
         yield enter
     except (OSError, subprocess.CalledProcessError) as error:
         if "XDIST_CI" in os.environ:
@@ -57,23 +84,23 @@ def losses(folder: Path) -> list[float]:
     return [json.loads(line)["train/loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_two_hosts_give_the_losses_of_this_machine(typed: Typed, tmp_path: Path, hosts: list[list[str]]) -> None:
-    tiny_benchmark(tmp_path / "benchmark")
-    run = {
-        "name": "tiny",
-        "folder": "runs/hosts",
-        "model": {"backbone": str(tiny_model(tmp_path / "encoder", tmp_path / "benchmark"))},
-        "data": {"root": "benchmark", "cache": "prepared"},
-        "train": {"tasks": [{"task": "cldr-topic"}], "steps": 6, "batch_size": 12, "learning_rate": 1e-3},
-        "runtime": {"ranks": 2, "deepspeed": "zero1", "log_every": 1},
-    }
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump(run))
-    (tmp_path / "hosts.yaml").write_text(yaml.safe_dump({"kind": "hosts", "hosts": ["h0", "h1"], "ssh": False}))
-    done = typed("xdist", "submit", "run.yaml", "--cluster", "hosts.yaml", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def here(typed: Typed, place: Path) -> list[float]:
+    """The losses of two ranks on this machine."""
+    local = typed("xdist", "train", "run.yaml", "folder=runs/here", cwd=place)
+    assert local.returncode == 0, local.stderr
+    assert len(losses(place / "runs/here")) == 6
+    return losses(place / "runs/here")
+
+
+def test_two_hosts_give_the_losses_of_this_machine(
+    typed: Typed, place: Path, hosts: list[list[str]], here: list[float]
+) -> None:
+    done = typed("xdist", "submit", "run.yaml", "--cluster", "by-hand.yaml", cwd=place)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line.split(":")[0] for line in lines] == ["on h0", "on h1"]
-    environment = {**os.environ, "D": str(tmp_path), "DS_ACCELERATOR": "cpu"}
+    environment = {**os.environ, "D": str(place), "DS_ACCELERATOR": "cpu"}
     started = [
         subprocess.Popen([*enter, "sh", "-c", line.split(": ", 1)[1]], env=environment, stderr=subprocess.PIPE, text=True)
         for enter, line in zip(hosts, lines, strict=True)
@@ -85,8 +112,55 @@ def test_two_hosts_give_the_losses_of_this_machine(typed: Typed, tmp_path: Path,
             if process.poll() is None:
                 process.kill()
     assert [process.returncode for process in started] == [0, 0], errors
-    assert tags.tags(tmp_path / "runs/hosts/checkpoints")[-1].manifest["world"] == 2
-    local = typed("xdist", "train", "run.yaml", "folder=runs/here", cwd=tmp_path)
-    assert local.returncode == 0, local.stderr
-    assert losses(tmp_path / "runs/hosts") == losses(tmp_path / "runs/here")
-    assert len(losses(tmp_path / "runs/here")) == 6
+    assert tags.tags(place / "runs/by-hand/checkpoints")[-1].manifest["world"] == 2
+    assert losses(place / "runs/by-hand") == here
+
+
+@pytest.fixture
+def sshd(place: Path, hosts: list[list[str]]) -> Iterator[None]:
+    """A server on each host that lets in who has the key which both have."""
+    if missing := [name for name in SSH if shutil.which(name) is None]:
+        assert "XDIST_CI" not in os.environ, missing
+        pytest.skip(f"no {', '.join(missing)}: apt-get install openssh-server pdsh")
+    ssh = place / "ssh"
+    for name in ("key", "id"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(ssh / name)], check=True)
+    (ssh / "sshd_config").write_text(
+        f"HostKey {ssh}/key\nAuthorizedKeysFile {ssh}/id.pub\nStrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\n"
+    )
+    (ssh / "ssh_config").write_text(f"IdentityFile {ssh}/id\nStrictHostKeyChecking no\nUserKnownHostsFile /dev/null\n")
+    Path("/run/sshd").mkdir(exist_ok=True)
+    environment = {**os.environ, "D": str(place)}
+    started = [
+        subprocess.Popen([*enter, "/usr/sbin/sshd", "-D", "-E", str(ssh / f"log-{number}")], env=environment)
+        for number, enter in enumerate(hosts)
+    ]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def test_one_host_starts_both_over_ssh(place: Path, hosts: list[list[str]], here: list[float], sshd: None) -> None:
+    commands = Path(sys.executable).parent
+    environment = {**os.environ, "D": str(place), "PATH": f"{commands}:{os.environ['PATH']}"}
+
+    def on_h0(*words: str) -> subprocess.CompletedProcess[str]:
+        line = [*hosts[0], str(commands / "xdist"), *words]
+        return subprocess.run(line, capture_output=True, text=True, timeout=400, env=environment, cwd=place, check=False)
+
+    seen = on_h0("doctor", "--cluster", "ssh.yaml", "--json")
+    assert seen.returncode == 0, seen.stdout + seen.stderr
+    said = [one["says"] for one in json.loads(seen.stdout) if one["check"] == "network"]
+    assert said[0].startswith("h0 and h1: ")
+    assert said[1].startswith("2 ranks on 2 nodes meet by gloo")
+    alone = on_h0("doctor", "--cluster", "ssh.yaml", "--json", "--set", "hosts=[h0, nowhere]")
+    (bad,) = [one for one in json.loads(alone.stdout) if one["level"] == "bad"]
+    assert (alone.returncode, bad["host"], bad["check"]) == (1, "nowhere", "network")
+
+    done = on_h0("submit", "run.yaml", "--cluster", "ssh.yaml", "folder=runs/ssh")
+    assert done.returncode == 0, done.stdout + done.stderr + "".join(path.read_text() for path in place.glob("ssh/log-*"))
+    assert tags.tags(place / "runs/ssh/checkpoints")[-1].manifest["world"] == 2
+    assert losses(place / "runs/ssh") == here

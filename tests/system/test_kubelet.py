@@ -6,6 +6,7 @@ below it, from process 1 to the ranks and the run folder, is real.
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -47,8 +48,14 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pods(volumes: Path, form: str, *overrides: str) -> list[subprocess.Popen[bytes]]:
-    """Start what `xdist submit` would hand over for two nodes, each pod a process."""
-    settings = [f"form={form}", f"runs.path={volumes / 'runs'}", f"data.path={volumes / 'data'}", f"python={sys.executable}"]
+    """Start what `xdist submit` would hand over for two nodes, each pod a process; of `mpi` the launcher's, with both ranks."""
+    mpi = form == "mpi"
+    settings = [
+        "policy=mpi" if mpi else f"form={form}",
+        f"runs.path={volumes / 'runs'}",
+        f"data.path={volumes / 'data'}",
+        f"python={sys.executable}",
+    ]
     settings += ["gpus_per_node=0", "cpu='1'", "environment={DS_ACCELERATOR: cpu}"]
     cluster = load_cluster(shipped("jobs") / "clusters" / "kubernetes.yaml", settings)
     plan = submission.plan(load_run(volumes / "run.yaml", overrides), volumes / "run.yaml", cluster)
@@ -62,7 +69,7 @@ def pods(volumes: Path, form: str, *overrides: str) -> list[subprocess.Popen[byt
         count = objects["Job"]["spec"]["completions"]
     else:
         container = objects["TrainJob"]["spec"]["trainer"]
-        count = container["numNodes"]
+        count = 1 if mpi else container["numNodes"]
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = str(sock.getsockname()[1])
@@ -79,7 +86,11 @@ def _pod(container: dict[str, Any], node: int, count: int, port: str, volumes: P
             values[entry["name"]] = str(node)
         else:
             values[entry["name"]] = entry["value"].replace("$$", "$").replace("/scratch", str(scratch))
-    if "numNodes" in container:  # as the torch policy does
+    if "--mpi" in container["command"]:  # as the MPI policy does, but that the nodes' sshd is left out: both ranks are here
+        (scratch / "hostfile").write_text("localhost slots=2\n")
+        values |= {"OMPI_MCA_orte_default_hostfile": str(scratch / "hostfile"), "MASTER_PORT": port}
+        values |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    elif "numNodes" in container:  # as the torch policy does
         values |= {"PET_NNODES": str(count), "PET_NODE_RANK": str(node), "PET_NPROC_PER_NODE": str(container["numProcPerNode"])}
     values |= {"PET_MASTER_ADDR": "127.0.0.1", "PET_MASTER_PORT": port}  # the headless Service's name
     inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "TORCH_EXTENSIONS_DIR", "CXX") if name in os.environ}
@@ -126,3 +137,12 @@ def test_preempted_pod_stops_all_which_go_on_when_started_again(volumes: Path) -
 def test_user_error_is_not_tried_again(volumes: Path) -> None:
     assert ended(pods(volumes, "trainjob", "folder=tiny/wrong", "model.backbone=no/such/encoder")) == [2, 2]
     assert "no/such/encoder" in (volumes / "runs" / "tiny" / "wrong" / "failed").read_text()
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None and "XDIST_CI" not in os.environ, reason="no mpirun: openmpi-bin")
+def test_mpi_policy_starts_the_ranks_that_meet(volumes: Path) -> None:
+    folder = volumes / "runs" / "tiny" / "mpi"
+    ending = ended(pods(volumes, "mpi", "folder=tiny/mpi", "train.steps=3", "evaluate=null"))
+    assert ending == [0], (volumes / "scratch-0" / "stderr").read_text()[-3000:]
+    assert steps(folder) == [1, 2, 3]
+    assert tags.tags(folder / "checkpoints")[-1].manifest["world"] == 2

@@ -1,4 +1,4 @@
-"""Runs on a real SLURM of two nodes: submitted, stopped by the time limit, preempted, killed, failing, one after another."""
+"""Runs on a real SLURM of two nodes: prepared in parts, stopped by the time limit, preempted, killed, failing, as a study."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,8 +22,9 @@ from xdist.runtime import tags
 if why_not() and "XDIST_CI" not in os.environ:
     pytest.skip(why_not(), allow_module_level=True)
 
-STEPS = 80  # long enough to be caught at work
-CLUSTER = {"kind": "slurm", "nodes": 2, "time_limit": "30m", "save_time": "2m", "memory": "100M"}
+STEPS = 160  # long enough to be caught at work three times
+CLUSTER: dict[str, Any] = {"kind": "slurm", "nodes": 2, "time_limit": "30m", "save_time": "2m", "memory": "100M"}
+CLUSTER["prepare"] = {"cpus": 1, "memory": "100M"}
 TRAIN = {"tasks": [{"task": "cldr-topic", "languages": ["en", "de"]}], "steps": STEPS, "batch_size": 12, "learning_rate": 1e-3}
 SETTINGS = {"ranks": 2, "deepspeed": "zero1", "log_every": 1, "save_every": 8}
 
@@ -51,6 +53,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (folder / "run.yaml").write_text(yaml.safe_dump(run))
     (folder / "slurm.yaml").write_text(yaml.safe_dump(CLUSTER))
+    after = {"run": run, "after": "first", "set": {"train.steps": 2}}
+    study = {"name": "chain", "folder": "chain", "stages": {"first": {"run": "run.yaml"}, "second": after}}
+    (folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     return folder
 
 
@@ -85,10 +90,27 @@ def assert_same_end(folder: Path, other: Path) -> None:
 
 @pytest.fixture(scope="module")
 def straight(typed: Typed, slurm: Slurm, place: Path) -> Path:
-    job = submitted(typed, place)
+    """A run under DeepSpeed's launcher whose data two jobs of an array have prepared."""
+    job = submitted(typed, place, "--prepare", 2, "--set", "launcher=deepspeed")
     folder = place / "runs" / "straight"
     assert slurm.ended(job)["JobState"] == "COMPLETED", told(folder, job)
     return folder
+
+
+def test_array_prepares_in_parts_before_the_run_begins(slurm: Slurm, place: Path, straight: Path) -> None:
+    there = read_json(straight / "job" / "job.json")
+    array, whole = there["prepare"]
+    for number in (1, 2):
+        assert f"part {number} of 2 is done" in (straight / "job" / f"prepare-{array}_{number}.log").read_text()
+    assert "prepared: prepared" in (straight / "job" / f"prepared-{whole}.log").read_text()
+    parts = [slurm.job(f"{array}_{number}") for number in (1, 2)]
+    finish, run = slurm.job(whole), slurm.job(there["job"])
+    assert max(part["EndTime"] for part in parts) <= finish["StartTime"]
+    assert finish["EndTime"] <= run["StartTime"]
+    made = list((place / "prepared").glob("cldr-topic-train-*/manifest.json"))
+    assert len(made) == 2
+    assert all(path.stat().st_mtime < (straight / "environment.json").stat().st_mtime for path in made)
+    assert (straight / "job" / f"hostfile-{there['job']}").read_text() == "n1 slots=1\nn2 slots=1\n"
 
 
 def test_two_nodes_give_the_losses_of_this_machine(typed: Typed, place: Path, straight: Path) -> None:
@@ -124,40 +146,49 @@ def test_status_and_logs(typed: Typed, place: Path, straight: Path) -> None:
     assert f"{STEPS}/{STEPS}" in logs.stdout
 
 
-def test_time_limit_saves_requeues_and_the_next_in_line_waits(typed: Typed, slurm: Slurm, place: Path, straight: Path) -> None:
-    folder = place / "runs" / "limited"
-    job = submitted(typed, place, "folder=runs/limited")
-    heir = ("--set", "launcher=deepspeed", "--after", job, "name=heir", "folder=runs/heir", "train.steps=2")
-    follower = submitted(typed, place, *heir, "model.backbone=runs/limited/model")
-    refused = typed("xdist", "submit", "run.yaml", "--cluster", "slurm.yaml", "folder=runs/limited", cwd=place)
+def test_study_goes_in_order_through_time_limit_preemption_and_a_killed_rank(
+    typed: Typed, slurm: Slurm, place: Path, straight: Path
+) -> None:
+    done = typed("xdist", "study", "submit", "study.yaml", "--cluster", "slurm.yaml", cwd=place)
+    assert done.returncode == 0, done.stderr
+    first, second = (next((place / "chain" / "runs").glob(f"{stage}-????????????????")) for stage in ("first", "second"))
+    job, follower = (read_json(folder / "job" / "job.json")["job"] for folder in (first, second))
+    assert ["first-s1", job, "submitted"] in [line.split() for line in done.stdout.splitlines()]
+    assert ["second-s1", follower, "submitted", "first-s1", job] in [line.split() for line in done.stdout.splitlines()]
+    again = typed("xdist", "study", "submit", "study.yaml", "--cluster", "slurm.yaml", cwd=place)
+    assert again.stdout.count("waits or runs already") == 2
+
+    await_that(lambda: steps(first) > 3, f"first steps\n{told(first, job)}")
+    refused = typed("xdist", "submit", first / "config.yaml", "--cluster", "slurm.yaml", cwd=place)
     assert (refused.returncode, f"job {job} of this run is" in refused.stderr) == (2, True)
-    await_that(lambda: steps(folder) > 3, f"first steps\n{told(folder, job)}")
     slurm.call("scancel", "--batch", "--signal=USR1", job)  # what --signal=B:USR1@… sends before the limit
-    await_that(lambda: slurm.job(job)["Restarts"] == "1", f"requeue\n{told(folder, job)}")
-    assert (folder / "unfinished").exists()
-    saved = tags.tags(folder / "checkpoints")[-1].step
+    await_that(lambda: slurm.job(job)["Restarts"] == "1", f"requeue\n{told(first, job)}")
+    assert (first / "unfinished").exists()
+    saved = last_saved(first)
     assert 3 < saved < STEPS
+    await_that(lambda: last_saved(first) > saved, f"second life\n{told(first, job)}")
+    slurm.call("scontrol", "requeue", job)  # preemption
+    await_that(lambda: slurm.job(job)["Restarts"] == "2", "requeue")
+    saved = last_saved(first)
+    assert saved < STEPS
+    await_that(lambda: last_saved(first) > saved, f"third life\n{told(first, job)}")
+    os.kill(rank_of(first), signal.SIGKILL)
+    await_that(lambda: slurm.job(job)["Restarts"] == "3", f"requeue of a broken run\n{told(first, job)}")
     assert slurm.job(follower)["JobState"] == "PENDING"
-    assert slurm.ended(job)["JobState"] == "COMPLETED", told(folder, job)
-    assert_same_end(folder, straight)
-    assert slurm.ended(follower)["JobState"] == "COMPLETED", told(place / "runs" / "heir", follower)
-    assert (place / "runs" / "heir" / "finished").exists()
-    assert (place / "runs" / "heir" / "job" / f"hostfile-{follower}").read_text() == "n1 slots=1\nn2 slots=1\n"
+    assert slurm.ended(job)["JobState"] == "COMPLETED", told(first, job)
+    assert_same_end(first, straight)
+
+    assert slurm.ended(follower)["JobState"] == "COMPLETED", told(second, follower)
+    assert slurm.job(job)["EndTime"] <= slurm.job(follower)["StartTime"]
+    assert yaml.safe_load((second / "config.yaml").read_text())["model"]["backbone"] == str(first.relative_to(place) / "model")
+    finished = typed("xdist", "study", "submit", "study.yaml", "--cluster", "slurm.yaml", cwd=place)
+    assert finished.stdout.count("finished") == 2
+    assert [read_json(folder / "job" / "job.json")["job"] for folder in (first, second)] == [job, follower]
 
 
-def test_preempted_and_then_killed(typed: Typed, slurm: Slurm, place: Path, straight: Path) -> None:
-    folder = place / "runs" / "unlucky"
-    job = submitted(typed, place, "folder=runs/unlucky")
-    await_that(lambda: steps(folder) > 9, f"first life\n{told(folder, job)}")
-    slurm.call("scontrol", "requeue", job)
-    await_that(lambda: slurm.job(job)["Restarts"] == "1", "requeue")
-    saved = tags.tags(folder / "checkpoints")[-1].step
-    assert 8 <= saved < STEPS - 8
-    await_that(lambda: tags.tags(folder / "checkpoints")[-1].step > saved, f"second life\n{told(folder, job)}")
-    os.kill(rank_of(folder), signal.SIGKILL)
-    await_that(lambda: slurm.job(job)["Restarts"] == "2", f"requeue of a broken run\n{told(folder, job)}")
-    assert slurm.ended(job)["JobState"] == "COMPLETED", told(folder, job)
-    assert_same_end(folder, straight)
+def last_saved(folder: Path) -> int:
+    found = tags.tags(folder / "checkpoints")
+    return found[-1].step if found else 0
 
 
 def rank_of(folder: Path) -> int:
@@ -171,6 +202,16 @@ def rank_of(folder: Path) -> int:
         if f"{folder}/config.yaml".encode() in words and b"RANK=1" in environment:
             return int(path.parent.name)
     raise AssertionError("no rank found")
+
+
+def test_doctor_lets_both_nodes_meet(typed: Typed, place: Path) -> None:
+    done = typed("xdist", "doctor", "--cluster", "slurm.yaml", "--folder", "runs", "--json", cwd=place)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert [one["host"] for one in found if one["check"] == "compiler"] == ["", "n1", "n2"]
+    assert next(one["says"].split(":")[0] for one in found if one["check"] == "network") == "n1 and n2"
+    refused = typed("xdist", "doctor", "--cluster", "slurm.yaml", "--folder", "runs", "--set", "partition=nope", cwd=place)
+    assert (refused.returncode, "Invalid partition name" in refused.stderr) == (2, True)
 
 
 def test_failing_run_is_not_requeued(typed: Typed, slurm: Slurm, place: Path) -> None:
@@ -205,7 +246,14 @@ def test_sbatch_refuses_what_the_cluster_has_not(typed: Typed, slurm: Slurm, pla
 
 
 def test_submission_without_slurm_says_so(typed: Typed, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nobody = ("ClusterName=x", "AuthType=auth/none", "SlurmctldHost=localhost(127.0.0.1)", "SlurmctldPort=1", "NodeName=n1")
+    nobody = (
+        "ClusterName=x",
+        "MessageTimeout=2",
+        "AuthType=auth/none",
+        "SlurmctldHost=localhost(127.0.0.1)",
+        "SlurmctldPort=1",
+        "NodeName=n1",
+    )
     (tmp_path / "slurm.conf").write_text("\n".join(nobody) + "\n")
     monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm.conf"))
     done: subprocess.CompletedProcess[str] = typed(

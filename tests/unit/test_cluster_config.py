@@ -34,6 +34,7 @@ def test_there_is_an_example_of_every_kind() -> None:
         ("slurm", "time_limit=1d12h", "time_limit: expected a number and a unit: 90m, 24h or 2d"),
         ("slurm", "save_time=2d", "save_time must be shorter than time_limit"),
         ("slurm", "nodes=0", "nodes: "),
+        ("slurm", "prepare.cores=2", "prepare: unknown key 'cores': (valid: cpus, memory, partition, time_limit)"),
         ("slurm", "launcher=mpirun", "launcher: unknown value 'mpirun'"),
         ("slurm", "environment.HF_TOKEN=abc", "'HF_TOKEN' looks like a secret"),
         ("slurm", 'environment={"A;B": x}', "'A;B' is no name of a variable"),
@@ -43,6 +44,7 @@ def test_there_is_an_example_of_every_kind() -> None:
         ("kubernetes", "runs.path=/runs/../etc", "runs.path: expected an absolute path"),
         ("kubernetes", "runs.clam=x", "runs: unknown key 'clam': did you mean 'claim'? (valid: claim, path)"),
         ("kubernetes", "cpu=1.5", "cpu: "),
+        ("kubernetes", "policy=mpirun", "policy: unknown value 'mpirun'"),
         ("hosts", "hosts=[]", "hosts: "),
         ("hosts", "hosts=[a, a]", "a host stands twice"),
         ("hosts", "nodes=2", "'nodes' follows from the list of hosts"),
@@ -51,6 +53,11 @@ def test_there_is_an_example_of_every_kind() -> None:
 )
 def test_what_is_wrong_is_said_in_one_line(kind: str, override: str, says: str) -> None:
     assert says in error(kind, override)
+
+
+def test_mpi_is_a_policy_of_trainjobs() -> None:
+    with pytest.raises(UserError, match="policy: mpi needs form: trainjob"):
+        load_cluster(shipped("jobs") / "clusters" / "kubernetes.yaml", ["policy=mpi", "form=job"])
 
 
 HOSTILE = [
@@ -80,6 +87,7 @@ PLAIN = {
     ],
     "hosts": ["hosts.0"],
 }
+PLAIN["slurm"] += ["prepare.memory", "prepare.time_limit", "prepare.partition"]
 PLAIN["kubernetes"] += ["rdma_resource", "service_account", "image_pull_secret", "image", "scratch"]
 
 

@@ -40,12 +40,12 @@ EVERYTHING = [
 ]
 
 
-def on_slurm(*overrides: str, job: Job | None = None) -> str:
+def on_slurm(*overrides: str, job: Job | None = None, parts: int = 0, file: str = slurm.FILE) -> str:
     cluster = load_cluster(shipped("jobs") / "clusters" / "slurm.yaml", overrides)
     assert isinstance(cluster, Slurm)
     folder = Path("/home/me/runs/two words")
-    job = job or Job("demo/target", "train", folder, Path("/home/me"), "/opt/env/bin/python")
-    return slurm.render(job, cluster, "")[slurm.FILE]
+    job = job or Job("demo/target", "train", folder, Path("/home/me"), "/opt/env/bin/python", parts)
+    return slurm.render(job, cluster, "")[file]
 
 
 def kubernetes_cluster(*overrides: str) -> Kubernetes:
@@ -81,8 +81,18 @@ TEXTS = {
         "setup=[]",
     ),
     "cpu.sbatch": lambda: on_slurm("gpus_per_node=0", "ranks_per_node=4", "exclusive=false", "partition=null"),
+    "prepare.sbatch": lambda: on_slurm(parts=16, file=slurm.PARTS),
+    "prepared.sbatch": lambda: on_slurm(
+        "prepare={memory: 2G, time_limit: 30m, partition: cpu}",
+        "account=nlp",
+        "environment={A: it's}",
+        "setup=[]",
+        parts=16,
+        file=slurm.WHOLE,
+    ),
     "trainjob.yaml": lambda: on_kubernetes(),
     "trainjob-everything.yaml": lambda: on_kubernetes(*EVERYTHING),
+    "trainjob-mpi.yaml": lambda: on_kubernetes("policy=mpi", *EVERYTHING),
     "job.yaml": lambda: on_kubernetes("form=job"),
     "job-everything.yaml": lambda: on_kubernetes("form=job", *EVERYTHING),
     "tensorboard.yaml": lambda: kubernetes.tensorboard(kubernetes_cluster("image_pull_secret=registry")),
@@ -136,16 +146,34 @@ def test_the_checks_find_a_wrong_key() -> None:
         checked(on_kubernetes("form=job").replace("completions:", "completion:"))
 
 
-def test_runtime_restarts_all_pods_but_for_a_user_error() -> None:
-    (runtime,) = checked((shipped("jobs") / "kubernetes" / "runtime.yaml").read_text(encoding="utf-8"))
+@pytest.mark.parametrize(
+    ("file", "policy", "starter"), [("runtime.yaml", "torch", "node"), ("runtime-mpi.yaml", "mpi", "launcher")]
+)
+def test_runtime_restarts_all_pods_but_for_a_user_error(file: str, policy: str, starter: str) -> None:
+    (runtime,) = checked((shipped("jobs") / "kubernetes" / file).read_text(encoding="utf-8"))
+    assert runtime["metadata"]["name"] == kubernetes_cluster(f"policy={policy}").training_runtime
+    assert set(runtime["spec"]["mlPolicy"]) == {"numNodes", policy}
     job_set = runtime["spec"]["template"]["spec"]
     assert models.JobsetV1alpha2JobSetSpec.from_dict(job_set).to_dict() == job_set
     assert job_set["failurePolicy"]["restartStrategy"] in ("Recreate", "BlockingRecreate")
     assert [rule["action"] for rule in job_set["failurePolicy"]["rules"]] == ["FailJobSet"]
-    (node,) = job_set["replicatedJobs"]
-    assert node["template"]["spec"]["backoffLimit"] == 0
-    (rule,) = node["template"]["spec"]["podFailurePolicy"]["rules"]
+    jobs = {one["name"]: one["template"] for one in job_set["replicatedJobs"]}
+    assert set(jobs) == {starter, "node"}
+    assert all(one["spec"]["backoffLimit"] == 0 for one in jobs.values())
+    (trainer,) = (name for name, one in jobs.items() if "metadata" in one)
+    assert trainer == starter
+    assert jobs[trainer]["metadata"]["labels"] == {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
+    (rule,) = jobs[starter]["spec"]["podFailurePolicy"]["rules"]
     assert (rule["action"], rule["onExitCodes"]["values"]) == ("FailJob", [2])
+
+
+def test_mpi_nodes_get_the_same_volumes_and_the_launcher_the_names_of_the_variables() -> None:
+    (_, job) = checked(TEXTS["trainjob-mpi.yaml"]())
+    assert job["spec"]["trainer"]["command"][-3:] == ["--mpi", "NCCL_SOCKET_IFNAME", "HF_TOKEN"]
+    (patch,) = job["spec"]["runtimePatches"]
+    launcher, node = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    assert (launcher["name"], node["name"]) == ("launcher", "node")
+    assert launcher["template"] == node["template"]
 
 
 NAMES = [
@@ -172,7 +200,9 @@ def test_nothing_breaks_out_of_the_batch_script(name: str, tmp_path: Path) -> No
     commands = tmp_path / "commands"
     commands.mkdir()
     (commands / "scontrol").write_text("#!/bin/sh\necho n1\n")
-    (commands / "srun").write_text('#!/bin/sh\nprintf "%s\\0" "$PWD" "$PYTHON" "$VALUE" "$TRITON_CACHE_DIR"\n')
+    (commands / "srun").write_text(
+        '#!/bin/sh\nprintf "%s\\0" "$PWD" "$PYTHON" "$VALUE" "$TRITON_CACHE_DIR"\n:>"$RUN/finished"\n'
+    )
     for command in commands.iterdir():
         command.chmod(0o755)
     job = Job("a", "train", tmp_path / "run", start, f"/opt/{name}/python")
@@ -183,6 +213,52 @@ def test_nothing_breaks_out_of_the_batch_script(name: str, tmp_path: Path) -> No
     done = subprocess.run(["bash"], input=text.encode(), capture_output=True, env=environment, cwd=tmp_path, check=True)
     assert done.stdout.decode().split("\0") == [str(start), f"/opt/{name}/python", name, f"{name}/triton", ""]
     assert not list(tmp_path.rglob("broken"))
+
+
+@pytest.mark.parametrize("file", [slurm.PARTS, slurm.WHOLE])
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_breaks_out_of_the_scripts_that_prepare(file: str, name: str, tmp_path: Path) -> None:
+    """bash runs them for real, with a python that shows what reaches it and fails."""
+    folder = tmp_path / "run"
+    (tmp_path / name).mkdir()
+    folder.mkdir()
+    python = tmp_path / name / "python"
+    python.write_text('#!/bin/sh\nprintf "%s\\0" "$PWD" "$VALUE" "$@"\nexit 2\n')
+    python.chmod(0o755)
+    quoted = yaml.safe_dump(name, default_style='"', allow_unicode=True).strip()
+    job = Job("a", "train", folder, tmp_path / name, str(python), 3)
+    text = on_slurm(f"environment={{VALUE: {quoted}}}", "setup=[]", job=job, file=file)
+    environment = {"PATH": os.environ["PATH"], "SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "6", "SLURM_ARRAY_TASK_ID": "2"}
+    done = subprocess.run(["bash"], input=text.encode(), capture_output=True, env=environment, cwd=tmp_path, check=False)
+    said = done.stdout.decode().split("\0")[:-1]
+    what, log = (["--part", "2/3", "--workers", "4"], "prepare-6_2") if file == slurm.PARTS else (["--finish"], "prepared-7")
+    assert said == [str(tmp_path / name), name, "-m", "xdist.cli", "prepare", f"{folder}/config.yaml", *what]
+    assert done.returncode == 2
+    assert (folder / "failed").read_text() == f"preparing its data failed, see {folder}/job/{log}.log\n"
+    assert not list(tmp_path.rglob("broken"))
+
+
+def test_how_the_job_ends_is_how_the_run_ended(tmp_path: Path) -> None:
+    """bash runs the script for real, with an srun that leaves a mark in the run folder and some code."""
+    folder = tmp_path / "run"
+    (tmp_path / "scontrol").write_text("#!/bin/sh\necho n1\n")
+    (tmp_path / "srun").write_text('#!/bin/sh\nsleep 0.01; [ -z "$MARK" ] || touch "$RUN/$MARK"\nexit "$CODE"\n')
+    for name in ("scontrol", "srun"):
+        (tmp_path / name).chmod(0o755)
+    text = on_slurm("setup=[]", job=Job("a", "train", folder, tmp_path, "python"))
+
+    def ends(mark: str, code: int) -> int:
+        (folder / "job").mkdir(parents=True, exist_ok=True)
+        environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "MARK": mark, "CODE": str(code), "SLURM_JOB_ID": "7"}
+        environment |= {"SLURM_JOB_NODELIST": "n1", "SLURM_CPUS_PER_TASK": "1"}
+        return subprocess.run(["bash"], input=text, text=True, env=environment, cwd=tmp_path, check=False).returncode
+
+    assert ends("unfinished", 0) == 75  # stopped by a stop file: what waits for the model must not begin
+    assert ends("failed", 1) == 1
+    assert ends("", 0) == 75  # a launcher that was killed says 0
+    assert ends("finished", 1) == 0  # torchrun after a signal
+    assert ends("", 0) == 0  # finished before: nothing was left to do
+    assert ends("", 1) == 1  # finished before, and this time something else broke
 
 
 @pytest.mark.parametrize("name", ["it's", 'a"b', "$(reboot)", "`reboot`", "100%j", "a\nb", "..", "a;b", "a\\b", "a*"])
@@ -240,13 +316,13 @@ def test_any_text_is_one_scalar_of_yaml_and_one_word_of_a_shell(value: str) -> N
 
 
 @pytest.mark.parametrize("value", [*NAMES, '"}\n- {', "a: b # c", "{{ job }}", "---", "!!python/object:os.system", "& *a"])
-@pytest.mark.parametrize("form", ["trainjob", "job"])
+@pytest.mark.parametrize("form", ["form=trainjob", "form=job", "policy=mpi"])
 def test_nothing_breaks_out_of_the_objects(form: str, value: str) -> None:
     """Whatever a value is, the objects are the ones with a harmless value in its place."""
     line = value.replace("\n", " ")
     quoted = yaml.safe_dump(line, default_style='"', allow_unicode=True, width=float("inf")).strip()
-    text = on_kubernetes(f"form={form}", f"environment={{VALUE: {quoted}}}", f"python={quoted}", config=value)
-    plain = on_kubernetes(f"form={form}", "environment={VALUE: PLAIN}", "python=PLAIN", config="PLAIN CONFIG")
+    text = on_kubernetes(form, f"environment={{VALUE: {quoted}}}", f"python={quoted}", config=value)
+    plain = on_kubernetes(form, "environment={VALUE: PLAIN}", "python=PLAIN", config="PLAIN CONFIG")
     expected = replaced(list(yaml.safe_load_all(plain)), {"PLAIN": line.replace("$", "$$"), "PLAIN CONFIG": value})
     assert list(yaml.safe_load_all(text)) == expected
 

@@ -2,11 +2,13 @@
 
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from xdist.launch import pod
+from xdist.launch import mpi, pod
+from xdist.runtime import distributed
 from xdist.runtime.run_folder import RunFolder
 
 
@@ -26,3 +28,34 @@ def test_it_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     begun = time.monotonic()
     pod.await_mark(RunFolder(tmp_path))
     assert 0.3 <= time.monotonic() - begun < 5
+
+
+def test_mpi_hands_on_names_of_variables_and_no_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hosts").write_text("# by Trainer\nrun-launcher-0-0.run slots=8\nrun-node-0-0.run slots=8\n")
+    for name, value in ((mpi.HOSTFILE, tmp_path / "hosts"), ("TOKEN", "hush"), ("HF_HUB_OFFLINE", "1"), ("OTHER", "x")):
+        monkeypatch.setenv(name, str(value))
+    words = mpi.mpirun(["TOKEN", "NOT_THERE"])
+    handed = [word for before, word in pairwise(words) if before == "-x"]
+    assert "MASTER_ADDR=run-launcher-0-0.run" in handed
+    assert {"TOKEN", "HF_HUB_OFFLINE", "PATH"} <= set(handed)
+    assert not {"OTHER", "NOT_THERE"} & set(handed)
+    assert not any("hush" in word for word in words)
+
+
+@pytest.mark.parametrize(
+    ("variables", "rank", "world"),
+    [
+        ({}, 0, 1),
+        ({"SLURM_PROCID": "3", "SLURM_NTASKS": "4"}, 3, 4),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "2", "OMPI_COMM_WORLD_RANK": "5", "OMPI_COMM_WORLD_SIZE": "8"}, 5, 8),
+        ({"SLURM_PROCID": "3", "SLURM_NTASKS": "4", "RANK": "1", "WORLD_SIZE": "2"}, 1, 2),
+    ],
+)
+def test_ranks_know_their_number_whoever_starts_them(
+    variables: dict[str, str], rank: int, world: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RANK", "WORLD_SIZE", *(name for names in distributed.STARTERS for name in names)):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert (distributed.rank(), distributed.world()) == (rank, world)

@@ -89,6 +89,23 @@ def test_scheduler_gets_the_file_and_its_number_is_kept(place: Path) -> None:
     assert "job 77 of this run is PENDING (Dependency); end it first, or wait" in refusal("slurm")
 
 
+def test_parts_that_prepare_come_first(place: Path) -> None:
+    (place / "commands").mkdir()
+    (place / "commands" / "sbatch").write_text('#!/bin/sh\necho "$@" >>"$0.log"; /usr/bin/wc -l <"$0.log"\n')
+    (place / "commands" / "sbatch").chmod(0o755)
+    done = submit("slurm", "--prepare", "4", "--after", "9")
+    assert "submitted as job 3" in done.stdout
+    waits, files = [], []
+    for line in (place / "commands" / "sbatch.log").read_text().splitlines():
+        assert "--kill-on-invalid-dep=yes" in line
+        waits.append(line.split("--dependency=")[1].split()[0])
+        files.append(Path(line.split()[-1]).name)
+    assert waits == ["afterok:9", "afterok:1", "afterok:2"]
+    assert files == ["prepare.sbatch", "prepared.sbatch", "job.sbatch"]
+    assert "#SBATCH --array=1-4\n" in (place / "runs/mine/job/prepare.sbatch").read_text()
+    assert "--prepare: only SLURM knows jobs that wait" in refusal("hosts", "--prepare", "2")
+
+
 def test_by_hand_on_hosts(place: Path) -> None:
     done = submit("hosts", "--set", "ssh=false")
     assert done.exit_code == 0, done.output

@@ -1,6 +1,5 @@
 """The command line: one small file per command; each parses, calls one function, prints."""
 
-import sys
 from importlib import import_module
 
 import click
@@ -13,6 +12,7 @@ COMMANDS = (
     "checkpoint",
     "compare",
     "demo",
+    "doctor",
     "evaluate",
     "export",
     "fetch",
@@ -59,7 +59,3 @@ def main() -> None:
     xdist train RUN.yaml           one run of one description, on the ranks of this machine
     xdist study run STUDY.yaml     many runs of one description, each done once
     """
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -15,4 +15,24 @@ def run_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("path", metavar="RUN.yaml", type=click.Path(path_type=Path))(function)
 
 
+def cluster_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--cluster CLUSTER.yaml as `cluster_path`, --set a=c as `settings`, --after JOB as `after`."""
+    for option in (
+        click.option("--after", multiple=True, metavar="JOB", help="Begin when this job has ended well; may be repeated."),
+        click.option(
+            "--set", "settings", multiple=True, metavar="a=c", help="Override a key of CLUSTER.yaml; may be repeated."
+        ),
+        click.option(
+            "--cluster",
+            "cluster_path",
+            required=True,
+            metavar="CLUSTER.yaml",
+            type=click.Path(path_type=Path),
+            help="Where it shall run.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 dry_run: Decorator = click.option("--dry-run", is_flag=True, help="Check everything and say what would be done; do nothing.")

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from xdist.cli.options import cluster_arguments, dry_run
+
 
 def study_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     """STUDY.yaml and any number of overrides a.b=c."""
@@ -14,7 +16,7 @@ def study_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("path", metavar="STUDY.yaml", type=click.Path(path_type=Path))(function)
 
 
-@click.group(name="study", short_help="A graph of runs from one description: plan, run, status.")
+@click.group(name="study", short_help="A graph of runs from one description: plan, run, submit, status.")
 def command() -> None:
     """Plan and run a study: stages, axes along which they differ, seeds.
 
@@ -74,6 +76,60 @@ def run(path: Path, overrides: tuple[str, ...]) -> None:
     if code == STOPPED:
         click.echo(f"stopped; start it again to go on: xdist study run {path}", err=True)
     sys.exit(code)
+
+
+@command.command(short_help="Hand every run that is not done to SLURM or Kubernetes, each after the one it needs.")
+@study_arguments
+@cluster_arguments
+@dry_run
+def submit(
+    path: Path,
+    overrides: tuple[str, ...],
+    cluster_path: Path,
+    settings: tuple[str, ...],
+    after: tuple[str, ...],
+    dry_run: bool,
+) -> None:
+    """Submit a job for every run that is not done and has none. A run that begins with another's model waits for it, through
+    all lives of its job, and is cancelled if that fails; what does not need it goes on. Started again, it submits what is left.
+
+    On Kubernetes, where no job waits for another, runs are submitted once those before them have ended: start it again then.
+
+    \b
+    Example:
+      xdist study submit jobs/studies/xtreme-r.yaml --cluster jobs/clusters/slurm.yaml --dry-run
+    """
+    from rich.console import Console
+
+    from xdist.config import load_cluster, load_study
+    from xdist.errors import UserError
+    from xdist.study import expand, submitting
+    from xdist.study.running import alone
+    from xdist.study.show import print_steps
+
+    study, cluster = load_study(path, overrides), load_cluster(cluster_path, settings)
+    if after and cluster.kind != "slurm":
+        raise UserError(f"--after: only SLURM knows jobs that wait for others, {cluster_path} is of kind '{cluster.kind}'")
+    if "demo" in study.needs and not dry_run:
+        _make_demo(study.needs["demo"])
+    facts = _facts(study.folder)
+    graph = expand(study, facts)
+    if dry_run:
+        print_steps(graph, submitting.plan(graph, facts, cluster), True, Console())
+        return
+    facts.remember()
+    done: list[submitting.Step] = []
+    with alone(study.folder):
+        steps = submitting.plan(graph, facts, cluster)
+        try:
+            for step in submitting.submit(graph, facts, steps, after):
+                done.append(step)
+        finally:  # what was submitted before the scheduler refused
+            print_steps(graph, done, False, Console())
+    facts.remember()
+    if later := sum(step.what == "later" for step in done):
+        click.echo(f"{later} runs wait for others; when these have ended: xdist study submit {path} --cluster {cluster_path}")
+    click.echo(f"xdist study status {path}")
 
 
 @command.command(short_help="A table of where each run stands.")

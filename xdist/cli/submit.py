@@ -6,23 +6,13 @@ from pathlib import Path
 
 import click
 
-from xdist.cli.options import dry_run, run_arguments
+from xdist.cli.options import cluster_arguments, dry_run, run_arguments
 
 
 @click.command(name="submit", short_help="Hand a run to SLURM, Kubernetes, a list of hosts or this machine.")
 @run_arguments
-@click.option(
-    "--cluster",
-    "cluster_path",
-    required=True,
-    metavar="CLUSTER.yaml",
-    type=click.Path(path_type=Path),
-    help="Where it shall run.",
-)
-@click.option(
-    "--set", "settings", multiple=True, metavar="a=c", help="Override a key of CLUSTER.yaml; may be given several times."
-)
-@click.option("--after", multiple=True, metavar="JOB", help="Begin when this job has ended well; may be given several times.")
+@cluster_arguments
+@click.option("--prepare", "parts", type=click.IntRange(1), metavar="PARTS", help="Prepare the data first, in so many jobs.")
 @click.option("--evaluate", "only_evaluate", is_flag=True, help="Only evaluate a run that is trained.")
 @dry_run
 def command(
@@ -31,34 +21,38 @@ def command(
     cluster_path: Path,
     settings: tuple[str, ...],
     after: tuple[str, ...],
+    parts: int | None,
     only_evaluate: bool,
     dry_run: bool,
 ) -> None:
     """Start the run that RUN.yaml describes where CLUSTER.yaml says (examples: jobs/clusters/).
 
     What the scheduler gets, RUN.yaml and what became of it go into the run folder, so that the job can be started again by
-    hand. A run that the time limit stops is saved, queued again under the same number and goes on.
+    hand. A run that the time limit stops is saved, queued again under the same number and goes on. With --prepare an array
+    of jobs without GPUs tokenises first, and the run waits for it.
 
     \b
     Example:
       xdist submit jobs/runs/demo/target.yaml --cluster jobs/clusters/slurm.yaml --dry-run
       xdist submit jobs/runs/demo/target.yaml --cluster mine.yaml --set nodes=4 --after 1234 train.steps=500
+      xdist submit jobs/runs/xtreme-r/xnli.yaml --cluster mine.yaml --prepare 16
     """
     from xdist.config import Hosts, Local, load_cluster, load_run
     from xdist.errors import UserError
     from xdist.launch import submission
 
     run, cluster = load_run(path, overrides), load_cluster(cluster_path, settings)
-    plan = submission.plan(run, path, cluster, only_evaluate)
-    if after and cluster.kind != "slurm":
-        raise UserError(f"--after: only SLURM knows jobs that wait for others, {cluster_path} is of kind '{cluster.kind}'")
+    for option, given in (("--after", after), ("--prepare", parts)):
+        if given and cluster.kind != "slurm":
+            raise UserError(f"{option}: only SLURM knows jobs that wait for others, {cluster_path} is of kind '{cluster.kind}'")
+    plan = submission.plan(run, path, cluster, only_evaluate, parts or 0)
     if dry_run:
         click.echo(
             f"run {run.name} in {run.folder} (now: {plan.folder.state}), {cluster.nodes} x {cluster.ranks} ranks", err=True
         )
         click.echo("".join(plan.texts.values()), nl=False)
         return
-    if plan.job.work == "train" and plan.folder.state == "finished":
+    if plan.work == "train" and plan.folder.state == "finished":
         click.echo(f"{run.name} is finished: {run.folder}; --evaluate scores it on more")
         return
     if isinstance(cluster, Hosts):
@@ -76,7 +70,7 @@ def command(
 
         submission.local_environment(cluster)
         submission.write(plan)
-        sys.exit(launch(plan.job.work, plan.run, plan.folder.config, ()))
+        sys.exit(launch(plan.work, plan.run, plan.folder.config, ()))
     job = submission.submit(plan, after)
     click.echo(f"submitted as job {job}: {plan.files / submission.SCHEDULERS[cluster.kind].FILE}")
     for line in submission.SCHEDULERS[cluster.kind].watch(job, plan.files):

@@ -100,6 +100,15 @@ class Hosts(_Cluster):
         return values
 
 
+class Preparation(Section):
+    """What each job of `xdist submit --prepare` gets: cores and memory, no GPU."""
+
+    cpus: int = Field(4, ge=1)
+    memory: Memory = "8G"
+    time_limit: Duration = "4h"
+    partition: Word | None = Field(None, description="null: the cluster's")
+
+
 class Slurm(_Cluster):
     kind: Literal["slurm"]
     time_limit: Duration
@@ -120,6 +129,7 @@ class Slurm(_Cluster):
     setup: tuple[Line, ...] = Field((), description="shell lines that set up the environment, such as 'module load cuda'")
     python: Line | None = Field(None, description="interpreter on the nodes; null: the one that submits")
     scratch: Path | None = Field(None, description="folder on each node's own disk for what is compiled on first use")
+    prepare: Preparation = Preparation()
 
     @model_validator(mode="after")
     def _time_to_save(self) -> "Slurm":
@@ -152,7 +162,8 @@ class Kubernetes(_Cluster):
     queue: Label | None = Field(None, description="LocalQueue of Kueue")
     time_limit: Duration | None = None
     save_time: Duration = Field("10m", description="from the notice of preemption to the end; longer than a step and saving")
-    runtime: Label = Field("xdist-torch", description="the ClusterTrainingRuntime of jobs/kubernetes/runtime.yaml")
+    policy: Literal["torch", "mpi"] = Field("torch", description="of a trainjob: how its ranks are started")
+    runtime: Label | None = Field(None, description="a ClusterTrainingRuntime; null: the policy's of jobs/kubernetes/")
     python: Line = "python"
     cpu: Cores = "4"
     memory: Quantity = "16Gi"
@@ -165,6 +176,16 @@ class Kubernetes(_Cluster):
     image_pull_secret: Label | None = None
     secrets: dict[str, SecretKey] = Field({}, description="variables taken from a Secret: NAME: {secret: …, key: …}")
     user: int = Field(1000, ge=1, description="user and group number of the processes")
+
+    @property
+    def training_runtime(self) -> str:
+        return self.runtime or f"xdist-{self.policy}"
+
+    @model_validator(mode="after")
+    def _policy_of_a_trainjob(self) -> "Kubernetes":
+        if self.policy == "mpi" and self.form != "trainjob":
+            raise ValueError("policy: mpi needs form: trainjob")
+        return self
 
     @model_validator(mode="after")
     def _secret_names(self) -> "Kubernetes":

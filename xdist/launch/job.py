@@ -18,17 +18,20 @@ from xdist.launch import quoting
 from xdist.runtime.ds_config import shipped
 
 Work = Literal["train", "evaluate"]
+Module = Literal[Work, "launch.doctor.meeting"]  # of xdist, which every rank runs
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`folder` is the run folder as the ranks see it, `start` where relative paths begin."""
+    """`folder` is the run folder as the ranks see it, `start` where relative paths begin; `parts` is how many jobs prepare the
+    data before it, 0 where the ranks do it themselves."""
 
     run: str
-    work: Work
+    work: Module
     folder: Path
     start: Path
     python: str
+    parts: int = 0
 
     @property
     def name(self) -> str:

@@ -26,6 +26,8 @@ def render(job: Job, cluster: Kubernetes, config: str) -> dict[str, str]:
             f"{job.folder}: the run folder must lie below {cluster.runs.path}, where the pods see the volume for runs"
         )
     start = [job.python, "-m", "xdist.launch.pod", job.work, CONFIG, str(cluster.runs.path)]
+    if cluster.policy == "mpi":
+        start += ["--mpi", *cluster.environment, *cluster.secrets]
     text = template(
         f"kubernetes/{cluster.form}.yaml.j2",
         job=job,

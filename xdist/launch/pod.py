@@ -1,9 +1,10 @@
-"""Process 1 of a pod: torchrun below it, and an exit code that says what Kubernetes shall do.
+"""Process 1 of a pod: a launcher below it, and an exit code that says what Kubernetes shall do.
 
-    python -m xdist.launch.pod train CONFIG.yaml START_FOLDER
+    python -m xdist.launch.pod train CONFIG.yaml START_FOLDER                 torchrun on every node
+    python -m xdist.launch.pod train CONFIG.yaml START_FOLDER --mpi NAME…     mpirun on one, which hands on these variables
 
 0 finished; 2 the description or data are wrong, do not try again; 75 stopped and saved, and 1 broken: start all pods again.
-torchrun turns every code into 1, so the code is read from the run folder. How many nodes there are and where they meet is in
+Launchers turn every code into 1, so the code is read from the run folder. How many nodes there are and where they meet is in
 the variables PET_…, which torchrun reads itself.
 """
 
@@ -17,13 +18,14 @@ from pathlib import Path
 
 from xdist.config import load_run
 from xdist.errors import UserError
+from xdist.launch.mpi import mpirun
 from xdist.runtime.run_folder import RunFolder
 
 FINISHED, BROKEN, USER_ERROR, UNFINISHED = 0, 1, 2, 75
 MARK_SECONDS = 20.0
 
 
-def main(work: str, config: str, start: str) -> int:
+def main(work: str, config: str, start: str, *mpi: str) -> int:
     os.chdir(start)
     try:
         run = load_run(Path(config))
@@ -40,9 +42,10 @@ def main(work: str, config: str, start: str) -> int:
             folder.stop.touch()
 
     signal.signal(signal.SIGTERM, ask)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "-m", f"xdist.{work}", config]
+    ranks = ["-m", f"xdist.{work}", config]
+    launcher = [*mpirun(mpi[1:]), sys.executable] if mpi else [sys.executable, "-m", "torch.distributed.run"]
     # A session of its own: a signal to the pod's processes must not reach the launcher, which would kill the ranks.
-    code = subprocess.Popen(launcher, start_new_session=True).wait()
+    code = subprocess.Popen([*launcher, *ranks], start_new_session=True).wait()
     await_mark(folder)
     if folder.user_error:
         return USER_ERROR

@@ -11,11 +11,12 @@ from xdist.launch.call import call
 from xdist.launch.job import Job, template
 
 FILE = "job.sbatch"
+PARTS, WHOLE = "prepare.sbatch", "prepared.sbatch"
 
 
 def render(job: Job, cluster: Slurm, config: str) -> dict[str, str]:
-    """The batch script; the job reads `config` from its run folder. Raises UserError for a folder that cannot stand in an
-    #SBATCH line."""
+    """The batch script, after those that prepare its data, if any; all read `config` from the run folder. Raises UserError for
+    a folder that cannot stand in an #SBATCH line."""
     quoting.directive(job.folder)
     text = template(
         "slurm/job.sbatch.j2",
@@ -25,7 +26,20 @@ def render(job: Job, cluster: Slurm, config: str) -> dict[str, str]:
         save_seconds=min(seconds(cluster.save_time), 65535),
         threads=max(1, cluster.cpus_per_node // cluster.ranks),
     )
-    return {FILE: text}
+    clock = _clock(seconds(cluster.prepare.time_limit))
+    before = {
+        name: template("slurm/prepare.sbatch.j2", job=job, cluster=cluster, parts=parts, time_limit=clock)
+        for name, parts in ((PARTS, job.parts), (WHOLE, 0))
+        if job.parts
+    }
+    return {**before, FILE: text}
+
+
+def prepare(files: Path, after: Sequence[str] = ()) -> list[str]:
+    """Hand over the scripts that prepare a run's data: the array of its parts, and the job that finds them whole; returns
+    their numbers in this order. Raises UserError."""
+    array = submit(files / PARTS, after)
+    return [array, submit(files / WHOLE, [array])]
 
 
 def submit(script: Path, after: Sequence[str] = ()) -> str:
@@ -34,6 +48,11 @@ def submit(script: Path, after: Sequence[str] = ()) -> str:
     if after:
         words += [f"--dependency=afterok:{':'.join(after)}", "--kill-on-invalid-dep=yes"]
     return call([*words, str(script)]).split(";")[0].strip()
+
+
+def cancel(job: str) -> None:
+    """Raises UserError."""
+    call(["scancel", job])
 
 
 def state(job: str) -> str:

@@ -118,7 +118,7 @@ def _left(folder: RunFolder, step: int, steps: int | None) -> timedelta | None:
     return timedelta(seconds=round((steps - step) * median((b.wall_time - a.wall_time) / (b.step - a.step) for a, b in pairs)))
 
 
-def job(path: Path) -> dict[str, str]:
+def job(path: Path) -> dict[str, Any]:
     """Which scheduler has the run. Raises UserError when it was never submitted."""
     there = record(path)
     if not there:

@@ -28,12 +28,13 @@ ENDED = ["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEM
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that a submission writes. `run` is what the job reads; `texts` what its scheduler reads, by file name; none on
-    this machine."""
+    """Everything that a submission writes. `run` is what the job reads, `work` what it does; `texts` what its scheduler reads,
+    by file name; none on this machine."""
 
     run: Run
     description: Path
     cluster: Cluster
+    work: Work
     job: Job
     texts: dict[str, str]
 
@@ -46,8 +47,9 @@ class Plan:
         return self.run.folder / "job"
 
 
-def plan(run: Run, description: Path, cluster: Cluster, only_evaluate: bool = False) -> Plan:
-    """What `submit` would do. Raises UserError for what the run, the cluster or the run folder cannot have."""
+def plan(run: Run, description: Path, cluster: Cluster, only_evaluate: bool = False, parts: int = 0) -> Plan:
+    """What `submit` would do; `parts` jobs prepare the data first. Raises UserError for what the run, the cluster or the run
+    folder cannot have."""
     work: Work = "evaluate" if only_evaluate or run.train is None else "train"
     if work == "evaluate" and run.evaluate is None:
         raise UserError(f"{description}: run '{run.name}' has no section 'evaluate'")
@@ -58,13 +60,13 @@ def plan(run: Run, description: Path, cluster: Cluster, only_evaluate: bool = Fa
     python = getattr(cluster, "python", None) or sys.executable
     if isinstance(cluster, Kubernetes):  # whose volumes are not seen from here
         evaluation_pieces(_without_files(resolved))
-        job = Job(run.name, work, run.folder, cluster.runs.path, python)
+        job = Job(run.name, work, run.folder, cluster.runs.path, python, parts)
     else:
         evaluation_pieces(resolved)
-        job = Job(run.name, work, Path.cwd() / run.folder, Path.cwd(), python)
+        job = Job(run.name, work, Path.cwd() / run.folder, Path.cwd(), python, parts)
     config = yaml.safe_dump(resolved.dump(), sort_keys=False, allow_unicode=True)
     texts = {} if isinstance(cluster, Local) else RENDERERS[cluster.kind].render(job, cluster, config)
-    return Plan(resolved, description, cluster, job, texts)
+    return Plan(resolved, description, cluster, work, job, texts)
 
 
 def _without_files(run: Run) -> Run:
@@ -101,17 +103,26 @@ def write(plan: Plan) -> None:
 def submit(plan: Plan, after: Sequence[str] = ()) -> str:
     """Write and hand over; returns the job's number or name. Raises UserError when a job of this run still waits or runs."""
     scheduler = SCHEDULERS[plan.cluster.kind]
-    there = record(plan.run.folder)
-    if there and there["kind"] == plan.cluster.kind and (state := scheduler.state(there["job"])) and not ended(state):
-        raise UserError(f"{plan.run.folder}: job {there['job']} of this run is {state}; end it first, or wait")
+    if there := live(plan.run.folder, plan.cluster.kind):
+        raise UserError(f"{plan.run.folder}: job {there[0]} of this run is {there[1]}; end it first, or wait")
     write(plan)
-    job = scheduler.submit((plan.files / scheduler.FILE).absolute(), after)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    write_json(plan.files / "job.json", {"kind": plan.cluster.kind, "job": job, "submitted": now})
+    before = scheduler.prepare(plan.files.absolute(), after) if plan.job.parts else []
+    job = scheduler.submit((plan.files / scheduler.FILE).absolute(), before[-1:] or after)
+    values = {"kind": plan.cluster.kind, "job": job, "submitted": datetime.now(UTC).isoformat(timespec="seconds")}
+    write_json(plan.files / "job.json", {**values, **({"prepare": before} if before else {})})
     return str(job)
 
 
-def record(folder: Path) -> dict[str, str] | None:
+def live(folder: Path, kind: str) -> tuple[str, str] | None:
+    """The job of this run that a scheduler of that kind will run or is running, and its word for it."""
+    there = record(folder)
+    if not there or there["kind"] != kind:
+        return None
+    state = SCHEDULERS[kind].state(there["job"])
+    return (there["job"], state) if state and not ended(state) else None
+
+
+def record(folder: Path) -> dict[str, Any] | None:
     """Which scheduler has this run, and under which number; None for a run that was never submitted."""
     try:
         return read_json(folder / "job" / "job.json")
@@ -121,7 +132,7 @@ def record(folder: Path) -> dict[str, str] | None:
 
 def ended(state: str) -> bool:
     """Whether a scheduler's word means that the job will not run (again)."""
-    return state.split()[0] in ENDED
+    return state.split()[0] in ENDED or "DependencyNeverSatisfied" in state
 
 
 def local_environment(cluster: Local) -> None:

@@ -11,6 +11,12 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+# Rank, local rank and world as they are named by what starts ranks without torch's variables; mpirun may run within SLURM.
+STARTERS = (
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS"),
+)
+
 
 def default_accelerator() -> None:
     """Make DeepSpeed take the CPU where there is no GPU; call before the first import of deepspeed."""
@@ -19,16 +25,16 @@ def default_accelerator() -> None:
 
 
 def init(timeout_minutes: float = 10) -> None:
-    """Join the process group; alone where no launcher set RANK, from SLURM's variables where srun started the ranks."""
+    """Join the process group; alone where no launcher set RANK, from Open MPI's or SLURM's variables where mpirun or srun
+    started the ranks."""
     default_accelerator()
     import deepspeed
 
-    if "RANK" not in os.environ and "SLURM_PROCID" in os.environ and "MASTER_ADDR" in os.environ:
-        os.environ.update(
-            RANK=os.environ["SLURM_PROCID"],
-            LOCAL_RANK=os.environ.get("SLURM_LOCALID", "0"),
-            WORLD_SIZE=os.environ["SLURM_NTASKS"],
-        )
+    if "RANK" not in os.environ and "MASTER_ADDR" in os.environ:
+        for names in STARTERS:
+            if names[0] in os.environ and "RANK" not in os.environ:
+                rank, local, size = (os.environ.get(name, "0") for name in names)
+                os.environ.update(RANK=rank, LOCAL_RANK=local, WORLD_SIZE=size)
     for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("MASTER_PORT", str(_free_port()))
@@ -68,13 +74,15 @@ def shutdown() -> None:
 
 
 def rank() -> int:
-    return dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")))
+    return dist.get_rank() if dist.is_initialized() else _told("RANK", 0, 0)
 
 
 def world() -> int:
-    if dist.is_initialized():
-        return dist.get_world_size()
-    return int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1")))
+    return dist.get_world_size() if dist.is_initialized() else _told("WORLD_SIZE", 2, 1)
+
+
+def _told(name: str, which: int, alone: int) -> int:
+    return int(next((os.environ[one] for one in (name, *(names[which] for names in STARTERS)) if one in os.environ), alone))
 
 
 def device() -> torch.device:

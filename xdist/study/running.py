@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shutil
 import signal
 import sys
 import time
@@ -20,7 +19,7 @@ from xdist.launch.prepared import launch
 from xdist.runtime.run_folder import RunFolder
 from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
-from xdist.study.state import Standing, failure, note_evaluated, note_failure, stale, standing
+from xdist.study.state import Standing, failure, make_scorable, note_failure, standing
 
 STOPPED = local.UNFINISHED
 
@@ -32,7 +31,7 @@ def run_study(graph: Graph, facts: Facts) -> int:
     on and failed ones are tried again.
     """
     found: dict[str, Standing] = {}
-    with _alone(graph.study.folder), _listening() as asked_to_stop:
+    with alone(graph.study.folder), _listening() as asked_to_stop:
         try:
             for number, (key, node) in enumerate(graph.nodes.items(), start=1):
                 failure(graph, node).unlink(missing_ok=True)
@@ -61,10 +60,7 @@ def _do(graph: Graph, node: Node, facts: Facts) -> str:
     try:
         _wait_for_ranks(path)
         if run.evaluate:
-            if stale(run, facts):
-                folder.scores.unlink(missing_ok=True)
-                shutil.rmtree(folder.predictions, ignore_errors=True)
-            note_evaluated(run, facts)
+            make_scorable(run, facts)
         code = launch("train" if run.train else "evaluate", run, path, ())
     except UserError as error:
         click.echo(f"xdist: {run.name}: {error}", err=True)
@@ -75,8 +71,8 @@ def _do(graph: Graph, node: Node, facts: Facts) -> str:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Raises UserError while another `study run` works in `folder`."""
+def alone(folder: Path) -> Iterator[None]:
+    """Raises UserError while another `study run` or `submit` works in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as file:
         try:

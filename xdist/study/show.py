@@ -1,7 +1,7 @@
 """A study in the terminal: its graph as a tree with what it costs, and a table of where each run stands."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -14,8 +14,17 @@ from xdist.study.estimate import Cost, cost
 from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
 from xdist.study.state import Standing
+from xdist.study.submitting import Step
 
-STYLES = {"finished": "green", "running": "cyan", "stopped": "yellow", "failed": "red", "blocked": "red", "waiting": "dim"}
+STYLES = {
+    "finished": "green",
+    "running": "cyan",
+    "queued": "cyan",
+    "stopped": "yellow",
+    "failed": "red",
+    "blocked": "red",
+    "waiting": "dim",
+}
 
 
 def print_plan(graph: Graph, found: Mapping[str, Standing], facts: Facts, console: Console) -> None:
@@ -49,6 +58,23 @@ def print_standings(graph: Graph, found: Mapping[str, Standing], console: Consol
             console.print(
                 Text(f"{graph.nodes[key].run.name}: {now.reason or 'no reason was left'}", style="red"), soft_wrap=True
             )
+
+
+DONE = {"finished": "finished", "there": "waits or runs already", "submit": "submitted", "later": "submit again then"}
+PLANNED = {**DONE, "submit": "would be submitted"}
+
+
+def print_steps(graph: Graph, steps: Sequence[Step], only_planned: bool, console: Console) -> None:
+    """A row per run: its job, what became of it, and the run and job that it waits for."""
+    jobs = {step.node.key: step.job for step in steps}
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
+    for name in ("run", "job", "", "after"):
+        table.add_column(name, overflow="fold")
+    for step in steps:
+        after = f"{graph.nodes[step.after].run.name} {jobs[step.after]}".strip() if step.after else ""
+        what = (PLANNED if only_planned else DONE)[step.what]
+        table.add_row(Text(step.node.run.name), step.job, Text(what, STYLES.get(step.what, "")), after)
+    console.print(table)
 
 
 def _branch(tree: Tree, node: Node, graph: Graph, found: Mapping[str, Standing]) -> None:

@@ -1,6 +1,7 @@
 """Where each run of a study stands, read from the run folders alone."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from xdist.study.estimate import updates
 from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
 
-State = Literal["finished", "running", "stopped", "failed", "blocked", "waiting"]
+State = Literal["finished", "running", "queued", "stopped", "failed", "blocked", "waiting"]
 EVALUATED = ".evaluated.json"  # beside a run folder: the digests of what its scores are made from
 FAILED = "study-failed"  # in a study folder: why runs failed that have no folder of their own to say so
 
@@ -52,6 +53,8 @@ def standing(node: Node, graph: Graph, before: Mapping[str, Standing], facts: Fa
         return Standing("failed", step, steps, note.read_text(encoding="utf-8").strip() if note.is_file() else folder.reason())
     if folder.state in ("unfinished", "finished"):  # finished: trained, and more is to be scored
         return Standing("stopped", step, steps)
+    if folder.state == "running" and not folder.environment.exists():  # announced by whoever submitted it; no rank has begun
+        return Standing("queued", step, steps)
     return Standing("running" if folder.state == "running" else "waiting", step, steps)
 
 
@@ -85,6 +88,15 @@ def stale(run: Run, facts: Facts) -> bool:
 def note_evaluated(run: Run, facts: Facts) -> None:
     """Write down what the scores are to be made from; called before they are made."""
     write_json(_beside(run), _noted(run) | {str(piece): facts.piece(run, piece) for piece in evaluation_pieces(run)})
+
+
+def make_scorable(run: Run, facts: Facts) -> None:
+    """Remove scores made from other files than there are now, and write down what the next are to be made from."""
+    folder = RunFolder(run.folder)
+    if stale(run, facts):
+        folder.scores.unlink(missing_ok=True)
+        shutil.rmtree(folder.predictions, ignore_errors=True)
+    note_evaluated(run, facts)
 
 
 def _beside(run: Run) -> Path:

@@ -1,0 +1,166 @@
+"""xdist study submit up to the scheduler: which jobs it is given, waiting for which, and what a second time submits."""
+
+import json
+import os
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from tiny import tiny_benchmark
+
+from xdist.cli import main
+from xdist.config import load_study
+from xdist.runtime.ds_config import shipped
+from xdist.runtime.run_folder import RunFolder
+from xdist.study import Facts, Graph, expand
+
+SBATCH = 'number=$(($(wc -l <"$0.log") + 101)); echo "$@" >>"$0.log"; echo "$number"'
+SQUEUE = 'for last; do :; done; cat "$0.${last#--jobs=}"'  # a job that has no such file is not known any more
+SCANCEL = 'echo "$1" >>"$0.log"; echo "CANCELLED None" >"$(dirname "$0")/squeue.$1"'
+KUBECTL = """echo "$@" >>"$0.log"
+[ "$1" = get ] || exit 0
+cat "$0.$3"
+"""
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    tiny_benchmark(tmp_path / "benchmark")
+    common = {"data": {"root": "benchmark"}, "model": {"backbone": "some/encoder"}}
+    train = {"tasks": [{"task": "cldr-topic"}], "steps": 3, "batch_size": 8}
+    study = {
+        "name": "small",
+        "folder": "out",
+        "stages": {
+            "first": {"run": {**common, "train": train}},
+            "second": {
+                "run": {**common, "train": {**train, "steps": 4}, "evaluate": {"tasks": ["cldr-names"]}},
+                "after": "first",
+            },
+        },
+        "axes": {
+            "first": {"none": {"first": None}, "there": {}},
+            "robust": {"plain": {}, "noisy": {"second": {"robust": {"method": "random"}}}},
+        },
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    commands = tmp_path / "commands"
+    commands.mkdir()
+    for name, text in (("sbatch", SBATCH), ("squeue", SQUEUE), ("kubectl", KUBECTL), ("scancel", SCANCEL)):
+        (commands / name).write_text(f"#!/bin/sh\n{text}\n")
+        (commands / name).chmod(0o755)
+        (commands / f"{name}.log").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    return tmp_path
+
+
+def submit(kind: str = "slurm", *words: str) -> Result:
+    cluster = shipped("jobs") / "clusters" / f"{kind}.yaml"
+    return CliRunner().invoke(main, ["study", "submit", "study.yaml", "--cluster", str(cluster), *words])
+
+
+def rows(done: Result) -> dict[str, list[str]]:
+    """By run, what the table says of it."""
+    assert done.exit_code == 0, done.output
+    lines = [line.split() for line in done.stdout.splitlines()]
+    return {words[0]: words[1:] for words in lines if words and words[0].startswith(("first-", "second-"))}
+
+
+def graph(place: Path) -> Graph:
+    return expand(load_study(place / "study.yaml"), Facts())
+
+
+def handed_over(place: Path) -> list[tuple[str, str]]:
+    """Per job, the stage of its run and what it waits for."""
+    found = []
+    for line in (place / "commands" / "sbatch.log").read_text().splitlines():
+        words = shlex.split(line)
+        waits = [word.removeprefix("--dependency=afterok:") for word in words if word.startswith("--dependency=")]
+        assert ("--kill-on-invalid-dep=yes" in words) == bool(waits)
+        found.append((Path(words[-1]).parts[-3].split("-")[0], *waits))
+    return [(stage, *waits, "")[:2] for stage, *waits in found]
+
+
+def queued(place: Path, **states: str) -> None:
+    for job, state in states.items():
+        (place / "commands" / f"squeue.{job.removeprefix('job')}").write_text(state)
+
+
+def test_each_run_is_one_job_after_the_one_it_begins_with(place: Path) -> None:
+    dry = submit("slurm", "--dry-run")
+    assert rows(dry)["first-there-s1"] == ["would", "be", "submitted"]
+    assert not (place / "out").exists()
+    assert handed_over(place) == []
+    done = rows(submit("slurm", "--after", "7"))
+    assert handed_over(place) == [("second", "7"), ("second", "7"), ("first", "7"), ("second", "103"), ("second", "103")]
+    assert done["first-there-s1"] == ["103", "submitted"]
+    assert done["second-there-noisy-s1"] == ["105", "submitted", "first-there-s1", "103"]
+    status = CliRunner().invoke(main, ["study", "status", "study.yaml"])
+    assert "5 queued" in " ".join(status.stdout.split())
+
+
+def test_again_submits_only_what_is_neither_done_nor_queued(place: Path) -> None:
+    rows(submit())
+    queued(place, job101="RUNNING None", job102="COMPLETED None", job103="FAILED None", job104="PENDING Dependency")
+    plain, noisy, first, *_ = graph(place).nodes.values()
+    RunFolder(noisy.run.folder).mark("failed", "rank 1: it broke")
+    RunFolder(first.run.folder).mark("failed", "rank 1: it broke")
+    done = rows(submit())
+    assert done[plain.run.name] == ["101", "waits", "or", "runs", "already"]
+    assert done[noisy.run.name] == ["106", "submitted"]
+    assert done[first.run.name] == ["107", "submitted"]
+    # Its job waited for one that failed; SLURM will cancel it in a while.
+    assert done["second-there-plain-s1"] == ["108", "submitted", "first-there-s1", "107"]
+    assert (place / "commands" / "scancel.log").read_text() == "104\n"
+    assert handed_over(place)[5:] == [("second", ""), ("first", ""), ("second", "107"), ("second", "107")]
+
+
+def test_finished_runs_are_left_and_waited_for_no_more(place: Path) -> None:
+    rows(submit())
+    queued(place, job101="RUNNING None", job102="RUNNING None")
+    first = next(node for node in graph(place).nodes.values() if node.stage == "first")
+    RunFolder(first.run.folder).mark("finished")
+    done = rows(submit())
+    assert done[first.run.name] == ["finished"]
+    assert handed_over(place)[5:] == [("second", ""), ("second", "")]
+
+
+def test_on_kubernetes_what_waits_is_submitted_later(place: Path) -> None:
+    plain, noisy, first, *_ = graph(place).nodes.values()
+    done = submit("kubernetes")
+    assert "2 runs wait for others; when these have ended: xdist study submit study.yaml" in done.stdout
+    found = rows(done)
+    job = found[first.run.name][0].rsplit("/", 1)[-1]
+    assert found["second-there-plain-s1"][:3] == ["submit", "again", "then"]
+    applied = (place / "commands" / "kubectl.log").read_text().count("apply")
+    assert applied == 3
+    assert plain.run.folder != noisy.run.folder
+    objects = list((place / "out" / "runs").glob("*/job/job.yaml"))
+    for path in objects:
+        name = next(one for one in yaml.safe_load_all(path.read_text()) if one["kind"] == "TrainJob")["metadata"]["name"]
+        states = [{"type": "Complete", "status": "True"}] if name == job else []
+        (place / "commands" / f"kubectl.{name}").write_text(json.dumps({"status": {"conditions": states}}))
+    again = rows(submit("kubernetes"))
+    assert again[first.run.name] == ["finished"]
+    assert again["second-there-plain-s1"][-1] == "submitted"
+    assert (place / "commands" / "kubectl.log").read_text().count("apply") == 5
+
+
+def test_what_cannot_be_is_one_line_before_anything_is_submitted(place: Path) -> None:
+    for words, said in (
+        (("kubernetes", "--after", "1"), "only SLURM knows jobs that wait"),
+        (("local",), "a cluster of kind 'local' has no queue; `xdist study run` does the runs on this machine"),
+        (("slurm", "--set", "nods=1"), "unknown key 'nods'"),
+        (("slurm", "all.runtime.deepspeed=zero9"), "second-none-plain-s1: "),
+    ):
+        done = submit(*words)
+        assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1), done.output
+        assert said in done.stderr
+    assert handed_over(place) == []
+    (place / "commands" / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: no more jobs' >&2\nexit 1\n")
+    done = submit()
+    assert (done.exit_code, done.stderr) == (2, "xdist: sbatch: no more jobs\n")

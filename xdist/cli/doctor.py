@@ -1,0 +1,66 @@
+"""xdist doctor: what may keep runs from working here or on a cluster."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command(name="doctor", short_help="Look for what may keep runs from working here or on a cluster.")
+@click.option("--cluster", "cluster_path", metavar="FILE", type=click.Path(path_type=Path), help="Look at its nodes, too.")
+@click.option("--set", "settings", multiple=True, metavar="a=c", help="Override a key of FILE; may be repeated.")
+@click.option(
+    "--folder",
+    default=Path("runs"),
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Where runs lie; all nodes must see it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print findings as a JSON list.")
+def command(cluster_path: Path | None, settings: tuple[str, ...], folder: Path, as_json: bool) -> None:
+    """Check versions, accelerator, compiler, shared memory and the folder for runs, and let ranks meet: two on this machine, or
+    those of all nodes of a cluster, with the bandwidth of every pair of nodes. Says what to do about each finding.
+
+    Exit codes: 0 nothing found that breaks runs, 1 something, 2 your mistake.
+
+    \b
+    Example:
+      xdist doctor
+      xdist doctor --cluster jobs/clusters/slurm.yaml --folder /shared/me/runs
+    """
+    from xdist.config import Kubernetes, load_cluster
+    from xdist.launch.doctor import kube, machine, reach, storage
+    from xdist.launch.doctor.finding import Finding
+
+    cluster = load_cluster(cluster_path, settings) if cluster_path else reach.here()
+    found: list[Finding] = []
+
+    def tell(findings: list[Finding]) -> None:
+        found.extend(findings)
+        for one in [] if as_json else findings:
+            click.echo(_line(one))
+
+    tell(machine.check(cluster.ranks if cluster.kind == "local" else 1))
+    if isinstance(cluster, Kubernetes):
+        tell(kube.check(cluster))
+    else:
+        tell(storage.check(folder))
+        if not any(one.level == "bad" for one in found):  # ranks could not start
+            met = reach.check(cluster, folder)
+            # Two ranks on this machine say of it what has been said.
+            tell([one for one in met if one.check == reach.CHECK] if cluster.kind == "local" else met)
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in found], ensure_ascii=False, indent=1))
+    elif bad := sum(one.level == "bad" for one in found):
+        click.echo(f"{bad} of these will keep runs from working", err=True)
+    sys.exit(1 if any(one.level == "bad" for one in found) else 0)
+
+
+def _line(one: Any) -> str:
+    mark = {"good": "ok ", "note": "?  ", "bad": "!  "}[one.level]
+    where = f"{one.host}: " if one.host else ""
+    do = f"\n     {one.do}" if one.do else ""
+    return f"{mark}{one.check}: {where}{one.says}{do}"

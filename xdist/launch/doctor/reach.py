@@ -1,0 +1,153 @@
+"""Whether the ranks of a cluster meet: a small job, started as a run would be, in which all of them exchange tensors."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from xdist.config import Cluster, Hosts, Local, Slurm
+from xdist.files import read_json, write_text
+from xdist.launch import hosts, slurm
+from xdist.launch.doctor import versions
+from xdist.launch.doctor.accelerator import look
+from xdist.launch.doctor.finding import Finding, size
+from xdist.launch.doctor.machine import GPUS
+from xdist.launch.doctor.meeting import RESULT
+from xdist.launch.job import Job
+from xdist.launch.local import environment
+from xdist.launch.submission import ended
+
+CHECK = "network"
+SECONDS = 300.0  # for launchers to start, all to meet and every pair to be timed
+QUEUE_SECONDS = 900.0  # for SLURM to give the nodes, besides
+SLOW_PAIR = 0.5  # of the median
+
+
+def check(cluster: Cluster, folder: Path) -> list[Finding]:
+    """What became of a meeting on the nodes of `cluster`; `folder`, for runs, is where it is prepared. What the nodes found on
+    themselves is among it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".doctor-", ignore_cleanup_errors=True) as inside:
+        place = Path(inside).absolute()
+        (place / "job").mkdir()
+        if isinstance(cluster, Hosts) and (silent := _unreachable(cluster)):
+            return silent
+        said = _held(cluster, place)
+        if not (place / RESULT).is_file():
+            return [_failed(said)]
+        return judge(read_json(place / RESULT))
+
+
+def judge(result: Mapping[str, Any]) -> list[Finding]:
+    """Of what the ranks left behind."""
+    nodes = result["nodes"]
+    found = [Finding(**{**one, "host": node["host"]}) for node in nodes for one in node["findings"]]
+    found += versions.judge_alike([(node["host"], node["facts"]) for node in nodes])
+    if not all(one["right"] for one in (result["all"], *result["pairs"])):
+        do = "suspect the network card or its driver; NCCL_DEBUG=INFO says more"
+        return [*found, Finding(CHECK, "bad", "an all-reduce gave a wrong sum", do)]
+    middle = median([pair["bytes_per_second"] for pair in result["pairs"]] or [0.0])
+    for pair in result["pairs"]:
+        between = " and ".join(pair["between"])
+        if pair["bytes_per_second"] < SLOW_PAIR * middle:
+            do = "see which interface they use (NCCL_SOCKET_IFNAME, GLOO_SOCKET_IFNAME), or leave one of them out"
+            says = f"{between}: {size(pair['bytes_per_second'])}/s, the median pair has {size(middle)}/s"
+            found.append(Finding(CHECK, "note", says, do))
+        else:
+            found.append(Finding(CHECK, "good", f"{between}: {size(pair['bytes_per_second'])}/s"))
+    together = f"{result['world']} ranks on {len(nodes)} node{'s' * (len(nodes) > 1)} meet by {result['backend']}"
+    return [*found, Finding(CHECK, "good", f"{together}, all-reduce at {size(result['all']['bytes_per_second'])}/s")]
+
+
+HINTS = {
+    "onnection refused": "a host's own name may resolve to 127.0.1.1: set GLOO_SOCKET_IFNAME in `environment`; see /etc/hosts",
+    "imed out": "a firewall may close the ports between the nodes, or one of them has not come",
+    "imeout": "a firewall may close the ports between the nodes, or one of them has not come",
+    "pdsh": "install pdsh (apt-get install pdsh), or start by hand (ssh: false)",
+    "No module named": "the hosts must see the same files and environment under the same paths",
+}
+
+
+def _failed(said: str) -> Finding:
+    lines = [line for line in said.strip().splitlines() if line.strip()]
+    last = next((line for line in reversed(lines) if "Error" in line or "rror:" in line), lines[-1] if lines else "nothing")
+    do = next((hint for word, hint in HINTS.items() if word in said), "NCCL_DEBUG=INFO in `environment` says more")
+    return Finding(CHECK, "bad", f"the ranks did not meet: {last.strip()[-300:]}", do)
+
+
+def _held(cluster: Cluster, place: Path) -> str:
+    """Hold the meeting in `place`; returns what the launchers said."""
+    variables = {**cluster.environment, GPUS: str(cluster.gpus_per_node)}
+    there = cluster.model_copy(update={"environment": variables})
+    python = getattr(cluster, "python", None) or sys.executable
+    job = Job("doctor", "launch.doctor.meeting", place, Path.cwd(), python)
+    if isinstance(there, Slurm):
+        return _on_slurm(there, job)
+    if isinstance(there, Hosts):
+        for name, text in hosts.render(job, there, "").items():
+            write_text(job.files / name, text)
+        return _run(["bash", str(job.files / hosts.FILE)], dict(os.environ))
+    words = [python, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={there.ranks}"]
+    here = {**environment(there.ranks), **variables}
+    return _run([*words, "-m", "xdist.launch.doctor.meeting", str(place / "config.yaml")], here)
+
+
+def _run(words: Sequence[str], variables: Mapping[str, str]) -> str:
+    process = subprocess.Popen(
+        words, env=dict(variables), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        return process.communicate(timeout=SECONDS)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, 9)
+        return process.communicate()[0] + f"\ntimed out after {SECONDS:.0f} s"
+
+
+def _on_slurm(cluster: Slurm, job: Job) -> str:
+    limits = {"time_limit": "15m", "save_time": "1m", "max_restarts": 0}
+    for name, text in slurm.render(job, cluster.model_copy(update=limits), "").items():
+        write_text(job.files / name, text)
+    number = slurm.submit(job.files / slurm.FILE)
+    log = job.files / f"{number}.log"
+    limit = time.monotonic() + SECONDS + QUEUE_SECONDS
+    try:
+        while (state := slurm.state(number)) and not ended(state):
+            if time.monotonic() > limit:
+                return f"job {number} is {state} after {(SECONDS + QUEUE_SECONDS) / 60:.0f} minutes"
+            time.sleep(0.5)
+    finally:
+        if not ended(slurm.state(number) or "COMPLETED"):
+            slurm.cancel(number)
+    return log.read_text(errors="replace") if log.is_file() else f"job {number} ended as {state} without a word"
+
+
+def _unreachable(cluster: Hosts) -> list[Finding]:
+    """The hosts that ssh does not reach without a question; by hand, what to type."""
+    if not cluster.ssh:
+        says = "hosts that are started by hand cannot be started from here"
+        return [Finding(CHECK, "note", says, "run `xdist doctor` on each; the first steps of a run show whether they meet")]
+    words = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
+    try:
+        started = [
+            subprocess.Popen([*words, host, "true"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            for host in cluster.hosts
+        ]
+    except FileNotFoundError:
+        return [Finding(CHECK, "bad", "no ssh", "install it (apt-get install openssh-client), or start by hand (ssh: false)")]
+    found = []
+    for host, process in zip(cluster.hosts, started, strict=True):
+        said = process.communicate()[1].strip().splitlines()
+        if process.returncode:
+            do = f"`ssh {host} true` must work without a question: ssh-copy-id {host}, ssh-keyscan {host} >>~/.ssh/known_hosts"
+            found.append(Finding(CHECK, "bad", f"ssh: {said[-1] if said else f'exit code {process.returncode}'}", do, host))
+    return found
+
+
+def here() -> Local:
+    """This machine, where no cluster is named: a rank per GPU, or two."""
+    return Local(kind="local", ranks_per_node=look().devices or 2)

@@ -1,0 +1,66 @@
+"""Python and packages: those that xdist was tested with."""
+
+import platform
+from collections.abc import Callable, Iterable, Mapping
+from importlib import metadata
+
+from packaging.requirements import Requirement
+
+from xdist import __version__
+from xdist.launch.doctor.finding import Finding
+
+CHECK = "versions"
+SHOWN = ("torch", "deepspeed", "transformers")
+
+
+def check() -> list[Finding]:
+    try:
+        requirements = metadata.requires("xdist-xtreme") or []
+    except metadata.PackageNotFoundError:
+        return [Finding(CHECK, "note", f"xdist {__version__} runs from its source, not installed", "pip install .")]
+    return judge(requirements, installed)
+
+
+def judge(requirements: Iterable[str], version: Callable[[str], str | None]) -> list[Finding]:
+    """`requirements` as pip writes them; those of extras are not asked for. `version` of an installed package, or None."""
+    found = []
+    for requirement in map(Requirement, requirements):
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        there = version(requirement.name)
+        wanted = f"{requirement.name}{requirement.specifier}"
+        if there is None:
+            found.append(Finding(CHECK, "bad", f"{requirement.name} is not installed", f"pip install '{wanted}'"))
+        elif not requirement.specifier.contains(there, prereleases=True):
+            says = f"{requirement.name} {there}: xdist was tested with {requirement.specifier}"
+            found.append(Finding(CHECK, "bad", says, f"pip install '{wanted}'"))
+    if version("pytest-xdist"):
+        says = "pytest-xdist is installed and owns the import name 'xdist' too"
+        found.append(Finding(CHECK, "bad", says, "pip uninstall pytest-xdist, then install xdist-xtreme again"))
+    if found:
+        return found
+    shown = ", ".join(f"{name} {version(name)}" for name in SHOWN)
+    return [Finding(CHECK, "good", f"xdist {__version__}, python {platform.python_version()}, {shown}")]
+
+
+def facts() -> dict[str, str]:
+    """What must be the same on all nodes."""
+    return {"python": platform.python_version(), **{name: installed(name) or "none" for name in ("xdist-xtreme", *SHOWN)}}
+
+
+def judge_alike(nodes: Iterable[tuple[str, Mapping[str, str]]]) -> list[Finding]:
+    """`nodes`: host and its facts; the first is what the others are compared with."""
+    (first, wanted), *others = nodes
+    return [
+        Finding(CHECK, "bad", f"{name} {there[name]}, but {wanted[name]} on {first}", "use one environment on all nodes", host)
+        for host, there in others
+        for name in wanted
+        if there[name] != wanted[name]
+    ]
+
+
+def installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,94 @@
+"""A study on a cluster: a job for every run that is not done, each waiting for the one whose model it begins with.
+
+SLURM keeps what waits. Kubernetes knows no job that waits for another, and a pod that waits holds its GPUs, which may be those
+that the run before it needs: there only what can begin is submitted, and the same command submits the rest later.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from xdist.config import Cluster, Kubernetes, Run
+from xdist.errors import UserError
+from xdist.files import write_text
+from xdist.launch import submission
+from xdist.launch.submission import SCHEDULERS, Plan
+from xdist.study.expansion import Graph, Node
+from xdist.study.facts import Facts
+from xdist.study.state import failure, make_scorable, standings
+
+What = Literal["finished", "there", "submit", "later"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What becomes of one run: it is finished, a job of it is there, one is to be submitted now, or later. `job` is its number
+    or name once there is one, `after` the key of the run that it waits for, `dead` a job of it to be cancelled, since it waits
+    for one that failed."""
+
+    node: Node
+    what: What
+    job: str = ""
+    after: str | None = None
+    plan: Plan | None = None
+    dead: str = ""
+
+
+def plan(graph: Graph, facts: Facts, cluster: Cluster) -> list[Step]:
+    """A step per run, upstream runs first; nothing is written or submitted. Raises UserError for the first run that the cluster
+    cannot have, and for a cluster without a queue."""
+    if cluster.kind not in SCHEDULERS:
+        raise UserError(f"a cluster of kind '{cluster.kind}' has no queue; `xdist study run` does the runs on this machine")
+    found = standings(graph, facts)
+    steps: dict[str, Step] = {}
+    for key, node in graph.nodes.items():
+        there = submission.live(node.run.folder, cluster.kind)
+        before = steps[node.upstream] if node.upstream else None
+        after = node.upstream if before and before.what != "finished" else None
+        dead = there[0] if there and before and before.what == "submit" and "Dependency" in there[1] else ""
+        if found[key].state == "finished" or _complete(node.run, cluster):
+            steps[key] = Step(node, "finished")
+        elif there and not dead:
+            steps[key] = Step(node, "there", there[0], after)
+        else:
+            try:
+                planned = submission.plan(node.run, description(graph, node), cluster)
+            except UserError as error:
+                raise UserError(f"{node.run.name}: {error}") from None
+            waits = after is not None and isinstance(cluster, Kubernetes)
+            steps[key] = Step(node, "later" if waits else "submit", after=after, plan=planned, dead=dead)
+    return list(steps.values())
+
+
+def submit(graph: Graph, facts: Facts, steps: Sequence[Step], after: Sequence[str] = ()) -> Iterator[Step]:
+    """Do the steps, giving each as it is done; runs that wait for no other wait for the jobs `after`. Started again it goes on
+    with what is left. Raises UserError where the scheduler refuses."""
+    jobs: dict[str, str] = {}
+    for step in steps:
+        if step.plan and step.what == "submit":
+            node, run = step.node, step.node.run
+            failure(graph, node).unlink(missing_ok=True)
+            write_text(description(graph, node), yaml.safe_dump(run.dump(), sort_keys=False, allow_unicode=True))
+            if run.evaluate and not isinstance(step.plan.cluster, Kubernetes):  # whose data is not seen from here
+                make_scorable(run, facts)
+            if step.dead:
+                SCHEDULERS[step.plan.cluster.kind].cancel(step.dead)
+            step = replace(step, job=submission.submit(step.plan, [jobs[step.after]] if step.after else after))
+        jobs[step.node.key] = step.job
+        yield step
+
+
+def description(graph: Graph, node: Node) -> Path:
+    """Where the run's own YAML lies in the study's folder."""
+    return graph.study.folder / "descriptions" / f"{node.run.folder.name}.yaml"
+
+
+def _complete(run: Run, cluster: Cluster) -> bool:
+    """Whether its job on Kubernetes has ended well; the volume with its folder is not seen from here."""
+    there = submission.record(run.folder)
+    if not isinstance(cluster, Kubernetes) or not there or there["kind"] != cluster.kind:
+        return False
+    return bool(SCHEDULERS["kubernetes"].state(there["job"]) == "COMPLETE")

@@ -49,7 +49,8 @@ def plan(path: Path, overrides: tuple[str, ...]) -> None:
 def run(path: Path, overrides: tuple[str, ...]) -> None:
     """Do every run that is not done. Started again, it goes on where it stopped, and tries again what failed.
 
-    A run that fails does not stop those that do not need it. Exit codes: 0 all finished, 75 stopped and saved (start it again),
+    A run that fails does not stop those that do not need it. At the end the study's report is written into its folder, and its
+    answer printed. Exit codes: 0 all finished, 75 stopped and saved (start it again),
     1 some failed, 2 your mistake.
 
     \b
@@ -72,7 +73,10 @@ def run(path: Path, overrides: tuple[str, ...]) -> None:
     facts.remember()
     code = run_study(graph, facts)
     facts.remember()
-    print_standings(graph, standings(graph, facts), Console())
+    found = standings(graph, facts)
+    print_standings(graph, found, Console())
+    if code != STOPPED:
+        _report(graph, found)
     if code == STOPPED:
         click.echo(f"stopped; start it again to go on: xdist study run {path}", err=True)
     sys.exit(code)
@@ -147,6 +151,22 @@ def status(path: Path, overrides: tuple[str, ...]) -> None:
 
     graph, _, found = _standings(path, overrides)
     print_standings(graph, found, Console())
+
+
+def _report(graph: Any, found: Any) -> None:
+    """Write the study's report and say its answer; say why not, where nothing has scores: the runs are what was asked for."""
+    from xdist.errors import UserError
+    from xdist.report.study_report import write_study_report
+    from xdist.study.results import study_results
+
+    try:
+        written = write_study_report(study_results(graph, found), graph.study.folder / "report")
+    except UserError as error:
+        click.echo(f"no report: {error}", err=True)
+        return
+    for sentence in written.found.sentences:
+        click.echo(sentence)
+    click.echo(f"report: {written.html}")
 
 
 def _standings(path: Path, overrides: tuple[str, ...]) -> Any:

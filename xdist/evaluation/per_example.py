@@ -37,16 +37,18 @@ class Gold:
         return self._examples[key]
 
 
-def scored(folder: Path, gold: Gold) -> dict[str, Scored]:
-    """Every task that the run in `folder` has scores of, by name. Raises UserError for what is no run that was evaluated, and
-    for predictions that do not fit the gold."""
+def scored(folder: Path, gold: Gold, only: str | None = None) -> dict[str, Scored]:
+    """Every task that the run in `folder` has scores of, or that one `only`, by name. Raises UserError for what is no run that
+    was evaluated, and for predictions that do not fit the gold."""
     where = RunFolder(folder)
     if not where.config.is_file() or not where.scores.is_file():
         raise UserError(f"{folder}: is no run folder with scores; a run has them once it has been evaluated")
     run = load_run(where.config)
     found: dict[str, Scored] = {}
     for name, entry in read_json(where.scores)["tasks"].items():
-        one = task(name)
+        if only not in (None, name):
+            continue
+        one = task(name, run.data.tasks)
         family, split = family_of(one), entry["split"]
         rows: dict[str, Rows] = {}
         for code in entry["languages"]:

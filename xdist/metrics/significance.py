@@ -77,7 +77,7 @@ def intervals(
 ) -> dict[str, Interval]:
     """The interval of the difference in each language."""
     observed, replicates = _replicates(sets, metric, seed, draws)
-    return {code: _single(observed[:, n], replicates[:, :, n], level) for n, code in enumerate(sets)}
+    return {code: single(observed[:, n], replicates[:, :, n], level) for n, code in enumerate(sets)}
 
 
 def group_interval(
@@ -93,7 +93,7 @@ def group_interval(
     observed, replicates = _replicates(sets, metric, seed, draws)
     count = len(sets)
     if not languages or count == 1:
-        return _single(observed.mean(axis=1), replicates.mean(axis=2), level)
+        return single(observed.mean(axis=1), replicates.mean(axis=2), level)
     rng = np.random.default_rng([seed, 1])
     chosen = rng.integers(count, size=(draws, count))
     drawn = observed.T[chosen].mean(axis=1)  # [draws, seeds]
@@ -102,8 +102,8 @@ def group_interval(
     between = _var(drawn.mean(axis=1)) * count / (count - 1)
     rest = observed - observed.mean(axis=0) - observed.mean(axis=1, keepdims=True) + observed.mean()
     shared = float((rest**2).sum()) / (count - 1) / len(observed) / count
-    parts = [Part(between, count - 1), Part(together), *_of_seeds(observed.mean(axis=1), shared)]
-    return _interval(observed, drawn.mean(axis=1), parts, level)
+    parts = [Part(between, count - 1), Part(together), *of_seeds(observed.mean(axis=1), shared)]
+    return interval(observed, drawn.mean(axis=1), parts, level)
 
 
 def randomisation(sets: Mapping[str, Paired], metric: str, seed: int = 0, draws: int = DRAWS) -> float:
@@ -176,20 +176,20 @@ class Part:
     freedom: int = 0  # 0: so many that it does not matter
 
 
-def _single(observed: Array, replicates: Array, level: float) -> Interval:
+def single(observed: Array, replicates: Array, level: float) -> Interval:
     """`observed` [seeds], `replicates` [draws, seeds] of one language, or of a mean over languages that are themselves."""
     mean = replicates.mean(axis=1)
     shared = float((replicates - mean[:, None]).var(axis=0).mean())
-    return _interval(observed, mean, [Part(float(mean.var())), *_of_seeds(observed, shared)], level)
+    return interval(observed, mean, [Part(float(mean.var())), *of_seeds(observed, shared)], level)
 
 
-def _of_seeds(observed: Array, shared: float) -> list[Part]:
+def of_seeds(observed: Array, shared: float) -> list[Part]:
     """The part of seeds whose differences are `observed` [seeds]; `shared` / (seeds - 1) of its variance is of other parts."""
     more = len(observed) - 1
     return [Part(max(0.0, float(observed.var()) - shared) / more, more)] if more else []
 
 
-def _interval(observed: Array, replicates: Array, parts: Sequence[Part], level: float) -> Interval:
+def interval(observed: Array, replicates: Array, parts: Sequence[Part], level: float) -> Interval:
     difference, deviation = float(observed.mean()), float(replicates.std())
     if sum(part.variance for part in parts) < 1e-18:
         return Interval(difference, difference, difference, 1.0 if abs(difference) < 1e-9 else 0.0, level)

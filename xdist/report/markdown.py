@@ -17,7 +17,7 @@ def escaped(text: str) -> str:
 def readme_table(scores: Scores) -> str:
     """A row per resource group: mean score and number of languages, a column per task and run."""
     rows = [[row, *(_mean(column, row) for column in scores.columns)] for row in SUMMARY]
-    return _table(["mean over", *(_header(scores, column) for column in scores.columns)], rows)
+    return table(["mean over", *(_header(scores, column) for column in scores.columns)], rows)
 
 
 def language_table(scores: Scores) -> str:
@@ -28,7 +28,7 @@ def language_table(scores: Scores) -> str:
         language = f"{name_of(code)} ({escaped(code)})" if name_of(code) != code else escaped(code)
         cells = (_cell(column, code) for column in scores.columns)
         rows.append([language, group_of(code), size_of(code), *cells])
-    return _table(headers, rows, texts=2)
+    return table(headers, rows, texts=2)
 
 
 def report(title: str, scores: Scores, records: Sequence[Record], notes: Sequence[str], written: datetime) -> str:
@@ -74,7 +74,7 @@ def _cell(column: Column, code: str) -> str:
     return f"{cell.score:.1f}{'†' if cell.trained else ''}{chr(92) + '*' if cell.small else ''}"
 
 
-def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> str:
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> str:
     """`texts` columns are left-aligned, the rest are numbers."""
     rule = ["---"] * texts + ["--:"] * (len(headers) - texts)
     return "\n".join("| " + " | ".join(row) + " |" for row in (headers, rule, *rows))

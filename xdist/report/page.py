@@ -4,15 +4,16 @@
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 import xdist
-from xdist.languages import GROUPS
+from xdist.languages import GROUPS, LANGUAGES
 from xdist.report import curves
 from xdist.report.record import Record
 from xdist.report.scores import ALL, SMALL, SUMMARY, ZERO_SHOT, Column, Scores, group_of, name_of, size_of
@@ -45,6 +46,12 @@ class Scale:
 
 
 def render(title: str, scores: Scores, records: Sequence[Record], notes: Sequence[str], written: datetime) -> str:
+    return template("report.html.j2").render(
+        **context(title, scores, written), records=records, notes=notes, charts=curves.charts(records)
+    )
+
+
+def template(name: str) -> Template:
     environment = Environment(
         loader=PackageLoader("xdist.report"),
         autoescape=True,
@@ -52,33 +59,42 @@ def render(title: str, scores: Scores, records: Sequence[Record], notes: Sequenc
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["family"] = _family
+    return environment.get_template(name)
+
+
+def context(title: str, scores: Scores, written: datetime) -> dict[str, Any]:
+    """What every page has: the tables of `scores` and what explains them."""
     present = [group for group in (*GROUPS, "other") if any(group_of(code) == group for code in scores.languages)]
-    return environment.get_template("report.html.j2").render(
-        title=title,
-        version=xdist.__version__,
-        written=written,
-        scores=scores,
-        tasks=_tasks(scores.columns),
-        records=records,
-        notes=notes,
-        groups=present,
-        summary=[row for row in SUMMARY if any(column.summary[row] for column in scores.columns)],
-        charts=curves.charts(records),
-        curves=curves,
-        scale=scale(scores),
-        flip=FLIP,
-        small=SMALL,
-        group_meaning=GROUP_MEANING,
-        row_meaning=ROW_MEANING,
-        group_of=group_of,
-        name_of=name_of,
-        size_of=size_of,
-    )
+    return {
+        "title": title,
+        "version": xdist.__version__,
+        "written": written,
+        "scores": scores,
+        "tasks": _tasks(scores.columns),
+        "groups": present,
+        "summary": [row for row in SUMMARY if any(column.summary[row] for column in scores.columns)],
+        "curves": curves,
+        "scale": scale(cell.score for column in scores.columns for cell in column.cells.values()),
+        "flip": FLIP,
+        "small": SMALL,
+        "group_meaning": GROUP_MEANING,
+        "row_meaning": ROW_MEANING,
+        "group_of": group_of,
+        "family_of": _family,
+        "run_word": "Run",
+        "name_of": name_of,
+        "size_of": size_of,
+    }
 
 
-def scale(scores: Scores) -> Scale:
+def _family(code: str) -> str:
+    return LANGUAGES[code].family.partition(":")[0] if code in LANGUAGES else "not listed"
+
+
+def scale(scores: Iterable[float]) -> Scale:
     """The tens that enclose all scores."""
-    numbers = [cell.score for column in scores.columns for cell in column.cells.values()]
+    numbers = list(scores) or [0.0]
     low = math.floor(min(numbers) / 10) * 10
     return Scale(low, max(math.ceil(max(numbers) / 10) * 10, low + 10))
 

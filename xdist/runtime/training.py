@@ -124,6 +124,7 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
     bad = BadSteps(training.data, run.runtime.bad_steps, engine.skipped, saver.last_good)
     stopped = False
     tokens, since = 0.0, time.perf_counter()
+    logged = since
     try:
         for number in range(done, steps):
             rate = engine.rate
@@ -141,6 +142,8 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
                     "train/lr": rate,
                     "train/grad_norm": engine.grad_norm,
                     "train/tokens_per_second": tokens / (now - since),
+                    # All that passed since the last line, times ranks: the sum over lines is what the training cost.
+                    "train/rank_seconds": (now - logged) * training.world,
                     "train/skipped_steps": float(engine.skipped),
                     "train/saving_share": saver.share,
                     "train/waiting_percent": 100 * waited / training.world / (now - since),
@@ -149,7 +152,7 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
                     scalars |= {f"loss/{name}": value for name, value in training.losses.means().items()}
                     scalars |= training.data.mixture(done)
                 progress.note(f"loss {means['train/loss']:.3f}")
-                tokens, since = 0.0, now
+                tokens, since, logged = 0.0, now, now
             if best and (done % every == 0 or done == steps):
                 paused = time.perf_counter()
                 scalars |= {"dev/value": best.look(done), "dev/best": best.value}

@@ -1,0 +1,114 @@
+"""Many systems on many tasks: scores under the same draws of examples, and a difference pooled over tasks with its interval.
+
+A group's difference is the mean over tasks of the mean over the group's languages in each task. Tasks are themselves: the
+benchmark's. Languages are a sample, and one that stands in several tasks is drawn with all of them, since a language that is
+hard is hard in each. Examples and seeds are as in `xdist.metrics.significance`, whose intervals these are for one task.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xdist.files import digest
+from xdist.languages import by_size
+from xdist.metrics.counts import Rows
+from xdist.metrics.significance import CHUNK, LEVEL, Array, Interval, Part, interval, of_seeds, points, single
+
+DRAWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Replicated:
+    """Scores of one task, 0 to 100: `observed` [systems, languages], and under each draw of examples, the same for all systems,
+    `drawn` [draws, systems, languages]; NaN where a system has no score of a language. `counts`: examples by language."""
+
+    systems: tuple[Hashable, ...]
+    languages: tuple[str, ...]
+    observed: Array
+    drawn: Array
+    counts: Mapping[str, int]
+
+    def differences(self, a: Sequence[Hashable], b: Sequence[Hashable], languages: Sequence[str]) -> "Differences | None":
+        """A - B, seed by seed, in those of `languages` that all of them have; None where there is none."""
+        first, second = ([self.systems.index(system) for system in side] for side in (a, b))
+        observed = self.observed[first] - self.observed[second]
+        at = [n for n, code in enumerate(self.languages) if code in languages and not np.isnan(observed[:, n]).any()]
+        if not at or not first:
+            return None
+        drawn = self.drawn[:, first][:, :, at] - self.drawn[:, second][:, :, at]
+        return Differences(tuple(self.languages[n] for n in at), observed[:, at], drawn)
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Of two systems on one task: `observed` [seeds, languages], `drawn` [draws, seeds, languages]."""
+
+    languages: tuple[str, ...]
+    observed: Array
+    drawn: Array
+
+
+def replicate(
+    systems: Mapping[Hashable, Mapping[str, Rows]], metric: str, task: str, seed: int = 0, draws: int = DRAWS
+) -> Replicated:
+    """The scores of `systems` (rows of a metric's `per_example` by language) under draws of examples with replacement. Test
+    sets of one size draw alike, since such sets are often translations of each other; tasks draw apart. Raises ValueError
+    where the examples of a language differ in number."""
+    languages = by_size({code for rows in systems.values() for code in rows})
+    observed = np.full((len(systems), len(languages)), np.nan)
+    drawn = np.full((draws, *observed.shape), np.nan)
+    rng = np.random.default_rng([seed, int(digest(task), 16)])
+    sizes: dict[int, list[str]] = {}
+    counts: dict[str, int] = {}
+    for code in languages:
+        found = {len(rows[code]) for rows in systems.values() if code in rows}
+        if len(found) > 1:
+            raise ValueError(f"{code}: {' and '.join(map(str, sorted(found)))} examples; they were scored on other files")
+        counts[code] = found.pop()
+        sizes.setdefault(counts[code], []).append(code)
+    for size, codes in sizes.items():
+        stacks = {}
+        for code in codes:
+            have = [n for n, rows in enumerate(systems.values()) if code in rows]
+            stack = np.stack([rows[code].reshape(size, -1) for rows in systems.values() if code in rows])
+            observed[have, languages.index(code)] = points(metric, stack.mean(axis=1))
+            stacks[code] = have, stack
+        for low in range(0, draws, step := max(1, CHUNK // max(1, size))):
+            count = min(step, draws - low)
+            chosen = rng.integers(size, size=(count, size)) + size * np.arange(count)[:, None]
+            weights = np.bincount(chosen.ravel(), minlength=count * size).reshape(count, size) / size
+            for code, (have, stack) in stacks.items():
+                drawn[low : low + count, have, languages.index(code)] = points(metric, np.tensordot(weights, stack, (1, 1)))
+    return Replicated(tuple(systems), tuple(languages), observed, drawn, counts)
+
+
+def pooled(tasks: Sequence[Differences], sample: bool = True, seed: int = 0, level: float = LEVEL) -> Interval:
+    """The interval of the mean over `tasks` of the mean over the languages of each. With `sample` languages speak for those
+    like them, without they are themselves, as a group of one language always is. All tasks have the same seeds."""
+    names = sorted({code for task in tasks for code in task.languages})
+    count, seeds, draws = len(names), len(tasks[0].observed), len(tasks[0].drawn)
+    parts, drawn = np.zeros((seeds, count)), np.zeros((draws, seeds, count))
+    whole = float(np.mean([task.observed.mean() for task in tasks]))
+    spread, rest = np.zeros(count), np.zeros((seeds, count))
+    for task in tasks:
+        at, size = [names.index(code) for code in task.languages], len(task.languages)
+        weight = 1.0 / (len(tasks) * size)
+        parts[:, at] += weight * task.observed
+        drawn[:, :, at] += weight * task.drawn
+        means = task.observed.mean(axis=0)
+        if size > 1:
+            scale = weight * (size / (size - 1)) ** 0.5
+            spread[at] += scale * (means - means.mean())
+            rest[:, at] += scale * (task.observed - means - task.observed.mean(axis=1, keepdims=True) + means.mean())
+        elif count > 1:  # one language shows no spread: its distance from the whole is rather too much than too little
+            spread[at] += weight * (count / (count - 1)) ** 0.5 * (means - whole)
+    by_seed, replicates = parts.sum(axis=1), drawn.sum(axis=2)
+    if not sample or count == 1:
+        return single(by_seed, replicates, level)
+    chosen = np.random.default_rng([seed, 1]).multinomial(count, np.full(count, 1 / count), size=draws)
+    languages = drawn.mean(axis=1)
+    together = max(0.0, float(languages.sum(axis=1).var() - languages.var(axis=0).sum()))
+    shared = float((rest**2).sum()) / seeds
+    variances = [Part(float((spread**2).sum()), count - 1), Part(together), *of_seeds(by_seed, shared)]
+    return interval(by_seed, chosen @ spread, variances, level)

@@ -1,0 +1,126 @@
+"""The answer of a study: for each resource group what each condition differs by from its baseline, with intervals.
+
+Two rows are fixed beforehand as what the sentences speak of: languages of which XLM-R read nothing or little, and the others.
+Their p-values are corrected for that many comparisons after Holm; those of the other rows together for theirs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from xdist.languages import GROUPS
+from xdist.metrics.pooled import pooled
+from xdist.metrics.significance import Interval, holm
+from xdist.report.comparison import DIAGONAL, OFF_DIAGONAL
+from xdist.report.results import Results, TaskResult
+from xdist.report.scores import group_of
+
+LEVEL = 0.05
+RARE, RICH = "unseen and low", "mid and high"
+UNTRAINED = "trained on in no stage"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A condition minus its baseline in points; `p` is Holm's; `languages` (or pairs), `tasks` and `seeds` that it is over."""
+
+    condition: str
+    against: str
+    interval: Interval
+    p: float
+    languages: int
+    tasks: int
+    seeds: int
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is a difference: by the interval and after the correction."""
+        return self.interval.excludes_zero and self.p < LEVEL
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A group of languages or pairs; `headline`: the sentences speak of it."""
+
+    name: str
+    headline: bool
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`corrected` says for how many comparisons the p-values of headline rows and of the other rows were corrected."""
+
+    rows: tuple[Row, ...]
+    corrected: tuple[int, int]
+
+
+def answer(results: Results) -> Answer:
+    found: dict[tuple[str, str], tuple[Interval, tuple[int, int, int], str]] = {}
+    for name, languages in _members(results).items():
+        for condition, against in results.compared:
+            if one := _pooled(results.tasks, condition.name, against, languages, name not in (DIAGONAL, OFF_DIAGONAL)):
+                found[name, condition.name] = (*one, against)
+    headlines = set(headline_rows(results))
+    families = [{key: found[key][0].p for key in found if (key[0] in headlines) == first} for first in (True, False)]
+    corrected = {key: p for family in families for key, p in _holm(family).items()}
+    rows = []
+    for name in _members(results):
+        differences = tuple(
+            Difference(key[1], against, interval, corrected[key], *sizes)
+            for key, (interval, sizes, against) in found.items()
+            if key[0] == name
+        )
+        if differences:
+            rows.append(Row(name, name in headlines, differences))
+    return Answer(tuple(rows), (len(families[0]), len(families[1])))
+
+
+def headline_rows(results: Results) -> tuple[str, str]:
+    return (OFF_DIAGONAL, DIAGONAL) if all(task.of_pairs for task in results.tasks) else (RARE, RICH)
+
+
+def _holm(family: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], float]:
+    names = {f"{number}": key for number, key in enumerate(family)}
+    return {names[number]: p for number, p in holm({number: family[key] for number, key in names.items()}).items()}
+
+
+def _members(results: Results) -> dict[str, dict[str, list[str]]]:
+    """By row, by task, its languages: those that the task was not trained on, or pairs."""
+    seen = {code for one in results.conditions for code in one.seen}
+    rows: dict[str, dict[str, list[str]]] = {name: {} for name in (RARE, RICH, *GROUPS, UNTRAINED, OFF_DIAGONAL, DIAGONAL)}
+    for task in results.tasks:
+        codes = [code for code in task.replicated.languages if code not in task.trained_on]
+        if task.of_pairs:
+            same = [code for code in task.replicated.languages if len(set(code.split("-"))) == 1]
+            rows[DIAGONAL][task.name] = same
+            rows[OFF_DIAGONAL][task.name] = [code for code in task.replicated.languages if code not in same]
+            continue
+        for group in GROUPS:
+            members = [code for code in codes if group_of(code) == group]
+            rows[group][task.name] = members
+            rows[RARE if group in ("unseen", "low") else RICH].setdefault(task.name, []).extend(members)
+        rows[UNTRAINED][task.name] = [code for code in codes if code not in seen]
+    return rows
+
+
+def _pooled(
+    tasks: Sequence[TaskResult], a: str, b: str, languages: Mapping[str, Sequence[str]], sample: bool
+) -> tuple[Interval, tuple[int, int, int]] | None:
+    """The difference over the tasks and seeds that both sides have. Where seeds of some task are missing, they are left out of
+    all; a task that has no seed in common with the others is left out."""
+    seeds = {
+        task.name: {seed for seed in task.seeds(a) if seed in task.seeds(b)}
+        for task in tasks
+        if languages.get(task.name) and task.differences(a, b, languages[task.name])
+    }
+    while seeds and not (common := set.intersection(*seeds.values())):
+        del seeds[min(seeds, key=lambda name: len(seeds[name]))]
+    if not seeds:
+        return None
+    parts = [
+        difference
+        for task in tasks
+        if task.name in seeds and (difference := task.differences(a, b, languages[task.name], sorted(common)))
+    ]
+    count = len({code for part in parts for code in part.languages})
+    return pooled(parts, sample), (count, len(parts), len(common))

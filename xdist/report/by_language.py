@@ -1,0 +1,59 @@
+"""Each language (or pair) apart: what a condition differs by from its baseline, with intervals over examples and seeds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from xdist.metrics.significance import LEVEL, Interval, holm, single
+from xdist.report.results import Results
+from xdist.report.scores import SMALL
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """`p` is corrected for all cells of the condition after Holm; `small`: fewer than 200 examples."""
+
+    interval: Interval
+    p: float
+    count: int
+
+    @property
+    def small(self) -> bool:
+        return self.count < SMALL
+
+    @property
+    def shown(self) -> bool:
+        return self.interval.excludes_zero and self.p < 1 - LEVEL
+
+
+@dataclass(frozen=True, slots=True)
+class ByLanguage:
+    """`cells` by task, then language from least to most pre-training text."""
+
+    condition: str
+    against: str
+    cells: Mapping[str, Mapping[str, Cell]]
+
+    @property
+    def count(self) -> int:
+        return sum(len(of_task) for of_task in self.cells.values())
+
+
+def by_language(results: Results) -> list[ByLanguage]:
+    """One for each condition that shares a task with its baseline."""
+    found = []
+    for condition, against in results.compared:
+        intervals: dict[str, dict[str, Interval]] = {}
+        for task in results.tasks:
+            if (parts := task.differences(condition.name, against)) and not task.of_pairs:
+                intervals[task.name] = {
+                    code: single(parts.observed[:, n], parts.drawn[:, :, n], LEVEL) for n, code in enumerate(parts.languages)
+                }
+        corrected = holm({f"{task} {code}": one.p for task, row in intervals.items() for code, one in row.items()})
+        counts = {task.name: task.replicated.counts for task in results.tasks}
+        cells = {
+            task: {code: Cell(one, corrected[f"{task} {code}"], counts[task][code]) for code, one in row.items()}
+            for task, row in intervals.items()
+        }
+        if cells:
+            found.append(ByLanguage(condition.name, against, cells))
+    return found

@@ -1,0 +1,97 @@
+"""All that a report on several conditions says, worked out once: its page, Markdown, JSON and LaTeX are forms of it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+
+from xdist.metrics.pooled import DRAWS
+from xdist.report.answer import Answer, answer, headline_rows
+from xdist.report.by_language import ByLanguage, by_language
+from xdist.report.pair_matrix import PairMatrix, pair_matrices
+from xdist.report.results import Results, RunFacts, as_scores
+from xdist.report.scores import SMALL, Scores
+from xdist.report.sentences import sentences
+from xdist.report.task_table import TaskRow, task_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    results: Results
+    answer: Answer
+    sentences: tuple[str, ...]
+    tasks: tuple[TaskRow, ...]
+    languages: tuple[ByLanguage, ...]
+    pairs: tuple[PairMatrix, ...]
+    scores: Scores
+
+    @property
+    def averaged(self) -> bool:
+        """Whether any task of XTREME-R's average is there."""
+        return any(not row.done.startswith("0 ") for row in self.tasks)
+
+    def metric(self, task: str) -> str:
+        return next(one.metric for one in self.results.tasks if one.name == task)
+
+
+@dataclass(frozen=True, slots=True)
+class StageCost:
+    """`hours` of all ranks together and `speed` in tokens per second, means over runs where they are logged; None: nowhere."""
+
+    stage: str
+    runs: int
+    finished: int
+    hours: float | None
+    speed: float | None
+
+
+def findings(results: Results) -> Findings:
+    found = answer(results)
+    return Findings(
+        results,
+        found,
+        tuple(sentences(results, found, headline_rows(results))),
+        tuple(task_rows(results)),
+        tuple(by_language(results)),
+        tuple(pair_matrices(results)),
+        as_scores(results),
+    )
+
+
+def costs(results: Results) -> Iterator[StageCost]:
+    """A row per stage, and one for all together where there are several; hours are sums."""
+    stages: dict[str, list[RunFacts]] = {}
+    for run in results.runs:
+        stages.setdefault(run.stage, []).append(run)
+    rows: Mapping[str, list[RunFacts]] = {**stages, **({"all": list(results.runs)} if len(stages) > 1 else {})}
+    for stage, runs in rows.items():
+        hours = [run.hours for run in runs if run.hours is not None]
+        speed = [run.tokens_per_second for run in runs if run.tokens_per_second is not None]
+        finished = sum(run.state == "finished" for run in runs)
+        yield StageCost(stage, len(runs), finished, sum(hours) if hours else None, fmean(speed) if speed else None)
+
+
+def statistics(found: Findings) -> list[str]:
+    """How the numbers were made, a paragraph each."""
+    first, second = found.answer.corrected
+    languages = ", ".join(str(count) for count in sorted({one.count for one in found.languages})) or "no"
+    seeds = sorted({one.seeds for row in found.answer.rows for one in row.differences})
+    said = [
+        "A difference is a condition minus its baseline in points of each task's own metric (F1 for question answering and "
+        "tagging), averaged over the languages of a group within each task, then over tasks. Languages that a task was "
+        "trained on are left out; the row “trained on in no stage” leaves out those of intermediate training, too.",
+        f"95 % intervals: paired bootstrap over examples ({DRAWS:,} draws, the same for all systems and for test sets of one "
+        "size), to which the spread between seeds and, for groups, between languages adds its variance, each with Student's t "
+        "of its degrees of freedom. Languages of a group are a sample of languages like them, tasks and pairs are themselves.",
+        f"Correction for many comparisons after Holm: the headline rows together ({first} comparisons), the other rows "
+        f"together ({second}), the languages of a condition together ({languages} comparisons), a task's best condition "
+        "against each other one. A difference is called shown where its interval leaves out zero and "
+        "the corrected p is below 0.05; an interval itself is not corrected.",
+    ]
+    if seeds == [1]:
+        said.append("There is one seed a side: nothing here says how another seed would have come out.")
+    elif seeds and min(seeds) == 2:
+        said.append(
+            "Two seeds know their own spread with one degree of freedom: where seeds differ, intervals are rightly very wide."
+        )
+    said.append(f"* marks test sets of fewer than {SMALL} examples, which move by several points by chance alone.")
+    return said

@@ -1,0 +1,24 @@
+"""How numbers are written, the same in every form of a report."""
+
+from xdist.metrics.significance import Interval
+from xdist.report.task_table import Score
+
+
+def signed(value: float) -> str:
+    """+1.2, -0.3, and +0.0 for what rounds to zero from either side."""
+    return f"{round(value, 1) + 0.0:+.1f}"
+
+
+def limits(interval: Interval) -> str:
+    return f"{signed(interval.low)} to {signed(interval.high)}"
+
+
+def probability(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
+def score(one: Score | None, between: str = " ± ") -> str:
+    """Mean, and the standard deviation over seeds where there are several."""
+    if one is None:
+        return "–"
+    return f"{one.mean:.1f}" + (f"{between}{one.spread:.1f}" if one.spread is not None else "")

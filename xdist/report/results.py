@@ -1,0 +1,148 @@
+"""What a report on several conditions is made from: who was compared with whom, on what, and what each run cost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from xdist.languages import by_size
+from xdist.metrics.pooled import Differences, Replicated
+from xdist.report.record import Record
+from xdist.report.scores import Cell, Column, Scores
+
+System = tuple[str, int]
+"""(condition, seed)."""
+Numbers = Mapping[str, Mapping[str, float]]
+"""By language (or pair of languages) the metrics of a task, and `count`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One way to train. `against`: the condition that it is compared with, None for such a one itself; `seeds` that were
+    planned; `seen`: languages that any of its stages trained on."""
+
+    name: str
+    against: str | None
+    values: Mapping[str, str]
+    seeds: tuple[int, ...]
+    seen: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """`scores` of every (condition, seed) that has them; `trained_on` the languages that the task was trained on in any."""
+
+    name: str
+    family: str
+    metric: str
+    split: str
+    trained_on: tuple[str, ...]
+    scores: Mapping[System, Numbers]
+    replicated: Replicated
+
+    @property
+    def of_pairs(self) -> bool:
+        return all("-" in code for code in self.replicated.languages)
+
+    def seeds(self, condition: str) -> list[int]:
+        return [seed for name, seed in self.scores if name == condition]
+
+    def seed_mean(self, condition: str, seed: int) -> float:
+        """The mean over all languages that have a score."""
+        return fmean(values[self.metric] for values in self.scores[condition, seed].values() if self.metric in values)
+
+    def differences(
+        self, a: str, b: str, languages: Sequence[str] | None = None, seeds: Sequence[int] | None = None
+    ) -> Differences | None:
+        """A - B seed by seed, over the seeds that both have (or `seeds`); None where there is nothing to compare."""
+        common = [seed for seed in self.seeds(a) if seed in self.seeds(b)] if seeds is None else list(seeds)
+        systems = [[(name, seed) for seed in common] for name in (a, b)]
+        codes = self.replicated.languages if languages is None else languages
+        return self.replicated.differences(systems[0], systems[1], codes)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """One run behind the results: `state` and `reason` as in a study's status; `hours` of all ranks together, where logged."""
+
+    name: str
+    stage: str
+    state: str
+    reason: str
+    seed: int
+    step: int
+    steps: int | None
+    record: Record
+
+    @property
+    def hours(self) -> float | None:
+        spent = self.record.metrics.get("train/rank_seconds")
+        return sum(value for _, value in spent) / 3600 if spent else None
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        speed = self.record.metrics.get("train/tokens_per_second")
+        return fmean(value for _, value in speed) if speed else None
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """`missing` says, a line each, what is left out because it has no scores."""
+
+    title: str
+    conditions: tuple[Condition, ...]
+    tasks: tuple[TaskResult, ...]
+    runs: tuple[RunFacts, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def compared(self) -> list[tuple[Condition, str]]:
+        """Conditions that are compared, each with the name of the other."""
+        return [(one, one.against) for one in self.conditions if one.against is not None]
+
+    @property
+    def one_seed(self) -> bool:
+        """Whether no condition was trained more than once."""
+        return all(len(task.seeds(one.name)) < 2 for task in self.tasks for one in self.conditions)
+
+    @property
+    def missing(self) -> list[str]:
+        lines = []
+        for one in self.conditions:
+            if not any(task.seeds(one.name) for task in self.tasks):
+                lines.append(f"{one.name}: no scores")
+            for task in self.tasks:
+                have = task.seeds(one.name)
+                absent = ", ".join(str(seed) for seed in one.seeds if seed not in have)
+                if have and absent:
+                    lines.append(f"{one.name}: no scores of {task.name} with seed {absent}")
+        return lines
+
+
+def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean and sample standard deviation; None for the spread of one value."""
+    return fmean(values), stdev(values) if len(values) > 1 else None
+
+
+def as_scores(results: Results) -> Scores:
+    """The scores of tasks in single languages as the tables of a report have them: a column per task and condition, each cell
+    the mean over seeds."""
+    columns = []
+    for task in results.tasks:
+        if task.of_pairs:
+            continue
+        for one in results.conditions:
+            if seeds := task.seeds(one.name):
+                columns.append(_column(task, one.name, [task.scores[one.name, seed] for seed in seeds]))
+    names = tuple(dict.fromkeys(column.run for column in columns))
+    return Scores(names, tuple(columns), tuple(by_size({code for column in columns for code in column.cells})))
+
+
+def _column(task: TaskResult, condition: str, runs: Sequence[Numbers]) -> Column:
+    cells = {}
+    for code in by_size(set.intersection(*(set(run) for run in runs))):
+        found = [run[code] for run in runs]
+        if all(task.metric in values for values in found):
+            metrics = {name: fmean(values[name] for values in found) for name in found[0] if name != "count"}
+            cells[code] = Cell(metrics[task.metric], int(found[0]["count"]), metrics, code in task.trained_on)
+    mean = fmean(cell.score for cell in cells.values())
+    return Column(condition, task.name, task.family, task.metric, task.split, task.trained_on, cells, mean)

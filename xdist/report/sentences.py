@@ -1,0 +1,71 @@
+"""The answer in two sentences, made from the numbers. A sentence says that something is better or worse only where the interval
+leaves out zero and the corrected p-value is below 0.05; else it says that no difference could be shown."""
+
+from collections.abc import Sequence
+
+from xdist.report.answer import RARE, RICH, Answer, Difference
+from xdist.report.comparison import DIAGONAL, OFF_DIAGONAL
+from xdist.report.numbers import limits, signed
+from xdist.report.results import Results
+
+MOST = 3  # conditions named one by one
+SPOKEN = {
+    RARE: "languages of which XLM-R read nothing or under 5 GiB",
+    RICH: "languages of which XLM-R read 5 GiB or more",
+    OFF_DIAGONAL: "pairs of two languages",
+    DIAGONAL: "pairs of one language",
+}
+
+
+def sentences(results: Results, found: Answer, rows: Sequence[str]) -> list[str]:
+    """One sentence for each of `rows`."""
+    by_name = {row.name: row.differences for row in found.rows}
+    return [sentence(SPOKEN[name], by_name.get(name, ()), found.corrected[0], results.one_seed) for name in rows]
+
+
+def sentence(where: str, differences: Sequence[Difference], comparisons: int, one_seed: bool) -> str:
+    if not differences:
+        return f"On {where} nothing can be said: no condition and its baseline both have scores there."
+    shown = sorted((one for one in differences if one.shown), key=lambda one: -abs(one.interval.difference))
+    rest = [one for one in differences if not one.shown]
+    several = len({one.against for one in differences}) > 1
+    parts = []
+    for one in shown[:MOST]:
+        side = "better" if one.interval.difference > 0 else "worse"
+        than = f"than “{one.against}” " if several or one is shown[0] else ""
+        by = f"{abs(one.interval.difference):.1f} points ({_interval(one)})"
+        parts.append(f"“{one.condition}” is {side} {than}by {by}")
+    if len(shown) > MOST:
+        better = sum(one.interval.difference > 0 for one in shown[MOST:])
+        parts.append(f"{better} more are better and {len(shown) - MOST - better} more are worse by less")
+    if rest:
+        parts.append(_rest(rest, bool(shown), several))
+    bounds = []
+    if any(one.interval.excludes_zero for one in rest):
+        bounds.append(f"among them an interval that leaves out zero, which is too little for {comparisons} comparisons")
+    if one_seed:
+        bounds.append("of one seed a side, so this is about these models, not about how they were trained")
+    bounded = f" ({'; '.join(bounds)})" if bounds else ""
+    return f"On {where}, {_listed(parts)}{bounded}."
+
+
+def _rest(rest: Sequence[Difference], after_others: bool, several: bool) -> str:
+    """That no difference could be shown, and what the intervals leave possible."""
+    if len(rest) == 1:
+        (one,) = rest
+        return (
+            f"no difference between “{one.condition}” and “{one.against}” could be shown "
+            f"({signed(one.interval.difference)} points, {_interval(one)})"
+        )
+    low, high = min(one.interval.low for one in rest), max(one.interval.high for one in rest)
+    which = f"the other {len(rest)} conditions" if after_others else f"any of the {len(rest)} conditions"
+    baseline = "its baseline" if several else f"“{rest[0].against}”"
+    return f"for {which} no difference from {baseline} could be shown (95 % intervals within {signed(low)} to {signed(high)})"
+
+
+def _interval(one: Difference) -> str:
+    return f"95 % interval {limits(one.interval)}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{'; '.join(parts[:-1])}; and {parts[-1]}"

@@ -1,0 +1,87 @@
+"""A report on several conditions as data: report.json."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import xdist
+from xdist.metrics.significance import Interval
+from xdist.report.findings import Findings, costs, statistics
+from xdist.report.results import RunFacts
+from xdist.report.task_table import Score
+
+
+def content(found: Findings, written: datetime) -> dict[str, Any]:
+    results = found.results
+    return {
+        "title": results.title,
+        "written": written.isoformat(timespec="seconds"),
+        "xdist": xdist.__version__,
+        "sentences": list(found.sentences),
+        "notes": [*results.notes, *results.missing],
+        "statistics": statistics(found),
+        "conditions": [asdict(one) for one in results.conditions],
+        "answer": [
+            {
+                "group": row.name,
+                "headline": row.headline,
+                "differences": [
+                    {**_interval(one.interval), "p_holm": one.p, "shown": one.shown}
+                    | {key: getattr(one, key) for key in ("condition", "against", "languages", "tasks", "seeds")}
+                    for one in row.differences
+                ],
+            }
+            for row in found.answer.rows
+        ],
+        "tasks": [
+            {
+                "condition": row.condition,
+                "tasks": {name: _score(one) for name, one in row.tasks.items()},
+                "mean": _score(row.mean),
+                "xtreme_r": _score(row.average),
+                "xtreme_r_complete": row.done,
+            }
+            for row in found.tasks
+        ],
+        "scores": [
+            {"condition": name, "seed": seed, "task": task.name, "metric": task.metric, "languages": numbers}
+            for task in results.tasks
+            for (name, seed), numbers in task.scores.items()
+        ],
+        "languages": [
+            {
+                "condition": one.condition,
+                "against": one.against,
+                "tasks": {
+                    task: {code: {**_interval(c.interval), "p_holm": c.p, "count": c.count} for code, c in cells.items()}
+                    for task, cells in one.cells.items()
+                },
+            }
+            for one in found.languages
+        ],
+        "pairs": [
+            {
+                "task": one.task,
+                "condition": one.condition,
+                "languages": list(one.transfer.languages),
+                "matrix": [[None if value != value else float(value) for value in row] for row in one.transfer.matrix],
+                "means": {name: {"mean": mean, "sd": spread} for name, (mean, spread) in one.means.items()},
+            }
+            for one in found.pairs
+        ],
+        "cost": [asdict(one) for one in costs(results)],
+        "runs": [_run(run) for run in results.runs],
+    }
+
+
+def _interval(one: Interval) -> dict[str, float]:
+    return {"difference": one.difference, "low": one.low, "high": one.high, "p": one.p}
+
+
+def _score(one: Score | None) -> dict[str, Any] | None:
+    return asdict(one) if one else None
+
+
+def _run(run: RunFacts) -> dict[str, Any]:
+    about = {key: getattr(run, key) for key in ("name", "stage", "state", "reason", "seed", "step", "steps", "hours")}
+    return {**about, "tokens_per_second": run.tokens_per_second}

@@ -1,0 +1,105 @@
+"""A report on several conditions as Markdown: report.md."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from xdist.report.findings import Findings, costs, statistics
+from xdist.report.markdown import escaped, language_table, table
+from xdist.report.numbers import limits, probability, score, signed
+from xdist.report.pair_matrix import SAID
+
+
+def report(found: Findings, written: datetime) -> str:
+    return "\n\n".join(_parts(found, written)) + "\n"
+
+
+def _parts(found: Findings, written: datetime) -> Iterator[str]:
+    results = found.results
+    yield f"# {escaped(results.title)}"
+    yield f"Written {written:%Y-%m-%d %H:%M} UTC. Differences are in points of each task's metric."
+    yield "## The answer"
+    yield from map(escaped, found.sentences)
+    if found.answer.rows:
+        yield answer_table(found)
+    if lines := [*results.notes, *results.missing]:
+        yield "\n".join(f"- {escaped(line)}" for line in lines)
+    if found.tasks:
+        yield "## Tasks and their average"
+        yield task_table(found)
+        yield "Mean and, after ±, standard deviation over seeds. Bold: better than each other condition, after correction."
+    if found.scores.columns:
+        yield "## Every language"
+        yield language_table(found.scores)
+    if found.languages:
+        yield "## Differences by language"
+        for one in found.languages:
+            yield f"### {escaped(one.condition)} against {escaped(one.against)}"
+            headers = ["language", *map(escaped, one.cells)]
+            rows = []
+            for code in found.scores.languages:
+                cells = [of_task.get(code) for of_task in one.cells.values()]
+                if any(cells):
+                    texts = [
+                        f"{signed(c.interval.difference)} ({limits(c.interval)}){' shown' if c.shown else ''}" if c else "–"
+                        for c in cells
+                    ]
+                    rows.append([escaped(code), *texts])
+            yield table(headers, rows)
+    if found.pairs:
+        yield "## Generalized transfer"
+        rows = [
+            [escaped(one.condition), escaped(one.task), *(_mean(one.means.get(key)) for key in SAID)] for one in found.pairs
+        ]
+        yield table(["condition", "task", *SAID.values()], rows, texts=2)
+    yield "## Training, cost, and what failed"
+    numbers = [
+        [escaped(one.stage), str(one.runs), str(one.finished), _or(one.hours, ".2f"), _or(one.speed, ",.0f")]
+        for one in costs(results)
+    ]
+    yield table(["stage", "runs", "finished", "GPU-hours", "tokens/s"], numbers)
+    unfinished = [run for run in results.runs if run.state != "finished"]
+    if unfinished:
+        yield "\n".join(f"- {escaped(f'{run.name}: {run.state}. {run.reason}')}" for run in unfinished)
+    yield "## How the numbers were made"
+    yield "\n".join(f"- {escaped(paragraph)}" for paragraph in statistics(found))
+
+
+def answer_table(found: Findings) -> str:
+    rows = [
+        [
+            escaped(row.name),
+            escaped(one.condition),
+            str(one.languages),
+            f"**{signed(one.interval.difference)}**" if one.shown else signed(one.interval.difference),
+            limits(one.interval),
+            escaped(probability(one.p)),
+        ]
+        for row in found.answer.rows
+        for one in row.differences
+    ]
+    return table(["group", "condition", "languages", "difference", "95 % interval", "p (Holm)"], rows, texts=2)
+
+
+def task_table(found: Findings) -> str:
+    names = [task.name for task in found.results.tasks]
+    headers = ["condition", *(f"{escaped(name)} ({escaped(found.metric(name))})" for name in names)]
+    several = len(names) > 1
+    headers += [*(["mean"] if several else []), *(["XTREME-R"] if found.averaged else [])]
+    rows = []
+    for row in found.tasks:
+        cells = [row.tasks.get(name) for name in names] + ([row.mean] if several else [])
+        texts = [f"**{score(one)}**" if one and one.best else score(one) for one in cells]
+        if found.averaged:
+            texts.append(score(row.average) if row.average else row.done)
+        rows.append([escaped(row.condition), *texts])
+    return table(headers, rows)
+
+
+def _mean(value: tuple[float, float | None] | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value[0]:.1f}" + (f" ± {value[1]:.1f}" if value[1] is not None else "")
+
+
+def _or(value: float | None, form: str) -> str:
+    return "not logged" if value is None else format(value, form)

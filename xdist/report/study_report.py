@@ -1,0 +1,39 @@
+"""Writing a report on several conditions: report.html, report.md, report.json, tables/*.tex, and what TensorBoard shows."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from xdist.errors import UserError
+from xdist.files import write_text
+from xdist.report import latex, study_json, study_markdown, study_page
+from xdist.report.findings import Findings, findings
+from xdist.report.results import Results
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    html: Path
+    found: Findings
+
+
+def write_study_report(results: Results, out: Path, tensorboard: bool = False) -> Written:
+    """Each file is written whole or not at all. Raises UserError where nothing has scores yet."""
+    if not results.tasks:
+        raise UserError(f"{results.title}: no run that is finished has scores yet; there is nothing to report on")
+    found, written = findings(results), datetime.now(UTC)
+    texts: Mapping[str, str] = {
+        "report.html": study_page.render(found, written),
+        "report.md": study_markdown.report(found, written),
+        "report.json": json.dumps(study_json.content(found, written), ensure_ascii=False, indent=1) + "\n",
+        **{f"tables/{name}": text for name, text in latex.tables(found).items()},
+    }
+    for name, text in texts.items():
+        write_text(out / name, text)
+    if tensorboard:
+        from xdist.report.tensorboard import write_events  # imports torch
+
+        write_events(found, out / "tensorboard")
+    return Written(out / "report.html", found)

@@ -1,0 +1,94 @@
+"""Tasks and their average, a row per condition: mean and standard deviation over seeds, the best told only where it is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from xdist.metrics.average import benchmark
+from xdist.metrics.pooled import Differences, pooled
+from xdist.metrics.significance import holm
+from xdist.report.answer import LEVEL
+from xdist.report.results import Results, TaskResult, mean_and_spread
+from xdist.tasks.catalog import TASKS, XTREME_R
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Mean over `seeds` and its standard deviation over them; `best`: better than each other condition after Holm."""
+
+    mean: float
+    spread: float | None
+    seeds: int
+    best: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """`tasks` by name; `average` is the official one of XTREME-R's ten tasks, None where some are missing: then `done` says how
+    many are whole. `mean` is over the tasks that are there."""
+
+    condition: str
+    tasks: Mapping[str, Score]
+    average: Score | None
+    done: str
+    mean: Score | None
+
+
+def task_rows(results: Results) -> list[TaskRow]:
+    best = {task.name: _best({name: [task] for name in _scored(results, [task])}, results) for task in results.tasks}
+    whole = {name: list(results.tasks) for name in _scored(results, results.tasks)}
+    best_mean = _best(whole, results)
+    rows = []
+    for one in results.conditions:
+        scores = {
+            task.name: _score([task.seed_mean(one.name, seed) for seed in seeds], best[task.name] == one.name)
+            for task in results.tasks
+            if (seeds := task.seeds(one.name))
+        }
+        if not scores:
+            continue
+        averages = [_average(results.tasks, one.name, seed) for seed in one.seeds]
+        complete = [value for value, _ in averages if value is not None]
+        common = [seed for seed in one.seeds if all((one.name, seed) in task.scores for task in results.tasks)]
+        means = [sum(task.seed_mean(one.name, seed) for task in results.tasks) / len(results.tasks) for seed in common]
+        is_best = best_mean == one.name
+        average = _score(complete, is_best) if complete else None
+        rows.append(TaskRow(one.name, scores, average, averages[0][1], _score(means, is_best) if means else None))
+    return rows
+
+
+def _scored(results: Results, tasks: Sequence[TaskResult]) -> list[str]:
+    return [one.name for one in results.conditions if all(task.seeds(one.name) for task in tasks)]
+
+
+def _score(values: Sequence[float], best: bool) -> Score:
+    mean, spread = mean_and_spread(values)
+    return Score(mean, spread, len(values), best)
+
+
+def _average(tasks: Sequence[TaskResult], condition: str, seed: int) -> tuple[float | None, str]:
+    """The official average of one seed, and how many of its tasks are whole."""
+    scores = {task.name: task.scores[condition, seed] for task in tasks if (condition, seed) in task.scores}
+    found = benchmark({name: scores[name] for name in scores if name in XTREME_R}, {n: TASKS[n].languages for n in XTREME_R})
+    return found.value, f"{found.done} of {found.of}"
+
+
+def _best(tasks: Mapping[str, Sequence[TaskResult]], results: Results) -> str | None:
+    """The condition with the highest mean over its tasks, if it is better than each other one. Languages are themselves: the
+    mean over exactly these is what is asked."""
+    if len(tasks) < 2:
+        return None
+    means = {
+        name: sum(mean_and_spread([task.seed_mean(name, seed) for seed in task.seeds(name)])[0] for task in parts)
+        for name, parts in tasks.items()
+    }
+    best = max(means, key=lambda name: means[name])
+    intervals = {}
+    for other in tasks:
+        if other != best:
+            parts = [task.differences(best, other) for task in tasks[best]]
+            seeds = {len(part.observed) for part in parts if part}
+            if None in parts or len(seeds) > 1:
+                return None
+            intervals[other] = pooled([part for part in parts if isinstance(part, Differences)], sample=False)
+    corrected = holm({name: interval.p for name, interval in intervals.items()})
+    return best if all(one.low > 0 and corrected[name] < LEVEL for name, one in intervals.items()) else None

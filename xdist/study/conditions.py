@@ -1,0 +1,70 @@
+"""The conditions of a study: which of its combinations are seeds and tasks of one way to train, and what each is compared with.
+
+Conditions differ along the axes that `baseline` names, or along all where it names none, and then the first value of each is
+what is compared with. Of the other axes, one whose values are scored on different tasks adds tasks to a condition; one whose
+values are scored on the same ones, such as a model's size, makes conditions, compared with a baseline of the same value.
+"""
+
+from collections.abc import Mapping
+
+from xdist.errors import UserError, unknown
+from xdist.report.results import Condition
+from xdist.study.expansion import Graph, Point
+
+BETWEEN = " · "
+
+
+def conditions_of(graph: Graph, against: str | None = None) -> tuple[tuple[Condition, ...], dict[int, str], tuple[str, ...]]:
+    """The conditions, baselines first, the condition of each combination by its number, and notes on how they were chosen.
+    Raises UserError for an `against` that names none."""
+    study = graph.study
+    adding = {axis for axis in study.axes if axis not in study.baseline and _adds_tasks(graph, axis)}
+    kept = [axis for axis in study.axes if axis not in adding]
+    baseline = dict(study.baseline) or {axis: next(iter(study.axes[axis])) for axis in kept}
+    varying = [axis for axis in kept if len({point.values[axis] for point in graph.points}) > 1]
+    names: dict[int, str] = {}
+    members: dict[str, list[Point]] = {}
+    for number, point in enumerate(graph.points):
+        names[number] = BETWEEN.join(point.values[axis] for axis in varying) or study.name
+        members.setdefault(names[number], []).append(point)
+    compared = {name: _baseline(points[0].values, baseline, varying) or study.name for name, points in members.items()}
+    notes = []
+    if not study.baseline:
+        notes.append(f"The study names no baseline; the first value of each axis was taken: {BETWEEN.join(baseline.values())}.")
+    if against is not None:
+        if against not in members:
+            raise UserError(unknown("condition", against, members))
+        compared = dict.fromkeys(members, against)
+        notes = []
+    if absent := sorted({other for other in compared.values() if other not in members}):
+        notes.append(f"What would be compared with {absent[0]} is compared with nothing: the study leaves that out.")
+    found = [
+        Condition(
+            name,
+            compared[name] if compared[name] != name and compared[name] in members else None,
+            {axis: points[0].values[axis] for axis in kept},
+            tuple(dict.fromkeys(point.seed for point in points)),
+            _seen(graph, points),
+        )
+        for name, points in members.items()
+    ]
+    return tuple(sorted(found, key=lambda one: one.against is not None)), names, tuple(notes)
+
+
+def _baseline(values: Mapping[str, str], baseline: Mapping[str, str], varying: list[str]) -> str:
+    return BETWEEN.join(baseline.get(axis, values[axis]) for axis in varying)
+
+
+def _adds_tasks(graph: Graph, axis: str) -> bool:
+    """Whether no two values of the axis are scored on a common task."""
+    tasks: dict[str, set[str]] = {}
+    for point in graph.points:
+        evaluate = graph.nodes[point.last].run.evaluate
+        tasks.setdefault(point.values[axis], set()).update(evaluate.tasks if evaluate else ())
+    return len(tasks) > 1 and sum(map(len, tasks.values())) == len(set().union(*tasks.values()))
+
+
+def _seen(graph: Graph, points: list[Point]) -> tuple[str, ...]:
+    nodes = [graph.nodes[key] for point in points for key in point.stages.values()]
+    entries = [entry for node in nodes if node.run.train for entry in node.run.train.tasks]
+    return tuple(sorted({code for entry in entries for code in entry.languages}))

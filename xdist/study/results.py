@@ -1,0 +1,78 @@
+"""From finished runs to what a report is made from: conditions, scores, and each score under the same draws of examples."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xdist.config import Run
+from xdist.errors import UserError
+from xdist.evaluation.per_example import Gold, scored
+from xdist.files import read_json
+from xdist.metrics.counts import Rows
+from xdist.metrics.pooled import replicate
+from xdist.report.record import read_record
+from xdist.report.results import Condition, Results, RunFacts, System, TaskResult
+from xdist.runtime.run_folder import RunFolder
+from xdist.study.conditions import conditions_of
+from xdist.study.expansion import Graph
+from xdist.study.state import Standing
+
+
+@dataclass(slots=True)
+class Folders:
+    """The run folders of each task's scores, by (condition, seed)."""
+
+    of_task: dict[str, dict[System, Path]] = field(default_factory=dict)
+
+    def add(self, system: System, folder: Path) -> None:
+        scores = RunFolder(folder).scores
+        if not scores.is_file():
+            return
+        for name in read_json(scores)["tasks"]:
+            there = self.of_task.setdefault(name, {}).setdefault(system, folder)
+            if there != folder:
+                raise UserError(f"{folder} and {there}: both have scores of {name} for {system[0]}, seed {system[1]}")
+
+
+def study_results(graph: Graph, standings: Mapping[str, Standing], against: str | None = None) -> Results:
+    """The results of a study as far as it has come. `against` names another baseline than the study's. Raises UserError where
+    predictions and gold do not fit."""
+    conditions, of_point, notes = conditions_of(graph, against)
+    folders = Folders()
+    for number, point in enumerate(graph.points):
+        if number in of_point and standings[point.last].state == "finished":
+            folders.add((of_point[number], point.seed), graph.nodes[point.last].run.folder)
+    runs = [_facts(node.run, node.run.folder, node.stage, standings[key]) for key, node in graph.nodes.items()]
+    return Results(graph.study.name, conditions, tuple(task_results(folders, conditions)), tuple(runs), notes)
+
+
+def task_results(folders: Folders, conditions: Iterable[Condition]) -> Iterable[TaskResult]:
+    """One task after another, so that the examples of one alone are held."""
+    order = {one.name: number for number, one in enumerate(conditions)}
+    for name, of_system in folders.of_task.items():
+        systems = dict(sorted(of_system.items(), key=lambda item: (order[item[0][0]], item[0][1])))
+        gold = Gold()
+        found: dict[Path, tuple[dict[str, Any], Any]] = {}
+        for folder in dict.fromkeys(systems.values()):
+            entry = read_json(RunFolder(folder).scores)["tasks"][name]
+            found[folder] = entry, scored(folder, gold, name)[name]
+        first = next(iter(found.values()))[1]
+        other = next((folder for folder, (_, one) in found.items() if one.split != first.split), None)
+        if other:
+            raise UserError(f"{other}: {name} was scored on '{found[other][1].split}', elsewhere on '{first.split}'")
+        rows: dict[Any, Mapping[str, Rows]] = {system: found[folder][1].rows for system, folder in systems.items()}
+        if not any(rows.values()):
+            continue  # no gold: nothing was scored
+        try:
+            replicated = replicate(rows, first.task.metric, name)
+        except ValueError as error:
+            raise UserError(f"{name}: {error}: {', '.join(map(str, found))}") from None
+        trained = {code: None for entry, _ in found.values() for code in entry["trained_on"]}
+        scores = {system: found[folder][0]["languages"] for system, folder in systems.items()}
+        yield TaskResult(name, first.task.family, first.task.metric, first.split, tuple(trained), scores, replicated)
+
+
+def _facts(run: Run, folder: Path, stage: str, now: Standing) -> RunFacts:
+    record = read_record(folder, run.name)
+    return RunFacts(run.name, stage, now.state, now.reason, run.seed, now.step, now.steps, record)

@@ -42,12 +42,8 @@ class DevJudge:
 
     def _score(self, model: Model, piece: Piece, rows: Rows) -> float:
         family = family_of(piece.task)
-        work = share(
-            queue([rows], self.run.runtime.eval_batch_tokens, model.packed),
-            distributed.rank(),
-            distributed.world(),
-            lockstep=True,
-        )
+        work = queue([rows], self.run.runtime.eval_batch_tokens, model.packed)
+        work = share(work, distributed.rank(), distributed.world(), lockstep=True)
         gathered = distributed.gather_on_first(predict(model, family, [piece], [rows], 1, work))
         value = 0.0
         if gathered is not None:

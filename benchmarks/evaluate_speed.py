@@ -4,7 +4,7 @@
 
 padded     language by language, batches in file order, padded to the task's maximum length, as the public scripts do
 dynamic    the same, padded to the longest of each batch
-xdist      one queue over the languages of a task, longest first, batches by tokens
+xdist      one queue over the languages of a task, longest first, batches by tokens, attention without padding
 1, 2 ranks xdist in processes of one thread each
 
 All sides run the same model (random heads: speed only) on the same rows, in turn; seconds are medians. Last line: JSON.
@@ -101,8 +101,8 @@ class Bench:
             family = family_of(pieces[0].task)
             families[pieces[0].task.head] = family
             self.tasks[name] = (family, sets)
-        self.model = Model(load_encoder(run.model, tokenizer, torch.float32), families, seed=1).eval()
-        self.pad = self.model.pad
+        encoder = load_encoder(run.model, tokenizer, torch.float32)
+        self.model, self.padded = (Model(encoder, families, 1, pack).eval() for pack in (True, False))
 
     def xdist(self, rank: int = 0, world: int = 1) -> None:
         from xdist.config.run import Runtime
@@ -110,17 +110,17 @@ class Bench:
 
         budget = budget_of(Runtime(), "cpu")
         for family, sets in self.tasks.values():
-            for item in share(queue(sets, budget), rank, world):
-                self._forward(family, [sets[number].row(row) for number, row in item.rows])
+            for item in share(queue(sets, budget, self.model.packed), rank, world):
+                self._forward(self.model, family, [sets[number].row(row) for number, row in item.rows])
 
     def loop(self, width: Callable[[str], int | None]) -> None:
         for name, (family, sets) in self.tasks.items():
             for rows in sets:
                 for first in range(0, len(rows), LOOP_BATCH):
                     batch = [rows.row(row) for row in range(first, min(first + LOOP_BATCH, len(rows)))]
-                    self._forward(family, batch, width(name))
+                    self._forward(self.padded, family, batch, width(name))
 
-    def _forward(self, family, rows, width: int | None = None) -> None:  # type: ignore[no-untyped-def]
+    def _forward(self, model, family, rows, width: int | None = None) -> None:  # type: ignore[no-untyped-def]
         import torch
 
         from xdist.data.batches import collate
@@ -130,7 +130,7 @@ class Bench:
         if width:
             batch.__dict__["width"] = width  # the loop's padding; everything after it is the same code
         with torch.inference_mode():
-            self.model(View(batch))
+            model(View(batch))
 
 
 class First:

@@ -26,6 +26,7 @@ class Engine:
     """
 
     def __init__(self, model: Model, train: Train, ds_config: dict[str, Any], steps: int) -> None:
+        model.train()  # an encoder comes out of `from_pretrained` in evaluation mode: without dropout and without checkpointing
         offload = "offload_optimizer" in ds_config.get("zero_optimization", {})
         made = optimizer.optimizer(model, train, offload)
         named = {id(parameter): name for name, parameter in model.named_parameters()}

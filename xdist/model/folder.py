@@ -31,7 +31,8 @@ def save_model(
     encoder_state = {name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")}
     head_state = {name.removeprefix("heads."): value for name, value in state.items() if name.startswith("heads.")}
     with written_folder(folder) as temporary:
-        encoder.save_pretrained(temporary, state_dict=encoder_state)
+        # Under the names of the module: loaded at ZeRO 3, transformers would give norms the names of old checkpoints again.
+        encoder.save_pretrained(temporary, state_dict=encoder_state, save_original_format=False)
         tokenizer.save_pretrained(temporary)
         save_file({name: value.contiguous() for name, value in head_state.items()}, temporary / HEADS)
         index = {

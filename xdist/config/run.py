@@ -25,6 +25,11 @@ class Model(Section):
 
     backbone: str
     freeze_embeddings: bool = False
+    vocabulary: Literal["active", "full"] = Field(
+        "active",
+        description="rows of the input embedding that are trained: those of the pieces in the training data, or all; the "
+        "same result, but that weight decay also shrinks the rows that nothing uses where all are trained",
+    )
     gradient_checkpointing: bool = False
     dropout: float | None = Field(
         None, ge=0, lt=1, description="every dropout of the encoder and heads; null: the encoder's own"

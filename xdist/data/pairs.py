@@ -78,6 +78,11 @@ class PairShards:
     def length(self, number: int) -> int:
         return int(self.tokens[number])
 
+    def used(self) -> np.ndarray:
+        """The sorted ids that stand in the rows of both languages and round their texts, also where texts are cut."""
+        ids = [side.used() for side in self._sides]
+        return np.unique(np.concatenate([*ids, *(np.array(part, np.int64) for part in self._specials)]))
+
     def column(self, name: str) -> np.ndarray:
         return self._columns[name]
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from xdist.data.histogram import count_pieces, read_histogram, write_histogram
 from xdist.errors import UserError
 from xdist.files import file_digest, read_json, write_json, written
 
@@ -92,6 +93,7 @@ class Journal:
         shards = [self.done[number] for number in range(self.units)]
         totals = {key: sum(shard.get(key, 0) for shard in shards) for key in ("rows", "tokens", "cut", "cut_rows", "bytes")}
         nested = {key: _added(shard.get(key, {}) for shard in shards) for key in ("lines", "lengths")}
+        write_histogram(self.folder, count_pieces(self.folder / shard["file"] for shard in shards))
         write_json(self.folder / MANIFEST, {**facts, **totals, **nested, "shards": shards})
         for path in self.folder.glob("journal-*.jsonl"):
             path.unlink(missing_ok=True)
@@ -129,6 +131,8 @@ class Rows(Protocol):
     def mean_tokens(self) -> float: ...
 
     def length(self, number: int) -> int: ...
+
+    def used(self) -> np.ndarray: ...
 
 
 class Shards:
@@ -178,6 +182,13 @@ class Shards:
         offsets = self._offsets(shard, "tokens")
         local = number - (self._ends[shard - 1] if shard else 0)
         return int(offsets[local + 1] - offsets[local])
+
+    def used(self) -> np.ndarray:
+        """The sorted ids that stand in the rows."""
+        counts = read_histogram(self.folder)
+        if counts is None:
+            counts = count_pieces(self.folder / shard["file"] for shard in self.manifest["shards"])
+        return np.flatnonzero(counts)
 
     def list_column(self, name: str) -> np.ndarray:
         """A list column over all rows, the lists one after another."""

@@ -19,6 +19,7 @@ from xdist.errors import UserError
 from xdist.runtime import distributed, tags
 from xdist.runtime.engine import Engine
 from xdist.runtime.resharding import load_resharded
+from xdist.runtime.saved import same_vocabulary
 from xdist.runtime.tags import Tag
 
 log = logging.getLogger(__name__)
@@ -156,6 +157,7 @@ def find(folder: Path, verify: bool = True) -> Tag | None:
 
 def load(tag: Tag, engine: Engine, stage: int) -> dict[str, Any]:
     """Bring a fresh engine of `stage` to the saved step; returns the client state. Raises UserError. Collective."""
+    same_vocabulary(tag, engine.module)
     if tag.stage != stage or (stage and tag.world != distributed.world()):
         log.info("%s was saved by %d ranks at ZeRO %d: resharding", tag.path, tag.world, tag.stage)
         return load_resharded(tag, engine, stage)

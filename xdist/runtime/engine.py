@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from xdist.config import Train
 from xdist.model.masks import Masks
 from xdist.model.model import Model
+from xdist.model.vocabulary import merged
 from xdist.runtime import distributed, optimizer, zero3
 from xdist.tasks.batch import View
 
@@ -85,7 +86,8 @@ class Engine:
         made.step = MethodType(step, made)  # type: ignore[method-assign]
 
     def state(self) -> dict[str, Tensor]:
-        """All parameters and buffers on the CPU, on rank 0; empty elsewhere. Collective; one parameter is whole at a time."""
+        """All parameters and buffers on the CPU, on rank 0, with the whole of the embedding; empty elsewhere. Collective; one
+        parameter is whole at a time."""
         whole: dict[str, Tensor] = {}
         first = distributed.rank() == 0
         for name, parameter in self.module.named_parameters():
@@ -95,7 +97,7 @@ class Engine:
         if first:
             persistent = set(self.module.state_dict())
             whole.update({name: value.cpu() for name, value in self.module.named_buffers() if name in persistent})
-        return whole
+        return merged(self.module, whole) if first else whole
 
     def close(self) -> None:
         """Let go of parameters, gradients and optimizer states; the engine's hooks tie them in cycles. What the process

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xdist.errors import UserError
+from xdist.model.vocabulary import active_rows
 from xdist.runtime.tags import Tag
 
 WEIGHT, MOMENTS = "fp32", ("exp_avg", "exp_avg_sq")
@@ -69,6 +70,18 @@ def read_saved(tag: Tag) -> Saved:
     parameters = {name: Parameter(tuple(shape)) for group in common["param_shapes"] for name, shape in group.items()}
     step = (_of_partitions if tag.stage == 3 else _of_slices)(optimizers, parameters, common)
     return Saved(parameters, step, common)
+
+
+def same_vocabulary(tag: Tag, model: nn.Module) -> None:
+    """Raises UserError where `tag` holds other rows of the input embedding than `model` trains."""
+    there = active_rows(_load(min(tag.path.glob("*model_states.pt")))["module"])
+    here = active_rows(dict(model.named_buffers()))
+    if there.keys() != here.keys() or not all(torch.equal(ids, here[name].cpu()) for name, ids in there.items()):
+        counts = [", ".join(str(len(ids)) for ids in found.values()) or "all" for found in (there, here)]
+        raise UserError(
+            f"{tag.path}: was saved training {counts[0]} rows of the input embedding, this run trains {counts[1]}: the data or "
+            "xdist changed; remove the checkpoints to start at step 0"
+        )
 
 
 def _of_slices(ranks: list[dict[str, Any]], parameters: dict[str, Parameter], _common: Any) -> int:

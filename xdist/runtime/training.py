@@ -13,11 +13,13 @@ from xdist.data.batches import TrainingData
 from xdist.data.fetched import found_model
 from xdist.data.permutation import key_of
 from xdist.data.prepare import Preparation
+from xdist.data.vocabulary import trained_pieces
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads, save_model
 from xdist.model.language_head import load_language_heads
 from xdist.model.masks import Masks
 from xdist.model.model import Model
+from xdist.model.vocabulary import activate
 from xdist.robust import Context, chain, rewriters
 from xdist.runtime import checkpoints, distributed, ds_config, memory, zero3
 from xdist.runtime.bad_numbers import BadSteps
@@ -49,6 +51,10 @@ class Training:
         section, config = found_model(run), ds_config.resolve(run)
         with zero3.partitioned_loading(config):
             encoder = load_encoder(section, tokenizer, dtype)
+        if (ids := trained_pieces(run, self.data, tokenizer)) is not None:
+            with zero3.gathered(encoder.get_input_embeddings()):
+                if activate(encoder, torch.from_numpy(ids)):
+                    log.info("training %d of %d rows of the input embedding", len(ids), encoder.config.vocab_size)
         model = Model(encoder, self.data.families, run.seed)
         carried, dropped = carry_heads(section.backbone, model)
         loaded = load_language_heads(section.backbone, model, carried)

@@ -13,6 +13,7 @@ from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError, unknown
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import HEADS
+from xdist.model.vocabulary import active_rows
 from xdist.runtime import tags
 from xdist.runtime.run_folder import RunFolder
 from xdist.runtime.saved import WEIGHT, read_saved
@@ -36,9 +37,13 @@ def of_tag(tag: Tag, run: Run) -> Weights:
     """What a checkpoint holds; frozen parameters are not in it and come from the backbone. Raises UserError for damage."""
     if wrong := tag.damage():
         raise UserError(f"{tag.path} is damaged: {'; '.join(wrong)}")
-    weights = {name: parameter.whole(WEIGHT) for name, parameter in read_saved(tag).parameters.items()}
+    saved = read_saved(tag)
+    weights = {name: parameter.whole(WEIGHT) for name, parameter in saved.parameters.items()}
     encoder = load_encoder(run.model, load_tokenizer(run.model.backbone), torch.float32)
-    return {f"encoder.{name}": value for name, value in encoder.state_dict().items()} | weights
+    whole = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
+    for name, ids in active_rows(saved.common["module"]).items():
+        weights[name] = whole[name].index_copy(0, ids, weights[name])
+    return whole | weights
 
 
 def tag_of(folder: RunFolder, step: int | None) -> Tag:

@@ -35,6 +35,14 @@ def partitioned_loading(config: dict[str, Any]) -> Iterator[None]:
 
 
 @contextmanager
+def gathered(module: torch.nn.Module) -> Iterator[None]:
+    """Inside, the module's own parameters are whole on every rank, wherever their parts lie. Collective at stage 3."""
+    parameters = [parameter for parameter in module.parameters(recurse=False) if hasattr(parameter, "ds_id")]
+    with deepspeed.zero.GatheredParameters(parameters, enabled=bool(parameters)):
+        yield
+
+
+@contextmanager
 def placed(model: Model, config: dict[str, Any]) -> Iterator[Model]:
     """The model ready for forward passes: whole on this rank's device, or at stage 3 in parts that every pass gathers, so that
     all ranks must make equally many."""

@@ -1,0 +1,161 @@
+"""The active vocabulary: lookups and updates are those of the whole table, and which rows are trained is told by the data."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import tiny_benchmark, tiny_model
+from torch import Tensor, nn
+from transformers import AutoModel, PreTrainedModel
+
+from xdist.config import load_run
+from xdist.data.batches import TrainingData
+from xdist.data.histogram import HISTOGRAM
+from xdist.data.prepare import Preparation
+from xdist.data.tokenizer import load_tokenizer
+from xdist.data.vocabulary import trained_pieces
+from xdist.model.vocabulary import ActiveEmbedding, activate, active_rows, merged
+from xdist.robust import rewriters
+
+RUN = """\
+name: vocabulary
+folder: out
+model: {{backbone: {folder}/encoder}}
+data: {{root: {folder}/data, cache: {folder}/prepared}}
+train: {{tasks: [{{task: cldr-topic, languages: [en, de]}}], steps: 1}}
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("vocabulary")
+    root = tiny_benchmark(folder / "data")
+    (root / "mlm").mkdir()
+    (root / "mlm/en.txt").write_text("Kenya\n")
+    (folder / "synonyms.json").write_text('{"old": ["new"]}')
+    tiny_model(folder / "encoder", root)
+    (folder / "run.yaml").write_text(RUN.format(folder=folder))
+    return folder
+
+
+@pytest.fixture
+def pieces(place: Path) -> Callable[..., np.ndarray | None]:
+    """What `trained_pieces` says of a run with other options."""
+
+    def found(*overrides: str) -> np.ndarray | None:
+        run = load_run(place / "run.yaml", overrides)
+        tokenizer = load_tokenizer(run.model.backbone)
+        preparation = Preparation(run, tokenizer)
+        preparation.make_missing()
+        return trained_pieces(run, TrainingData(run, preparation, rewriters(run.methods, tokenizer, 1, None)), tokenizer)
+
+    return found
+
+
+def test_the_pieces_are_those_of_the_training_rows_and_special_ones(
+    pieces: Callable[..., np.ndarray | None], place: Path
+) -> None:
+    found = pieces()
+    tokenizer = load_tokenizer(str(place / "encoder"))
+    used = set(tokenizer.all_special_ids)
+    for code in ("en", "de"):
+        lines = (place / f"data/cldr-topic/train-{code}.tsv").read_text(encoding="utf-8").splitlines()
+        used.update(*tokenizer([line.split("\t")[0] for line in lines])["input_ids"])
+    assert found is not None
+    assert found.tolist() == sorted(used)
+    assert len(found) < len(tokenizer)
+    for histogram in (place / "prepared").glob(f"*/{HISTOGRAM}"):
+        histogram.unlink()  # as of a set that was prepared before there were any
+    again = pieces()
+    assert again is not None
+    assert again.tolist() == found.tolist()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["model.vocabulary=full"],
+        ["model.freeze_embeddings=true"],
+        ["train.tasks=[{task: cldr-topic}, {task: mlm}]"],
+        ["robust={method: subword, p: 0.3}"],
+        ["robust={{method: substitution, synonyms: {place}/synonyms.json}}"],
+    ],
+)
+def test_where_any_piece_may_come_all_rows_are_trained(
+    pieces: Callable[..., np.ndarray | None], place: Path, overrides: list[str]
+) -> None:
+    assert pieces(*(text.replace("{{", "{").replace("}}", "}").replace("{place}", str(place)) for text in overrides)) is None
+
+
+IDS = torch.tensor([0, 2, 3, 5, 8, 9, 30, 31, 33])
+
+
+@pytest.fixture(params=["xlm-roberta", "bert"])
+def encoders(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[PreTrainedModel, PreTrainedModel]:
+    """The same encoder twice, the second with an active vocabulary."""
+    tiny_model(tmp_path / "encoder", tiny_benchmark(tmp_path / "data"), kind=request.param)
+    whole, split = (AutoModel.from_pretrained(tmp_path / "encoder", add_pooling_layer=False) for _ in range(2))
+    assert activate(split, IDS)
+    return whole, split
+
+
+def updated(model: PreTrainedModel, decay: float) -> dict[str, Tensor]:
+    """The state of `model` after updates on IDS, some of which no step uses."""
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    made = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=decay)
+    draw = torch.Generator().manual_seed(1)
+    for _ in range(5):
+        ids = IDS[torch.randint(0, 7, (4, 6), generator=draw)]
+        ids[:, -1] = model.config.pad_token_id
+        made.zero_grad()
+        model(ids, attention_mask=(ids != model.config.pad_token_id).long()).last_hidden_state.square().sum().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        made.step()
+    return dict(model.state_dict())
+
+
+def test_any_id_is_looked_up_and_only_active_ones_in_training(encoders: tuple[PreTrainedModel, PreTrainedModel]) -> None:
+    whole, split = (encoder.get_input_embeddings() for encoder in encoders)
+    ids = torch.arange(whole.num_embeddings).view(2, -1)
+    assert torch.equal(split.eval()(ids), whole(ids))
+    assert torch.equal(split.train()(IDS), whole(IDS))
+    with pytest.raises(IndexError):
+        split(ids)
+
+
+def test_updates_are_those_of_the_whole_table(encoders: tuple[PreTrainedModel, PreTrainedModel]) -> None:
+    before = encoders[0].get_input_embeddings().weight.detach().clone()
+    whole, split = (updated(encoder, 0.0) for encoder in encoders)
+    assert {name: ids.tolist() for name, ids in active_rows(split).items()} == {
+        "embeddings.word_embeddings.weight": sorted({*IDS.tolist(), encoders[0].config.pad_token_id})
+    }
+    assert len(split["embeddings.word_embeddings.weight"]) < len(before) / 10
+    found = merged(encoders[1], split)
+    assert found.keys() == whole.keys()
+    for name, value in whole.items():
+        torch.testing.assert_close(found[name], value, atol=1e-6, rtol=0)
+    others = torch.ones(len(before), dtype=torch.bool)
+    others[IDS] = False
+    assert torch.equal(found["embeddings.word_embeddings.weight"][others], before[others])
+
+
+def test_weight_decay_shrinks_only_rows_that_are_trained(encoders: tuple[PreTrainedModel, PreTrainedModel]) -> None:
+    before = encoders[0].get_input_embeddings().weight.detach().clone()
+    name = "embeddings.word_embeddings.weight"
+    whole, split = updated(encoders[0], 0.1)[name], merged(encoders[1], updated(encoders[1], 0.1))[name]
+    trained = torch.isin(torch.arange(len(before)), encoders[1].get_input_embeddings().active)
+    torch.testing.assert_close(split[trained], whole[trained], atol=1e-6, rtol=0)
+    assert torch.equal(split[~trained], before[~trained])
+    torch.testing.assert_close(whole[~trained], before[~trained] * (1 - 1e-2 * 0.1) ** 5)
+
+
+def test_an_embedding_that_is_more_than_a_table_stays_whole(encoders: tuple[PreTrainedModel, PreTrainedModel]) -> None:
+    whole, split = encoders
+    assert not activate(split, IDS)
+    assert isinstance(split.get_input_embeddings(), ActiveEmbedding)
+    assert not activate(whole, torch.arange(whole.config.vocab_size))

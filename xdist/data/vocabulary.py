@@ -1,0 +1,26 @@
+"""Which pieces of the vocabulary a run can meet in training: a function of its prepared data, the same on every rank."""
+
+import logging
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from xdist.config import Run
+from xdist.data.batches import TrainingData
+
+log = logging.getLogger(__name__)
+
+
+def trained_pieces(run: Run, data: TrainingData, tokenizer: PreTrainedTokenizerBase) -> np.ndarray | None:
+    """The sorted ids whose rows of the input embedding can get a gradient: those of the training pieces (of whole files, also
+    where a limit takes less) and special ones. None where any id may come, where the table is the head's last matrix too, or
+    where none of its rows is trained."""
+    if run.model.vocabulary == "full" or run.model.freeze_embeddings:
+        return None
+    if data.masking:
+        return None  # any piece may stand for a masked one, and the head multiplies with every row
+    if data.rewriters:
+        log.info("all rows of the input embedding are trained: what the words are replaced by cannot be told beforehand")
+        return None
+    used = [rows.used() for rows in data.shards]
+    return np.unique(np.concatenate([*used, np.array(tokenizer.all_special_ids, np.int64)]))

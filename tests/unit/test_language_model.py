@@ -19,6 +19,7 @@ from xdist.model.model import Model
 from xdist.tasks.batch import Batch, View
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
+from xdist.tasks.large_vocabulary import cross_entropies
 
 FAMILY = family_of(task("mlm"))
 
@@ -153,3 +154,52 @@ def test_a_checkpoint_without_one_gets_one_that_is_tied(folder: Path) -> None:
     names = [name for name, _ in model.named_parameters()]
     assert [name for name in names if "decoder" in name] == []
     assert "heads.mlm.bias" in names
+
+
+@pytest.mark.parametrize("logits", [1, 7 * 50, 10**9], ids=["a position at a time", "the last part smaller", "all at once"])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_losses_in_parts_are_the_plain_ones(logits: int, frozen: bool) -> None:
+    draw = torch.Generator().manual_seed(4)
+    shapes = ((17, 8), (50, 8), (50,))
+    plain = [torch.randn(shape, generator=draw).requires_grad_() for shape in shapes]
+    plain[1].requires_grad_(not frozen)
+    parts = [value.detach().clone().requires_grad_(value.requires_grad) for value in plain]
+    labels = torch.randint(0, 50, (17,), generator=draw)
+    expected = torch.nn.functional.cross_entropy(torch.nn.functional.linear(*plain), labels, reduction="none")
+    found = cross_entropies(*parts, labels, logits)
+    torch.testing.assert_close(found, expected)
+    (3 * expected.sum()).backward()
+    (3 * found.sum()).backward()
+    for ours, theirs in zip(parts, plain, strict=True):
+        if theirs.grad is None:
+            assert ours.grad is None
+        else:
+            torch.testing.assert_close(ours.grad, theirs.grad)
+    with torch.no_grad():
+        torch.testing.assert_close(cross_entropies(*parts, labels, logits), expected.detach())
+    assert cross_entropies(parts[0][:0], *parts[1:], labels[:0], logits).sum().item() == 0
+
+
+def test_losses_in_parts_refuse_what_they_cannot_differentiate() -> None:
+    states, weight, bias = torch.randn(4, 3).requires_grad_(), torch.randn(9, 3).requires_grad_(), torch.zeros(9)
+    with pytest.raises(RuntimeError, match="must be weighted alike"):
+        cross_entropies(states, weight, bias, torch.arange(4))[1:].sum().backward()
+
+
+def test_in_training_the_head_gives_its_losses_but_where_predictions_are_compared(folder: Path) -> None:
+    model = model_of(str(folder / "xlm-roberta"))
+    tokenizer = load_tokenizer(str(folder / "xlm-roberta"))
+    rows = list(FAMILY.encode(LINES[:5], tokenizer, 64))
+    batch = Masking(tokenizer, seed=1)(collate(rows, range(len(rows)), FAMILY), [0] * len(rows))
+    (logits,) = model(View(batch))
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    (losses,) = model.train()(View(batch))
+    assert losses.shape == batch.targets["label"].shape
+    torch.testing.assert_close(FAMILY.losses(losses, batch), FAMILY.losses(logits, batch))
+    compared = family_of(FAMILY.task)
+    compared.compared = True
+    model.families["mlm"] = compared
+    (found,) = model(View(batch))
+    torch.testing.assert_close(found, logits)

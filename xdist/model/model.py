@@ -79,7 +79,8 @@ class Model(nn.Module):
             for shift in view.shifts:
                 if shift.place == "last":
                     hidden = hidden + delta_of(shift, hidden)
-            outputs.append(self.heads[head](hidden[self.families[head].select(view.batch)]))
+            family = self.families[head]
+            outputs.append(family.outputs(self.heads[head], hidden[family.select(view.batch)], view.batch))
         if self.training:
             # Every head takes part in every step, with weight 0: else ZeRO-3 trains idle heads differently from ZeRO 0-2.
             hidden, _ = next(iter(encoded.values()))

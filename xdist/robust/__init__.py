@@ -40,7 +40,8 @@ def chain(methods: Sequence[options.Method], seed: int, special_ids: Tensor) -> 
                 alone = len(methods) == 1
                 stages.append(Consistency(method, seed, special_ids, number, alone=alone, rewritten=rewritten))
     same = any(getattr(method, "same_dropout", False) for method in methods)
-    return Chain(stages, same_dropout=same)
+    compares = any(isinstance(method, options.Consistency) or getattr(method, "loss", "") == "kl" for method in methods)
+    return Chain(stages, same, compares)
 
 
 def rewriters(

@@ -69,9 +69,10 @@ class Stage(Protocol):
 class Chain:
     """The methods of a run in their order; without any, training is plain."""
 
-    def __init__(self, stages: Sequence[Stage], same_dropout: bool = False) -> None:
+    def __init__(self, stages: Sequence[Stage], same_dropout: bool = False, compares: bool = False) -> None:
+        """`compares`: some stage compares predictions with each other, not only with the labels."""
         self.stages = tuple(stages)
-        self.same_dropout = same_dropout
+        self.same_dropout, self.compares = same_dropout, compares
 
     def passes(self, context: Context) -> Iterator[Pass]:
         passes: Iterator[Pass] = iter((Pass((View(context.batch),)),))

@@ -66,6 +66,8 @@ class Training:
         self.engine = Engine(model, run.train, config, self.data.steps)
         special = torch.tensor(sorted(tokenizer.all_special_ids), device=self.device)
         self.chain = chain(run.methods, run.seed, special)
+        for family in self.data.families.values():
+            family.compared = self.chain.compares
 
     def step(self, number: int, stop: bool = False) -> StepRecord:
         """One update: every micro-batch of this rank, each as many passes as the methods of `robust` make.

@@ -49,6 +49,7 @@ class Family(ABC):
 
     def __init__(self, task: Task) -> None:
         self.task = task
+        self.compared = False  # whether training compares predictions, so that outputs must hold them
 
     # --- from examples to rows -----------------------------------------------------------------------------------
     @abstractmethod
@@ -88,6 +89,10 @@ class Family(ABC):
     @abstractmethod
     def select(self, batch: Batch) -> Tensor:
         """Positions in `batch.tokens` whose hidden states the head reads."""
+
+    def outputs(self, head: nn.Module, states: Tensor, batch: Batch) -> Tensor:
+        """What `head` makes of the selected hidden states."""
+        return head(states)
 
     def count(self, batch: Batch) -> int:
         """Valid tokens or examples: what the loss of a whole step is divided by."""

@@ -3,7 +3,7 @@
 A document becomes sequences of up to `max_length` tokens, all but the last of them full: no token is left out, none comes
 twice. A pair of parallel lines becomes one sequence, both texts of it masked. Which tokens are masked is drawn each time a row
 is visited (`xdist.data.masking`); logits are computed at the masked positions alone, since over 250,000 pieces the head costs
-more than the encoder.
+more than the encoder, and in training for some of these at a time.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +20,7 @@ from xdist.errors import UserError
 from xdist.formats.examples import Line
 from xdist.tasks.batch import Batch
 from xdist.tasks.family import Columns, Family, Row
+from xdist.tasks.large_vocabulary import cross_entropies
 from xdist.tasks.special_tokens import around_text
 
 # The label of a batch that has not been masked yet: nothing is predicted.
@@ -46,8 +47,12 @@ class LanguageHead(nn.Module):
         self.decoder: nn.Parameter = encoder.get_input_embeddings().weight  # type: ignore[assignment]
         self.bias = nn.Parameter(torch.zeros(config.vocab_size, dtype=self.dense.weight.dtype))
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        return linear(self.layer_norm(gelu(self.dense(hidden))), self.decoder, self.bias)
+    def forward(self, hidden: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(n, pieces) logits of hidden states (n, d); with `labels` (n,) the (n,) fp32 cross-entropy of each alone."""
+        states = self.layer_norm(gelu(self.dense(hidden)))
+        if labels is not None:
+            return cross_entropies(states, self.decoder, self.bias, labels)
+        return linear(states, self.decoder, self.bias)
 
 
 class MaskedLM(Family):
@@ -115,8 +120,14 @@ class MaskedLM(Family):
     def row_of(self, batch: Batch) -> Tensor:
         return batch.token_row[batch.targets[MASKED]]
 
+    def outputs(self, head: nn.Module, states: Tensor, batch: Batch) -> Tensor:
+        """In training the losses, whose logits never exist all at once, but where predictions are compared."""
+        return head(states, batch.targets[LABEL]) if head.training and not self.compared else head(states)
+
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy of the tokens that were masked; `outputs` is (masked, pieces)."""
+        """Cross-entropy of the tokens that were masked; `outputs` is (masked, pieces), or (masked,) these losses themselves."""
+        if outputs.ndim == 1:
+            return outputs
         return cross_entropy(outputs.float(), batch.targets[LABEL], reduction="none")
 
     def log_probabilities(self, outputs: Tensor, batch: Batch) -> Tensor:

@@ -1,0 +1,69 @@
+"""Cross-entropy over a vocabulary so large that the logits of all positions would not fit: some positions at a time.
+
+The gradient is taken while the logits of a part are there, so nothing is computed twice and none of them are kept: three
+matrix products a part, as in the plain way, whose logits, probabilities and their gradient take 3 GB for a thousand positions
+of XLM-R in fp32. The plain way is `cross_entropy(linear(states, weight, bias).float(), labels, reduction="none")`.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import linear
+
+LOGITS = 1 << 27  # that exist at once: 512 MB
+
+
+def cross_entropies(states: Tensor, weight: Tensor, bias: Tensor, labels: Tensor, logits: int = LOGITS) -> Tensor:
+    """(n,) fp32 cross-entropy of each of `labels` (n,) under states (n, d), weight (V, d) and bias (V,), of which at most
+    `logits` logits, but no less than one position's, exist at once. Whatever is differentiated must weigh all of them alike,
+    as their sum and mean do; anything else raises RuntimeError in backward."""
+    rows = max(1, logits // len(weight))
+    return _CrossEntropies.apply(states, weight, bias, labels, rows, torch.is_grad_enabled())
+
+
+class _CrossEntropies(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, states: Tensor, weight: Tensor, bias: Tensor, labels: Tensor, rows: int, differentiable: bool
+    ) -> Tensor:
+        wanted = [differentiable and needed for needed in ctx.needs_input_grad[:3]]
+        losses = torch.empty(len(labels), dtype=torch.float32, device=states.device)
+        # Sums over parts are kept in fp32, also where the weights are not.
+        of_states = torch.empty_like(states) if wanted[0] else None
+        of_weight = torch.zeros_like(weight, dtype=torch.float32) if wanted[1] else None
+        of_bias = torch.zeros_like(bias, dtype=torch.float32) if wanted[2] else None
+        for low in range(0, len(labels), rows):
+            part, targets = states[low : low + rows], labels[low : low + rows, None]
+            logits = linear(part, weight, bias).float()
+            normaliser = logits.logsumexp(-1, keepdim=True)
+            losses[low : low + rows] = (normaliser - logits.gather(1, targets))[:, 0]
+            if not any(wanted):
+                continue
+            gradient = logits.sub_(normaliser).exp_()
+            gradient.scatter_add_(1, targets, torch.full_like(targets, -1, dtype=gradient.dtype))
+            if of_bias is not None:
+                of_bias += gradient.sum(0)
+            gradient = gradient.to(weight.dtype)
+            if of_states is not None:
+                of_states[low : low + rows] = gradient @ weight
+            if of_weight is not None and weight.dtype == torch.float32:
+                of_weight.addmm_(gradient.T, part)
+            elif of_weight is not None:
+                of_weight += gradient.T @ part
+        kept = [value for value in (of_states, of_weight, of_bias) if value is not None]
+        ctx.save_for_backward(*kept)
+        ctx.wanted, ctx.dtypes = wanted, (states.dtype, weight.dtype, bias.dtype)
+        return losses
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, weights: Tensor) -> tuple[Tensor | None, ...]:
+        scale = weights[:1].sum()  # also where there is nothing
+        torch._assert_async((weights == scale).all(), "the losses of a large vocabulary must be weighted alike")
+        kept = iter(ctx.saved_tensors)
+        found = [
+            (next(kept) * scale).to(dtype) if wanted else None for wanted, dtype in zip(ctx.wanted, ctx.dtypes, strict=True)
+        ]
+        return (*found, None, None, None)

@@ -38,7 +38,7 @@ def losses(path: str, overrides: list[str], steps: int = 10) -> dict[str, Any]:
         record["scalars"] = means
     record["by_piece"] = made.losses.means()
     record["micros"] = len(made.data.step(0, distributed.rank(), distributed.world()))
-    made.engine.close()
+    made.close()
     return record
 
 
@@ -60,7 +60,7 @@ def gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:
     before = made.engine.state()
     made.step(0)
     after = made.engine.state()
-    made.engine.close()
+    made.close()
     return {name: (before[name] - after[name]).flatten().tolist() for name in before}
 
 
@@ -134,7 +134,7 @@ def judged(path: str, overrides: list[str]) -> float:
     """What the untrained model of a run is worth on dev."""
     made = _training(path, overrides)
     value = DevJudge(made.run, Preparation(made.run, made.tokenizer))(made.engine.module)
-    made.engine.close()
+    made.close()
     return value
 
 

@@ -41,6 +41,7 @@ def test_run_folder_holds_everything(trained: Path) -> None:
     lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4, 6, 8]
     assert all(line["train/loss"] > 0 and line["train/grad_norm"] > 0 for line in lines)
+    assert all(0 < line["train/waiting_percent"] < 100 for line in lines)
     assert [tag.step for tag in tags.tags(run.checkpoints)] == [6, 8]
     assert sorted(path.name for path in (run.predictions / "cldr-topic").iterdir()) == [
         f"test-{code}.tsv" for code in ("de", "en", "sw")

@@ -28,7 +28,7 @@ def replay(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparatio
     loss = training.step(number).means()["train/loss"]
     start = f"checkpoint {tag.path.name}" if tag else "the backbone"
     lines = [f"step {number} from {start}: loss {loss:.6g}, gradient norm {training.engine.grad_norm:.6g}"]
-    training.engine.close()
+    training.close()
     return lines + sorted(line for part in rows for line in part) if rows is not None else []
 
 

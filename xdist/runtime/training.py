@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Run
 from xdist.config.robust import Consistency
+from xdist.data.ahead import Ahead
 from xdist.data.batches import TrainingData
 from xdist.data.fetched import found_model
 from xdist.data.permutation import key_of
@@ -68,6 +69,7 @@ class Training:
         self.chain = chain(run.methods, run.seed, special)
         for family in self.data.families.values():
             family.compared = self.chain.compares
+        self.input = Ahead(self.data, self.rank, self.world, pinned=self.device.type == "cuda")
 
     def step(self, number: int, stop: bool = False) -> StepRecord:
         """One update: every micro-batch of this rank, each as many passes as the methods of `robust` make.
@@ -77,7 +79,7 @@ class Training:
         """
         # Dropout depends on (seed, step, rank) alone, so a resumed run draws what an uninterrupted one would have drawn.
         torch.manual_seed(key_of(self.run.seed, number, self.rank) >> 1)
-        batches = [batch.to(self.device) for batch in self.data.step(number, self.rank, self.world)]
+        batches = [batch.to(self.device) for batch in self.input.step(number)]
         record = StepRecord(batches, self.data, self.device)
         record.reduce(stop)
         for batch in batches:
@@ -97,6 +99,10 @@ class Training:
         self.engine.step()
         record.finish()
         return record
+
+    def close(self) -> None:
+        self.input.close()
+        self.engine.close()
 
 
 def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation, judge: Judge | None = None) -> bool:
@@ -129,6 +135,7 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
             if done % run.runtime.log_every == 0 or done == steps:
                 means = record.means()
                 now = time.perf_counter()
+                (waited,) = distributed.sum_over_ranks([training.input.waited()])
                 scalars |= {
                     **means,
                     "train/lr": rate,
@@ -136,6 +143,7 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
                     "train/tokens_per_second": tokens / (now - since),
                     "train/skipped_steps": float(engine.skipped),
                     "train/saving_share": saver.share,
+                    "train/waiting_percent": 100 * waited / training.world / (now - since),
                 }
                 if len(training.data.pieces) > 1:
                     scalars |= {f"loss/{name}": value for name, value in training.losses.means().items()}
@@ -156,6 +164,7 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
                 since += saver.save(done)
         saver.save(done, last=stopped)
     finally:
+        training.input.close()
         stop.close()
         progress.close()
         if monitor:
@@ -168,5 +177,5 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
         if first:
             save_model(folder.model, engine.module, state, tokenizer)
         distributed.barrier()
-    engine.close()
+    training.close()
     return not stopped

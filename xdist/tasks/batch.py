@@ -47,7 +47,7 @@ class Batch:
     @cached_property
     def token_sequence(self) -> Tensor:
         """(T,) which sequence a token belongs to."""
-        return torch.repeat_interleave(self.lengths)
+        return torch.repeat_interleave(self.lengths, output_size=len(self.tokens))
 
     @cached_property
     def token_row(self) -> Tensor:
@@ -88,18 +88,23 @@ class Batch:
     def to(self, device: torch.device | str) -> "Batch":
         if self.tokens.device == torch.device(device):
             return self
+        moved = self._each(lambda tensor: tensor.to(device, non_blocking=True))
+        moved.width = self.width  # asked of the device, it would have to wait for it
+        return moved
 
-        def move(tensor: Tensor) -> Tensor:
-            return tensor.to(device, non_blocking=True)
+    def pinned(self) -> "Batch":
+        """The batch in memory that a GPU copies from while the program goes on."""
+        return self._each(Tensor.pin_memory)
 
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         return replace(
             self,
-            tokens=move(self.tokens),
-            lengths=move(self.lengths),
-            sequence_row=move(self.sequence_row),
-            row_ids=move(self.row_ids),
-            targets={name: move(value) for name, value in self.targets.items()},
-            plain=self.plain and self.plain.to(device),
+            tokens=change(self.tokens),
+            lengths=change(self.lengths),
+            sequence_row=change(self.sequence_row),
+            row_ids=change(self.row_ids),
+            targets={name: change(value) for name, value in self.targets.items()},
+            plain=self.plain and self.plain._each(change),
         )
 
 

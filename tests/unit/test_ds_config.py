@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import xdist
 from xdist.config import Run
 from xdist.errors import UserError
-from xdist.runtime import ds_config
+from xdist.runtime import distributed, ds_config
 
 SHIPPED = sorted(path.stem for path in ds_config.shipped("ds_configs").glob("*.json"))
 
@@ -115,3 +116,21 @@ def test_a_wheel_carries_the_folder_inside_the_package(tmp_path: Path, monkeypat
     assert ds_config.shipped("jobs") == package / "jobs"
     (package / "jobs").rmdir()  # as in a checkout
     assert ds_config.shipped("jobs") == package.parent / "jobs"
+
+
+@pytest.mark.parametrize("hardware", [True, False])
+def test_without_a_word_on_precision_it_is_the_file_s_or_the_hardware_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hardware: bool
+) -> None:
+    monkeypatch.setattr(distributed, "has_bf16", lambda: hardware)
+    path = tmp_path / "a.json"
+    for values, expected in (
+        ({}, hardware),
+        ({"bf16": {"enabled": True}}, True),
+        ({"bf16": {"enabled": False}}, False),
+        ({"torch_autocast": {"enabled": True, "dtype": "bfloat16"}}, False),
+    ):
+        path.write_text(json.dumps({**values, "zero_optimization": {"stage": 2}}), encoding="utf-8")
+        config = ds_config.resolve(run_with(path))
+        assert config.get("bf16", {}).get("enabled", False) == expected
+        assert ds_config.dtype(config) == (torch.bfloat16 if expected else torch.float32)

@@ -115,7 +115,9 @@ class Runtime(Section):
 
     ranks: int = Field(1, ge=1, description="processes on this machine")
     deepspeed: str = Field("zero2", description="a file of ds_configs/ (without .json) or a path to one")
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="of the weights that the model computes with; auto: bf16 on a GPU that has it, else fp32"
+    )
     micro_batch_tokens: int = Field(8192, ge=16, description="padded tokens in one forward pass of one rank")
     eval_batch_tokens: int | None = Field(None, ge=16, description="the same in evaluation; null: what suits the device")
     log_every: int = Field(10, ge=1)

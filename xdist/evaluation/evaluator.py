@@ -29,10 +29,11 @@ from xdist.tasks.family import family_of
 from xdist.tasks.retrieval import Retrieval
 
 
-def load_for_evaluation(run: Run, folder: str, tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece]) -> Model:
+def load_for_evaluation(
+    run: Run, folder: str, tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece], dtype: torch.dtype
+) -> Model:
     """The model in `folder` with the heads that `pieces` need. Raises UserError naming a head that it does not hold."""
     section = run.model.model_copy(update={"backbone": folder, "gradient_checkpointing": False})
-    dtype = torch.bfloat16 if run.runtime.precision == "bf16" else torch.float32
     families = {piece.task.head: family_of(piece.task) for piece in pieces}
     model = Model(load_encoder(section, tokenizer, dtype), families, run.seed)
     if run.evaluate and run.evaluate.layer is not None:
@@ -150,7 +151,8 @@ def evaluate(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparat
         source = str(folder.model) if run.train else found_model(run).backbone
         config = ds_config.resolve(run)
         with zero3.partitioned_loading(config):
-            model = load_for_evaluation(run, source, tokenizer, [piece for parts in todo.values() for piece in parts])
+            pieces = [piece for parts in todo.values() for piece in parts]
+            model = load_for_evaluation(run, source, tokenizer, pieces, ds_config.dtype(config))
         with zero3.placed(model, config) as placed:
             evaluator = Evaluator(run, placed, preparation, tokenizer, zero3.stage(config) == 3)
             evaluator.run_all(todo, Scores(folder.scores, run.name))

@@ -81,6 +81,11 @@ def device() -> torch.device:
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
 
 
+def has_bf16() -> bool:
+    """Whether this rank's device computes in bf16 by its hardware; a CPU, where it is seldom faster, does not count."""
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def sum_over_ranks(values: list[float]) -> list[float]:
     """Each value summed over all ranks, in one call."""
     total = torch.tensor(values, dtype=torch.float64, device=device())

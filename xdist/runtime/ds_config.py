@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import create_model
 
@@ -10,6 +10,9 @@ import xdist
 from xdist.config import Run, Source
 from xdist.config.loading import validated
 from xdist.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    import torch
 
 # DeepSpeed accepts and ignores unknown top-level keys; xdist owns the batch size, clipping, optimizer, schedule and monitor.
 ALLOWED = (
@@ -99,12 +102,29 @@ def _check_zero(path: Path, values: dict[str, Any]) -> None:
     validated(kind, {"zero_optimization": values.get("zero_optimization", {})}, Source(path))
 
 
+def _bf16(run: Run, values: dict[str, Any]) -> bool:
+    """Whether the model computes in bf16: what the run says, else the file, else the hardware."""
+    if run.runtime.precision != "auto":
+        return run.runtime.precision == "bf16"
+    from xdist.runtime import distributed
+
+    # Autocast wants weights in fp32.
+    return values.get("bf16", {}).get("enabled", distributed.has_bf16() and not values.get("torch_autocast", {}).get("enabled"))
+
+
+def dtype(config: dict[str, Any]) -> "torch.dtype":
+    """The precision of the weights under a resolved configuration."""
+    import torch
+
+    return torch.bfloat16 if config.get("bf16", {}).get("enabled") else torch.float32
+
+
 def resolve(run: Run) -> dict[str, Any]:
     """What `deepspeed.initialize` gets for this run. Raises UserError for a file that DeepSpeed or this run cannot have."""
     path = find(run.runtime.deepspeed)
     values = read(path)
     _check_zero(path, values)
-    bf16 = run.runtime.precision == "bf16"
+    bf16 = _bf16(run, values)
     if values.get("bf16", {}).get("enabled", bf16) != bf16:
         raise UserError(f"{path}: bf16.enabled: contradicts runtime.precision={run.runtime.precision}; leave it out")
     stage = values.get("zero_optimization", {}).get("stage", 0)

@@ -29,7 +29,7 @@ def out_of_memory(run: Run, rank: int, number: int, batches: Sequence[Batch]) ->
     remedies = [f"a smaller runtime.micro_batch_tokens (now {run.runtime.micro_batch_tokens})"]
     if not run.model.gradient_checkpointing:
         remedies.append("model.gradient_checkpointing=true")
-    if run.runtime.precision != "bf16":
+    if run.runtime.precision == "fp32" or not (run.runtime.precision == "bf16" or distributed.has_bf16()):
         remedies.append("runtime.precision=bf16")
     remedies.append(f"another runtime.deepspeed (now {run.runtime.deepspeed}; zero2, zero3, zero3_offload need less)")
     return (

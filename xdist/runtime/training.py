@@ -48,10 +48,9 @@ class Training:
         texts = rewriters(run.methods, tokenizer, run.seed, run.data.max_length)
         compared = any(isinstance(method, Consistency) for method in run.methods)
         self.data = TrainingData(run, preparation, texts, keep_plain=bool(texts) and compared)
-        dtype = torch.bfloat16 if run.runtime.precision == "bf16" else torch.float32
         section, config = found_model(run), ds_config.resolve(run)
         with zero3.partitioned_loading(config):
-            encoder = load_encoder(section, tokenizer, dtype)
+            encoder = load_encoder(section, tokenizer, ds_config.dtype(config))
         if (ids := trained_pieces(run, self.data, tokenizer)) is not None:
             with zero3.gathered(encoder.get_input_embeddings()):
                 if activate(encoder, torch.from_numpy(ids)):

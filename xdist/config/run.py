@@ -134,7 +134,7 @@ class Runtime(Section):
 
 
 class Run(Section):
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+/-]*$")
     folder: Path
     seed: int = 1
     model: Model

@@ -97,8 +97,8 @@ def _by_buckets(query: Tensor, key: Tensor, value: Tensor, packing: Packing, dro
     spread = [_Spread.apply(states.flatten(1), packing).split(sizes) for states in (query, key, value)]
     found = []
     for bucket, *parts in zip(packing.buckets, *spread, strict=True):
-        heads = (part.view(bucket.sequences, bucket.length, *query.shape[1:]).transpose(1, 2) for part in parts)
-        states = scaled_dot_product_attention(*heads, attn_mask=bucket.mask, dropout_p=dropout, scale=scaling)
+        q, k, v = (part.view(bucket.sequences, bucket.length, *query.shape[1:]).transpose(1, 2) for part in parts)
+        states = scaled_dot_product_attention(q, k, v, attn_mask=bucket.mask, dropout_p=dropout, scale=scaling)
         found.append(states.transpose(1, 2).flatten(2).flatten(0, 1))
     return _Collect.apply(found[0] if len(found) == 1 else torch.cat(found), packing).view_as(query)
 

@@ -42,6 +42,32 @@ def losses(path: str, overrides: list[str], steps: int = 10) -> dict[str, Any]:
     return record
 
 
+def reduced(path: str, overrides: list[str]) -> dict[str, int]:
+    """Bytes that a step hands to reductions over ranks, of its gradients and of its counts, and bytes of what it trains."""
+    made = _training(path, overrides)
+    sent: list[int] = []
+    plain = {name: getattr(torch.distributed, name) for name in ("all_reduce", "reduce", "reduce_scatter_tensor")}
+
+    def counting(name: str) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            tensors = [value for value in (*arguments, *options.values()) if isinstance(value, torch.Tensor)]
+            sent.append(max(tensor.numel() * tensor.element_size() for tensor in tensors))
+            return plain[name](*arguments, **options)
+
+        return call
+
+    for name in plain:
+        setattr(torch.distributed, name, counting(name))
+    try:
+        made.step(0)
+    finally:
+        for name, function in plain.items():
+            setattr(torch.distributed, name, function)
+    trained = sum(value.numel() * value.element_size() for value in made.engine.module.parameters() if value.requires_grad)
+    made.engine.close()
+    return {"reduced": sum(sent), "trained": trained}
+
+
 def linear_is_plain() -> bool:
     """Whether layers multiply as PyTorch does: DeepSpeed replaces that for a whole process."""
     return torch.nn.functional.linear is torch._C._nn.linear

@@ -173,6 +173,13 @@ MIXED = [
 ]
 
 
+@pytest.mark.parametrize("number, overrides", [(0, ACCUMULATED), (2, []), (2, ["model.freeze_embeddings=true"])])
+def test_a_step_reduces_each_trained_parameter_once(two: Group, small_run: Path, number: int, overrides: list[str]) -> None:
+    """Beside it a few counts."""
+    for result in two.run("reduced", path=str(small_run), overrides=[*stage(number), *overrides]):
+        assert 0 <= result["reduced"] - result["trained"] < 200
+
+
 @pytest.mark.parametrize("number", STAGES)
 def test_several_heads_train_alike_at_every_stage(one: Group, two: Group, small_run: Path, number: int) -> None:
     expected = one.run("losses", path=str(small_run), overrides=MIXED, steps=6)[0]

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention.varlen import varlen_attn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, PretrainedConfig, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -74,33 +75,35 @@ def attention(
     """Called by each layer with `query`, `key`, `value` (1, H, T, D); gives (1, T, H, D)."""
     if packing is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
-    rows = [states.transpose(1, 2).squeeze(0) for states in (query, key, value)]
+    rows = (query.transpose(1, 2)[0], key.transpose(1, 2)[0], value.transpose(1, 2)[0])
     if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16) and (flash_attn_varlen_func or not dropout):
-        return _by_bounds(*rows, packing, dropout, scaling)[None], None
-    return _by_buckets(*rows, packing, dropout, scaling)[None], None
+        return _by_bounds(rows, packing, dropout, scaling)[None], None
+    return _by_buckets(rows, packing, dropout, scaling)[None], None
 
 
-def _by_bounds(query: Tensor, key: Tensor, value: Tensor, packing: Packing, dropout: float, scaling: float | None) -> Tensor:
+# Query, key and value, each (T, H, D).
+Rows = tuple[Tensor, Tensor, Tensor]
+
+
+def _by_bounds(rows: Rows, packing: Packing, dropout: float, scaling: float | None) -> Tensor:
     bounds, longest = packing.bounds, packing.longest
     if flash_attn_varlen_func:
-        return flash_attn_varlen_func(
-            query, key, value, bounds, bounds, longest, longest, dropout_p=dropout, softmax_scale=scaling
-        )
-    from torch.nn.attention.varlen import varlen_attn
-
-    return varlen_attn(query, key, value, bounds, bounds, longest, longest, scale=scaling)
+        return flash_attn_varlen_func(*rows, bounds, bounds, longest, longest, dropout_p=dropout, softmax_scale=scaling)
+    states = varlen_attn(*rows, bounds, bounds, longest, longest, scale=scaling)
+    assert isinstance(states, Tensor)
+    return states
 
 
-def _by_buckets(query: Tensor, key: Tensor, value: Tensor, packing: Packing, dropout: float, scaling: float | None) -> Tensor:
-    """`query`, `key`, `value` and the result are (T, H, D)."""
+def _by_buckets(rows: Rows, packing: Packing, dropout: float, scaling: float | None) -> Tensor:
     sizes = [bucket.sequences * bucket.length for bucket in packing.buckets]
-    spread = [_Spread.apply(states.flatten(1), packing).split(sizes) for states in (query, key, value)]
+    spread = [_Spread.apply(states.flatten(1), packing).split(sizes) for states in rows]
+    heads = rows[0].shape[1:]
     found = []
     for bucket, *parts in zip(packing.buckets, *spread, strict=True):
-        q, k, v = (part.view(bucket.sequences, bucket.length, *query.shape[1:]).transpose(1, 2) for part in parts)
-        states = scaled_dot_product_attention(q, k, v, attn_mask=bucket.mask, dropout_p=dropout, scale=scaling)
+        query, key, value = (part.view(bucket.sequences, bucket.length, *heads).transpose(1, 2) for part in parts)
+        states = scaled_dot_product_attention(query, key, value, bucket.mask, dropout, scale=scaling)
         found.append(states.transpose(1, 2).flatten(2).flatten(0, 1))
-    return _Collect.apply(found[0] if len(found) == 1 else torch.cat(found), packing).view_as(query)
+    return _Collect.apply(found[0] if len(found) == 1 else torch.cat(found), packing).view(-1, *heads)
 
 
 class _Spread(torch.autograd.Function):

@@ -185,6 +185,7 @@ def _ranks(options: argparse.Namespace, folder: Path, part: str, task: str, side
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(29500 + os.getpid() % 1000),
         "OMP_NUM_THREADS": str(options.threads),
+        "TRANSFORMERS_VERBOSITY": "error",
     }
     started = [
         subprocess.Popen([sys.executable, __file__, *words], env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)})

@@ -290,6 +290,8 @@ def _rank(options: argparse.Namespace) -> None:
     found["peak"] = max(distributed.every(peak))
     if distributed.rank() == 0:
         Path(options.out).write_text(json.dumps(found))
+    if training:
+        training.close()
     distributed.shutdown()
 
 

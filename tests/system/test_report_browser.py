@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 from chromium import CHROMIUM, Page
+from study_folder import described, finished, gold
 
 from xdist.languages import LANGUAGES
 from xdist.report import write_report
+from xdist.report.study_report import write_study_report
+from xdist.study import Facts
+from xdist.study.results import study_results
+from xdist.study.state import standings
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
 XQUAD = ("hi", "tr", "ar", "el", "es", "zh", "de", "th", "vi", "ru", "en")
@@ -100,6 +105,38 @@ def test_page_is_silent_fits_its_window_and_is_legible(
     cells = sorted(page.value(f"({CONTRAST})('#map .heat')"), key=lambda cell: cell["score"], reverse=not dark)
     grounds = [cell["ground"] for cell in cells]
     assert grounds == sorted(grounds)  # lightness alone orders the scores, so the map reads without seeing hues
+
+
+@pytest.mark.parametrize("width, height", [(1280, 900), (390, 844)], ids=["desktop", "phone"])
+def test_page_of_a_study_is_silent_fits_and_filters(page: Page, tmp_path: Path, width: int, height: int) -> None:
+    path = described(tmp_path, gold(tmp_path / "gold"), ("cldr-topic", "pawsx-pairs"))
+    graph = finished(path, lambda values, code: 0.6)
+    results = study_results(graph, standings(graph, Facts()))
+    page.open(write_study_report(results, tmp_path / "out").html, width, height)
+    page.screenshot(tmp_path / "page.png")
+    assert (tmp_path / "page.png").stat().st_size > 20_000
+    noise = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
+    assert [event for event in page.events if event["method"] in noise] == []
+    assert page.value("document.documentElement.scrollWidth") <= page.value("document.documentElement.clientWidth")
+    for selector in (".heat", ".range", ".code", ".said", "p.answer", ".forest td"):
+        measured = page.value(f"({CONTRAST})({json.dumps(selector)})")
+        assert min(entry["contrast"] for entry in measured) >= 4.5, selector
+    first = page.value("document.querySelector('.forest circle').getBoundingClientRect().toJSON()")
+    axis = page.value("document.querySelector('.forest .interval').getBoundingClientRect().toJSON()")
+    assert axis["width"] > 100
+    assert axis["left"] < first["left"] < axis["right"]
+    # A condition and a family are chosen; the head of the task spans what is left.
+    choose = "(id, value) => { const e = document.getElementById(id); e.value = value; e.dispatchEvent(new Event('change')); }"
+    page.value(f"({choose})('run', '1')")
+    shown = "[...document.querySelectorAll('#map .heat')].filter((cell) => cell.offsetParent).map((cell) => cell.dataset.run)"
+    assert set(page.value(shown)) == {"1"}
+    assert page.value("document.querySelector('#map [data-runs]').colSpan") == 1
+    page.value(f"({choose})('family', 'Niger-Congo')")
+    names = "[...document.querySelectorAll('#map tbody tr:not([hidden]) .code')].map((name) => name.textContent)"
+    assert page.value(names) == ["yo", "sw"]
+    assert page.value("document.getElementById('status').textContent") == "2 of 12 languages"
+    page.value("document.querySelector('#tasks ~ .scroll th button').click()")
+    assert page.value("document.querySelector('#tasks ~ .scroll tbody th').textContent") == "multilingual · adversarial"
 
 
 def test_keyboard_sorts_and_filters(page: Page, tmp_path: Path) -> None:

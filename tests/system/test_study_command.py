@@ -67,6 +67,9 @@ def test_study_stopped_gone_on_and_done_once(typed: Typed, study: Path) -> None:
     assert "3 finished, 1 failed" in " ".join(status.stdout.split())
     assert "target-english-missing" in status.stdout
     assert "no language of 'cldr-spans' has its files, such as" in " ".join(status.stdout.split())
+    assert f"report: {out / 'report/report.html'}" in done.stdout  # what came of the others, and what failed
+    assert "The study names no baseline" in (out / "report/report.md").read_text()
+    assert "target-english-missing-s1" in (out / "report/report.md").read_text()
 
     finished = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/**/*") if path.is_file()}
     again = typed("xdist", "study", "run", study, "axes.data.missing.target.data.root=" + str(study.parent / "nowhere2"))

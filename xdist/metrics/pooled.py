@@ -13,7 +13,7 @@ import numpy as np
 from xdist.files import digest
 from xdist.languages import by_size
 from xdist.metrics.counts import Rows
-from xdist.metrics.significance import CHUNK, LEVEL, Array, Interval, Part, interval, of_seeds, points, single
+from xdist.metrics.significance import CHUNK, LEVEL, Array, Interval, Part, interval, of_seeds, points
 
 DRAWS = 1000
 
@@ -38,6 +38,15 @@ class Replicated:
             return None
         drawn = self.drawn[:, first][:, :, at] - self.drawn[:, second][:, :, at]
         return Differences(tuple(self.languages[n] for n in at), observed[:, at], drawn)
+
+    def alone(self, systems: Sequence[Hashable], languages: Sequence[str]) -> "Differences | None":
+        """The scores of the seeds of one system, as differences from nothing."""
+        rows = [self.systems.index(system) for system in systems]
+        observed = self.observed[rows]
+        at = [n for n, code in enumerate(self.languages) if code in languages and not np.isnan(observed[:, n]).any()]
+        if not at or not rows:
+            return None
+        return Differences(tuple(self.languages[n] for n in at), observed[:, at], self.drawn[:, rows][:, :, at])
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +92,70 @@ def replicate(
     return Replicated(tuple(systems), tuple(languages), observed, drawn, counts)
 
 
-def pooled(tasks: Sequence[Differences], sample: bool = True, seed: int = 0, level: float = LEVEL) -> Interval:
+@dataclass(frozen=True, slots=True)
+class SeedSpread:
+    """The variance between seeds of one system's pooled score, beyond what examples and languages add, and the degrees of
+    freedom with which it is known."""
+
+    variance: float
+    freedom: int
+
+
+def seed_spread(systems: Sequence[Sequence[Differences]], sample: bool = True) -> SeedSpread | None:
+    """From the scores of several systems that are taken to spread alike: two seeds of one know their spread with one degree of
+    freedom, two seeds of six with six. None where no system has two seeds. `sample` as in `pooled`."""
+    found = []
+    for tasks in systems:
+        frame = _frame(tasks, sample)
+        if (seeds := len(frame.by_seed)) > 1:
+            found.append(((float(frame.by_seed.var()) - frame.shared) * seeds / (seeds - 1), seeds - 1))
+    freedom = sum(weight for _, weight in found)
+    return SeedSpread(max(0.0, sum(value * weight for value, weight in found) / freedom), freedom) if found else None
+
+
+def pooled(
+    tasks: Sequence[Differences], sample: bool = True, seeds: SeedSpread | None = None, seed: int = 0, level: float = LEVEL
+) -> Interval:
     """The interval of the mean over `tasks` of the mean over the languages of each. With `sample` languages speak for those
-    like them, without they are themselves, as a group of one language always is. All tasks have the same seeds."""
+    like them, without they are themselves, as a group of one language always is. All tasks have the same seeds; `seeds` says
+    how far one of a system's spread, else the differences themselves do."""
+    frame = _frame(tasks, sample)
+    of_seed = of_seeds(frame.by_seed, frame.shared)
+    if seeds:  # of both systems
+        of_seed = [Part(2 * seeds.variance / len(frame.by_seed), seeds.freedom)]
+    drawn = frame.drawn.mean(axis=1)  # [draws, languages]
+    whole = drawn.sum(axis=1)
+    if not sample or len(frame.spread) == 1:
+        return interval(frame.by_seed, whole, [Part(float(whole.var())), *of_seed], level)
+    count = len(frame.spread)
+    chosen = np.random.default_rng([seed, 1]).multinomial(count, np.full(count, 1 / count), size=len(drawn))
+    together = max(0.0, float(whole.var() - drawn.var(axis=0).sum()))
+    parts = [Part(float((frame.spread**2).sum()), count - 1), Part(together), *of_seed]
+    return interval(frame.by_seed, chosen @ frame.spread, parts, level)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """`by_seed` [seeds]: the pooled difference; `drawn` [draws, seeds, languages]: what each language adds to it under each
+    draw; `spread` [languages]: what each adds to its deviation; `shared`: the part of the variance of `by_seed` that is not
+    seeds': that of examples, and, where languages are a sample, of what a seed does to some of them, which is in `spread`."""
+
+    by_seed: Array
+    drawn: Array
+    spread: Array
+    shared: float
+
+
+def _frame(tasks: Sequence[Differences], sample: bool) -> _Frame:
     names = sorted({code for task in tasks for code in task.languages})
     count, seeds, draws = len(names), len(tasks[0].observed), len(tasks[0].drawn)
-    parts, drawn = np.zeros((seeds, count)), np.zeros((draws, seeds, count))
+    by_seed, drawn = np.zeros(seeds), np.zeros((draws, seeds, count))
     whole = float(np.mean([task.observed.mean() for task in tasks]))
     spread, rest = np.zeros(count), np.zeros((seeds, count))
     for task in tasks:
         at, size = [names.index(code) for code in task.languages], len(task.languages)
         weight = 1.0 / (len(tasks) * size)
-        parts[:, at] += weight * task.observed
+        by_seed += weight * task.observed.sum(axis=1)
         drawn[:, :, at] += weight * task.drawn
         means = task.observed.mean(axis=0)
         if size > 1:
@@ -103,12 +164,8 @@ def pooled(tasks: Sequence[Differences], sample: bool = True, seed: int = 0, lev
             rest[:, at] += scale * (task.observed - means - task.observed.mean(axis=1, keepdims=True) + means.mean())
         elif count > 1:  # one language shows no spread: its distance from the whole is rather too much than too little
             spread[at] += weight * (count / (count - 1)) ** 0.5 * (means - whole)
-    by_seed, replicates = parts.sum(axis=1), drawn.sum(axis=2)
-    if not sample or count == 1:
-        return single(by_seed, replicates, level)
-    chosen = np.random.default_rng([seed, 1]).multinomial(count, np.full(count, 1 / count), size=draws)
-    languages = drawn.mean(axis=1)
-    together = max(0.0, float(languages.sum(axis=1).var() - languages.var(axis=0).sum()))
     shared = float((rest**2).sum()) / seeds
-    variances = [Part(float((spread**2).sum()), count - 1), Part(together), *of_seeds(by_seed, shared)]
-    return interval(by_seed, chosen @ spread, variances, level)
+    if count == 1 or not sample:
+        replicates = drawn.sum(axis=2)
+        shared = float((replicates - replicates.mean(axis=1, keepdims=True)).var(axis=0).mean())
+    return _Frame(by_seed, drawn, spread, shared)

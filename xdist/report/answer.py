@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from xdist.languages import GROUPS
-from xdist.metrics.pooled import pooled
+from xdist.metrics.pooled import SeedSpread, pooled, seed_spread
 from xdist.metrics.significance import Interval, holm
 from xdist.report.comparison import DIAGONAL, OFF_DIAGONAL
 from xdist.report.results import Results, TaskResult
@@ -57,8 +57,10 @@ class Answer:
 def answer(results: Results) -> Answer:
     found: dict[tuple[str, str], tuple[Interval, tuple[int, int, int], str]] = {}
     for name, languages in _members(results).items():
+        sample = name not in (DIAGONAL, OFF_DIAGONAL)
+        spread = spread_of(results, results.tasks, languages, sample)
         for condition, against in results.compared:
-            if one := _pooled(results.tasks, condition.name, against, languages, name not in (DIAGONAL, OFF_DIAGONAL)):
+            if one := _pooled(results.tasks, condition.name, against, languages, sample, spread):
                 found[name, condition.name] = (*one, against)
     headlines = set(headline_rows(results))
     families = [{key: found[key][0].p for key in found if (key[0] in headlines) == first} for first in (True, False)]
@@ -103,8 +105,28 @@ def _members(results: Results) -> dict[str, dict[str, list[str]]]:
     return rows
 
 
+def spread_of(
+    results: Results, tasks: Sequence[TaskResult], languages: Mapping[str, Sequence[str]], sample: bool
+) -> SeedSpread | None:
+    """How far the seeds of a condition spread in the mean over `tasks` and their `languages`, all conditions taken together."""
+    systems = []
+    for one in results.conditions:
+        seeds = [set(task.seeds(one.name)) for task in tasks if languages.get(task.name)]
+        common = sorted(set.intersection(*seeds)) if seeds else []
+        systems_of = [(one.name, seed) for seed in common]
+        scores = [task.replicated.alone(systems_of, languages.get(task.name, ())) for task in tasks]
+        if found := [each for each in scores if each]:
+            systems.append(found)
+    return seed_spread(systems, sample)
+
+
 def _pooled(
-    tasks: Sequence[TaskResult], a: str, b: str, languages: Mapping[str, Sequence[str]], sample: bool
+    tasks: Sequence[TaskResult],
+    a: str,
+    b: str,
+    languages: Mapping[str, Sequence[str]],
+    sample: bool,
+    spread: SeedSpread | None,
 ) -> tuple[Interval, tuple[int, int, int]] | None:
     """The difference over the tasks and seeds that both sides have. Where seeds of some task are missing, they are left out of
     all; a task that has no seed in common with the others is left out."""
@@ -123,4 +145,4 @@ def _pooled(
         if task.name in seeds and (difference := task.differences(a, b, languages[task.name], sorted(common)))
     ]
     count = len({code for part in parts for code in part.languages})
-    return pooled(parts, sample), (count, len(parts), len(common))
+    return pooled(parts, sample, spread), (count, len(parts), len(common))

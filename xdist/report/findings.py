@@ -81,7 +81,8 @@ def statistics(found: Findings) -> list[str]:
         "trained on are left out; the row “trained on in no stage” leaves out those of intermediate training, too.",
         f"95 % intervals: paired bootstrap over examples ({DRAWS:,} draws, the same for all systems and for test sets of one "
         "size), to which the spread between seeds and, for groups, between languages adds its variance, each with Student's t "
-        "of its degrees of freedom. Languages of a group are a sample of languages like them, tasks and pairs are themselves.",
+        "of its degrees of freedom. How far seeds spread is taken to be alike in all conditions, and "
+        "estimated from all. Languages of a group are a sample of languages like them, tasks and pairs are themselves.",
         f"Correction for many comparisons after Holm: the headline rows together ({first} comparisons), the other rows "
         f"together ({second}), the languages of a condition together ({languages} comparisons), a task's best condition "
         "against each other one. A difference is called shown where its interval leaves out zero and "
@@ -89,9 +90,10 @@ def statistics(found: Findings) -> list[str]:
     ]
     if seeds == [1]:
         said.append("There is one seed a side: nothing here says how another seed would have come out.")
-    elif seeds and min(seeds) == 2:
+    else:
         said.append(
-            "Two seeds know their own spread with one degree of freedom: where seeds differ, intervals are rightly very wide."
+            "In single languages a condition's own seeds say how far they spread; two know that with one degree of freedom, so "
+            "where they differ intervals are very wide."
         )
     said.append(f"* marks test sets of fewer than {SMALL} examples, which move by several points by chance alone.")
     return said

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from xdist.metrics.average import benchmark
 from xdist.metrics.pooled import Differences, pooled
 from xdist.metrics.significance import holm
-from xdist.report.answer import LEVEL
+from xdist.report.answer import LEVEL, spread_of
 from xdist.report.results import Results, TaskResult, mean_and_spread
 from xdist.tasks.catalog import TASKS, XTREME_R
 
@@ -82,6 +82,7 @@ def _best(tasks: Mapping[str, Sequence[TaskResult]], results: Results) -> str | 
         for name, parts in tasks.items()
     }
     best = max(means, key=lambda name: means[name])
+    spread = spread_of(results, tasks[best], {task.name: task.replicated.languages for task in tasks[best]}, False)
     intervals = {}
     for other in tasks:
         if other != best:
@@ -89,6 +90,6 @@ def _best(tasks: Mapping[str, Sequence[TaskResult]], results: Results) -> str | 
             seeds = {len(part.observed) for part in parts if part}
             if None in parts or len(seeds) > 1:
                 return None
-            intervals[other] = pooled([part for part in parts if isinstance(part, Differences)], sample=False)
+            intervals[other] = pooled([part for part in parts if isinstance(part, Differences)], False, spread)
     corrected = holm({name: interval.p for name, interval in intervals.items()})
     return best if all(one.low > 0 and corrected[name] < LEVEL for name, one in intervals.items()) else None

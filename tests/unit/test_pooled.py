@@ -1,0 +1,93 @@
+"""Differences pooled over tasks, on simulated systems whose true difference is known."""
+
+import numpy as np
+import pytest
+
+from xdist.metrics.pooled import Differences, SeedSpread, pooled, replicate, seed_spread
+from xdist.metrics.significance import Paired, group_interval
+
+TRIALS = 300
+# 95 % +- three standard deviations of a binomial of so many trials, and what the bootstrap is off with so few examples.
+LEAST = 0.95 - 3 * (0.95 * 0.05 / TRIALS) ** 0.5 - 0.01
+
+
+def simulated(
+    rng: np.random.Generator, effect: float, seeds: int, spread: float, systems: str = "ab"
+) -> tuple[list[Differences], SeedSpread | None]:
+    """A - B on three tasks that share languages. Each language's difference has a part common to all its tasks, each seed of a
+    system one common to all languages; both of standard deviation `spread`, in points. All of `systems` but a are equal."""
+    languages = {f"l{n}": rng.normal(0, spread) for n in range(6)}
+    shift = {(name, seed): rng.normal(0, spread) for name in systems for seed in range(seeds)}
+    found, scores = [], []
+    for number, codes in enumerate((("l0", "l1", "l2", "l3"), ("l2", "l3", "l4", "l5"), ("l0", "l4", "l5"))):
+        rows: dict[tuple[str, int], dict[str, np.ndarray]] = {system: {} for system in shift}
+        for code in codes:
+            hard = rng.normal(0, 0.1, 60)
+            for system, of_system in rows.items():
+                bonus = shift[system] + (effect + languages[code] if system[0] == "a" else 0.0)
+                of_system[code] = (rng.random(60) < 0.6 + hard + bonus / 100).astype(float)
+        replicated = replicate(dict(rows), "accuracy", f"task{number}", int(rng.integers(10**6)), 200)
+        sides = {name: [(name, seed) for seed in range(seeds)] for name in systems}
+        one = replicated.differences(sides["a"], sides["b"], codes)
+        assert one
+        found.append(one)
+        scores.append([replicated.alone(side, codes) for side in sides.values()])
+    return found, seed_spread([[one for one in of_system if one] for of_system in zip(*scores, strict=True)])
+
+
+@pytest.mark.parametrize("effect, seeds, spread", [(5.0, 3, 3.0), (0.0, 1, 0.0), (0.0, 2, 3.0), (0.0, 2, 0.0)])
+def test_intervals_cover_and_no_effect_is_seldom_called_one(effect: float, seeds: int, spread: float) -> None:
+    rng = np.random.default_rng(seeds)
+    found = []
+    for trial in range(TRIALS):
+        tasks, of_seeds = simulated(rng, effect, seeds, spread, "abcd")
+        found.append(pooled(tasks, True, of_seeds, seed=trial))
+    assert np.mean([one.low <= effect <= one.high for one in found]) >= LEAST
+    if effect == 0:
+        assert np.mean([one.p < 0.05 for one in found]) <= 1 - LEAST
+    assert np.mean([one.difference for one in found]) == pytest.approx(effect, abs=1.0)
+    # Wide enough is easy; they are no wider than what they are about, give or take Student's t of few languages and seeds.
+    deviation = np.std([one.difference for one in found])
+    assert np.median([one.high - one.low for one in found]) < 2 * 3.2 * deviation
+
+
+def test_a_large_effect_is_found_and_languages_may_be_themselves() -> None:
+    tasks, of_seeds = simulated(np.random.default_rng(1), 20.0, 3, 1.0)
+    assert pooled(tasks).low > 0
+    fixed, sample = pooled(tasks, False, of_seeds), pooled(tasks, True, of_seeds)
+    assert fixed.difference == sample.difference == pytest.approx(np.mean([task.observed.mean() for task in tasks]))
+
+
+def test_seeds_of_many_systems_know_their_spread() -> None:
+    rng = np.random.default_rng(3)
+    found = [simulated(rng, 0.0, 2, 4.0, "abcdef")[1] for _ in range(30)]
+    assert {one.freedom for one in found if one} == {6}
+    assert np.mean([one.variance for one in found if one]) == pytest.approx(16, rel=0.25)
+    assert simulated(rng, 0.0, 1, 4.0)[1] is None
+
+
+def test_one_task_is_a_group_interval() -> None:
+    rng = np.random.default_rng(4)
+    a, b = (rng.random((3, 5, 80)) < share for share in (0.7, 0.6))
+    rows = {(name, s): {f"l{n}": x[s, n].astype(float) for n in range(5)} for name, x in (("a", a), ("b", b)) for s in range(3)}
+    replicated = replicate(dict(rows), "accuracy", "task", draws=2000)
+    one = replicated.differences([("a", s) for s in range(3)], [("b", s) for s in range(3)], replicated.languages)
+    assert one
+    sets = {f"l{n}": Paired(a[:, n, :, None].astype(float), b[:, n, :, None].astype(float)) for n in range(5)}
+    for sample in (True, False):
+        new, old = pooled([one], sample), group_interval(sets, "accuracy", sample)
+        assert new.difference == pytest.approx(old.difference)
+        assert new.high - new.low == pytest.approx(old.high - old.low, rel=0.1)
+
+
+def test_languages_that_a_system_lacks_are_not_compared() -> None:
+    rows = {("a", 1): {"de": np.ones(9), "sw": np.ones(9)}, ("b", 1): {"de": np.zeros(9)}}
+    found = replicate(dict(rows), "accuracy", "t", draws=5)
+    one = found.differences([("a", 1)], [("b", 1)], ["de", "sw"])
+    assert one
+    assert one.languages == ("de",)
+    assert one.observed.tolist() == [[100.0]]
+    assert found.differences([("a", 1)], [("b", 1)], ["sw"]) is None
+    assert found.differences([], [], ["de"]) is None
+    with pytest.raises(ValueError, match="de: 8 and 9 examples"):
+        replicate({"a": {"de": np.ones(9)}, "b": {"de": np.ones(8)}}, "accuracy", "t")

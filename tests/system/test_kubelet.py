@@ -47,7 +47,7 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def pods(volumes: Path, form: str, *overrides: str) -> list[subprocess.Popen[bytes]]:
+def pods(volumes: Path, form: str, *overrides: str, parts: int = 0) -> list[subprocess.Popen[bytes]]:
     """Start what `xdist submit` would hand over for two nodes, each pod a process; of `mpi` the launcher's, with both ranks."""
     mpi = form == "mpi"
     settings = [
@@ -56,10 +56,11 @@ def pods(volumes: Path, form: str, *overrides: str) -> list[subprocess.Popen[byt
         f"data.path={volumes / 'data'}",
         f"python={sys.executable}",
     ]
-    settings += ["gpus_per_node=0", "cpu='1'", "environment={DS_ACCELERATOR: cpu}"]
+    settings += ["gpus_per_node=0", "cpu='1'", "environment={DS_ACCELERATOR: cpu}", "prepare.cpus=1"]
     cluster = load_cluster(shipped("jobs") / "clusters" / "kubernetes.yaml", settings)
-    plan = submission.plan(load_run(volumes / "run.yaml", overrides), volumes / "run.yaml", cluster)
-    objects = {one["kind"]: one for one in yaml.safe_load_all(plan.texts["job.yaml"])}
+    plan = submission.plan(load_run(volumes / "run.yaml", overrides), volumes / "run.yaml", cluster, parts=parts)
+    (text,) = plan.texts.values()
+    objects = {one["kind"]: one for one in yaml.safe_load_all(text)}
     mounted = volumes / "config"
     mounted.mkdir(exist_ok=True)
     for name, text in objects["ConfigMap"]["data"].items():
@@ -86,6 +87,7 @@ def _pod(container: dict[str, Any], node: int, count: int, port: str, volumes: P
             values[entry["name"]] = str(node)
         else:
             values[entry["name"]] = entry["value"].replace("$$", "$").replace("/scratch", str(scratch))
+    values["JOB_COMPLETION_INDEX"] = str(node)
     if "--mpi" in container["command"]:  # as the MPI policy does, but that the nodes' sshd is left out: both ranks are here
         (scratch / "hostfile").write_text("localhost slots=2\n")
         values |= {"OMPI_MCA_orte_default_hostfile": str(scratch / "hostfile"), "MASTER_PORT": port}
@@ -113,6 +115,13 @@ def ended(started: list[subprocess.Popen[bytes]]) -> list[int]:
 def steps(folder: Path) -> list[int]:
     metrics = folder / "metrics.jsonl"
     return [json.loads(line)["step"] for line in metrics.read_text().splitlines()] if metrics.exists() else []
+
+
+def test_parts_are_prepared_by_pods_of_their_own(volumes: Path) -> None:
+    assert ended(pods(volumes, "job", parts=2)) == [0, 0]
+    shards = list((volumes / "runs" / "prepared").glob("cldr-*/*.arrow"))
+    assert {path.parent.name.rsplit("-", 1)[0] for path in shards} > {"cldr-topic-train-en", "cldr-names-test-de"}
+    assert not (volumes / "runs" / "tiny").exists()
 
 
 def test_preempted_pod_stops_all_which_go_on_when_started_again(volumes: Path) -> None:

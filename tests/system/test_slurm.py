@@ -156,7 +156,7 @@ def test_study_goes_in_order_through_time_limit_preemption_and_a_killed_rank(
     assert ["first-s1", job, "submitted"] in [line.split() for line in done.stdout.splitlines()]
     assert ["second-s1", follower, "submitted", "first-s1", job] in [line.split() for line in done.stdout.splitlines()]
     again = typed("xdist", "study", "submit", "study.yaml", "--cluster", "slurm.yaml", cwd=place)
-    assert again.stdout.count("waits or runs already") == 2
+    assert "2 waits or runs already" in again.stdout
 
     await_that(lambda: steps(first) > 3, f"first steps\n{told(first, job)}")
     refused = typed("xdist", "submit", first / "config.yaml", "--cluster", "slurm.yaml", cwd=place)
@@ -182,7 +182,7 @@ def test_study_goes_in_order_through_time_limit_preemption_and_a_killed_rank(
     assert slurm.job(job)["EndTime"] <= slurm.job(follower)["StartTime"]
     assert yaml.safe_load((second / "config.yaml").read_text())["model"]["backbone"] == str(first.relative_to(place) / "model")
     finished = typed("xdist", "study", "submit", "study.yaml", "--cluster", "slurm.yaml", cwd=place)
-    assert finished.stdout.count("finished") == 2
+    assert "2 finished" in finished.stdout
     assert [read_json(folder / "job" / "job.json")["job"] for folder in (first, second)] == [job, follower]
 
 

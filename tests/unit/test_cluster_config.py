@@ -88,7 +88,7 @@ PLAIN = {
     "hosts": ["hosts.0"],
 }
 PLAIN["slurm"] += ["prepare.memory", "prepare.time_limit", "prepare.partition"]
-PLAIN["kubernetes"] += ["rdma_resource", "service_account", "image_pull_secret", "image", "scratch"]
+PLAIN["kubernetes"] += ["prepare.memory", "rdma_resource", "service_account", "image_pull_secret", "image", "scratch"]
 
 
 @pytest.mark.parametrize(("kind", "field"), [(kind, field) for kind, fields in PLAIN.items() for field in fields])

@@ -54,11 +54,11 @@ def kubernetes_cluster(*overrides: str) -> Kubernetes:
     return cluster
 
 
-def on_kubernetes(*overrides: str, config: str = "name: demo/target\n", folder: str = "runs/target") -> str:
+def on_kubernetes(*overrides: str, config: str = "name: demo/target\n", folder: str = "runs/target", parts: int = 0) -> str:
     cluster = kubernetes_cluster(*overrides)
-    return kubernetes.render(Job("demo/target", "train", Path(folder), cluster.runs.path, cluster.python), cluster, config)[
-        kubernetes.FILE
-    ]
+    job = Job("demo/target", "train", Path(folder), cluster.runs.path, cluster.python, parts)
+    (text,) = kubernetes.render(job, cluster, config).values()
+    return text
 
 
 def on_hosts(*overrides: str, start: str = "/home/me", python: str = "/opt/env/bin/python") -> dict[str, str]:
@@ -93,6 +93,8 @@ TEXTS = {
     "trainjob.yaml": lambda: on_kubernetes(),
     "trainjob-everything.yaml": lambda: on_kubernetes(*EVERYTHING),
     "trainjob-mpi.yaml": lambda: on_kubernetes("policy=mpi", *EVERYTHING),
+    "prepare.yaml": lambda: on_kubernetes(parts=16),
+    "prepare-everything.yaml": lambda: on_kubernetes("prepare={cpus: 8, memory: 1Gi}", *EVERYTHING, parts=2),
     "job.yaml": lambda: on_kubernetes("form=job"),
     "job-everything.yaml": lambda: on_kubernetes("form=job", *EVERYTHING),
     "tensorboard.yaml": lambda: kubernetes.tensorboard(kubernetes_cluster("image_pull_secret=registry")),
@@ -136,6 +138,7 @@ def checked(text: str) -> list[dict[str, Any]]:
 def test_objects_are_valid(name: str) -> None:
     kinds = [one["kind"] for one in checked(TEXTS[name]())]
     expected = {"trainjob": ["ConfigMap", "TrainJob"], "job": ["ConfigMap", "Service", "Job"], "tensorboard": ["Deployment"]}
+    expected["prepare"] = ["ConfigMap", "Job"]
     assert kinds == expected[re.split(r"[-.]", name)[0]]
 
 
@@ -316,13 +319,13 @@ def test_any_text_is_one_scalar_of_yaml_and_one_word_of_a_shell(value: str) -> N
 
 
 @pytest.mark.parametrize("value", [*NAMES, '"}\n- {', "a: b # c", "{{ job }}", "---", "!!python/object:os.system", "& *a"])
-@pytest.mark.parametrize("form", ["form=trainjob", "form=job", "policy=mpi"])
-def test_nothing_breaks_out_of_the_objects(form: str, value: str) -> None:
+@pytest.mark.parametrize(("form", "parts"), [("form=trainjob", 0), ("form=job", 0), ("policy=mpi", 0), ("form=job", 3)])
+def test_nothing_breaks_out_of_the_objects(form: str, parts: int, value: str) -> None:
     """Whatever a value is, the objects are the ones with a harmless value in its place."""
     line = value.replace("\n", " ")
     quoted = yaml.safe_dump(line, default_style='"', allow_unicode=True, width=float("inf")).strip()
-    text = on_kubernetes(form, f"environment={{VALUE: {quoted}}}", f"python={quoted}", config=value)
-    plain = on_kubernetes(form, "environment={VALUE: PLAIN}", "python=PLAIN", config="PLAIN CONFIG")
+    text = on_kubernetes(form, f"environment={{VALUE: {quoted}}}", f"python={quoted}", config=value, parts=parts)
+    plain = on_kubernetes(form, "environment={VALUE: PLAIN}", "python=PLAIN", config="PLAIN CONFIG", parts=parts)
     expected = replaced(list(yaml.safe_load_all(plain)), {"PLAIN": line.replace("$", "$$"), "PLAIN CONFIG": value})
     assert list(yaml.safe_load_all(text)) == expected
 

@@ -81,6 +81,9 @@ def test_runs_are_found_by_description_folder_or_below(tmp_path: Path) -> None:
     assert find([tmp_path / "runs-two.yaml"]) == [two.path]
     assert find([one.path, one.path]) == [one.path]
     assert find([tmp_path / "runs"]) == [one.path, two.path]
+    study = {"name": "s", "folder": str(tmp_path / "runs"), "stages": {"a": {"run": "runs-one.yaml"}}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    assert find([tmp_path / "study.yaml"]) == [one.path, two.path]
     with pytest.raises(UserError, match="no run folder, and none below it"):
         find([tmp_path / "runs" / "nothing"])
 

@@ -92,6 +92,7 @@ def queued(place: Path, **states: str) -> None:
 
 def test_each_run_is_one_job_after_the_one_it_begins_with(place: Path) -> None:
     dry = submit("slurm", "--dry-run")
+    assert "5 would be submitted" in dry.stdout
     assert rows(dry)["first-there-s1"] == ["would", "be", "submitted"]
     assert not (place / "out").exists()
     assert handed_over(place) == []
@@ -152,7 +153,7 @@ def test_on_kubernetes_what_waits_is_submitted_later(place: Path) -> None:
 
 def test_what_cannot_be_is_one_line_before_anything_is_submitted(place: Path) -> None:
     for words, said in (
-        (("kubernetes", "--after", "1"), "only SLURM knows jobs that wait"),
+        (("kubernetes", "--after", "1"), "--after: needs a cluster of kind slurm"),
         (("local",), "a cluster of kind 'local' has no queue; `xdist study run` does the runs on this machine"),
         (("slurm", "--set", "nods=1"), "unknown key 'nods'"),
         (("slurm", "all.runtime.deepspeed=zero9"), "second-none-plain-s1: "),

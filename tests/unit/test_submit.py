@@ -103,7 +103,20 @@ def test_parts_that_prepare_come_first(place: Path) -> None:
     assert waits == ["afterok:9", "afterok:1", "afterok:2"]
     assert files == ["prepare.sbatch", "prepared.sbatch", "job.sbatch"]
     assert "#SBATCH --array=1-4\n" in (place / "runs/mine/job/prepare.sbatch").read_text()
-    assert "--prepare: only SLURM knows jobs that wait" in refusal("hosts", "--prepare", "2")
+    assert "--prepare: needs a cluster of kind slurm and kubernetes" in refusal("hosts", "--prepare", "2")
+
+
+def test_on_kubernetes_parts_are_submitted_alone(place: Path) -> None:
+    (place / "commands").mkdir()
+    (place / "commands" / "kubectl").write_text('#!/bin/sh\necho "$@" >>"$0.log"; [ "$1" != get ]\n')
+    (place / "commands" / "kubectl").chmod(0o755)
+    done = submit("kubernetes", "--prepare", "4")
+    assert done.exit_code == 0, done.output
+    assert "submitted its preparation as job research/jobs.batch/xdist-mine-" in done.stdout
+    assert "the same command without --prepare submits the run" in done.stdout
+    assert "job/prepare.yaml" in (place / "commands" / "kubectl.log").read_text()
+    assert not (place / "runs/mine/job/job.yaml").exists()
+    assert "submitted as job research/trainjobs" in submit("kubernetes").stdout
 
 
 def test_by_hand_on_hosts(place: Path) -> None:
@@ -117,7 +130,7 @@ def test_by_hand_on_hosts(place: Path) -> None:
 def test_refused_before_anything_is_written(place: Path) -> None:
     assert "unknown task 'cldr-topics'" in refusal("slurm", "train.tasks.0.task=cldr-topics")
     assert "unknown task 'cldr-name'" in refusal("kubernetes", "evaluate.tasks=[cldr-name]")
-    assert "only SLURM knows jobs that wait" in refusal("kubernetes", "--after", "1")
+    assert "--after: needs a cluster of kind slurm" in refusal("kubernetes", "--after", "1")
     assert "unknown DeepSpeed configuration" in refusal("slurm", "runtime.deepspeed=zero9")
     assert "has no section 'evaluate'" in refusal("slurm", "--evaluate", "evaluate=null")
     assert "no such file" in refusal("slurm", "--cluster", f"{os.sep}nowhere.yaml").lower()

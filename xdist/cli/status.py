@@ -6,9 +6,10 @@ import click
 
 
 @click.command(name="status", short_help="State, step, loss, time left, last checkpoint and restarts of runs.")
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN|FOLDER]...")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN|STUDY|FOLDER]...")
 def command(paths: tuple[Path, ...]) -> None:
-    """Say how runs are doing: RUN is a run's YAML or folder, FOLDER one with runs below it (default: runs).
+    """Say how runs are doing: RUN is a run's YAML or folder, STUDY a study's YAML, FOLDER one with runs below it
+    (default: runs).
 
     Reads run folders and, for runs that were submitted, asks their scheduler.
 

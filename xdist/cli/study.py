@@ -113,7 +113,7 @@ def submit(
 
     study, cluster = load_study(path, overrides), load_cluster(cluster_path, settings)
     if after and cluster.kind != "slurm":
-        raise UserError(f"--after: only SLURM knows jobs that wait for others, {cluster_path} is of kind '{cluster.kind}'")
+        raise UserError(f"--after: needs a cluster of kind slurm, {cluster_path} is of kind '{cluster.kind}'")
     if "demo" in study.needs and not dry_run:
         _make_demo(study.needs["demo"])
     facts = _facts(study.folder)

@@ -29,7 +29,7 @@ def command(
 
     What the scheduler gets, RUN.yaml and what became of it go into the run folder, so that the job can be started again by
     hand. A run that the time limit stops is saved, queued again under the same number and goes on. With --prepare an array
-    of jobs without GPUs tokenises first, and the run waits for it.
+    of jobs without GPUs tokenises first, and the run waits for it; on Kubernetes submit the run when these have ended.
 
     \b
     Example:
@@ -42,9 +42,10 @@ def command(
     from xdist.launch import submission
 
     run, cluster = load_run(path, overrides), load_cluster(cluster_path, settings)
-    for option, given in (("--after", after), ("--prepare", parts)):
-        if given and cluster.kind != "slurm":
-            raise UserError(f"{option}: only SLURM knows jobs that wait for others, {cluster_path} is of kind '{cluster.kind}'")
+    for option, given, kinds in (("--after", after, ["slurm"]), ("--prepare", parts, ["slurm", "kubernetes"])):
+        if given and cluster.kind not in kinds:
+            needs = " and ".join(kinds)
+            raise UserError(f"{option}: needs a cluster of kind {needs}, {cluster_path} is of kind '{cluster.kind}'")
     plan = submission.plan(run, path, cluster, only_evaluate, parts or 0)
     if dry_run:
         click.echo(
@@ -72,8 +73,13 @@ def command(
         submission.write(plan)
         sys.exit(launch(plan.work, plan.run, plan.folder.config, ()))
     job = submission.submit(plan, after)
-    click.echo(f"submitted as job {job}: {plan.files / submission.SCHEDULERS[cluster.kind].FILE}")
-    for line in submission.SCHEDULERS[cluster.kind].watch(job, plan.files):
+    scheduler = submission.SCHEDULERS[cluster.kind]
+    first = parts and not scheduler.WAITS
+    file = plan.files / (scheduler.PARTS if first else scheduler.FILE)
+    click.echo(f"submitted {'its preparation ' if first else ''}as job {job}: {file}")
+    for line in scheduler.watch(job, plan.files):
         click.echo(f"  {line}")
     for what in ("status", "logs"):
         click.echo(f"  xdist {what} {plan.run.folder}")
+    if first:
+        click.echo("when it is complete, the same command without --prepare submits the run")

@@ -152,6 +152,13 @@ class SecretKey(Section):
     key: LabelValue = Field(min_length=1)
 
 
+class PodPreparation(Section):
+    """What each pod of `xdist submit --prepare` gets: cores and memory, no GPU."""
+
+    cpus: int = Field(4, ge=1)
+    memory: Quantity = "8Gi"
+
+
 class Kubernetes(_Cluster):
     kind: Literal["kubernetes"]
     image: Image
@@ -175,6 +182,7 @@ class Kubernetes(_Cluster):
     service_account: Label | None = None
     image_pull_secret: Label | None = None
     secrets: dict[str, SecretKey] = Field({}, description="variables taken from a Secret: NAME: {secret: …, key: …}")
+    prepare: PodPreparation = PodPreparation()
     user: int = Field(1000, ge=1, description="user and group number of the processes")
 
     @property

@@ -13,18 +13,27 @@ from xdist.launch import quoting
 from xdist.launch.call import call
 from xdist.launch.job import Job, template
 
-FILE = "job.yaml"
+FILE, PARTS = "job.yaml", "prepare.yaml"
+WAITS = False  # no job waits for another
 KINDS = {"trainjob": "trainjobs.trainer.kubeflow.org", "job": "jobs.batch"}
 CONFIG = "/etc/xdist/config.yaml"
 
 
 def render(job: Job, cluster: Kubernetes, config: str) -> dict[str, str]:
-    """The file of objects, with `config` in a ConfigMap. Raises UserError for a run folder outside the volume for runs."""
+    """The file of objects, with `config` in a ConfigMap: the run's, or those that prepare its data if it has parts. Raises
+    UserError for a run folder outside the volume for runs."""
     where = cluster.runs.path / job.folder
     if ".." in where.parts or not where.is_relative_to(cluster.runs.path):
         raise UserError(
             f"{job.folder}: the run folder must lie below {cluster.runs.path}, where the pods see the volume for runs"
         )
+    if job.parts:
+        words = [job.python, "-m", "xdist.launch.part", CONFIG, cluster.runs.path, job.parts, cluster.prepare.cpus]
+        label = f"{job.label}-prepare"
+        command = [quoting.dollars(str(word)) for word in words]
+        return {
+            PARTS: template("kubernetes/prepare.yaml.j2", job=job, cluster=cluster, config=config, label=label, command=command)
+        }
     start = [job.python, "-m", "xdist.launch.pod", job.work, CONFIG, str(cluster.runs.path)]
     if cluster.policy == "mpi":
         start += ["--mpi", *cluster.environment, *cluster.secrets]

@@ -11,6 +11,7 @@ from xdist.launch.call import call
 from xdist.launch.job import Job, template
 
 FILE = "job.sbatch"
+WAITS = True  # a job can wait for others
 PARTS, WHOLE = "prepare.sbatch", "prepared.sbatch"
 
 

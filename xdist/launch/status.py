@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from xdist.config import Run, load_run
+from xdist.config import Run, load_run, load_study
 from xdist.config.loading import read_yaml, validated
 from xdist.errors import UserError
 from xdist.launch.submission import SCHEDULERS, ended, record
@@ -37,9 +37,12 @@ class Status:
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """The run folders that `paths` name: a run's YAML, a run folder, or a folder with runs below it. Raises UserError."""
+    """The run folders that `paths` name: a run's YAML, a study's, a run folder, or a folder with runs below it. Raises
+    UserError."""
     found: list[Path] = []
     for path in paths:
+        if path.is_file() and "stages" in read_yaml(path)[0]:
+            path = load_study(path).folder
         if path.is_file():
             found.append(load_run(path).folder)
         elif (path / "config.yaml").is_file():

@@ -20,7 +20,7 @@ from xdist.launch.job import Job, Work
 from xdist.runtime import ds_config
 from xdist.runtime.run_folder import RunFolder
 
-# Each has FILE, render, submit, state, watch, log: a new scheduler is one such module and one template.
+# Each has FILE, PARTS, WAITS, render, submit, state, watch, log: a new scheduler is one such module and one template.
 SCHEDULERS: dict[str, Any] = {"slurm": slurm, "kubernetes": kubernetes}
 RENDERERS: dict[str, Any] = {**SCHEDULERS, "hosts": hosts}
 ENDED = ["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE", "COMPLETE"]
@@ -101,13 +101,19 @@ def write(plan: Plan) -> None:
 
 
 def submit(plan: Plan, after: Sequence[str] = ()) -> str:
-    """Write and hand over; returns the job's number or name. Raises UserError when a job of this run still waits or runs."""
+    """Write and hand over; returns the job's number or name: of the run, or of its preparation where no job waits for another
+    and the run is to be submitted after it. Raises UserError when a job of this run still waits or runs."""
     scheduler = SCHEDULERS[plan.cluster.kind]
     if there := live(plan.run.folder, plan.cluster.kind):
         raise UserError(f"{plan.run.folder}: job {there[0]} of this run is {there[1]}; end it first, or wait")
     write(plan)
-    before = scheduler.prepare(plan.files.absolute(), after) if plan.job.parts else []
-    job = scheduler.submit((plan.files / scheduler.FILE).absolute(), before[-1:] or after)
+    files = plan.files.absolute()
+    if plan.job.parts and not scheduler.WAITS:
+        job = scheduler.submit(files / scheduler.PARTS)
+        before = [job]
+    else:
+        before = scheduler.prepare(files, after) if plan.job.parts else []
+        job = scheduler.submit(files / scheduler.FILE, before[-1:] or after)
     values = {"kind": plan.cluster.kind, "job": job, "submitted": datetime.now(UTC).isoformat(timespec="seconds")}
     write_json(plan.files / "job.json", {**values, **({"prepare": before} if before else {})})
     return str(job)

@@ -66,15 +66,18 @@ PLANNED = {**DONE, "submit": "would be submitted"}
 
 def print_steps(graph: Graph, steps: Sequence[Step], only_planned: bool, console: Console) -> None:
     """A row per run: its job, what became of it, and the run and job that it waits for."""
+    said = PLANNED if only_planned else DONE
     jobs = {step.node.key: step.job for step in steps}
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
     for name in ("run", "job", "", "after"):
         table.add_column(name, overflow="fold")
     for step in steps:
         after = f"{graph.nodes[step.after].run.name} {jobs[step.after]}".strip() if step.after else ""
-        what = (PLANNED if only_planned else DONE)[step.what]
+        what = said[step.what]
         table.add_row(Text(step.node.run.name), step.job, Text(what, STYLES.get(step.what, "")), after)
     console.print(table)
+    counts = Counter(step.what for step in steps)
+    console.print(Text(", ".join(f"{number} {said[what]}" for what, number in counts.items())))
 
 
 def _branch(tree: Tree, node: Node, graph: Graph, found: Mapping[str, Standing]) -> None:

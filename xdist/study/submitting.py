@@ -58,7 +58,7 @@ def plan(graph: Graph, facts: Facts, cluster: Cluster) -> list[Step]:
                 planned = submission.plan(node.run, description(graph, node), cluster)
             except UserError as error:
                 raise UserError(f"{node.run.name}: {error}") from None
-            waits = after is not None and isinstance(cluster, Kubernetes)
+            waits = after is not None and not SCHEDULERS[cluster.kind].WAITS
             steps[key] = Step(node, "later" if waits else "submit", after=after, plan=planned, dead=dead)
     return list(steps.values())
 
@@ -89,6 +89,6 @@ def description(graph: Graph, node: Node) -> Path:
 def _complete(run: Run, cluster: Cluster) -> bool:
     """Whether its job on Kubernetes has ended well; the volume with its folder is not seen from here."""
     there = submission.record(run.folder)
-    if not isinstance(cluster, Kubernetes) or not there or there["kind"] != cluster.kind:
+    if not isinstance(cluster, Kubernetes) or not there or there["kind"] != cluster.kind or "prepare" in there:
         return False
     return bool(SCHEDULERS["kubernetes"].state(there["job"]) == "COMPLETE")

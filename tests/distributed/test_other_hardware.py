@@ -4,7 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from distributed.group import Group
+
+from xdist.runtime import tags
+from xdist.runtime.saved import MOMENTS, WEIGHT, read_saved
 
 # From every stage to every other, and between one rank and two at each.
 MOVES = [
@@ -54,3 +58,28 @@ def test_the_losses_go_on(
     assert not stopped[0]["finished"]
     assert groups[after[0]].run("whole_run", path=str(small_run), overrides=options(run, after[1]))[0]["finished"]
     assert losses(run) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("stages", [(0, 2, 0), (2, 3, 0), (1, 0, 3), (0, 1, 2)])
+def test_bf16_is_carried_to_the_bit(one: Group, two: Group, small_run: Path, tmp_path: Path, stages: tuple[int, ...]) -> None:
+    """fp32 weights and moments from two ranks to one and on to two again, through three stages."""
+    run = tmp_path / "run"
+    bf16 = "runtime.precision=bf16"
+    assert not two.run("whole_run", path=str(small_run), overrides=options(run, stages[0], bf16), stop_at=1)[0]["finished"]
+    places = [run / "checkpoints", tmp_path / "second", tmp_path / "third"]
+    for group, stage, source, target in ((one, stages[1], *places[:2]), (two, stages[2], *places[1:])):
+        differ = group.run(
+            "carry_cases.carried",
+            path=str(small_run),
+            overrides=options(run, stage, bf16),
+            source=str(source),
+            target=str(target),
+        )
+        assert differ[0] == []
+    first, *others = (read_saved(tags.tags(place)[-1]) for place in places)
+    for other in others:
+        assert other.updates == first.updates
+        assert other.parameters.keys() == first.parameters.keys()
+        for name, parameter in first.parameters.items():
+            for key in (WEIGHT, *MOMENTS):
+                assert torch.equal(other.parameters[name].whole(key), parameter.whole(key)), (name, key)

@@ -137,3 +137,20 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path, places: dict[str, Path
     done = typed(tmp_path / "run", tmp_path / "out")
     assert (done.exit_code, "is there already" in done.stderr) == (2, True)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.tex"]
+
+
+def test_the_card_tells_every_run_that_trained_the_model(tmp_path: Path, places: dict[str, Path]) -> None:
+    make_run(tmp_path / "intermediate", places["xlm-roberta"], ["cldr-spans"])
+    make_run(tmp_path / "target", tmp_path / "intermediate" / "model", ["cldr-topic"])
+    described = yaml.safe_load((tmp_path / "target" / "config.yaml").read_text())
+    described["robust"] = {"method": "adversarial", "radius": 0.25, "steps": 2}
+    described["train"]["tasks"] = [{"task": "cldr-topic", "languages": ["de", "sw"]}]
+    (tmp_path / "target" / "config.yaml").write_text(yaml.safe_dump(described))
+    done = typed(tmp_path / "target", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert yaml.safe_load(card.split("---")[1])["base_model"] == str(places["xlm-roberta"])
+    assert yaml.safe_load(card.split("---")[1])["language"] == ["de", "en", "sw"]
+    first, second = card.index("## Training, 1 of 2: intermediate"), card.index("## Training, 2 of 2: target")
+    assert first < card.index("- cldr-spans: en") < second < card.index("- cldr-topic: de, sw")
+    assert "robust training: adversarial (radius 0.25, norm l2" in card[second:]

@@ -18,6 +18,7 @@ COMMANDS = (
     "fetch",
     "logs",
     "monitor",
+    "plan",
     "prepare",
     "report",
     "score",

@@ -29,19 +29,26 @@ def command() -> None:
 
 @command.command(short_help="Show the runs as a tree, what is shared, what they cost; start nothing.")
 @study_arguments
-def plan(path: Path, overrides: tuple[str, ...]) -> None:
-    """Show the graph of runs: which begin with which, how many combinations share one, updates and tokens of each.
+@click.option(
+    "--peak", type=click.FloatRange(0, min_open=True), help="TFLOP/s of one GPU: shows GPU-hours too, as xdist plan does."
+)
+@click.option("--gpus", type=click.IntRange(1), default=1, show_default=True, help="GPUs of each run.")
+@click.option("--gpu-memory", type=click.FloatRange(0, min_open=True), default=80, show_default=True, help="GB of one GPU.")
+def plan(path: Path, overrides: tuple[str, ...], peak: float | None, gpus: int, gpu_memory: float) -> None:
+    """Show the graph of runs: which begin with which, how many combinations share one, updates and tokens of each, disk.
 
     \b
     Example:
       xdist study plan jobs/studies/demo.yaml 'seeds=[1]'
+      xdist study plan jobs/studies/xtreme-r.yaml --gpus 4 --gpu-memory 40 --peak 312
     """
     from rich.console import Console
 
+    from xdist.study.planning import Machine
     from xdist.study.show import print_plan
 
     graph, facts, found = _standings(path, overrides)
-    print_plan(graph, found, facts, Console())
+    print_plan(graph, found, facts, Console(), Machine(gpus=gpus, memory=gpu_memory, peak=peak) if peak else None)
 
 
 @command.command(short_help="Do every run that is not done, one after another, on this machine.")

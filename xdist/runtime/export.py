@@ -12,8 +12,8 @@ from transformers import AutoConfig, AutoModel, PreTrainedTokenizerBase
 
 from xdist.config import Run
 from xdist.errors import UserError
-from xdist.files import read_json, write_text, written_folder
-from xdist.runtime.run_folder import RunFolder
+from xdist.files import write_text, written_folder
+from xdist.runtime.model_card import card
 from xdist.runtime.weights import Weights
 from xdist.tasks.catalog import Task, task
 
@@ -81,29 +81,3 @@ def _renamed(model: Any, weights: Weights, head: str | None, shape: Shape | None
                 own = ".".join(filter(None, ("heads", head, layer, part)))
                 state[f"{name.format(encoder=model.base_model_prefix)}.{part}"] = weights[own]
     return state
-
-
-def card(run: Run, kind: str, head: str | None, source: str) -> str:
-    """The model card: what it was trained on, how, and what it scores."""
-    assert run.train
-    languages = sorted({code for entry in run.train.tasks for code in entry.languages})
-    lines = ["---", "library_name: transformers", f"base_model: {run.model.backbone}", "language:"]
-    lines += [*(f"- {code}" for code in languages), "---", "", f"# {run.name}", ""]
-    loaded = f"`{kind}`" + (f", head `{head}`" if head else ", without a head")
-    lines += [f"{loaded}, from {source} of an [xdist](https://pypi.org/project/xdist-xtreme) run.", "", "## Training", ""]
-    for entry in run.train.tasks:
-        lines.append(f"- {entry.task}: {', '.join(entry.languages)}")
-    length = f"{run.train.steps} steps" if run.train.steps else f"{run.train.epochs} epochs"
-    lines += [
-        f"- {length} of {run.train.batch_size} examples, learning rate {run.train.learning_rate:g}, seed {run.seed}",
-        f"- robust training: {', '.join(method.method for method in run.methods) or 'none'}",
-    ]
-    scores = RunFolder(run.folder).scores
-    if scores.is_file():
-        lines += ["", "## Scores", "", "| task | split | metric | language | score |", "|---|---|---|---|--:|"]
-        for name, found in read_json(scores)["tasks"].items():
-            metric = found["metric"]
-            for code, values in (*found["languages"].items(), ("mean", found["mean"])):
-                if metric in values:
-                    lines.append(f"| {name} | {found['split']} | {metric} | {code} | {values[metric]:.2f} |")
-    return "\n".join(lines) + "\n"

@@ -25,7 +25,7 @@ def load_resharded(tag: Tag, engine: Engine, stage: int) -> dict[str, Any]:
     missing = {name for group in engine.names for name in group} - saved.parameters.keys()
     if missing:
         raise UserError(f"{tag.path}: holds no weights for '{min(missing)}'")
-    optimizer = deepspeed.optimizer if stage == 0 else deepspeed.optimizer.optimizer
+    optimizer = getattr(deepspeed.optimizer, "optimizer", deepspeed.optimizer)  # itself at stage 0 in fp32
     for parameter, start, flat, offset, numel in _places(deepspeed.optimizer, stage):
         source = saved.parameters[names[id(parameter)]]
         state = _state(optimizer, flat, saved)
@@ -45,11 +45,11 @@ def load_resharded(tag: Tag, engine: Engine, stage: int) -> dict[str, Any]:
 
 def _places(optimizer: Any, stage: int) -> Iterator[Place]:
     if stage == 0:
-        if not hasattr(optimizer, "state"):
-            raise UserError("at ZeRO 0 in bf16 a run resumes only what it saved there; use runtime.deepspeed=zero1")
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                yield parameter, 0, parameter, 0, parameter.numel()
+        trained = [group["params"] for group in optimizer.param_groups]
+        computing = getattr(optimizer, "fp16_groups", trained)  # in bf16 another tensor than AdamW updates
+        for group, updated in zip(computing, getattr(optimizer, "fp32_groups", trained), strict=True):
+            for parameter, flat in zip(group, updated, strict=True):
+                yield parameter, 0, flat, 0, parameter.numel()
     elif stage == 3:
         if optimizer.swap_optimizer or optimizer.params_in_nvme_and_cpu:
             raise UserError("states on NVMe resume at the same ranks and stage only; use runtime.deepspeed=zero3_offload")
@@ -84,7 +84,11 @@ def _state(optimizer: torch.optim.Optimizer, flat: Tensor, saved: Saved) -> dict
 
 def _spread(optimizer: Any, stage: int) -> None:
     """From the fp32 weights that AdamW updates to the weights that the model computes with, on all ranks."""
-    if stage in (1, 2):
+    if stage == 0:
+        for group, updated in zip(getattr(optimizer, "fp16_groups", ()), getattr(optimizer, "fp32_groups", ()), strict=True):
+            for parameter, flat in zip(group, updated, strict=True):
+                parameter.data.copy_(flat.data)
+    elif stage in (1, 2):
         optimizer.update_lp_params()
     elif stage == 3:
         for group, flat in enumerate(optimizer.fp32_partitioned_groups_flat):

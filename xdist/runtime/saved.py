@@ -61,7 +61,7 @@ def read_saved(tag: Tag) -> Saved:
     models = sorted(tag.path.glob("*model_states.pt"))
     common = _load(models[0])
     if tag.stage == 0:
-        return _whole(tag, common)
+        return _whole(common)
     # By rank: zero_pp_rank_10 comes after zero_pp_rank_9.
     shards = [_load(path) for path in sorted(tag.path.glob("*optim_states.pt"), key=_rank_of)]
     optimizers = [shard["optimizer_state_dict"] for shard in shards]
@@ -118,20 +118,21 @@ def _of_partitions(ranks: list[dict[str, Any]], parameters: dict[str, Parameter]
     return updates
 
 
-def _whole(tag: Tag, common: dict[str, Any]) -> Saved:
-    """ZeRO 0: everything in one file; the optimizer counts parameters in the order of its groups."""
-    optimizer = common["optimizer"]
-    if "state" not in optimizer:
-        raise UserError(f"{tag.path}: was saved at ZeRO 0 in bf16, which resumes at ZeRO 0 only")
-    names = [name for group in common["parameters"] for name in group]
+def _whole(common: dict[str, Any]) -> Saved:
+    """ZeRO 0: everything in one file; the optimizer counts parameters in the order of its groups. In bf16 the fp32 weights are
+    in its wrapper."""
+    optimizer, names = common["optimizer"], [name for group in common["parameters"] for name in group]
+    weights = {name: common["module"][name] for name in names}
+    if "fp32_groups" in optimizer:
+        masters = [master for group in optimizer["fp32_groups"] for master in group]
+        weights, optimizer = dict(zip(names, masters, strict=True)), optimizer["optimizer_state_dict"]
     numbers = [number for group in optimizer["param_groups"] for number in group["params"]]
     parameters, updates = {}, 0
     for name, number in zip(names, numbers, strict=True):
         state = optimizer["state"][number]
         updates = int(state["step"])
-        weight = common["module"][name]
-        parameters[name] = Parameter(tuple(weight.shape))
-        parameters[name].add(**{WEIGHT: weight.float(), **{key: state[key] for key in MOMENTS}})
+        parameters[name] = Parameter(tuple(weights[name].shape))
+        parameters[name].add(**{WEIGHT: weights[name].detach().float(), **{key: state[key] for key in MOMENTS}})
     return Saved(parameters, updates, common)
 
 

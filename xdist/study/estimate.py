@@ -6,9 +6,13 @@ A perturbation reads the same tokens several times; that is not counted.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from xdist.config import Run
+from xdist.data.histogram import read_histogram
 from xdist.data.pieces import Piece, training_pieces
 from xdist.data.shards import MANIFEST
 from xdist.files import read_json
@@ -16,11 +20,13 @@ from xdist.files import read_json
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """`tokens` are trained on; an upper bound where `bound` is true. None: not known before the data is there."""
+    """`tokens` are trained on; an upper bound where `bound` is true. None: not known before the data is there. `attended`: how
+    many tokens a token attends to in the mean."""
 
     updates: int | None
     tokens: int | None
     bound: bool
+    attended: float = 0.0
 
 
 def updates(run: Run) -> int | None:
@@ -29,7 +35,7 @@ def updates(run: Run) -> int | None:
         return 0
     if run.train.steps:
         return run.train.steps
-    rows = [size for size, _, _ in _sizes(run)]
+    rows = [size for size, *_ in _sizes(run)]
     if None in rows:
         return None
     return max(1, round((run.train.epochs or 1) * sum(size or 0 for size in rows) / run.train.batch_size))
@@ -41,28 +47,56 @@ def cost(run: Run) -> Cost:
     if run.train is None or steps is None:
         return Cost(steps, 0 if run.train is None else None, False)
     sizes = list(_sizes(run))
-    longest = max(tokens for _, tokens, _ in sizes)
-    known = [size for size, _, _ in sizes if size]
-    weights = [size if len(known) == len(sizes) and size else 1 for size, _, _ in sizes]
+    longest = max(tokens for _, tokens, _, _ in sizes)
+    known = [size for size, *_ in sizes if size]
+    weights = [size if len(known) == len(sizes) and size else 1 for size, *_ in sizes]
     # Languages are drawn by size ** alpha; the mean length hardly depends on that, so sizes do.
-    mean = sum(weight * tokens for weight, (_, tokens, _) in zip(weights, sizes, strict=True)) / sum(weights)
-    bound = any(not exact for _, _, exact in sizes)
-    return Cost(steps, round(steps * run.train.batch_size * (longest if bound else mean)), bound)
+    mean = sum(weight * tokens for weight, (_, tokens, *_) in zip(weights, sizes, strict=True)) / sum(weights)
+    attended = sum(weight * at for weight, (*_, at) in zip(weights, sizes, strict=True)) / sum(weights)
+    bound = any(not exact for _, _, exact, _ in sizes)
+    return Cost(steps, round(steps * run.train.batch_size * (longest if bound else mean)), bound, attended)
 
 
-def _sizes(run: Run) -> Iterator[tuple[int | None, float, bool]]:
-    """Per training piece (rows or None, tokens per row, whether they were counted)."""
+def _sizes(run: Run) -> Iterator[tuple[int | None, float, bool, float]]:
+    """Per training piece (rows or None, tokens per row, whether they were counted, tokens that one attends to)."""
     limits = [entry.limit for entry in (run.train.tasks if run.train else ()) for _ in entry.languages]
     for piece, limit in zip(training_pieces(run), limits, strict=True):
         manifest = _manifest(run, piece)
         rows = manifest["rows"] if manifest else piece.task.count("train", piece.language)
         length = run.data.max_length or piece.task.max_length
         tokens = manifest["tokens"] / max(1, manifest["rows"]) if manifest else float(length)
-        yield (rows if limit is None or rows is None else min(rows, limit)) or limit, tokens, manifest is not None
+        attended = _attended(manifest.get("lengths", {})) if manifest else 0.0
+        rows = (rows if limit is None or rows is None else min(rows, limit)) or limit
+        yield rows, tokens, manifest is not None, attended or tokens
+
+
+def embedding_rows(run: Run) -> int | None:
+    """Rows of the input embedding that the training data uses, which are those that are trained (xdist.data.vocabulary); None
+    where that is not known before the data is there."""
+    used: np.ndarray | None = None
+    for piece in training_pieces(run):
+        path = _prepared(run, piece)
+        counts = read_histogram(path.parent) if path else None
+        if counts is None:
+            return None
+        longer = max(len(counts), 0 if used is None else len(used))
+        here = np.pad(counts > 0, (0, longer - len(counts)))
+        used = here if used is None else here | np.pad(used, (0, longer - len(used)))
+    return None if used is None else int(used.sum())
+
+
+def _prepared(run: Run, piece: Piece) -> Path | None:
+    """The manifest of the newest prepared set of this piece, whatever its tokenizer: near enough for an estimate."""
+    found = run.data.cache.glob(f"{piece.task.name}-{piece.split}-{piece.language}-*/{MANIFEST}")
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def _manifest(run: Run, piece: Piece) -> dict[str, Any] | None:
-    """Of the newest prepared set of this piece, whatever its tokenizer: near enough for an estimate."""
-    found = run.data.cache.glob(f"{piece.task.name}-{piece.split}-{piece.language}-*/{MANIFEST}")
-    newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
-    return read_json(newest) if newest else None
+    path = _prepared(run, piece)
+    return read_json(path) if path else None
+
+
+def _attended(lengths: dict[str, int]) -> float:
+    """From the number of rows by length; 0 where there are none."""
+    tokens = sum(int(length) * rows for length, rows in lengths.items())
+    return sum(int(length) ** 2 * rows for length, rows in lengths.items()) / tokens if tokens else 0.0

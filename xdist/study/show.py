@@ -10,9 +10,11 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from xdist.study.budget import Budget, budget
 from xdist.study.estimate import Cost, cost
 from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
+from xdist.study.planning import Machine
 from xdist.study.state import Standing
 from xdist.study.submitting import Step
 
@@ -27,13 +29,16 @@ STYLES = {
 }
 
 
-def print_plan(graph: Graph, found: Mapping[str, Standing], facts: Facts, console: Console) -> None:
-    """The tree of runs, each with its cost and, where it is shared, by how many combinations; then totals."""
+def print_plan(
+    graph: Graph, found: Mapping[str, Standing], facts: Facts, console: Console, machine: Machine | None = None
+) -> None:
+    """The tree of runs, each with its cost and, where it is shared, by how many combinations; then totals, with a `machine` in
+    hours of its GPUs too."""
     tree = Tree(Text(graph.study.name, style="bold"))
     for node in graph.after(None):
         _branch(tree, node, graph, found)
     console.print(tree)
-    for line in _totals(graph, found, facts):
+    for line in (*_totals(graph, found, facts), *_budget(budget(graph, found, machine), machine)):
         console.print(Text(line))
 
 
@@ -107,6 +112,14 @@ def _totals(graph: Graph, found: Mapping[str, Standing], facts: Facts) -> Iterat
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         yield f"not there yet: {missing[0]}{more}; runs are told apart by their data, so folders will be named anew with it"
+
+
+def _budget(one: Budget, machine: Machine | None) -> Iterator[str]:
+    least = f", not counting {one.unknown} runs of unknown size" if one.unknown else ""
+    if one.disk:
+        yield f"disk: {one.disk / 1e9:,.1f} GB for models and checkpoints{least}"
+    if machine and one.gpu_hours:
+        yield f"training: {one.gpu_hours:,.2f} GPU-hours on {machine.ranks} GPUs{least}"
 
 
 def _said(one: Cost) -> str:

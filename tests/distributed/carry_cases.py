@@ -1,0 +1,25 @@
+"""A checkpoint loaded into an engine and saved again, with no step between."""
+
+from pathlib import Path
+
+import torch
+from distributed.cases import _training
+
+from xdist.runtime import checkpoints, distributed
+from xdist.runtime.saved import WEIGHT, read_saved
+
+
+def carried(path: str, overrides: list[str], source: str, target: str) -> list[str]:
+    """Load the newest tag of the folder `source`, save it in `target`; names of parameters that the model computes with and
+    that are not the saved ones in its precision."""
+    made = _training(path, overrides)
+    tag = checkpoints.find(Path(source))
+    assert tag
+    checkpoints.load(tag, made.engine, made.stage)
+    state = {"step": tag.step, "parameters": made.engine.names}
+    assert not checkpoints.save(Path(target), made.engine, tag.step, made.stage, 1, state)
+    found, saved = made.engine.state(), read_saved(tag).parameters
+    made.engine.close()
+    if distributed.rank():
+        return []
+    return [name for name, one in saved.items() if not torch.equal(found[name], one.whole(WEIGHT).to(found[name].dtype))]

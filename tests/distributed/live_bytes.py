@@ -1,0 +1,52 @@
+"""How many bytes of tensors are alive: exact, by watching every operation, whatever the allocator does."""
+
+import gc
+import weakref
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class LiveBytes(TorchDispatchMode):
+    """While it is entered: `now` and `peak` count the storages of all tensors that came since it was made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._known: dict[int, weakref.ref] = {}
+        self._counted: set[int] = set()
+        self.look()
+        self._counted.clear()  # what is there already is not counted
+        self.now = self.peak = 0
+
+    def look(self) -> None:
+        """Count tensors that came into being outside of it."""
+        gc.collect()
+        for found in gc.get_objects():
+            if type(found) in (torch.Tensor, torch.nn.Parameter) and found.layout == torch.strided:
+                self._count(found)
+
+    def _count(self, tensor: torch.Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key, size = id(storage), storage.nbytes()
+        if key in self._known or tensor.is_meta or not size:
+            return
+
+        def gone(_: object) -> None:
+            self.now -= size if key in self._counted else 0
+            self._counted.discard(key)
+            self._known.pop(key, None)
+
+        self._known[key] = weakref.ref(storage, gone)
+        self._counted.add(key)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        for value in tree_leaves(result):
+            if isinstance(value, torch.Tensor):
+                self._count(value)
+        return result

@@ -1,0 +1,48 @@
+"""What a training rank holds, in bytes of live tensors, at each moment of a step."""
+
+import torch
+from distributed.cases import _training
+from distributed.live_bytes import LiveBytes
+
+from xdist.model.vocabulary import ActiveEmbedding
+from xdist.tasks.batch import Batch, View
+
+LENGTH = 32  # of every sequence, so that nothing is padded
+
+
+def held(path: str, overrides: list[str], tokens: list[int]) -> list[dict[str, int]]:
+    """For each number of tokens, of the second of two steps of two micro-batches each: bytes before the second micro-batch,
+    what its forward pass adds, and the largest number in its backward pass and in the step. With them the rows of the embedding
+    that are trained."""
+    live = LiveBytes()
+    made = _training(path, overrides)
+    engine, (head, family) = made.engine, next(iter(made.data.families.items()))
+
+    def batch(sequences: int) -> Batch:
+        rows = torch.arange(sequences)
+        pieces = torch.randint(4, 100, (sequences * LENGTH,))
+        return Batch(head, pieces, torch.full((sequences,), LENGTH), rows, rows, {"label": torch.zeros_like(rows)})
+
+    embedding = engine.module.embedding
+    rows = len(embedding.active) if isinstance(embedding, ActiveEmbedding) else 0
+    resting = embedding.frozen if rows else None  # in main memory, which a CPU's ranks have nothing beside
+    found = []
+    with live:
+        live.look()
+        live.now -= resting.untyped_storage().nbytes() if resting is not None else 0
+        for count in tokens:
+            for _ in range(2):
+                engine.backward(family.loss(engine(View(given := batch(count // LENGTH)))[0], given))
+                before = live.now
+                (output,) = engine(View(given))
+                loss = family.loss(output, given)
+                del output
+                forward = live.now - before
+                live.peak = live.now
+                engine.backward(loss)
+                del loss
+                backward, live.peak = live.peak, live.now
+                engine.step()
+            found.append({"before": before, "forward": forward, "backward": backward, "step": live.peak, "rows": rows})
+    engine.close()
+    return found

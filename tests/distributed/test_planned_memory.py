@@ -1,0 +1,66 @@
+"""What `xdist plan` expects in memory against what two ranks hold: tensors alive, counted to the byte."""
+
+import json
+from pathlib import Path
+
+import pytest
+from distributed.group import Group
+
+from xdist.runtime.planning.activations import activations
+from xdist.runtime.planning.memory import Setting, moments
+from xdist.runtime.planning.shapes import shape_of
+
+BUCKET = 30_000
+# So few that what is held between steps decides, and so many that activations do.
+TOKENS = [32, 1024]
+
+
+@pytest.mark.parametrize(
+    "stage, precision, option",
+    [
+        (0, "fp32", ""),
+        (1, "fp32", ""),
+        (2, "fp32", ""),
+        (2, "fp32", "model.gradient_checkpointing=true"),
+        (2, "fp32", "model.vocabulary=active"),
+        (3, "fp32", ""),
+        (1, "bf16", ""),
+        (2, "bf16", ""),
+        (3, "bf16", ""),
+    ],
+)
+def test_estimate_is_within_15_percent(
+    two: Group, small_run: Path, tmp_path: Path, stage: int, precision: str, option: str
+) -> None:
+    zero = {"stage": stage, "reduce_bucket_size": BUCKET, **({"stage3_param_persistence_threshold": 0} if stage == 3 else {})}
+    config = tmp_path / "zero.json"
+    config.write_text(json.dumps({"zero_optimization": zero}))
+    shape = shape_of(str(small_run.parent / "encoder"))
+    options = [
+        f"runtime.deepspeed={config}",
+        f"runtime.precision={precision}",
+        "model.vocabulary=full",
+        *filter(None, [option]),
+    ]
+    checkpointing = "checkpointing" in option
+    for rank in two.run("memory_cases.held", path=str(small_run), overrides=options, tokens=TOKENS):
+        for tokens, found in zip(TOKENS, rank, strict=True):
+            assert bool(found["rows"]) == ("active" in option)
+            setting = Setting(
+                ranks=2,
+                stage=stage,
+                bf16=precision == "bf16",
+                tokens=tokens,
+                micro_batches=2,
+                checkpointing=checkpointing,
+                trained_rows=found["rows"] or None,
+                bucket=BUCKET,
+                dropout=False,
+                cpu=True,
+            )
+            begins, ends, step = moments(shape, setting).values()
+            kept, _ = activations(shape, tokens, setting.size, checkpointing, dropout=False)
+            gathered = setting.size * shape.parameters if stage == 3 else 0
+            assert found["forward"] == pytest.approx(kept + gathered, rel=0.15)
+            assert found["backward"] == pytest.approx(max(begins.total, ends.total), rel=0.15)
+            assert found["step"] == pytest.approx(step.total, rel=0.15)

@@ -1,0 +1,295 @@
+"""`xdist plan`: shapes are those of transformers, work is what the methods make, and what is recommended holds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from batch_of import batch_of
+from click.testing import CliRunner
+from passes_of import context_of, trained
+from tiny import tiny_benchmark, tiny_model
+from transformers import XLMRobertaConfig, XLMRobertaModel, XLMRobertaXLConfig, XLMRobertaXLModel
+
+from xdist.cli import main
+from xdist.config import Model as Section
+from xdist.config import Run
+from xdist.config.robust import Adversarial, Subword
+from xdist.data.batches import TrainingData
+from xdist.data.prepare import Preparation
+from xdist.data.tokenizer import load_tokenizer
+from xdist.data.vocabulary import trained_pieces
+from xdist.errors import UserError
+from xdist.model.encoder import load_encoder
+from xdist.model.model import Model
+from xdist.runtime import ds_config
+from xdist.runtime.planning import recommend
+from xdist.runtime.planning.flops import Work, flops, traffic, work
+from xdist.runtime.planning.memory import Setting, memory, moments
+from xdist.runtime.planning.memory import trained as trained_parameters
+from xdist.runtime.planning.recommend import GB
+from xdist.runtime.planning.shapes import shape_of
+from xdist.study.planning import Machine, plan_run
+from xdist.tasks.catalog import task
+from xdist.tasks.family import family_of
+
+PARTS = ("parameters", "gradients", "optimizer", "communication", "activations", "logits")
+MILLIONS = {"base": 277, "large": 559, "xl": 3476, "xxl": 10696}
+
+
+@pytest.mark.parametrize("name", ["base", "large", "xl", "xxl"])
+def test_parameters_are_those_of_transformers(name: str) -> None:
+    shape = shape_of(name)
+    config, kind = (XLMRobertaXLConfig, XLMRobertaXLModel) if "xl" in name else (XLMRobertaConfig, XLMRobertaModel)
+    sizes = {"hidden_size": shape.width, "num_hidden_layers": shape.layers, "num_attention_heads": shape.heads}
+    with torch.device("meta"):
+        made = kind(
+            config(
+                vocab_size=shape.pieces,
+                intermediate_size=shape.inner,
+                max_position_embeddings=514,
+                type_vocab_size=1,
+                **sizes,
+            ),
+            add_pooling_layer=False,
+        )
+    assert shape.parameters == sum(parameter.numel() for parameter in made.parameters())
+    assert shape.embedding == made.get_input_embeddings().weight.numel()
+    layers = [parameter for layer in made.encoder.layer for parameter in layer.parameters()]
+    assert shape.matrices == sum(parameter.numel() for parameter in layers if parameter.dim() == 2)
+    assert round(shape.parameters / 1e6) == MILLIONS[name]
+
+
+def test_other_encoders_are_counted_on_the_meta_device(tmp_path: Path) -> None:
+    values = {"model_type": "electra", "vocab_size": 900, "embedding_size": 32, "hidden_size": 32, "num_hidden_layers": 3}
+    values |= {"num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 40}
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    shape = shape_of(str(tmp_path))
+    assert (shape.pieces, shape.width, shape.layers, shape.inner) == (900, 32, 3, 64)
+    assert 900 * 32 + shape.matrices < shape.parameters < 900 * 32 + 1.3 * shape.matrices
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    folder = tmp_path_factory.mktemp("planning")
+    tiny_benchmark(folder / "benchmark")
+    backbone = str(tiny_model(folder / "encoder", folder / "benchmark"))
+    encoder = load_encoder(Section(backbone=backbone), load_tokenizer(backbone), torch.float32)
+    return Model(encoder, {"head": family_of(task("cldr-topic"))}, 1)
+
+
+METHODS: list[Any] = [
+    [],
+    {"method": "adversarial", "steps": 3},
+    {"method": "adversarial", "steps": 2, "loss": "kl", "random_start": True, "clean": 0.5},
+    {"method": "free", "steps": 3},
+    {"method": "random", "draws": 2},
+    {"method": "random", "draws": 3, "place": "last"},
+    {"method": "consistency"},
+    [{"method": "adversarial", "steps": 2, "clean": 0.5}, {"method": "consistency"}],
+    [{"method": "random", "draws": 2}, {"method": "adversarial"}, {"method": "consistency"}],
+    [{"method": "random", "draws": 2, "place": "last"}, {"method": "consistency"}],
+]
+
+
+@pytest.mark.parametrize("robust", METHODS)
+def test_work_is_what_the_methods_make(model: Model, robust: Any) -> None:
+    run = Run.model_validate(
+        {"name": "a", "folder": "a", "model": {"backbone": "a"}, "data": {"root": "a"}}
+        | {"train": {"tasks": [{"task": "cldr-topic"}], "steps": 1}, "robust": robust}
+    )
+    forwards = backwards = 0
+
+    def count(_: object, __: object, output: Any) -> None:
+        nonlocal forwards, backwards
+        forwards += 1
+
+        def came(gradient: torch.Tensor) -> None:
+            nonlocal backwards
+            backwards += 1
+
+        if output.last_hidden_state.requires_grad:
+            output.last_hidden_state.register_hook(came)
+
+    handle = model.encoder.register_forward_hook(count)
+    batch = batch_of([[[0, 30, 31, 2]], [[0, 42, 2]]], labels=[0, 1], head="head")
+    trained(model, run.methods, context_of(model, batch, step=0))
+    handle.remove()
+    model.zero_grad()
+    expected = work(run.methods)
+    assert forwards == expected.trained + expected.looked
+    assert backwards == expected.trained + expected.climbed
+
+
+def test_work_of_every_second_step_is_the_mean() -> None:
+    assert work([Adversarial(method="adversarial", steps=3, every=2)]) == Work(1.0, 1.5, 1.5, 1.0)
+    assert work([Adversarial(method="adversarial", steps=1)]).forwards(checkpointing=False) == 5  # (3 + 2 K) / 3 of plain
+    assert work([]).forwards(checkpointing=True) == 4
+
+
+def test_flops_are_those_of_the_published_table() -> None:
+    """Forward FLOPs per token at 512 tokens; embedding and norms left out."""
+    table = {"base": (189e6, 384e6), "large": (655e6, 512e6), "xl": (5.85e9, 1.29e9), "xxl": (19.7e9, 2.06e9)}
+    for name, (encoder, head) in table.items():
+        shape = shape_of(name)
+        assert flops(shape, 512) == pytest.approx(encoder, rel=0.02)
+        assert flops(shape, 512, head=1) - flops(shape, 512) == pytest.approx(head, rel=0.01)
+
+
+def test_stages_hold_less_and_send_more() -> None:
+    shape = shape_of("xl")
+    settings = [Setting(ranks=8, stage=stage, bf16=True, tokens=1024, micro_batches=2) for stage in (0, 1, 2, 3)]
+    assert sorted(settings, key=lambda one: -memory(shape, one).total) == settings
+    sent = [traffic(shape, one, Work()) for one in settings]
+    assert sent[3] > sent[2] > sent[0]
+    assert traffic(shape, Setting(), Work()) == 0
+    # 16 bytes of states for each parameter, as published: weights, gradients, and the optimizer's.
+    alone = moments(shape, Setting(stage=0, bf16=False))["optimizer steps"]
+    assert alone.total == 16 * shape.parameters
+
+
+def test_rows_of_the_embedding_that_rest_need_no_states() -> None:
+    shape = shape_of("base")
+    assert trained_parameters(shape, 2533) == shape.parameters - (250002 - 2533) * 768
+    whole, few = (memory(shape, Setting(ranks=2, stage=2, tokens=64, trained_rows=rows)) for rows in (None, 2533))
+    assert few.optimizer < 0.32 * whole.optimizer
+    assert few.parameters < 0.32 * whole.parameters  # the others are in main memory
+    assert few.gradients < 0.4 * whole.gradients
+
+
+# GPUs, GB of each, model: what experience recommends.
+@pytest.mark.parametrize(
+    "name, gpus, gigabytes, stages, offload",
+    [
+        ("base", 1, 24, {2}, "none"),
+        ("large", 8, 40, {1, 2}, "none"),
+        ("xl", 8, 80, {1, 2}, "none"),
+        ("xxl", 8, 40, {3}, "none"),
+        ("xl", 1, 40, {3}, "optimizer"),
+        ("xxl", 2, 8, {3}, "all"),
+    ],
+)
+def test_recommended_stages(name: str, gpus: int, gigabytes: float, stages: set[int], offload: str) -> None:
+    found = recommended(name, gpus, gigabytes)
+    assert (found.stage in stages, found.offload) == (True, offload)
+    assert memory(shape_of(name), found).total <= recommend.usable(gigabytes * GB)
+
+
+def recommended(name: str, gpus: int, gigabytes: float, tokens: int | None = None, **given: Any) -> Setting:
+    start = Setting(ranks=gpus, bf16=True)
+    options = {"step_tokens": None, "views": 1.0, "head": 0.0, **given}
+    return recommend.recommend(shape_of(name), start, gigabytes * GB, tokens=tokens, **options)
+
+
+def test_a_batch_is_no_larger_than_a_ranks_share_of_the_step() -> None:
+    assert recommended("base", 4, 80, step_tokens=20_000).tokens == 5 * 1024
+    split = recommended("large", 2, 24, step_tokens=1_000_000)
+    assert split.micro_batches == -(-500_000 // split.tokens)
+    assert recommended("base", 4, 80, views=2.0, tokens=3000).tokens == 6000
+
+
+def test_what_does_not_fit_is_said() -> None:
+    with pytest.raises(UserError, match=r"xxl does not fit: .* GB on each of 2 GPUs, .* more GPUs"):
+        recommended("xxl", 2, 4)
+
+
+def typed(*words: object) -> Any:
+    return CliRunner().invoke(main, ["plan", *map(str, words)])
+
+
+@pytest.mark.parametrize("words", [["xl", "--gpus", 4], ["base", "--precision", "fp32"], ["xxl", "--gpus", 8]])
+def test_the_configuration_written_loads_in_deepspeed(tmp_path: Path, words: list[Any]) -> None:
+    from deepspeed.runtime.config import DeepSpeedConfig
+
+    file = tmp_path / "zero.json"
+    done = typed(*words, "--gpu-memory", 40, "--peak", 312, "--write", file, "--json")
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert json.loads(file.read_text()) == facts["ds_config"]
+    run = {"name": "a", "folder": "a", "model": {"backbone": "a"}, "data": {"root": "a"}}
+    run |= {"train": {"tasks": [{"task": "xnli"}], "steps": 1}}
+    run |= {"runtime": {"deepspeed": str(file), "precision": facts["precision"]}}
+    config = DeepSpeedConfig(ds_config.resolve(Run.model_validate(run)))
+    assert config.zero_optimization_stage == facts["zero_stage"]
+    assert facts["memory"]["total"] == pytest.approx(sum(facts["memory"][part] for part in PARTS))
+    assert facts["tokens_per_second"] > 0
+
+
+def test_a_run_tells_its_steps_and_method(tmp_path: Path) -> None:
+    encoder = tmp_path / "encoder"
+    encoder.mkdir()
+    (encoder / "config.json").write_text(
+        json.dumps({"model_type": "xlm-roberta", "vocab_size": 250002, "hidden_size": 768, "num_hidden_layers": 12})[:-1]
+        + ', "num_attention_heads": 12, "intermediate_size": 3072, "max_position_embeddings": 514, "type_vocab_size": 1}'
+    )
+    run = {
+        "name": "planned",
+        "folder": str(tmp_path / "run"),
+        "model": {"backbone": str(encoder)},
+        "data": {"root": str(tmp_path / "data"), "cache": str(tmp_path / "cache"), "max_length": 128},
+        "train": {"tasks": [{"task": "xnli"}], "steps": 1000, "batch_size": 32},
+        "robust": {"method": "adversarial", "steps": 1},
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(run))
+    found = {}
+    for method in ("adversarial", "none"):
+        words = [tmp_path / "run.yaml", f"robust.method={method}", "--gpus", 2, "--gpu-memory", 24, "--peak", 100, "--json"]
+        done = typed(*words)
+        assert done.exit_code == 0, done.output
+        found[method] = json.loads(done.stdout)
+    plain = found["none"]
+    # 1000 steps of at most 32 x 128 tokens, 3 forward passes each, at 0.4 of 2 x 100 TFLOP/s.
+    seconds = 1000 * 32 * 128 * 3 * flops(shape_of("base"), 128) / (0.4 * 200e12)
+    assert plain["gpu_hours"] == pytest.approx(2 * seconds / 3600, rel=1e-3)
+    assert found["adversarial"]["gpu_hours"] == pytest.approx(plain["gpu_hours"] * 5 / 3, rel=1e-3)
+    assert plain["precision"] == "fp32"
+
+
+def test_of_a_prepared_run_the_rows_in_use_are_known(tmp_path: Path) -> None:
+    tiny_benchmark(tmp_path / "benchmark")
+    run = Run.model_validate(
+        {
+            "name": "prepared",
+            "folder": str(tmp_path / "run"),
+            "model": {"backbone": str(tiny_model(tmp_path / "encoder", tmp_path / "benchmark"))},
+            "data": {"root": str(tmp_path / "benchmark"), "cache": str(tmp_path / "cache")},
+            "train": {"tasks": [{"task": "cldr-topic", "languages": ["en", "de"]}], "steps": 5},
+        }
+    )
+    machine = Machine(memory=4)
+    assert plan_run(run, machine).setting.trained_rows is None
+    tokenizer = load_tokenizer(run.model.backbone)
+    preparation = Preparation(run, tokenizer)
+    preparation.make_missing()
+    trained_ids = trained_pieces(run, TrainingData(run, preparation), tokenizer)
+    assert trained_ids is not None
+    found = plan_run(run, machine)
+    assert found.setting.trained_rows is not None
+    # Special pieces are trained whether they are used or not.
+    assert 0 <= len(trained_ids) - found.setting.trained_rows <= len(tokenizer.all_special_ids)
+    assert not found.length_is_bound
+    rewritten = run.model_copy(update={"robust": Subword(method="subword")})
+    assert plan_run(rewritten, machine).setting.trained_rows is None
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["xlm-roberta-lagre", "--gpu-memory", 80], "did you mean 'xlm-roberta-large'?"),
+        (["base", "train.steps=4", "--gpu-memory", 80], "only a run has keys to override"),
+        (["missing.yaml", "--gpu-memory", 80], "cannot be read"),
+        (["./nowhere", "--gpu-memory", 80], "unknown model './nowhere'"),
+    ],
+)
+def test_mistakes_are_one_line(words: list[Any], said: str) -> None:
+    done = typed(*words)
+    assert (done.exit_code, said in done.stderr, len(done.stderr.splitlines())) == (2, True, 1), done.output
+
+
+def test_text_names_the_parts(tmp_path: Path) -> None:
+    done = typed("large", "--gpus", 8, "--gpu-memory", 80, "--measure", "--interconnect", 300)
+    assert done.exit_code == 0, done.output
+    for text in ("xlm-roberta-large: 559 M parameters", "activations", "tokens/s over all GPUs", "runtime.precision=bf16"):
+        assert text in done.stdout

@@ -1,0 +1,49 @@
+"""A plan as text."""
+
+from pathlib import Path
+
+from xdist.runtime.planning.memory import host_memory, state_on_disk
+from xdist.runtime.planning.recommend import GB, usable
+from xdist.study.planning import Plan
+
+WHERE = {"none": "", "optimizer": ", optimizer in main memory", "all": ", optimizer and weights in main memory"}
+
+
+def shown(plan: Plan, written: Path | None) -> str:
+    """What the user reads; ends with how to train so."""
+    setting, shape, machine = plan.setting, plan.shape, plan.machine
+    share = plan.memory.total / usable(plan.capacity)
+    lines = [
+        f"{shape.name}: {shape.parameters / 1e6:,.0f} M parameters, of them {shape.embedding / shape.parameters:.0%} embedding",
+        f"on {machine.ranks} GPUs of {plan.capacity / GB:.0f} GB: ZeRO {setting.stage}{WHERE[setting.offload]}, "
+        f"{'bf16' if setting.bf16 else 'fp32'}, gradient checkpointing {'on' if setting.checkpointing else 'off'}, "
+        f"{plan.micro_batch:,} tokens per micro-batch, {setting.micro_batches} per step",
+        *(
+            [f"trained rows of the embedding: {rows:,} of {shape.pieces:,}"]
+            if (rows := setting.trained_rows) is not None
+            else []
+        ),
+        "",
+        f"memory of a GPU   {plan.memory.total / GB:8.2f} GB, {share:.0%} of what can be used",
+        *(f"  {name:15} {size / GB:8.2f}" for name, size in plan.memory.parts().items()),
+    ]
+    if host := host_memory(shape, setting, machine.gpus):
+        lines.append(f"main memory       {host / GB:8.2f} GB of each machine")
+    lines += [f"a checkpoint      {state_on_disk(shape, setting) / GB:8.2f} GB", ""]
+    if one := plan.forecast:
+        sent = f" and {one.traffic:.3g} s of traffic" if machine.interconnect else "; traffic is not counted (--interconnect)"
+        if setting.offload != "none":
+            sent += "; nor are main memory and what is done there"
+        lines.append(
+            f"speed             {one.tokens_per_second:,.0f} tokens/s over all GPUs: a step takes {one.compute:.3g} s{sent}"
+        )
+        if plan.hours is not None:
+            most = "at most " if plan.length_is_bound else ""
+            lines.append(
+                f"{plan.steps:,} steps       {most}{plan.hours:,.2f} hours, {plan.gpu_hours:,.2f} GPU-hours, without evaluation"
+            )
+    else:
+        lines.append("speed             not known: give --peak TFLOPS or --measure")
+    name = str(written) if written else "FILE (--write FILE)"
+    lines += ["", f"train so with     runtime.deepspeed={name} {' '.join(plan.overrides)}"]
+    return "\n".join(lines)

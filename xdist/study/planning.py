@@ -1,0 +1,204 @@
+"""How a model or run would be trained on given machines, and what that costs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xdist.config import Run, load_run
+from xdist.data.fetched import found_model
+from xdist.data.pieces import training_pieces
+from xdist.errors import UserError
+from xdist.files import write_json
+from xdist.runtime.planning import peak as peaks
+from xdist.runtime.planning.flops import REWRITING, Work, work
+from xdist.runtime.planning.forecast import Forecast, forecast
+from xdist.runtime.planning.memory import Memory, Setting, host_memory, memory, state_on_disk
+from xdist.runtime.planning.recommend import GB, ds_config, recommend, usable
+from xdist.runtime.planning.shapes import Shape, shape_of
+from xdist.study.estimate import cost, embedding_rows
+
+MASKED = 0.15  # share of the tokens that a language model has to find
+REACHED, REACHED_OF_MEASURED = 0.4, 0.7  # of a stated peak (published: 0.33 to 0.55), of a matrix product's own speed
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """`gpus` of each of `nodes` machines; GB, TFLOP/s, GB/s of one GPU, None where not given."""
+
+    gpus: int = 1
+    nodes: int = 1
+    memory: float | None = None
+    peak: float | None = None
+    measure: bool = False
+    mfu: float | None = None
+    interconnect: float | None = None
+
+    @property
+    def ranks(self) -> int:
+        return self.gpus * self.nodes
+
+    @property
+    def capacity(self) -> float:
+        """Bytes of one GPU. Raises UserError where none is given and none is here."""
+        if self.memory is not None:
+            return self.memory * GB
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UserError("--gpu-memory is needed: this machine has no GPU to ask")
+        return float(torch.cuda.get_device_properties(0).total_memory)
+
+    def speed(self, shape: Shape, bf16: bool) -> tuple[float, float] | None:
+        """FLOP/s of one GPU and the share of it that training reaches; None where the peak is not known."""
+        if self.measure:
+            return peaks.measured(shape.width, shape.inner, bf16) * 1e12, self.mfu or REACHED_OF_MEASURED
+        return (self.peak * 1e12, self.mfu or REACHED) if self.peak else None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    shape: Shape
+    machine: Machine
+    setting: Setting
+    work: Work
+    micro_batch: int  # tokens of one micro-batch on one rank, each counted once however many views it has
+    memory: Memory
+    capacity: float
+    forecast: Forecast | None
+    steps: int | None  # of the run; None where they are not known
+    length_is_bound: bool = False
+
+    @property
+    def hours(self) -> float | None:
+        return self.steps * self.forecast.seconds / 3600 if self.forecast and self.steps is not None else None
+
+    @property
+    def gpu_hours(self) -> float | None:
+        return None if self.hours is None else self.hours * self.machine.ranks
+
+    @property
+    def overrides(self) -> list[str]:
+        """What makes a run be trained so, beside its file for DeepSpeed."""
+        return [
+            f"runtime.precision={'bf16' if self.setting.bf16 else 'fp32'}",
+            f"runtime.micro_batch_tokens={self.micro_batch}",
+            f"model.gradient_checkpointing={str(self.setting.checkpointing).lower()}",
+        ]
+
+    def write(self, path: Path) -> None:
+        """The DeepSpeed configuration, for `runtime.deepspeed`."""
+        write_json(path, ds_config(self.shape, self.setting))
+
+    def facts(self) -> dict[str, Any]:
+        """Everything as JSON; sizes in bytes, None where something is not known."""
+        one = self.forecast
+        return {
+            "model": self.shape.name,
+            "parameters": self.shape.parameters,
+            "gpus": self.machine.ranks,
+            "zero_stage": self.setting.stage,
+            "offload": self.setting.offload,
+            "gradient_checkpointing": self.setting.checkpointing,
+            "embedding_rows": self.shape.pieces if self.setting.trained_rows is None else self.setting.trained_rows,
+            "precision": "bf16" if self.setting.bf16 else "fp32",
+            "micro_batch_tokens": self.micro_batch,
+            "micro_batches": self.setting.micro_batches,
+            "memory": {**self.memory.parts(), "total": self.memory.total, "usable": usable(self.capacity)},
+            "host_memory": host_memory(self.shape, self.setting, self.machine.gpus),
+            "checkpoint": state_on_disk(self.shape, self.setting),
+            "flops_per_token": one.flops_per_token if one else None,
+            "tokens_per_second": one.tokens_per_second if one else None,
+            "step_seconds": {"compute": one.compute, "traffic": one.traffic} if one else None,
+            "steps": self.steps,
+            "hours": self.hours,
+            "gpu_hours": self.gpu_hours,
+            "ds_config": ds_config(self.shape, self.setting),
+            "overrides": self.overrides,
+        }
+
+
+def plan(
+    what: str,
+    overrides: Sequence[str],
+    machine: Machine,
+    precision: str | None = None,
+    tokens: int | None = None,
+    rows: int | None = None,
+    length: int = 128,
+) -> Plan:
+    """For a model's name or folder, or the YAML of a run. Raises UserError for what is neither and for what does not fit."""
+    if what.endswith((".yaml", ".yml")):
+        return plan_run(load_run(Path(what), overrides), machine, precision, tokens, rows)
+    if overrides:
+        raise UserError(f"{overrides[0]}: only a run has keys to override, and {what} is a model")
+    start = Setting(ranks=machine.ranks, bf16=precision != "fp32", trained_rows=rows)
+    return _planned(shape_of(what), machine, start, Work(), tokens, None, float(length), 0.0, None)
+
+
+def plan_run(
+    run: Run,
+    machine: Machine,
+    precision: str | None = None,
+    tokens: int | None = None,
+    rows: int | None = None,
+    shape: Shape | None = None,
+) -> Plan:
+    """For a run; of its backbone only config.json is read, and not even that where `shape` is given."""
+    if run.train is None:
+        raise UserError(f"{run.name}: trains nothing")
+    expected = cost(run)
+    tied = any(piece.task.family == "masked-lm" for piece in training_pieces(run))
+    whole = tied or run.model.vocabulary == "full" or any(isinstance(method, REWRITING) for method in run.methods)
+    start = Setting(
+        ranks=machine.ranks,
+        bf16=(precision or run.runtime.precision) == "bf16",
+        trained_rows=0 if run.model.freeze_embeddings else None if whole else embedding_rows(run) if rows is None else rows,
+        tied=tied and not run.model.freeze_embeddings,
+        dropout=run.model.dropout != 0,
+    )
+    step_tokens = expected.tokens / expected.updates if expected.tokens and expected.updates else None
+    return _planned(
+        shape or shape_of(found_model(run).backbone),
+        machine,
+        start,
+        work(run.methods),
+        tokens,
+        step_tokens,
+        expected.attended,
+        MASKED if tied else 0.0,
+        expected.updates,
+        expected.bound,
+    )
+
+
+def _planned(
+    shape: Shape,
+    machine: Machine,
+    start: Setting,
+    one: Work,
+    tokens: int | None,
+    step_tokens: float | None,
+    attended: float,
+    head: float,
+    steps: int | None,
+    bound: bool = False,
+) -> Plan:
+    capacity = machine.capacity
+    setting = recommend(shape, start, capacity, tokens=tokens, step_tokens=step_tokens, views=one.views, head=head)
+    micro_batch = round(setting.tokens / one.views)
+    speed = machine.speed(shape, setting.bf16)
+    expected = None
+    if speed:
+        expected = forecast(
+            shape,
+            setting,
+            one,
+            step_tokens=step_tokens or float(micro_batch * machine.ranks),
+            attended=attended,
+            head=head,
+            peak=speed[0],
+            reached=speed[1],
+            interconnect=machine.interconnect * GB if machine.interconnect else None,
+        )
+    return Plan(shape, machine, setting, one, micro_batch, memory(shape, setting), capacity, expected, steps, bound)

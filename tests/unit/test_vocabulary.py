@@ -34,7 +34,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tiny_benchmark(folder / "data")
     (root / "mlm").mkdir()
     (root / "mlm/en.txt").write_text("Kenya\n")
-    (folder / "synonyms.json").write_text('{"old": ["new"]}')
+    (folder / "synonyms.json").write_text('{"old": ["Kenyasw", "Peru"]}')
+    (folder / "dictionaries").mkdir()
+    (folder / "dictionaries/en-sw.txt").write_text("old Kenyasw\nnew eurosw\n")
     tiny_model(folder / "encoder", root)
     (folder / "run.yaml").write_text(RUN.format(folder=folder))
     return folder
@@ -79,14 +81,39 @@ def test_the_pieces_are_those_of_the_training_rows_and_special_ones(
         ["model.vocabulary=full"],
         ["model.freeze_embeddings=true"],
         ["train.tasks=[{task: cldr-topic}, {task: mlm}]"],
-        ["robust={method: subword, p: 0.3}"],
-        ["robust={{method: substitution, synonyms: {place}/synonyms.json}}"],
+        ["robust={method: substitution, lookup: folded, synonyms: {place}/synonyms.json}"],
     ],
 )
 def test_where_any_piece_may_come_all_rows_are_trained(
     pieces: Callable[..., np.ndarray | None], place: Path, overrides: list[str]
 ) -> None:
-    assert pieces(*(text.replace("{{", "{").replace("}}", "}").replace("{place}", str(place)) for text in overrides)) is None
+    assert pieces(*(text.replace("{place}", str(place)) for text in overrides)) is None
+
+
+ENGLISH = "train.tasks=[{task: cldr-topic}]"
+REWRITING = {
+    "substitution": "{method: substitution, synonyms: {place}/synonyms.json}",
+    "code-switch": "{method: code_switch, p: 0.5, languages: [sw], dictionaries: {place}/dictionaries}",
+    "subword": "{method: subword, p: 0.5}",
+}
+
+
+@pytest.mark.parametrize("names", [[name] for name in REWRITING] + [["code-switch", "subword"]], ids="-".join)
+def test_what_words_are_rewritten_to_is_told_beforehand(
+    place: Path, pieces: Callable[..., np.ndarray | None], names: list[str]
+) -> None:
+    robust = "robust=[" + ", ".join(REWRITING[name].replace("{place}", str(place)) for name in names) + "]"
+    plain, found = pieces(ENGLISH), pieces(ENGLISH, robust)
+    run = load_run(place / "run.yaml", [ENGLISH, robust, "train.steps=20"])
+    tokenizer = load_tokenizer(run.model.backbone)
+    data = TrainingData(run, Preparation(run, tokenizer), rewriters(run.methods, tokenizer, 1, None))
+    seen = {token for number in range(20) for batch in data.step(number, 0, 1) for token in batch.tokens.tolist()}
+    assert plain is not None
+    assert found is not None
+    assert seen - set(plain.tolist())
+    assert seen <= set(found.tolist())
+    assert set(plain.tolist()) <= set(found.tolist())
+    assert len(found) < len(tokenizer)
 
 
 IDS = torch.tensor([0, 2, 3, 5, 8, 9, 30, 31, 33])

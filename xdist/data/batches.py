@@ -30,6 +30,9 @@ class Rewriter(Protocol):
         """`row` in other words, with `words_seen` (that could have been changed), `words_changed` and `words_too_long` (kept
         because there was no room) counted up. Depends on its arguments alone; `epoch`: how often the row was drawn before."""
 
+    def produces(self, ids: np.ndarray) -> np.ndarray | None:
+        """The sorted ids, or more than these, that rows of `ids` may hold once they are rewritten; None: it cannot be told."""
+
 
 def collate(
     rows: Sequence[dict[str, Any]],

@@ -13,14 +13,18 @@ log = logging.getLogger(__name__)
 
 def trained_pieces(run: Run, data: TrainingData, tokenizer: PreTrainedTokenizerBase) -> np.ndarray | None:
     """The sorted ids whose rows of the input embedding can get a gradient: those of the training pieces (of whole files, also
-    where a limit takes less) and special ones. None where any id may come, where the table is the head's last matrix too, or
-    where none of its rows is trained."""
+    where a limit takes less), what they may be rewritten to, and special ones. None where any id may come, where the table is
+    the head's last matrix too, or where none of its rows is trained."""
     if run.model.vocabulary == "full" or run.model.freeze_embeddings:
         return None
     if data.masking:
         return None  # any piece may stand for a masked one, and the head multiplies with every row
-    if data.rewriters:
-        log.info("all rows of the input embedding are trained: what the words are replaced by cannot be told beforehand")
-        return None
     used = [rows.used() for rows in data.shards]
-    return np.unique(np.concatenate([*used, np.array(tokenizer.all_special_ids, np.int64)]))
+    ids = np.unique(np.concatenate([*used, np.array(tokenizer.all_special_ids, np.int64)]))
+    for rewriter in data.rewriters:
+        produced = rewriter.produces(ids)
+        if produced is None:
+            log.info("all rows of the input embedding are trained: what the words are replaced by cannot be told beforehand")
+            return None
+        ids = produced
+    return ids

@@ -58,6 +58,12 @@ class CodeSwitch(WordRewriter):
     ) -> Iterator[tuple[int, Word]] | None:
         return self._drawn(pieces, words, draws, one) if language == self.source else None
 
+    def produces(self, ids: np.ndarray) -> np.ndarray | None:
+        if self.lookup == "folded":
+            return None  # translations in the word's capitals, its punctuation round them
+        lists = self.dictionaries
+        return np.union1d(ids, self.spelled(word for words in lists for found in words.values() for word in found))
+
     def _drawn(self, pieces: Sequence[Word], words: Words, draws: Draws, one: bool) -> Iterator[tuple[int, Word]]:
         switch, language, translation = draws(words.index, np.arange(3)[:, None])
         for word in np.flatnonzero(words.free & (switch < self.probability)).tolist():

@@ -8,7 +8,7 @@ copies. A replacement that would make a sequence longer than it may be is not ma
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from itertools import accumulate, islice
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -17,6 +17,8 @@ from xdist.data.permutation import key_of, mix
 from xdist.robust.words import Vocabulary, Words
 from xdist.tasks.family import Family, Row
 from xdist.tasks.rewritten import Word, rewritten
+
+WORDS_AT_A_TIME = 10_000
 
 
 class Draws:
@@ -55,6 +57,19 @@ class WordRewriter(ABC):
     ) -> Iterable[tuple[int, Word]] | None:
         """(word, its new tokens) for the words of a row that are free and drawn, in order; `pieces` are the tokens of each.
         None where the method knows nothing of this language. With `one` a word is replaced by a single word."""
+
+    @abstractmethod
+    def produces(self, ids: np.ndarray) -> np.ndarray | None:
+        """As in `xdist.data.batches.Rewriter`."""
+
+    def spelled(self, words: Iterable[str]) -> np.ndarray:
+        """The sorted ids that the words are spelled with."""
+        found: set[int] = set()
+        coming = iter(dict.fromkeys(words))
+        while chunk := list(islice(coming, WORDS_AT_A_TIME)):
+            encoded = self.vocabulary.tokenizer(chunk, add_special_tokens=False, verbose=False)["input_ids"]
+            found.update(*encoded)
+        return np.array(sorted(found), np.int64)
 
     def rewrite(self, row: Row, family: Family, language: str, row_id: int, epoch: int) -> Row:
         words = self.vocabulary.words(row, family)

@@ -58,6 +58,12 @@ class Substitution(WordRewriter):
     ) -> Iterator[tuple[int, Word]] | None:
         return self._drawn(pieces, words, draws, language, one) if language in self.synonyms else None
 
+    def produces(self, ids: np.ndarray) -> np.ndarray | None:
+        if self.lookup == "folded":
+            return None  # synonyms in the word's capitals, its punctuation round them
+        lists = self.synonyms.values()
+        return np.union1d(ids, self.spelled(word for words in lists for found in words.values() for word in found))
+
     def _drawn(
         self, pieces: Sequence[Word], words: Words, draws: Draws, language: str, one: bool
     ) -> Iterator[tuple[int, Word]]:

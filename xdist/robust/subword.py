@@ -61,6 +61,12 @@ class Subword(WordRewriter):
             text = WORD_START + self.vocabulary.text(pieces[word]).replace(" ", WORD_START)
             yield word, self.sampler(text)(draws(int(words.index[word]), 1 + np.arange(len(text))).tolist())
 
+    def produces(self, ids: np.ndarray) -> np.ndarray:
+        """Every piece of the characters that the pieces of `ids` are written with."""
+        here = set(ids.tolist())
+        characters = {WORD_START}.union(*(piece for piece, (number, _) in self.pieces.items() if number in here))
+        return np.union1d(ids, [number for piece, (number, _) in self.pieces.items() if characters.issuperset(piece)])
+
     def _sampler(self, word: str) -> Sampler | BestSampler:
         lattice = Lattice.of(word, self.pieces, self.longest)
         return Sampler(lattice, self.alpha) if self.nbest < 0 else BestSampler(lattice, self.alpha, self.nbest)

@@ -1,0 +1,172 @@
+"""Write docs/reference.md: every command and every key, from the commands and types themselves.
+
+python docs/make_reference.py
+"""
+
+import re
+import types
+from collections.abc import Iterator
+from inspect import cleandoc
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import click
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from xdist.cli import main
+from xdist.config.cluster import KINDS
+from xdist.config.robust import METHODS
+from xdist.config.run import Run
+from xdist.config.study import Study
+from xdist.tasks.catalog.user import UserTasks
+
+PLACE = Path(__file__).with_name("reference.md")
+NAMES = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true, false",
+    Path: "path",
+    Any: "anything",
+    type(None): "null",
+}
+SIGNS = {
+    "ge": "≥ {}",
+    "gt": "> {}",
+    "le": "≤ {}",
+    "lt": "< {}",
+    "min_length": "at least {} long",
+    "max_length": "at most {} long",
+}
+
+
+def reference() -> str:
+    parts = ["# Reference", "Written by `docs/make_reference.py` from the commands and types themselves.", "## Commands"]
+    context = click.Context(main, info_name="xdist")
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        assert command
+        parts += _command(command, f"xdist {name}", context)
+    parts += ["## Run", "A run file; any key may be given on the command line as `a.b=c`.", *_sections(Run)]
+    parts += ["## Robust", "`robust` is one of these, or a list of them; `{method: none}` is plain training."]
+    parts += [part for method in METHODS for part in _table(method, f"robust, method {_method(method)}")]
+    parts += ["## Study", *_sections(Study)]
+    parts += ["## Cluster", *(part for kind, section in KINDS.items() for part in _sections(section, f"kind: {kind}"))]
+    parts += ["## Tasks of your own", "The file that `data.tasks` names.", *_sections(UserTasks, "tasks file")]
+    return "\n\n".join(parts) + "\n"
+
+
+def _command(command: click.Command, name: str, parent: click.Context) -> Iterator[str]:
+    context = click.Context(command, info_name=name.split()[-1], parent=parent)
+    usage = " ".join(command.collect_usage_pieces(context))
+    yield f"### {name}"
+    yield f"`{name} {usage}`"
+    text = cleandoc(command.help or "").replace("\b\n", "\n")
+    for paragraph in re.split(r"\n\s*\n", text):
+        lines = [line for line in paragraph.splitlines() if line.strip()]
+        if lines and lines[0].rstrip().endswith(":") and lines[0].startswith("Example"):
+            examples = "\n".join(line.strip() for line in lines[1:])
+            yield f"```\n{examples}\n```"
+        elif lines:
+            yield " ".join(line.strip() for line in lines)
+    options = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
+    if options:
+        yield "\n".join(f"- `{_option(option, context)}` {option.help or ''}".rstrip() for option in options)
+    if isinstance(command, click.Group):
+        for inner in command.list_commands(context):
+            found = command.get_command(context, inner)
+            assert found
+            yield from _command(found, f"{name} {inner}", context)
+
+
+def _option(option: click.Option, context: click.Context) -> str:
+    names = ", ".join(option.opts)
+    return names if option.is_flag else f"{names} {option.make_metavar(context)}"
+
+
+def _method(section: type[BaseModel]) -> str:
+    return str(section.model_fields["method"].default)
+
+
+def _sections(model: type[BaseModel], name: str = "", done: set[type[BaseModel]] | None = None) -> Iterator[str]:
+    """The table of a section, then those of the sections inside it."""
+    done = done if done is not None else set()
+    yield from _table(model, name)
+    for key, field in model.model_fields.items():
+        for inner in _models_in(field.annotation):
+            if inner not in done and inner not in METHODS and key != "robust":
+                done.add(inner)
+                yield from _sections(inner, f"{name}.{key}".strip("."), done)
+
+
+def _table(model: type[BaseModel], name: str) -> Iterator[str]:
+    if name:
+        yield f"### {name}"
+    if model.__doc__ and "pydantic" not in model.__doc__.lower():
+        yield " ".join(model.__doc__.split())
+    rows = ["| key | value | default | |", "| --- | --- | --- | --- |"]
+    for key, field in model.model_fields.items():
+        said = field.description or ""
+        rows.append(f"| `{key}` | {_cell(_told(field))} | {_cell(_default(field))} | {_cell(said)} |")
+    yield "\n".join(rows)
+
+
+def _told(field: FieldInfo) -> str:
+    limits = [
+        sign.format(getattr(one, key))
+        for one in field.metadata
+        for key, sign in SIGNS.items()
+        if getattr(one, key, None) is not None
+    ]
+    return ", ".join([_type(field.annotation), *limits])
+
+
+def _type(annotation: Any) -> str:
+    if annotation in NAMES:
+        return NAMES[annotation]
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        models = _models_in(annotation)
+        return "section, or a list of them" if len(models) > 1 else _type(inner[0])
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in inner)
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(_type(one) for one in inner))
+    if origin is tuple:
+        return f"list of {_type(inner[0])}"
+    if origin is dict:
+        return f"{_type(inner[1])} by name"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "section"
+    return str(annotation)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.default
+    if value is PydanticUndefined or isinstance(value, BaseModel):
+        return ""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
+    return str(value)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models_in(inner)]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    PLACE.write_text(reference(), encoding="utf-8")

@@ -166,12 +166,14 @@ def test_study_goes_in_order_through_time_limit_preemption_and_a_killed_rank(
     assert (first / "unfinished").exists()
     saved = last_saved(first)
     assert 3 < saved < STEPS
+    await_that(lambda: life(first) == 1, "second life")
     await_that(lambda: last_saved(first) > saved, f"second life\n{told(first, job)}")
     slurm.call("scontrol", "requeue", job)  # preemption
-    await_that(lambda: slurm.job(job)["Restarts"] == "2", "requeue")
+    await_that(lambda: life(first) == 2, f"third life\n{told(first, job)}")
+    assert slurm.job(job)["Restarts"] == "2"
     saved = last_saved(first)
     assert saved < STEPS
-    await_that(lambda: last_saved(first) > saved, f"third life\n{told(first, job)}")
+    await_that(lambda: last_saved(first) > saved, f"its first checkpoint\n{told(first, job)}")
     os.kill(rank_of(first), signal.SIGKILL)
     await_that(lambda: slurm.job(job)["Restarts"] == "3", f"requeue of a broken run\n{told(first, job)}")
     assert slurm.job(follower)["JobState"] == "PENDING"
@@ -184,6 +186,11 @@ def test_study_goes_in_order_through_time_limit_preemption_and_a_killed_rank(
     finished = typed("xdist", "study", "submit", "study.yaml", "--cluster", "slurm.yaml", cwd=place)
     assert "2 finished" in finished.stdout
     assert [read_json(folder / "job" / "job.json")["job"] for folder in (first, second)] == [job, follower]
+
+
+def life(folder: Path) -> int:
+    """The number of the life that has begun, from 0: by then the ranks of the one before, which save last, are gone."""
+    return int((folder / "job" / "restarts").read_text() or -1)
 
 
 def last_saved(folder: Path) -> int:

@@ -18,13 +18,15 @@ def held(path: str, overrides: list[str], tokens: list[int]) -> list[dict[str, i
     made = _training(path, overrides)
     engine, (head, family) = made.engine, next(iter(made.data.families.items()))
 
-    def batch(sequences: int) -> Batch:
-        rows = torch.arange(sequences)
-        pieces = torch.randint(4, 100, (sequences * LENGTH,))
-        return Batch(head, pieces, torch.full((sequences,), LENGTH), rows, rows, {"label": torch.zeros_like(rows)})
-
     embedding = engine.module.embedding
     rows = len(embedding.active) if isinstance(embedding, ActiveEmbedding) else 0
+    known = embedding.active[4:] if rows else torch.arange(4, embedding.num_embeddings)
+
+    def batch(sequences: int) -> Batch:
+        rows = torch.arange(sequences)
+        pieces = known[torch.randint(len(known), (sequences * LENGTH,))]
+        return Batch(head, pieces, torch.full((sequences,), LENGTH), rows, rows, {"label": torch.zeros_like(rows)})
+
     resting = embedding.frozen if rows else None  # in main memory, which a CPU's ranks have nothing beside
     found = []
     with live:
@@ -32,7 +34,8 @@ def held(path: str, overrides: list[str], tokens: list[int]) -> list[dict[str, i
         live.now -= resting.untyped_storage().nbytes() if resting is not None else 0
         for count in tokens:
             for _ in range(2):
-                engine.backward(family.loss(engine(View(given := batch(count // LENGTH)))[0], given))
+                first, given = batch(count // LENGTH), batch(count // LENGTH)
+                engine.backward(family.loss(engine(View(first))[0], first))
                 before = live.now
                 (output,) = engine(View(given))
                 loss = family.loss(output, given)

@@ -280,7 +280,7 @@ def test_of_a_prepared_run_the_rows_in_use_are_known(tmp_path: Path) -> None:
         (["xlm-roberta-lagre", "--gpu-memory", 80], "did you mean 'xlm-roberta-large'?"),
         (["base", "train.steps=4", "--gpu-memory", 80], "only a run has keys to override"),
         (["missing.yaml", "--gpu-memory", 80], "cannot be read"),
-        (["./nowhere", "--gpu-memory", 80], "unknown model './nowhere'"),
+        (["./nowhere", "--gpu-memory", 80], "./nowhere: no such folder"),
     ],
 )
 def test_mistakes_are_one_line(words: list[Any], said: str) -> None:

@@ -13,20 +13,18 @@ def shown(plan: Plan, written: Path | None) -> str:
     """What the user reads; ends with how to train so."""
     setting, shape, machine = plan.setting, plan.shape, plan.machine
     share = plan.memory.total / usable(plan.capacity)
+    gpus = f"{machine.ranks} GPUs" if machine.ranks > 1 else "1 GPU"
     lines = [
         f"{shape.name}: {shape.parameters / 1e6:,.0f} M parameters, of them {shape.embedding / shape.parameters:.0%} embedding",
-        f"on {machine.ranks} GPUs of {plan.capacity / GB:.0f} GB: ZeRO {setting.stage}{WHERE[setting.offload]}, "
+        f"on {gpus} of {plan.capacity / GB:.0f} GB: ZeRO {setting.stage}{WHERE[setting.offload]}, "
         f"{'bf16' if setting.bf16 else 'fp32'}, gradient checkpointing {'on' if setting.checkpointing else 'off'}, "
         f"{plan.micro_batch:,} tokens per micro-batch, {setting.micro_batches} per step",
-        *(
-            [f"trained rows of the embedding: {rows:,} of {shape.pieces:,}"]
-            if (rows := setting.trained_rows) is not None
-            else []
-        ),
         "",
         f"memory of a GPU   {plan.memory.total / GB:8.2f} GB, {share:.0%} of what can be used",
         *(f"  {name:15} {size / GB:8.2f}" for name, size in plan.memory.parts().items()),
     ]
+    if setting.trained_rows is not None:
+        lines.insert(2, f"of {shape.pieces:,} rows of the embedding {setting.trained_rows:,} are trained")
     if host := host_memory(shape, setting, machine.gpus):
         lines.append(f"main memory       {host / GB:8.2f} GB of each machine")
     lines += [f"a checkpoint      {state_on_disk(shape, setting) / GB:8.2f} GB", ""]

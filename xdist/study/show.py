@@ -119,7 +119,7 @@ def _budget(one: Budget, machine: Machine | None) -> Iterator[str]:
     if one.disk:
         yield f"disk: {one.disk / 1e9:,.1f} GB for models and checkpoints{least}"
     if machine and one.gpu_hours:
-        yield f"training: {one.gpu_hours:,.2f} GPU-hours on {machine.ranks} GPUs{least}"
+        yield f"training: {one.gpu_hours:,.2f} GPU-hours, {machine.ranks} GPU{'s' * (machine.ranks > 1)} a run{least}"
 
 
 def _said(one: Cost) -> str:

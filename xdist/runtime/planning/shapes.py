@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from xdist.data.fetched import may_be_hub_id
 from xdist.errors import UserError, unknown
 from xdist.files import read_json
 
@@ -73,7 +74,9 @@ def shape_of(model: str) -> Shape:
         )
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise UserError(f"{folder}: is not a model folder (no config.json)")
-    if not folder.is_dir() and (model.startswith((".", "/", "~")) or "/" not in model):
+    if not folder.is_dir() and not may_be_hub_id(model):
+        raise UserError(f"{model}: no such folder")
+    if not folder.is_dir() and "/" not in model:
         raise UserError(unknown("model", model, [*SHORT, *BUILT_IN]) + "; a folder or a hub id will do too")
     values = read_json(folder / "config.json") if folder.is_dir() else _from_hub(model)
     kind = values.get("model_type")
@@ -114,7 +117,7 @@ def _from_hub(model: str) -> dict[str, Any]:
 
     try:
         path = cached_file(model, "config.json")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{model}: no config.json to be had: {str(error).strip().splitlines()[0]}") from None
     assert path
     return dict(read_json(Path(path)))

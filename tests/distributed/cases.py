@@ -68,6 +68,14 @@ def reduced(path: str, overrides: list[str]) -> dict[str, int]:
     return {"reduced": sum(sent), "trained": trained}
 
 
+def in_training_mode(path: str, overrides: list[str]) -> list[int]:
+    """Modules that are in training mode, and all of them."""
+    made = _training(path, overrides)
+    modules = list(made.engine.module.modules())
+    made.engine.close()
+    return [sum(module.training for module in modules), len(modules)]
+
+
 def linear_is_plain() -> bool:
     """Whether layers multiply as PyTorch does: DeepSpeed replaces that for a whole process."""
     return torch.nn.functional.linear is torch._C._nn.linear

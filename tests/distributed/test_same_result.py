@@ -62,6 +62,12 @@ def test_zero_3_leaves_the_process_as_it_was(
     assert group.run("linear_is_plain") == [True] * world
 
 
+def test_every_layer_is_in_training_mode(one: Group, small_run: Path) -> None:
+    """An encoder is loaded in evaluation mode: without dropout, without gradient checkpointing."""
+    training, modules = one.run("in_training_mode", path=str(small_run), overrides=[])[0]
+    assert training == modules
+
+
 def test_perturbation_raises_the_loss(reference: dict) -> None:
     assert min(reference["adversarial"]["gap"]) > 0
     assert reference["none"]["gap"] == [0.0] * 10

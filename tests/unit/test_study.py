@@ -133,6 +133,21 @@ def test_a_change_redoes_what_depends_on_it(tmp_path: Path, described: dict[str,
     assert gone == expected
 
 
+def test_methods_with_their_defaults_are_different_runs(tmp_path: Path, described: dict[str, Any]) -> None:
+    described["axes"]["robust"] = {
+        name: {"target": {"robust": robust}}
+        for name, robust in {
+            "plain": {"method": "none"},
+            "adversarial": {"method": "adversarial"},
+            "random": {"method": "random"},
+            "free": {"method": "free"},
+            "both": [{"method": "random"}, {"method": "adversarial"}],
+        }.items()
+    }
+    graph = graph_of(tmp_path, described)
+    assert sum(node.stage == "target" for node in graph.nodes.values()) == 3 * 5 * 2
+
+
 def test_data_and_named_files_and_encoder_are_part_of_a_run(tmp_path: Path, described: dict[str, Any], data: Path) -> None:
     encoder, root = tmp_path / "encoder", tmp_path / "copy"
     encoder.mkdir()

@@ -57,6 +57,10 @@ class Differences:
     observed: Array
     drawn: Array
 
+    def only(self, language: str) -> "Differences":
+        at = [self.languages.index(language)]
+        return Differences((language,), self.observed[:, at], self.drawn[:, :, at])
+
 
 def replicate(
     systems: Mapping[Hashable, Mapping[str, Rows]], metric: str, task: str, seed: int = 0, draws: int = DRAWS

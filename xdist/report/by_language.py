@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from xdist.metrics.significance import LEVEL, Interval, holm, single
+from xdist.metrics.pooled import pooled
+from xdist.metrics.significance import Interval, holm
+from xdist.report.answer import LEVEL, spread_of
 from xdist.report.results import Results
 from xdist.report.scores import SMALL
 
@@ -22,7 +24,7 @@ class Cell:
 
     @property
     def shown(self) -> bool:
-        return self.interval.excludes_zero and self.p < 1 - LEVEL
+        return self.interval.excludes_zero and self.p < LEVEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,18 @@ class ByLanguage:
 def by_language(results: Results) -> list[ByLanguage]:
     """One for each condition that shares a task with its baseline."""
     found = []
+    spreads = {
+        (task.name, code): spread_of(results, [task], {task.name: [code]}, False)
+        for task in results.tasks
+        if not task.of_pairs
+        for code in task.replicated.languages
+    }
     for condition, against in results.compared:
         intervals: dict[str, dict[str, Interval]] = {}
         for task in results.tasks:
             if (parts := task.differences(condition.name, against)) and not task.of_pairs:
                 intervals[task.name] = {
-                    code: single(parts.observed[:, n], parts.drawn[:, :, n], LEVEL) for n, code in enumerate(parts.languages)
+                    code: pooled([parts.only(code)], False, spreads[task.name, code]) for code in parts.languages
                 }
         corrected = holm({f"{task} {code}": one.p for task, row in intervals.items() for code, one in row.items()})
         counts = {task.name: task.replicated.counts for task in results.tasks}

@@ -90,10 +90,5 @@ def statistics(found: Findings) -> list[str]:
     ]
     if seeds == [1]:
         said.append("There is one seed a side: nothing here says how another seed would have come out.")
-    else:
-        said.append(
-            "In single languages a condition's own seeds say how far they spread; two know that with one degree of freedom, so "
-            "where they differ intervals are very wide."
-        )
     said.append(f"* marks test sets of fewer than {SMALL} examples, which move by several points by chance alone.")
     return said

@@ -12,7 +12,7 @@ from xdist.report.curves import BOTTOM, LEFT, RIGHT, TOP, Tick, ticks
 from xdist.report.scores import Column, Scores, group_of, name_of
 
 NONE_AT = LEFT + 14  # languages without pre-training text stand left of the logarithmic scale
-FIRST = LEFT + 46
+FIRST = LEFT + 64
 MARKS = (0.1, 1, 10, 100)
 NAMED = ("unseen", "low")  # groups whose points carry their code
 MOST_LINES = 6

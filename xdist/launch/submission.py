@@ -20,7 +20,8 @@ from xdist.launch.job import Job, Work
 from xdist.runtime import ds_config
 from xdist.runtime.run_folder import RunFolder
 
-# Each has FILE, PARTS, WAITS, render, submit, state, watch, log: a new scheduler is one such module and one template.
+# Each has FILE, PARTS, WAITS, render, submit, state, watch, log, and where jobs wait for others prepare and cancel: a new
+# scheduler is one such module and its templates.
 SCHEDULERS: dict[str, Any] = {"slurm": slurm, "kubernetes": kubernetes}
 RENDERERS: dict[str, Any] = {**SCHEDULERS, "hosts": hosts}
 ENDED = ["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE", "COMPLETE"]

@@ -34,7 +34,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tiny_benchmark(folder / "data")
     (root / "mlm").mkdir()
     (root / "mlm/en.txt").write_text("Kenya\n")
-    (folder / "synonyms.json").write_text('{"old": ["Kenyasw", "Peru"]}')
+    (folder / "synonyms.json").write_text('{"old": ["Kenyasw", "Peru"], "new": ["eurosw"]}')
     (folder / "dictionaries").mkdir()
     (folder / "dictionaries/en-sw.txt").write_text("old Kenyasw\nnew eurosw\n")
     tiny_model(folder / "encoder", root)

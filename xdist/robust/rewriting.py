@@ -58,9 +58,9 @@ class WordRewriter(ABC):
         """(word, its new tokens) for the words of a row that are free and drawn, in order; `pieces` are the tokens of each.
         None where the method knows nothing of this language. With `one` a word is replaced by a single word."""
 
-    @abstractmethod
     def produces(self, ids: np.ndarray) -> np.ndarray | None:
-        """As in `xdist.data.batches.Rewriter`."""
+        """As in `xdist.data.batches.Rewriter`; a method that can tell overrides it."""
+        return None
 
     def spelled(self, words: Iterable[str]) -> np.ndarray:
         """The sorted ids that the words are spelled with."""

@@ -156,6 +156,14 @@ def test_dropout_inside_attention_is_drawn_from_the_generator(pair: tuple[Model,
     assert not torch.equal(first, model.hidden(batch))
 
 
+def test_the_kernel_that_knows_bounds_takes_the_rows() -> None:
+    """Shapes alone: it runs on CUDA only."""
+    packing = Packing([3, 1, 5], torch.device("meta"))
+    rows = tuple(torch.empty(9, 4, 8, device="meta", dtype=torch.bfloat16) for _ in range(3))
+    assert packed._by_bounds(rows, packing, 0.0, 0.5).shape == (9, 4, 8)
+    assert packing.bounds.dtype == torch.int32
+
+
 def test_an_encoder_of_another_make_is_padded() -> None:
     assert packed.packs(XLMRobertaConfig())
     assert not packed.packs(ModernBertConfig())

@@ -55,7 +55,7 @@ class Shape:
 
 def shape_of(model: str) -> Shape:
     """The shape of a built-in name (base, large, xl, xxl, demo, or in full), a folder with config.json, or a hub id whose
-    config.json is in the cache or can be had. Raises UserError."""
+    config.json is in the cache. Raises UserError."""
     name = SHORT.get(model, model.removeprefix("facebook/").removeprefix("FacebookAI/"))
     folder = Path(model)
     if name in BUILT_IN and not folder.is_dir():
@@ -116,8 +116,9 @@ def _from_hub(model: str) -> dict[str, Any]:
     from transformers.utils.hub import cached_file
 
     try:
-        path = cached_file(model, "config.json")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{model}: no config.json to be had: {str(error).strip().splitlines()[0]}") from None
-    assert path
+        path = cached_file(model, "config.json", local_files_only=True)  # a plan asks no network
+    except (OSError, ValueError):
+        path = None
+    if path is None:
+        raise UserError(f"{model}: neither a folder nor in the hub's cache; bring it there with: xdist fetch --model {model}")
     return dict(read_json(Path(path)))

@@ -244,7 +244,10 @@ def test_a_run_tells_its_steps_and_method(tmp_path: Path) -> None:
     seconds = 1000 * 32 * 128 * 3 * flops(shape_of("base"), 128) / (0.4 * 200e12)
     assert plain["gpu_hours"] == pytest.approx(2 * seconds / 3600, rel=1e-3)
     assert found["adversarial"]["gpu_hours"] == pytest.approx(plain["gpu_hours"] * 5 / 3, rel=1e-3)
-    assert plain["precision"] == "fp32"
+    # Of a run that leaves it to the hardware, a plan for GPUs is in what they compute in.
+    assert plain["precision"] == "bf16"
+    done = typed(*words[:1], "runtime.precision=fp32", *words[2:])
+    assert json.loads(done.stdout)["precision"] == "fp32"
 
 
 def test_of_a_prepared_run_the_rows_in_use_are_known(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def plan_run(
     whole = tied or run.model.vocabulary == "full" or any(isinstance(method, REWRITING) for method in run.methods)
     start = Setting(
         ranks=machine.ranks,
-        bf16=(precision or run.runtime.precision) == "bf16",
+        bf16=(precision or run.runtime.precision) != "fp32",  # auto: as on GPUs that have it
         trained_rows=0 if run.model.freeze_embeddings else None if whole else embedding_rows(run) if rows is None else rows,
         tied=tied and not run.model.freeze_embeddings,
         dropout=run.model.dropout != 0,

@@ -38,6 +38,11 @@ def conditions_of(graph: Graph, against: str | None = None) -> tuple[tuple[Condi
         notes = []
     if absent := sorted({other for other in compared.values() if other not in members}):
         notes.append(f"What would be compared with {absent[0]} is compared with nothing: the study leaves that out.")
+    same: dict[frozenset[tuple[int, str]], list[str]] = {}
+    for name, points in members.items():
+        same.setdefault(frozenset((point.seed, point.last) for point in points), []).append(name)
+    for twins in (twins for twins in same.values() if len(twins) > 1):
+        notes.append(f"{' and '.join(twins)} are the same runs: they differ in nothing that decides what is trained.")
     found = [
         Condition(
             name,

@@ -21,7 +21,7 @@ def run_results(places: Sequence[Path], against: Path, title: str) -> Results:
     for what is no run with scores, and for two runs of one condition and seed that were scored on the same task."""
     runs = {folder: load_run(RunFolder(folder).config) for folder in dict.fromkeys(located(p).path for p in (against, *places))}
     baseline = located(against).path
-    kinds = {folder: _kind(run) for folder, run in runs.items()}
+    kinds = {folder: digest(_kind(run), *_scored_by(run)) for folder, run in runs.items()}
     names: dict[str, str] = {}
     for folder, run in runs.items():
         name = re.sub(r"[-_]s(eed)?\d+$", "", run.name)
@@ -67,7 +67,14 @@ def _kind(run: Run) -> str:
     """What a run trains, and from which model, but for the seeds."""
     before = _before(run)
     model = run.model.model_dump(mode="json", exclude={"backbone"} if before else set())
-    return digest(run.model_dump(mode="json", include=SECTIONS), model, _kind(before) if before else "")
+    sections = run.model_dump(mode="json", include=SECTIONS)
+    return digest(sections, run.data.max_length, model, _kind(before) if before else "")
+
+
+def _scored_by(run: Run) -> tuple[object, object]:
+    """What of its evaluation makes another system of the same model."""
+    found = run.evaluate.model_dump(mode="json") if run.evaluate else {}
+    return found.get("layer"), found.get("smoothing")
 
 
 def _seen(run: Run) -> set[str]:

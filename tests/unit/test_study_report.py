@@ -1,7 +1,9 @@
 """The report of a study, from folders as a study leaves them: sentences that claim no more than the numbers, and every file."""
 
 import json
+import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +24,14 @@ from xdist.metrics.significance import Interval
 from xdist.report.answer import RARE, RICH, Difference
 from xdist.report.kinship import rank_correlation
 from xdist.report.latex import escaped
+from xdist.report.results import as_scores
 from xdist.report.sentences import sentence
 from xdist.runtime.run_folder import RunFolder
 from xdist.study import Facts, expand
 from xdist.study.conditions import conditions_of
-from xdist.study.state import note_failure
+from xdist.study.loose import run_results
+from xdist.study.results import study_results
+from xdist.study.state import note_failure, standings
 
 SMALL_LANGUAGES = ("ht", "yo", "jv", "sw", "eu")
 
@@ -292,6 +297,59 @@ def test_an_axis_adds_tasks_or_makes_conditions(study: Path, tmp_path: Path) -> 
     conditions, notes = found(exclude=[{"intermediate": "none", "robust": "none"}])
     assert all(against is None for _, against in conditions)
     assert "the study leaves that out" in notes[0]
+    del values["axes"]["target"]
+    values["axes"]["size"]["large"] = {"target": {"runtime.precision": "bf16"}}
+    _, notes = found(include=[{"intermediate": "none", "robust": "none"}])
+    assert notes == ("base and large are the same runs: they differ in nothing that decides what is trained.",)
+
+
+def test_runs_that_differ_in_length_or_scoring_are_no_seeds_of_one_condition(study: Path, tmp_path: Path) -> None:
+    graph = expand(load_study(study), Facts())
+    folders = {node.run.name: node.run.folder for node in graph.nodes.values()}
+    places = [folders["target-none-none-s1"]]
+    for seed, change in ((2, {"data": {"max_length": 32}}), (3, {"evaluate": {"smoothing": {"draws": 4}}})):
+        copy = tmp_path / f"target-none-none-s{seed}"
+        shutil.copytree(folders[f"target-none-none-s{seed}"], copy)
+        values = yaml.safe_load((copy / "config.yaml").read_text(encoding="utf-8"))
+        for section, keys in change.items():
+            values[section] |= keys
+        (copy / "config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+        places.append(copy)
+    results = run_results(places[1:], places[0], "three")
+    assert [(one.against, one.seeds) for one in results.conditions] == [
+        (None, (1,)),
+        ("target-none-none", (2,)),
+        ("target-none-none", (3,)),
+    ]
+
+
+def test_seeds_without_a_common_language_have_no_column(study: Path) -> None:
+    results = study_results(graph := expand(load_study(study), Facts()), standings(graph, Facts()))
+    (task,) = results.tasks
+    scores = dict(task.scores)
+    for seed, code in ((1, "sw"), (2, "ta"), (3, "sw")):
+        scores["none · none", seed] = {code: scores["none · none", seed][code]}
+    columns = as_scores(replace(results, tasks=(replace(task, scores=scores),))).columns
+    assert [column.run for column in columns] == [one.name for one in results.conditions if one.name != "none · none"]
+
+
+def test_a_task_of_which_a_condition_has_no_score_is_told(study: Path) -> None:
+    results = study_results(graph := expand(load_study(study), Facts()), standings(graph, Facts()))
+    (task,) = results.tasks
+    other = replace(task, name="other", scores={key: run for key, run in task.scores.items() if key[0] == "none · none"})
+    missing = replace(results, tasks=(task, other)).missing
+    assert "multilingual · none: no scores of other" in missing
+    assert not [line for line in missing if line.startswith("none · none:")]
+
+
+def test_figures_do_not_take_the_place_of_a_runs_log(study: Path) -> None:
+    runs = sorted(str(path.parent) for path in study.parent.glob("out/runs/*/scores.json"))
+    log = Path(runs[0]) / "tensorboard/events"
+    log.parent.mkdir()
+    log.touch()
+    done = CliRunner().invoke(main, ["report", runs[1], "--against", runs[0], "--out", runs[0], "--tensorboard"])
+    assert (done.exit_code, "is a run folder" in done.output) == (2, True), done.output
+    assert log.exists()
 
 
 def test_rank_correlation() -> None:

@@ -110,11 +110,12 @@ class Results:
         for one in self.conditions:
             if not any(task.seeds(one.name) for task in self.tasks):
                 lines.append(f"{one.name}: no scores")
+                continue
             for task in self.tasks:
                 have = task.seeds(one.name)
                 absent = ", ".join(str(seed) for seed in one.seeds if seed not in have)
-                if have and absent:
-                    lines.append(f"{one.name}: no scores of {task.name} with seed {absent}")
+                if absent:
+                    lines.append(f"{one.name}: no scores of {task.name}" + (f" with seed {absent}" if have else ""))
         return lines
 
 
@@ -131,18 +132,22 @@ def as_scores(results: Results) -> Scores:
         if task.of_pairs:
             continue
         for one in results.conditions:
-            if seeds := task.seeds(one.name):
-                columns.append(_column(task, one.name, [task.scores[one.name, seed] for seed in seeds]))
+            runs = [task.scores[one.name, seed] for seed in task.seeds(one.name)]
+            if runs and (column := _column(task, one.name, runs)):
+                columns.append(column)
     names = tuple(dict.fromkeys(column.run for column in columns))
     return Scores(names, tuple(columns), tuple(by_size({code for column in columns for code in column.cells})))
 
 
-def _column(task: TaskResult, condition: str, runs: Sequence[Numbers]) -> Column:
+def _column(task: TaskResult, condition: str, runs: Sequence[Numbers]) -> Column | None:
+    """None where no language has a score with every seed."""
     cells = {}
     for code in by_size(set.intersection(*(set(run) for run in runs))):
         found = [run[code] for run in runs]
         if all(task.metric in values for values in found):
             metrics = {name: fmean(values[name] for values in found) for name in found[0] if name != "count"}
             cells[code] = Cell(metrics[task.metric], int(found[0]["count"]), metrics, code in task.trained_on)
+    if not cells:
+        return None
     mean = fmean(cell.score for cell in cells.values())
     return Column(condition, task.name, task.family, task.metric, task.split, task.trained_on, cells, mean)

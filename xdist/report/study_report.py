@@ -20,9 +20,12 @@ class Written:
 
 
 def write_study_report(results: Results, out: Path, tensorboard: bool = False) -> Written:
-    """Each file is written whole or not at all. Raises UserError where nothing has scores yet."""
+    """Each file is written whole or not at all. Raises UserError where nothing has scores yet, and for figures that would take
+    the place of a run's own."""
     if not results.tasks:
         raise UserError(f"{results.title}: no run that is finished has scores yet; there is nothing to report on")
+    if tensorboard and (out / "config.yaml").exists():
+        raise UserError(f"{out}: is a run folder, and its TensorBoard log would be lost; choose another folder (--out)")
     found, written = findings(results), datetime.now(UTC)
     texts: Mapping[str, str] = {
         "report.html": study_page.render(found, written),

@@ -91,6 +91,17 @@ def test_other_data_are_refused(folder: RunFolder) -> None:
     assert read_json(folder.data) == {"xnli train en": "0123"}
 
 
+def test_another_precision_is_refused_once_there_is_a_checkpoint(folder: RunFolder) -> None:
+    data = {"xnli train en": "0123"}
+    folder.open(run_of(), {}, data)
+    (folder.checkpoints / "step-00000003").mkdir(parents=True)
+    folder.open(run_of(), {"bf16": {"enabled": False}}, data)
+    with pytest.raises(UserError, match=r"was begun in fp32, here it would go on in bf16: runtime\.precision=fp32"):
+        folder.open(run_of(), {"bf16": {"enabled": True}}, data)
+    folder.model.mkdir()  # trained: what is left is to evaluate
+    folder.open(run_of(), {"bf16": {"enabled": True}}, data)
+
+
 def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".hidden").touch()
     RunFolder(tmp_path).check(run_of())

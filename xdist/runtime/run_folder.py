@@ -91,6 +91,19 @@ class RunFolder:
                 if fingerprints.get(piece) != fingerprint:
                     raise UserError(f"{self.data}: the files, tokenizer or length of '{piece}' changed since this run began")
 
+    def check_precision(self, deepspeed: dict[str, Any]) -> None:
+        """Raises UserError when training would go on in another precision than its checkpoints have: with `auto` a machine of
+        another kind takes another."""
+        if self.model.is_dir() or not self.deepspeed.exists() or not any(self.checkpoints.glob("step-*")):
+            return
+        then, now = (
+            "bf16" if config.get("bf16", {}).get("enabled") else "fp32" for config in (read_json(self.deepspeed), deepspeed)
+        )
+        if then != now:
+            raise UserError(
+                f"{self.deepspeed}: this run was begun in {then}, here it would go on in {now}: runtime.precision={then}"
+            )
+
     def announce(self, run: Run) -> None:
         """Make the folder this run's own before its ranks start elsewhere: an earlier failure is forgotten, and a mistake that
         they meet on the way is marked here. Raises UserError as `check` does."""
@@ -101,9 +114,11 @@ class RunFolder:
             self.mark("running")
 
     def open(self, run: Run, deepspeed: dict[str, Any] | None, fingerprints: dict[str, str]) -> None:
-        """Write what was asked for; called by one process. Raises UserError as `check` and `check_data` do."""
+        """Write what was asked for; called by one process. Raises UserError as `check`, `check_data`, `check_precision` do."""
         self.check(run)
         self.check_data(fingerprints)
+        if deepspeed is not None:
+            self.check_precision(deepspeed)
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.data, fingerprints)
         write_text(self.config, yaml.safe_dump(run.dump(), sort_keys=False, allow_unicode=True))

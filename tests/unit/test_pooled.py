@@ -66,6 +66,18 @@ def test_seeds_of_many_systems_know_their_spread() -> None:
     assert simulated(rng, 0.0, 1, 4.0)[1] is None
 
 
+def test_a_model_that_all_seeds_share_says_nothing_of_their_spread() -> None:
+    rng = np.random.default_rng(5)
+    rows = {("a", seed): {"sw": (rng.random(200) < share).astype(float)} for seed, share in ((1, 0.2), (2, 0.8))}
+    same = {"sw": (rng.random(200) < 0.5).astype(float)}
+    replicated = replicate({**rows, ("b", 1): same, ("b", 2): same}, "accuracy", "t", draws=100)
+    a, b = ([replicated.alone([(name, 1), (name, 2)], ["sw"])] for name in "ab")
+    assert a[0]
+    assert b[0]
+    assert seed_spread([[a[0]], [b[0]]]) == seed_spread([[a[0]]])
+    assert seed_spread([[b[0]]]) is None
+
+
 def test_one_task_is_a_group_interval() -> None:
     rng = np.random.default_rng(4)
     a, b = (rng.random((3, 5, 80)) < share for share in (0.7, 0.6))

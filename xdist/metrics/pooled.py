@@ -107,9 +107,12 @@ class SeedSpread:
 
 def seed_spread(systems: Sequence[Sequence[Differences]], sample: bool = True) -> SeedSpread | None:
     """From the scores of several systems that are taken to spread alike: two seeds of one know their spread with one degree of
-    freedom, two seeds of six with six. None where no system has two seeds. `sample` as in `pooled`."""
+    freedom, two seeds of six with six. None where no system has two seeds. A system whose seeds are one model, such
+    as a backbone that is scored as it came, says nothing. `sample` as in `pooled`."""
     found = []
     for tasks in systems:
+        if all((task.drawn == task.drawn[:, :1]).all() for task in tasks):
+            continue
         frame = _frame(tasks, sample)
         if (seeds := len(frame.by_seed)) > 1:
             found.append(((float(frame.by_seed.var()) - frame.shared) * seeds / (seeds - 1), seeds - 1))

@@ -18,7 +18,8 @@ from xdist.data.pieces import training_pieces  # noqa: E402
 from xdist.data.prepare import Preparation  # noqa: E402
 from xdist.data.tokenizer import load_tokenizer  # noqa: E402
 from xdist.errors import UserError  # noqa: E402
-from xdist.evaluation.evaluator import evaluate, unscored  # noqa: E402
+from xdist.evaluation.evaluator import evaluate  # noqa: E402
+from xdist.evaluation.scores import unscored  # noqa: E402
 from xdist.evaluation.selection import DevJudge  # noqa: E402
 from xdist.runtime import distributed, ds_config, replay, script, training  # noqa: E402
 from xdist.runtime.heartbeat import Heartbeat  # noqa: E402

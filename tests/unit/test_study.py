@@ -214,6 +214,10 @@ def test_a_stage_may_come_from_an_axis_and_evaluation_alone_is_done_once(tmp_pat
         "target-multilingual-names-s2",
         "target-none-names",
     ]
+    # But the noise of smoothed predictions is drawn by the seed.
+    described["axes"]["task"]["names"]["target"]["run"]["evaluate"]["smoothing"] = {"draws": 2}
+    names = [node for node in graph_of(tmp_path, described).nodes.values() if node.run.train is None]
+    assert sorted(node.run.name for node in names)[-2:] == ["target-none-names-s1", "target-none-names-s2"]
 
 
 @pytest.mark.parametrize(
@@ -306,8 +310,11 @@ def test_status_follows_the_folders(marks: list[bool]) -> None:
                 assert found[key].reason == ("because" if found[key].state == "failed" else "")
 
 
+ONE = ("seeds=[1]", "include=[{first: none, robust: plain}]")
+
+
 def test_standing_of_scores_and_steps(tmp_path: Path, described: dict[str, Any]) -> None:
-    graph = graph_of(tmp_path, described, "seeds=[1]", "include=[{first: none, robust: plain}]")
+    graph = graph_of(tmp_path, described, *ONE)
     (node,) = graph.nodes.values()
     folder = RunFolder(node.run.folder)
     assert standings(graph, Facts())[node.key].state == "waiting"
@@ -328,6 +335,16 @@ def test_standing_of_scores_and_steps(tmp_path: Path, described: dict[str, Any])
         assert standings(graph, Facts())[node.key].state == "stopped"  # scored against other files
     finally:
         gold.write_text(text)
+    graph = graph_of(tmp_path, described, *ONE, "stages.target.set.evaluate.smoothing={draws: 2}")
+    assert graph.nodes.keys() == {node.key}
+    assert standings(graph, Facts())[node.key].state == "stopped"  # scored, but not smoothed
+    (smoothed,) = graph.nodes.values()
+    assert smoothed.run.evaluate
+    assert smoothed.run.evaluate.smoothing
+    entry = {"split": "test", "languages": languages, "smoothing": smoothed.run.evaluate.smoothing.model_dump()}
+    folder.scores.write_text(json.dumps({"run": "x", "tasks": {"cldr-spans": entry}}))
+    assert standings(graph, Facts())[node.key].state == "finished"
+    graph = graph_of(tmp_path, described, *ONE)
     folder.mark("running")
     note_failure(graph, node, "no such file")
     now = standings(graph, Facts())[node.key]

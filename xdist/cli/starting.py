@@ -23,7 +23,8 @@ def start(kind: Literal["train", "evaluate"], path: Path, overrides: tuple[str, 
     run = load_run(path, overrides)
     folder = RunFolder(run.folder)
     folder.check(run)
-    training, evaluation = training_pieces(run), evaluation_pieces(run)
+    training = training_pieces(run)
+    evaluation_pieces(run)  # checked before anything is started
     config = ds_config.find(run.runtime.deepspeed)
     ds_config.read(config)
     command = local.command(kind, path, overrides, run.runtime.ranks)
@@ -34,7 +35,7 @@ def start(kind: Literal["train", "evaluate"], path: Path, overrides: tuple[str, 
         click.echo(f"deepspeed     {config}")
         click.echo(f"command       {local.shown(command)}")
         return
-    if folder.state == "finished" and not _unscored(run, bool(evaluation)):
+    if folder.state == "finished" and not _unscored(run):
         click.echo(f"{run.name} is finished: {folder.scores if folder.scores.exists() else folder.model}")
         return
     if holder := RunLock(run.folder).holder():
@@ -56,11 +57,7 @@ def _summary(run: Run) -> str:
     return ", ".join(f"{name} in {count} languages" for name, count in tasks.items()) or "nothing"
 
 
-def _unscored(run: Run, asked: bool) -> bool:
-    if not asked or run.evaluate is None:
-        return False
-    from xdist.evaluation.scores import Scores
+def _unscored(run: Run) -> bool:
+    from xdist.evaluation.scores import unscored
 
-    scores = Scores(RunFolder(run.folder).scores, run.name)
-    layer = run.evaluate.layer
-    return any(not scores.has(piece.task, piece.split, piece.language, layer) for piece in evaluation_pieces(run))
+    return bool(unscored(run))

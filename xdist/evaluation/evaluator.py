@@ -8,14 +8,14 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Run
 from xdist.data.fetched import found_model
-from xdist.data.pieces import Piece, evaluation_pieces, pool_pieces, training_pieces
+from xdist.data.pieces import Piece, pool_pieces, training_pieces
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
 from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.predicting import once, predict
 from xdist.evaluation.queue import budget_of, queue, share
-from xdist.evaluation.scores import Scores
+from xdist.evaluation.scores import Scores, smoothing_of, unscored
 from xdist.evaluation.smoothing import Smoothing
 from xdist.languages import by_size
 from xdist.model.encoder import load_encoder
@@ -131,29 +131,16 @@ class Evaluator:
         return {**family.score(finished, examples, piece.language), "count": len(finished)}
 
 
-def smoothing_of(run: Run) -> dict[str, Any] | None:
-    """How a run's predictions are smoothed, as scores.json says it."""
-    return run.evaluate.smoothing.model_dump() if run.evaluate and run.evaluate.smoothing else None
-
-
-def unscored(run: Run) -> dict[str, list[Piece]]:
-    """The pieces that `run.evaluate` asks for and that have no score yet, by task."""
-    scores = Scores(RunFolder(run.folder).scores, run.name)
-    todo: dict[str, list[Piece]] = {}
-    for piece in evaluation_pieces(run):
-        if run.evaluate and not scores.has(piece.task, piece.split, piece.language, run.evaluate.layer, smoothing_of(run)):
-            todo.setdefault(piece.task.name, []).append(piece)
-    return todo
-
-
 def evaluate(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation) -> None:
     """Score what is unscored, into the run's folder. Collective."""
     folder = RunFolder(run.folder)
-    if todo := unscored(run):
+    if pieces := unscored(run):
+        todo: dict[str, list[Piece]] = {}
+        for piece in pieces:
+            todo.setdefault(piece.task.name, []).append(piece)
         source = str(folder.model) if run.train else found_model(run).backbone
         config = ds_config.resolve(run)
         with zero3.partitioned_loading(config):
-            pieces = [piece for parts in todo.values() for piece in parts]
             model = load_for_evaluation(run, source, tokenizer, pieces, ds_config.dtype(config))
         with zero3.placed(model, config) as placed:
             evaluator = Evaluator(run, placed, preparation, tokenizer, zero3.stage(config) == 3)

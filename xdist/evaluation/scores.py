@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from xdist.config import Run
+from xdist.data.pieces import Piece, evaluation_pieces
 from xdist.files import read_json, write_json
 from xdist.languages import by_size
 from xdist.metrics.transfer import transfer_matrix
+from xdist.runtime.run_folder import RunFolder
 from xdist.tasks.catalog import Task
 
 
@@ -74,3 +77,16 @@ def summary(task: Task, split: str, trained_on: list[str], languages: dict[str, 
     if task.pairs_of and task.metric in mean:
         entry["transfer"] = transfer_matrix(languages, task.metric).means
     return entry
+
+
+def smoothing_of(run: Run) -> dict[str, Any] | None:
+    """How a run's predictions are smoothed, as scores.json says it."""
+    return run.evaluate.smoothing.model_dump() if run.evaluate and run.evaluate.smoothing else None
+
+
+def unscored(run: Run) -> list[Piece]:
+    """The pieces that `run.evaluate` asks for and that have no score yet. Raises UserError as `evaluation_pieces` does."""
+    scores = Scores(RunFolder(run.folder).scores, run.name)
+    layer = run.evaluate.layer if run.evaluate else None
+    asked = (layer, smoothing_of(run))
+    return [piece for piece in evaluation_pieces(run) if not scores.has(piece.task, piece.split, piece.language, *asked)]

@@ -121,7 +121,8 @@ def identity(run: Run, beginning: str, facts: Facts) -> str:
     sections.get("model", {}).pop("backbone", None)
     common = (RESULTS, beginning, sections.get("model"))
     if run.train is None:
-        return digest(*common, "evaluate", sections["evaluate"], run.data.max_length)
+        drawn = (run.seed,) if run.evaluate and run.evaluate.smoothing else ()  # nothing else is drawn
+        return digest(*common, "evaluate", sections["evaluate"], run.data.max_length, *drawn)
     # A method's name is a default of its section too.
     robust = [{**method.model_dump(mode="json", exclude_defaults=True), "method": method.method} for method in run.methods]
     return digest(*common, "train", sections["train"], robust, run.seed, facts.training(run), facts.mentioned(robust))

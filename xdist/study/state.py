@@ -10,7 +10,7 @@ from typing import Literal
 from xdist.config import Run
 from xdist.data.pieces import evaluation_pieces
 from xdist.errors import UserError
-from xdist.evaluation.scores import Scores
+from xdist.evaluation.scores import unscored
 from xdist.files import read_json, write_json, write_text
 from xdist.runtime.run_folder import RunFolder
 from xdist.study.estimate import updates
@@ -68,15 +68,10 @@ def note_failure(graph: Graph, node: Node, reason: str) -> None:
 
 def is_scored(run: Run, facts: Facts) -> bool:
     """Whether everything that the run evaluates has a score, made from the files as they are now."""
-    if run.evaluate is None:
-        return True
     try:
-        pieces = evaluation_pieces(run)
+        return not unscored(run) and not stale(run, facts)
     except UserError:
         return False
-    scores = Scores(RunFolder(run.folder).scores, run.name)
-    have = all(scores.has(piece.task, piece.split, piece.language, run.evaluate.layer) for piece in pieces)
-    return have and not stale(run, facts)
 
 
 def stale(run: Run, facts: Facts) -> bool:

@@ -307,14 +307,14 @@ def test_runs_that_differ_in_length_or_scoring_are_no_seeds_of_one_condition(stu
     graph = expand(load_study(study), Facts())
     folders = {node.run.name: node.run.folder for node in graph.nodes.values()}
     places = [folders["target-none-none-s1"]]
-    for seed, change in ((2, {"data": {"max_length": 32}}), (3, {"evaluate": {"smoothing": {"draws": 4}}})):
-        copy = tmp_path / f"target-none-none-s{seed}"
-        shutil.copytree(folders[f"target-none-none-s{seed}"], copy)
-        values = yaml.safe_load((copy / "config.yaml").read_text(encoding="utf-8"))
-        for section, keys in change.items():
-            values[section] |= keys
-        (copy / "config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-        places.append(copy)
+    for seed in (2, 3):
+        places.append(tmp_path / f"target-none-none-s{seed}")
+        shutil.copytree(folders[f"target-none-none-s{seed}"], places[-1])
+    config, scores = RunFolder(places[1]).config, RunFolder(places[2]).scores
+    config.write_text(config.read_text(encoding="utf-8").replace("max_length: null", "max_length: 32"), encoding="utf-8")
+    values = read_json(scores)
+    values["tasks"]["cldr-topic"]["smoothing"] = {"draws": 4}
+    scores.write_text(json.dumps(values), encoding="utf-8")
     results = run_results(places[1:], places[0], "three")
     assert [(one.against, one.seeds) for one in results.conditions] == [
         (None, (1,)),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from xdist.config import Run, load_run
 from xdist.errors import UserError
-from xdist.files import digest
+from xdist.files import digest, read_json
 from xdist.report.record import read_record
 from xdist.report.results import Condition, Results, RunFacts
 from xdist.runtime.run_folder import RunFolder, located
@@ -21,15 +21,16 @@ def run_results(places: Sequence[Path], against: Path, title: str) -> Results:
     for what is no run with scores, and for two runs of one condition and seed that were scored on the same task."""
     runs = {folder: load_run(RunFolder(folder).config) for folder in dict.fromkeys(located(p).path for p in (against, *places))}
     baseline = located(against).path
-    kinds = {folder: digest(_kind(run), *_scored_by(run)) for folder, run in runs.items()}
+    for folder in runs:
+        if not RunFolder(folder).scores.is_file():
+            raise UserError(f"{folder}: is no run folder with scores; a run has them once it has been evaluated")
+    kinds = {folder: digest(_kind(run), _scored_by(folder, run)) for folder, run in runs.items()}
     names: dict[str, str] = {}
     for folder, run in runs.items():
         name = re.sub(r"[-_]s(eed)?\d+$", "", run.name)
         names.setdefault(kinds[folder], name if name not in names.values() else f"{name} ({folder})")
     folders = Folders()
     for folder, run in runs.items():
-        if not RunFolder(folder).scores.is_file():
-            raise UserError(f"{folder}: is no run folder with scores; a run has them once it has been evaluated")
         folders.add((names[kinds[folder]], run.seed), folder)
     conditions = tuple(
         Condition(
@@ -71,10 +72,11 @@ def _kind(run: Run) -> str:
     return digest(sections, run.data.max_length, model, _kind(before) if before else "")
 
 
-def _scored_by(run: Run) -> tuple[object, object]:
-    """What of its evaluation makes another system of the same model."""
-    found = run.evaluate.model_dump(mode="json") if run.evaluate else {}
-    return found.get("layer"), found.get("smoothing")
+def _scored_by(folder: Path, run: Run) -> list[str]:
+    """What of its evaluation makes another system of the same model: the smoothing and, of a backbone as it came, the layer."""
+    entries = read_json(RunFolder(folder).scores)["tasks"].values()
+    layers = set() if run.train else {f"layer {entry['layer']}" for entry in entries if "layer" in entry}
+    return sorted(layers | {digest(entry.get("smoothing")) for entry in entries})
 
 
 def _seen(run: Run) -> set[str]:

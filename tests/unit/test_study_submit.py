@@ -149,6 +149,15 @@ def test_on_kubernetes_what_waits_is_submitted_later(place: Path) -> None:
     assert again[first.run.name] == ["finished"]
     assert again["second-there-plain-s1"][-1] == "submitted"
     assert (place / "commands" / "kubectl.log").read_text().count("apply") == 5
+    for path in (place / "out" / "runs").glob("*/job/job.json"):
+        done_well = {"status": {"conditions": [{"type": "Complete", "status": "True"}]}}
+        name = json.loads(path.read_text())["job"].rsplit("/", 1)[-1]
+        (place / "commands" / f"kubectl.{name}").write_text(json.dumps(done_well))
+    assert {*map(tuple, rows(submit("kubernetes")).values())} == {("finished",)}
+    more = rows(submit("kubernetes", "stages.second.set.evaluate.tasks=[cldr-names, cldr-topic]"))
+    assert {name: words[-1] for name, words in more.items()} == {
+        name: "finished" if name.startswith("first-") else "submitted" for name in more
+    }
 
 
 def test_what_cannot_be_is_one_line_before_anything_is_submitted(place: Path) -> None:

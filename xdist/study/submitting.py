@@ -11,11 +11,12 @@ from typing import Literal
 
 import yaml
 
-from xdist.config import Cluster, Kubernetes, Run
+from xdist.config import Cluster, Kubernetes, Run, load_run
 from xdist.errors import UserError
 from xdist.files import write_text
 from xdist.launch import submission
 from xdist.launch.submission import SCHEDULERS, Plan
+from xdist.runtime.run_folder import RunFolder
 from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
 from xdist.study.state import failure, make_scorable, standings
@@ -87,8 +88,10 @@ def description(graph: Graph, node: Node) -> Path:
 
 
 def _complete(run: Run, cluster: Cluster) -> bool:
-    """Whether its job on Kubernetes has ended well; the volume with its folder is not seen from here."""
+    """Whether its job on Kubernetes, with the same to score, has ended well; the volume with its folder is not seen from here."""
     there = submission.record(run.folder)
     if not isinstance(cluster, Kubernetes) or not there or there["kind"] != cluster.kind or "prepare" in there:
+        return False
+    if load_run(RunFolder(run.folder).config).evaluate != run.evaluate:
         return False
     return bool(SCHEDULERS["kubernetes"].state(there["job"]) == "COMPLETE")

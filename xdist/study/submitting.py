@@ -88,7 +88,7 @@ def description(graph: Graph, node: Node) -> Path:
 
 
 def _complete(run: Run, cluster: Cluster) -> bool:
-    """Whether its job on Kubernetes, with the same to score, has ended well; the volume with its folder is not seen from here."""
+    """Whether its job on Kubernetes, which had the same to score, has ended well; its folder is not seen from here."""
     there = submission.record(run.folder)
     if not isinstance(cluster, Kubernetes) or not there or there["kind"] != cluster.kind or "prepare" in there:
         return False

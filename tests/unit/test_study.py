@@ -172,6 +172,25 @@ def test_data_and_named_files_and_encoder_are_part_of_a_run(tmp_path: Path, desc
     assert not set(second.values()) & set(third.values())
 
 
+def test_word_lists_are_part_of_a_run(tmp_path: Path, described: dict[str, Any]) -> None:
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    files = [lists / "synonyms.json", lists / "en-de.txt", lists / "en-fr.txt"]
+    for file in files:
+        file.write_text("{}")
+    described["axes"]["robust"] = {
+        "substitution": {"target": {"robust": {"method": "substitution", "synonyms": str(files[0])}}},
+        "switched": {"target": {"robust": {"method": "code_switch", "dictionaries": str(lists), "languages": ["de"]}}},
+    }
+    before = named(graph_of(tmp_path, described))
+    for file, method in zip(files, ("substitution", "switched", None), strict=True):
+        file.write_text("{ }")
+        after = named(graph_of(tmp_path, described))
+        changed = {name for name in before if before[name] != after[name]}
+        assert changed == {name for name in before if method and method in name}
+        before = after
+
+
 def test_memory_of_digests_follows_the_files(tmp_path: Path) -> None:
     file, memory = tmp_path / "a", tmp_path / "memory.json"
     file.write_text("one")

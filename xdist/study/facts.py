@@ -52,7 +52,10 @@ class Facts:
         return self._backbones[name]
 
     def mentioned(self, section: Any) -> list[str]:
-        """Of the files that a section names, such as a list of synonyms."""
+        """Of the files that a section names, such as a list of synonyms, or the dictionaries in a folder."""
+        if isinstance(section, dict) and "dictionaries" in section:
+            folder, rest = Path(section["dictionaries"]), {key: section[key] for key in section if key != "dictionaries"}
+            return [self.file(folder / f"en-{code}.txt") for code in section["languages"]] + self.mentioned(rest)
         if isinstance(section, dict):
             return [found for key in sorted(section) for found in self.mentioned(section[key])]
         if isinstance(section, list):

@@ -13,6 +13,7 @@ from xdist.config import load_run
 from xdist.data.pieces import training_pieces
 from xdist.errors import UserError
 from xdist.formats.examples import Answer, Choice, Classified, Question
+from xdist.study import Facts
 from xdist.tasks.catalog import sharing, task
 
 MNLI = [
@@ -244,6 +245,9 @@ def test_tasks_of_a_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert [line.text for line in web.task.examples(run.data.root, "train", "sw")] == ["moja"]
     assert (news.task.head, web.task.head, news.task.metric) == ("news", "mlm", "accuracy")
     assert training_pieces(run) == [news, web]
+    (tmp_path / "other.yaml").write_text(TASKS.replace("texts: 1", "texts: 2"))
+    other = training_pieces(load_run(tmp_path / "run.yaml", ["data.tasks=other.yaml"]))[0]
+    assert Facts().piece(run, other) != Facts().piece(run, news)  # rows made in another way are not found again
     with pytest.raises(UserError, match=r"run\.yaml|command line.*unknown task 'newz': did you mean 'news'"):
         training_pieces(load_run(tmp_path / "run.yaml", ["train.tasks.0.task=newz"]))
 

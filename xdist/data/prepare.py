@@ -137,8 +137,7 @@ class Preparation:
             [source_digest(source) for source in sources] or [file_digest(path) for path in paths],
             self._tokenizer_digest,
             self._max_length(piece),
-            piece.task.query_length,
-            piece.task.labels,
+            piece.task.form,
         )
         return self.run.data.cache / f"{piece.task.name}-{piece.split}-{piece.language}-{fingerprint}"
 

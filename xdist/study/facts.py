@@ -36,7 +36,7 @@ class Facts:
             task = piece.task
             files = [self.file(path) for path in task.paths(run.data.root, piece.split, piece.language)]
             length = run.data.max_length or task.max_length
-            self._pieces[key] = digest(ENCODING, str(piece), files, length, task.query_length, task.labels)
+            self._pieces[key] = digest(ENCODING, str(piece), files, length, task.form)
         return self._pieces[key]
 
     def training(self, run: Run) -> list[str]:

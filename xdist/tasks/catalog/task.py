@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,6 +120,12 @@ class Task:
     @property
     def head(self) -> str:
         return self.shared_head or self.name
+
+    @property
+    def form(self) -> tuple[Any, ...]:
+        """What its rows depend on beside its files: a user's own task may change in it under one name."""
+        texts = self.read.keywords.get("texts") if isinstance(self.read, partial) else None
+        return self.family, self.labels, self.query_length, self.fields, texts
 
     def count(self, split: str, language: str) -> int | None:
         """The official number of examples; None where it is not known."""

@@ -1,14 +1,18 @@
-# Two commands: `make demo` and `make test`. Both make .venv first. PYTHON must be 3.11 or newer.
+# Two commands: `make demo` and `make test`; and `make test-clusters`. All make .venv first. PYTHON must be 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-clusters lint clean
 
 demo: .venv/ready
 	$(BIN)/xdist demo
 
 test: .venv/ready lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not cluster"
+
+# On a real SLURM of two nodes, over sshd and network namespaces, under a simulated kubelet: where those can be had.
+test-clusters: .venv/ready
+	$(BIN)/python -m pytest -m cluster tests/system
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .

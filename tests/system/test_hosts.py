@@ -16,6 +16,8 @@ from typing_of_commands import Typed
 
 from xdist.runtime import tags
 
+pytestmark = pytest.mark.cluster
+
 # On a host of its own: its network, its name, names that resolve, and keys of its own for ssh.
 ON = """hostname "$0"
 for file in hosts resolv.conf; do mount --bind "$D/$file" "/etc/$file"; done

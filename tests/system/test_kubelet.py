@@ -24,6 +24,7 @@ from xdist.launch import submission
 from xdist.runtime import tags
 from xdist.runtime.ds_config import shipped
 
+pytestmark = pytest.mark.cluster
 SECONDS = 400
 
 

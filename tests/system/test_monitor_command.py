@@ -45,7 +45,7 @@ def test_runs_are_shown_by_name_on_this_machine_only(tmp_path: Path) -> None:
         listening = [line.split()[1] for table in tables for line in table if line.split()[3] == "0A"]
         assert [address for address in listening if address.endswith(f":{port:04X}")] == [f"0100007F:{port:04X}"]
     finally:
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGTERM)  # SIGINT is ignored by what a shell started in the background
         process.wait(timeout=60)
 
 

@@ -19,6 +19,8 @@ from typing_of_commands import Typed
 from xdist.files import read_json
 from xdist.runtime import tags
 
+pytestmark = pytest.mark.cluster
+
 if why_not() and "XDIST_CI" not in os.environ:
     pytest.skip(why_not(), allow_module_level=True)
 

@@ -56,9 +56,10 @@ def test_killed_and_started_again_it_makes_only_what_is_left(typed: Typed, corpu
 
     done = typed("xdist", "prepare", corpus_run, "--part", "1/2")
     assert done.returncode == 0, done.stderr
+    whole = len(shards(folder)) == 3  # where the kill came when the other part's shards were done
     early = typed("xdist", "prepare", corpus_run, "--finish")
-    assert (early.returncode, early.stderr.count("\n")) == (2, 1)
-    assert "shards are missing" in early.stderr
+    assert (early.returncode, early.stderr.count("shards are missing")) == ((0, 0) if whole else (2, 1))
+    assert whole or early.stderr.count("\n") == 1
     for options in (["--part", "2/2"], ["--finish"]):
         done = typed("xdist", "prepare", corpus_run, *options)
         assert done.returncode == 0, done.stderr

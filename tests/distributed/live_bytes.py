@@ -1,6 +1,7 @@
 """How many bytes of tensors are alive: exact, by watching every operation, whatever the allocator does."""
 
 import gc
+import time
 import weakref
 from typing import Any
 
@@ -27,6 +28,16 @@ class LiveBytes(TorchDispatchMode):
         for found in gc.get_objects():
             if type(found) in (torch.Tensor, torch.nn.Parameter) and found.layout == torch.strided:
                 self._count(found)
+
+    def settled(self, quiet: float = 0.1) -> int:
+        """`now`, once it stands still: gloo's threads let go of a reduced bucket some time after one waited for it."""
+        gc.collect()
+        last, since = self.now, time.monotonic()
+        while time.monotonic() - since < quiet:
+            time.sleep(quiet / 10)
+            if self.now != last:
+                last, since = self.now, time.monotonic()
+        return last
 
     def _count(self, tensor: torch.Tensor) -> None:
         storage = tensor.untyped_storage()

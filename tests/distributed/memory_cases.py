@@ -36,7 +36,7 @@ def held(path: str, overrides: list[str], tokens: list[int]) -> list[dict[str, i
             for _ in range(2):
                 first, given = batch(count // LENGTH), batch(count // LENGTH)
                 engine.backward(family.loss(engine(View(first))[0], first))
-                before = live.now
+                before = live.settled()
                 (output,) = engine(View(given))
                 loss = family.loss(output, given)
                 del output

@@ -55,7 +55,7 @@ def test_demo_shares_its_intermediate_models() -> None:
 
 def test_xtreme_r_is_the_full_matrix() -> None:
     graph = expanded(shipped("jobs") / "studies" / "xtreme-r.yaml")
-    assert len(graph.points) == 348 * 2
+    assert len(graph.points) == 600 * 2
     copa = next(
         point for point in graph.points if point.values == {**point.values, "target": "copa", "intermediate": "english"}
     )

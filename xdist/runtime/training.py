@@ -115,6 +115,8 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
     tag = checkpoints.find(folder.checkpoints)
     done = checkpoints.load(tag, engine, training.stage)["step"] if tag else 0
     first = training.rank == 0
+    if first and tag:
+        log.info("going on after step %d, from %s", done, tag.path)
     monitor = Monitor(folder.metrics, folder.tensorboard, done) if first else None
     progress = Progress(f"train {run.name}", steps, done, enabled=first)
     stop = StopRequest(folder.stop, first, run.runtime.max_minutes)

@@ -12,7 +12,7 @@ from xdist.errors import UserError
 from xdist.files import digest, write_json
 from xdist.launch.monitor import link
 from xdist.launch.status import find, job, status
-from xdist.launch.submission import ended, record
+from xdist.launch.submission import ended, live, record
 from xdist.runtime.monitor import Monitor
 from xdist.runtime.run_folder import RunFolder
 
@@ -65,15 +65,36 @@ def test_ended(tmp_path: Path) -> None:
     assert folder.user_error
 
 
-def test_job_that_no_scheduler_knows_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))  # no squeue here
+@pytest.fixture
+def submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """A run that a job of number 12 works on, if the squeue of the test says so."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     folder = opened(tmp_path, "one", "runs/one")
     write_json(folder.path / "job" / "job.json", {"kind": "slurm", "job": "12", "submitted": "2026-01-01T00:00:00+00:00"})
     (folder.path / "job" / "restarts").write_text("3\n")
-    found = status(folder.path)
+    return folder
+
+
+def says(command: Path, text: str) -> None:
+    command.write_text(f"#!/bin/sh\necho '{text}' >&2; exit 1\n")
+    command.chmod(0o755)
+
+
+def test_job_that_its_scheduler_does_not_know_is_lost(tmp_path: Path, submitted: RunFolder) -> None:
+    says(tmp_path / "squeue", "slurm_load_jobs error: Invalid job id specified")
+    found = status(submitted.path)
     assert (found.state, found.job, found.restarts) == ("lost", "12 gone", 3)
-    folder.mark("finished")
-    assert status(folder.path).state == "finished"
+    submitted.mark("finished")
+    assert status(submitted.path).state == "finished"
+
+
+def test_job_whose_scheduler_does_not_answer_is_not_lost(tmp_path: Path, submitted: RunFolder) -> None:
+    (submitted.path / "environment.json").touch()
+    says(tmp_path / "squeue", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)")
+    found = status(submitted.path)
+    assert found.state == "running"
+    assert found.job.startswith("12 UNKNOWN (squeue: slurm_load_jobs error: Unable to contact slurm controller")
+    assert live(submitted.path, "slurm")  # so it is not submitted a second time
 
 
 def test_runs_are_found_by_description_folder_or_below(tmp_path: Path) -> None:

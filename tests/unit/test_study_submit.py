@@ -17,11 +17,12 @@ from xdist.runtime.run_folder import RunFolder
 from xdist.study import Facts, Graph, expand
 
 SBATCH = 'number=$(($(wc -l <"$0.log") + 101)); echo "$@" >>"$0.log"; echo "$number"'
-SQUEUE = 'for last; do :; done; cat "$0.${last#--jobs=}"'  # a job that has no such file is not known any more
+# A job that has no such file is not known any more.
+SQUEUE = 'for last; do :; done; cat "$0.${last#--jobs=}" || { echo "error: Invalid job id specified" >&2; exit 1; }'
 SCANCEL = 'echo "$1" >>"$0.log"; echo "CANCELLED None" >"$(dirname "$0")/squeue.$1"'
 KUBECTL = """echo "$@" >>"$0.log"
 [ "$1" = get ] || exit 0
-cat "$0.$3"
+cat "$0.$3" || { echo "Error from server (NotFound): no such job" >&2; exit 1; }
 """
 
 

@@ -108,7 +108,9 @@ def test_parts_that_prepare_come_first(place: Path) -> None:
 
 def test_on_kubernetes_parts_are_submitted_alone(place: Path) -> None:
     (place / "commands").mkdir()
-    (place / "commands" / "kubectl").write_text('#!/bin/sh\necho "$@" >>"$0.log"; [ "$1" != get ]\n')
+    (place / "commands" / "kubectl").write_text(
+        '#!/bin/sh\necho "$@" >>"$0.log"; [ "$1" != get ] || { echo "(NotFound)" >&2; exit 1; }\n'
+    )
     (place / "commands" / "kubectl").chmod(0o755)
     done = submit("kubernetes", "--prepare", "4")
     assert done.exit_code == 0, done.output

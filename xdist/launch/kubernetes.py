@@ -10,7 +10,7 @@ from xdist.config import Kubernetes
 from xdist.config.cluster import seconds
 from xdist.errors import UserError
 from xdist.launch import quoting
-from xdist.launch.call import call
+from xdist.launch.call import asked, call, unknown
 from xdist.launch.job import Job, template
 
 FILE, PARTS = "job.yaml", "prepare.yaml"
@@ -72,12 +72,16 @@ def submit(file: Path, after: Sequence[str] = ()) -> str:
 
 
 def state(job: str) -> str:
-    """The newest condition that holds, such as Complete, Failed or Suspended, else RUNNING; '' when there is no such job."""
+    """The newest condition that holds, such as Complete, Failed or Suspended, else RUNNING; '' when there is no such job,
+    UNKNOWN with the reason when the cluster does not answer."""
     namespace, resource, name = job.split("/")
     try:
-        found = json.loads(call(["kubectl", "get", resource, name, f"--namespace={namespace}", "--output=json"]))
-    except UserError:
+        shown = asked(["kubectl", "get", resource, name, f"--namespace={namespace}", "--output=json"], gone="(NotFound)")
+    except UserError as error:
+        return unknown(error)
+    if shown is None:
         return ""
+    found = json.loads(shown)
     conditions = found.get("status", {}).get("conditions", [])
     holding = [one["type"] for one in conditions if one["status"] == "True"]
     return holding[-1].upper() if holding else "RUNNING"

@@ -7,7 +7,7 @@ from xdist.config import Slurm
 from xdist.config.cluster import seconds
 from xdist.errors import UserError
 from xdist.launch import quoting
-from xdist.launch.call import call
+from xdist.launch.call import asked, call, unknown
 from xdist.launch.job import Job, template
 
 FILE = "job.sbatch"
@@ -57,12 +57,13 @@ def cancel(job: str) -> None:
 
 
 def state(job: str) -> str:
-    """As SLURM names it, such as PENDING or RUNNING, with the reason for waiting; '' when it no longer knows the job."""
+    """As SLURM names it, such as PENDING or RUNNING, with the reason for waiting; '' when it no longer knows the job,
+    UNKNOWN with the reason when it does not answer."""
     try:
-        shown = call(["squeue", "--noheader", "--states=all", "--format=%T %r", f"--jobs={job}"]).strip()
-    except UserError:
-        return ""
-    name, _, reason = shown.partition(" ")
+        shown = asked(["squeue", "--noheader", "--states=all", "--format=%T %r", f"--jobs={job}"], gone="Invalid job id")
+    except UserError as error:
+        return unknown(error)
+    name, _, reason = (shown or "").strip().partition(" ")
     return f"{name} ({reason})" if reason not in ("", "None") and name == "PENDING" else name
 
 

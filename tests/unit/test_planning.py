@@ -34,6 +34,7 @@ from xdist.runtime.planning.shapes import shape_of
 from xdist.study.planning import Machine, plan_run
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
+from xdist.tasks.large_vocabulary import LOGITS
 
 PARTS = ("parameters", "gradients", "optimizer", "communication", "activations", "logits")
 MILLIONS = {"base": 277, "large": 559, "xl": 3476, "xxl": 10696}
@@ -188,6 +189,11 @@ def test_a_batch_is_no_larger_than_a_ranks_share_of_the_step() -> None:
     split = recommended("large", 2, 24, step_tokens=1_000_000)
     assert split.micro_batches == -(-500_000 // split.tokens)
     assert recommended("base", 4, 80, views=2.0, tokens=3000).tokens == 6000
+
+
+def test_logits_of_a_large_vocabulary_are_counted_as_they_exist_at_once() -> None:
+    few, many = (recommended("base", 4, 80, tokens=tokens, head=0.15).logits for tokens in (1024, 32768))
+    assert few == 154 * shape_of("base").pieces < many == LOGITS
 
 
 def test_what_does_not_fit_is_said() -> None:

@@ -118,7 +118,7 @@ def moments(shape: Shape, setting: Setting) -> dict[str, Memory]:
             parameters = 0
     before, after, step = gradients
     if setting.tied:
-        before += pieces * size  # the head's share of the embedding's gradient waits for the rest of it
+        before += 4 * pieces  # the head's share of the embedding's gradient, in fp32, waits for the rest of it
     kept, transient = activations(shape, setting.tokens, size, setting.checkpointing, setting.dropout, setting.cpu)
     # The head's gradients are gone when those of the last layer come.
     logits = float(LOGIT * setting.logits)

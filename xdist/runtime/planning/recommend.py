@@ -7,6 +7,7 @@ from typing import Any
 from xdist.errors import UserError
 from xdist.runtime.planning.memory import Memory, Offload, Setting, memory, trained
 from xdist.runtime.planning.shapes import Shape
+from xdist.tasks.large_vocabulary import LOGITS
 
 GB = 1e9
 # What CUDA, NCCL and the allocator's gaps take. Judged, not measured.
@@ -46,7 +47,8 @@ def recommend(
     def sized(setting: Setting, count: int) -> Setting:
         held = round(count * views)
         micro = max(1, -int(-share // count)) if share else setting.micro_batches
-        return replace(setting, tokens=held, logits=round(head * held) * shape.pieces, micro_batches=micro, bucket=bucket)
+        logits = min(round(head * held) * shape.pieces, max(LOGITS, shape.pieces))  # no more exist at once
+        return replace(setting, tokens=held, logits=logits, micro_batches=micro, bucket=bucket)
 
     nearest: Memory | None = None
     for stage, checkpointing, offload in ways(start.ranks, start.bf16):

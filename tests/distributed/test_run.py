@@ -84,8 +84,13 @@ def test_resumed_is_uninterrupted(two: Group, small_run: Path, tmp_path: Path, s
         assert expected.keys() == found.keys()
         for key in expected:
             assert torch.equal(expected[key], found[key]), key
-    logged = [json.loads(line)["step"] for line in (parts / "metrics.jsonl").read_text().splitlines()]
-    assert logged == [2, 4, 6, 8]
+    straight, logged = (
+        [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()] for folder in (whole, parts)
+    )
+    assert [line["step"] for line in logged] == [2, 4, 6, 8]
+    exact = [key for key in straight[0] if key.startswith(("loss/", "train/loss", "robust/loss", "epochs/", "tokens/"))]
+    assert len(exact) > 6
+    assert [[line[key] for key in exact] for line in logged] == [[line[key] for key in exact] for line in straight]
 
 
 def test_predictions_do_not_depend_on_ranks(one: Group, trained: Path, small_run: Path, tmp_path: Path) -> None:

@@ -22,6 +22,22 @@ class PieceLosses:
             piece = sources_of(batch.row_ids)[self.families[batch.head].row_of(batch)]
             self._sums.index_add_(0, piece, torch.stack([losses, torch.ones_like(losses)], 1).double())
 
+    def state(self) -> list[list[float]]:
+        """What was noted so far, by rank, for a checkpoint. Collective."""
+        here, size = distributed.rank(), self._sums.numel()
+        placed = [0.0] * (size * distributed.world())
+        placed[here * size : (here + 1) * size] = self._sums.flatten().tolist()
+        there = distributed.sum_over_ranks(placed)
+        return [there[low : low + size] for low in range(0, len(there), size)]
+
+    def restore(self, state: list[list[float]]) -> None:
+        """Go on from a `state`; that of other numbers of ranks goes to the first."""
+        if len(state) == distributed.world():
+            mine = state[distributed.rank()]
+        else:
+            mine = [sum(values) * (distributed.rank() == 0) for values in zip(*state, strict=True)]
+        self._sums.copy_(torch.tensor(mine, dtype=torch.float64).view_as(self._sums))
+
     def means(self) -> dict[str, float]:
         """By task/language, for those that had a row, over all ranks; begins anew. Collective."""
         totals = distributed.sum_over_ranks(self._sums.flatten().tolist())

@@ -2,7 +2,9 @@
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from xdist.config.run import Runtime
 from xdist.errors import RunError
@@ -17,8 +19,11 @@ class Saver:
     """Saves every so many steps or minutes. A save that fails is tried again when the next is due; after three in a row the run
     ends, since it would lose more and more work."""
 
-    def __init__(self, folder: Path, engine: Engine, stage: int, runtime: Runtime) -> None:
+    def __init__(
+        self, folder: Path, engine: Engine, stage: int, runtime: Runtime, more: Callable[[], dict[str, Any]] = dict
+    ) -> None:
         self.folder, self.engine, self.stage, self.runtime = folder, engine, stage, runtime
+        self.more = more  # to be saved beside the engine's state; collective
         self._started = self._last = time.perf_counter()
         self._seconds = 0.0
         self._failed = 0
@@ -35,7 +40,7 @@ class Saver:
         """Save; returns the seconds that it took. Raises RunError after the third failure in a row, and at the first one where
         no other save will follow (`last`). Collective."""
         started = time.perf_counter()
-        state = {"step": step, "parameters": self.engine.names}
+        state = {"step": step, "parameters": self.engine.names, **self.more()}
         problem = checkpoints.save(self.folder, self.engine, step, self.stage, self.runtime.keep, state)
         self._last = time.perf_counter()
         self._seconds += self._last - started

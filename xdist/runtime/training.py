@@ -2,6 +2,7 @@
 
 import logging
 import time
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -113,7 +114,10 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
     training = Training(run, tokenizer, preparation)
     engine, steps = training.engine, training.data.steps
     tag = checkpoints.find(folder.checkpoints)
-    done = checkpoints.load(tag, engine, training.stage)["step"] if tag else 0
+    saved: dict[str, Any] = checkpoints.load(tag, engine, training.stage) if tag else {"step": 0}
+    done = saved["step"]
+    if "piece_losses" in saved:
+        training.losses.restore(saved["piece_losses"])
     first = training.rank == 0
     if first and tag:
         log.info("going on after step %d, from %s", done, tag.path)
@@ -122,7 +126,7 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
     stop = StopRequest(folder.stop, first, run.runtime.max_minutes)
     best = Best(folder.best, judge, engine, tokenizer) if judge else None
     every = run.train.select.every if run.train.select else steps
-    saver = Saver(folder.checkpoints, engine, training.stage, run.runtime)
+    saver = Saver(folder.checkpoints, engine, training.stage, run.runtime, lambda: {"piece_losses": training.losses.state()})
     bad = BadSteps(training.data, run.runtime.bad_steps, engine.skipped, saver.last_good)
     stopped = False
     tokens, since = 0.0, time.perf_counter()

@@ -166,6 +166,16 @@ def test_a_file_a_folder_or_an_address(tmp_path: Path) -> None:
     assert [block.data for block in blocks("memory:///corpus/wo.txt", TEXT)] == [b"mbir\n"]
 
 
+def test_an_address_that_cannot_be_looked_at_is_one_line(tmp_path: Path) -> None:
+    import fsspec
+
+    fsspec.register_implementation("lake", "no_such_library.Lake", errtxt="Install no_such_library to access the lake")
+    with pytest.raises(UserError, match="^lake://corpus/wo: cannot be looked at: Install no_such_library to access the lake$"):
+        sources(tmp_path, "lake://corpus/wo")
+    with pytest.raises(UserError, match="^pond://corpus/wo: cannot be looked at: Protocol not known: pond$"):
+        sources(tmp_path, "pond://corpus/wo")
+
+
 def test_the_digest_follows_the_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"one" * 100_000)

@@ -62,12 +62,12 @@ def sources(root: Path, pattern: str) -> list[str]:
     """The sources at `pattern`, which is below `root` unless it is an address or absolute: one file, the file of that name with
     one of the endings, or all of a folder, in order. Empty where nothing is there."""
     place = pattern if "://" in pattern else str(root / pattern)
-    files, path = url_to_fs(place)
     try:
+        files, path = url_to_fs(place)
         if files.isfile(path):
             return [files.unstrip_protocol(path) if "://" in pattern else path]
         found = files.find(path) if files.isdir(path) else files.glob(f"{path}.*")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:  # the last where a protocol's library is not installed
         raise UserError(f"{place}: cannot be looked at: {str(error).splitlines()[0]}") from None
     names = sorted(name for name in found if re.search(rf"\.({'|'.join(KINDS)})(\.({'|'.join(COMPRESSIONS)}))?$", name))
     return [files.unstrip_protocol(name) if "://" in pattern else name for name in names]

@@ -170,9 +170,9 @@ def test_an_address_that_cannot_be_looked_at_is_one_line(tmp_path: Path) -> None
     import fsspec
 
     fsspec.register_implementation("lake", "no_such_library.Lake", errtxt="Install no_such_library to access the lake")
-    with pytest.raises(UserError, match="^lake://corpus/wo: cannot be looked at: Install no_such_library to access the lake$"):
+    with pytest.raises(UserError, match=r"^lake://corpus/wo: cannot be looked at: Install no_such_library to access the lake$"):
         sources(tmp_path, "lake://corpus/wo")
-    with pytest.raises(UserError, match="^pond://corpus/wo: cannot be looked at: Protocol not known: pond$"):
+    with pytest.raises(UserError, match=r"^pond://corpus/wo: cannot be looked at: Protocol not known: pond$"):
         sources(tmp_path, "pond://corpus/wo")
 
 

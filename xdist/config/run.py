@@ -30,7 +30,11 @@ class Model(Section):
         description="rows of the input embedding that are trained: those of the pieces in the training data, or all; the "
         "same result, but that weight decay also shrinks the rows that nothing uses where all are trained",
     )
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool | Literal["auto"] = Field(
+        "auto",
+        description="compute layers again in the backward pass instead of keeping what is inside them; auto: where training "
+        "would not fit the GPU's memory otherwise",
+    )
     dropout: float | None = Field(
         None, ge=0, lt=1, description="every dropout of the encoder and heads; null: the encoder's own"
     )

@@ -33,7 +33,7 @@ def load_for_evaluation(
     run: Run, folder: str, tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece], dtype: torch.dtype
 ) -> Model:
     """The model in `folder` with the heads that `pieces` need. Raises UserError naming a head that it does not hold."""
-    section = run.model.model_copy(update={"backbone": folder, "gradient_checkpointing": False})
+    section = run.model.model_copy(update={"backbone": folder})
     families = {piece.task.head: family_of(piece.task) for piece in pieces}
     model = Model(load_encoder(section, tokenizer, dtype), families, run.seed, run.runtime.attention == "packed")
     if run.evaluate and run.evaluate.layer is not None:

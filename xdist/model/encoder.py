@@ -77,6 +77,4 @@ def load_encoder(section: ModelSection, tokenizer: PreTrainedTokenizerBase, dtyp
         raise UserError(f"{backbone}: {len(report['missing_keys'])} weights are missing, such as '{first}'")
     if section.freeze_embeddings:
         encoder.get_input_embeddings().requires_grad_(False)
-    if section.gradient_checkpointing:
-        encoder.gradient_checkpointing_enable({"use_reentrant": False})
     return encoder

@@ -28,7 +28,7 @@ def out_of_memory(run: Run, rank: int, number: int, batches: Sequence[Batch]) ->
     largest = max(batches, key=lambda batch: len(batch.tokens) if packed else len(batch.lengths) * batch.width)
     sequences, longest = len(largest.lengths), largest.width
     remedies = [f"a smaller runtime.micro_batch_tokens (now {run.runtime.micro_batch_tokens})"]
-    if not run.model.gradient_checkpointing:
+    if run.model.gradient_checkpointing is not True:
         remedies.append("model.gradient_checkpointing=true")
     if run.runtime.precision == "fp32" or not (run.runtime.precision == "bf16" or distributed.has_bf16()):
         remedies.append("runtime.precision=bf16")

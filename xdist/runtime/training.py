@@ -23,7 +23,7 @@ from xdist.model.masks import Masks
 from xdist.model.model import Model
 from xdist.model.vocabulary import activate
 from xdist.robust import Context, chain, rewriters
-from xdist.runtime import checkpoints, distributed, ds_config, memory, zero3
+from xdist.runtime import checkpointing, checkpoints, distributed, ds_config, memory, zero3
 from xdist.runtime.bad_numbers import BadSteps
 from xdist.runtime.best import Best, Judge
 from xdist.runtime.engine import Engine
@@ -49,13 +49,16 @@ class Training:
         texts = rewriters(run.methods, tokenizer, run.seed, run.data.max_length)
         compared = any(isinstance(method, Consistency) for method in run.methods)
         self.data = TrainingData(run, preparation, texts, keep_plain=bool(texts) and compared)
-        section, config = found_model(run), ds_config.resolve(run)
+        section, config, rows = found_model(run), ds_config.resolve(run), None
         with zero3.partitioned_loading(config):
             encoder = load_encoder(section, tokenizer, ds_config.dtype(config))
         if (ids := trained_pieces(run, self.data, tokenizer)) is not None:
             with zero3.gathered(encoder.get_input_embeddings()):
                 if activate(encoder, torch.from_numpy(ids)):
+                    rows = len(ids)
                     log.info("training %d of %d rows of the input embedding", len(ids), encoder.config.vocab_size)
+        if checkpointing.chosen(run, section.backbone, config, rows):
+            encoder.gradient_checkpointing_enable({"use_reentrant": False})
         model = Model(encoder, self.data.families, run.seed, run.runtime.attention == "packed")
         self.data.packed = model.packed  # not for an encoder that cannot
         carried, dropped = carry_heads(section.backbone, model)

@@ -14,11 +14,10 @@ from xdist.runtime.planning import peak as peaks
 from xdist.runtime.planning.flops import REWRITING, Work, work
 from xdist.runtime.planning.forecast import Forecast, forecast
 from xdist.runtime.planning.memory import Memory, Setting, host_memory, memory, state_on_disk
-from xdist.runtime.planning.recommend import GB, ds_config, recommend, usable
+from xdist.runtime.planning.recommend import GB, MASKED, ds_config, recommend, usable
 from xdist.runtime.planning.shapes import Shape, shape_of
 from xdist.study.estimate import cost, embedding_rows
 
-MASKED = 0.15  # share of the tokens that a language model has to find
 REACHED, REACHED_OF_MEASURED = 0.4, 0.7  # of a stated peak (published: 0.33 to 0.55), of a matrix product's own speed
 
 

@@ -14,11 +14,17 @@ GB = 1e9
 SHARE, FIXED = 0.94, 1.5 * GB
 SMALLEST, LARGEST, STEP = 4096, 32768, 1024  # tokens of a micro-batch; the smallest keeps a GPU busy
 BUCKET = 100_000_000
+MASKED = 0.15  # share of the tokens that a language model has to find
 
 
 def usable(capacity: float) -> float:
     """Bytes that tensors may take on a device of `capacity` bytes."""
     return max(0.0, SHARE * capacity - FIXED)
+
+
+def logits(shape: Shape, tokens: float) -> int:
+    """Logits over all pieces that exist at once where so many tokens reach the head."""
+    return min(round(tokens) * shape.pieces, max(LOGITS, shape.pieces))
 
 
 def ways(ranks: int, bf16: bool) -> Iterator[tuple[int, bool, Offload]]:
@@ -47,8 +53,7 @@ def recommend(
     def sized(setting: Setting, count: int) -> Setting:
         held = round(count * views)
         micro = max(1, -int(-share // count)) if share else setting.micro_batches
-        logits = min(round(head * held) * shape.pieces, max(LOGITS, shape.pieces))  # no more exist at once
-        return replace(setting, tokens=held, logits=logits, micro_batches=micro, bucket=bucket)
+        return replace(setting, tokens=held, logits=logits(shape, head * held), micro_batches=micro, bucket=bucket)
 
     nearest: Memory | None = None
     for stage, checkpointing, offload in ways(start.ranks, start.bf16):

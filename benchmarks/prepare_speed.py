@@ -12,6 +12,7 @@ Last line: JSON.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -19,29 +20,34 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 WORKERS = 2
 BATCH, BATCHES = 32, 200
 SHARDS = 1000
 RESUME = """
-import resource, time
+import time
 begin = time.perf_counter()
 from xdist.data.plan import Plan
 begin = time.perf_counter()
 plan = Plan([10**8], [1.0], 256, 1)
 assert len(plan.step(1_000_000).row) == 256
-print(time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+seconds = time.perf_counter() - begin
+# ru_maxrss would tell of the process that started this one.
+print(seconds, next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024)
 """
 
 
 def main() -> None:
     options = _options()
     if options.memory:
-        print(_memory(options))
+        print(json.dumps(_memory(options)))
         return
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -64,8 +70,10 @@ def main() -> None:
         opened = [opening(shards, place / f"many-{number}") for number in range(options.repeats)]
         resumed = [_resumed() for _ in range(options.repeats)]
         for times in (1, 4):
-            peak = _peak(options, place, times)
-            print(f"a worker took {peak:.0f} MB for {options.megabytes * times} MB of text")
+            own, whole = _peak(options, place, times)
+            print(
+                f"a worker took {own:.0f} MB of its own, {whole:.0f} in all, for {options.megabytes * times} MB of text"
+            )
     for what, sides in (("tokens/s written", written), ("batches/s read", read)):
         for name, values in sides.items():
             print(f"{name:<9} {statistics.median(values):12,.0f} {what}  {' '.join(f'{value:,.0f}' for value in values)}")
@@ -213,18 +221,29 @@ def _resumed() -> tuple[float, float]:
     return float(words[0]), float(words[1])
 
 
-def _peak(options: argparse.Namespace, place: Path, times: int) -> float:
+def _peak(options: argparse.Namespace, place: Path, times: int) -> list[float]:
     text = corpus(options.data, place / f"memory-{times}", options.megabytes * times)
     command = [sys.executable, __file__, "--data", str(options.data), "--encoder", options.encoder, "--memory", str(text)]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
 
 
-def _memory(options: argparse.Namespace) -> float:
-    """The largest memory of a worker, in MB, pages shared with its parent included."""
-    import resource
+def _memory(options: argparse.Namespace) -> list[float]:
+    """The largest memory of a worker, in MB: its own, and with the pages that it shares with its parent."""
+    peak, over = [0.0, 0.0], threading.Event()
 
+    def watch() -> None:
+        while not over.wait(0.05):
+            for worker in psutil.Process().children():
+                with contextlib.suppress(psutil.Error):
+                    info = worker.memory_full_info()
+                    peak[:] = max(peak[0], info.uss / 2**20), max(peak[1], info.rss / 2**20)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
     _preparation(options.memory, options.encoder, options.memory / "shards").make_missing(number=WORKERS)
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    over.set()
+    watching.join()
+    return peak
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from xdist.tasks.batch import Batch, WordCounts
 from xdist.tasks.family import Family, Row, family_of
 from xdist.tasks.mlm import MaskedLM
 
+WORDS = tuple(f"words_{name}" for name in WordCounts._fields)
 ROW_BITS = 40  # of a row's identity; the bits above them are the number of its piece
 
 
@@ -42,18 +43,21 @@ def collate(
     group: Sequence[int] | None = None,
 ) -> Batch:
     """Rows of one family in one batch; `group` says which of them belong together, in families whose loss compares rows."""
-    lengths = [length for row in rows for length in row["lengths"]]
-    names = () if dummy else ("words_seen", "words_changed", "words_too_long")
-    sequence_row = np.repeat(np.arange(len(rows)), [len(row["lengths"]) for row in rows])
+    lengths = np.concatenate([row["lengths"] for row in rows])
+    # Most rows are one sequence, and were not rewritten.
+    sequence_row = np.arange(len(rows))
+    if len(lengths) != len(rows):
+        sequence_row = np.repeat(sequence_row, [len(row["lengths"]) for row in rows])
+    rewritten = [] if dummy else [row for row in rows if "words_seen" in row]
     return Batch(
         head=family.task.head,
         tokens=torch.from_numpy(np.concatenate([row["tokens"] for row in rows]).astype(np.int64)),
-        lengths=torch.tensor(lengths, dtype=torch.long),
+        lengths=torch.from_numpy(lengths.astype(np.int64)),
         sequence_row=torch.from_numpy(sequence_row),
         row_ids=torch.tensor(ids, dtype=torch.long),
         targets={**family.targets(rows), **({} if group is None else {"group": torch.tensor(group, dtype=torch.long)})},
         dummy=dummy,
-        words=WordCounts(*(sum(row.get(name, 0) for row in rows) for name in names)),
+        words=WordCounts(*(sum(row.get(name, 0) for row in rewritten) for name in WORDS)),
     )
 
 

@@ -156,7 +156,7 @@ class Shards:
         shard = bisect_right(self._ends, number)
         local = number - (self._ends[shard - 1] if shard else 0)
         return {
-            name: values[local] if offsets is None else values[offsets[local] : offsets[local + 1]]
+            name: values[local] if offsets is None else values[offsets.item(local) : offsets.item(local + 1)]
             for name, (values, offsets) in self._columns(shard).items()
         }
 

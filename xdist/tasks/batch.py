@@ -90,12 +90,9 @@ class Batch:
 
     def padded(self, pad: int) -> tuple[Tensor, Tensor]:
         """Piece ids and attention mask, both (S, L)."""
-        shape = (len(self.lengths), self.width)
-        ids = self.tokens.new_full((shape[0] * shape[1],), pad)
-        mask = torch.zeros_like(ids)
-        ids[self.padded_index] = self.tokens
-        mask[self.padded_index] = 1
-        return ids.view(shape), mask.view(shape)
+        real = torch.arange(self.width, device=self.tokens.device) < self.lengths[:, None]
+        ids = self.tokens.new_full(real.shape, pad).masked_scatter_(real, self.tokens)
+        return ids, real.long()
 
     def of_tokens(self, states: Tensor) -> Tensor:
         """(T, n) states of the tokens, from one row (1, T, n) or the padded layout (S, L, n); without padding they are one."""

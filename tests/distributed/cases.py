@@ -1,5 +1,6 @@
 """What the ranks do in a test: each function runs on every rank and returns something JSON can hold."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,13 @@ def dealt(path: str, overrides: list[str]) -> list[list[int]]:
     made = _data(run)
     steps = [made.step(number, distributed.rank(), distributed.world()) for number in range(5)]
     return [[row for batch in step if not batch.dummy for row in batch.row_ids.tolist()] for step in steps]
+
+
+def shared_memory() -> list[str]:
+    """What DeepSpeed's CPU collective left in shared memory under this group's name."""
+    distributed.sum_over_ranks([1.0])
+    group = f"{os.environ['MASTER_ADDR']}_{os.environ['MASTER_PORT']}"
+    return [path.name for path in Path("/dev/shm").glob(f"deepspeed_*{group}*")]
 
 
 def whole_run(path: str, overrides: list[str], stop_at: int | None = None) -> dict[str, Any]:

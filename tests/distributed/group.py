@@ -20,7 +20,7 @@ CASE_SECONDS = 240  # a hang fails here; machines under load are slow
 class Group:
     """`world` ranks over gloo; `run` starts a case on all of them and gives what each rank returned."""
 
-    def __init__(self, world: int) -> None:
+    def __init__(self, world: int, **variables: str) -> None:
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
             port = sock.getsockname()[1]
@@ -36,6 +36,7 @@ class Group:
                     "MASTER_PORT": str(port),
                     "OMP_NUM_THREADS": "1",
                     "DS_ACCELERATOR": "cpu",
+                    **variables,
                     "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
                 },
                 stdin=subprocess.PIPE,

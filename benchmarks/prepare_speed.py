@@ -71,9 +71,7 @@ def main() -> None:
         resumed = [_resumed() for _ in range(options.repeats)]
         for times in (1, 4):
             own, whole = _peak(options, place, times)
-            print(
-                f"a worker took {own:.0f} MB of its own, {whole:.0f} in all, for {options.megabytes * times} MB of text"
-            )
+            print(f"a worker took {own:.0f} MB of its own, {whole:.0f} in all, for {options.megabytes * times} MB of text")
     for what, sides in (("tokens/s written", written), ("batches/s read", read)):
         for name, values in sides.items():
             print(f"{name:<9} {statistics.median(values):12,.0f} {what}  {' '.join(f'{value:,.0f}' for value in values)}")

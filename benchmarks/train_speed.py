@@ -9,7 +9,7 @@ is the median over rounds of Trainer's seconds over xdist's, after one round to 
 (trainer_side.py).
 
 finetune     PAWS-X, POS, TyDiQA, one after another: `finetune_ratio` is the geometric mean of the three
-adversarial  the same on PAWS-X with one ascent step; Trainer by a subclass that perturbs `inputs_embeds`
+adversarial  the same with one ascent step; Trainer by a subclass that perturbs `inputs_embeds`
 mlm          masked language modelling on the New Testament in Swahili and Ukrainian
 memory       peak memory of a rank in a process group of its own: `memory_ratio` is xdist's over Trainer's
 startup      from the command to the first step done, nothing prepared: Trainer's seconds over xdist's
@@ -61,8 +61,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--shape", choices=sorted(SHAPES), help="random weights in XLM-R's shape instead")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=32, help="examples in a step, over all ranks")
+    parser.add_argument("--mlm-batch", type=int, default=16, help="the same for mlm: Trainer keeps all logits of a token")
     parser.add_argument("--tokens", type=int, default=8192, help="tokens of a micro-batch of xdist")
-    parser.add_argument("--tasks", nargs="+", choices=FINETUNED, default=list(FINETUNED), help="of the part finetune")
+    parser.add_argument(
+        "--tasks", nargs="+", choices=FINETUNED, default=list(FINETUNED), help="of the parts finetune and adversarial"
+    )
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1, help="of each rank")
@@ -113,7 +116,7 @@ def _shaped(demo: Path, folder: Path, layers: int, hidden: int) -> Path:
 
 def _speed(options: argparse.Namespace, folder: Path, part: str) -> dict[str, float]:
     ratios = []
-    for task in options.tasks if part == "finetune" else ("pawsx",) if part == "adversarial" else (MLM[0],):
+    for task in (MLM[0],) if part == "mlm" else options.tasks:
         found = _ranks(options, folder, part, task)
         pairs = list(zip(found["trainer"], found["xdist"], strict=True))
         ratios.append(statistics.median(theirs / own for theirs, own in pairs))
@@ -178,6 +181,9 @@ def _ranks(options: argparse.Namespace, folder: Path, part: str, task: str, side
     given = {**vars(options), "part": f"{part}:{task}", "side": side, "out": str(out)}
     words = ["--quick"] if given.pop("quick") else []
     given.pop("only"), given.pop("tasks")
+    language_batch = given.pop("mlm_batch")
+    if part == "mlm":
+        given["batch"] = language_batch
     words += [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
     environment = {
         **os.environ,

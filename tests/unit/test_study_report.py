@@ -102,6 +102,13 @@ def difference(value: float, low: float, high: float, p: float, condition: str =
             "(95 % interval +4.5 to +5.5); “A4” is better than “B4” by 4.0 points (95 % interval +3.5 to +4.5); and "
             "2 more are better and 0 more are worse by less.",
         ),
+        (  # a classifier that gives every example the same answer
+            [difference(0, 0, 0, 1), difference(0, -1e-15, 1e-15, 1, "C")],
+            False,
+            "On X, for any of the 2 conditions no difference from “B” could be shown (95 % intervals within +0.0 to +0.0) "
+            "(among them an interval of no width: those models are right about the same examples, as models are that give "
+            "every example one answer).",
+        ),
         ([], False, "On X nothing can be said: no condition and its baseline both have scores there."),
     ],
 )

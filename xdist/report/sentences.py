@@ -43,6 +43,11 @@ def sentence(where: str, differences: Sequence[Difference], comparisons: int, on
     bounds = []
     if any(one.interval.excludes_zero for one in rest):
         bounds.append(f"among them an interval that leaves out zero, which is too little for {comparisons} comparisons")
+    if any(one.interval.high - one.interval.low < 1e-9 for one in rest):
+        bounds.append(
+            "among them an interval of no width: those models are right about the same examples, as models are that give every "
+            "example one answer"
+        )
     if one_seed:
         bounds.append("of one seed a side, so this is about these models, not about how they were trained")
     bounded = f" ({'; '.join(bounds)})" if bounds else ""

@@ -1,11 +1,20 @@
 """The errors a user is meant to see: one line, no traceback."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
 
 
 class UserError(Exception):
     """Something the user gave is wrong: exit code 2. The message is one line: where (file:line or key), what, what is valid."""
+
+
+class OwnError(UserError):
+    """The same where one rank alone may have met it: it says so itself."""
+
+
+class BusyError(UserError):
+    """Another process works on the run: nothing is wrong with it, and its folder is not to say so."""
 
 
 class RunError(Exception):
@@ -14,6 +23,15 @@ class RunError(Exception):
 
 class RankError(RunError):
     """The same where one rank alone cannot go on: it says so itself."""
+
+
+@contextmanager
+def own() -> Iterator[None]:
+    """What is wrong inside may not be met by the other ranks."""
+    try:
+        yield
+    except UserError as error:
+        raise OwnError(str(error)) from None
 
 
 def unknown(kind: str, name: object, valid: Iterable[object]) -> str:

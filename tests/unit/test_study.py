@@ -332,6 +332,13 @@ def test_status_follows_the_folders(marks: list[bool]) -> None:
 ONE = ("seeds=[1]", "include=[{first: none, robust: plain}]")
 
 
+def test_the_last_step_stands_in_a_line_of_any_length(tmp_path: Path) -> None:
+    long = {"step": 7, **{f"loss/mlm/{number}": 0.5 for number in range(2000)}}
+    (tmp_path / "metrics.jsonl").write_text(f'{{"step": 6}}\n{json.dumps(long)}\n{{"ste')
+    assert (tmp_path / "metrics.jsonl").stat().st_size > 3 * 8192
+    assert last_step(tmp_path / "metrics.jsonl") == 7
+
+
 def test_standing_of_scores_and_steps(tmp_path: Path, described: dict[str, Any]) -> None:
     graph = graph_of(tmp_path, described, *ONE)
     (node,) = graph.nodes.values()

@@ -14,7 +14,7 @@ from xdist.data.pairs import PairShards
 from xdist.data.pieces import ENCODING, Piece, evaluation_pieces, pool_pieces, selection_pieces, training_pieces
 from xdist.data.shards import MANIFEST, Journal, Rows, Shards
 from xdist.data.tokenizer import tokenizer_digest
-from xdist.errors import UserError
+from xdist.errors import UserError, own
 from xdist.files import digest, file_digest
 from xdist.formats.corpus import OnBad, source_digest
 from xdist.tasks.catalog.task import pair
@@ -107,7 +107,8 @@ class Preparation:
         process group is needed, so none can time out."""
         for piece in list(self.folders)[rank::world]:
             if not (self.folders[piece] / MANIFEST).is_file():
-                self.make(piece)
+                with own():
+                    self.make(piece)
         while self.missing():
             time.sleep(0.2)
 

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from xdist.errors import UserError
+from xdist.errors import BusyError, UserError
 
 BEAT = 5.0  # seconds
 DEAD = 4  # beats missed
@@ -39,7 +39,7 @@ class RunLock:
             return ""
 
     def take(self, what: str) -> None:
-        """Hold the lock until `release` or the end of this process. Raises UserError saying who holds it; waits at most as long
+        """Hold the lock until `release` or the end of this process. Raises BusyError saying who holds it; waits at most as long
         as it takes to see whether a holder on another machine is alive."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ class RunLock:
         if self._kernel_refuses(file, fcntl.LOCK_EX) or self._alive_elsewhere(file):
             said = self._said(file)
             file.close()
-            raise UserError(f"{self.path.parent}: {said} is working here; wait for it or choose another folder (folder=…)")
+            raise BusyError(f"{self.path.parent}: {said} is working here; wait for it or choose another folder (folder=…)")
         file.seek(0)
         file.truncate()
         file.write(json.dumps({"what": what, "host": socket.gethostname(), "pid": os.getpid(), "since": time.ctime()}))

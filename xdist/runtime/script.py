@@ -12,7 +12,7 @@ from pathlib import Path
 from transformers.utils import logging as transformers_logging
 
 from xdist.config import Run, load_run
-from xdist.errors import RankError, RunError, UserError
+from xdist.errors import BusyError, OwnError, RankError, RunError, UserError
 from xdist.runtime import distributed, heartbeat, run_folder
 from xdist.runtime.run_folder import RunFolder
 from xdist.runtime.stopping import SIGNALS
@@ -34,9 +34,10 @@ def main(work: Callable[[Run], None], usage: str) -> None:
         run = load_run(Path(arguments[0]), arguments[1:])
         work(run)
     except UserError as error:
-        if first:
+        if first or isinstance(error, OwnError):
             print(f"xdist: {error}", file=sys.stderr, flush=True)
-            _mark_failed(run, f"{run_folder.USER_ERROR}{error}")
+            if not isinstance(error, BusyError):
+                _mark_failed(run, f"{run_folder.USER_ERROR}{error}")
         _leave(USER_ERROR)
     except RunError as error:
         if first or isinstance(error, RankError):

@@ -16,6 +16,7 @@ from xdist.data.fetched import found_model
 from xdist.data.permutation import key_of
 from xdist.data.prepare import Preparation
 from xdist.data.vocabulary import trained_pieces
+from xdist.errors import own
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads, save_model
 from xdist.model.language_head import load_language_heads
@@ -137,7 +138,7 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
     try:
         for number in range(done, steps):
             rate = engine.rate
-            with memory.explained(run, training.rank, number, training.data.step):
+            with memory.explained(run, training.rank, number, training.data.step), own():
                 record = training.step(number, bool(stop))
             bad.note(number, engine.skipped)
             done, tokens = number + 1, tokens + record.tokens

@@ -106,9 +106,14 @@ def last_step(metrics: Path) -> int:
     """The last step that a run logged; 0 before the first."""
     if not metrics.is_file():
         return 0
+    size, block = metrics.stat().st_size, 8192
     with metrics.open("rb") as file:
-        file.seek(max(0, metrics.stat().st_size - 8192))
-        lines = file.read().split(b"\n")[:-1]  # what follows the last line feed was cut off
+        while True:
+            file.seek(max(0, size - block))
+            lines = file.read().split(b"\n")[:-1]  # what follows the last line feed was cut off
+            if len(lines) > 1 or block >= size:
+                break
+            block *= 2  # a line of many languages is long
     try:
         return int(json.loads(lines[-1])["step"]) if lines else 0
     except (ValueError, KeyError, TypeError):

@@ -1,0 +1,80 @@
+"""What a rank says, and what it leaves in the run's folder, when it meets a mistake."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from xdist.config import Run, load_run
+from xdist.errors import UserError, own
+from xdist.runtime import script
+from xdist.runtime.lock import RunLock
+from xdist.runtime.run_folder import RunFolder
+
+Ended = Callable[[int, Callable[[Run], None]], int]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    """Of a run that has begun."""
+    described = {
+        "name": "a",
+        "folder": str(tmp_path / "run"),
+        "model": {"backbone": "some/encoder"},
+        "data": {"root": "benchmark"},
+        "train": {"tasks": [{"task": "xnli"}], "steps": 5},
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(described))
+    found = RunFolder(tmp_path / "run")
+    found.announce(load_run(tmp_path / "run.yaml"))
+    return found
+
+
+@pytest.fixture
+def ended(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> Ended:
+    """The code with which a rank ends that does `work`."""
+
+    def run(rank: int, work: Callable[[Run], None]) -> int:
+        monkeypatch.setenv("RANK", str(rank))
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        monkeypatch.setattr(sys, "argv", ["train.py", str(folder.path.with_name("run.yaml"))])
+        monkeypatch.setattr(script, "quiet", lambda: None)
+        monkeypatch.setattr(script, "_leave", sys.exit)
+        with pytest.raises(SystemExit) as left:
+            script.main(work, "usage")
+        return int(left.value.code or 0)
+
+    return run
+
+
+def wrong(run: Run) -> None:
+    raise UserError("train-en.tsv:7: unknown label 'maybe'")
+
+
+def wrong_here(run: Run) -> None:
+    with own():
+        wrong(run)
+
+
+@pytest.mark.parametrize(
+    "rank, work, said", [(0, wrong, True), (1, wrong, False), (0, wrong_here, True), (1, wrong_here, True)]
+)
+def test_a_mistake_is_said_once_or_by_the_rank_that_met_it(
+    rank: int, work: Callable[[Run], None], said: bool, folder: RunFolder, ended: Ended, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(rank, work) == 2
+    assert capsys.readouterr().err == ("xdist: train-en.tsv:7: unknown label 'maybe'\n" if said else "")
+    assert (folder.state, folder.user_error) == (("failed", True) if said else ("running", False))
+
+
+def test_a_start_that_finds_the_run_at_work_leaves_no_mark(
+    folder: RunFolder, ended: Ended, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = RunLock(folder.path)
+    held.take("xdist train")
+    assert ended(0, lambda run: RunLock(run.folder).take("xdist train")) == 2
+    held.release()
+    assert "is working here" in capsys.readouterr().err
+    assert folder.state == "running"

@@ -169,6 +169,8 @@ def whole_run(path: str, overrides: list[str], stop_at: int | None = None) -> di
         training.Training.step = plain_step  # type: ignore[method-assign]
     if finished and run.evaluate:
         evaluate(run, tokenizer, preparation)
+    if distributed.rank() == 0:
+        folder.mark("finished" if finished else "unfinished")
     return {"finished": finished}
 
 

@@ -7,7 +7,7 @@ import pytest
 from xdist.config import Run
 from xdist.errors import UserError
 from xdist.files import read_json
-from xdist.runtime.run_folder import PACKAGES, RunFolder, environment
+from xdist.runtime.run_folder import MARKS, PACKAGES, RunFolder, State, environment
 
 
 def run_of(**changes: object) -> Run:
@@ -49,11 +49,20 @@ def test_open_writes_what_was_asked_for(folder: RunFolder) -> None:
     folder.check(run_of())
 
 
-def test_starting_again_takes_marks_and_stop_away(folder: RunFolder) -> None:
+def test_starting_again_takes_marks_away_but_no_request_to_stop(folder: RunFolder) -> None:
     folder.mark("failed", "why")
-    folder.stop.touch()
+    folder.stop.touch()  # while ranks start
     folder.open(run_of(), None, {"xnli train en": "0123"})
     assert folder.state == "running"
+    assert folder.stop.exists()
+
+
+@pytest.mark.parametrize("end", MARKS)
+def test_an_end_answers_a_request_to_stop(folder: RunFolder, end: State) -> None:
+    folder.stop.touch()
+    folder.mark("running")
+    assert folder.stop.exists()
+    folder.mark(end)
     assert not folder.stop.exists()
 
 

@@ -38,7 +38,12 @@ def test_the_second_is_refused_until_the_first_is_killed(tmp_path: Path) -> None
         first.send_signal(signal.SIGKILL)
         first.wait()
     assert second.holder() == ""
+    assert second.left_behind()
+    assert second.forget_dead()
+    assert not second.left_behind()
     second.take("xdist evaluate")
+    assert not second.left_behind()
+    assert not RunLock(tmp_path).forget_dead()
     assert json.loads((tmp_path / ".lock").read_text())["pid"] == os.getpid()
     second.release()
 
@@ -56,6 +61,8 @@ def test_released_it_is_free(tmp_path: Path) -> None:
 
 def test_looking_leaves_no_trace(tmp_path: Path) -> None:
     assert RunLock(tmp_path / "none").holder() == ""
+    assert not RunLock(tmp_path / "none").left_behind()
+    assert RunLock(tmp_path / "none").forget_dead()
     assert list(tmp_path.iterdir()) == []
 
 

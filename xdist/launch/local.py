@@ -62,6 +62,7 @@ def start(kind: Literal["train", "evaluate"], run: Run, path: Path, overrides: S
 
 def supervise(words: Sequence[str], variables: dict[str, str], folder: RunFolder) -> int:
     """Run a launcher to its end; returns a code as `start` does."""
+    folder.stop.unlink(missing_ok=True)  # meant for an earlier start that could not answer it
     # A session of its own: launchers answer signals by killing ranks one after another, a stop file lets all of them save.
     process = subprocess.Popen(words, env=variables, start_new_session=True)
     with _stopping(folder, process):
@@ -78,10 +79,14 @@ def supervise(words: Sequence[str], variables: dict[str, str], folder: RunFolder
 def _stopping(folder: RunFolder, process: subprocess.Popen[bytes]) -> Iterator[None]:
     """While the block runs, the first signal asks the ranks to save and leave, the second kills them."""
 
-    def ask(number: int, _frame: types.FrameType | None) -> None:
-        if folder.stop.exists() or not folder.path.is_dir():
+    asked = False
+
+    def ask(_number: int, _frame: types.FrameType | None) -> None:
+        nonlocal asked
+        if asked or not folder.path.is_dir():
             os.killpg(process.pid, signal.SIGKILL)
         else:
+            asked = True
             folder.stop.touch()
             print("xdist: stopping: the ranks finish their step and save; once more to end at once", file=sys.stderr)
 

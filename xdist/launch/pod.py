@@ -32,6 +32,7 @@ def main(work: str, config: str, start: str, *mpi: str) -> int:
         folder = RunFolder(run.folder)
         if os.environ.get("PET_NODE_RANK", "0") == "0":
             folder.announce(run)
+            folder.stop.unlink(missing_ok=True)  # meant for an earlier start that could not answer it
     except UserError as error:
         print(f"xdist: {error}", file=sys.stderr)
         return USER_ERROR

@@ -10,6 +10,7 @@ import click
 from xdist.config import Run
 from xdist.errors import UserError
 from xdist.launch import local
+from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
 def launch(kind: Literal["train", "evaluate"], run: Run, path: Path, overrides: Sequence[str]) -> int:
     """Prepare what is missing, run to the end on this machine, say how it ended; returns the exit code."""
     prepare(run, train=kind == "train")
+    folder = RunFolder(run.folder)
+    folder.check(run)
+    if RunLock(folder.path).forget_dead() and folder.state == "failed":
+        folder.mark("running")  # or a start that dies without a word would show why an earlier one failed
     code = local.start(kind, run, path, overrides)
     if code == local.UNFINISHED:
         click.echo(f"{run.name} was stopped and saved; start it again to go on: {run.folder}", err=True)
     elif code == local.BROKEN:
-        click.echo(f"xdist: {run.name} broke: {RunFolder(run.folder).reason() or 'see above'} ({run.folder})", err=True)
+        click.echo(f"xdist: {run.name} broke: {folder.reason() or 'see above'} ({run.folder})", err=True)
     return code
 
 

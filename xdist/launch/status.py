@@ -14,6 +14,7 @@ from xdist.config.loading import read_yaml, validated
 from xdist.errors import UserError
 from xdist.launch.submission import SCHEDULERS, ended, record
 from xdist.runtime import tags
+from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
 
 RECENT = 20  # logged steps that the speed is taken from
@@ -84,13 +85,14 @@ def status(path: Path) -> Status:
 
 
 def _state(folder: RunFolder, submitted: bool, says: str) -> str:
-    """The run's own word, but where that is out of date: a job that has not begun, or ended without leaving a mark."""
+    """The run's own word, but where that is out of date: a job that has not begun, or one or ranks on this machine that
+    ended without leaving a mark."""
     waits = bool(says) and not ended(says)
     if folder.state in ("unfinished", "failed"):
         return "queued" if waits else folder.state
     if folder.state != "running":
         return folder.state
-    if submitted and not waits:
+    if (submitted and not waits) or (not submitted and RunLock(folder.path).left_behind()):
         return "lost"
     if folder.environment.exists() and not says.startswith("PENDING"):
         return "running"

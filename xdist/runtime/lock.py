@@ -38,6 +38,28 @@ class RunLock:
         except OSError:
             return ""
 
+    def left_behind(self) -> bool:
+        """Whether a process of this machine held it and ended without letting go, as a killed one does. Changes nothing."""
+        try:
+            with self.path.open("r", encoding="utf-8") as file:
+                return not self._kernel_refuses(file, fcntl.LOCK_SH) and self._kernel_knows and self._is_here(file)
+        except OSError:
+            return False
+
+    def forget_dead(self) -> bool:
+        """Forget a holder on this machine that has ended; False while a process of this machine holds it."""
+        try:
+            with self.path.open("r+", encoding="utf-8") as file:
+                if self._kernel_refuses(file, fcntl.LOCK_EX):
+                    return False
+                if self._kernel_knows and self._is_here(file):
+                    file.truncate(0)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise UserError(f"{self.path.parent}: cannot be written to: {error.strerror}") from None
+        return True
+
     def take(self, what: str) -> None:
         """Hold the lock until `release` or the end of this process. Raises BusyError saying who holds it; waits at most as long
         as it takes to see whether a holder on another machine is alive."""
@@ -95,6 +117,9 @@ class RunLock:
             if self.path.stat().st_mtime_ns != before:
                 return bool(self._content(file))
         return False
+
+    def _is_here(self, file: IO[str]) -> bool:
+        return self._content(file).get("host") == socket.gethostname()
 
     def _touch(self) -> None:
         while not self._over.wait(self._beat):

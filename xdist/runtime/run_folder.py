@@ -3,7 +3,8 @@
 config.yaml  data.json  deepspeed.json  environment.json  metrics.jsonl  tensorboard/  checkpoints/<tag>/  model/
 best/    the best model so far, where `train.select` chooses one; it becomes model/
 predictions/<task>/test-<language>.<ext>  scores.json
-finished | unfinished | failed    a mark each, since launchers garble exit codes;  stop    put there to end a run early
+finished | unfinished | failed    a mark each, since launchers garble exit codes
+stop    put there to end a run early; gone when the run has ended, however it ended
 """
 
 import platform
@@ -51,8 +52,9 @@ class RunFolder:
         return "running" if self.config.exists() else "new"
 
     def mark(self, state: State, text: str = "") -> None:
-        """Leave one mark and remove the others; `running` leaves none."""
+        """Leave one mark and remove the others; `running` leaves none. With an end a request to stop is answered."""
         if state in MARKS:
+            self.stop.unlink(missing_ok=True)
             write_text(self.path / state, text + "\n" if text else "")
         for mark in MARKS:
             if mark != state:
@@ -126,7 +128,6 @@ class RunFolder:
             write_json(self.deepspeed, deepspeed)
         fetched = commits(run)
         write_json(self.environment, {**environment(), **({"fetched": fetched} if fetched else {})})
-        self.stop.unlink(missing_ok=True)
         self.mark("running")
 
 

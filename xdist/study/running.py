@@ -16,12 +16,14 @@ from xdist.errors import UserError
 from xdist.files import write_text
 from xdist.launch import local
 from xdist.launch.prepared import launch
+from xdist.runtime.lock import NO_LOCKS
 from xdist.runtime.run_folder import RunFolder
 from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
 from xdist.study.state import Standing, failure, make_scorable, note_failure, standing
 
 STOPPED = local.UNFINISHED
+SCRIPTS = ("xdist/train.py", "xdist/evaluate.py")
 
 
 def run_study(graph: Graph, facts: Facts) -> int:
@@ -77,8 +79,11 @@ def alone(folder: Path) -> Iterator[None]:
     with (folder / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise UserError(f"{folder}: this study is being run already") from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
         yield
 
 
@@ -117,12 +122,13 @@ def _wait_for_ranks(path: Path) -> None:
 
 
 def _at_work(path: Path) -> bool:
-    name = str(path).encode()
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+    """Whether one of xdist's scripts has this description on its command line, as seen from where it was started."""
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = entry.read_bytes().split(b"\0")
+            words = (process / "cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
+            named = str(path) in words and any(word.endswith(SCRIPTS) for word in words)
+            if named and Path(os.readlink(process / "cwd"), path).resolve() == path.resolve():
+                return True
         except OSError:
             continue
-        if name in words:
-            return True
     return False

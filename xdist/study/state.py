@@ -12,6 +12,7 @@ from xdist.data.pieces import evaluation_pieces
 from xdist.errors import UserError
 from xdist.evaluation.scores import unscored
 from xdist.files import read_json, write_json, write_text
+from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
 from xdist.study.estimate import updates
 from xdist.study.expansion import Graph, Node
@@ -55,6 +56,8 @@ def standing(node: Node, graph: Graph, before: Mapping[str, Standing], facts: Fa
         return Standing("stopped", step, steps)
     if folder.state == "running" and not folder.environment.exists():  # announced by whoever submitted it; no rank has begun
         return Standing("queued", step, steps)
+    if folder.state == "running" and RunLock(folder.path).left_behind():  # killed on this machine
+        return Standing("stopped", step, steps)
     return Standing("running" if folder.state == "running" else "waiting", step, steps)
 
 

@@ -1,0 +1,109 @@
+"""Launching on this machine: requests to stop, and what is said of a start that dies without a word."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from xdist.config import Run
+from xdist.errors import UserError
+from xdist.launch import local, prepared
+from xdist.runtime.run_folder import RunFolder
+from xdist.study.running import _at_work, alone
+
+# A rank that ends as soon as it is asked to.
+RANK = """import sys, time
+from pathlib import Path
+from xdist.runtime.run_folder import RunFolder
+folder = RunFolder(Path(sys.argv[1]))
+(folder.path / "started").touch()
+while not folder.stop.exists():
+    time.sleep(0.02)
+if sys.argv[2] == "answers":
+    folder.mark("unfinished")
+else:
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    found = RunFolder(tmp_path / "run")
+    found.path.mkdir()
+    found.config.write_text("")
+    return found
+
+
+def signalled(folder: RunFolder, times: int) -> threading.Thread:
+    """Send SIGTERM to this process once the rank has started, and again until it has been sent often enough."""
+
+    def send() -> None:
+        while not (folder.path / "started").exists():
+            time.sleep(0.02)
+        for _ in range(times):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.3)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    return sender
+
+
+@pytest.mark.parametrize("word, times, code", [("answers", 1, 75), ("is deaf", 2, 1)])
+def test_the_first_signal_asks_and_the_second_kills(
+    folder: RunFolder, word: str, times: int, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.stop.touch()  # of an earlier start: else this rank would end before it is asked to
+    sender = signalled(folder, times)
+    assert local.supervise([sys.executable, "-c", RANK, str(folder.path), word], dict(os.environ), folder) == code
+    sender.join()
+    assert "the ranks finish their step and save" in capsys.readouterr().err
+
+
+def test_a_start_that_dies_early_does_not_show_an_old_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = {"tasks": [{"task": "xnli"}], "steps": 5}
+    values = {"name": "a", "folder": tmp_path / "run", "model": {"backbone": "x"}, "data": {"root": tmp_path}}
+    run = Run.model_validate({**values, "train": train})
+    folder = RunFolder(run.folder)
+    folder.announce(run)
+    folder.mark("failed", "the disk was full")
+    monkeypatch.setattr(prepared, "prepare", lambda run, train: None)
+    monkeypatch.setattr(local, "command", lambda *_: [sys.executable, "-c", "raise SystemExit(3)"])
+    assert prepared.launch("train", run, tmp_path / "run.yaml", ()) == local.BROKEN
+    assert "a broke: see above" in capsys.readouterr().err
+
+
+def test_ranks_of_an_earlier_start_are_told_from_others_that_name_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a" / "xdist").mkdir(parents=True)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "xdist" / "train.py").write_text("import time; print(flush=True); time.sleep(60)")
+    one = (tmp_path / "a", [sys.executable, "xdist/train.py", "descriptions/r.yaml"])  # of a study elsewhere
+    other = (tmp_path / "b", [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)", "descriptions/r.yaml"])
+    processes = [subprocess.Popen(words, cwd=place, stdout=subprocess.PIPE) for place, words in (one, other)]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            process.stdout.readline()
+        before = os.getcwd()
+        try:
+            for place, working in ((tmp_path / "a", True), (tmp_path / "b", False)):
+                os.chdir(place)
+                assert _at_work(Path("descriptions/r.yaml")) is working
+        finally:
+            os.chdir(before)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def test_a_study_is_run_once_at_a_time(tmp_path: Path) -> None:
+    with alone(tmp_path), pytest.raises(UserError, match="is being run already"), alone(tmp_path):
+        pass

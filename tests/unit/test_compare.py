@@ -1,8 +1,10 @@
 """xdist compare: run folders with real predictions against real gold, in every family that has scores per example."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -18,8 +20,8 @@ from xdist.evaluation.per_example import Gold, scored
 from xdist.evaluation.scores import Scores
 from xdist.formats.examples import Sentence
 from xdist.metrics import mining
-from xdist.metrics.significance import points
-from xdist.report.comparison import DIAGONAL, OFF_DIAGONAL, compare
+from xdist.metrics.significance import Interval, points
+from xdist.report.comparison import DIAGONAL, OFF_DIAGONAL, Compared, compare
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
 
@@ -33,7 +35,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_families(folder)
 
 
-def make_run(folder: Path, root: Path, wrong: float, seed: int) -> Path:
+def make_run(
+    folder: Path,
+    root: Path,
+    wrong: float,
+    seed: int,
+    trained_on: Sequence[str] = ("en",),
+    split: Literal["dev", "test"] = "test",
+) -> Path:
     """A run folder whose predictions are gold but for a share of examples, which are predicted like the one before."""
     rng = np.random.default_rng(seed)
     config = {"name": folder.name, "folder": str(folder), "model": {"backbone": "x"}, "data": {"root": str(root)}}
@@ -42,14 +51,16 @@ def make_run(folder: Path, root: Path, wrong: float, seed: int) -> Path:
     scores = Scores(folder / "scores.json", folder.name)
     for name in TASKS:
         entry, found = task(name), {}
+        if split not in entry.files:
+            continue
         for code in entry.languages:
-            if not all(path.is_file() for path in entry.paths(root, "test", code)):
+            if not all(path.is_file() for path in entry.paths(root, split, code)):
                 continue
-            examples = list(entry.examples(root, "test", code))
+            examples = list(entry.examples(root, split, code))
             answers = worsened(gold_of(entry, examples), wrong, rng)
-            submission.write(submission.path(folder / "predictions", entry, "test", code), entry, answers)
+            submission.write(submission.path(folder / "predictions", entry, split, code), entry, answers)
             found[code] = {**family_of(entry).score(answers, examples, code), "count": len(answers)}
-        scores.add(entry, "test", ["en"], found)
+        scores.add(entry, split, list(trained_on), found)
     return folder
 
 
@@ -112,6 +123,30 @@ def test_rows_of_mining_add_up() -> None:
     assert rows.sum(axis=0).tolist() == [1, 3, 4]
     assert rows.shape == (6, 3)
     assert mining.score(rows) == family.score(predictions, [*foreign, *english], "de")
+
+
+def test_a_language_that_either_side_was_trained_on_is_not_unseen(runs: list[Path], root: Path, tmp_path: Path) -> None:
+    more = make_run(tmp_path / "more", root, 0.5, 3, trained_on=("de", "en"))
+    counts = []
+    for words in ([runs[0], runs[2]], [runs[0], more], [more, runs[0]]):
+        done = CliRunner().invoke(main, ["compare", *map(str, words), "--task", "xnli"], env={"COLUMNS": "120"})
+        assert done.exit_code == 0, done.output
+        counts.append(int(done.output.split("not trained on (")[1].split(")")[0]))
+    assert counts == [counts[0], counts[0] - 1, counts[0] - 1]
+
+
+def test_scores_of_two_splits_are_not_compared(runs: list[Path], root: Path, tmp_path: Path) -> None:
+    other = make_run(tmp_path / "other", root, 0.5, 3, split="dev")
+    done = CliRunner().invoke(main, ["compare", str(runs[0]), str(other), "--task", "xnli"])
+    assert done.exit_code == 2
+    assert "xnli: some were scored on dev, some on test" in done.output
+
+
+def test_a_star_needs_the_interval_and_the_correction() -> None:
+    row = Compared(1, 0, Interval(1, 0.5, 1.5, 0.04), 0.2, 9)
+    assert not row.shown
+    assert replace(row, p=0.04).shown
+    assert not replace(row, p=0.04, interval=Interval(1, -0.5, 1.5, 0.04)).shown
 
 
 def test_command(runs: list[Path], tmp_path: Path) -> None:

@@ -116,6 +116,12 @@ def test_a_sentence_says_what_the_numbers_say(differences: list[Difference], one
     assert sentence("X", differences, 7, one_seed) == said
 
 
+def test_a_sentence_on_one_language_speaks_for_no_other() -> None:
+    one = Difference("a", "b", Interval(3, 1, 5, 0.01), 0.01, 1, 2, 3)
+    assert "(there is one, so this speaks for no other)" in sentence("x", [one], 1, False)
+    assert "there is one" not in sentence("x", [one, replace(one, languages=2)], 1, False)
+
+
 @given(st.lists(st.tuples(st.floats(-9, 9), st.floats(0.1, 9), st.floats(0, 1)), min_size=1, max_size=6))
 def test_a_sentence_claims_nothing_that_is_not_shown(numbers: list[tuple[float, float, float]]) -> None:
     found = [difference(value, value - half, value + half, p, f"c{n}") for n, (value, half, p) in enumerate(numbers)]

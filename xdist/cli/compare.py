@@ -17,7 +17,8 @@ def command(a: Path, b: Path, more_a: tuple[Path, ...], more_b: tuple[Path, ...]
     """Compare run folders A and B on the tasks that both have scores of: A - B in points of each task's metric.
 
     Per language and resource group, with 95 % intervals of the paired bootstrap over examples (and seeds, where there are
-    several); p-values are corrected for the number of rows after Holm. One run a side says nothing about other seeds.
+    several); p-values are corrected for the number of rows after Holm; * marks what interval and p-value show. One run a side
+    says nothing about other seeds.
 
     \b
     Example:
@@ -39,11 +40,16 @@ def command(a: Path, b: Path, more_a: tuple[Path, ...], more_b: tuple[Path, ...]
         raise UserError(f"{a} and {b}: no task was scored in both")
     console = Console()
     for name in [only] if only else names:
-        first = systems[0][0][name]
+        sides = [[run[name] for run in system] for system in systems]
+        every = [one for side in sides for one in side]
+        metric, splits = every[0].task.metric, sorted({one.split for one in every})
+        if len(splits) > 1:
+            raise UserError(f"{a} and {b}: {name}: some were scored on {splits[0]}, some on {splits[1]}")
+        trained_on = sorted({code for one in every for code in one.trained_on})
         try:
-            sides = [[run[name].rows for run in system] for system in systems]
-            found = compare(sides[0], sides[1], first.task.metric, first.trained_on)
+            first, second = ([one.rows for one in side] for side in sides)
+            found = compare(first, second, metric, trained_on)
         except ValueError as error:
             raise UserError(f"{a} and {b}: {name}: {error}") from None
-        console.print(comparison_table(f"{name} ({first.task.metric}, {first.split})", found))
+        console.print(comparison_table(f"{name} ({metric}, {splits[0]})", found))
         console.print(f"these models, all examples together: p = {found.shuffled:.4f} (approximate randomisation)\n")

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from xdist.languages import GROUPS
 from xdist.metrics.pooled import SeedSpread, pooled, seed_spread
 from xdist.metrics.significance import Interval, holm
-from xdist.report.comparison import DIAGONAL, OFF_DIAGONAL
+from xdist.report.comparison import DIAGONAL, LEVEL, OFF_DIAGONAL
 from xdist.report.results import Results, TaskResult
 from xdist.report.scores import group_of
 
-LEVEL = 0.05
 RARE, RICH = "unseen and low", "mid and high"
 UNTRAINED = "trained on in no stage"
 

@@ -12,6 +12,7 @@ from xdist.report.scores import ALL, ZERO_SHOT, group_of
 
 Runs = Sequence[Mapping[str, Rows]]
 """For each seed the rows of a metric's `per_example`, by language."""
+LEVEL = 0.05
 DIAGONAL, OFF_DIAGONAL = "pairs of one language", "pairs of two languages"
 
 
@@ -26,6 +27,11 @@ class Compared:
     p: float
     count: int
     languages: int = 1
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is a difference: by the interval and after the correction."""
+        return self.interval.excludes_zero and self.p < LEVEL
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ def sentence(where: str, differences: Sequence[Difference], comparisons: int, on
     if rest:
         parts.append(_rest(rest, bool(shown), several))
     bounds = []
+    if all(one.languages == 1 for one in differences):
+        bounds.append("there is one, so this speaks for no other")
     if any(one.interval.excludes_zero for one in rest):
         bounds.append(f"among them an interval that leaves out zero, which is too little for {comparisons} comparisons")
     if any(one.interval.high - one.interval.low < 1e-9 for one in rest):

@@ -110,7 +110,7 @@ def comparison_table(title: str, found: Comparison) -> Table:
 
 def _compared(row: Compared) -> list[str]:
     now = row.interval
-    mark = " *" if now.excludes_zero else "  "
+    mark = " *" if row.shown else "  "
     return [
         f"{row.count:,}",
         f"{row.a:.1f}",

@@ -29,6 +29,7 @@ from xdist.runtime.planning import recommend
 from xdist.runtime.planning.flops import Work, flops, traffic, work
 from xdist.runtime.planning.memory import Setting, memory, moments
 from xdist.runtime.planning.memory import trained as trained_parameters
+from xdist.runtime.planning.peak import measured
 from xdist.runtime.planning.recommend import GB
 from xdist.runtime.planning.shapes import shape_of
 from xdist.study.planning import Machine, plan_run
@@ -295,6 +296,11 @@ def test_of_a_prepared_run_the_rows_in_use_are_known(tmp_path: Path) -> None:
 def test_mistakes_are_one_line(words: list[Any], said: str) -> None:
     done = typed(*words)
     assert (done.exit_code, said in done.stderr, len(done.stderr.splitlines())) == (2, True, 1), done.output
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.02])
+def test_a_machine_that_takes_longer_than_its_time_is_measured_once(seconds: float) -> None:
+    assert 1e-6 < measured(64, 64, False, seconds) < 1e3
 
 
 def test_text_names_the_parts(tmp_path: Path) -> None:

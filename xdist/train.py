@@ -13,6 +13,7 @@ _here = Path(__file__).resolve().parent
 sys.path[:] = [str(_here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != _here)]
 
 from xdist.config import Run  # noqa: E402
+from xdist.config.robust import word_lists  # noqa: E402
 from xdist.data.fetched import found_model  # noqa: E402
 from xdist.data.pieces import training_pieces  # noqa: E402
 from xdist.data.prepare import Preparation  # noqa: E402
@@ -21,6 +22,7 @@ from xdist.errors import UserError  # noqa: E402
 from xdist.evaluation.evaluator import evaluate  # noqa: E402
 from xdist.evaluation.scores import unscored  # noqa: E402
 from xdist.evaluation.selection import DevJudge  # noqa: E402
+from xdist.files import file_digest  # noqa: E402
 from xdist.runtime import distributed, ds_config, replay, script, training  # noqa: E402
 from xdist.runtime.heartbeat import Heartbeat  # noqa: E402
 from xdist.runtime.lock import RunLock  # noqa: E402
@@ -46,7 +48,9 @@ def work(run: Run) -> None:
     lock = RunLock(folder.path)
     if distributed.rank() == 0:
         lock.take("xdist train")
-        folder.open(run, config, preparation.fingerprints(training_pieces(run)))
+        lists = [path for method in run.methods for path in word_lists(method)]
+        words = {str(path): file_digest(path) for path in lists if path.is_file()}
+        folder.open(run, config, {**preparation.fingerprints(training_pieces(run)), **words})
     distributed.barrier()
     beats = Heartbeat(lambda dead: script.end_for(run, dead))
 

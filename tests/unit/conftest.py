@@ -2,9 +2,14 @@
 
 import shutil
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from tiny import tiny_benchmark
+from tiny_study import AXES
 
 from xdist.demo.encoder import build_encoder, packed_file
 
@@ -18,3 +23,30 @@ def demo_encoder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     build_encoder(folder)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root with the tiny benchmark, for studies."""
+    return tiny_benchmark(tmp_path_factory.mktemp("study") / "benchmark")
+
+
+@pytest.fixture
+def described(tmp_path: Path, data: Path) -> dict[str, Any]:
+    """The sections of a study of two stages, one described by a file, one in the study itself."""
+    common = {"data": {"root": str(data), "cache": str(tmp_path / "prepared")}, "model": {"backbone": "some/encoder"}}
+    intermediate = {
+        **common,
+        "name": "a",
+        "folder": "ignored",
+        "train": {"tasks": [{"task": "cldr-topic", "languages": ["en", "de"]}], "steps": 20, "batch_size": 8},
+    }
+    target = {**common, "train": {"tasks": [{"task": "cldr-spans"}], "epochs": 2}, "evaluate": {"tasks": ["cldr-spans"]}}
+    (tmp_path / "intermediate.yaml").write_text(yaml.safe_dump(intermediate))
+    return {
+        "name": "small",
+        "folder": str(tmp_path / "out"),
+        "stages": {"intermediate": {"run": "intermediate.yaml"}, "target": {"run": target, "after": "intermediate"}},
+        "axes": deepcopy(AXES),
+        "seeds": [1, 2],
+    }

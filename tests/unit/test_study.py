@@ -1,74 +1,22 @@
-"""A study's graph: what is shared, what a change redoes, what is refused; and where each run stands."""
+"""A study's graph: what is shared, what a change redoes, what is refused, what it costs."""
 
 import json
 import time
-from collections.abc import Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tiny import tiny_benchmark
+from tiny_study import graph_of, named
 
 from xdist.cli import main
-from xdist.config import Run, load_run, load_study
+from xdist.config import Run, load_run
 from xdist.errors import UserError
-from xdist.runtime.run_folder import RunFolder
-from xdist.study import Facts, Graph, expand
+from xdist.study import Facts
 from xdist.study.estimate import cost
-from xdist.study.state import last_step, note_evaluated, note_failure, standings
-
-AXES: dict[str, Any] = {
-    "first": {
-        "none": {"intermediate": None},
-        "english": {"intermediate": {"train.tasks.0.languages": ["en"]}},
-        "multilingual": {},
-    },
-    "robust": {
-        "plain": {"target": {"robust": {"method": "none"}}},
-        "adversarial": {"target": {"robust": {"method": "adversarial", "radius": 0.1}}},
-    },
-}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_benchmark(tmp_path_factory.mktemp("study") / "benchmark")
-
-
-@pytest.fixture
-def described(tmp_path: Path, data: Path) -> dict[str, Any]:
-    """The sections of a study of two stages, one described by a file, one in the study itself."""
-    common = {"data": {"root": str(data), "cache": str(tmp_path / "prepared")}, "model": {"backbone": "some/encoder"}}
-    intermediate = {
-        **common,
-        "name": "a",
-        "folder": "ignored",
-        "train": {"tasks": [{"task": "cldr-topic", "languages": ["en", "de"]}], "steps": 20, "batch_size": 8},
-    }
-    target = {**common, "train": {"tasks": [{"task": "cldr-spans"}], "epochs": 2}, "evaluate": {"tasks": ["cldr-spans"]}}
-    (tmp_path / "intermediate.yaml").write_text(yaml.safe_dump(intermediate))
-    return {
-        "name": "small",
-        "folder": str(tmp_path / "out"),
-        "stages": {"intermediate": {"run": "intermediate.yaml"}, "target": {"run": target, "after": "intermediate"}},
-        "axes": deepcopy(AXES),
-        "seeds": [1, 2],
-    }
-
-
-def graph_of(tmp_path: Path, described: Mapping[str, Any], *overrides: str) -> Graph:
-    path = tmp_path / "study.yaml"
-    path.write_text(yaml.safe_dump(described, sort_keys=False))
-    return expand(load_study(path, overrides), Facts())
-
-
-def named(graph: Graph) -> dict[str, str]:
-    return {node.run.name: node.key for node in graph.nodes.values()}
+from xdist.study.state import standings
 
 
 def test_equal_runs_are_one_and_begin_with_the_right_model(tmp_path: Path, described: dict[str, Any]) -> None:
@@ -300,81 +248,6 @@ def test_a_thousand_runs_are_planned_in_seconds(tmp_path: Path, described: dict[
     assert len(graph.points) == 1200
     assert len(graph.nodes) == 1200 + 8
     assert {now.state for now in found.values()} == {"waiting"}
-
-
-@settings(max_examples=15)
-@given(st.lists(st.booleans(), min_size=6, max_size=6))
-def test_status_follows_the_folders(marks: list[bool]) -> None:
-    """Whatever is finished, a run is blocked exactly when the one before it failed."""
-    from tempfile import TemporaryDirectory
-
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        train = {"tasks": [{"task": "cldr-topic"}], "steps": 4}
-        stage = {"data": {"root": str(folder)}, "model": {"backbone": "x"}, "train": train}
-        stages = {"a": {"run": stage}, "b": {"run": stage, "after": "a"}}
-        axes = {"rate": {str(n): {"a": {"train.learning_rate": n / 1000}} for n in range(1, 4)}}
-        study = {"name": "s", "folder": str(folder / "out"), "stages": stages, "axes": axes}
-        graph = graph_of(folder, study)
-        for node, finished in zip(graph.nodes.values(), marks, strict=True):
-            node.run.folder.mkdir(parents=True)
-            RunFolder(node.run.folder).mark("finished" if finished else "failed", "because")
-        found = standings(graph, Facts())
-        for key, node in graph.nodes.items():
-            if node.upstream and found[node.upstream].state == "failed":
-                assert found[key].state == "blocked"
-                assert found[key].reason == f"needs {graph.nodes[node.upstream].run.name}"
-            else:
-                assert found[key].state in ("finished", "failed")
-                assert found[key].reason == ("because" if found[key].state == "failed" else "")
-
-
-ONE = ("seeds=[1]", "include=[{first: none, robust: plain}]")
-
-
-def test_the_last_step_stands_in_a_line_of_any_length(tmp_path: Path) -> None:
-    long = {"step": 7, **{f"loss/mlm/{number}": 0.5 for number in range(2000)}}
-    (tmp_path / "metrics.jsonl").write_text(f'{{"step": 6}}\n{json.dumps(long)}\n{{"ste')
-    assert (tmp_path / "metrics.jsonl").stat().st_size > 3 * 8192
-    assert last_step(tmp_path / "metrics.jsonl") == 7
-
-
-def test_standing_of_scores_and_steps(tmp_path: Path, described: dict[str, Any]) -> None:
-    graph = graph_of(tmp_path, described, *ONE)
-    (node,) = graph.nodes.values()
-    folder = RunFolder(node.run.folder)
-    assert standings(graph, Facts())[node.key].state == "waiting"
-    folder.path.mkdir(parents=True)
-    folder.config.write_text("")
-    folder.metrics.write_text('{"step": 3}\n{"step": 6}\n{"ste')
-    assert last_step(folder.metrics) == 6
-    folder.mark("finished")
-    assert standings(graph, Facts())[node.key].state == "stopped"  # trained, not scored
-    languages = {code: {"f1": 50.0, "count": 40} for code in ("en", "de", "sw")}
-    folder.scores.write_text(json.dumps({"run": "x", "tasks": {"cldr-spans": {"split": "test", "languages": languages}}}))
-    note_evaluated(node.run, Facts())
-    assert standings(graph, Facts())[node.key].state == "finished"
-    gold = node.run.data.root / "cldr-spans/test-de.tsv"
-    text = gold.read_text()
-    try:
-        gold.write_text(text + "\nnew\tO\n")
-        assert standings(graph, Facts())[node.key].state == "stopped"  # scored against other files
-    finally:
-        gold.write_text(text)
-    graph = graph_of(tmp_path, described, *ONE, "stages.target.set.evaluate.smoothing={draws: 2}")
-    assert graph.nodes.keys() == {node.key}
-    assert standings(graph, Facts())[node.key].state == "stopped"  # scored, but not smoothed
-    (smoothed,) = graph.nodes.values()
-    assert smoothed.run.evaluate
-    assert smoothed.run.evaluate.smoothing
-    entry = {"split": "test", "languages": languages, "smoothing": smoothed.run.evaluate.smoothing.model_dump()}
-    folder.scores.write_text(json.dumps({"run": "x", "tasks": {"cldr-spans": entry}}))
-    assert standings(graph, Facts())[node.key].state == "finished"
-    graph = graph_of(tmp_path, described, *ONE)
-    folder.mark("running")
-    note_failure(graph, node, "no such file")
-    now = standings(graph, Facts())[node.key]
-    assert (now.state, now.step, now.reason) == ("failed", 6, "no such file")
 
 
 def test_cost_from_counts_and_limits(tmp_path: Path, described: dict[str, Any]) -> None:

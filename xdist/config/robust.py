@@ -117,6 +117,18 @@ Method = Annotated[
 METHODS: tuple[type[Section], ...] = (Adversarial, Free, Random, Substitution, CodeSwitch, Subword, Consistency)
 
 
+def word_lists(method: Section) -> list[Path]:
+    """The files that a method reads: what stands in them determines what is trained."""
+    match method:
+        case Substitution(synonyms=dict() as files):
+            return [files[language] for language in sorted(files)]
+        case Substitution(synonyms=Path() as file):
+            return [file]
+        case CodeSwitch():
+            return [method.dictionaries / f"en-{code}.txt" for code in method.languages]
+    return []
+
+
 def known_options() -> set[str]:
     """The options of all methods."""
     return {name for kind in METHODS for name in kind.model_fields}

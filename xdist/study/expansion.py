@@ -125,7 +125,7 @@ def identity(run: Run, beginning: str, facts: Facts) -> str:
         return digest(*common, "evaluate", sections["evaluate"], run.data.max_length, *drawn)
     # A method's name is a default of its section too.
     robust = [{**method.model_dump(mode="json", exclude_defaults=True), "method": method.method} for method in run.methods]
-    return digest(*common, "train", sections["train"], robust, run.seed, facts.training(run), facts.mentioned(robust))
+    return digest(*common, "train", sections["train"], robust, run.seed, facts.training(run), facts.lists(run))
 
 
 def _beginning(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from xdist.config import Run
+from xdist.config.robust import word_lists
 from xdist.data.pieces import ENCODING, Piece, selection_pieces, training_pieces
 from xdist.files import digest, file_digest, read_json, write_json
 
@@ -51,16 +52,9 @@ class Facts:
             self._backbones[name] = digest([(path.name, self.file(path)) for path in files]) if files else name
         return self._backbones[name]
 
-    def mentioned(self, section: Any) -> list[str]:
-        """Of the files that a section names, such as a list of synonyms, or the dictionaries in a folder."""
-        if isinstance(section, dict) and "dictionaries" in section:
-            folder, rest = Path(section["dictionaries"]), {key: section[key] for key in section if key != "dictionaries"}
-            return [self.file(folder / f"en-{code}.txt") for code in section["languages"]] + self.mentioned(rest)
-        if isinstance(section, dict):
-            return [found for key in sorted(section) for found in self.mentioned(section[key])]
-        if isinstance(section, list):
-            return [found for value in section for found in self.mentioned(value)]
-        return [self.file(Path(section))] if isinstance(section, str) and "." in section and Path(section).is_file() else []
+    def lists(self, run: Run) -> list[str]:
+        """Of the files of words that its perturbation reads."""
+        return [self.file(path) for method in run.methods for path in word_lists(method)]
 
     def missing(self, run: Run) -> list[Path]:
         """Training files that are not there."""

@@ -1,0 +1,109 @@
+"""Where each run of a study stands, read from the run folders."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_study import graph_of
+
+from xdist.runtime.lock import RunLock
+from xdist.runtime.run_folder import RunFolder
+from xdist.study import Facts
+from xdist.study.state import last_step, note_evaluated, note_failure, standings
+
+
+@settings(max_examples=15)
+@given(st.lists(st.booleans(), min_size=6, max_size=6))
+def test_status_follows_the_folders(marks: list[bool]) -> None:
+    """Whatever is finished, a run is blocked exactly when the one before it failed."""
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        train = {"tasks": [{"task": "cldr-topic"}], "steps": 4}
+        stage = {"data": {"root": str(folder)}, "model": {"backbone": "x"}, "train": train}
+        stages = {"a": {"run": stage}, "b": {"run": stage, "after": "a"}}
+        axes = {"rate": {str(n): {"a": {"train.learning_rate": n / 1000}} for n in range(1, 4)}}
+        study = {"name": "s", "folder": str(folder / "out"), "stages": stages, "axes": axes}
+        graph = graph_of(folder, study)
+        for node, finished in zip(graph.nodes.values(), marks, strict=True):
+            node.run.folder.mkdir(parents=True)
+            RunFolder(node.run.folder).mark("finished" if finished else "failed", "because")
+        found = standings(graph, Facts())
+        for key, node in graph.nodes.items():
+            if node.upstream and found[node.upstream].state == "failed":
+                assert found[key].state == "blocked"
+                assert found[key].reason == f"needs {graph.nodes[node.upstream].run.name}"
+            else:
+                assert found[key].state in ("finished", "failed")
+                assert found[key].reason == ("because" if found[key].state == "failed" else "")
+
+
+ONE = ("seeds=[1]", "include=[{first: none, robust: plain}]")
+
+
+def test_the_last_step_stands_in_a_line_of_any_length(tmp_path: Path) -> None:
+    long = {"step": 7, **{f"loss/mlm/{number}": 0.5 for number in range(2000)}}
+    (tmp_path / "metrics.jsonl").write_text(f'{{"step": 6}}\n{json.dumps(long)}\n{{"ste')
+    assert (tmp_path / "metrics.jsonl").stat().st_size > 3 * 8192
+    assert last_step(tmp_path / "metrics.jsonl") == 7
+
+
+def test_standing_of_scores_and_steps(tmp_path: Path, described: dict[str, Any]) -> None:
+    graph = graph_of(tmp_path, described, *ONE)
+    (node,) = graph.nodes.values()
+    folder = RunFolder(node.run.folder)
+    assert standings(graph, Facts())[node.key].state == "waiting"
+    folder.path.mkdir(parents=True)
+    folder.config.write_text("")
+    folder.metrics.write_text('{"step": 3}\n{"step": 6}\n{"ste')
+    assert last_step(folder.metrics) == 6
+    folder.mark("finished")
+    assert standings(graph, Facts())[node.key].state == "stopped"  # trained, not scored
+    languages = {code: {"f1": 50.0, "count": 40} for code in ("en", "de", "sw")}
+    folder.scores.write_text(json.dumps({"run": "x", "tasks": {"cldr-spans": {"split": "test", "languages": languages}}}))
+    note_evaluated(node.run, Facts())
+    assert standings(graph, Facts())[node.key].state == "finished"
+    gold = node.run.data.root / "cldr-spans/test-de.tsv"
+    text = gold.read_text()
+    try:
+        gold.write_text(text + "\nnew\tO\n")
+        assert standings(graph, Facts())[node.key].state == "stopped"  # scored against other files
+    finally:
+        gold.write_text(text)
+    graph = graph_of(tmp_path, described, *ONE, "stages.target.set.evaluate.smoothing={draws: 2}")
+    assert graph.nodes.keys() == {node.key}
+    assert standings(graph, Facts())[node.key].state == "stopped"  # scored, but not smoothed
+    (smoothed,) = graph.nodes.values()
+    assert smoothed.run.evaluate
+    assert smoothed.run.evaluate.smoothing
+    entry = {"split": "test", "languages": languages, "smoothing": smoothed.run.evaluate.smoothing.model_dump()}
+    folder.scores.write_text(json.dumps({"run": "x", "tasks": {"cldr-spans": entry}}))
+    assert standings(graph, Facts())[node.key].state == "finished"
+    graph = graph_of(tmp_path, described, *ONE)
+    folder.mark("running")
+    note_failure(graph, node, "no such file")
+    now = standings(graph, Facts())[node.key]
+    assert (now.state, now.step, now.reason) == ("failed", 6, "no such file")
+
+
+def test_a_run_that_was_killed_here_is_stopped(tmp_path: Path, described: dict[str, Any]) -> None:
+    graph = graph_of(tmp_path, described, *ONE)
+    (node,) = graph.nodes.values()
+    folder = RunFolder(node.run.folder)
+    folder.announce(node.run)
+    folder.environment.write_text("{}")
+    killed = (
+        "import os, sys\nfrom pathlib import Path\nfrom xdist.runtime.lock import RunLock\n"
+        "RunLock(Path(sys.argv[1])).take('xdist train')\nos.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", killed, str(folder.path)], check=False)
+    assert standings(graph, Facts())[node.key].state == "stopped"
+    again = RunLock(folder.path)
+    again.take("xdist train")
+    assert standings(graph, Facts())[node.key].state == "running"
+    again.release()

@@ -2,20 +2,20 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-unit test-runs test-clusters lint clean
+.PHONY: demo test test-unit test-ranks test-clusters lint clean
 
 demo: .venv/ready
 	$(BIN)/xdist demo
 
-# Unit tests use one core; those that start runs wait for imports half of the time: two side by side, each printed when it ends.
+# Unit tests use one core, and ranks spend half of their time on imports: side by side, each printed when it ends.
 test: .venv/ready
-	@echo "checks, tests/unit and the tests that start runs, side by side; what they print comes as each of them ends"
-	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),-O) test-runs lint test-unit
+	@echo "checks, unit tests, and tests that start ranks or type commands, side by side: each is printed when it ends"
+	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),-O) test-ranks lint test-unit
 
 test-unit: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit
 
-test-runs: .venv/ready
+test-ranks: .venv/ready
 	$(BIN)/python -m pytest -m "not cluster" tests/distributed tests/system
 
 # On a real SLURM of two nodes, over sshd and network namespaces, under a simulated kubelet: where those can be had.

@@ -111,7 +111,8 @@ def test_robust_gradient_equals_a_plain_loop(
     found = group.run("gradient", path=str(small_run), overrides=options)[0]
     assert set(expected) <= set(found)
     for name, values in expected.items():
-        assert found[name] == pytest.approx(values, abs=1e-6), name
+        # On a CPU whose products round otherwise one of 384 values was off by 1.03e-6: kl divides by a small gradient's norm.
+        assert found[name] == pytest.approx(values, abs=2e-6), name
 
 
 @pytest.mark.parametrize("option, tolerance", [("model.gradient_checkpointing=true", 2e-6), ("runtime.precision=bf16", 3e-2)])

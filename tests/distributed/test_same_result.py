@@ -78,7 +78,7 @@ EXACT = {
     "adversarial": "{method: adversarial, radius: 0.3, steps: 2}",
     "linf": "{method: adversarial, radius: 0.2, steps: 2, norm: linf, ball: token, clean: 0.25}",
     # Near the clean input the divergence's gradient is a difference of nearly equal numbers: a wide ball keeps its digits.
-    "kl": "{method: adversarial, radius: 1.0, steps: 2, loss: kl, random_start: true}",
+    "kl": "{method: adversarial, radius: 2.0, steps: 2, loss: kl, random_start: true}",
     "free": "{method: free, radius: 0.3, steps: 3}",
     "random": "{method: random, radius: 0.3, draws: 2, place: embedding, distribution: gaussian}",
     "last": "{method: random, radius: 0.3, draws: 3, place: last, norm: linf, ball: token, perturb_special: true}",
@@ -111,8 +111,7 @@ def test_robust_gradient_equals_a_plain_loop(
     found = group.run("gradient", path=str(small_run), overrides=options)[0]
     assert set(expected) <= set(found)
     for name, values in expected.items():
-        # On a CPU whose products round otherwise one of 384 values was off by 1.03e-6: kl divides by a small gradient's norm.
-        assert found[name] == pytest.approx(values, abs=2e-6), name
+        assert found[name] == pytest.approx(values, abs=1e-6), name
 
 
 @pytest.mark.parametrize("option, tolerance", [("model.gradient_checkpointing=true", 2e-6), ("runtime.precision=bf16", 3e-2)])

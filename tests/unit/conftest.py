@@ -1,7 +1,10 @@
 """Fixtures of the tests that need no process group."""
 
 import shutil
-from collections.abc import Iterator
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,21 @@ def demo_encoder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     build_encoder(folder)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def killed_in() -> Callable[[Path], None]:
+    """Let a process take the lock of a run folder and be killed."""
+    program = (
+        "import os, sys\nfrom pathlib import Path\nfrom xdist.runtime.lock import RunLock\n"
+        "RunLock(Path(sys.argv[1])).take('xdist train')\nos.kill(os.getpid(), 9)"
+    )
+
+    def kill(folder: Path) -> None:
+        done = subprocess.run([sys.executable, "-c", program, str(folder)], check=False)
+        assert done.returncode == -signal.SIGKILL
+
+    return kill
 
 
 @pytest.fixture(scope="module")

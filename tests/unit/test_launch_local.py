@@ -13,6 +13,7 @@ import pytest
 from xdist.config import Run
 from xdist.errors import UserError
 from xdist.launch import local, prepared
+from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
 from xdist.study.running import _at_work, alone
 
@@ -107,3 +108,12 @@ def test_ranks_of_an_earlier_start_are_told_from_others_that_name_the_file(tmp_p
 def test_a_study_is_run_once_at_a_time(tmp_path: Path) -> None:
     with alone(tmp_path), pytest.raises(UserError, match="is being run already"), alone(tmp_path):
         pass
+
+
+def test_a_second_start_takes_no_request_to_stop_from_the_first(folder: RunFolder) -> None:
+    first = RunLock(folder.path)
+    first.take("xdist train")
+    folder.stop.touch()
+    assert local.supervise([sys.executable, "-c", "raise SystemExit(2)"], dict(os.environ), folder) == local.USER_ERROR
+    assert folder.stop.exists()
+    first.release()

@@ -80,16 +80,17 @@ def test_a_start_that_finds_the_run_at_work_leaves_no_mark(
     assert folder.state == "running"
 
 
-def test_a_mistake_is_why_a_saved_run_does_not_go_on(folder: RunFolder, ended: Ended) -> None:
+def test_a_mistake_in_starting_again_elsewhere_is_marked(folder: RunFolder, ended: Ended) -> None:
+    folder.mark("unfinished")
+    folder.announce(load_run(folder.path.with_name("run.yaml")))  # as a pod does, which would else start it for ever
+    assert ended(0, wrong) == 2
+    assert folder.user_error
+
+
+def test_a_mistake_beside_it_leaves_a_saved_run_saved(folder: RunFolder, ended: Ended) -> None:
+    """As of `--only-step` with a wrong number, or `xdist evaluate` before the end of training."""
     folder.mark("unfinished")
     assert ended(0, wrong) == 2
-    assert folder.user_error  # or whoever reads the folder would start it for ever
-
-
-def test_a_mistake_in_another_run_s_folder_leaves_it_alone(folder: RunFolder, ended: Ended) -> None:
-    folder.config.write_text(folder.config.read_text().replace("steps: 5", "steps: 6"))
-    folder.mark("unfinished")
-    assert ended(0, lambda run: RunFolder(run.folder).check(run)) == 2
     assert folder.state == "unfinished"
 
 

@@ -39,7 +39,7 @@ def expanded(path: Path) -> Graph:
 def test_every_run_of_every_study_is_valid(path: Path, tmp_path: Path) -> None:
     graph = expanded(path)
     assert graph.study.name == path.stem
-    for node in list(graph.nodes.values())[::13]:  # all were validated by expanding; these are read back from YAML, too
+    for node in graph.nodes.values():
         description = tmp_path / "run.yaml"
         description.write_text(yaml.safe_dump(node.run.dump()))
         assert load_run(description).dump() == node.run.dump()

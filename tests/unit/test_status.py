@@ -1,8 +1,7 @@
 """How runs are doing, read from folders as runs leave them."""
 
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,13 +17,6 @@ from xdist.launch.submission import ended, live, record
 from xdist.runtime.lock import RunLock
 from xdist.runtime.monitor import Monitor
 from xdist.runtime.run_folder import RunFolder
-
-TAKEN_AND_KILLED = """import os, sys
-from pathlib import Path
-from xdist.runtime.lock import RunLock
-RunLock(Path(sys.argv[1])).take("xdist train")
-os.kill(os.getpid(), 9)
-"""
 
 
 def opened(root: Path, name: str, folder: str, **train: object) -> RunFolder:
@@ -98,9 +90,9 @@ def test_job_that_its_scheduler_does_not_know_is_lost(tmp_path: Path, submitted:
     assert status(submitted.path).state == "finished"
 
 
-def test_run_that_was_killed_on_this_machine_is_lost(tmp_path: Path) -> None:
+def test_run_that_was_killed_on_this_machine_is_lost(tmp_path: Path, killed_in: Callable[[Path], None]) -> None:
     folder = opened(tmp_path, "one", "runs/one")
-    subprocess.run([sys.executable, "-c", TAKEN_AND_KILLED, str(folder.path)], check=False)
+    killed_in(folder.path)
     assert status(folder.path).state == "lost"
     again = RunLock(folder.path)
     again.take("xdist train")

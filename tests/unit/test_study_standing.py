@@ -1,8 +1,7 @@
 """Where each run of a study stands, read from the run folders."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,17 +90,15 @@ def test_standing_of_scores_and_steps(tmp_path: Path, described: dict[str, Any])
     assert (now.state, now.step, now.reason) == ("failed", 6, "no such file")
 
 
-def test_a_run_that_was_killed_here_is_stopped(tmp_path: Path, described: dict[str, Any]) -> None:
+def test_a_run_that_was_killed_here_is_stopped(
+    tmp_path: Path, described: dict[str, Any], killed_in: Callable[[Path], None]
+) -> None:
     graph = graph_of(tmp_path, described, *ONE)
     (node,) = graph.nodes.values()
     folder = RunFolder(node.run.folder)
     folder.announce(node.run)
     folder.environment.write_text("{}")
-    killed = (
-        "import os, sys\nfrom pathlib import Path\nfrom xdist.runtime.lock import RunLock\n"
-        "RunLock(Path(sys.argv[1])).take('xdist train')\nos.kill(os.getpid(), 9)"
-    )
-    subprocess.run([sys.executable, "-c", killed, str(folder.path)], check=False)
+    killed_in(folder.path)
     assert standings(graph, Facts())[node.key].state == "stopped"
     again = RunLock(folder.path)
     again.take("xdist train")

@@ -14,6 +14,7 @@ from typing import Literal
 
 import xdist
 from xdist.config import Run
+from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
 
 FINISHED, BROKEN, USER_ERROR, UNFINISHED = 0, 1, 2, 75
@@ -62,7 +63,8 @@ def start(kind: Literal["train", "evaluate"], run: Run, path: Path, overrides: S
 
 def supervise(words: Sequence[str], variables: dict[str, str], folder: RunFolder) -> int:
     """Run a launcher to its end; returns a code as `start` does."""
-    folder.stop.unlink(missing_ok=True)  # meant for an earlier start that could not answer it
+    if not RunLock(folder.path).holder():  # else it is meant for who works there, and this start will be refused
+        folder.stop.unlink(missing_ok=True)
     # A session of its own: launchers answer signals by killing ranks one after another, a stop file lets all of them save.
     process = subprocess.Popen(words, env=variables, start_new_session=True)
     with _stopping(folder, process):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from xdist.languages import GROUPS
 from xdist.metrics.pooled import SeedSpread, pooled, seed_spread
 from xdist.metrics.significance import Interval, holm
-from xdist.report.comparison import DIAGONAL, LEVEL, OFF_DIAGONAL
+from xdist.report.comparison import DIAGONAL, OFF_DIAGONAL, shown
 from xdist.report.results import Results, TaskResult
 from xdist.report.scores import group_of
 
@@ -32,8 +32,7 @@ class Difference:
 
     @property
     def shown(self) -> bool:
-        """Whether there is a difference: by the interval and after the correction."""
-        return self.interval.excludes_zero and self.p < LEVEL
+        return shown(self.interval, self.p)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from xdist.metrics.pooled import pooled
 from xdist.metrics.significance import Interval, holm
-from xdist.report.answer import LEVEL, spread_of
+from xdist.report.answer import spread_of
+from xdist.report.comparison import shown
 from xdist.report.results import Results
 from xdist.report.scores import SMALL
 
@@ -24,7 +25,7 @@ class Cell:
 
     @property
     def shown(self) -> bool:
-        return self.interval.excludes_zero and self.p < LEVEL
+        return shown(self.interval, self.p)
 
 
 @dataclass(frozen=True, slots=True)

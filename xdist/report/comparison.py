@@ -16,6 +16,11 @@ LEVEL = 0.05
 DIAGONAL, OFF_DIAGONAL = "pairs of one language", "pairs of two languages"
 
 
+def shown(interval: Interval, p: float) -> bool:
+    """Whether there is a difference: by the interval, and by the p-value after the correction for many comparisons."""
+    return interval.excludes_zero and p < LEVEL
+
+
 @dataclass(frozen=True, slots=True)
 class Compared:
     """Means over seeds of the scores of A and B, and the interval of their difference; `p` is corrected for the number of
@@ -30,8 +35,7 @@ class Compared:
 
     @property
     def shown(self) -> bool:
-        """Whether there is a difference: by the interval and after the correction."""
-        return self.interval.excludes_zero and self.p < LEVEL
+        return shown(self.interval, self.p)
 
 
 @dataclass(frozen=True, slots=True)

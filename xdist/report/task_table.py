@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from xdist.metrics.average import benchmark
 from xdist.metrics.pooled import Differences, pooled
 from xdist.metrics.significance import holm
-from xdist.report.answer import LEVEL, spread_of
+from xdist.report.answer import spread_of
+from xdist.report.comparison import LEVEL
 from xdist.report.results import Results, TaskResult, mean_and_spread
 from xdist.tasks.catalog import TASKS, XTREME_R
 

@@ -107,12 +107,12 @@ class RunFolder:
             )
 
     def announce(self, run: Run) -> None:
-        """Make the folder this run's own before its ranks start elsewhere: an earlier failure is forgotten, and a mistake that
-        they meet on the way is marked here. Raises UserError as `check` does."""
+        """Make the folder this run's own before its ranks start elsewhere: how an earlier start ended is forgotten, so that a
+        mistake that they meet on the way is marked, and not taken for a saved run. Raises UserError as `check` does."""
         self.check(run)
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.config, yaml.safe_dump(run.dump(), sort_keys=False, allow_unicode=True))
-        if self.state == "failed":
+        if self.state != "finished":
             self.mark("running")
 
     def open(self, run: Run, deepspeed: dict[str, Any] | None, fingerprints: dict[str, str]) -> None:

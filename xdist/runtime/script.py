@@ -86,17 +86,8 @@ def _mark_failed(run: Run | None, reason: str) -> None:
     if run is None:
         return
     folder = RunFolder(run.folder)
-    if folder.state == "running" or (reason.startswith(run_folder.USER_ERROR) and _stopped_before(folder, run)):
+    if folder.state == "running":
         folder.mark("failed", reason)
-
-
-def _stopped_before(folder: RunFolder, run: Run) -> bool:
-    """Whether this run was saved unfinished earlier, so that a mistake of this start is why it does not go on."""
-    try:
-        folder.check(run)
-    except UserError:
-        return False
-    return folder.state == "unfinished"
 
 
 def _leave(code: int) -> None:

@@ -11,7 +11,7 @@ from xdist.data.fetched import found_model
 from xdist.data.pieces import Piece, pool_pieces, training_pieces
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
-from xdist.errors import UserError, own
+from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.predicting import once, predict
 from xdist.evaluation.queue import budget_of, queue, share
@@ -81,8 +81,7 @@ class Evaluator:
                 family = family_of(pieces[0].task)
                 forward = self.smoothing.outputs if self.smoothing else once
                 what = (family, read[name], sets[name], len(pieces), work[name])
-                with own():  # a shard that this rank alone reads
-                    predicted = predict(self.model, *what, forward, progress.advance)
+                predicted = predict(self.model, *what, forward, progress.advance)
                 cost = self._cost()
                 gathered = distributed.gather_on_first(predicted)
                 if gathered is not None:

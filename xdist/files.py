@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
@@ -50,6 +52,14 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, ensure_ascii=False, indent=1, sort_keys=False) + "\n")
+
+
+def yaml_text(value: Any) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+
+
+def write_yaml(path: Path, value: Any) -> None:
+    write_text(path, yaml_text(value))
 
 
 def read_json(path: Path) -> Any:

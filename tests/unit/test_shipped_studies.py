@@ -41,7 +41,7 @@ def test_every_run_of_every_study_is_valid(path: Path, tmp_path: Path) -> None:
     assert graph.study.name == path.stem
     for node in graph.nodes.values():
         description = tmp_path / "run.yaml"
-        description.write_text(yaml.safe_dump(node.run.dump()))
+        description.write_text(yaml.dump(node.run.dump(), Dumper=yaml.CSafeDumper))
         assert load_run(description).dump() == node.run.dump()
 
 

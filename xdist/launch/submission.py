@@ -9,12 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from xdist.config import Cluster, Kubernetes, Local, Run
 from xdist.data.pieces import evaluation_pieces, training_pieces
 from xdist.errors import UserError
-from xdist.files import read_json, write_json, write_text
+from xdist.files import read_json, write_json, write_text, write_yaml, yaml_text
 from xdist.launch import hosts, kubernetes, slurm
 from xdist.launch.job import Job, Work
 from xdist.runtime import ds_config
@@ -65,7 +63,7 @@ def plan(run: Run, description: Path, cluster: Cluster, only_evaluate: bool = Fa
     else:
         evaluation_pieces(resolved)
         job = Job(run.name, work, Path.cwd() / run.folder, Path.cwd(), python, parts)
-    config = yaml.safe_dump(resolved.dump(), sort_keys=False, allow_unicode=True)
+    config = yaml_text(resolved.dump())
     texts = {} if isinstance(cluster, Local) else RENDERERS[cluster.kind].render(job, cluster, config)
     return Plan(resolved, description, cluster, work, job, texts)
 
@@ -96,7 +94,7 @@ def write(plan: Plan) -> None:
     if plan.description.resolve() != (plan.files / "run.yaml").resolve():
         shutil.copyfile(plan.description, plan.files / "run.yaml")
     values = plan.cluster.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    write_text(plan.files / "cluster.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    write_yaml(plan.files / "cluster.yaml", values)
     for name, text in plan.texts.items():
         write_text(plan.files / name, text)
 

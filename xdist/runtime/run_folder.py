@@ -12,15 +12,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from xdist import __version__
 from xdist.config import Run, load_run
 from xdist.config.loading import read_yaml, validated
 from xdist.config.run import IDENTITY
 from xdist.data.fetched import commits
 from xdist.errors import UserError
-from xdist.files import read_json, write_json, write_text
+from xdist.files import read_json, write_json, write_text, write_yaml
 
 State = Literal["new", "running", "finished", "unfinished", "failed"]
 MARKS: tuple[State, ...] = ("finished", "failed", "unfinished")
@@ -111,7 +109,7 @@ class RunFolder:
         mistake that they meet on the way is marked, and not taken for a saved run. Raises UserError as `check` does."""
         self.check(run)
         self.path.mkdir(parents=True, exist_ok=True)
-        write_text(self.config, yaml.safe_dump(run.dump(), sort_keys=False, allow_unicode=True))
+        write_yaml(self.config, run.dump())
         if self.state != "finished":
             self.mark("running")
 
@@ -123,7 +121,7 @@ class RunFolder:
             self.check_precision(deepspeed)
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.data, fingerprints)
-        write_text(self.config, yaml.safe_dump(run.dump(), sort_keys=False, allow_unicode=True))
+        write_yaml(self.config, run.dump())
         if deepspeed is not None:
             write_json(self.deepspeed, deepspeed)
         fetched = commits(run)

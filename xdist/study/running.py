@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-import yaml
 
 from xdist.errors import UserError
-from xdist.files import write_text
+from xdist.files import write_yaml
 from xdist.launch import local
 from xdist.launch.prepared import launch
 from xdist.runtime.lock import NO_LOCKS
@@ -58,7 +57,7 @@ def _do(graph: Graph, node: Node, facts: Facts) -> str:
     """One run to its end; why it failed, where its own folder does not say so."""
     run, folder = node.run, RunFolder(node.run.folder)
     path = graph.study.folder / "descriptions" / f"{run.folder.name}.yaml"
-    write_text(path, yaml.safe_dump(run.dump(), sort_keys=False, allow_unicode=True))
+    write_yaml(path, run.dump())
     try:
         _wait_for_ranks(path)
         if run.evaluate:

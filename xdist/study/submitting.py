@@ -9,11 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
 from xdist.config import Cluster, Kubernetes, Run, load_run
 from xdist.errors import UserError
-from xdist.files import write_text
+from xdist.files import write_yaml
 from xdist.launch import submission
 from xdist.launch.submission import SCHEDULERS, Plan
 from xdist.runtime.run_folder import RunFolder
@@ -72,7 +70,7 @@ def submit(graph: Graph, facts: Facts, steps: Sequence[Step], after: Sequence[st
         if step.plan and step.what == "submit":
             node, run = step.node, step.node.run
             failure(graph, node).unlink(missing_ok=True)
-            write_text(description(graph, node), yaml.safe_dump(run.dump(), sort_keys=False, allow_unicode=True))
+            write_yaml(description(graph, node), run.dump())
             if run.evaluate and not isinstance(step.plan.cluster, Kubernetes):  # whose data is not seen from here
                 make_scorable(run, facts)
             if step.dead:

@@ -12,7 +12,8 @@ ranks       everything is killed, then the run goes on with one rank at another 
 Each run suffers one fault, is started again until it is finished, and is compared with an unhurt run: the loss of every step,
 every parameter, the scores. They train with dropout and an adversarial perturbation and may differ by nothing. Where ranks and
 stage change, dropout is off (it is drawn per rank) and losses may differ by 1e-5. Last line: JSON; `steps_repeated_max` is the
-largest number of logged steps that were made again, SAVE_EVERY being 5; damaged checkpoints (two intervals) count apart.
+largest number of logged steps that were made again, SAVE_EVERY being 5. Apart count those after a damaged checkpoint (two
+intervals) and those of a run that ended because three saves in a row had failed (up to three, and it says so).
 """
 
 import argparse
@@ -41,6 +42,7 @@ from xdist.runtime.run_folder import RunFolder
 KINDS = ("kill-rank", "kill-all", "term", "usr1", "stop", "full", "no-room", "second", "flip", "cut", "remove", "ranks")
 SAVE_EVERY = 5
 DAMAGE = ("flip", "cut", "remove")
+NO_ROOM = ("full", "no-room")
 WORDS = ("river", "stone", "market", "winter", "harbour", "lantern", "garden", "copper", "meadow", "silver", "bridge")
 
 
@@ -71,7 +73,6 @@ class Campaign:
     def __init__(self, folder: Path, options: argparse.Namespace) -> None:
         self.folder, self.limit, self.seed, self.steps = folder, options.limit, options.seed, options.steps
         self.found: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
-        self.repeated = {True: 0, False: 0}  # steps made again, after a damaged checkpoint and otherwise
         self.notes: list[str] = []
         _benchmark(folder / "data")
         texts = [path.read_text() for path in sorted((folder / "data").rglob("*.tsv"))]
@@ -123,7 +124,7 @@ class Campaign:
                     break
                 last = self.step(name)
                 self.start(name, kind, *after).wait(self.limit)
-                self.repeated[kind in DAMAGE] = max(self.repeated[kind in DAMAGE], last - self.resumed(name))
+                found["repeated"] = max(found["repeated"], last - self.resumed(name))
         except subprocess.TimeoutExpired:
             found["hangs"] += 1
             self.note(name, kind, "hangs")
@@ -214,7 +215,7 @@ class Campaign:
             difference = max(difference, *(float((one[key] - other[key]).abs().max()) for key in one))
         scores = [json.loads(folder.scores.read_text())["tasks"] for folder in (run, unhurt)]
         # Lines of the log are lost while there is no room; elsewhere every step has one.
-        whole = losses.keys() == expected.keys() or kind in ("full", "no-room")
+        whole = losses.keys() == expected.keys() or kind in NO_ROOM
         same = off < 1e-5 if kind == "ranks" else off == difference == 0 and scores[0] == scores[1]
         if not (same and whole):
             self.found[kind]["wrong"] += 1
@@ -231,12 +232,18 @@ class Campaign:
 
     def report(self) -> None:
         columns = ("faults", "finished", "wrong", "hangs")
-        print(f"{'kind':<10}" + "".join(f"{column:>10}" for column in columns))
+        shown = (*columns, "repeated")
+        print(f"{'kind':<10}" + "".join(f"{column:>10}" for column in shown))
         for kind, found in self.found.items():
             if found["faults"]:
-                print(f"{kind:<10}" + "".join(f"{found[column]:>10}" for column in columns))
+                print(f"{kind:<10}" + "".join(f"{found[column]:>10}" for column in shown))
         total = {column: sum(found[column] for found in self.found.values()) for column in columns}
-        repeated = {"steps_repeated_max": self.repeated[False], "steps_repeated_after_damage_max": self.repeated[True]}
+        most = {kind: found["repeated"] for kind, found in self.found.items()}
+        repeated = {
+            "steps_repeated_max": max(most[kind] for kind in KINDS if kind not in (*DAMAGE, *NO_ROOM)),
+            "steps_repeated_after_damage_max": max(most[kind] for kind in DAMAGE),
+            "steps_repeated_without_room_max": max(most[kind] for kind in NO_ROOM),
+        }
         print(json.dumps({**total, **repeated, "notes": self.notes}))
 
 

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +11,7 @@ import click
 import pytest
 import torch
 from batch_of import batch_of
+from pages import PAGES, ROOT, blocks, commands, shown
 from passes_of import SPECIAL
 
 from xdist.cli import main
@@ -22,21 +22,6 @@ from xdist.robust.passes import Pass
 from xdist.tasks.batch import View
 from xdist.tasks.catalog import task
 from xdist.tasks.catalog.user import user_tasks
-
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PROGRAMS = ("xdist", "deepspeed", "python", "make", "kubectl")
-
-
-def commands(page: Path) -> Iterator[str]:
-    for language, block in FENCE.findall(page.read_text(encoding="utf-8")):
-        for line in block.splitlines() if language in ("", "sh") else ():
-            line = re.sub(r"\$\(\(.*?\)\)", "1", line)
-            command = re.split(r"\s#\s|\s{3,}|; | \| ", line)[0].strip()
-            if command.split(" ")[0] in PROGRAMS:
-                yield command
-
 
 CASES = [(page, command) for page in PAGES for command in commands(page)]
 
@@ -51,12 +36,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def shown(page: Path) -> Iterator[tuple[str, str]]:
-    for language, block in FENCE.findall(page.read_text(encoding="utf-8")):
-        if language == "yaml" and (name := re.match(r"# (\S+\.yaml)\n", block)):
-            yield name[1], block
 
 
 def test_the_pages_show_commands() -> None:
@@ -165,11 +144,7 @@ def test_the_reference_is_that_of_this_version() -> None:
 
 
 def test_the_perturbation_of_the_how_to_does_what_it_says() -> None:
-    method, options = (
-        block
-        for language, block in FENCE.findall((ROOT / "docs/how-to/own-perturbation.md").read_text(encoding="utf-8"))
-        if language == "python"
-    )
+    method, options = blocks(ROOT / "docs/how-to/own-perturbation.md", "python")
     names: dict[str, Any] = {}
     there: dict[str, Any] = {}
     exec(method, names)

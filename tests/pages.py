@@ -1,0 +1,32 @@
+"""What README and docs show: commands in fences, and files under the name in their first line."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PROGRAMS = ("xdist", "deepspeed", "python", "make", "kubectl")
+
+
+def blocks(page: Path, *languages: str) -> Iterator[str]:
+    for language, block in FENCE.findall(page.read_text(encoding="utf-8")):
+        if language in languages:
+            yield block
+
+
+def commands(page: Path) -> Iterator[str]:
+    for block in blocks(page, "", "sh"):
+        for line in block.splitlines():
+            line = re.sub(r"\$\(\(.*?\)\)", "1", line)
+            command = re.split(r"\s#\s|\s{3,}|; | \| ", line)[0].strip()
+            if command.split(" ")[0] in PROGRAMS:
+                yield command
+
+
+def shown(page: Path) -> Iterator[tuple[str, str]]:
+    """Name and text of each YAML file."""
+    for block in blocks(page, "yaml"):
+        if name := re.match(r"# (\S+\.yaml)\n", block):
+            yield name[1], block

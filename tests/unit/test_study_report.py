@@ -86,8 +86,21 @@ def difference(value: float, low: float, high: float, p: float, condition: str =
         (  # the interval leaves out zero, the corrected p-value does not say so
             [difference(3, 0.5, 5.5, 0.09), difference(1, -1, 3, 0.9, "C")],
             False,
-            "On X, for any of the 2 conditions no difference from “B” could be shown (95 % intervals within -1.0 to +5.5) "
-            "(among them an interval that leaves out zero, which is too little for 7 comparisons).",
+            "On X, for any of the 2 conditions no difference from “B” could be shown (95 % intervals within -1.0 to +5.5, "
+            "one of which leaves out zero, too little for 7 comparisons).",
+        ),
+        (
+            [difference(3, 0.5, 5.5, 0.09), difference(1, 0.1, 3, 0.9, "C"), difference(5, 1, 9, 0.001, "D")],
+            False,
+            "On X, “D” is better than “B” by 5.0 points (95 % interval +1.0 to +9.0); and for the other 2 conditions no "
+            "difference from “B” could be shown (95 % intervals within +0.1 to +5.5, 2 of which leave out zero, too little for "
+            "7 comparisons).",
+        ),
+        (
+            [difference(3, 0.5, 5.5, 0.09)],
+            False,
+            "On X, no difference between “A” and “B” could be shown (+3.0 points, 95 % interval +0.5 to +5.5, which leaves out "
+            "zero, too little for 7 comparisons).",
         ),
         (  # and the other way round
             [difference(3, -0.1, 5.5, 0.04)],
@@ -105,9 +118,9 @@ def difference(value: float, low: float, high: float, p: float, condition: str =
         (  # a classifier that gives every example the same answer
             [difference(0, 0, 0, 1), difference(0, -1e-15, 1e-15, 1, "C")],
             False,
-            "On X, for any of the 2 conditions no difference from “B” could be shown (95 % intervals within +0.0 to +0.0) "
-            "(among them an interval of no width: those models are right about the same examples, as models are that give "
-            "every example one answer).",
+            "On X, for any of the 2 conditions no difference from “B” could be shown (95 % intervals within +0.0 to +0.0, "
+            "among them an interval of no width: such models are right about the same examples, as those are that give every "
+            "example one answer).",
         ),
         ([], False, "On X nothing can be said: no condition and its baseline both have scores there."),
     ],

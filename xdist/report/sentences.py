@@ -39,35 +39,37 @@ def sentence(where: str, differences: Sequence[Difference], comparisons: int, on
         better = sum(one.interval.difference > 0 for one in shown[MOST:])
         parts.append(f"{better} more are better and {len(shown) - MOST - better} more are worse by less")
     if rest:
-        parts.append(_rest(rest, bool(shown), several))
+        parts.append(_rest(rest, bool(shown), several, comparisons))
     bounds = []
     if all(one.languages == 1 for one in differences):
         bounds.append("there is one, so this speaks for no other")
-    if any(one.interval.excludes_zero for one in rest):
-        bounds.append(f"among them an interval that leaves out zero, which is too little for {comparisons} comparisons")
-    if any(one.interval.high - one.interval.low < 1e-9 for one in rest):
-        bounds.append(
-            "among them an interval of no width: those models are right about the same examples, as models are that give every "
-            "example one answer"
-        )
     if one_seed:
         bounds.append("of one seed a side, so this is about these models, not about how they were trained")
     bounded = f" ({'; '.join(bounds)})" if bounds else ""
     return f"On {where}, {_listed(parts)}{bounded}."
 
 
-def _rest(rest: Sequence[Difference], after_others: bool, several: bool) -> str:
+def _rest(rest: Sequence[Difference], after_others: bool, several: bool, comparisons: int) -> str:
     """That no difference could be shown, and what the intervals leave possible."""
-    if len(rest) == 1:
+    only = len(rest) == 1
+    if only:
         (one,) = rest
-        return (
-            f"no difference between “{one.condition}” and “{one.against}” could be shown "
-            f"({signed(one.interval.difference)} points, {_interval(one)})"
+        said = f"no difference between “{one.condition}” and “{one.against}” could be shown"
+        bounds = [f"{signed(one.interval.difference)} points, {_interval(one)}"]
+    else:
+        low, high = min(one.interval.low for one in rest), max(one.interval.high for one in rest)
+        which = f"the other {len(rest)} conditions" if after_others else f"any of the {len(rest)} conditions"
+        said = f"for {which} no difference from {'its baseline' if several else f'“{rest[0].against}”'} could be shown"
+        bounds = [f"95 % intervals within {signed(low)} to {signed(high)}"]
+    if without_zero := sum(one.interval.excludes_zero for one in rest):
+        which = "which leaves" if only else "one of which leaves" if without_zero == 1 else f"{without_zero} of which leave"
+        bounds.append(f"{which} out zero, too little for {comparisons} comparisons")
+    if any(one.interval.high - one.interval.low < 1e-9 for one in rest):
+        width = "of no width" if only else "among them an interval of no width"
+        bounds.append(
+            f"{width}: such models are right about the same examples, as those are that give every example one answer"
         )
-    low, high = min(one.interval.low for one in rest), max(one.interval.high for one in rest)
-    which = f"the other {len(rest)} conditions" if after_others else f"any of the {len(rest)} conditions"
-    baseline = "its baseline" if several else f"“{rest[0].against}”"
-    return f"for {which} no difference from {baseline} could be shown (95 % intervals within {signed(low)} to {signed(high)})"
+    return f"{said} ({', '.join(bounds)})"
 
 
 def _interval(one: Difference) -> str:

@@ -90,6 +90,15 @@ def test_another_run_is_refused_by_its_first_difference(folder: RunFolder, chang
     assert folder.config.read_bytes() == before
 
 
+@pytest.mark.parametrize("other", ["none", "random", "free"])
+def test_a_run_perturbed_by_another_method_is_refused(tmp_path: Path, other: str) -> None:
+    """Methods have options that others have not."""
+    folder = RunFolder(tmp_path / "perturbed")
+    folder.open(run_of(robust={"method": "adversarial", "radius": 0.1}), None, {})
+    with pytest.raises(UserError, match=f"this folder holds another run: robust.method was adversarial, is {other}"):
+        folder.check(run_of(robust={"method": other}))
+
+
 def test_other_data_are_refused(folder: RunFolder) -> None:
     folder.check_data({"xnli train en": "0123", "xnli train de": "4567"})
     for fingerprints in ({"xnli train en": "9999"}, {}):

@@ -151,11 +151,14 @@ def environment() -> dict[str, str]:
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> tuple[str, object, object]:
-    for key in old:
+    both = [key for key in old if key in new]
+    alone = [key for key in (*old, *new) if (key in old) != (key in new)]  # options of one method that another has not
+    for key in sorted((*both, *alone), key=lambda key: key != "method"):
         if not prefix and key not in IDENTITY:
             continue
-        if old[key] != new[key]:
-            if isinstance(old[key], dict) and isinstance(new[key], dict):
-                return _difference(old[key], new[key], f"{prefix}{key}.")
-            return prefix + key, old[key], new[key]
+        one, other = old.get(key, "not set"), new.get(key, "not set")
+        if one != other:
+            if isinstance(one, dict) and isinstance(other, dict):
+                return _difference(one, other, f"{prefix}{key}.")
+            return prefix + key, one, other
     raise AssertionError("equal configurations with different identities")

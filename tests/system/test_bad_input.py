@@ -133,6 +133,12 @@ def test_model_folder_without_weights(typed: Typed, folder: Path) -> None:
     assert "encoder: holds no weights" in refused(typed, folder, "train", description(folder))
 
 
+def test_layer_that_the_encoder_has_not(typed: Typed, folder: Path) -> None:
+    """Told before training, not after it."""
+    line = refused(typed, folder, "train", description(folder, evaluate__layer=3))
+    assert re.search(r"run\.yaml:\d+: evaluate\.layer: there is no layer 3: .*encoder has 2", line)
+
+
 def test_tokenizer_larger_than_the_embedding(typed: Typed, folder: Path) -> None:
     config = json.loads((folder / "encoder/config.json").read_text())
     config["vocab_size"] = 100

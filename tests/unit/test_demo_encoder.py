@@ -206,6 +206,17 @@ def test_interrupted_build_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_random_encoder_takes_its_place_where_there_is_no_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files far longer than what SentencePiece takes for one sentence are its texts; layers are as many as the demo scores."""
+    monkeypatch.setattr("xdist.demo.encoder.packed_file", lambda: None)
+    text = "".join(f"{word} {number}\n" for number in range(400) for word in ("river", "stone", "market", "lantern"))
+    assert len(text) > 10_000
+    assert build_encoder(tmp_path / "encoder", texts=[text]) == RANDOM
+    assert AutoModel.from_pretrained(tmp_path / "encoder").config.num_hidden_layers == 12
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "encoder")
+    assert tokenizer.unk_token_id not in tokenizer("lantern 7")["input_ids"]
+
+
 def test_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(UserError, match="holds something other"):

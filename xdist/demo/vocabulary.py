@@ -68,7 +68,7 @@ def train_vocabulary(texts: Iterable[str], size: int) -> Vocabulary:
     """
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts),
+        sentence_iterator=(line for text in texts for line in text.splitlines()),  # long ones would be passed over
         model_writer=model,
         vocab_size=size - 2,  # <pad> and <mask> are the tokenizer's own
         hard_vocab_limit=False,

@@ -18,7 +18,7 @@ from xdist.evaluation.queue import budget_of, queue, share
 from xdist.evaluation.scores import Scores, smoothing_of, unscored
 from xdist.evaluation.smoothing import Smoothing
 from xdist.languages import by_size
-from xdist.model.encoder import load_encoder
+from xdist.model.encoder import check_layer, load_encoder
 from xdist.model.folder import carry_heads
 from xdist.model.model import Model
 from xdist.runtime import distributed, ds_config, zero3
@@ -36,10 +36,8 @@ def load_for_evaluation(
     section = run.model.model_copy(update={"backbone": folder})
     families = {piece.task.head: family_of(piece.task) for piece in pieces}
     model = Model(load_encoder(section, tokenizer, dtype), families, run.seed, run.runtime.attention == "packed")
+    check_layer(run, folder, model.encoder.config)
     if run.evaluate and run.evaluate.layer is not None:
-        depth: int = model.encoder.config.num_hidden_layers
-        if run.evaluate.layer > depth:
-            raise run.error(("evaluate", "layer"), f"there is no layer {run.evaluate.layer}: {folder} has {depth}")
         model.layers.update({name: run.evaluate.layer for name, family in families.items() if family.task.layer})
     carried, _ = carry_heads(folder, model)
     for name, head in model.heads.items():

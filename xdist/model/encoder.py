@@ -10,6 +10,7 @@ from transformers import MODEL_MAPPING, AutoConfig, PretrainedConfig, PreTrained
 from transformers.utils import logging as transformers_logging
 
 from xdist.config import Model as ModelSection
+from xdist.config import Run
 from xdist.data.tokenizer import check_place, not_loaded
 from xdist.errors import UserError
 
@@ -41,6 +42,13 @@ def check_vocabulary(backbone: str, config: PretrainedConfig, tokenizer: PreTrai
         raise UserError(
             f"{backbone}: the tokenizer pads with id {tokenizer.pad_token_id}, the encoder expects {config.pad_token_id}"
         )
+
+
+def check_layer(run: Run, backbone: str, config: PretrainedConfig) -> None:
+    """Raises UserError when the run is to be evaluated on a layer that the encoder has not."""
+    depth: int = config.num_hidden_layers
+    if run.evaluate and (run.evaluate.layer or 0) > depth:
+        raise run.error(("evaluate", "layer"), f"there is no layer {run.evaluate.layer}: {backbone} has {depth}")
 
 
 def load_encoder(section: ModelSection, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype) -> PreTrainedModel:

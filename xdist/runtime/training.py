@@ -17,7 +17,7 @@ from xdist.data.permutation import key_of
 from xdist.data.prepare import Preparation
 from xdist.data.vocabulary import trained_pieces
 from xdist.errors import own
-from xdist.model.encoder import load_encoder
+from xdist.model.encoder import check_layer, load_encoder
 from xdist.model.folder import carry_heads, save_model
 from xdist.model.language_head import load_language_heads
 from xdist.model.masks import Masks
@@ -53,6 +53,7 @@ class Training:
         section, config, rows = found_model(run), ds_config.resolve(run), None
         with zero3.partitioned_loading(config):
             encoder = load_encoder(section, tokenizer, ds_config.dtype(config))
+        check_layer(run, section.backbone, encoder.config)  # training keeps the number of layers
         if (ids := trained_pieces(run, self.data, tokenizer)) is not None:
             with zero3.gathered(encoder.get_input_embeddings()):
                 if activate(encoder, torch.from_numpy(ids)):

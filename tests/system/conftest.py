@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,11 @@ def typed() -> Typed:
     """`typed("xdist", "train", …)` runs a command of this environment and gives its exit code, stdout and stderr."""
     commands = Path(sys.executable).parent
 
-    def run(*words: object, timeout: float = 400, **options: object) -> subprocess.CompletedProcess[str]:
+    def run(
+        *words: object, timeout: float = 400, more: Mapping[str, str] = {}, **options: object
+    ) -> subprocess.CompletedProcess[str]:
         line = [str(commands / str(words[0])), *map(str, words[1:])]
-        environment = {**os.environ, "DS_ACCELERATOR": "cpu", "PATH": f"{commands}:{os.environ['PATH']}"}
+        environment = {**os.environ, "DS_ACCELERATOR": "cpu", "PATH": f"{commands}:{os.environ['PATH']}", **more}
         return subprocess.run(line, capture_output=True, text=True, timeout=timeout, env=environment, **options)  # type: ignore[call-overload]
 
     return run

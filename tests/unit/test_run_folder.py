@@ -77,6 +77,7 @@ def test_what_changes_no_result_may_change(folder: RunFolder) -> None:
         ({"model": {"backbone": "other"}}, "model.backbone was encoder, is other"),
         ({"robust": {"method": "adversarial"}}, "robust.method was none, is adversarial"),
         ({"train": {"tasks": [{"task": "xnli"}], "epochs": 1}}, "train.steps was 5, is None"),
+        ({"train": {"tasks": [{"task": "xnli", "languages": ["sw"]}], "steps": 5}}, "train.tasks.0.languages.0 was en, is sw"),
         ({"train": None, "evaluate": {"tasks": ["xnli"]}}, "train was {"),
     ],
 )

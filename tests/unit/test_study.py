@@ -200,6 +200,7 @@ def test_a_stage_may_come_from_an_axis_and_evaluation_alone_is_done_once(tmp_pat
         ("include=[{robust: [plain, avderserial]}]", "unknown value 'avderserial': did you mean 'adversarial'?"),
         ("baseline.first=englsh", "unknown value 'englsh': did you mean 'english'?"),
         ("seeds=[1, 1]", "a seed stands twice"),
+        ("seeds=[]", "seeds: is empty"),
         (
             "all.train.stepz=3",
             "all.train.stepz=3 (command line): all.train.stepz: train: unknown key 'stepz': did you mean 'steps'?",

@@ -19,6 +19,7 @@ IN_YAML = {
     "model_type": "expected 'key: value' lines",
     "model_attributes_type": "expected 'key: value' lines",
     "path_type": "expected a path",
+    "too_short": "is empty",
 }
 
 

@@ -151,12 +151,15 @@ def environment() -> dict[str, str]:
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> tuple[str, object, object]:
+    """The first key that differs, as deep as both sides have it."""
     both = [key for key in old if key in new]
     alone = [key for key in (*old, *new) if (key in old) != (key in new)]  # options of one method that another has not
     for key in sorted((*both, *alone), key=lambda key: key != "method"):
         if not prefix and key not in IDENTITY:
             continue
         one, other = old.get(key, "not set"), new.get(key, "not set")
+        if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+            one, other = ({str(place): value for place, value in enumerate(values)} for values in (one, other))
         if one != other:
             if isinstance(one, dict) and isinstance(other, dict):
                 return _difference(one, other, f"{prefix}{key}.")

@@ -1,7 +1,9 @@
 """The wording of an unknown name."""
 
 import pytest
+from click.testing import CliRunner
 
+from xdist.cli import main
 from xdist.errors import unknown
 
 
@@ -16,3 +18,13 @@ from xdist.errors import unknown
 )
 def test_unknown(name: object, valid: tuple[object, ...], expected: str) -> None:
     assert unknown("task", name, valid) == expected
+
+
+def test_a_command_that_is_not_there() -> None:
+    done = CliRunner().invoke(main, ["trian", "run.yaml"])
+    assert done.exit_code == 2
+    assert "unknown command 'trian': did you mean 'train'? (valid: checkpoint, compare, " in done.output
+
+
+def test_a_name_is_proposed_once() -> None:
+    assert unknown("model", "x", ("demo", "demo")) == "unknown model 'x': (valid: demo)"

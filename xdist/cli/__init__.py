@@ -5,7 +5,7 @@ from importlib import import_module
 import click
 
 import xdist
-from xdist.errors import RunError, UserError
+from xdist.errors import RunError, UserError, unknown
 
 # Modules are named, not imported: `xdist --help` and `xdist tasks` need no torch.
 COMMANDS = (
@@ -38,6 +38,11 @@ class Lazy(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         return import_module(f"xdist.cli.{name}").command if name in COMMANDS else None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            ctx.fail(unknown("command", args[0], COMMANDS))
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
         try:

@@ -13,7 +13,7 @@ def command() -> None:
 
     \b
     Example:
-      xdist checkpoint list runs/demo/target
+      xdist checkpoint list runs/demo/target-multilingual-adversarial
       xdist checkpoint verify jobs/runs/demo/target.yaml
     """
 
@@ -25,7 +25,7 @@ def list_(place: Path) -> None:
 
     \b
     Example:
-      xdist checkpoint list runs/demo/target
+      xdist checkpoint list runs/demo/target-multilingual-adversarial
     """
     from rich.console import Console
     from rich.table import Table
@@ -55,7 +55,7 @@ def verify(place: Path, step: int | None) -> None:
 
     \b
     Example:
-      xdist checkpoint verify runs/demo/target --step 400
+      xdist checkpoint verify runs/demo/target-multilingual-adversarial --step 28
     """
     from xdist.errors import UserError, unknown
     from xdist.runtime import tags
@@ -93,7 +93,7 @@ def prune(place: Path, keep: int) -> None:
 
     \b
     Example:
-      xdist checkpoint prune runs/demo/target --keep 2
+      xdist checkpoint prune runs/demo/target-multilingual-adversarial --keep 2
     """
     from xdist.runtime import tags
     from xdist.runtime.lock import RunLock

@@ -19,9 +19,9 @@ def command(places: tuple[Path, ...], out: Path, tag: str, average: int | None, 
 
     \b
     Example:
-      xdist export runs/demo/target exported
-      xdist export runs/demo/target exported --tag 400
-      xdist export runs/seed1 runs/seed2 runs/seed3 exported
+      xdist export runs/demo/target-multilingual-adversarial models/target
+      xdist export runs/demo/target-multilingual-adversarial models/step-28 --tag 28
+      xdist export runs/seed1 runs/seed2 runs/seed3 models/seeds
     """
     from xdist.config import load_run
     from xdist.data.tokenizer import load_tokenizer

@@ -16,7 +16,7 @@ def command(path: Path, lines: int, follow: bool) -> None:
 
     \b
     Example:
-      xdist logs runs/demo/target --follow
+      xdist logs runs/demo/target-multilingual-adversarial --follow
     """
     from xdist.errors import UserError
     from xdist.launch.status import find, job

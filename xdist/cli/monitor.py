@@ -26,7 +26,7 @@ def command(paths: tuple[Path, ...], cluster_path: Path | None, port: int) -> No
     \b
     Example:
       xdist monitor runs/demo
-      xdist monitor --cluster kubernetes.yaml | kubectl apply -f -
+      xdist monitor --cluster jobs/clusters/kubernetes.yaml | kubectl apply -f -
     """
     if cluster_path:
         from xdist.config import Kubernetes, load_cluster

@@ -46,7 +46,7 @@ def command(
 
     \b
     Examples:
-      xdist prepare jobs/runs/demo/target.yaml --workers 8
+      xdist prepare jobs/runs/demo/target.yaml --workers 2
       xdist prepare RUN.yaml --part $((SLURM_ARRAY_TASK_ID + 1))/16; afterwards: xdist prepare RUN.yaml --finish
     """
     from xdist.config import load_run

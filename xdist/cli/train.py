@@ -20,8 +20,8 @@ def command(path: Path, overrides: tuple[str, ...], ranks: int | None, only_step
 
     \b
     Example:
-      xdist train jobs/runs/demo/target.yaml --ranks 2 train.steps=50 robust.method=none
-      xdist train jobs/runs/demo/target.yaml --only-step 312     the loss of each row of a step that went wrong
+      xdist train jobs/runs/demo/target.yaml --ranks 2 folder=runs/plain train.steps=20 robust.method=none
+      xdist train jobs/runs/demo/target.yaml --only-step 12     the loss of each row of a step that went wrong
     """
     from xdist.cli.starting import again, start
 

@@ -2,21 +2,21 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-unit test-ranks test-clusters lint clean
+.PHONY: demo test test-system test-rest test-clusters lint clean
 
 demo: .venv/ready
 	$(BIN)/xdist demo
 
-# Unit tests use one core, and ranks spend half of their time on imports: side by side, each printed when it ends.
+# What is typed spends half of its time starting processes, on one core: the rest runs beside it, each printed when it ends.
 test: .venv/ready
-	@echo "checks, unit tests, and tests that start ranks or type commands, side by side: each is printed when it ends"
-	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),-O) test-ranks lint test-unit
+	@echo "commands as users type them, and beside them checks, unit tests and tests on ranks: each is printed when it ends"
+	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),-O) test-system test-rest
 
-test-unit: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit
+test-system: .venv/ready
+	$(BIN)/python -m pytest -m "not cluster" tests/system
 
-test-ranks: .venv/ready
-	$(BIN)/python -m pytest -m "not cluster" tests/distributed tests/system
+test-rest: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit tests/distributed
 
 # On a real SLURM of two nodes, over sshd and network namespaces, under a simulated kubelet: where those can be had.
 test-clusters: .venv/ready

@@ -1,5 +1,9 @@
 """What a rank says, and what it leaves in the run's folder, when it meets a mistake."""
 
+import contextlib
+import errno
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +12,10 @@ import pytest
 import yaml
 
 from xdist.config import Run, load_run
-from xdist.errors import UserError, own
+from xdist.errors import RunError, UserError, own
 from xdist.runtime import script
 from xdist.runtime.lock import RunLock
+from xdist.runtime.progress import Progress
 from xdist.runtime.run_folder import RunFolder
 
 Ended = Callable[[int, Callable[[Run], None]], int]
@@ -101,3 +106,50 @@ def test_what_breaks_early_leaves_a_saved_run_saved(folder: RunFolder, ended: En
     folder.mark("unfinished")
     assert ended(0, breaks) == 1
     assert folder.state == "unfinished"
+
+
+@pytest.mark.parametrize("error", [RunError("step 20 could not be saved (3 times in a row)"), ValueError("odd")])
+def test_an_end_is_marked_where_nothing_more_can_be_said(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """As where the scheduler's log lies on the disk that is full."""
+
+    def breaks(run: Run) -> None:
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["train.py", str(folder.path.with_name("run.yaml"))])
+    monkeypatch.setattr(script, "quiet", lambda: None)
+    monkeypatch.setattr(signal, "signal", lambda number, action: None)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with open("/dev/full", "w", buffering=1) as full, monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", full)
+        with pytest.raises(SystemExit) as left:
+            script.main(breaks, "usage")
+        with contextlib.suppress(OSError):
+            full.close()
+    assert left.value.code == 1
+    assert folder.state == "failed"
+    assert str(error) in folder.reason()
+
+
+def test_an_end_is_said_where_the_folder_has_no_room(
+    folder: RunFolder, ended: Ended, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(self: RunFolder, *words: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(RunFolder, "mark", full)
+    assert ended(0, wrong) == 2
+    assert "unknown label 'maybe'" in capsys.readouterr().err
+
+
+def test_a_log_that_is_full_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        progress = Progress("train", 3)
+        progress.advance(3)
+        progress.close()
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            full.close()
+    assert progress.done == 3

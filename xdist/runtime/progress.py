@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import suppress
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -9,6 +10,12 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextCol
 from rich.progress import Progress as RichProgress
 
 SECONDS_BETWEEN_LINES = 10
+
+
+def say(text: str) -> None:
+    """A line on stderr, where it can be written: a log may lie on the disk that is full, which must not end a run."""
+    with suppress(OSError):
+        print(text.rstrip(), file=sys.stderr, flush=True)
 
 
 class Progress:
@@ -57,4 +64,4 @@ class Progress:
         text = f"{self.title}: {done}/{total}, {elapsed:.0f} s"
         if rate := self._rate():
             text += f", {self._shown(rate)}, {(self.total - self.done) / rate:.0f} s left"
-        print(f"{text} {self._note}".rstrip(), file=sys.stderr, flush=True)
+        say(f"{text} {self._note}")

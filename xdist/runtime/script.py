@@ -7,6 +7,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from transformers.utils import logging as transformers_logging
@@ -14,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 from xdist.config import Run, load_run
 from xdist.errors import BusyError, OwnError, RankError, RunError, UserError
 from xdist.runtime import distributed, heartbeat, run_folder
+from xdist.runtime.progress import say
 from xdist.runtime.run_folder import RunFolder
 from xdist.runtime.stopping import SIGNALS
 
@@ -22,7 +24,8 @@ ONLY_STEP = "--only-step="
 
 
 def main(work: Callable[[Run], None], usage: str) -> None:
-    """Load the run named on the command line and `work` on it. Exits 2 on a user's error, 1 on a broken run."""
+    """Load the run named on the command line and `work` on it. Exits 2 on a user's error, 1 on a broken run. Why is written
+    into the folder before it is said: the log may lie on the disk that is full."""
     arguments = [text for text in sys.argv[1:] if not text.startswith(("--local_rank", ONLY_STEP))]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage)
@@ -35,25 +38,25 @@ def main(work: Callable[[Run], None], usage: str) -> None:
         work(run)
     except UserError as error:
         if first or isinstance(error, OwnError):
-            print(f"xdist: {error}", file=sys.stderr, flush=True)
             if not isinstance(error, BusyError):
                 _mark_failed(run, f"{run_folder.USER_ERROR}{error}")
+            say(f"xdist: {error}")
         _leave(USER_ERROR)
     except RunError as error:
         if first or isinstance(error, RankError):
-            print(f"xdist: {error}", file=sys.stderr, flush=True)
             _mark_failed(run, str(error))
+            say(f"xdist: {error}")
         _leave(1)
     except Exception as error:
         for number in SIGNALS:  # a launcher that has seen a rank die sends them; there is something to say first
             signal.signal(number, signal.SIG_IGN)
         if dead := heartbeat.verdict() if isinstance(error, RuntimeError) else "":
             end_for(run, dead)
-        traceback.print_exc()
         _mark_failed(
             run,
             f"rank {distributed.rank()}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
         )
+        say(traceback.format_exc())
         _leave(1)
     distributed.shutdown()
 
@@ -66,8 +69,8 @@ def only_step() -> int | None:
 def end_for(run: Run | None, dead: str) -> None:
     """End this rank because another one died, unless the run has said already how it ended."""
     if run is not None and RunFolder(run.folder).state == "running":
-        print(f"xdist: {dead}; ending rank {distributed.rank()}", file=sys.stderr, flush=True)
         _mark_failed(run, dead)
+        say(f"xdist: {dead}; ending rank {distributed.rank()}")
     _leave(1)
 
 
@@ -82,16 +85,18 @@ def quiet() -> None:
 
 
 def _mark_failed(run: Run | None, reason: str) -> None:
-    """Say in the folder why the run ended; a folder that is not (yet) this run's own is left alone."""
+    """Say in the folder, where it has room, why the run ended; one that is not (yet) this run's own is left alone."""
     if run is None:
         return
     folder = RunFolder(run.folder)
-    if folder.state == "running":
-        folder.mark("failed", reason)
+    with suppress(OSError):
+        if folder.state == "running":
+            folder.mark("failed", reason)
 
 
 def _leave(code: int) -> None:
     """End at once: a rank that waits for its peers in an exit handler would hang where they have failed."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
     os._exit(code)

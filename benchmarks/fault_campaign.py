@@ -12,8 +12,8 @@ ranks       everything is killed, then the run goes on with one rank at another 
 Each run suffers one fault, is started again until it is finished, and is compared with an unhurt run: the loss of every step,
 every parameter, the scores. They train with dropout and an adversarial perturbation and may differ by nothing. Where ranks and
 stage change, dropout is off (it is drawn per rank) and losses may differ by 1e-5. Last line: JSON; `steps_repeated_max` is the
-largest number of logged steps that were made again, SAVE_EVERY being 5. Apart count those after a damaged checkpoint (two
-intervals) and those of a run that ended because three saves in a row had failed (up to three, and it says so).
+largest number of logged steps that were made again, SAVE_EVERY being 5; after damaged checkpoints (two intervals) they count
+apart. Where there is no room a run ends after three saves that failed, up to three intervals after the last good one.
 """
 
 import argparse
@@ -240,7 +240,7 @@ class Campaign:
         total = {column: sum(found[column] for found in self.found.values()) for column in columns}
         most = {kind: found["repeated"] for kind, found in self.found.items()}
         repeated = {
-            "steps_repeated_max": max(most[kind] for kind in KINDS if kind not in (*DAMAGE, *NO_ROOM)),
+            "steps_repeated_max": max(most[kind] for kind in KINDS if kind not in DAMAGE),
             "steps_repeated_after_damage_max": max(most[kind] for kind in DAMAGE),
             "steps_repeated_without_room_max": max(most[kind] for kind in NO_ROOM),
         }

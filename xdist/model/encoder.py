@@ -46,9 +46,9 @@ def check_vocabulary(backbone: str, config: PretrainedConfig, tokenizer: PreTrai
 
 def check_layer(run: Run, backbone: str, config: PretrainedConfig) -> None:
     """Raises UserError when the run is to be evaluated on a layer that the encoder has not."""
-    depth: int = config.num_hidden_layers
-    if run.evaluate and (run.evaluate.layer or 0) > depth:
-        raise run.error(("evaluate", "layer"), f"there is no layer {run.evaluate.layer}: {backbone} has {depth}")
+    if run.evaluate and run.evaluate.layer is not None and run.evaluate.layer > config.num_hidden_layers:
+        message = f"there is no layer {run.evaluate.layer}: {backbone} has {config.num_hidden_layers}"
+        raise run.error(("evaluate", "layer"), message)
 
 
 def load_encoder(section: ModelSection, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype) -> PreTrainedModel:

@@ -152,9 +152,8 @@ def environment() -> dict[str, str]:
 
 def _difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> tuple[str, object, object]:
     """The first key that differs, as deep as both sides have it."""
-    both = [key for key in old if key in new]
-    alone = [key for key in (*old, *new) if (key in old) != (key in new)]  # options of one method that another has not
-    for key in sorted((*both, *alone), key=lambda key: key != "method"):
+    keys = dict.fromkeys((*old, *new))  # a method has options that another has not, so what decides on them comes first
+    for key in sorted(keys, key=lambda key: (key != "method", key not in old or key not in new)):
         if not prefix and key not in IDENTITY:
             continue
         one, other = old.get(key, "not set"), new.get(key, "not set")

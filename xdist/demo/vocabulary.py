@@ -3,8 +3,9 @@
 SentencePiece numbers `<unk> <s> </s>` and then the pieces; XLM-R numbers `<s> <pad> </s> <unk>`, the pieces, `<mask>`. So
 a piece has id i in the model file and id i + 1 in the tokenizer (Conneau et al. 2020, arXiv 1911.02116).
 
-The two agree on composed text (NFC). On decomposed text the fast tokenizer of every XLM-R, from the hub or from here,
-may lose a combining mark or leave it uncomposed, because its normaliser looks at short grapheme clusters as a whole.
+The two agree on composed text (NFC), but where a grapheme cluster of less than six bytes begins with a character that
+normalisation replaces ("Ŀ" with the Thai sara am): there the fast tokenizer of every XLM-R, from the hub or from here, loses
+the rest of the cluster. On decomposed text it may lose a combining mark or leave it uncomposed for the same reason.
 """
 
 import io

@@ -35,7 +35,7 @@ from xdist.runtime.planning.shapes import shape_of
 from xdist.study.planning import Machine, plan_run
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
-from xdist.tasks.large_vocabulary import LOGITS
+from xdist.tasks.limits import LOGITS
 
 PARTS = ("parameters", "gradients", "optimizer", "communication", "activations", "logits")
 MILLIONS = {"base": 277, "large": 559, "xl": 3476, "xxl": 10696}

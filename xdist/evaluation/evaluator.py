@@ -18,7 +18,8 @@ from xdist.evaluation.queue import budget_of, queue, share
 from xdist.evaluation.scores import Scores, smoothing_of, unscored
 from xdist.evaluation.smoothing import Smoothing
 from xdist.languages import by_size
-from xdist.model.encoder import check_layer, load_encoder
+from xdist.model.backbone import check_layer
+from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads
 from xdist.model.model import Model
 from xdist.runtime import distributed, ds_config, zero3

@@ -82,7 +82,7 @@ def _preparation(run: Run, train: bool) -> "Preparation":
     from xdist.data.fetched import found_model
     from xdist.data.prepare import Preparation
     from xdist.data.tokenizer import load_tokenizer
-    from xdist.model.encoder import check_layer, check_vocabulary, load_config
+    from xdist.model.backbone import check_layer, check_vocabulary, load_config
 
     backbone = found_model(run).backbone
     config = load_config(backbone)

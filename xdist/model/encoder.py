@@ -1,54 +1,16 @@
 """Any Hugging Face encoder whose input embedding can be hooked: XLM-R base to XXL, BERT, and their kin."""
 
 import inspect
-from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import MODEL_MAPPING, AutoConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import MODEL_MAPPING, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from xdist.config import Model as ModelSection
-from xdist.config import Run
-from xdist.data.tokenizer import check_place, not_loaded
 from xdist.errors import UserError
-
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-
-
-def load_config(backbone: str) -> PretrainedConfig:
-    """The configuration of a folder or hub id, without its weights. Raises UserError."""
-    check_place(backbone)
-    folder = Path(backbone)
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise UserError(f"{folder}: is not a model folder (no config.json)")
-        if not any((folder / name).is_file() for name in WEIGHTS):
-            raise UserError(f"{folder}: holds no weights (none of {', '.join(WEIGHTS)})")
-    try:
-        return AutoConfig.from_pretrained(backbone)
-    except (OSError, ValueError) as error:
-        raise not_loaded(backbone, "", error) from None
-
-
-def check_vocabulary(backbone: str, config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raises UserError when the tokenizer can produce an id that the embedding has no row for."""
-    rows = config.vocab_size
-    largest = max(tokenizer.get_vocab().values())
-    if largest >= rows:
-        raise UserError(f"{backbone}: the tokenizer's ids reach {largest}, the encoder's embedding has {rows} rows")
-    if config.pad_token_id is not None and tokenizer.pad_token_id != config.pad_token_id:
-        raise UserError(
-            f"{backbone}: the tokenizer pads with id {tokenizer.pad_token_id}, the encoder expects {config.pad_token_id}"
-        )
-
-
-def check_layer(run: Run, backbone: str, config: PretrainedConfig) -> None:
-    """Raises UserError when the run is to be evaluated on a layer that the encoder has not."""
-    if run.evaluate and run.evaluate.layer is not None and run.evaluate.layer > config.num_hidden_layers:
-        message = f"there is no layer {run.evaluate.layer}: {backbone} has {config.num_hidden_layers}"
-        raise run.error(("evaluate", "layer"), message)
+from xdist.model.backbone import check_vocabulary, load_config
 
 
 def load_encoder(section: ModelSection, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype) -> PreTrainedModel:

@@ -17,7 +17,8 @@ from xdist.data.permutation import key_of
 from xdist.data.prepare import Preparation
 from xdist.data.vocabulary import trained_pieces
 from xdist.errors import own
-from xdist.model.encoder import check_layer, load_encoder
+from xdist.model.backbone import check_layer
+from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads, save_model
 from xdist.model.language_head import load_language_heads
 from xdist.model.masks import Masks

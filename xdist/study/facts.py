@@ -1,5 +1,6 @@
 """What of a run's result does not stand in its description: the content of the files that it reads, by their digests."""
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ class Facts:
         self._known = len(self._digests)
         self._now: dict[Path, str] = {}
         self._pieces: dict[tuple[Path, int | None, Piece], str] = {}
+        self._trainings: dict[Hashable, list[str]] = {}
         self._backbones: dict[str, str] = {}
 
     def file(self, path: Path) -> str:
@@ -42,7 +44,11 @@ class Facts:
 
     def training(self, run: Run) -> list[str]:
         """Of everything that is trained on or chosen by. Raises UserError as `training_pieces` does."""
-        return [self.piece(run, piece) for piece in training_pieces(run) + selection_pieces(run)]
+        # All that the pieces depend on: most runs of a study train on what another one trains on.
+        key = run.train and (run.data, run.train.tasks, run.train.share, run.train.select)
+        if key not in self._trainings:
+            self._trainings[key] = [self.piece(run, piece) for piece in training_pieces(run) + selection_pieces(run)]
+        return self._trainings[key]
 
     def backbone(self, name: str) -> str:
         """A hub id as it is; of a folder the digest of its files."""

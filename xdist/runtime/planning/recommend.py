@@ -7,7 +7,7 @@ from typing import Any
 from xdist.errors import UserError
 from xdist.runtime.planning.memory import Memory, Offload, Setting, memory, trained
 from xdist.runtime.planning.shapes import Shape
-from xdist.tasks.large_vocabulary import LOGITS
+from xdist.tasks.limits import LOGITS
 
 GB = 1e9
 # What CUDA, NCCL and the allocator's gaps take. Judged, not measured.

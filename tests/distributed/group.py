@@ -4,6 +4,7 @@ Run as a script it is one rank: it reads a case as a JSON line, runs the functio
 "module.function", in another module of this folder, and writes its result.
 """
 
+import gc
 import json
 import os
 import select
@@ -83,6 +84,8 @@ def _serve() -> None:
     script.quiet()
     torch.set_num_threads(1)
     distributed.init(timeout_minutes=1)
+    import_module("distributed.cases")
+    gc.freeze()  # as script.main does: a case ends with a collection
     for line in sys.stdin:
         request = json.loads(line)
         try:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,10 @@ def in_training_mode(path: str, overrides: list[str]) -> list[int]:
 def linear_is_plain() -> bool:
     """Whether layers multiply as PyTorch does: DeepSpeed replaces that for a whole process."""
     return torch.nn.functional.linear is torch._C._nn.linear
+
+
+def compiler_is_loaded() -> bool:
+    return "torch._inductor.compile_fx" in sys.modules
 
 
 def gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:

@@ -199,3 +199,11 @@ def test_loss_of_each_language(one: Group, small_run: Path) -> None:
     found = one.run("losses", path=str(small_run), overrides=[], steps=1)[0]
     english, german = found["by_piece"]["cldr-topic/en"], found["by_piece"]["cldr-topic/de"]
     assert min(english, german) < found["loss"][0] < max(english, german)
+
+
+def test_no_rank_loads_a_compiler(one: Group, two: Group, small_run: Path) -> None:
+    """Which takes more than a second; neither here nor in the tests before."""
+    for group in (one, two):
+        for number in STAGES:
+            group.run("losses", path=str(small_run), overrides=stage(number), steps=1)
+        assert not any(group.run("compiler_is_loaded"))

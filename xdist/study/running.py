@@ -29,9 +29,10 @@ def run_study(graph: Graph, facts: Facts) -> int:
     """Do every run that is not done; 0: all are finished, 75: stopped and saved, 1: some failed.
 
     A run that fails does not stop those that do not need it. Started again, finished runs are left as they are, stopped ones go
-    on and failed ones are tried again.
+    on and failed ones are tried again. Raises UserError where nothing that the first runs train on is there.
     """
     found: dict[str, Standing] = {}
+    _check_data(graph, facts)
     with alone(graph.study.folder), _listening() as asked_to_stop:
         try:
             for number, (key, node) in enumerate(graph.nodes.items(), start=1):
@@ -51,6 +52,14 @@ def run_study(graph: Graph, facts: Facts) -> int:
         except KeyboardInterrupt:
             return STOPPED
     return local.FINISHED if all(standing.state == "finished" for standing in found.values()) else local.BROKEN
+
+
+def _check_data(graph: Graph, facts: Facts) -> None:
+    """Raises UserError where every run would fail for want of files, one after another."""
+    missing = [facts.missing(node.run) for node in graph.after(None)]
+    if all(missing):
+        none = f"none of the {len(graph.nodes):,} runs has the files that it trains on"
+        raise UserError(f"{graph.study.path}: {none}, such as {missing[0][0]}")
 
 
 def _do(graph: Graph, node: Node, facts: Facts) -> str:

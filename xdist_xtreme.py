@@ -1,5 +1,6 @@
 """The console command's door. It stands outside the package because pytest-xdist, where installed, owns `xdist/` too."""
 
+import gc
 import sys
 from importlib import metadata
 
@@ -13,6 +14,7 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
+    gc.set_threshold(1_000_000)  # as many objects as imports never make: collections took a good tenth of a start
     from xdist.cli import main as command
 
     command()

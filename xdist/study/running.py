@@ -29,7 +29,7 @@ def run_study(graph: Graph, facts: Facts) -> int:
     """Do every run that is not done; 0: all are finished, 75: stopped and saved, 1: some failed.
 
     A run that fails does not stop those that do not need it. Started again, finished runs are left as they are, stopped ones go
-    on and failed ones are tried again. Raises UserError where nothing that the first runs train on is there.
+    on and failed ones are tried again. Raises UserError where every first run lacks files.
     """
     found: dict[str, Standing] = {}
     _check_data(graph, facts)
@@ -55,11 +55,11 @@ def run_study(graph: Graph, facts: Facts) -> int:
 
 
 def _check_data(graph: Graph, facts: Facts) -> None:
-    """Raises UserError where every run would fail for want of files, one after another."""
+    """Raises UserError where every run would fail, for want of files or of a run that has them, one after another."""
     missing = [facts.missing(node.run) for node in graph.after(None)]
     if all(missing):
-        none = f"none of the {len(graph.nodes):,} runs has the files that it trains on"
-        raise UserError(f"{graph.study.path}: {none}, such as {missing[0][0]}")
+        none = f"none of the {len(graph.nodes):,} runs can begin"
+        raise UserError(f"{graph.study.path}: {none}: files to train on are not there, such as {missing[0][0]}")
 
 
 def _do(graph: Graph, node: Node, facts: Facts) -> str:

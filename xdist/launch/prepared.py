@@ -82,12 +82,12 @@ def _preparation(run: Run, train: bool) -> "Preparation":
     from xdist.data.fetched import found_model
     from xdist.data.prepare import Preparation
     from xdist.data.tokenizer import load_tokenizer
-    from xdist.model.backbone import check_layer, check_vocabulary, load_config
+    from xdist.model.backbone import check_layer, check_tokenizer, load_config
 
     backbone = found_model(run).backbone
     config = load_config(backbone)
     tokenizer = load_tokenizer(backbone)
-    check_vocabulary(backbone, config, tokenizer)
+    check_tokenizer(backbone, config, tokenizer)
     check_layer(run, backbone, config)
     return Preparation(run, tokenizer, train)
 

@@ -7,6 +7,7 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 from xdist.config import Run
 from xdist.data.tokenizer import check_place, not_loaded
 from xdist.errors import UserError
+from xdist.tasks import special_tokens
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
@@ -26,8 +27,9 @@ def load_config(backbone: str) -> PretrainedConfig:
         raise not_loaded(backbone, "", error) from None
 
 
-def check_vocabulary(backbone: str, config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raises UserError when the tokenizer can produce an id that the embedding has no row for."""
+def check_tokenizer(backbone: str, config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises UserError when the tokenizer can produce an id that the embedding has no row for, or pads or marks two texts
+    otherwise than the encoder is called here."""
     rows = config.vocab_size
     largest = max(tokenizer.get_vocab().values())
     if largest >= rows:
@@ -36,6 +38,14 @@ def check_vocabulary(backbone: str, config: PretrainedConfig, tokenizer: PreTrai
         raise UserError(
             f"{backbone}: the tokenizer pads with id {tokenizer.pad_token_id}, the encoder expects {config.pad_token_id}"
         )
+    separator(config, tokenizer)
+
+
+def separator(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """The special tokens after which segment 1 begins, for an encoder that has learnt to tell segments apart and a tokenizer
+    that marks them; else none. Raises UserError for segments that xdist cannot give."""
+    learnt: int = getattr(config, "type_vocab_size", None) or 0
+    return special_tokens.separator(tokenizer) if learnt > 1 else ()
 
 
 def check_layer(run: Run, backbone: str, config: PretrainedConfig) -> None:

@@ -10,15 +10,16 @@ from transformers.utils import logging as transformers_logging
 
 from xdist.config import Model as ModelSection
 from xdist.errors import UserError
-from xdist.model.backbone import check_vocabulary, load_config
+from xdist.model import segments
+from xdist.model.backbone import check_tokenizer, load_config
 
 
 def load_encoder(section: ModelSection, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype) -> PreTrainedModel:
     """The encoder without its pooler, as `section` wants it. Raises UserError for a folder without weights, for weights
-    that do not fit the configuration, and for a tokenizer that disagrees with the vocabulary."""
+    that do not fit the configuration, and for a tokenizer that does not fit the encoder."""
     backbone = section.backbone
     config = load_config(backbone)
-    check_vocabulary(backbone, config, tokenizer)
+    check_tokenizer(backbone, config, tokenizer)
     if section.dropout is not None:
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
             if hasattr(config, name):
@@ -47,4 +48,5 @@ def load_encoder(section: ModelSection, tokenizer: PreTrainedTokenizerBase, dtyp
         raise UserError(f"{backbone}: {len(report['missing_keys'])} weights are missing, such as '{first}'")
     if section.freeze_embeddings:
         encoder.get_input_embeddings().requires_grad_(False)
+    segments.enable(encoder, tokenizer)
     return encoder

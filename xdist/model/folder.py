@@ -8,14 +8,16 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from xdist.errors import UserError
 from xdist.files import read_json, write_json, written_folder
+from xdist.model.backbone import separator
 from xdist.model.model import Model
 
 HEADS = "heads.safetensors"
 HEADS_INDEX = "heads.json"
+SEGMENTS = "token_type_ids"
 
 
 def save_model(
@@ -33,7 +35,7 @@ def save_model(
     with written_folder(folder) as temporary:
         # Under the names of the module: loaded at ZeRO 3, transformers would give norms the names of old checkpoints again.
         encoder.save_pretrained(temporary, state_dict=encoder_state, save_original_format=False)
-        tokenizer.save_pretrained(temporary)
+        save_tokenizer(temporary, tokenizer, encoder.config)
         save_file({name: value.contiguous() for name, value in head_state.items()}, temporary / HEADS)
         index = {
             name: {"family": family.task.family, "task": family.task.name, "labels": list(family.task.labels)}
@@ -42,6 +44,16 @@ def save_model(
         write_json(temporary / HEADS_INDEX, index)
         for name, fact in (facts or {}).items():
             write_json(temporary / name, fact)
+
+
+def save_tokenizer(folder: Path, tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> None:
+    """Write the tokenizer of an encoder of this configuration. Where the encoder is called with segment ids, the tokenizer that
+    is loaded from `folder` gives them unasked: transformers' classes of some kinds (ALBERT, RemBERT) do not."""
+    tokenizer.save_pretrained(folder)
+    names = tokenizer.model_input_names
+    if separator(config, tokenizer) and SEGMENTS not in names:
+        file = folder / "tokenizer_config.json"
+        write_json(file, {**read_json(file), "model_input_names": [*names, SEGMENTS]})
 
 
 def carry_heads(backbone: str, model: Model) -> tuple[list[str], list[str]]:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from xdist.model import packed
+from xdist.model import packed, segments
+from xdist.model.kinds import kind_of, only_layers
 from xdist.model.masks import Masks
 from xdist.model.sites import delta_of, shifted
 from xdist.tasks.batch import Batch, Shift, View
@@ -50,8 +51,9 @@ class Model(nn.Module):
         return self.encoder.get_input_embeddings()
 
     def hidden(self, batch: Batch, layer: int | None = None, shifts: Sequence[Shift] = ()) -> Tensor:
-        """(T, d) hidden states of a layer, in the order of `batch.tokens`: 0 is the embedding, None the last layer. The layers
-        above it are not computed where the encoder is built like BERT. Of `shifts` those before the layers take part."""
+        """(T, d) hidden states of a layer, in the order of `batch.tokens`, as transformers' `hidden_states` has them: 0 is the
+        embedding, None the last layer. The layers above it are not computed where the kind of encoder has a known stack. Of
+        `shifts` those before the layers take part."""
         with shifted(self.encoder, batch, shifts):
             return batch.of_tokens(self._states(layer, **self._inputs(batch)))
 
@@ -59,19 +61,19 @@ class Model(nn.Module):
         if self.packed:
             return packed.inputs(self.encoder, batch)
         ids, mask = batch.padded(self.pad)
-        return {"input_ids": ids, "attention_mask": mask}
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        types = segments.of(self.encoder, batch)
+        return inputs if types is None else {**inputs, "token_type_ids": batch.in_rectangle(types, 0)}
 
     def _states(self, layer: int | None, **inputs: Any) -> Tensor:
         """The hidden states of a layer in the layout of the inputs."""
         if layer is None or layer == self.encoder.config.num_hidden_layers:
             return self.encoder(**inputs).last_hidden_state
-        stack = getattr(self.encoder, "encoder", None)
-        if stack and isinstance(whole := getattr(stack, "layer", None), nn.ModuleList):
-            stack.layer = whole[:layer]
-            try:
-                return self.encoder(**inputs).last_hidden_state
-            finally:
-                stack.layer = whole
+        if (kind := kind_of(self.encoder.config)).stack:
+            # One layer for the embedding too: DeBERTa's stack cannot do without any.
+            with only_layers(self.encoder, kind, max(layer, 1)):
+                outputs = self.encoder(**inputs, output_hidden_states=layer == 0)
+            return outputs.last_hidden_state if layer else outputs.hidden_states[0]
         return self.encoder(**inputs, output_hidden_states=True).hidden_states[layer]
 
     def forward(self, *views: View, masks: Masks | None = None) -> tuple[Tensor, ...]:

@@ -18,6 +18,8 @@ from transformers import AttentionInterface, AttentionMaskInterface, PretrainedC
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from xdist.model import segments
+from xdist.model.kinds import kind_of
 from xdist.tasks.batch import Batch
 from xdist.tasks.packing import Packing
 
@@ -27,15 +29,12 @@ except ImportError:
     flash_attn_varlen_func = None
 
 NAME = "packed"
-# Encoders whose attention knows of order by learned positions alone and lets any token see any other, and which ask
-# transformers' interface for it. Others (rotary positions, windows, relative distances) are padded.
-KINDS = {"bert", "camembert", "electra", "roberta", "xlm-roberta", "xlm-roberta-xl"}
 
 
 def packs(config: PretrainedConfig) -> bool:
     """Whether an encoder of this configuration can do without padding."""
     absolute = getattr(config, "position_embedding_type", None) in (None, "absolute")
-    return config.model_type in KINDS and absolute and not getattr(config, "is_decoder", False)
+    return kind_of(config).packs and absolute and not getattr(config, "is_decoder", False)
 
 
 def enable(encoder: PreTrainedModel) -> None:
@@ -53,10 +52,13 @@ def inputs(encoder: PreTrainedModel, batch: Batch) -> dict[str, Any]:
         counted = torch.cumsum(real, 0)
         before = (counted - real)[batch.starts]
         positions = (counted - before[batch.token_sequence]) * real + pad
+    found = segments.of(encoder, batch)
+    # Zeros are said too: else they are looked up by place in the row, which may be too long.
+    types = torch.zeros_like(batch.tokens) if found is None else found
     return {
         "input_ids": batch.tokens[None],
         "position_ids": positions[None],
-        "token_type_ids": torch.zeros_like(batch.tokens)[None],  # else looked up by place in the row, which may be too long
+        "token_type_ids": types[None],
         "packing": batch.packing,
     }
 

@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedTokenizerBase
 from xdist.config import Run
 from xdist.errors import UserError
 from xdist.files import write_text, written_folder
+from xdist.model.folder import save_tokenizer
 from xdist.runtime.model_card import card
 from xdist.runtime.weights import Weights
 from xdist.tasks.catalog import Task, task
@@ -66,7 +67,7 @@ def export(run: Run, weights: Weights, head: str | None, tokenizer: PreTrainedTo
     state = {name: value.to(torch.float32).contiguous() for name, value in state.items() if name in wanted}
     with written_folder(out) as folder:
         model.save_pretrained(folder, state_dict=state)
-        tokenizer.save_pretrained(folder)
+        save_tokenizer(folder, tokenizer, config)
         write_text(folder / "README.md", card(run, type(model).__name__, head, source))
     return type(model).__name__
 

@@ -90,9 +90,16 @@ class Batch:
 
     def padded(self, pad: int) -> tuple[Tensor, Tensor]:
         """Piece ids and attention mask, both (S, L)."""
-        real = torch.arange(self.width, device=self.tokens.device) < self.lengths[:, None]
-        ids = self.tokens.new_full(real.shape, pad).masked_scatter_(real, self.tokens)
-        return ids, real.long()
+        return self.in_rectangle(self.tokens, pad), self._real.long()
+
+    def in_rectangle(self, values: Tensor, filler: int) -> Tensor:
+        """(S, L) of `values` (T,), one for each token, with `filler` where there is none."""
+        return values.new_full(self._real.shape, filler).masked_scatter_(self._real, values)
+
+    @cached_property
+    def _real(self) -> Tensor:
+        """(S, L) bool: which places of the padded layout hold a token."""
+        return torch.arange(self.width, device=self.tokens.device) < self.lengths[:, None]
 
     def of_tokens(self, states: Tensor) -> Tensor:
         """(T, n) states of the tokens, from one row (1, T, n) or the padded layout (S, L, n); without padding they are one."""

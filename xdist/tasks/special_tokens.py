@@ -1,8 +1,11 @@
-"""The special tokens that a tokenizer puts around a text or a pair of texts."""
+"""The special tokens that a tokenizer puts around a text or a pair of texts, and the segment ids that it gives with them."""
 
+from collections.abc import Sequence
 from itertools import groupby
 
 from transformers import PreTrainedTokenizerBase
+
+from xdist.errors import UserError
 
 
 def around_text(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
@@ -21,3 +24,31 @@ def _around(encoded: dict[str, list[int]]) -> list[list[int]]:
     marked = zip(encoded["special_tokens_mask"], encoded["input_ids"], strict=True)
     runs = [(special, [token for _, token in run]) for special, run in groupby(marked, key=lambda pair: pair[0])]
     return [tokens for special, tokens in runs if special]
+
+
+def separator(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """The special tokens after which segment 1 begins: `[SEP]` for BERT; none for a tokenizer that gives segment 0 alone.
+    Raises UserError for one whose segments are others."""
+    # Asked for, since of the tokenizers whose template has two segments some do not give them by themselves.
+    asked = {"return_token_type_ids": True, "return_special_tokens_mask": True}
+    text, pair = tokenizer("a", **asked), tokenizer("a", "a", **asked)
+    if not any([*text["token_type_ids"], *pair["token_type_ids"]]):
+        return ()
+    tokens, types, special = (pair[name] for name in ("input_ids", "token_type_ids", "special_tokens_mask"))
+    end = begin = types.index(1) if 1 in types else 0
+    while begin and special[begin - 1]:
+        begin -= 1
+    found = tuple(tokens[begin:end])
+    if not found or any(_segments(one["input_ids"], found) != one["token_type_ids"] for one in (text, pair)):
+        raise UserError(
+            f"{tokenizer.name_or_path}: its tokenizer gives two texts of one token the segments {types}; "
+            "xdist knows only those that are 0 up to a separator and 1 after it"
+        )
+    return found
+
+
+def _segments(tokens: Sequence[int], separator: tuple[int, ...]) -> list[int]:
+    length = len(separator)
+    ends = (place for place in range(length, len(tokens)) if tuple(tokens[place - length : place]) == separator)
+    second = next(ends, len(tokens))
+    return [int(place >= second) for place in range(len(tokens))]

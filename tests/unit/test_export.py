@@ -10,15 +10,20 @@ import yaml
 from batch_of import batch_of
 from click.testing import CliRunner, Result
 from tiny import tiny_benchmark, tiny_model
+from tiny_kinds import tiny_kind
+from tiny_words import arrays
 from transformers import AutoModel, AutoTokenizer
 
 from xdist.cli import main
 from xdist.config import load_run
+from xdist.data.batches import collate
 from xdist.data.tokenizer import load_tokenizer
 from xdist.files import write_json
+from xdist.formats.examples import Choice, Classified, Question
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import save_model
 from xdist.model.model import Model
+from xdist.tasks.batch import View
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
 
@@ -30,6 +35,21 @@ KINDS = [
     ("squad", "AutoModelForQuestionAnswering"),
 ]
 TOKENS = [0, 30, 31, 50, 42, 2]
+# Tasks of two texts, and of each family an example with what a tokenizer is called with for it.
+PAIR_TASKS = [
+    ("xnli", "AutoModelForSequenceClassification"),
+    ("siqa", "AutoModelForMultipleChoice"),
+    ("squad", "AutoModelForQuestionAnswering"),
+]
+OPTIONS = ("Kenya", "Peru Chad", "old dollar franc")
+EXAMPLES: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "classification": (Classified(texts=("Germany euro", "Kenya dollar"), label=None), ("Germany euro", "Kenya dollar")),
+    "multiple-choice": (Choice(prompt="Germany yen", options=OPTIONS, label=None), (["Germany yen"] * 3, list(OPTIONS))),
+    "span-qa": (
+        Question(key="k", id="k", question="Mali?", context="Oman peso, Mali", answers=None),
+        ("Mali?", "Oman peso, Mali"),
+    ),
+}
 
 
 def make_run(folder: Path, backbone: Path, tasks: list[str], seed: int = 1) -> Model:
@@ -154,3 +174,47 @@ def test_the_card_tells_every_run_that_trained_the_model(tmp_path: Path, places:
     first, second = card.index("## Training, 1 of 2: intermediate"), card.index("## Training, 2 of 2: target")
     assert first < card.index("- cldr-spans: en") < second < card.index("- cldr-topic: de, sw")
     assert "robust training: adversarial (radius 0.25, norm l2" in card[second:]
+
+
+# Of each kind what transformers' own class of it can hold; ELECTRA has other classification heads.
+PAIRS = [
+    *((kind, name, auto) for kind in ("bert", "rembert", "xlm-roberta-xl") for name, auto in PAIR_TASKS),
+    ("electra", "squad", "AutoModelForQuestionAnswering"),
+]
+
+
+@pytest.mark.parametrize("encoder, name, kind", PAIRS)
+@torch.no_grad()
+def test_pairs_have_the_same_logits_when_the_exported_tokenizer_encodes_them(
+    tmp_path: Path, encoder: str, name: str, kind: str
+) -> None:
+    """Rows are made by the run's family, the model is called with what the folder's own tokenizer gives by itself."""
+    made = task(name)
+    model = make_run(tmp_path / "run", tiny_kind(tmp_path / encoder, encoder), [name])
+    done = typed(tmp_path / "run", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    family, tokenizer = family_of(made), load_tokenizer(str(tmp_path / encoder))
+    example, texts = EXAMPLES[made.family]
+    (row,) = arrays(family.encode([example], tokenizer, 64))
+    (expected,) = model(View(collate([row], [0], family)))
+    inputs = AutoTokenizer.from_pretrained(tmp_path / "out")(*texts, return_tensors="pt", padding=True)
+    loaded = getattr(transformers, kind).from_pretrained(tmp_path / "out").eval()
+    if made.family == "multiple-choice":
+        inputs = {name: values[None] for name, values in inputs.items()}
+    found = loaded(**inputs)
+    if made.family == "span-qa":
+        logits = torch.stack([found.start_logits[0], found.end_logits[0]], -1)
+    else:
+        logits = found.logits.reshape(expected.shape)
+    torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
+    # The folder that training leaves is loaded by `AutoModel`, with the same inputs.
+    trained = AutoTokenizer.from_pretrained(tmp_path / "run" / "model")(*texts)
+    assert trained.keys() == inputs.keys()
+
+
+def test_a_classification_head_of_another_make_is_refused(tmp_path: Path) -> None:
+    make_run(tmp_path / "run", tiny_kind(tmp_path / "electra", "electra"), ["xnli"])
+    done = typed(tmp_path / "run", tmp_path / "out")
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+    assert "ElectraForSequenceClassification computes something else than head 'xnli'" in done.stderr
+    assert not (tmp_path / "out").exists()

@@ -1,5 +1,6 @@
 """A run's model as a Hugging Face folder: encoder and head under the names that `AutoModelFor…` looks for, tokenizer, card."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from xdist.model.folder import save_tokenizer
 from xdist.runtime.model_card import card
 from xdist.runtime.weights import Weights
 from xdist.tasks.catalog import Task, task
+from xdist.tasks.classification import FirstTokenHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,11 @@ def export(run: Run, weights: Weights, head: str | None, tokenizer: PreTrainedTo
     lacking = sorted(wanted.keys() - state.keys())
     if lacking:
         raise UserError(f"{type(model).__name__} has a weight '{lacking[0]}' that the run did not train; try --head none")
+    if head and shape and shape.layers is FIRST_TOKEN and not _same_head(model, weights, head):
+        raise UserError(
+            f"{type(model).__name__} computes something else than head '{head}' from the same weights; "
+            "export the encoder alone (--head none)"
+        )
     state = {name: value.to(torch.float32).contiguous() for name, value in state.items() if name in wanted}
     with written_folder(out) as folder:
         model.save_pretrained(folder, state_dict=state)
@@ -82,3 +89,19 @@ def _renamed(model: Any, weights: Weights, head: str | None, shape: Shape | None
                 own = ".".join(filter(None, ("heads", head, layer, part)))
                 state[f"{name.format(encoder=model.base_model_prefix)}.{part}"] = weights[own]
     return state
+
+
+def _same_head(model: Any, weights: Weights, head: str) -> bool:
+    """Whether the classification head of `model` (without weights) is the function that was trained: some kinds have another
+    one than tanh between the same two layers (ELECTRA, BigBird). True where it is not built of these layers."""
+    theirs = model.classifier
+    if not hasattr(theirs, "dense"):
+        return True
+    ours = FirstTokenHead(theirs.dense.in_features, theirs.out_proj.out_features, 0.0).eval()
+    ours.load_state_dict({name: weights[f"heads.{head}.{name}"] for name in ours.state_dict()})
+    theirs = copy.deepcopy(theirs).to_empty(device="cpu").eval()
+    for layer, name in FIRST_TOKEN.items():
+        theirs.get_submodule(name.removeprefix("classifier.")).load_state_dict(ours.get_submodule(layer).state_dict())
+    states = torch.linspace(-3, 3, theirs.dense.in_features)[None]
+    with torch.no_grad():
+        return torch.allclose(theirs(states[None]), ours(states), atol=1e-5)

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 from distributed.group import Group
+from safetensors.torch import load_file, save_file
 from tiny import tiny_benchmark, tiny_model
 from tiny_families import LANGUAGES, tiny_families
+from tiny_kinds import tiny_kind
 
 from xdist.runtime.run_folder import RunFolder
 
@@ -48,6 +50,24 @@ def test_losses_of_mixed_families_do_not_depend_on_ranks(one: Group, two: Group,
         assert result["loss"] == pytest.approx(expected["loss"], abs=1e-4)
         assert result["norm"] == pytest.approx(expected["norm"], rel=1e-3)
     assert expected["micros"] >= 4  # squad, choice, udpos and xnli; Social IQa and COPA share batches
+
+
+def test_segments_of_an_encoder_that_knows_two_do_not_depend_on_ranks(
+    one: Group, two: Group, families_run: Path, tmp_path: Path
+) -> None:
+    """BERT on pairs, options and contexts: whole and padded on one rank, in parts and packed on two."""
+    backbone = tiny_kind(tmp_path / "bert", "bert")
+    options = [f"model.backbone={backbone}", "train.tasks=[{task: squad}, {task: siqa}, {task: xnli}]"]
+    (expected,) = one.run("losses", path=str(families_run), overrides=[*options, "runtime.attention=padded"], steps=2)
+    parts = [*options, f"runtime.deepspeed={STAGES / 'zero3.json'}"]
+    for result in two.run("losses", path=str(families_run), overrides=parts, steps=2):
+        assert result["loss"] == pytest.approx(expected["loss"], abs=1e-4)
+        assert result["norm"] == pytest.approx(expected["norm"], rel=1e-3)
+    weights = load_file(backbone / "model.safetensors")
+    weights["embeddings.token_type_embeddings.weight"][1] *= -1
+    save_file(weights, backbone / "model.safetensors", metadata={"format": "pt"})
+    (others,) = one.run("losses", path=str(families_run), overrides=options, steps=1)  # the second segment counts
+    assert others["loss"][0] != pytest.approx(expected["loss"][0], rel=1e-3)
 
 
 ROBUST = {

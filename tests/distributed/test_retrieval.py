@@ -6,15 +6,19 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from distributed.group import Group
 from safetensors.torch import load_file, save_file
+from tiny_kinds import tiny_kind
 from tiny_retrieval import LAREQA, tiny_retrieval
+from transformers import AutoModel, AutoTokenizer
 
 from xdist.config import load_run
 from xdist.errors import UserError
 from xdist.evaluation.official import score_folder
 from xdist.runtime.run_folder import RunFolder
+from xdist.tasks.catalog import task
 
 STAGES = Path(__file__).with_name("ds_configs")
 EVALUATED = ["evaluate={tasks: [lareqa, mewslix, bucc2018, ntrex, tatoeba]}"]
@@ -135,6 +139,29 @@ def test_another_layer_is_scored_anew(one: Group, evaluated: Path, retrieval_run
     assert embedding["lareqa"] == own["lareqa"]  # its head reads what it was trained on
     with pytest.raises(AssertionError, match=r"evaluate\.layer: there is no layer 3: .*run/model has 2"):
         one.run("retrieval_cases.evaluate_again", path=str(retrieval_run), overrides=[*run, "evaluate.layer=3"])
+
+
+@torch.no_grad()
+def test_a_middle_layer_is_that_of_transformers(two: Group, retrieval_run: Path, tmp_path: Path) -> None:
+    """Of an encoder whose stack ends in a norm of its own, held in parts."""
+    backbone = tiny_kind(tmp_path / "encoder", "xlm-roberta-xl")
+    overrides = [
+        f"folder={tmp_path / 'run'}",
+        f"model.backbone={backbone}",
+        "train=null",
+        "evaluate={tasks: [ntrex], layer: 1}",
+    ]
+    overrides.append(f"runtime.deepspeed={STAGES / 'zero3.json'}")
+    two.run("retrieval_cases.evaluate_again", path=str(retrieval_run), overrides=overrides)
+    tokenizer, encoder = AutoTokenizer.from_pretrained(backbone), AutoModel.from_pretrained(backbone).eval()
+    examples = list(task("ntrex").examples(load_run(retrieval_run).data.root, "test", "wo"))
+    vectors: dict[str, list[torch.Tensor]] = {"foreign": [], "english": []}
+    for side, sentence in examples:
+        states = encoder(**tokenizer(sentence.text, return_tensors="pt"), output_hidden_states=True).hidden_states[1]
+        vectors[side].append(torch.nn.functional.normalize(states[0].mean(0), dim=0))
+    nearest = (torch.stack(vectors["english"]) @ torch.stack(vectors["foreign"]).T).argmax(1)
+    predicted = (RunFolder(tmp_path / "run").predictions / "ntrex/test-wo.tsv").read_text().split()
+    assert predicted == [str(number) for number in nearest.tolist()]
 
 
 def test_the_demo_encoder_finds_translations_without_training(

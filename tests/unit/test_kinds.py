@@ -9,7 +9,7 @@ import torch
 from batch_of import batch_of
 from tiny_kinds import KINDS, LAYERS, tiny_kind
 from tokenizers.processors import TemplateProcessing
-from transformers import AutoModel, BatchEncoding, PreTrainedTokenizerBase
+from transformers import AutoModel, PreTrainedTokenizerBase
 
 from xdist.config import Model as ModelSection
 from xdist.data.tokenizer import load_tokenizer
@@ -26,8 +26,10 @@ WITH_SEGMENTS = {"bert", "electra", "rembert", "albert", "deberta-v2 with segmen
 PAIRS = [("Germany euro", "Kenya dollar"), ("Peru", "May foot litre Greek Dutch"), ("Mali", ""), ("", "yen"), ("Oman",), ("",)]
 
 
-def encoded(tokenizer: PreTrainedTokenizerBase, texts: tuple[str, ...]) -> BatchEncoding:
-    return tokenizer(*texts, return_token_type_ids=True)
+def encoded(tokenizer: PreTrainedTokenizerBase, texts: tuple[str, ...]) -> dict[str, list[int]]:
+    """What the tokenizer gives of one of many: called with a single pair, it takes an empty second text for none."""
+    many = tokenizer(*([text] for text in texts), return_token_type_ids=True)
+    return {name: values[0] for name, values in many.items()}
 
 
 @pytest.fixture(scope="module")

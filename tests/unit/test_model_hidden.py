@@ -1,9 +1,8 @@
-"""Hidden layers: what the model gives for a layer is what transformers gives for it, and no layer above it is computed."""
+"""Hidden layers: to the bit what transformers gives, in the two kinds used most; others in test_kinds.py."""
 
 import pytest
 import torch
 from batch_of import batch_of
-from torch import nn
 from transformers import AutoModel
 
 from xdist.demo.tiny import tiny_encoder
@@ -31,19 +30,6 @@ def test_hidden_layer_is_that_of_transformers(model: Model, layer: int | None) -
         expected = states[LAYERS if layer is None else layer][mask.bool()]
         assert torch.equal(model.hidden(batch, layer), expected)
         assert torch.equal(model.hidden(batch), states[-1][mask.bool()])  # the encoder is whole again
-
-
-def test_layers_above_are_not_computed(model: Model) -> None:
-    seen: list[int] = []
-    layers: nn.ModuleList = model.encoder.encoder.layer
-    handles = [
-        layer.register_forward_hook(lambda *_, number=number: seen.append(number)) for number, layer in enumerate(layers, 1)
-    ]
-    model.hidden(batch_of(ROWS), 2)
-    for handle in handles:
-        handle.remove()
-    assert seen == [1, 2]
-    assert len(model.encoder.encoder.layer) == LAYERS
 
 
 def test_layers_of_sentence_vectors() -> None:

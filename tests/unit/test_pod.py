@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xdist.launch import mpi, pod
+from xdist.launch import pod
 from xdist.runtime import distributed
 from xdist.runtime.run_folder import RunFolder
 
@@ -32,9 +32,9 @@ def test_it_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_mpi_hands_on_names_of_variables_and_no_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "hosts").write_text("# by Trainer\nrun-launcher-0-0.run slots=8\nrun-node-0-0.run slots=8\n")
-    for name, value in ((mpi.HOSTFILE, tmp_path / "hosts"), ("TOKEN", "hush"), ("HF_HUB_OFFLINE", "1"), ("OTHER", "x")):
+    for name, value in ((pod.HOSTFILE, tmp_path / "hosts"), ("TOKEN", "hush"), ("HF_HUB_OFFLINE", "1"), ("OTHER", "x")):
         monkeypatch.setenv(name, str(value))
-    words = mpi.mpirun(["TOKEN", "NOT_THERE"])
+    words = pod.mpirun(["TOKEN", "NOT_THERE"])
     handed = [word for before, word in pairwise(words) if before == "-x"]
     assert "MASTER_ADDR=run-launcher-0-0.run" in handed
     assert {"TOKEN", "HF_HUB_OFFLINE", "PATH"} <= set(handed)

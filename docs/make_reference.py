@@ -16,10 +16,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from xdist.cli import main
-from xdist.config.cluster import KINDS
 from xdist.config.robust import METHODS
 from xdist.config.run import Run
 from xdist.config.study import Study
+from xdist.launch.clusters import KINDS
 from xdist.tasks.catalog.user import UserTasks
 
 PLACE = Path(__file__).with_name("reference.md")
@@ -53,7 +53,7 @@ def reference() -> str:
     parts += ["## Robust", "`robust` is one of these, or a list of them; `{method: none}` is plain training."]
     parts += [part for method in METHODS for part in _table(method, f"robust, method {_method(method)}")]
     parts += ["## Study", *_sections(Study)]
-    parts += ["## Cluster", *(part for kind, section in KINDS.items() for part in _sections(section, f"kind: {kind}"))]
+    parts += ["## Cluster", *(part for kind, one in KINDS.items() for part in _sections(one.options, f"kind: {kind}"))]
     parts += ["## Tasks of your own", "The file that `data.tasks` names.", *_sections(UserTasks, "tasks file")]
     return "\n\n".join(parts) + "\n"
 

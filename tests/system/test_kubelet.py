@@ -19,8 +19,9 @@ import pytest
 import yaml
 from tiny import tiny_benchmark, tiny_model
 
-from xdist.config import load_cluster, load_run
+from xdist.config import load_run
 from xdist.launch import submission
+from xdist.launch.clusters import load_cluster
 from xdist.runtime import tags
 from xdist.runtime.ds_config import shipped
 

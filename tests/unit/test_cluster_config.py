@@ -2,9 +2,11 @@
 
 import pytest
 
-from xdist.config import Hosts, Kubernetes, Local, Slurm, load_cluster
-from xdist.config.cluster import KINDS
 from xdist.errors import UserError
+from xdist.launch.clusters import KINDS, load_cluster
+from xdist.launch.direct import Hosts, Local
+from xdist.launch.kubernetes import Kubernetes
+from xdist.launch.slurm import Slurm
 from xdist.runtime.ds_config import shipped
 
 EXAMPLES = sorted((shipped("jobs") / "clusters").glob("*.yaml"))

@@ -15,9 +15,10 @@ from pages import PAGES, ROOT, blocks, commands, shown
 from passes_of import SPECIAL
 
 from xdist.cli import main
-from xdist.config import Run, load_cluster, load_run, load_study
+from xdist.config import Run, load_run, load_study
 from xdist.config.loading import read_yaml
 from xdist.errors import UserError
+from xdist.launch.clusters import load_cluster
 from xdist.robust.passes import Pass
 from xdist.tasks.batch import View
 from xdist.tasks.catalog import task

@@ -9,11 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from xdist.cli import main
-from xdist.config import Kubernetes, load_cluster
+from xdist.launch.clusters import load_cluster
 from xdist.launch.doctor import accelerator, compiler, kube, reach, shared_memory, storage, versions
 from xdist.launch.doctor.accelerator import Seen
 from xdist.launch.doctor.finding import Finding, size
 from xdist.launch.doctor.meeting import pairs
+from xdist.launch.kubernetes import Kubernetes
 from xdist.runtime.ds_config import shipped
 
 

@@ -16,10 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kubeflow_trainer_api import models
 
-from xdist.config import Hosts, Kubernetes, Slurm, load_cluster
 from xdist.errors import UserError
-from xdist.launch import hosts, kubernetes, quoting, slurm
+from xdist.launch import quoting, slurm
+from xdist.launch.clusters import load_cluster
+from xdist.launch.direct import HOSTS, Hosts
 from xdist.launch.job import Job
+from xdist.launch.kubernetes import KUBERNETES, Kubernetes
+from xdist.launch.slurm import SLURM, Slurm
 from xdist.runtime.ds_config import shipped
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -45,7 +48,7 @@ def on_slurm(*overrides: str, job: Job | None = None, parts: int = 0, file: str 
     assert isinstance(cluster, Slurm)
     folder = Path("/home/me/runs/two words")
     job = job or Job("demo/target", "train", folder, Path("/home/me"), "/opt/env/bin/python", parts)
-    return slurm.render(job, cluster, "")[file]
+    return SLURM.render(job, cluster, "")[file]
 
 
 def kubernetes_cluster(*overrides: str) -> Kubernetes:
@@ -57,14 +60,14 @@ def kubernetes_cluster(*overrides: str) -> Kubernetes:
 def on_kubernetes(*overrides: str, config: str = "name: demo/target\n", folder: str = "runs/target", parts: int = 0) -> str:
     cluster = kubernetes_cluster(*overrides)
     job = Job("demo/target", "train", Path(folder), cluster.runs.path, cluster.python, parts)
-    (text,) = kubernetes.render(job, cluster, config).values()
+    (text,) = KUBERNETES.render(job, cluster, config).values()
     return text
 
 
 def on_hosts(*overrides: str, start: str = "/home/me", python: str = "/opt/env/bin/python") -> dict[str, str]:
     cluster = load_cluster(shipped("jobs") / "clusters" / "hosts.yaml", overrides)
     assert isinstance(cluster, Hosts)
-    return hosts.render(Job("demo/target", "train", Path(start) / "runs/target", Path(start), python), cluster, "")
+    return HOSTS.render(Job("demo/target", "train", Path(start) / "runs/target", Path(start), python), cluster, "")
 
 
 TEXTS = {
@@ -97,7 +100,7 @@ TEXTS = {
     "prepare-everything.yaml": lambda: on_kubernetes("prepare={cpus: 8, memory: 1Gi}", *EVERYTHING, parts=2),
     "job.yaml": lambda: on_kubernetes("form=job"),
     "job-everything.yaml": lambda: on_kubernetes("form=job", *EVERYTHING),
-    "tensorboard.yaml": lambda: kubernetes.tensorboard(kubernetes_cluster("image_pull_secret=registry")),
+    "tensorboard.yaml": lambda: KUBERNETES.tensorboard(kubernetes_cluster("image_pull_secret=registry")),
     "job-cpu.yaml": lambda: on_kubernetes("form=job", "gpus_per_node=0", "nodes=1"),
 }
 

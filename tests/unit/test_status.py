@@ -1,5 +1,6 @@
 """How runs are doing, read from folders as runs leave them."""
 
+import json
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,9 +12,8 @@ import yaml
 from xdist.config import load_run
 from xdist.errors import UserError
 from xdist.files import digest, write_json
-from xdist.launch.monitor import link
-from xdist.launch.status import find, job, status
-from xdist.launch.submission import ended, live, record
+from xdist.launch.status import find, link, status, submitted
+from xdist.launch.submission import live, record
 from xdist.runtime.lock import RunLock
 from xdist.runtime.monitor import Monitor
 from xdist.runtime.run_folder import RunFolder
@@ -68,7 +68,7 @@ def test_ended(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+def on_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     """A run that a job of number 12 works on, if the squeue of the test says so."""
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     folder = opened(tmp_path, "one", "runs/one")
@@ -82,31 +82,61 @@ def says(command: Path, text: str) -> None:
     command.chmod(0o755)
 
 
-def test_job_that_its_scheduler_does_not_know_is_lost(tmp_path: Path, submitted: RunFolder) -> None:
+def test_job_that_its_scheduler_does_not_know_is_lost(tmp_path: Path, on_slurm: RunFolder) -> None:
     says(tmp_path / "squeue", "slurm_load_jobs error: Invalid job id specified")
-    found = status(submitted.path)
+    found = status(on_slurm.path)
     assert (found.state, found.job, found.restarts) == ("lost", "12 gone", 3)
-    submitted.mark("finished")
-    assert status(submitted.path).state == "finished"
+    on_slurm.mark("finished")
+    assert status(on_slurm.path).state == "finished"
 
 
 def test_run_that_was_killed_on_this_machine_is_lost(tmp_path: Path, killed_in: Callable[[Path], None]) -> None:
     folder = opened(tmp_path, "one", "runs/one")
     killed_in(folder.path)
-    assert status(folder.path).state == "lost"
+    found = status(folder.path)
+    assert (found.state, found.reason) == ("lost", "its ranks on this machine ended without a word; start it again")
     again = RunLock(folder.path)
     again.take("xdist train")
     assert status(folder.path).state == "running"
     again.release()
 
 
-def test_job_whose_scheduler_does_not_answer_is_not_lost(tmp_path: Path, submitted: RunFolder) -> None:
-    (submitted.path / "environment.json").touch()
+def test_job_whose_scheduler_does_not_answer_is_not_lost(tmp_path: Path, on_slurm: RunFolder) -> None:
+    (on_slurm.path / "environment.json").touch()
     says(tmp_path / "squeue", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)")
-    found = status(submitted.path)
+    found = status(on_slurm.path)
     assert found.state == "running"
     assert found.job.startswith("12 UNKNOWN (squeue: slurm_load_jobs error: Unable to contact slurm controller")
-    assert live(submitted.path, "slurm")  # so it is not submitted a second time
+    assert live(on_slurm.path, "slurm")  # so it is not submitted a second time
+
+
+@pytest.mark.parametrize(
+    ("condition", "state", "of_preparation"),
+    [
+        ("", "running", "queued"),
+        ("Suspended", "queued", "queued"),
+        ("Complete", "finished", "not started"),
+        ("Failed", "failed", "failed"),
+        ("(NotFound)", "lost", "lost"),
+    ],
+)
+def test_of_a_run_whose_folder_is_not_seen_from_here_its_job_speaks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, condition: str, state: str, of_preparation: str
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    folder = opened(tmp_path, "one", "runs/one")
+    folder.environment.unlink()
+    conditions = [{"type": condition, "status": "True"}] if condition else []
+    shown = json.dumps({"status": {"conditions": conditions}})
+    says(tmp_path / "kubectl", condition)
+    if condition != "(NotFound)":
+        (tmp_path / "kubectl").write_text(f"#!/bin/sh\necho '{shown}'\n")
+    job = "space/jobs.batch/one"
+    for more, expected in (({}, state), ({"prepare": [job]}, of_preparation)):
+        write_json(folder.path / "job" / "job.json", {"kind": "kubernetes", "job": job, "submitted": "", **more})
+        assert status(folder.path).state == expected
+    folder.mark("unfinished")  # where the volume is seen from here, the folder speaks
+    assert status(folder.path).state == ("unfinished" if condition in ("Complete", "Failed", "(NotFound)") else "queued")
 
 
 def test_runs_are_found_by_description_folder_or_below(tmp_path: Path) -> None:
@@ -125,14 +155,7 @@ def test_run_that_was_never_submitted(tmp_path: Path) -> None:
     folder = opened(tmp_path, "one", "runs/one")
     assert record(folder.path) is None
     with pytest.raises(UserError, match="never submitted"):
-        job(folder.path)
-
-
-@pytest.mark.parametrize(
-    ("state", "over"), [("COMPLETED", True), ("PENDING (Dependency)", False), ("REQUEUED", False), ("FAILED", True)]
-)
-def test_ended_states(state: str, over: bool) -> None:
-    assert ended(state) is over
+        submitted(folder.path)
 
 
 def test_links_carry_the_names_of_runs(tmp_path: Path) -> None:

@@ -31,8 +31,9 @@ def command(cluster_path: Path | None, settings: tuple[str, ...], folder: Path, 
       xdist doctor
       xdist doctor --cluster jobs/clusters/slurm.yaml --folder /shared/me/runs
     """
-    from xdist.config import Kubernetes, load_cluster
-    from xdist.launch.doctor import kube, machine, reach, storage
+    from xdist.launch.clusters import kind_of, load_cluster
+    from xdist.launch.direct import Local
+    from xdist.launch.doctor import machine, reach, storage
     from xdist.launch.doctor.finding import Finding
 
     cluster = load_cluster(cluster_path, settings) if cluster_path else reach.here()
@@ -43,15 +44,16 @@ def command(cluster_path: Path | None, settings: tuple[str, ...], folder: Path, 
         for one in [] if as_json else findings:
             click.echo(_line(one))
 
-    tell(machine.check(cluster.ranks if cluster.kind == "local" else 1))
-    if isinstance(cluster, Kubernetes):
-        tell(kube.check(cluster))
+    kind, here = kind_of(cluster), isinstance(cluster, Local)
+    tell(machine.check(cluster.ranks if here else 1))
+    if not kind.can.shared_files:
+        tell(kind.check(cluster))
     else:
         tell(storage.check(folder))
         if not any(one.level == "bad" for one in found):  # ranks could not start
             met = reach.check(cluster, folder)
             # Two ranks on this machine say of it what has been said.
-            tell([one for one in met if one.check == reach.CHECK] if cluster.kind == "local" else met)
+            tell([one for one in met if one.check == reach.CHECK] if here else met)
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found], ensure_ascii=False, indent=1))
     elif bad := sum(one.level == "bad" for one in found):

@@ -19,14 +19,12 @@ def command(path: Path, lines: int, follow: bool) -> None:
       xdist logs runs/demo/target-multilingual-adversarial --follow
     """
     from xdist.errors import UserError
-    from xdist.launch.status import find, job
-    from xdist.launch.submission import SCHEDULERS
+    from xdist.launch.status import find, log
 
     folders = find([path])
     if len(folders) > 1:
         raise UserError(f"{path}: {len(folders)} runs are below this folder; name one of them")
-    there = job(folders[0])
-    words = SCHEDULERS[there["kind"]].log(there["job"], folders[0] / "job", lines, follow)
+    words = log(folders[0], lines, follow)
     try:
         sys.exit(subprocess.run(words, check=False).returncode)
     except FileNotFoundError:

@@ -15,7 +15,7 @@ import click
     "cluster_path",
     metavar="CLUSTER.yaml",
     type=click.Path(path_type=Path),
-    help="Print the Deployment that does it on this Kubernetes; pipe it into kubectl apply -f -.",
+    help="Print what does it on this cluster (Kubernetes: a Deployment), to be piped into its command.",
 )
 @click.option("--port", type=click.IntRange(1, 65535), default=6006, show_default=True)
 def command(paths: tuple[Path, ...], cluster_path: Path | None, port: int) -> None:
@@ -29,19 +29,18 @@ def command(paths: tuple[Path, ...], cluster_path: Path | None, port: int) -> No
       xdist monitor --cluster jobs/clusters/kubernetes.yaml | kubectl apply -f -
     """
     if cluster_path:
-        from xdist.config import Kubernetes, load_cluster
         from xdist.errors import UserError
-        from xdist.launch.kubernetes import tensorboard
+        from xdist.launch.clusters import kind_of, load_cluster
 
         cluster = load_cluster(cluster_path)
-        if not isinstance(cluster, Kubernetes):
+        text = kind_of(cluster).tensorboard(cluster)
+        if text is None:
             raise UserError(
                 f"{cluster_path}: is of kind '{cluster.kind}'; there run `xdist monitor` where the run folders are seen"
             )
-        click.echo(tensorboard(cluster), nl=False)
+        click.echo(text, nl=False)
         return
-    from xdist.launch.monitor import link
-    from xdist.launch.status import find
+    from xdist.launch.status import find, link
 
     with tempfile.TemporaryDirectory(prefix="xdist-monitor-") as folder:
         names = link(find(paths or (Path("runs"),)), Path(folder))

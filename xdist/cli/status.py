@@ -38,8 +38,6 @@ def command(paths: tuple[Path, ...]) -> None:
         )
         if one.reason:
             notes.append(f"{one.run}: {one.reason} ({folder})")
-        if one.state == "lost":
-            notes.append(f"{one.run}: its job ended without a word; xdist logs {folder}, then submit it again")
     Console().print(table)
     for note in notes:
         click.echo(note)

@@ -112,15 +112,15 @@ def submit(
     """
     from rich.console import Console
 
-    from xdist.config import load_cluster, load_study
-    from xdist.errors import UserError
+    from xdist.config import load_study
+    from xdist.launch.clusters import load_cluster, require
     from xdist.study import expand, submitting
     from xdist.study.running import alone
     from xdist.study.show import print_steps
 
     study, cluster = load_study(path, overrides), load_cluster(cluster_path, settings)
-    if after and cluster.kind != "slurm":
-        raise UserError(f"--after: needs a cluster of kind slurm, {cluster_path} is of kind '{cluster.kind}'")
+    if after:
+        require("waits", "--after", cluster, cluster_path)
     if "demo" in study.needs and not dry_run:
         _make_demo(study.needs["demo"])
     facts = _facts(study.folder)

@@ -1,6 +1,5 @@
 """xdist submit: a run on a cluster."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -37,15 +36,15 @@ def command(
       xdist submit jobs/runs/demo/target.yaml --cluster mine.yaml --set nodes=4 --after 1234 train.steps=500
       xdist submit jobs/runs/xtreme-r/xnli.yaml --cluster mine.yaml --prepare 16
     """
-    from xdist.config import Hosts, Local, load_cluster, load_run
-    from xdist.errors import UserError
+    from xdist.config import load_run
     from xdist.launch import submission
+    from xdist.launch.clusters import kind_of, load_cluster, require, scheduler
+    from xdist.launch.scheduler import Direct
 
     run, cluster = load_run(path, overrides), load_cluster(cluster_path, settings)
-    for option, given, kinds in (("--after", after, ["slurm"]), ("--prepare", parts, ["slurm", "kubernetes"])):
-        if given and cluster.kind not in kinds:
-            needs = " and ".join(kinds)
-            raise UserError(f"{option}: needs a cluster of kind {needs}, {cluster_path} is of kind '{cluster.kind}'")
+    for given, option, capability in ((after, "--after", "waits"), (parts, "--prepare", "prepares")):
+        if given:
+            require(capability, option, cluster, cluster_path)
     plan = submission.plan(run, path, cluster, only_evaluate, parts or 0)
     if dry_run:
         click.echo(
@@ -56,30 +55,15 @@ def command(
     if plan.work == "train" and plan.folder.state == "finished":
         click.echo(f"{run.name} is finished: {run.folder}; --evaluate scores it on more")
         return
-    if isinstance(cluster, Hosts):
-        from xdist.launch import hosts, local
-
+    if isinstance(kind := kind_of(cluster), Direct):
         submission.write(plan)
-        script = (plan.files / hosts.FILE).absolute()
-        if cluster.ssh:
-            sys.exit(local.supervise(["bash", str(script)], dict(os.environ), plan.folder))
-        for line in hosts.by_hand(cluster, script):
-            click.echo(line)
-        return
-    if isinstance(cluster, Local):
-        from xdist.launch.prepared import launch
-
-        submission.local_environment(cluster)
-        submission.write(plan)
-        sys.exit(launch(plan.work, plan.run, plan.folder.config, ()))
-    job = submission.submit(plan, after)
-    scheduler = submission.SCHEDULERS[cluster.kind]
-    first = parts and not scheduler.WAITS
-    file = plan.files / (scheduler.PARTS if first else scheduler.FILE)
-    click.echo(f"submitted {'its preparation ' if first else ''}as job {job}: {file}")
-    for line in scheduler.watch(job, plan.files):
+        sys.exit(kind.start(plan.job, plan.run, cluster))
+    there, job = scheduler(cluster.kind), submission.submit(plan, after)
+    what = "its preparation " if plan.only_prepares else ""
+    click.echo(f"submitted {what}as job {job}: {plan.files / list(plan.texts)[-1]}")
+    for line in (*there.watch(job), f"xdist status {plan.run.folder}", f"xdist logs {plan.run.folder}"):
         click.echo(f"  {line}")
-    for what in ("status", "logs"):
-        click.echo(f"  xdist {what} {plan.run.folder}")
-    if first:
+    if plan.only_prepares:
         click.echo("when it is complete, the same command without --prepare submits the run")
+    elif not there.restarts(cluster):
+        click.echo("where it is stopped before its end, the same command goes on")

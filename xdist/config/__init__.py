@@ -1,6 +1,6 @@
-"""The typed description of a run and of a cluster: strict loading, overrides `a.b=c`, errors that name file and line."""
+"""The typed description of a run, and what every cluster has: strict loading, overrides `a.b=c`, errors with file and line."""
 
-from xdist.config.cluster import Cluster, Hosts, Kubernetes, Local, Slurm, load_cluster
+from xdist.config.cluster import Cluster
 from xdist.config.loading import Source, load
 from xdist.config.run import Data, Evaluate, Model, Run, Runtime, Select, Train, TrainTask, load_run
 from xdist.config.study import Stage, Study, load_study
@@ -9,21 +9,16 @@ __all__ = [
     "Cluster",
     "Data",
     "Evaluate",
-    "Hosts",
-    "Kubernetes",
-    "Local",
     "Model",
     "Run",
     "Runtime",
     "Select",
-    "Slurm",
     "Source",
     "Stage",
     "Study",
     "Train",
     "TrainTask",
     "load",
-    "load_cluster",
     "load_run",
     "load_study",
 ]

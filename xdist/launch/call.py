@@ -2,14 +2,17 @@
 
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 from xdist.errors import UserError
 
 
-def call(words: Sequence[str]) -> str:
-    """What the scheduler's command prints. Raises UserError with its last line when it refuses or is not there."""
+def call(words: Sequence[str], reads: Path | None = None) -> str:
+    """What the scheduler's command prints, which `reads` a file, where one is given, as its input. Raises UserError with its
+    last line when it refuses or is not there."""
+    text = reads.read_text(encoding="utf-8") if reads else ""
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        done = subprocess.run(words, input=text, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise UserError(f"{words[0]}: no such command on this machine; --dry-run shows the file without it") from None
     if done.returncode:
@@ -27,8 +30,3 @@ def asked(words: Sequence[str], gone: str) -> str | None:
         if gone in str(error):
             return None
         raise
-
-
-def unknown(error: UserError) -> str:
-    """The state of a job whose scheduler did not answer: no end, so that nothing is taken for lost or submitted twice."""
-    return f"UNKNOWN ({error})"

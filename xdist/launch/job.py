@@ -43,15 +43,20 @@ class Job:
 
     @property
     def label(self) -> str:
-        """The name as Kubernetes allows it; two run folders never have the same."""
+        """The name in lower-case letters, digits and '-', at most 45 long; two run folders never have the same."""
         words = re.sub(r"[^a-z0-9]+", "-", f"xdist-{self.run}".lower()).strip("-")
         return f"{words[:36].rstrip('-')}-{digest(self.run, str(self.folder))[:8]}"
 
 
 def template(name: str, **values: object) -> str:
-    """The text of the template `name` below jobs/. Filters: `sh` quotes for a shell, `yaml` for YAML; `dollars` keeps
-    Kubernetes from expanding."""
+    """The text of the template `name` below jobs/, filled in. Filters: `sh` makes one word for a shell, `yaml` one value for
+    YAML; `dollars` keeps Kubernetes from expanding."""
     return _environment().get_template(name).render(**values)
+
+
+def filled(text: str, **values: object) -> str:
+    """The same for the text of a template that lies elsewhere."""
+    return _environment().from_string(text).render(**values)
 
 
 @cache

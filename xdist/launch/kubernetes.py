@@ -1,105 +1,196 @@
 """A run as a Kubernetes job: a TrainJob of Kubeflow Trainer, or an Indexed Job with a headless Service where there is none."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import yaml
+from pydantic import Field, model_validator
 
-from xdist.config import Kubernetes
+from xdist.config import Cluster
 from xdist.config.cluster import seconds
+from xdist.config.plain import Cores, Duration, Image, Label, LabelKey, LabelValue, Line, PlainPath, Quantity
+from xdist.config.section import Section
 from xdist.errors import UserError
 from xdist.launch import quoting
-from xdist.launch.call import asked, call, unknown
-from xdist.launch.job import Job, template
+from xdist.launch.call import asked, call
+from xdist.launch.doctor.finding import Finding
+from xdist.launch.job import Job, Module, template
+from xdist.launch.scheduler import GONE, Capabilities, JobState, JobStatus, Scheduler
 
 FILE, PARTS = "job.yaml", "prepare.yaml"
-WAITS = False  # no job waits for another
 KINDS = {"trainjob": "trainjobs.trainer.kubeflow.org", "job": "jobs.batch"}
 CONFIG = "/etc/xdist/config.yaml"
+# Conditions, the one that decides first; a job with none of them has pods, or soon will.
+CONDITIONS = {"Complete": JobState.FINISHED, "Failed": JobState.FAILED, "Suspended": JobState.QUEUED}
 
 
-def render(job: Job, cluster: Kubernetes, config: str) -> dict[str, str]:
-    """The file of objects, with `config` in a ConfigMap: the run's, or those that prepare its data if it has parts. Raises
-    UserError for a run folder outside the volume for runs."""
-    where = cluster.runs.path / job.folder
-    if ".." in where.parts or not where.is_relative_to(cluster.runs.path):
-        raise UserError(
-            f"{job.folder}: the run folder must lie below {cluster.runs.path}, where the pods see the volume for runs"
+class Volume(Section):
+    """A PersistentVolumeClaim and where the pods see it."""
+
+    claim: Label
+    path: PlainPath
+
+
+class SecretKey(Section):
+    secret: Label
+    key: LabelValue = Field(min_length=1)
+
+
+class PodPreparation(Section):
+    """What each pod of `xdist submit --prepare` gets: cores and memory, no GPU."""
+
+    cpus: int = Field(4, ge=1)
+    memory: Quantity = "8Gi"
+
+
+class Kubernetes(Cluster):
+    kind: Literal["kubernetes"]
+    image: Image
+    runs: Volume
+    data: Volume  # type: ignore[assignment]
+    namespace: Label = "default"
+    form: Literal["trainjob", "job"] = Field("trainjob", description="job: for clusters without Kubeflow Trainer")
+    queue: Label | None = Field(None, description="LocalQueue of Kueue")
+    time_limit: Duration | None = None
+    save_time: Duration = Field("10m", description="from the notice of preemption to the end; longer than a step and saving")
+    policy: Literal["torch", "mpi"] = Field("torch", description="of a trainjob: how its ranks are started")
+    runtime: Label | None = Field(None, description="a ClusterTrainingRuntime; null: the policy's of jobs/kubernetes/")
+    python: Line = "python"
+    cpu: Cores = "4"
+    memory: Quantity = "16Gi"
+    shared_memory: Quantity = "8Gi"
+    scratch: Quantity = Field("20Gi", description="of each node's disk, for what is compiled on first use")
+    gpu_resource: LabelKey = "nvidia.com/gpu"
+    rdma_resource: LabelKey | None = Field(None, description="such as rdma/ib; also allows locked memory")
+    node_selector: dict[LabelKey, LabelValue] = Field({})
+    service_account: Label | None = None
+    image_pull_secret: Label | None = None
+    secrets: dict[str, SecretKey] = Field({}, description="variables taken from a Secret: NAME: {secret: …, key: …}")
+    prepare: PodPreparation = PodPreparation()
+    user: int = Field(1000, ge=1, description="user and group number of the processes")
+
+    @property
+    def data_root(self) -> Path:
+        return self.data.path
+
+    @property
+    def prepared_rows(self) -> Path:
+        return self.cache or self.runs.path / "prepared"
+
+    @property
+    def training_runtime(self) -> str:
+        return self.runtime or f"xdist-{self.policy}"
+
+    @model_validator(mode="after")
+    def _policy_of_a_trainjob(self) -> "Kubernetes":
+        if self.policy == "mpi" and self.form != "trainjob":
+            raise ValueError("policy: mpi needs form: trainjob")
+        return self
+
+    @model_validator(mode="after")
+    def _secret_names(self) -> "Kubernetes":
+        for name in self.secrets:
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in self.environment:
+                raise ValueError(f"secrets: '{name}' is no name of a variable, or stands in environment too")
+        return self
+
+
+class _Scheduler(Scheduler[Kubernetes]):
+    name = "kubernetes"
+    options = Kubernetes
+    can = Capabilities(prepares=True, shared_files=False)
+
+    def job(self, run: str, work: Module, folder: Path, options: Kubernetes, parts: int = 0) -> Job:
+        return Job(run, work, folder, options.runs.path, options.python, parts)
+
+    def render(self, job: Job, options: Kubernetes, config: str) -> dict[str, str]:
+        """The file of objects, with `config` in a ConfigMap: the run's, or those that prepare its data if it has parts. Raises
+        UserError for a run folder outside the volume for runs."""
+        where = options.runs.path / job.folder
+        if ".." in where.parts or not where.is_relative_to(options.runs.path):
+            raise UserError(
+                f"{job.folder}: the run folder must lie below {options.runs.path}, where the pods see the volume for runs"
+            )
+        if job.parts:
+            words = [job.python, "-m", "xdist.launch.part", CONFIG, options.runs.path, job.parts, options.prepare.cpus]
+            common = {"job": job, "cluster": options, "config": config, "label": f"{job.label}-prepare"}
+            return {PARTS: template("kubernetes/prepare.yaml.j2", **common, command=_words(*words))}
+        start = [job.python, "-m", "xdist.launch.pod", job.work, CONFIG, options.runs.path]
+        if options.policy == "mpi":
+            start += ["--mpi", *options.environment, *options.secrets]
+        text = template(
+            f"kubernetes/{options.form}.yaml.j2",
+            job=job,
+            cluster=options,
+            config=config,
+            command=_words(*start),
+            threads=max(1, _cores(options.cpu) // options.ranks),
+            grace=seconds(options.save_time),
+            time_limit=seconds(options.time_limit) if options.time_limit else None,
         )
-    if job.parts:
-        words = [job.python, "-m", "xdist.launch.part", CONFIG, cluster.runs.path, job.parts, cluster.prepare.cpus]
-        label = f"{job.label}-prepare"
-        command = [quoting.dollars(str(word)) for word in words]
-        return {
-            PARTS: template("kubernetes/prepare.yaml.j2", job=job, cluster=cluster, config=config, label=label, command=command)
-        }
-    start = [job.python, "-m", "xdist.launch.pod", job.work, CONFIG, str(cluster.runs.path)]
-    if cluster.policy == "mpi":
-        start += ["--mpi", *cluster.environment, *cluster.secrets]
-    text = template(
-        f"kubernetes/{cluster.form}.yaml.j2",
-        job=job,
-        cluster=cluster,
-        config=config,
-        command=[quoting.dollars(word) for word in start],
-        threads=max(1, _cores(cluster.cpu) // cluster.ranks),
-        grace=seconds(cluster.save_time),
-        time_limit=seconds(cluster.time_limit) if cluster.time_limit else None,
-    )
-    return {FILE: text}
+        return {FILE: text}
+
+    def submit(self, file: Path, after: Sequence[str] = ()) -> str:
+        """Returns 'NAMESPACE/RESOURCE/NAME'. An ended job of this name is replaced."""
+        job = next(one for one in yaml.safe_load_all(file.read_text(encoding="utf-8")) if one["kind"] in ("TrainJob", "Job"))
+        resource = KINDS[job["kind"].lower()]
+        name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
+        call(["kubectl", "delete", resource, name, f"--namespace={namespace}", "--ignore-not-found"])
+        call(["kubectl", "apply", f"--filename={file}"])
+        return f"{namespace}/{resource}/{name}"
+
+    def ask(self, job: str) -> JobStatus:
+        namespace, resource, name = job.split("/")
+        shown = asked(["kubectl", "get", resource, name, f"--namespace={namespace}", "--output=json"], gone="(NotFound)")
+        if shown is None:
+            return GONE
+        conditions = json.loads(shown).get("status", {}).get("conditions", [])
+        holding = {one["type"] for one in conditions if one["status"] == "True"}
+        decides = next((one for one in CONDITIONS if one in holding), None)
+        return JobStatus(CONDITIONS[decides], decides.upper()) if decides else JobStatus(JobState.RUNNING, "RUNNING")
+
+    def cancel(self, job: str) -> None:
+        namespace, resource, name = job.split("/")
+        call(["kubectl", "delete", resource, name, f"--namespace={namespace}", "--ignore-not-found"])
+
+    def watch(self, job: str) -> list[str]:
+        namespace, resource, name = job.split("/")
+        return [
+            f"kubectl get pods --namespace={namespace} --selector={_pods(job)}",
+            f"kubectl delete {resource} {name} --namespace={namespace}",
+        ]
+
+    def log(self, job: str, files: Path, lines: int, follow: bool) -> list[str]:
+        namespace = job.split("/")[0]
+        words = ["kubectl", "logs", f"--namespace={namespace}", f"--selector={_pods(job)}", "--prefix", f"--tail={lines}"]
+        return [*words, "--follow"] if follow else words
+
+    def restarts(self, options: Kubernetes) -> bool:
+        return options.form == "trainjob"
+
+    def check(self, options: Kubernetes) -> list[Finding]:
+        from xdist.launch.doctor import kube
+
+        return kube.check(options)
+
+    def tensorboard(self, options: Kubernetes) -> str:
+        """A Deployment of TensorBoard over the volume for runs, to be reached by `kubectl port-forward`."""
+        command = _words(options.python, "-m", "tensorboard.main", "--logdir", options.runs.path, "--host", "127.0.0.1")
+        return template("kubernetes/tensorboard.yaml.j2", cluster=options, command=command)
 
 
-def tensorboard(cluster: Kubernetes) -> str:
-    """A Deployment of TensorBoard over the volume for runs, to be reached by `kubectl port-forward`."""
-    words = [cluster.python, "-m", "tensorboard.main", "--logdir", str(cluster.runs.path), "--host", "127.0.0.1"]
-    command = [quoting.dollars(word) for word in words]
-    return template("kubernetes/tensorboard.yaml.j2", cluster=cluster, command=command)
+KUBERNETES = _Scheduler()
+
+
+def _words(*words: object) -> list[str]:
+    return [quoting.dollars(str(word)) for word in words]
 
 
 def _cores(quantity: str) -> int:
     return int(quantity[:-1]) // 1000 if quantity.endswith("m") else int(float(quantity))
-
-
-def submit(file: Path, after: Sequence[str] = ()) -> str:
-    """Hand the objects over; returns 'NAMESPACE/RESOURCE/NAME'. An ended job of this name is replaced. Raises UserError."""
-    job = next(one for one in yaml.safe_load_all(file.read_text(encoding="utf-8")) if one["kind"] in ("TrainJob", "Job"))
-    resource = KINDS[job["kind"].lower()]
-    name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
-    call(["kubectl", "delete", resource, name, f"--namespace={namespace}", "--ignore-not-found"])
-    call(["kubectl", "apply", f"--filename={file}"])
-    return f"{namespace}/{resource}/{name}"
-
-
-def state(job: str) -> str:
-    """The newest condition that holds, such as Complete, Failed or Suspended, else RUNNING; '' when there is no such job,
-    UNKNOWN with the reason when the cluster does not answer."""
-    namespace, resource, name = job.split("/")
-    try:
-        shown = asked(["kubectl", "get", resource, name, f"--namespace={namespace}", "--output=json"], gone="(NotFound)")
-    except UserError as error:
-        return unknown(error)
-    if shown is None:
-        return ""
-    found = json.loads(shown)
-    conditions = found.get("status", {}).get("conditions", [])
-    holding = [one["type"] for one in conditions if one["status"] == "True"]
-    return holding[-1].upper() if holding else "RUNNING"
-
-
-def watch(job: str, files: Path) -> list[str]:
-    """Commands that show how the job is doing, and the one that ends it."""
-    namespace, resource, name = job.split("/")
-    return [
-        f"kubectl get pods --namespace={namespace} --selector={_pods(job)}",
-        f"kubectl delete {resource} {name} --namespace={namespace}",
-    ]
-
-
-def log(job: str, files: Path, lines: int, follow: bool) -> list[str]:
-    """The command that shows the last `lines` of what each pod said."""
-    words = ["kubectl", "logs", f"--namespace={job.split('/')[0]}", f"--selector={_pods(job)}", "--prefix", f"--tail={lines}"]
-    return [*words, "--follow"] if follow else words
 
 
 def _pods(job: str) -> str:

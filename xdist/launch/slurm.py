@@ -1,82 +1,131 @@
-"""A run as a SLURM job: the text of its script, handing it over, and asking how it is."""
+"""A run as a SLURM job: what its cluster's YAML holds, the text of its script, handing it over, and asking how it is."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
-from xdist.config import Slurm
+from pydantic import Field, model_validator
+
+from xdist.config import Cluster
 from xdist.config.cluster import seconds
-from xdist.errors import UserError
+from xdist.config.plain import Duration, Line, Memory, Word
+from xdist.config.section import Section
 from xdist.launch import quoting
-from xdist.launch.call import asked, call, unknown
+from xdist.launch.call import asked, call
 from xdist.launch.job import Job, template
+from xdist.launch.scheduler import GONE, Capabilities, JobState, JobStatus, Scheduler
 
-FILE = "job.sbatch"
-WAITS = True  # a job can wait for others
-PARTS, WHOLE = "prepare.sbatch", "prepared.sbatch"
+FILE, PARTS, WHOLE = "job.sbatch", "prepare.sbatch", "prepared.sbatch"
+# Words of `squeue`. Others, such as COMPLETING or SUSPENDED, are said of jobs whose ranks may be there.
+STATES = {
+    **dict.fromkeys(("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"), JobState.QUEUED),
+    "COMPLETED": JobState.FINISHED,
+    **dict.fromkeys(("FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL"), JobState.FAILED),
+    **dict.fromkeys(("CANCELLED", "TIMEOUT", "DEADLINE", "PREEMPTED"), JobState.STOPPED),
+}
+REASONS = {"Dependency": JobState.WAITING, "DependencyNeverSatisfied": JobState.STOPPED}
 
 
-def render(job: Job, cluster: Slurm, config: str) -> dict[str, str]:
-    """The batch script, after those that prepare its data, if any; all read `config` from the run folder. Raises UserError for
-    a folder that cannot stand in an #SBATCH line."""
-    quoting.directive(job.folder)
-    text = template(
-        "slurm/job.sbatch.j2",
-        job=job,
-        cluster=cluster,
-        time_limit=_clock(seconds(cluster.time_limit)),
-        save_seconds=min(seconds(cluster.save_time), 65535),
-        threads=max(1, cluster.cpus_per_node // cluster.ranks),
+class Preparation(Section):
+    """What each job of `xdist submit --prepare` gets: cores and memory, no GPU."""
+
+    cpus: int = Field(4, ge=1)
+    memory: Memory = "8G"
+    time_limit: Duration = "4h"
+    partition: Word | None = Field(None, description="null: the cluster's")
+
+
+class Slurm(Cluster):
+    kind: Literal["slurm"]
+    time_limit: Duration
+    save_time: Duration = Field(
+        "10m", description="asked to save this long before the limit: longest step, saving and a minute"
     )
-    clock = _clock(seconds(cluster.prepare.time_limit))
-    before = {
-        name: template("slurm/prepare.sbatch.j2", job=job, cluster=cluster, parts=parts, time_limit=clock)
-        for name, parts in ((PARTS, job.parts), (WHOLE, 0))
-        if job.parts
-    }
-    return {**before, FILE: text}
+    max_restarts: int = Field(20, ge=0)
+    partition: Word | None = None
+    account: Word | None = None
+    qos: Word | None = None
+    constraint: Word | None = None
+    reservation: Word | None = None
+    gpu_type: Word | None = None
+    cpus_per_node: int = Field(1, ge=1)
+    memory: Memory = "0"
+    exclusive: bool = False
+    launcher: Literal["torchrun", "deepspeed"] = "torchrun"
+    setup: tuple[Line, ...] = Field((), description="shell lines that set up the environment, such as 'module load cuda'")
+    python: Line | None = Field(None, description="interpreter on the nodes; null: the one that submits")
+    scratch: Path | None = Field(None, description="folder on each node's own disk for what is compiled on first use")
+    prepare: Preparation = Preparation()
+
+    @model_validator(mode="after")
+    def _time_to_save(self) -> "Slurm":
+        if seconds(self.save_time) >= seconds(self.time_limit):
+            raise ValueError("save_time must be shorter than time_limit")
+        if self.gpu_type and not self.gpus_per_node:
+            raise ValueError("gpu_type needs gpus_per_node")
+        return self
 
 
-def prepare(files: Path, after: Sequence[str] = ()) -> list[str]:
-    """Hand over the scripts that prepare a run's data: the array of its parts, and the job that finds them whole; returns
-    their numbers in this order. Raises UserError."""
-    array = submit(files / PARTS, after)
-    return [array, submit(files / WHOLE, [array])]
+class _Scheduler(Scheduler[Slurm]):
+    name = "slurm"
+    options = Slurm
+    can = Capabilities(waits=True, prepares=True)
+    node_variable = "SLURMD_NODENAME"
 
+    def render(self, job: Job, options: Slurm, config: str) -> dict[str, str]:
+        """The batch script, after those that prepare its data, if any: the array of its parts, and the job that finds them
+        whole. Raises UserError for a folder that cannot stand in an #SBATCH line."""
+        quoting.directive(job.folder)
+        text = template(
+            "slurm/job.sbatch.j2",
+            job=job,
+            cluster=options,
+            time_limit=_clock(options.time_limit),
+            save_seconds=min(seconds(options.save_time), 65535),
+            threads=max(1, options.cpus_per_node // options.ranks),
+        )
+        clock = _clock(options.prepare.time_limit)
+        before = {
+            name: template("slurm/prepare.sbatch.j2", job=job, cluster=options, parts=parts, time_limit=clock)
+            for name, parts in ((PARTS, job.parts), (WHOLE, 0))
+            if job.parts
+        }
+        return {**before, FILE: text}
 
-def submit(script: Path, after: Sequence[str] = ()) -> str:
-    """Hand the script over, to begin when the jobs `after` have ended well; returns the job's number. Raises UserError."""
-    words = ["sbatch", "--parsable"]
-    if after:
-        words += [f"--dependency=afterok:{':'.join(after)}", "--kill-on-invalid-dep=yes"]
-    return call([*words, str(script)]).split(";")[0].strip()
+    def submit(self, file: Path, after: Sequence[str] = ()) -> str:
+        words = ["sbatch", "--parsable"]
+        if after:
+            words += [f"--dependency=afterok:{':'.join(after)}", "--kill-on-invalid-dep=yes"]
+        return call([*words, str(file)]).split(";")[0].strip()
 
-
-def cancel(job: str) -> None:
-    """Raises UserError."""
-    call(["scancel", job])
-
-
-def state(job: str) -> str:
-    """As SLURM names it, such as PENDING or RUNNING, with the reason for waiting; '' when it no longer knows the job,
-    UNKNOWN with the reason when it does not answer."""
-    try:
+    def ask(self, job: str) -> JobStatus:
         shown = asked(["squeue", "--noheader", "--states=all", "--format=%T %r", f"--jobs={job}"], gone="Invalid job id")
-    except UserError as error:
-        return unknown(error)
-    name, _, reason = (shown or "").strip().partition(" ")
-    return f"{name} ({reason})" if reason not in ("", "None") and name == "PENDING" else name
+        name, _, reason = (shown or "").strip().partition(" ")
+        if not name:
+            return GONE
+        if name != "PENDING" or reason in ("", "None"):
+            return JobStatus(STATES.get(name, JobState.RUNNING), name)
+        return JobStatus(REASONS.get(reason, JobState.QUEUED), f"{name} ({reason})")
+
+    def cancel(self, job: str) -> None:
+        call(["scancel", job])
+
+    def watch(self, job: str) -> list[str]:
+        return [f"squeue --jobs={job}", f"scancel {job}"]
+
+    def log(self, job: str, files: Path, lines: int, follow: bool) -> Path:
+        return files / f"{job}.log"
+
+    def restarts(self, options: Slurm) -> bool:
+        return options.max_restarts > 0
+
+    def trial(self, options: Slurm) -> Slurm:
+        return options.model_copy(update={"time_limit": "15m", "save_time": "1m", "max_restarts": 0})
 
 
-def watch(job: str, files: Path) -> list[str]:
-    """Commands that show how the job is doing, and the one that ends it."""
-    return [f"squeue --jobs={job}", f"scancel {job}"]
+SLURM = _Scheduler()
 
 
-def log(job: str, files: Path, lines: int, follow: bool) -> list[str]:
-    """The command that shows the last `lines` of what the job said."""
-    return ["tail", f"--lines={lines}", *(["-F"] if follow else []), "--", str(files / f"{job}.log")]
-
-
-def _clock(duration: int) -> str:
-    minutes, left = divmod(duration, 60)
+def _clock(duration: str) -> str:
+    minutes, left = divmod(seconds(duration), 60)
     return f"{minutes // 1440}-{minutes // 60 % 24:02}:{minutes % 60:02}:{left:02}"

@@ -1,6 +1,7 @@
-"""How runs are doing, from their folders and, where one has them, from their scheduler."""
+"""Which runs there are, and how they are doing, from their folders and, where one has them, from their scheduler."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +13,8 @@ from typing import Any
 from xdist.config import Run, load_run, load_study
 from xdist.config.loading import read_yaml, validated
 from xdist.errors import UserError
-from xdist.launch.submission import SCHEDULERS, ended, record
+from xdist.launch.scheduler import JobState, JobStatus
+from xdist.launch.submission import Submitted, record
 from xdist.runtime import tags
 from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
@@ -22,7 +24,8 @@ RECENT = 20  # logged steps that the speed is taken from
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`steps` is None where it follows from data and epochs; `left` is None where nothing is known or left to do."""
+    """`job` is the job and what its scheduler says of it; `steps` is None where it follows from data and epochs; `left` is None
+    where nothing is known or left to do; `reason` says why the run failed or was lost."""
 
     run: str
     folder: Path
@@ -62,41 +65,72 @@ def status(path: Path) -> Status:
     values, source = read_yaml(folder.config)
     run = validated(Run, values, source)
     there = record(path)
-    says = SCHEDULERS[there["kind"]].state(there["job"]) if there and there["kind"] in SCHEDULERS else ""
+    job = _asked(there) if there else None
     metrics = _metrics(folder)
     step = int(metrics[-1]["step"]) if metrics else 0
     steps = run.train.steps if run.train else None
     saved = tags.tags(folder.checkpoints)
-    state = _state(folder, bool(there), says)
+    state = _state(folder, there, job)
     restarts = path / "job" / "restarts"
     return Status(
         run=run.name,
         folder=path,
         state=state,
-        job=f"{there['job']} {says or 'gone'}" if there else "",
+        job=f"{there.job} {job.says}" if there and job else "",
         step=step,
         steps=steps,
         loss=next((line["train/loss"] for line in reversed(metrics) if "train/loss" in line), None),
         left=_left(folder, step, steps) if state == "running" else None,
         saved=saved[-1].step if saved else None,
         restarts=int(restarts.read_text() or 0) if restarts.exists() else 0,
-        reason=folder.reason(),
+        reason=_lost(job, path) if state == "lost" else folder.reason(),
     )
 
 
-def _state(folder: RunFolder, submitted: bool, says: str) -> str:
+def _asked(there: Submitted) -> JobStatus:
+    try:
+        return there.scheduler.state(there.job)
+    except UserError as error:  # of a kind that is not known here, where the run may still be doing well
+        return JobStatus(JobState.UNKNOWN, f"UNKNOWN ({error})")
+
+
+def _state(folder: RunFolder, there: Submitted | None, job: JobStatus | None) -> str:
     """The run's own word, but where that is out of date: a job that has not begun, or one or ranks on this machine that
     ended without leaving a mark."""
-    waits = bool(says) and not ended(says)
+    waits = job is not None and not job.state.over
     if folder.state in ("unfinished", "failed"):
         return "queued" if waits else folder.state
     if folder.state != "running":
         return folder.state
-    if (submitted and not waits) or (not submitted and RunLock(folder.path).left_behind()):
+    if there is None or job is None:
+        if RunLock(folder.path).left_behind():
+            return "lost"
+        return "running" if folder.environment.exists() else "not started"
+    begun = folder.environment.exists()
+    if not begun and job.state is not JobState.UNKNOWN and not there.scheduler.can.shared_files:
+        return _told(there, job.state)
+    if not waits:
         return "lost"
-    if folder.environment.exists() and not says.startswith("PENDING"):
-        return "running"
-    return "queued" if submitted else "not started"
+    return "running" if begun and job.state.begun else "queued"
+
+
+def _told(there: Submitted, job: JobState) -> str:
+    """Of a run whose folder is not seen from here: what its job says, or the one that prepares its data."""
+    if job is JobState.FAILED:
+        return "failed"
+    if job is JobState.FINISHED:
+        return "not started" if there.only_prepares else "finished"
+    if job.over:
+        return "lost"
+    return "running" if job.begun and not there.only_prepares else "queued"
+
+
+def _lost(job: JobStatus | None, path: Path) -> str:
+    if job is None:
+        return "its ranks on this machine ended without a word; start it again"
+    if job.state is JobState.STOPPED:
+        return f"its job {job.state.value} ({job.says}); submit it again"
+    return f"its job ended without a word; xdist logs {path}, then submit it again"
 
 
 def _metrics(folder: RunFolder) -> list[dict[str, Any]]:
@@ -123,9 +157,36 @@ def _left(folder: RunFolder, step: int, steps: int | None) -> timedelta | None:
     return timedelta(seconds=round((steps - step) * median((b.wall_time - a.wall_time) / (b.step - a.step) for a, b in pairs)))
 
 
-def job(path: Path) -> dict[str, Any]:
+def submitted(path: Path) -> Submitted:
     """Which scheduler has the run. Raises UserError when it was never submitted."""
     there = record(path)
     if not there:
         raise UserError(f"{path}: this run was never submitted; `xdist train` says what it has to say where it was started")
     return there
+
+
+def log(path: Path, lines: int, follow: bool) -> list[str]:
+    """The command that shows the last `lines` of what the job of the run in `path` said. Raises UserError when it was never
+    submitted, or has not said anything."""
+    there, files = submitted(path), path / "job"
+    found = there.scheduler.log(there.job, files, lines, follow)
+    if not isinstance(found, Path):
+        return found
+    if not found.exists() and not follow:
+        said = there.scheduler.state(there.job).says
+        others = ", ".join(map(str, sorted(files.glob("*.log"))))
+        raise UserError(f"{path}: job {there.job} has not said anything yet: {said}{others and f'; see {others}'}")
+    return ["tail", f"--lines={lines}", *(["-F"] if follow else []), "--", str(found)]
+
+
+def link(folders: Iterable[Path], into: Path) -> list[str]:
+    """Make links below `into` to the events of runs, as TensorBoard wants them, and return their names: a run's own name, with
+    its folder's where two runs share one. A run that has logged nothing yet gets a link that its events will appear under."""
+    runs = [(str(read_yaml(RunFolder(path).config)[0]["name"]).replace("/", "-"), path) for path in folders]
+    count = Counter(name for name, _ in runs)
+    names = []
+    for name, path in runs:
+        unique = name if count[name] == 1 else f"{name} ({path.parent.name}-{path.name})"
+        (into / unique).symlink_to(RunFolder(path).tensorboard.resolve())
+        names.append(unique)
+    return names

@@ -1,7 +1,8 @@
 """A study on a cluster: a job for every run that is not done, each waiting for the one whose model it begins with.
 
-SLURM keeps what waits. Kubernetes knows no job that waits for another, and a pod that waits holds its GPUs, which may be those
-that the run before it needs: there only what can begin is submitted, and the same command submits the rest later.
+A scheduler whose jobs can wait keeps what waits. Where no job waits for another, one that waited by itself would hold its GPUs,
+which may be those that the run before it needs: there only what can begin is submitted, and the same command submits the rest
+later.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,11 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from xdist.config import Cluster, Kubernetes, Run, load_run
+from xdist.config import Cluster, Run, load_run
 from xdist.errors import UserError
 from xdist.files import write_yaml
 from xdist.launch import submission
-from xdist.launch.submission import SCHEDULERS, Plan
+from xdist.launch.clusters import kind_of, scheduler
+from xdist.launch.scheduler import JobState, Scheduler
+from xdist.launch.submission import Submission
 from xdist.runtime.run_folder import RunFolder
 from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
@@ -32,14 +35,14 @@ class Step:
     what: What
     job: str = ""
     after: str | None = None
-    plan: Plan | None = None
+    plan: Submission | None = None
     dead: str = ""
 
 
 def plan(graph: Graph, facts: Facts, cluster: Cluster) -> list[Step]:
     """A step per run, upstream runs first; nothing is written or submitted. Raises UserError for the first run that the cluster
     cannot have, and for a cluster without a queue."""
-    if cluster.kind not in SCHEDULERS:
+    if not isinstance(kind_of(cluster), Scheduler):
         raise UserError(f"a cluster of kind '{cluster.kind}' has no queue; `xdist study run` does the runs on this machine")
     found = standings(graph, facts)
     steps: dict[str, Step] = {}
@@ -47,7 +50,8 @@ def plan(graph: Graph, facts: Facts, cluster: Cluster) -> list[Step]:
         there = submission.live(node.run.folder, cluster.kind)
         before = steps[node.upstream] if node.upstream else None
         after = node.upstream if before and before.what != "finished" else None
-        dead = there[0] if there and before and before.what == "submit" and "Dependency" in there[1] else ""
+        waits = there is not None and there[1].state is JobState.WAITING
+        dead = there[0] if there and waits and before and before.what == "submit" else ""
         if found[key].state == "finished" or _complete(node.run, cluster):
             steps[key] = Step(node, "finished")
         elif there and not dead:
@@ -57,8 +61,8 @@ def plan(graph: Graph, facts: Facts, cluster: Cluster) -> list[Step]:
                 planned = submission.plan(node.run, description(graph, node), cluster)
             except UserError as error:
                 raise UserError(f"{node.run.name}: {error}") from None
-            waits = after is not None and not SCHEDULERS[cluster.kind].WAITS
-            steps[key] = Step(node, "later" if waits else "submit", after=after, plan=planned, dead=dead)
+            later = after is not None and not kind_of(cluster).can.waits
+            steps[key] = Step(node, "later" if later else "submit", after=after, plan=planned, dead=dead)
     return list(steps.values())
 
 
@@ -71,10 +75,10 @@ def submit(graph: Graph, facts: Facts, steps: Sequence[Step], after: Sequence[st
             node, run = step.node, step.node.run
             failure(graph, node).unlink(missing_ok=True)
             write_yaml(description(graph, node), run.dump())
-            if run.evaluate and not isinstance(step.plan.cluster, Kubernetes):  # whose data is not seen from here
+            if run.evaluate and kind_of(step.plan.cluster).can.shared_files:
                 make_scorable(run, facts)
             if step.dead:
-                SCHEDULERS[step.plan.cluster.kind].cancel(step.dead)
+                scheduler(step.plan.cluster.kind).cancel(step.dead)
             step = replace(step, job=submission.submit(step.plan, [jobs[step.after]] if step.after else after))
         jobs[step.node.key] = step.job
         yield step
@@ -86,10 +90,10 @@ def description(graph: Graph, node: Node) -> Path:
 
 
 def _complete(run: Run, cluster: Cluster) -> bool:
-    """Whether its job on Kubernetes, which had the same to score, has ended well; its folder is not seen from here."""
+    """Whether its job, which had the same to score, has ended well, where its folder is not seen from here."""
     there = submission.record(run.folder)
-    if not isinstance(cluster, Kubernetes) or not there or there["kind"] != cluster.kind or "prepare" in there:
+    if kind_of(cluster).can.shared_files or not there or there.kind != cluster.kind or there.only_prepares:
         return False
     if load_run(RunFolder(run.folder).config).evaluate != run.evaluate:
         return False
-    return bool(SCHEDULERS["kubernetes"].state(there["job"]) == "COMPLETE")
+    return there.scheduler.state(there.job).state is JobState.FINISHED

@@ -1,9 +1,9 @@
 """What a Kubernetes cluster file names, asked from here; what pods meet with, only a pod can see: run `xdist doctor` in one."""
 
-from xdist.config import Kubernetes
 from xdist.errors import UserError
 from xdist.launch.call import call
 from xdist.launch.doctor.finding import Finding
+from xdist.launch.kubernetes import Kubernetes
 
 CHECK = "kubernetes"
 RUNTIMES = "clustertrainingruntimes.trainer.kubeflow.org"

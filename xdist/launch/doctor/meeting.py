@@ -24,6 +24,7 @@ from xdist.files import write_json
 from xdist.launch.doctor import machine, versions
 
 RESULT = "meeting.json"
+NODE = "XDIST_DOCTOR_NODE"  # names the variable that holds a node's name, where that is not the host name
 SECONDS = 60.0  # for all to come, and for each exchange
 REPEATS = 3
 ALL_PAIRS = 16  # nodes; of more only neighbours are timed
@@ -63,7 +64,7 @@ def main(folder: Path) -> None:
 
 
 def host() -> str:
-    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+    return os.environ.get(os.environ.get(NODE, ""), "") or socket.gethostname()
 
 
 def pairs(names: list[str], per_node: int) -> Iterator[tuple[list[str], list[int]]]:

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -10,21 +9,23 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from xdist.config import Cluster, Hosts, Local, Slurm
+from xdist.config import Cluster
 from xdist.files import read_json, write_text
-from xdist.launch import hosts, slurm
+from xdist.launch.call import call
+from xdist.launch.clusters import kind_of
+from xdist.launch.direct import Hosts, Local
 from xdist.launch.doctor import versions
 from xdist.launch.doctor.accelerator import look
 from xdist.launch.doctor.finding import Finding, size
 from xdist.launch.doctor.machine import GPUS
-from xdist.launch.doctor.meeting import RESULT
+from xdist.launch.doctor.meeting import NODE, RESULT
 from xdist.launch.job import Job
 from xdist.launch.local import environment
-from xdist.launch.submission import ended
+from xdist.launch.scheduler import Scheduler
 
 CHECK = "network"
 SECONDS = 300.0  # for launchers to start, all to meet and every pair to be timed
-QUEUE_SECONDS = 900.0  # for SLURM to give the nodes, besides
+QUEUE_SECONDS = 900.0  # for a scheduler to give the nodes, besides
 SLOW_PAIR = 0.5  # of the median
 
 
@@ -82,16 +83,23 @@ def _failed(said: str) -> Finding:
 
 def _held(cluster: Cluster, place: Path) -> str:
     """Hold the meeting in `place`; returns what the launchers said."""
+    kind = kind_of(cluster)
     variables = {**cluster.environment, GPUS: str(cluster.gpus_per_node)}
+    if isinstance(kind, Scheduler) and kind.node_variable:
+        variables[NODE] = kind.node_variable
     there = cluster.model_copy(update={"environment": variables})
-    python = getattr(cluster, "python", None) or sys.executable
+    if isinstance(kind, Scheduler):
+        there = kind.trial(there)
+    python = there.interpreter
     job = Job("doctor", "launch.doctor.meeting", place, Path.cwd(), python)
-    if isinstance(there, Slurm):
-        return _on_slurm(there, job)
-    if isinstance(there, Hosts):
-        for name, text in hosts.render(job, there, "").items():
-            write_text(job.files / name, text)
-        return _run(["bash", str(job.files / hosts.FILE)], dict(os.environ))
+    texts = kind.render(job, there, "")
+    for name, text in texts.items():
+        write_text(job.files / name, text)
+    first = job.files / next(iter(texts), "")
+    if isinstance(kind, Scheduler):
+        return _queued(kind, first)
+    if texts:
+        return _run(["bash", str(first)], dict(os.environ))
     words = [python, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={there.ranks}"]
     here = {**environment(there.ranks), **variables}
     return _run([*words, "-m", "xdist.launch.doctor.meeting", str(place / "config.yaml")], here)
@@ -108,22 +116,22 @@ def _run(words: Sequence[str], variables: Mapping[str, str]) -> str:
         return process.communicate()[0] + f"\ntimed out after {SECONDS:.0f} s"
 
 
-def _on_slurm(cluster: Slurm, job: Job) -> str:
-    limits = {"time_limit": "15m", "save_time": "1m", "max_restarts": 0}
-    for name, text in slurm.render(job, cluster.model_copy(update=limits), "").items():
-        write_text(job.files / name, text)
-    number = slurm.submit(job.files / slurm.FILE)
-    log = job.files / f"{number}.log"
+def _queued(scheduler: Scheduler[Any], file: Path) -> str:
+    """Hand the job over, wait for its end, but not for ever; returns what it said."""
+    job = scheduler.submit(file)
     limit = time.monotonic() + SECONDS + QUEUE_SECONDS
     try:
-        while (state := slurm.state(number)) and not ended(state):
+        while not (status := scheduler.state(job)).state.over:
             if time.monotonic() > limit:
-                return f"job {number} is {state} after {(SECONDS + QUEUE_SECONDS) / 60:.0f} minutes"
+                return f"job {job} is {status.says} after {(SECONDS + QUEUE_SECONDS) / 60:.0f} minutes"
             time.sleep(0.5)
     finally:
-        if not ended(slurm.state(number) or "COMPLETED"):
-            slurm.cancel(number)
-    return log.read_text(errors="replace") if log.is_file() else f"job {number} ended as {state} without a word"
+        if not scheduler.state(job).state.over:
+            scheduler.cancel(job)
+    log = scheduler.log(job, file.parent, 1000, False)
+    if not isinstance(log, Path):
+        return call(log)
+    return log.read_text(errors="replace") if log.is_file() else f"job {job} ended as {status.says} without a word"
 
 
 def _unreachable(cluster: Hosts) -> list[Finding]:

@@ -104,6 +104,18 @@ def test_workers_way_in_and_heads_carried_over(typed: Typed, small: Path, interm
     assert len(logged) > 3
 
 
+def test_visible_devices_that_deepspeed_replaced_are_one_line(typed: Typed, small: Path) -> None:
+    before = sorted(small.rglob("*"))
+    words = ("deepspeed", "--num_accelerators", "2", "--log_level", "error", PACKAGE / "train.py", small / "intermediate.yaml")
+    done = typed(*words, "folder=other", cwd=small, more={"CUDA_VISIBLE_DEVICES": "GPU-8932f937"})
+    assert done.returncode == 2, done.stderr
+    assert [line for line in done.stderr.splitlines() if "launch.py" not in line] == [
+        "xdist: CUDA_VISIBLE_DEVICES=GPU-8932f937: DeepSpeed's launcher put 0,1 in its place; "
+        "`xdist train`, `xdist evaluate` and torchrun hand it on as it is"
+    ]
+    assert sorted(small.rglob("*")) == before
+
+
 def test_more_languages_and_tasks_after_training(typed: Typed, small: Path, intermediate: Path) -> None:
     more = ("evaluate.tasks=[cldr-topic, cldr-names]", "evaluate.languages=[de]")
     done = typed("xdist", "evaluate", small / "intermediate.yaml", *more)

@@ -46,6 +46,7 @@ def ended(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> Ended:
         monkeypatch.setenv("WORLD_SIZE", "2")
         monkeypatch.setattr(sys, "argv", ["train.py", str(folder.path.with_name("run.yaml"))])
         monkeypatch.setattr(script, "quiet", lambda: None)
+        monkeypatch.setattr(script, "SAYING", 0.0)
         monkeypatch.setattr(script, "_leave", sys.exit)
         with pytest.raises(SystemExit) as left:
             script.main(work, "usage")

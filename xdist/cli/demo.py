@@ -8,7 +8,7 @@ import click
 from xdist.errors import UserError
 
 
-@click.command(name="demo", short_help="Everything once: a real encoder, 50 languages, two ranks, a report.")
+@click.command(name="demo", short_help="Everything once: a real encoder, 50 languages, a report.")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
 @click.option(
     "--intermediate",
@@ -24,9 +24,9 @@ from xdist.errors import UserError
     show_default=True,
     help="Perturbation in fine-tuning the target.",
 )
-@click.option("--ranks", type=click.IntRange(1), default=2, show_default=True, help="Processes on this machine.")
+@click.option("--ranks", type=click.IntRange(1), help="Processes on this machine; default: two, or one on one GPU.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; do nothing.")
-def command(folder: Path, intermediate: str, robust: str, ranks: int, dry_run: bool) -> None:
+def command(folder: Path, intermediate: str, robust: str, ranks: int | None, dry_run: bool) -> None:
     """Train and score a small real encoder on a benchmark of fifty languages, both made on this machine.
 
     Prepares, trains on an intermediate task, fine-tunes a target on English robustly, evaluates all fifty languages on
@@ -47,8 +47,12 @@ def command(folder: Path, intermediate: str, robust: str, ranks: int, dry_run: b
     from xdist.launch.local import shown
     from xdist.report.scores import read_scores
     from xdist.report.terminal import print_scores
+    from xdist.runtime import devices
 
+    ranks = ranks or min(2, len(devices.visible()) or 2)
     demo = pipeline.plan(folder, intermediate, robust, ranks)  # type: ignore[arg-type]
+    if not demo.done():
+        devices.check(ranks)
     if dry_run:
         for stage in demo.stages:
             click.echo(shown(launch_command("train", stage.description, stage.overrides, ranks)))

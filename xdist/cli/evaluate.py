@@ -1,4 +1,4 @@
-"""xdist evaluate: score a run's model under DeepSpeed's launcher on this machine."""
+"""xdist evaluate: score a run's model on the ranks of this machine."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from xdist.cli.options import dry_run, run_arguments
 def command(path: Path, overrides: tuple[str, ...], ranks: int | None, dry_run: bool) -> None:
     """Evaluate the run that RUN.yaml describes on every task and language of its section `evaluate`.
 
-    Starts `deepspeed xdist/evaluate.py RUN.yaml` on this machine. What has a score is not computed again. A run without
-    a section `train` evaluates its backbone as it is, which retrieval tasks allow.
+    Starts `xdist/evaluate.py RUN.yaml` on the ranks of this machine, at most one per GPU. What has a score is not
+    computed again. A run without a section `train` evaluates its backbone as it is, which retrieval tasks allow.
 
     \b
     Example:

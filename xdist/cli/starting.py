@@ -11,7 +11,7 @@ from xdist.data.pieces import evaluation_pieces, training_pieces
 from xdist.errors import UserError
 from xdist.launch import local
 from xdist.launch.prepared import launch
-from xdist.runtime import ds_config
+from xdist.runtime import devices, ds_config
 from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
 
@@ -27,6 +27,9 @@ def start(kind: Literal["train", "evaluate"], path: Path, overrides: tuple[str, 
     evaluation_pieces(run)  # checked before anything is started
     config = ds_config.find(run.runtime.deepspeed)
     ds_config.read(config)
+    done = folder.state == "finished" and not _unscored(run)
+    if not done:
+        devices.check(run.runtime.ranks)
     command = local.command(kind, path, overrides, run.runtime.ranks)
     if dry_run:
         click.echo(f"run {run.name} in {run.folder} (now: {folder.state})")
@@ -35,7 +38,7 @@ def start(kind: Literal["train", "evaluate"], path: Path, overrides: tuple[str, 
         click.echo(f"deepspeed     {config}")
         click.echo(f"command       {local.shown(command)}")
         return
-    if folder.state == "finished" and not _unscored(run):
+    if done:
         click.echo(f"{run.name} is finished: {folder.scores if folder.scores.exists() else folder.model}")
         return
     if holder := RunLock(run.folder).holder():
@@ -44,7 +47,7 @@ def start(kind: Literal["train", "evaluate"], path: Path, overrides: tuple[str, 
 
 
 def again(path: Path, overrides: tuple[str, ...], ranks: int | None, step: int) -> NoReturn:
-    """Make one step of a run again and exit with the launcher's code. Raises UserError where the folder holds another run."""
+    """Make one step of a run again and exit with the code of its ranks. Raises UserError where the folder holds another run."""
     run = load_run(path, overrides)
     RunFolder(run.folder).check(run)
     sys.exit(local.only_step(step, path, overrides, ranks or run.runtime.ranks))

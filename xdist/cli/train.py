@@ -1,4 +1,4 @@
-"""xdist train: one run under DeepSpeed's launcher on this machine."""
+"""xdist train: one run on the ranks of this machine."""
 
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from xdist.cli.options import dry_run, run_arguments
 def command(path: Path, overrides: tuple[str, ...], ranks: int | None, only_step: int | None, dry_run: bool) -> None:
     """Train the run that RUN.yaml describes, then evaluate it where it has a section `evaluate`.
 
-    Starts `deepspeed xdist/train.py RUN.yaml` on this machine. Started again, it goes on where it stopped.
+    Starts `xdist/train.py RUN.yaml` on the ranks of this machine, at most one per GPU; they see the GPUs that
+    CUDA_VISIBLE_DEVICES names. Started again, it goes on where it stopped.
     Exit codes: 0 finished, 75 stopped and saved (start it again), 2 your mistake, 1 broken.
 
     \b

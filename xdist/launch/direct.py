@@ -16,6 +16,7 @@ from xdist.launch.job import Job, Work, template
 from xdist.launch.local import FINISHED, supervise
 from xdist.launch.prepared import launch
 from xdist.launch.scheduler import Direct
+from xdist.runtime import devices
 from xdist.runtime.run_folder import RunFolder
 
 FILE = "start.sh"
@@ -55,6 +56,9 @@ class _ThisMachine(Direct[Local]):
     options = Local
 
     def render(self, job: Job, options: Local, config: str) -> dict[str, str]:
+        """Nothing. Raises UserError where there are fewer GPUs than ranks."""
+        if RunFolder(job.folder).state != "finished":
+            devices.check(options.ranks, {**os.environ, **options.environment})
         return {}
 
     def start(self, job: Job, run: Run, options: Local) -> int:

@@ -1,9 +1,8 @@
-"""A run as processes on this machine, under DeepSpeed's launcher."""
+"""A run as processes on this machine."""
 
 import os
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import types
@@ -14,6 +13,7 @@ from typing import Literal
 
 import xdist
 from xdist.config import Run
+from xdist.runtime import devices
 from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
 
@@ -22,25 +22,18 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 def command(kind: Literal["train", "evaluate"], path: Path, overrides: Sequence[str], ranks: int) -> list[str]:
-    """What a user would type: `deepspeed --num_accelerators N xdist/train.py RUN.yaml a.b=c`."""
-    launcher = Path(sys.executable).with_name("deepspeed")
-    start = [str(launcher)] if launcher.exists() else [sys.executable, "-m", "deepspeed.launcher.runner"]
-    script = Path(xdist.__file__).resolve().with_name(f"{kind}.py")
-    options = ["--num_accelerators", str(ranks), "--master_port", str(free_port()), "--log_level", "error"]
-    return [*start, *options, "--no_local_rank", str(script), str(path), *overrides]
+    """What a user would type: `python xdist/launch/ranks.py N xdist/train.py RUN.yaml a.b=c`."""
+    package = Path(xdist.__file__).resolve().parent
+    program = [str(package / f"{kind}.py"), str(path), *overrides]
+    return [sys.executable, str(package / "launch" / "ranks.py"), str(ranks), *program]
 
 
 def only_step(step: int, path: Path, overrides: Sequence[str], ranks: int) -> int:
-    """Make one step of a run again, which writes nothing; returns the launcher's code."""
+    """Make one step of a run again, which writes nothing; returns the code of its ranks. Raises UserError for more ranks than
+    GPUs."""
+    devices.check(ranks)
     words = command("train", path, (*overrides, f"--only-step={step}"), ranks)
     return subprocess.run(words, env=environment(ranks), check=False).returncode
-
-
-def free_port() -> int:
-    """A port for the ranks to meet at: two runs on one machine must not take the same."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 def environment(ranks: int) -> dict[str, str]:
@@ -49,7 +42,7 @@ def environment(ranks: int) -> dict[str, str]:
     values.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // ranks)))
     values.setdefault("TOKENIZERS_PARALLELISM", "true")
     values.setdefault("DS_LOG_LEVEL", "warning")
-    if not _has_gpu():
+    if not devices.visible():
         values.setdefault("DS_ACCELERATOR", "cpu")
     return values
 
@@ -65,7 +58,7 @@ def supervise(words: Sequence[str], variables: dict[str, str], folder: RunFolder
     """Run a launcher to its end; returns a code as `start` does."""
     if not RunLock(folder.path).holder():  # else it is meant for who works there, and this start will be refused
         folder.stop.unlink(missing_ok=True)
-    # A session of its own: launchers answer signals by killing ranks one after another, a stop file lets all of them save.
+    # A session of its own: DeepSpeed's launcher answers signals by killing ranks in turn, a stop file lets all of them save.
     process = subprocess.Popen(words, env=variables, start_new_session=True)
     with _stopping(folder, process):
         code = process.wait()
@@ -102,7 +95,3 @@ def _stopping(folder: RunFolder, process: subprocess.Popen[bytes]) -> Iterator[N
 
 def shown(words: Sequence[str]) -> str:
     return shlex.join(words)
-
-
-def _has_gpu() -> bool:
-    return any(Path("/dev").glob("nvidia[0-9]*"))

@@ -10,6 +10,7 @@ import click
 from xdist.config import Run
 from xdist.errors import UserError
 from xdist.launch import local
+from xdist.runtime import devices
 from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def launch(kind: Literal["train", "evaluate"], run: Run, path: Path, overrides: Sequence[str]) -> int:
-    """Prepare what is missing, run to the end on this machine, say how it ended; returns the exit code."""
+    """Prepare what is missing, run to the end on this machine, say how it ended; returns the exit code. Raises UserError;
+    for more ranks than GPUs before anything is prepared, which may take hours."""
+    devices.check(run.runtime.ranks)
     prepare(run, train=kind == "train")
     folder = RunFolder(run.folder)
     folder.check(run)

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from xdist.runtime import devices
+
 # Rank, local rank and world as they are named by what starts ranks without torch's variables; mpirun may run within SLURM.
 STARTERS = (
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_SIZE"),
@@ -22,6 +24,14 @@ def default_accelerator() -> None:
     """Make DeepSpeed take the CPU where there is no GPU; call before the first import of deepspeed."""
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
+
+
+def check_devices() -> None:
+    """Raises UserError where this machine has more ranks than GPUs, or other GPUs than were asked for; call before `init`."""
+    seen = torch.cuda.device_count() if torch.version.cuda or torch.version.hip else None
+    sizes = ("LOCAL_WORLD_SIZE", "LOCAL_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE")  # of torchrun, DeepSpeed's launcher, mpirun
+    on_machine = next((int(os.environ[name]) for name in sizes if name in os.environ), None)
+    devices.check_rank(seen, _told("LOCAL_RANK", 1, 0), on_machine)
 
 
 def init(timeout_minutes: float = 10) -> None:
@@ -43,9 +53,19 @@ def init(timeout_minutes: float = 10) -> None:
     deepspeed.init_distributed(backend, timeout=timedelta(minutes=timeout_minutes), verbose=False)
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        _keep_from_nvml()
     else:
         dist.barrier()
         _forget_shared_memory()
+
+
+def _keep_from_nvml() -> None:
+    """Where GPUs are named by UUID, DeepSpeed breaks when it asks NVML how much memory is free, which takes numbers; without
+    NVML it asks torch."""
+    if devices.named():
+        from deepspeed.accelerator import cuda_accelerator
+
+        cuda_accelerator.pynvml = None
 
 
 def _build_cpu_collective() -> None:

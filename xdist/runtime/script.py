@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from xdist.runtime.stopping import SIGNALS
 
 USER_ERROR = 2
 ONLY_STEP = "--only-step="
+SAYING = 20.0  # seconds
 
 
 def main(work: Callable[[Run], None], usage: str) -> None:
@@ -38,17 +40,22 @@ def main(work: Callable[[Run], None], usage: str) -> None:
     run = None
     try:
         run = load_run(Path(arguments[0]), arguments[1:])
+        distributed.check_devices()
         work(run)
     except UserError as error:
         if first or isinstance(error, OwnError):
             if not isinstance(error, BusyError):
                 _mark_failed(run, f"{run_folder.USER_ERROR}{error}")
             say(f"xdist: {error}")
+        else:
+            _let_say()
         _leave(USER_ERROR)
     except RunError as error:
         if first or isinstance(error, RankError):
             _mark_failed(run, str(error))
             say(f"xdist: {error}")
+        else:
+            _let_say()
         _leave(1)
     except Exception as error:
         for number in SIGNALS:  # a launcher that has seen a rank die sends them; there is something to say first
@@ -95,6 +102,12 @@ def _mark_failed(run: Run | None, reason: str) -> None:
     with suppress(OSError):
         if folder.state == "running":
             folder.mark("failed", reason)
+
+
+def _let_say() -> None:
+    """Stay until the launcher ends this rank: it ends all as soon as one leaves, and that is to be the one that says what is
+    wrong."""
+    time.sleep(SAYING)
 
 
 def _leave(code: int) -> None:

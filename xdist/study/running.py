@@ -15,6 +15,7 @@ from xdist.errors import UserError
 from xdist.files import write_yaml
 from xdist.launch import local
 from xdist.launch.prepared import launch
+from xdist.runtime import devices
 from xdist.runtime.lock import NO_LOCKS
 from xdist.runtime.run_folder import RunFolder
 from xdist.study.expansion import Graph, Node
@@ -29,9 +30,13 @@ def run_study(graph: Graph, facts: Facts) -> int:
     """Do every run that is not done; 0: all are finished, 75: stopped and saved, 1: some failed.
 
     A run that fails does not stop those that do not need it. Started again, finished runs are left as they are, stopped ones go
-    on and failed ones are tried again. Raises UserError where every first run lacks files.
+    on and failed ones are tried again. Raises UserError where every first run lacks files, and where one that is left to do has
+    more ranks than this machine has GPUs.
     """
     found: dict[str, Standing] = {}
+    for node in graph.nodes.values():
+        if RunFolder(node.run.folder).state != "finished":
+            devices.check(node.run.runtime.ranks)
     _check_data(graph, facts)
     with alone(graph.study.folder), _listening() as asked_to_stop:
         try:

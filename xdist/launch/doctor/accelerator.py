@@ -2,9 +2,9 @@
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from xdist.launch.doctor.finding import Finding
+from xdist.runtime import devices
 
 CHECK = "accelerator"
 BUILD = "install the torch build of your driver first, as pytorch.org says, then xdist"
@@ -32,7 +32,7 @@ def look() -> Seen:
     from torch import distributed
 
     return Seen(
-        devices=len(list(Path("/dev").glob("nvidia[0-9]*"))),
+        devices=devices.present(),
         usable=torch.cuda.device_count() if torch.cuda.is_available() else 0,
         cuda=torch.version.cuda or torch.version.hip or "",
         nccl=distributed.is_nccl_available(),

@@ -15,13 +15,13 @@ from xdist.launch.call import call
 from xdist.launch.clusters import kind_of
 from xdist.launch.direct import Hosts, Local
 from xdist.launch.doctor import versions
-from xdist.launch.doctor.accelerator import look
 from xdist.launch.doctor.finding import Finding, size
 from xdist.launch.doctor.machine import GPUS
 from xdist.launch.doctor.meeting import NODE, RESULT
 from xdist.launch.job import Job
 from xdist.launch.local import environment
 from xdist.launch.scheduler import Scheduler
+from xdist.runtime import devices
 
 CHECK = "network"
 SECONDS = 300.0  # for launchers to start, all to meet and every pair to be timed
@@ -157,5 +157,5 @@ def _unreachable(cluster: Hosts) -> list[Finding]:
 
 
 def here() -> Local:
-    """This machine, where no cluster is named: a rank per GPU, or two."""
-    return Local(kind="local", ranks_per_node=look().devices or 2)
+    """This machine, where no cluster is named: a rank per GPU that is visible, or two."""
+    return Local(kind="local", ranks_per_node=len(devices.visible()) or 2)

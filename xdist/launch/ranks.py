@@ -1,0 +1,79 @@
+"""The ranks of a run on this machine, each a process:
+
+    python xdist/launch/ranks.py 2 xdist/train.py RUN.yaml [a.b=c …]
+
+They get the environment as it is, CUDA_VISIBLE_DEVICES too, which DeepSpeed's launcher reads as numbers and replaces; and
+starting them loads no library. A rank that fails ends the others, and its code becomes this program's. SIGTERM and SIGUSR1 are
+handed on, so that ranks save and leave.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Sequence
+
+USER_ERROR = 2  # the code of a rank that has said what the user did wrong
+POLL = 0.1  # seconds
+GRACE = 4.0  # seconds for the others to see by themselves that a rank has died, and to say so (xdist.runtime.heartbeat)
+PATIENCE = 30.0  # seconds from SIGTERM to SIGKILL
+
+Processes = Sequence["subprocess.Popen[bytes]"]
+
+
+def main(ranks: int, *program: str) -> int:
+    heard: list[int] = []
+
+    def hear(number: int, _frame: types.FrameType | None) -> None:
+        if number != signal.SIGINT:  # a terminal sends it to the ranks too, and the second one would end them unsaved
+            heard.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+        signal.signal(number, hear)
+    processes = [subprocess.Popen([sys.executable, "-u", *program], env=variables) for variables in environments(ranks)]
+    while running(processes) and failed(processes) is None:
+        while heard:
+            send(processes, heard.pop(0))
+        time.sleep(POLL)
+    rank, code = failed(processes) or (0, 0)
+    if code < 0:
+        print(f"xdist: rank {rank} was ended by {signal.Signals(-code).name}", file=sys.stderr)
+    for number, seconds in ((signal.SIGTERM, 0 if code == USER_ERROR else GRACE), (signal.SIGKILL, PATIENCE)):
+        until = time.monotonic() + seconds
+        while running(processes) and time.monotonic() < until:
+            time.sleep(POLL)
+        send(processes, number)
+    return code if code >= 0 else 128 - code
+
+
+def environments(ranks: int) -> list[dict[str, str]]:
+    """This process's environment for each rank, with where it stands and where all meet."""
+    with socket.socket() as sock:  # two runs on one machine must not meet at one port
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    # LOCAL_SIZE is what DeepSpeed's collective for CPUs goes by, LOCAL_WORLD_SIZE what programs made for torchrun do.
+    sizes = dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE", "LOCAL_SIZE"), str(ranks))
+    return [{**os.environ, **where, **sizes, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(ranks)]
+
+
+def running(processes: Processes) -> bool:
+    return any(process.poll() is None for process in processes)
+
+
+def failed(processes: Processes) -> tuple[int, int] | None:
+    """The first rank that has failed and its code, -N where signal N ended it."""
+    return next(((rank, code) for rank, process in enumerate(processes) if (code := process.poll())), None)
+
+
+def send(processes: Processes, number: int) -> None:
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(number)
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), *sys.argv[2:]))

@@ -1,0 +1,125 @@
+"""Which GPUs a process sees: those of the machine, or what CUDA_VISIBLE_DEVICES leaves of them; and how many ranks they hold.
+
+What xdist knows of a machine's devices without torch stands here. What it learns of other kinds of devices, or of ranks that
+each see a device of their own, belongs here too.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from xdist.errors import OwnError, UserError
+
+DEV, PROC = Path("/dev"), Path("/proc")
+VARIABLE = "CUDA_VISIBLE_DEVICES"
+NUMBER, NAME = re.compile(r"\d+"), re.compile(r"(GPU|MIG)-")
+
+
+def present() -> int:
+    """GPUs of this machine by the files that their driver makes; 0 too where it makes others, as AMD's does."""
+    return len(list(DEV.glob("nvidia[0-9]*")))
+
+
+def visible(variables: Mapping[str, str] = os.environ) -> list[str]:
+    """The GPUs that a process with these variables sees, named as CUDA_VISIBLE_DEVICES names them, by CUDA's rules: the first
+    word that is no device ends the list, a device named twice empties it, and of MIG devices there is only ever one. Whether a
+    UUID or MIG name is right is not known without the driver. Empty where `present` is 0."""
+    there = present()
+    if VARIABLE not in variables:
+        return [str(number) for number in range(there)]
+    found: list[str] = []
+    for word in map(str.strip, variables[VARIABLE].split(",") if there else ()):
+        number = NUMBER.match(word)
+        if not NAME.match(word) and not (number and int(number[0]) < there):
+            break
+        name = str(int(number[0])) if number else word
+        if name in found:
+            return []
+        found.append(name)
+    return found[:1] if found and found[0].startswith("MIG-") else found
+
+
+def check(ranks: int, variables: Mapping[str, str] = os.environ) -> None:
+    """Raises UserError where so many ranks cannot be started with these variables: a GPU holds one, the CPU any number."""
+    devices = len(visible(variables))
+    if not devices and present() and _asks(variables):
+        raise UserError(_nothing_left(variables))
+    if devices and ranks > devices:
+        raise UserError(f"runtime.ranks: {_too_many(str(ranks), devices, variables)}")
+
+
+def check_rank(seen: int | None, local: int, on_machine: int | None, variables: Mapping[str, str] = os.environ) -> None:
+    """The same for a rank, which somebody else may have started, before it waits for others. `seen`: GPUs by torch, None where
+    it was built for none; `local`: the rank's number on its machine; `on_machine`: how many ranks that has, None where nobody
+    told. Raises OwnError in the one rank of each machine that is to say it, UserError in the others."""
+    speaker = 0
+    asked = _asked_of_deepspeed()
+    if asked is not None and not _kept(asked, bool(seen), variables):
+        message = (
+            f"{VARIABLE}={asked}: DeepSpeed's launcher put {variables.get(VARIABLE, '')} in its place; "
+            "`xdist train`, `xdist evaluate` and torchrun hand it on as it is"
+        )
+    elif seen == 0 and present() and _asks(variables):
+        message = _nothing_left(variables)
+    elif seen and (on_machine or local + 1) > seen:
+        message = _too_many(str(on_machine or f"at least {local + 1}"), seen, variables)
+        speaker = 0 if on_machine else seen  # the first rank without a GPU; those that have one do not know of it
+    else:
+        return
+    raise (OwnError if local == speaker else UserError)(message)
+
+
+def named(variables: Mapping[str, str] = os.environ) -> bool:
+    """Whether devices are given by UUID or MIG name, which not every library can read."""
+    return any(NAME.match(word.strip()) for word in variables.get(VARIABLE, "").split(","))
+
+
+def _asks(variables: Mapping[str, str]) -> bool:
+    """Whether the variable asks for a GPU; an empty value, -1 and words such as NoDevFiles hide all of them."""
+    first = variables.get(VARIABLE, "").split(",")[0].strip()
+    return bool(NUMBER.match(first) or NAME.match(first))
+
+
+def _nothing_left(variables: Mapping[str, str]) -> str:
+    numbers = f"0 to {present() - 1}" if present() > 1 else "0"
+    return (
+        f"{VARIABLE}={variables[VARIABLE]}: leaves none of this machine's GPUs "
+        f"(valid: {numbers}, or names that `nvidia-smi -L` shows; empty uses the CPU)"
+    )
+
+
+def _too_many(ranks: str, devices: int, variables: Mapping[str, str]) -> str:
+    said = f" ({VARIABLE}={variables[VARIABLE]})" if VARIABLE in variables else ""
+    are, valid = ("1 GPU is", "1") if devices == 1 else (f"{devices} GPUs are", f"1 to {devices}")
+    return (
+        f"{ranks} ranks on this machine, but {are} visible{said}, and each holds one rank "
+        f"(valid: {valid}; on the CPU, with {VARIABLE}= before the command, as many as you like)"
+    )
+
+
+def _kept(asked: str, gpus: bool, variables: Mapping[str, str]) -> bool:
+    """Whether a rank is given nothing but what was `asked` for. Where it sees no `gpus`, a number may be left over from
+    anywhere; a UUID or MIG name is meant for one that should be there."""
+    if not gpus and not NAME.match(asked.strip()):
+        return True
+    wanted = [word.strip() for word in asked.split(",")]
+    return all(word.strip() in wanted for word in variables.get(VARIABLE, "").split(","))
+
+
+def _asked_of_deepspeed() -> str | None:
+    """The variable as it was when DeepSpeed's launcher above this process was started, where there is one. It reads numbers
+    only, drops the variable where it is told how many ranks to start, and gives ranks a list of its own; but the system still
+    knows with which variables a process began."""
+    asked, process = None, os.getppid()
+    for launchers in (("deepspeed.launcher.launch",), ("deepspeed.launcher.runner", "deepspeed")):
+        place = PROC / str(process)
+        try:
+            words, began = ((place / file).read_bytes().decode(errors="replace").split("\0") for file in ("cmdline", "environ"))
+            process = int((place / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        except OSError:  # another user's, or a system without these files
+            break
+        if not any(Path(word).name in launchers for word in words):
+            break
+        asked = dict(pair.split("=", 1) for pair in began if "=" in pair).get(VARIABLE)
+    return asked

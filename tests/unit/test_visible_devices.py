@@ -1,5 +1,6 @@
 """The GPUs that a user chose reach the ranks, and no GPU gets two of them."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -241,6 +242,44 @@ def test_visible_devices_that_torch_does_not_find_are_not_replaced_by_the_cpu(
             devices.check_rank(seen, 0, 1, variables)
     else:
         devices.check_rank(seen, 0, 1, variables)
+
+
+# A process under the name of a launcher that starts the next with other devices, as DeepSpeed's do; the last is a rank.
+CHAIN = """import os, subprocess, sys
+from xdist.runtime import devices
+name, then, *more = sys.argv[1:]
+if name == "rank":
+    devices.check_rank(int(then), 0, 1)
+else:
+    variables = {name: value for name, value in os.environ.items() if name != devices.VARIABLE}
+    given = {} if then == "dropped" else {devices.VARIABLE: then}
+    sys.exit(subprocess.run([sys.executable, sys.argv[0], *more], env={**variables, **given}).returncode)
+"""
+
+
+@pytest.mark.parametrize(
+    "asked, given, seen, refused",
+    [
+        ("3", "0", 1, True),
+        ("3", "0", 0, False),  # no GPU is there to be the wrong one
+        ("2,3", "2,3", 2, False),
+        ("0,1,2,3", "0,1", 2, False),  # as many as were asked for, of those that were chosen
+        ("", "0", 1, True),
+        ("", "0", 0, False),
+        (MIG, "0", 0, True),
+    ],
+)
+def test_visible_devices_that_deepspeed_replaced_are_seen(
+    tmp_path: Path, asked: str, given: str, seen: int, refused: bool
+) -> None:
+    (tmp_path / "chain.py").write_text(CHAIN)
+    words = ["deepspeed", "dropped", "deepspeed.launcher.launch", given, "rank", str(seen)]
+    variables = {**os.environ, "CUDA_VISIBLE_DEVICES": asked}
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "chain.py"), *words], env=variables, stderr=subprocess.PIPE, text=True, check=False
+    )
+    line = f"CUDA_VISIBLE_DEVICES={asked}: DeepSpeed's launcher put {given} in its place"
+    assert (done.returncode != 0, line in done.stderr) == (refused, refused), done.stderr
 
 
 @pytest.mark.parametrize("chosen, kept", [("0,1", True), (GPU, False), (MIG, False)])

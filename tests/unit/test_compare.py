@@ -11,6 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from test_score_folder import gold_of
+from test_significance import counted
 from tiny import tiny_benchmark
 from tiny_families import tiny_families
 
@@ -20,7 +21,8 @@ from xdist.evaluation.per_example import Gold, scored
 from xdist.evaluation.scores import Scores
 from xdist.formats.examples import Sentence
 from xdist.metrics import mining
-from xdist.metrics.significance import Interval, points
+from xdist.metrics.accuracy import ACCURACY
+from xdist.metrics.significance import Interval
 from xdist.report.comparison import DIAGONAL, OFF_DIAGONAL, Compared, compare
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
@@ -85,17 +87,17 @@ def test_rows_give_the_scores_of_the_run(runs: list[Path]) -> None:
     found = scored(runs[2], Gold())
     assert set(found) == set(TASKS)
     for name, one in found.items():
-        metric = one.task.metric
+        metric = one.metric
         for code, rows in one.rows.items():
             here = written[name]["languages"][code]
-            assert len(rows) == here["count"] or one.task.family == "tagging"
-            assert float(points(metric, rows.reshape(len(rows), -1).mean(axis=0))) == pytest.approx(here[metric])
+            assert len(rows) == here["count"] or one.family == "tagging"
+            assert float(metric.points(rows.sum(axis=0))) == pytest.approx(here[metric.headline])
 
 
 def test_compare_two_runs(runs: list[Path]) -> None:
     gold = Gold()
     systems = [scored(folder, gold) for folder in runs]
-    found = compare([run["xnli"].rows for run in systems[:2]], [run["xnli"].rows for run in systems[2:]], "accuracy", ["en"])
+    found = compare([run["xnli"].rows for run in systems[:2]], [run["xnli"].rows for run in systems[2:]], ACCURACY, ["en"])
     codes = list(systems[0]["xnli"].rows)
     assert set(found.languages) == set(codes)
     everything = found.groups["all languages"]
@@ -108,8 +110,8 @@ def test_compare_two_runs(runs: list[Path]) -> None:
 
 def test_pairs_are_grouped_by_diagonal() -> None:
     rng = np.random.default_rng(0)
-    rows = {f"{a}-{b}": (rng.random(30) < 0.5).astype(float) for a in ("en", "de") for b in ("en", "de")}
-    found = compare([rows], [rows], "accuracy")
+    rows = {f"{a}-{b}": counted(rng.random(30) < 0.5) for a in ("en", "de") for b in ("en", "de")}
+    found = compare([rows], [rows], ACCURACY)
     assert {name: row.languages for name, row in found.groups.items()} == {DIAGONAL: 2, OFF_DIAGONAL: 2, "all languages": 4}
 
 
@@ -122,7 +124,7 @@ def test_rows_of_mining_add_up() -> None:
     assert rows is not None
     assert rows.sum(axis=0).tolist() == [1, 3, 4]
     assert rows.shape == (6, 3)
-    assert mining.score(rows) == family.score(predictions, [*foreign, *english], "de")
+    assert mining.PAIR_F1.of_rows(rows) == family.score(predictions, [*foreign, *english], "de")
 
 
 def test_a_language_that_either_side_was_trained_on_is_not_unseen(runs: list[Path], root: Path, tmp_path: Path) -> None:

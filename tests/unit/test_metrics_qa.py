@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xdist.errors import UserError
-from xdist.metrics import qa
+from xdist.metrics import Given, qa
 
 MLQA_LANGUAGES = ("en", "es", "de", "vi", "hi", "ar", "zh")
 
@@ -83,23 +83,30 @@ def test_maximum_is_taken_for_em_and_f1_separately() -> None:
 
 
 def test_a_missing_id_scores_0_and_counts_and_an_extra_id_is_ignored() -> None:
-    rows = qa.per_example({"1": "Bern", "9": "Basel"}, {"1": ["Bern"], "2": ["Chur"]})
-    assert rows.tolist() == [[1, 1], [0, 0]]
-    assert qa.score(rows) == {"exact_match": 50, "f1": 50}
+    rows = qa.SQUAD.rows_of({"1": "Bern", "9": "Basel"}, {"1": ["Bern"], "2": ["Chur"]})
+    assert rows.tolist() == [[1, 1, 1], [0, 0, 1]]
+    assert qa.SQUAD.of_rows(rows) == {"exact_match": 50, "f1": 50}
 
 
 def test_an_unanswerable_question_wants_an_empty_prediction() -> None:
-    rows = qa.per_example({"1": "", "2": "the", "3": "x"}, {"1": [], "2": [], "3": [], "4": []})
-    assert rows.tolist() == [[1, 1], [1, 1], [0, 0], [0, 0]]
+    rows = qa.SQUAD.rows_of({"1": "", "2": "the", "3": "x"}, {"1": [], "2": [], "3": [], "4": []})
+    assert rows.tolist() == [[1, 1, 1], [1, 1, 1], [0, 0, 1], [0, 0, 1]]
 
 
 def test_an_empty_prediction_of_an_answerable_question_scores_0() -> None:
-    assert qa.per_example({"1": ""}, {"1": ["Bern", "die Stadt Bern"]}).tolist() == [[0, 0]]
+    assert qa.SQUAD.rows_of({"1": ""}, {"1": ["Bern", "die Stadt Bern"]}).tolist() == [[0, 0, 1]]
+
+
+def test_mlqa_normalises_as_its_language_needs() -> None:
+    rows = [qa.MLQA.rows_of({"1": "Bern"}, {"1": ["die Bern"]}, Given(language=code)).tolist() for code in ("de", "en")]
+    assert rows == [[[1, 1, 1]], [[0, pytest.approx(2 / 3), 1]]]
+    assert qa.MLQA.refusal("span-qa", (), ("de", "es")) is None
+    assert "metric 'mlqa': unknown MLQA language 'sw'" in (qa.MLQA.refusal("span-qa", (), ("de", "sw")) or "")
 
 
 def test_nothing_to_score() -> None:
     with pytest.raises(ValueError, match="no examples"):
-        qa.score(qa.per_example({}, {}))
+        qa.SQUAD.of_rows(qa.SQUAD.rows_of({}, {}))
 
 
 TEXT = st.text(alphabet="the an der ال北京2 。,!कไทย\u00a0’x", max_size=20)
@@ -133,7 +140,7 @@ def test_more_gold_answers_never_lower_a_score(normaliser: qa.Normaliser, text: 
 @given(st.dictionaries(st.sampled_from("abcdef"), TEXT, min_size=1), st.dictionaries(st.sampled_from("abcdef"), TEXT))
 def test_the_order_of_questions_does_not_matter(gold: dict[str, str], predictions: dict[str, str]) -> None:
     answers = {id: [text] for id, text in gold.items()}
-    rows = qa.per_example(predictions, answers)
-    back = qa.per_example(predictions, dict(reversed(answers.items())))
+    rows = qa.SQUAD.rows_of(predictions, answers)
+    back = qa.SQUAD.rows_of(predictions, dict(reversed(answers.items())))
     assert np.array_equal(rows, back[::-1])
-    assert qa.score(rows) == pytest.approx(qa.score(back))
+    assert qa.SQUAD.of_rows(rows) == pytest.approx(qa.SQUAD.of_rows(back))

@@ -31,9 +31,9 @@ def test_average_precision(relevant: list[int], ranking: list[int], value: float
 
 def test_reciprocal_rank_of_single_golds() -> None:
     golds = {"a": ["Q1"], "b": ["Q2"], "c": ["Q3"]}
-    rows = retrieval.per_example({"a": ["Q9", "Q1"], "b": ["Q2"], "x": ["Q3"]}, golds)
-    assert rows.tolist() == [0.5, 1.0, 0.0]
-    assert retrieval.score(rows) == {"map@20": pytest.approx(50)}
+    rows = retrieval.MAP.rows_of({"a": ["Q9", "Q1"], "b": ["Q2"], "x": ["Q3"]}, golds)
+    assert rows.tolist() == [[0.5, 1], [1.0, 1], [0.0, 1]]
+    assert retrieval.MAP.of_rows(rows) == {"map@20": pytest.approx(50)}
 
 
 def test_first_hit() -> None:
@@ -65,5 +65,5 @@ def test_with_one_relevant_item_it_is_the_reciprocal_rank(ranking: list[str], go
 
 @given(st.dictionaries(st.sampled_from("abcd"), ITEMS), st.dictionaries(st.sampled_from("abcd"), ITEMS.filter(bool)))
 def test_the_order_of_queries_does_not_matter(rankings: dict[str, list[str]], gold: dict[str, list[str]]) -> None:
-    back = retrieval.per_example(rankings, dict(reversed(gold.items())))
-    assert np.array_equal(retrieval.per_example(rankings, gold), back[::-1])
+    back = retrieval.MAP.rows_of(rankings, dict(reversed(gold.items())))
+    assert np.array_equal(retrieval.MAP.rows_of(rankings, gold), back[::-1])

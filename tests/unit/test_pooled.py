@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from test_significance import counted
 
+from xdist.metrics.accuracy import ACCURACY
 from xdist.metrics.pooled import Differences, SeedSpread, pooled, replicate, seed_spread
 from xdist.metrics.significance import Paired, group_interval
 
@@ -25,8 +27,8 @@ def simulated(
             hard = rng.normal(0, 0.1, 60)
             for system, of_system in rows.items():
                 bonus = shift[system] + (effect + languages[code] if system[0] == "a" else 0.0)
-                of_system[code] = (rng.random(60) < 0.6 + hard + bonus / 100).astype(float)
-        replicated = replicate(dict(rows), "accuracy", f"task{number}", int(rng.integers(10**6)), 200)
+                of_system[code] = counted(rng.random(60) < 0.6 + hard + bonus / 100)
+        replicated = replicate(dict(rows), ACCURACY, f"task{number}", int(rng.integers(10**6)), 200)
         sides = {name: [(name, seed) for seed in range(seeds)] for name in systems}
         one = replicated.differences(sides["a"], sides["b"], codes)
         assert one
@@ -68,9 +70,9 @@ def test_seeds_of_many_systems_know_their_spread() -> None:
 
 def test_a_model_that_all_seeds_share_says_nothing_of_their_spread() -> None:
     rng = np.random.default_rng(5)
-    rows = {("a", seed): {"sw": (rng.random(200) < share).astype(float)} for seed, share in ((1, 0.2), (2, 0.8))}
-    same = {"sw": (rng.random(200) < 0.5).astype(float)}
-    replicated = replicate({**rows, ("b", 1): same, ("b", 2): same}, "accuracy", "t", draws=100)
+    rows = {("a", seed): {"sw": counted(rng.random(200) < share)} for seed, share in ((1, 0.2), (2, 0.8))}
+    same = {"sw": counted(rng.random(200) < 0.5)}
+    replicated = replicate({**rows, ("b", 1): same, ("b", 2): same}, ACCURACY, "t", draws=100)
     a, b = ([replicated.alone([(name, 1), (name, 2)], ["sw"])] for name in "ab")
     assert a[0]
     assert b[0]
@@ -81,20 +83,20 @@ def test_a_model_that_all_seeds_share_says_nothing_of_their_spread() -> None:
 def test_one_task_is_a_group_interval() -> None:
     rng = np.random.default_rng(4)
     a, b = (rng.random((3, 5, 80)) < share for share in (0.7, 0.6))
-    rows = {(name, s): {f"l{n}": x[s, n].astype(float) for n in range(5)} for name, x in (("a", a), ("b", b)) for s in range(3)}
-    replicated = replicate(dict(rows), "accuracy", "task", draws=2000)
+    rows = {(name, s): {f"l{n}": counted(x[s, n]) for n in range(5)} for name, x in (("a", a), ("b", b)) for s in range(3)}
+    replicated = replicate(dict(rows), ACCURACY, "task", draws=2000)
     one = replicated.differences([("a", s) for s in range(3)], [("b", s) for s in range(3)], replicated.languages)
     assert one
-    sets = {f"l{n}": Paired(a[:, n, :, None].astype(float), b[:, n, :, None].astype(float)) for n in range(5)}
+    sets = {f"l{n}": Paired(counted(a[:, n]), counted(b[:, n])) for n in range(5)}
     for sample in (True, False):
-        new, old = pooled([one], sample), group_interval(sets, "accuracy", sample)
+        new, old = pooled([one], sample), group_interval(sets, ACCURACY, sample)
         assert new.difference == pytest.approx(old.difference)
         assert new.high - new.low == pytest.approx(old.high - old.low, rel=0.1)
 
 
 def test_languages_that_a_system_lacks_are_not_compared() -> None:
-    rows = {("a", 1): {"de": np.ones(9), "sw": np.ones(9)}, ("b", 1): {"de": np.zeros(9)}}
-    found = replicate(dict(rows), "accuracy", "t", draws=5)
+    rows = {("a", 1): {"de": counted(np.ones(9)), "sw": counted(np.ones(9))}, ("b", 1): {"de": counted(np.zeros(9))}}
+    found = replicate(dict(rows), ACCURACY, "t", draws=5)
     one = found.differences([("a", 1)], [("b", 1)], ["de", "sw"])
     assert one
     assert one.languages == ("de",)
@@ -102,4 +104,4 @@ def test_languages_that_a_system_lacks_are_not_compared() -> None:
     assert found.differences([("a", 1)], [("b", 1)], ["sw"]) is None
     assert found.differences([], [], ["de"]) is None
     with pytest.raises(ValueError, match="de: 8 and 9 examples"):
-        replicate({"a": {"de": np.ones(9)}, "b": {"de": np.ones(8)}}, "accuracy", "t")
+        replicate({"a": {"de": counted(np.ones(9))}, "b": {"de": counted(np.ones(8))}}, ACCURACY, "t")

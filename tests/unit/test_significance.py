@@ -5,12 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xdist.metrics import accuracy, mining, qa, retrieval, spans
-from xdist.metrics.significance import Paired, group_interval, holm, intervals, paired, points, randomisation, student
+from xdist.metrics import Metric, mining, qa, retrieval, spans
+from xdist.metrics.accuracy import ACCURACY
+from xdist.metrics.significance import Paired, group_interval, holm, intervals, paired, randomisation, student
 
 TRIALS = 100
 # 95 % +- three standard deviations of a binomial of so many trials, and what the bootstrap itself is off with so few examples.
 LEAST = 0.95 - 3 * (0.95 * 0.05 / TRIALS) ** 0.5 - 0.01
+
+
+def counted(right: np.ndarray) -> np.ndarray:
+    """The rows of accuracy: of each example whether it is right, and 1."""
+    return np.stack([right, np.ones(right.shape)], axis=-1).astype(float)
 
 
 def simulated(
@@ -25,8 +31,7 @@ def simulated(
         bonus = effect + (rng.normal(0, spread) if len(languages) > 1 else 0.0)
         easy = 0.6 + hard[:size]
         chance = {"a": easy + (bonus + shift["a"][:, None]) / 100, "b": easy + shift["b"][:, None] / 100}
-        a, b = ((rng.random((seeds, size)) < chance[name]).astype(float)[..., None] for name in "ab")
-        sets[code] = Paired(a, b)
+        sets[code] = Paired(*(counted(rng.random((seeds, size)) < chance[name]) for name in "ab"))
     return sets
 
 
@@ -35,7 +40,7 @@ def test_intervals_cover_the_true_difference(seeds: int, languages: int, spread:
     rng = np.random.default_rng(seeds * 10 + languages)
     sizes = {f"l{n}": 80 for n in range(languages)}
     found = [
-        group_interval(simulated(rng, 4.0, seeds, sizes, spread), "accuracy", seed=trial, draws=200) for trial in range(TRIALS)
+        group_interval(simulated(rng, 4.0, seeds, sizes, spread), ACCURACY, seed=trial, draws=200) for trial in range(TRIALS)
     ]
     assert np.mean([interval.low <= 4.0 <= interval.high for interval in found]) >= LEAST
     # Wide enough is easy; they must also be no wider than what they are about, give or take Student's t.
@@ -51,8 +56,8 @@ def test_no_effect_is_seldom_called_one() -> None:
     intervals_, shuffles = [], []
     for trial in range(TRIALS):
         sets = simulated(rng, 0.0, 1, {"xx": 120}, 0.0)
-        intervals_.append(group_interval(sets, "accuracy", seed=trial, draws=200).excludes_zero)
-        shuffles.append(randomisation(sets, "accuracy", seed=trial, draws=199) <= 0.05)
+        intervals_.append(group_interval(sets, ACCURACY, seed=trial, draws=200).excludes_zero)
+        shuffles.append(randomisation(sets, ACCURACY, seed=trial, draws=199) <= 0.05)
     most = 0.05 + 3 * (0.05 * 0.95 / TRIALS) ** 0.5
     assert np.mean(intervals_) <= most + 0.01
     assert np.mean(shuffles) <= most
@@ -60,21 +65,21 @@ def test_no_effect_is_seldom_called_one() -> None:
 
 def test_a_large_effect_is_found() -> None:
     sets = simulated(np.random.default_rng(7), 15.0, 3, {"aa": 300, "bb": 300, "cc": 200}, 0.5)
-    found = intervals(sets, "accuracy")
+    found = intervals(sets, ACCURACY)
     assert all(interval.low > 0 and interval.p < 0.05 for interval in found.values())
-    assert group_interval(sets, "accuracy").excludes_zero
-    assert randomisation(sets, "accuracy") < 0.01
+    assert group_interval(sets, ACCURACY).excludes_zero
+    assert randomisation(sets, ACCURACY) < 0.01
 
 
 def test_equal_systems_differ_by_nothing() -> None:
-    rows = np.random.default_rng(0).random((2, 50, 1))
-    found = group_interval({"a": Paired(rows, rows), "b": Paired(rows, rows)}, "accuracy")
+    rows = counted(np.random.default_rng(0).random((2, 50)))
+    found = group_interval({"a": Paired(rows, rows), "b": Paired(rows, rows)}, ACCURACY)
     assert (found.difference, found.low, found.high, found.p) == (0, 0, 0, 1)
-    assert randomisation({"a": Paired(rows, rows)}, "accuracy") == 1
+    assert randomisation({"a": Paired(rows, rows)}, ACCURACY) == 1
 
 
 def width(sets: dict[str, Paired], languages: bool) -> float:
-    found = group_interval(sets, "accuracy", languages)
+    found = group_interval(sets, ACCURACY, languages)
     return found.high - found.low
 
 
@@ -89,27 +94,33 @@ def test_seeds_widen_and_languages_as_a_sample_widen() -> None:
 
 def test_the_same_seed_gives_the_same_interval() -> None:
     sets = simulated(np.random.default_rng(1), 2.0, 2, {"aa": 60, "bb": 90}, 1.0)
-    assert group_interval(sets, "accuracy", seed=4) == group_interval(sets, "accuracy", seed=4)
-    assert group_interval(sets, "accuracy", seed=4) != group_interval(sets, "accuracy", seed=5)
+    assert group_interval(sets, ACCURACY, seed=4) == group_interval(sets, ACCURACY, seed=4)
+    assert group_interval(sets, ACCURACY, seed=4) != group_interval(sets, ACCURACY, seed=5)
 
 
 @given(st.data())
-def test_points_are_the_metrics_own_scores(data: st.DataObject) -> None:
+def test_points_of_sums_are_by_the_definitions(data: st.DataObject) -> None:
     rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
     size = data.draw(st.integers(1, 20))
-    right = (rng.random(size) < 0.5).astype(float)
+    right, pair = counted(rng.random(size) < 0.5), np.column_stack([rng.random((size, 2)), np.ones(size)])
     counts = rng.integers(0, 4, size=(size, 5)).astype(float)
     counts[:, 0] = counts[:, 1:3].min(axis=1)  # no more are right than there are
-    for rows, metric, score in (
-        (right, "accuracy", accuracy.score),
-        (rng.random(size), "map@20", retrieval.score),
-        (rng.random((size, 2)), "f1", qa.score),
-        (rng.random((size, 2)), "exact_match", qa.score),
-        (counts, "f1", spans.score),
-        (counts[:, :3], "f1", mining.score),
-    ):
-        means = rows.reshape(size, -1).mean(axis=0)
-        assert float(points(metric, means)) == pytest.approx(score(rows)[metric])
+    counts[:, 3:].sort(axis=1)
+    found, whole = counts[:, 0].sum(), counts[:, 1:3].sum()
+    f1 = 200 * found / whole if whole else 0
+    cases: list[tuple[np.ndarray, Metric, float]] = [
+        (right, ACCURACY, 100 * right[:, 0].mean()),
+        (pair[:, 1:], retrieval.MAP, 100 * pair[:, 1].mean()),
+        (pair, qa.SQUAD, 100 * pair[:, 1].mean()),
+        (counts, spans.OFFICIAL, f1),
+        (counts, spans.CURRENT, f1),
+        (counts[:, :3], mining.PAIR_F1, f1),
+    ]
+    for rows, metric, expected in cases:
+        assert float(metric.points(rows.sum(axis=0))) == pytest.approx(expected)
+        assert metric.of_rows(rows)[metric.headline] == pytest.approx(expected)
+        assert metric.points(np.stack([rows.sum(axis=0)] * 3)[None]).tolist() == [[pytest.approx(expected)] * 3]
+    assert qa.SQUAD.of_rows(pair)["exact_match"] == pytest.approx(100 * pair[:, 0].mean())
 
 
 def test_holm() -> None:

@@ -38,7 +38,7 @@ def command(context: click.Context, data: Path | None) -> None:
             }
             languages = "\n".join(f"{split}: {count} of {len(task.languages_of(split))}" for split, count in there.items())
         trained_on = " → ".join(task.trained_on) or ("itself" if "train" in task.files else "")
-        table.add_row(task.name, task.family, task.metric, languages, trained_on, "\n".join(patterns), task.licence)
+        table.add_row(task.name, task.family, task.metric or "–", languages, trained_on, "\n".join(patterns), task.licence)
     Console().print(table)
 
 

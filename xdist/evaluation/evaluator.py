@@ -18,6 +18,7 @@ from xdist.evaluation.queue import budget_of, queue, share
 from xdist.evaluation.scores import Scores, smoothing_of, unscored
 from xdist.evaluation.smoothing import Smoothing
 from xdist.languages import by_size
+from xdist.metrics import metric
 from xdist.model.backbone import check_layer
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads
@@ -108,7 +109,7 @@ class Evaluator:
         seen = by_size({piece.language for piece in training_pieces(self.run) if piece.task.head == task.head})
         assert self.run.evaluate
         scores.add(task, pieces[0].split, seen, found, self.run.evaluate.layer, smoothing_of(self.run), cost)
-        write_scores(self.folder.metrics, self.folder.tensorboard, task.name, found, task.metric)
+        write_scores(self.folder.metrics, self.folder.tensorboard, task.name, found, metric(task.metric).headline)
 
     def _cost(self) -> dict[str, float]:
         """What smoothing took since it was asked last, over all ranks; nothing without it. Collective."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from xdist.errors import UserError, unknown
 from xdist.evaluation import submission
 from xdist.evaluation.scores import summary
+from xdist.metrics import metric
 from xdist.metrics.average import Average, Variant, benchmark
 from xdist.tasks.catalog import TASKS, XTREME_R, Task, task
 from xdist.tasks.family import family_of
@@ -39,8 +40,9 @@ def score_folder(
 
 def average(scores: dict[str, Any], variant: Variant = "official") -> Average:
     """The mean over the ten tasks of XTREME-R, each over exactly its languages."""
-    languages = {name: TASKS[name].languages if name in TASKS else () for name in XTREME_R}
-    return benchmark({name: entry["languages"] for name, entry in scores["tasks"].items()}, languages, variant)
+    languages = {name: TASKS[name].languages for name in XTREME_R}
+    metrics = {name: metric(TASKS[name].metric) for name in languages}
+    return benchmark({name: entry["languages"] for name, entry in scores["tasks"].items()}, languages, metrics, variant)
 
 
 def _task(folder: Path) -> Task:

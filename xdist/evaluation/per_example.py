@@ -1,27 +1,37 @@
 """What a run got right, example by example: its predictions against the gold of the data that it was evaluated on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from xdist.config import Run, load_run
 from xdist.errors import UserError
 from xdist.evaluation import submission
+from xdist.evaluation.scores import scored_by
 from xdist.files import read_json
+from xdist.metrics import Metric, metric, missing
 from xdist.metrics.counts import Rows
 from xdist.runtime.run_folder import RunFolder
-from xdist.tasks.catalog import Task, task
+from xdist.tasks.catalog import Task, known, task
 from xdist.tasks.family import family_of
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One task of a run: `trained_on` its training languages, `rows` by language the rows of its metric's `per_example`."""
+    """One task of a run: `trained_on` its training languages, `rows` by language the rows of the metric called `scored_by`.
+    `absent` says what is not installed here, the task or its metric: there are no rows then."""
 
-    task: Task
+    name: str
+    scored_by: str
     split: str
     trained_on: tuple[str, ...]
     rows: dict[str, Rows]
+    family: str
+    absent: str | None = None
+
+    @property
+    def metric(self) -> Metric:
+        return metric(self.scored_by)
 
 
 class Gold:
@@ -44,17 +54,24 @@ def scored(folder: Path, gold: Gold, only: str | None = None) -> dict[str, Score
     if not where.config.is_file() or not where.scores.is_file():
         raise UserError(f"{folder}: is no run folder with scores; a run has them once it has been evaluated")
     run = load_run(where.config)
-    found: dict[str, Scored] = {}
-    for name, entry in read_json(where.scores)["tasks"].items():
-        if only not in (None, name):
-            continue
-        one = task(name, run.data.tasks)
-        family, split = family_of(one), entry["split"]
-        rows: dict[str, Rows] = {}
-        for code in entry["languages"]:
-            examples = gold.examples(run, one, split, code)
-            predictions = submission.read(submission.path(where.predictions, one, split, code), one, examples)
-            if (of_language := family.per_example(predictions, examples, code)) is not None:
-                rows[code] = of_language
-        found[name] = Scored(one, split, tuple(entry["trained_on"]), rows)
-    return found
+    entries = read_json(where.scores)["tasks"]
+    return {name: _scored(where, run, gold, name, entry) for name, entry in entries.items() if only in (None, name)}
+
+
+def _scored(where: RunFolder, run: Run, gold: Gold, name: str, entry: dict[str, Any]) -> Scored:
+    by, split, trained_on = scored_by(entry, name), entry["split"], tuple(entry["trained_on"])
+    absent = missing(by) if by else None
+    if absent is None and name not in known(run.data.tasks):
+        absent = f"task '{name}' is not installed here"
+    if absent:
+        return Scored(name, by or "", split, trained_on, {}, entry["family"], absent)
+    one = task(name, run.data.tasks)
+    one = replace(one, metric=by or one.metric)  # what it was scored by, whatever its file says today
+    family = family_of(one)
+    rows: dict[str, Rows] = {}
+    for code in entry["languages"]:
+        examples = gold.examples(run, one, split, code)
+        predictions = submission.read(submission.path(where.predictions, one, split, code), one, examples)
+        if (of_language := family.per_example(predictions, examples, code)) is not None:
+            rows[code] = of_language
+    return Scored(name, one.metric, split, trained_on, rows, one.family)

@@ -1,5 +1,6 @@
 """scores.json: per task and language the official metrics x 100, and their unweighted mean over languages."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,10 @@ from xdist.config import Run
 from xdist.data.pieces import Piece, evaluation_pieces
 from xdist.files import read_json, write_json
 from xdist.languages import by_size
+from xdist.metrics import metric
 from xdist.metrics.transfer import transfer_matrix
 from xdist.runtime.run_folder import RunFolder
-from xdist.tasks.catalog import Task
+from xdist.tasks.catalog import TASKS, Task
 
 
 class Scores:
@@ -22,8 +24,8 @@ class Scores:
     def has(
         self, task: Task, split: str, language: str, layer: int | None = None, smoothing: dict[str, Any] | None = None
     ) -> bool:
-        """Whether that has a score; of sentence vectors from the hidden `layer` that the run asks for, None: the task's own;
-        of predictions smoothed like that, None: not at all."""
+        """Whether that has a score by the task's metric; of sentence vectors from the hidden `layer` that the run asks for,
+        None: the task's own; of predictions smoothed like that, None: not at all."""
         return language in self._scored(task, split, layer, smoothing)
 
     def add(
@@ -36,8 +38,8 @@ class Scores:
         smoothing: dict[str, Any] | None = None,
         cost: dict[str, float] | None = None,
     ) -> None:
-        """Add the scores of some languages of a task; those of another split, hidden layer or smoothing are replaced. `cost` is
-        what the smoothing of these languages took."""
+        """Add the scores of some languages of a task; those of another split, metric, hidden layer or smoothing are replaced.
+        `cost` is what the smoothing of these languages took."""
         languages = {**self._scored(task, split, layer, smoothing), **found}
         entry = summary(task, split, trained_on, languages)
         if task.layer and layer is not None:
@@ -51,6 +53,8 @@ class Scores:
         self, task: Task, split: str, layer: int | None, smoothing: dict[str, Any] | None
     ) -> dict[str, dict[str, float]]:
         entry = self.values["tasks"].get(task.name, {})
+        if entry and scored_by(entry, task.name) not in (None, task.metric):
+            return {}
         asked = (split, layer if task.layer else None, smoothing)
         return entry["languages"] if (entry.get("split"), entry.get("layer"), entry.get("smoothing")) == asked else {}
 
@@ -66,17 +70,26 @@ def summary(task: Task, split: str, trained_on: list[str], languages: dict[str, 
         for name in names
         if (values := [scores[name] for scores in languages.values() if name in scores])
     }
+    headline = metric(task.metric).headline
     entry = {
         "family": task.family,
-        "metric": task.metric,
+        "metric": headline,
+        "scored_by": task.metric,
         "split": split,
         "trained_on": trained_on,
         "languages": languages,
         "mean": mean,
     }
-    if task.pairs_of and task.metric in mean:
-        entry["transfer"] = transfer_matrix(languages, task.metric).means
+    if task.pairs_of and headline in mean:
+        entry["transfer"] = transfer_matrix(languages, headline).means
     return entry
+
+
+def scored_by(entry: Mapping[str, Any], task: str) -> str | None:
+    """The name of the metric that an entry was made by; None where only its task can say. Version 0.1.0 did not write it: it
+    scored every tagging task, those of one's own too, as the official ones are."""
+    own_tagging = task not in TASKS and entry.get("family") == "tagging"
+    return entry.get("scored_by") or ("seqeval-0.0.12" if own_tagging else None)
 
 
 def smoothing_of(run: Run) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
 from xdist.evaluation.predicting import predict
 from xdist.evaluation.queue import budget_of, queue, share
+from xdist.metrics import metric
 from xdist.model.model import Model
 from xdist.runtime import distributed
 from xdist.tasks.batch import View
@@ -17,8 +18,9 @@ from xdist.tasks.family import family_of
 
 
 class DevJudge:
-    """`judge(model)` is a number on every rank, larger for a better model: the mean over the dev pieces of the official metric,
-    or of minus the loss per valid token or example. Collective; all ranks make equally many forward passes."""
+    """`judge(model)` is a number on every rank, larger for a better model: the mean over the dev pieces of the headline of the
+    task's metric (of minus it where less is better), or of minus the loss per valid token or example. Collective; all ranks
+    make equally many forward passes."""
 
     def __init__(self, run: Run, preparation: Preparation) -> None:
         assert run.train
@@ -50,7 +52,8 @@ class DevJudge:
             found = {row: prediction for part in gathered for (_, row), prediction in part.items()}
             examples = list(piece.task.examples(self.run.data.root, piece.split, piece.language))
             finished = family.finish([found[row] for row in sorted(found)], rows, examples)
-            value = family.score(finished, examples, piece.language)[piece.task.metric]
+            by = metric(piece.task.metric)
+            value = by.sign * family.score(finished, examples, piece.language)[by.headline]
         return float(distributed.agree(value))
 
     def _loss(self, model: Model, piece: Piece, rows: Rows) -> float:

@@ -1,21 +1,45 @@
-"""Accuracy: XNLI, PAWS-X, XCOPA, Tatoeba (google-research/xtreme, evaluate.py: `read_label`, `accuracy`)."""
+"""Accuracy: XNLI, PAWS-X, XCOPA, Tatoeba (google-research/xtreme, evaluate.py: `read_label`, `accuracy`); tags of words."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from xdist.metrics.counts import Rows, mean
+from xdist.metrics.counts import Array, Rows, Sums, ratio
+from xdist.metrics.definition import Given, Metric, register
+
+Answer = str | int | Sequence[str]
 
 
-def per_example(predictions: Sequence[str | int], gold: Sequence[str | int]) -> Rows:
-    """1 where prediction and gold are the same text once stripped (numbers compare as text), else 0. Shape [n].
-    Raises ValueError when the lengths differ."""
+def rows(predictions: Sequence[Answer], gold: Sequence[Answer], given: Given) -> Rows:
+    """Per example how many of its answers are right, and how many it has: one, or the tags of a sentence. Answers are right
+    where both are the same text once stripped (numbers compare as text). Raises ValueError when the lengths differ."""
     if len(predictions) != len(gold):
         raise ValueError(f"{len(predictions)} predictions for {len(gold)} examples")
-    pairs = zip(predictions, gold, strict=True)
-    return np.array([str(prediction).strip() == str(label).strip() for prediction, label in pairs], dtype=np.float64)
+    found = np.zeros((len(gold), 2))
+    for number, (prediction, answer) in enumerate(zip(predictions, gold, strict=True)):
+        predicted, wanted = _several(prediction), _several(answer)
+        if len(predicted) != len(wanted):
+            raise ValueError(f"example {number + 1}: {len(predicted)} predicted for {len(wanted)}")
+        right = sum(str(one).strip() == str(other).strip() for one, other in zip(predicted, wanted, strict=True))
+        found[number] = right, len(wanted)
+    return found
 
 
-def score(rows: Rows) -> dict[str, float]:
-    """{"accuracy": 0 to 100} of rows [n]."""
-    return {"accuracy": mean(rows)}
+def score(sums: Sums) -> dict[str, Array]:
+    return {"accuracy": ratio(sums[:, 0], sums[:, 1])}
+
+
+def _several(answer: Answer) -> Sequence[Answer]:
+    return answer if isinstance(answer, list | tuple) else [answer]
+
+
+ACCURACY = register(
+    Metric(
+        name="accuracy",
+        about="share of the examples, or of the words of all sentences, that are labelled right",
+        families=("classification", "multiple-choice", "sentence-retrieval", "tagging"),
+        numbers=("accuracy",),
+        rows=rows,
+        score=score,
+    )
+)

@@ -9,14 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from xdist.errors import UserError
 from xdist.languages import GROUPS, language
+from xdist.metrics.definition import Metric
 
 Variant = Literal["official", "f1"]
 Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""task, language, metric name: score from 0 to 100."""
+"""task, language, name of a number: points."""
 Languages = Mapping[str, Sequence[str]]
 """task: the languages that its mean is over."""
+Metrics = Mapping[str, Metric]
+"""task: what it is scored by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,40 +35,31 @@ class Average:
         return f"{self.done} of {self.of}" if self.value is None else f"{self.value:.2f}"
 
 
-def headline(scores: Mapping[str, float], variant: Variant = "official") -> float:
-    """The one number of a task and language: (EM + F1)/2 or F1 for question answering, F1 for tagging and mining, else
-    accuracy or mAP@20 (google-research/xtreme, evaluate.py, `avg_metric`)."""
-    if "exact_match" in scores:
-        return scores["f1"] if variant == "f1" else (scores["exact_match"] + scores["f1"]) / 2
-    for name in ("f1", "accuracy", "map@20"):
-        if name in scores:
-            return scores[name]
-    raise UserError(f"no score to average among: {', '.join(scores) or 'none'}")
-
-
 def task_mean(
-    scores: Mapping[str, Mapping[str, float]], languages: Sequence[str], variant: Variant = "official"
+    scores: Mapping[str, Mapping[str, float]], languages: Sequence[str], metric: Metric, variant: Variant = "official"
 ) -> float | None:
-    """The unweighted mean over exactly `languages`; None if one of them has no score."""
-    if not languages or any(code not in scores for code in languages):
+    """The unweighted mean over exactly `languages` of what stands for the task (google-research/xtreme, evaluate.py,
+    `avg_metric`); None if one of them has no score."""
+    names = metric.in_average if variant == "official" and metric.in_average else (metric.headline,)
+    if not languages or any(name not in scores.get(code, ()) for code in languages for name in names):
         return None
-    return sum(headline(scores[code], variant) for code in languages) / len(languages)
+    return sum(sum(scores[code][name] for name in names) / len(names) for code in languages) / len(languages)
 
 
-def benchmark(scores: Scores, languages: Languages, variant: Variant = "official") -> Average:
+def benchmark(scores: Scores, languages: Languages, metrics: Metrics, variant: Variant = "official") -> Average:
     """The average over all the tasks of `languages` (the ten of XTREME-R, the nine of v1)."""
-    means = {task: task_mean(scores.get(task, {}), codes, variant) for task, codes in languages.items()}
+    means = {task: task_mean(scores.get(task, {}), codes, metrics[task], variant) for task, codes in languages.items()}
     done = {task: value for task, value in means.items() if value is not None}
     whole = bool(languages) and len(done) == len(languages)
     return Average(sum(done.values()) / len(done) if whole else None, len(done), len(languages), done)
 
 
-def by_group(scores: Scores, languages: Languages, variant: Variant = "official") -> dict[str, Average]:
+def by_group(scores: Scores, languages: Languages, metrics: Metrics, variant: Variant = "official") -> dict[str, Average]:
     """The same for each resource group (unseen, low, mid, high): within a task over the languages of the group, then
     over the tasks that have any. Compare groups within a task, not across tasks with different languages. Raises
     UserError for a language outside the fifty."""
     return {
-        group: benchmark(scores, {task: codes for task, codes in _members(languages, group).items() if codes}, variant)
+        group: benchmark(scores, {task: codes for task, codes in _members(languages, group).items() if codes}, metrics, variant)
         for group in GROUPS
     }
 

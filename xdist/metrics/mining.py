@@ -5,14 +5,15 @@ Follows the definition in google-research/xtreme (third_party/utils_retrieve.py,
 1811.01136).
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xdist.metrics.counts import Rows, precision_recall_f1
+from xdist.metrics.counts import Array, Rows, Sums, precision_recall_f1
+from xdist.metrics.definition import Given, Metric, register
 
 NEIGHBOURS = 4
 
@@ -96,16 +97,13 @@ def best_threshold(scored: Iterable[tuple[float, Pair]], gold: Collection[Pair])
     if not wanted:
         raise ValueError("a threshold needs gold pairs")
     ordered = sorted(scored, key=lambda item: -item[0])
-    correct, best, threshold = 0, 0.0, 0.0
-    for number, (value, pair) in enumerate(ordered, start=1):
-        correct += pair in wanted
-        following = ordered[number][0] if number < len(ordered) else value
-        if number < len(ordered) and following == value:
-            continue  # no threshold falls between equal scores
-        f1 = precision_recall_f1(correct, number, len(wanted))["f1"]
-        if f1 > best:
-            best, threshold = f1, (value + following) / 2
-    return threshold
+    values = np.array([value for value, _ in ordered])
+    following = np.append(values[1:], values[-1:])
+    correct = np.cumsum([pair in wanted for _, pair in ordered])
+    f1 = precision_recall_f1(correct, np.arange(1, len(ordered) + 1), len(wanted))["f1"]
+    f1[:-1][values[:-1] == following[:-1]] = 0  # no threshold falls between equal scores
+    best = int(f1.argmax()) if len(f1) else 0
+    return float((values[best] + following[best]) / 2) if f1.any() else 0.0
 
 
 def extract(scored: Iterable[tuple[float, Pair]], threshold: float) -> set[Pair]:
@@ -113,15 +111,27 @@ def extract(scored: Iterable[tuple[float, Pair]], threshold: float) -> set[Pair]
     return {pair for value, pair in scored if value >= threshold}
 
 
-def per_example(predictions: Collection[Pair], gold: Collection[Pair]) -> Rows:
-    """For every pair that is predicted or gold, sorted: right, predicted, gold, each 0 or 1. Shape [n, 3]."""
-    predicted, true = set(predictions), set(gold)
-    pairs = sorted(predicted | true)
-    rows = [(pair in predicted and pair in true, pair in predicted, pair in true) for pair in pairs]
-    return np.array(rows, dtype=np.float64).reshape(-1, 3)
+def rows(predictions: Iterable[str], gold: Mapping[str, Collection[str]], given: Given) -> Rows:
+    """Right, predicted and gold pairs of each foreign sentence, shape [n, 3]. `gold`: its English ids by its id, none for most;
+    `predictions`: `foreign id TAB English id`, all of one foreign sentence counted with it."""
+    found = {id: [0, 0, len(set(english))] for id, english in gold.items()}
+    for foreign, english in (line.split("\t") for line in set(predictions)):
+        found[foreign][0] += english in gold[foreign]
+        found[foreign][1] += 1
+    return np.array(list(found.values()), dtype=np.float64).reshape(-1, 3)
 
 
-def score(rows: Rows) -> dict[str, float]:
-    """{"f1", "precision", "recall"}, 0 to 100, of rows [n, 3]."""
-    correct, predicted, gold = rows.sum(axis=0)
-    return precision_recall_f1(correct, predicted, gold)
+def score(sums: Sums) -> dict[str, Array]:
+    return precision_recall_f1(sums[:, 0], sums[:, 1], sums[:, 2])
+
+
+PAIR_F1 = register(
+    Metric(
+        name="pair-f1",
+        about="F1 of the pairs of translations that were found (BUCC 2018)",
+        families=("bitext-mining",),
+        numbers=("f1", "precision", "recall"),
+        rows=rows,
+        score=score,
+    )
+)

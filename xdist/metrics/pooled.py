@@ -12,15 +12,16 @@ import numpy as np
 
 from xdist.files import digest
 from xdist.languages import by_size
-from xdist.metrics.counts import Rows
-from xdist.metrics.significance import CHUNK, LEVEL, Array, Interval, Part, interval, of_seeds, points
+from xdist.metrics.counts import Array, Rows
+from xdist.metrics.definition import Metric
+from xdist.metrics.significance import CHUNK, LEVEL, Interval, Part, interval, of_seeds
 
 DRAWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Replicated:
-    """Scores of one task, 0 to 100: `observed` [systems, languages], and under each draw of examples, the same for all systems,
+    """Scores of one task in points: `observed` [systems, languages], and under each draw of examples, the same for all systems,
     `drawn` [draws, systems, languages]; NaN where a system has no score of a language. `counts`: examples by language."""
 
     systems: tuple[Hashable, ...]
@@ -63,9 +64,9 @@ class Differences:
 
 
 def replicate(
-    systems: Mapping[Hashable, Mapping[str, Rows]], metric: str, task: str, seed: int = 0, draws: int = DRAWS
+    systems: Mapping[Hashable, Mapping[str, Rows]], metric: Metric, task: str, seed: int = 0, draws: int = DRAWS
 ) -> Replicated:
-    """The scores of `systems` (rows of a metric's `per_example` by language) under draws of examples with replacement. Test
+    """The scores of `systems` (rows of `metric` by language) under draws of examples with replacement. Test
     sets of one size draw alike, since such sets are often translations of each other; tasks draw apart. Raises ValueError
     where the examples of a language differ in number."""
     languages = by_size({code for rows in systems.values() for code in rows})
@@ -85,14 +86,14 @@ def replicate(
         for code in codes:
             have = [n for n, rows in enumerate(systems.values()) if code in rows]
             stack = np.stack([rows[code].reshape(size, -1) for rows in systems.values() if code in rows])
-            observed[have, languages.index(code)] = points(metric, stack.mean(axis=1))
+            observed[have, languages.index(code)] = metric.points(stack.sum(axis=1))
             stacks[code] = have, stack
         for low in range(0, draws, step := max(1, CHUNK // max(1, size))):
             count = min(step, draws - low)
             chosen = rng.integers(size, size=(count, size)) + size * np.arange(count)[:, None]
-            weights = np.bincount(chosen.ravel(), minlength=count * size).reshape(count, size) / size
+            times = np.bincount(chosen.ravel(), minlength=count * size).reshape(count, size).astype(np.float64)
             for code, (have, stack) in stacks.items():
-                drawn[low : low + count, have, languages.index(code)] = points(metric, np.tensordot(weights, stack, (1, 1)))
+                drawn[low : low + count, have, languages.index(code)] = metric.points(np.tensordot(times, stack, (1, 1)))
     return Replicated(tuple(systems), tuple(languages), observed, drawn, counts)
 
 

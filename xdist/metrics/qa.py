@@ -10,12 +10,14 @@ import string
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from xdist.errors import UserError, unknown
-from xdist.metrics.counts import Rows, mean
+from xdist.metrics.counts import Array, Rows, Sums, ratio
+from xdist.metrics.definition import Given, Metric, register
 
 Normaliser = Callable[[str], str]
 
@@ -49,24 +51,20 @@ def mlqa_normaliser(language: str) -> Normaliser:
     return partial(_mlqa, language)
 
 
-def per_example(
-    predictions: Mapping[str, str], gold: Mapping[str, Sequence[str]], normaliser: Normaliser = squad_normaliser
-) -> Rows:
-    """Exact match and F1 per question of `gold` (id to answer texts), in its order. Shape [n, 2], 0 to 1.
+def rows(predictions: Mapping[str, str], gold: Mapping[str, Sequence[str]], normaliser: Normaliser) -> Rows:
+    """Exact match, F1 and 1 for each question of `gold` (id to answer texts), in its order. Shape [n, 3], 0 to 1.
 
     A question without prediction scores 0; predictions for other ids are ignored. A question whose gold is an empty
     list has no answer (SQuAD 2.0, in no XTREME task): both scores are 1 for an empty prediction, else 0.
     """
-    rows = np.zeros((len(gold), 2))
+    found = np.zeros((len(gold), 3))
     for number, (id, answers) in enumerate(gold.items()):
-        if id in predictions:
-            rows[number] = best(predictions[id], answers, normaliser)
-    return rows
+        found[number] = *(best(predictions[id], answers, normaliser) if id in predictions else (0.0, 0.0)), 1
+    return found
 
 
-def score(rows: Rows) -> dict[str, float]:
-    """{"exact_match", "f1"}, 0 to 100, of rows [n, 2]."""
-    return {"exact_match": mean(rows[:, 0]), "f1": mean(rows[:, 1])}
+def score(sums: Sums) -> dict[str, Array]:
+    return {"exact_match": ratio(sums[:, 0], sums[:, 2]), "f1": ratio(sums[:, 1], sums[:, 2])}
 
 
 def best(prediction: str, answers: Sequence[str], normaliser: Normaliser) -> tuple[float, float]:
@@ -103,3 +101,32 @@ def _mlqa(language: str, text: str) -> str:
 
 def _is_punctuation(character: str) -> bool:
     return character in _ASCII_PUNCTUATION or unicodedata.category(character).startswith("P")
+
+
+def _squad_rows(predictions: Mapping[str, str], gold: Mapping[str, Sequence[str]], given: Given) -> Rows:
+    return rows(predictions, gold, squad_normaliser)
+
+
+def _mlqa_rows(predictions: Mapping[str, str], gold: Mapping[str, Sequence[str]], given: Given) -> Rows:
+    return rows(predictions, gold, mlqa_normaliser(given.language))
+
+
+def _not_of_mlqa(labels: Sequence[str], languages: Sequence[str]) -> str | None:
+    other = next((code for code in languages if code not in _MLQA_ARTICLES), None)
+    return other and unknown("MLQA language", other, _MLQA_ARTICLES)
+
+
+SQUAD = register(
+    Metric(
+        name="squad",
+        about="F1 of the words of an answer, and exact match, as SQuAD v1.1 scores them",
+        families=("span-qa",),
+        numbers=("f1", "exact_match"),
+        rows=_squad_rows,
+        score=score,
+        in_average=("exact_match", "f1"),
+    )
+)
+MLQA = register(
+    replace(SQUAD, name="mlqa", about="the same as MLQA scores them, in its languages", rows=_mlqa_rows, refuses=_not_of_mlqa)
+)

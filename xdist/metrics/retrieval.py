@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from xdist.metrics.counts import Rows, mean
+from xdist.metrics.counts import Array, Rows, Sums, ratio
+from xdist.metrics.definition import Given, Metric, register
 
 K = 20
 
@@ -28,10 +29,11 @@ def average_precision(ranking: Sequence[str], relevant: Collection[str], k: int 
     return total / min(len(wanted), k)
 
 
-def per_example(rankings: Mapping[str, Sequence[str]], gold: Mapping[str, Collection[str]], k: int = K) -> Rows:
-    """AP@k per query of `gold` (id to relevant ids), in its order; `rankings` are best first. Shape [n], 0 to 1.
+def rows(rankings: Mapping[str, Sequence[str]], gold: Mapping[str, Collection[str]], given: Given) -> Rows:
+    """AP@20 and 1 per query of `gold` (id to relevant ids), in its order; `rankings` are best first. Shape [n, 2], 0 to 1.
     A query without ranking scores 0; rankings of other ids are ignored."""
-    return np.array([average_precision(rankings.get(id, ()), relevant, k) for id, relevant in gold.items()])
+    found = [(average_precision(rankings.get(id, ()), relevant), 1.0) for id, relevant in gold.items()]
+    return np.array(found, dtype=np.float64).reshape(-1, 2)
 
 
 def first_hit(rankings: Mapping[str, Sequence[str]], gold: Mapping[str, Collection[str]]) -> Rows:
@@ -40,6 +42,17 @@ def first_hit(rankings: Mapping[str, Sequence[str]], gold: Mapping[str, Collecti
     return np.array(list(hits), dtype=np.float64)
 
 
-def score(rows: Rows) -> dict[str, float]:
-    """{"map@20": 0 to 100} of rows [n]; with one relevant item per query this is MRR@20."""
-    return {f"map@{K}": mean(rows)}
+def score(sums: Sums) -> dict[str, Array]:
+    return {f"map@{K}": ratio(sums[:, 0], sums[:, 1])}
+
+
+MAP = register(
+    Metric(
+        name=f"map@{K}",
+        about=f"mean over queries of the average precision of the first {K} found; with one right candidate MRR@{K}",
+        families=("dual-encoder",),
+        numbers=(f"map@{K}",),
+        rows=rows,
+        score=score,
+    )
+)

@@ -21,11 +21,10 @@ from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
-from xdist.metrics.counts import Rows
+from xdist.metrics.counts import Array, Rows
+from xdist.metrics.definition import Metric
 
-Array = NDArray[np.float64]
 DRAWS = 2000
 LEVEL = 0.95
 CHUNK = 4_000_000  # numbers held at once while drawing
@@ -33,10 +32,10 @@ CHUNK = 4_000_000  # numbers held at once while drawing
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """One test set: the rows that a metric's `per_example` gave, of A and of B: each [seeds, examples, columns]."""
+    """One test set: the rows of its metric, of A and of B: each [seeds, examples, columns]."""
 
-    a: NDArray[np.float64]
-    b: NDArray[np.float64]
+    a: Array
+    b: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +61,8 @@ def paired(a: Sequence[Rows], b: Sequence[Rows]) -> Paired:
     return Paired(first, second)
 
 
-def points(metric: str, means: Array) -> Array:
-    """The score, 0 to 100, of means over examples [..., columns] of the rows that the metric's `per_example` gives: what its
-    `score` gives for the same rows, for many selections of them at once."""
-    columns = means.shape[-1]
-    if metric == "f1" and columns >= 3:  # right, predicted, gold: F1 of the sums
-        whole = means[..., 1] + means[..., 2]
-        return 200.0 * np.divide(means[..., 0], whole, out=np.zeros_like(whole), where=whole > 0)
-    return 100.0 * means[..., 1 if metric == "f1" and columns == 2 else 0]
-
-
 def intervals(
-    sets: Mapping[str, Paired], metric: str, seed: int = 0, draws: int = DRAWS, level: float = LEVEL
+    sets: Mapping[str, Paired], metric: Metric, seed: int = 0, draws: int = DRAWS, level: float = LEVEL
 ) -> dict[str, Interval]:
     """The interval of the difference in each language."""
     observed, replicates = _replicates(sets, metric, seed, draws)
@@ -82,7 +71,7 @@ def intervals(
 
 def group_interval(
     sets: Mapping[str, Paired],
-    metric: str,
+    metric: Metric,
     languages: bool = True,
     seed: int = 0,
     draws: int = DRAWS,
@@ -106,7 +95,7 @@ def group_interval(
     return interval(observed, drawn.mean(axis=1), parts, level)
 
 
-def randomisation(sets: Mapping[str, Paired], metric: str, seed: int = 0, draws: int = DRAWS) -> float:
+def randomisation(sets: Mapping[str, Paired], metric: Metric, seed: int = 0, draws: int = DRAWS) -> float:
     """The p-value of approximate randomisation (Noreen 1989) for no difference between two systems, two-sided, in the mean over
     the test sets: in each shuffle every example's rows change sides or not, all seeds together. It is about these trained
     models; it does not know how another seed would have come out. Sets of one size shuffle alike."""
@@ -120,7 +109,7 @@ def randomisation(sets: Mapping[str, Paired], metric: str, seed: int = 0, draws:
             stay = rng.integers(2, size=(count, size)).astype(np.float64)
             for one in members:
                 swapped = [
-                    points(metric, (np.tensordot(stay, x, (1, 1)) + np.tensordot(1 - stay, y, (1, 1))) / size).mean(axis=1)
+                    metric.points(np.tensordot(stay, x, (1, 1)) + np.tensordot(1 - stay, y, (1, 1))).mean(axis=1)
                     for x, y in ((one.a, one.b), (one.b, one.a))
                 ]
                 shuffled[low : low + count] += (swapped[0] - swapped[1]) / len(sets)
@@ -139,7 +128,7 @@ def holm(p: Mapping[str, float]) -> dict[str, float]:
     return {name: corrected[name] for name in p}
 
 
-def _replicates(sets: Mapping[str, Paired], metric: str, seed: int, draws: int) -> tuple[Array, Array]:
+def _replicates(sets: Mapping[str, Paired], metric: Metric, seed: int, draws: int) -> tuple[Array, Array]:
     """Differences A - B as observed [seeds, languages], and in each draw of examples [draws, seeds, languages]."""
     place_of = {id(one): place for place, one in enumerate(sets.values())}
     seeds = next(iter(sets.values())).a.shape[0]
@@ -148,16 +137,14 @@ def _replicates(sets: Mapping[str, Paired], metric: str, seed: int, draws: int) 
     for members in _by_size(sets):
         size = members[0].a.shape[1]
         for one in members:
-            observed[:, place_of[id(one)]] = points(metric, one.a.mean(axis=1)) - points(metric, one.b.mean(axis=1))
+            observed[:, place_of[id(one)]] = metric.points(one.a.sum(axis=1)) - metric.points(one.b.sum(axis=1))
         for low in range(0, draws, step := max(1, CHUNK // size)):
             count = min(step, draws - low)
             chosen = rng.integers(size, size=(count, size)) + size * np.arange(count)[:, None]
-            weights = np.bincount(chosen.ravel(), minlength=count * size).reshape(count, size) / size
+            times = np.bincount(chosen.ravel(), minlength=count * size).reshape(count, size).astype(np.float64)
             for one in members:
-                difference = points(metric, np.tensordot(weights, one.a, (1, 1))) - points(
-                    metric, np.tensordot(weights, one.b, (1, 1))
-                )
-                replicates[low : low + count, :, place_of[id(one)]] = difference
+                a, b = (metric.points(np.tensordot(times, rows, (1, 1))) for rows in (one.a, one.b))
+                replicates[low : low + count, :, place_of[id(one)]] = a - b
     return observed, replicates
 
 

@@ -1,73 +1,117 @@
-"""Span F1 of tagging with the semantics of seqeval 0.0.12, which the official scorer of XTREME calls (UD-POS, WikiANN).
+"""Spans of tagged words, as two versions of seqeval find them, and their F1.
 
-A tag has a mark, its first character, and a type, what follows its last `-` (the whole tag if there is none). UPOS tags
-carry no B- or I-: equal neighbours merge into one span, except SCONJ and SYM, whose mark S always stands alone. From
-version 1 on seqeval takes the text after the first character as the type and so counts CCONJ for SCONJ as right; that
-is not done here.
+Both read a tag as a mark, its first character, and a type, and agree on where spans begin and end; they differ in the type.
+What carries an official name is scored as version 0.0.12 does, which the scorer of XTREME calls (UD-POS, WikiANN): the type is
+what follows the last `-`, the whole tag if there is none. UPOS tags carry no B- or I-: equal neighbours merge into one span,
+except SCONJ and SYM, whose mark S always stands alone. Types with a `-` in them are cut.
+
+Tasks of one's own are scored as version 1.2.2 does in its default mode: the type is what follows the first `-`, an I- that
+continues no span of its type begins one, and E- and S- end a span after their word. Of a tag that is none of these it would
+take what follows the first character, and so count CCONJ for SCONJ as right: here such tags are refused.
 """
 
-from collections.abc import Sequence
-from functools import lru_cache
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
 
 import numpy as np
 
-from xdist.metrics.counts import Rows, percent, precision_recall_f1
+from xdist.errors import UserError
+from xdist.metrics.counts import Array, Rows, Sums, precision_recall_f1, ratio
+from xdist.metrics.definition import Given, Metric, register
 
 Span = tuple[str, int, int]
+Parse = Callable[[str], tuple[str, str]]
+"""From a tag to its mark and type."""
 
+_TAG = re.compile(r"O|[BIES](-.+)?")
 _ENDS = {"BB", "BS", "BO", "IB", "IS", "IO"}
 _STARTS = {"EE", "EI", "SE", "SI", "OE", "OI"}
 
 
-def spans(tags: Sequence[str]) -> set[Span]:
+def parse_0_0_12(tag: str) -> tuple[str, str]:
+    return tag[0], tag.rsplit("-", 1)[-1]
+
+
+def parse_1_2_2(tag: str) -> tuple[str, str]:
+    """Raises UserError for an ill-formed tag. B and I without a type are of one type."""
+    if not _TAG.fullmatch(tag):
+        raise UserError(f"tag '{tag}' is neither O nor B- or I- and a type")
+    return tag[0], tag[2:] or "_"
+
+
+def spans(tags: Sequence[str], parse: Parse) -> set[Span]:
     """The spans (type, first, last) of one sentence; `last` is inclusive.
 
-    Officially the sentences of a language are joined with an `O` after each, so no span crosses a sentence and counting
-    sentence by sentence gives the same spans (for all tags but those with the mark `.` or the type O).
+    seqeval joins the sentences of a language with an `O` after each, so no span crosses a sentence and counting sentence by
+    sentence gives the same spans (for all tags but those with the mark `.` or the type O).
     """
     found: set[Span] = set()
     previous, first = "O", 0
     for position, tag in enumerate([*tags, "O"]):
-        ends, starts = _boundary(previous, tag)
+        ends, starts = _boundary(previous, tag, parse)
         if ends:
-            found.add((_type(previous), first, position - 1))
+            found.add((parse(previous)[1], first, position - 1))
         if starts:
             first = position
         previous = tag
     return found
 
 
-def per_example(predictions: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]) -> Rows:
+def rows(parse: Parse, predictions: Sequence[Sequence[str]], gold: Sequence[Sequence[str]], given: Given) -> Rows:
     """Per sentence: right spans, predicted spans, gold spans, right tags, tags. Shape [n, 5], counts.
     Raises ValueError for another number of sentences, or of tags in one of them."""
     if len(predictions) != len(gold):
         raise ValueError(f"{len(predictions)} predicted sentences for {len(gold)}")
-    rows = np.zeros((len(gold), 5))
+    found = np.zeros((len(gold), 5))
     for number, (tags, truth) in enumerate(zip(predictions, gold, strict=True)):
         if len(tags) != len(truth):
             raise ValueError(f"sentence {number + 1}: {len(tags)} predicted tags for {len(truth)} words")
-        predicted, true = spans(tags), spans(truth)
+        predicted, true = spans(tags, parse), spans(truth, parse)
         right = sum(tag == other for tag, other in zip(tags, truth, strict=True))
-        rows[number] = len(predicted & true), len(predicted), len(true), right, len(truth)
-    return rows
+        found[number] = len(predicted & true), len(predicted), len(true), right, len(truth)
+    return found
 
 
-def score(rows: Rows) -> dict[str, float]:
-    """Micro "f1", "precision", "recall" over spans and plain tag "accuracy" of rows [n, 5]. Only F1 is official."""
-    correct, predicted, gold, right, tags = rows.sum(axis=0)
-    accuracy = percent(right / tags) if tags else 0.0
-    return {**precision_recall_f1(correct, predicted, gold), "accuracy": accuracy}
+def score(sums: Sums) -> dict[str, Array]:
+    """Micro "f1", "precision", "recall" over spans and plain tag "accuracy". Only F1 is official."""
+    return {**precision_recall_f1(sums[:, 0], sums[:, 1], sums[:, 2]), "accuracy": ratio(sums[:, 3], sums[:, 4])}
 
 
 @lru_cache(maxsize=4096)
-def _boundary(previous: str, current: str) -> tuple[bool, bool]:
+def _boundary(previous: str, current: str, parse: Parse) -> tuple[bool, bool]:
     """Does a span end before `current`, and does one start at it?"""
-    marks = previous[0] + current[0]
-    changed = _type(previous) != _type(current)
-    ends = previous[0] in "ES" or marks in _ENDS or (previous[0] not in "O." and changed)
-    starts = current[0] in "BS" or marks in _STARTS or (current[0] not in "O." and changed)
+    (mark, kind), (next_mark, next_kind) = parse(previous), parse(current)
+    changed = kind != next_kind
+    ends = mark in "ES" or mark + next_mark in _ENDS or (mark not in "O." and changed)
+    starts = next_mark in "BS" or mark + next_mark in _STARTS or (next_mark not in "O." and changed)
     return ends, starts
 
 
-def _type(tag: str) -> str:
-    return tag.rsplit("-", 1)[-1]
+def _ill_formed(labels: Sequence[str], languages: Sequence[str]) -> str | None:
+    wrong = next((label for label in labels if not _TAG.fullmatch(label)), None)
+    return (
+        wrong and f"label '{wrong}' is neither O nor B- or I- and a type; where words have tags without spans: metric: accuracy"
+    )
+
+
+OFFICIAL = register(
+    Metric(
+        name="seqeval-0.0.12",
+        about="F1 of spans as the official scorer of XTREME counts them, bare tags too; also accuracy of tags",
+        families=("tagging",),
+        numbers=("f1", "precision", "recall", "accuracy"),
+        rows=partial(rows, parse_0_0_12),
+        score=score,
+    )
+)
+CURRENT = register(
+    replace(
+        OFFICIAL,
+        name="seqeval-1.2.2",
+        about="F1 of spans of B-, I- (and E-, S-) tags as seqeval counts them by default; also accuracy of tags",
+        rows=partial(rows, parse_1_2_2),
+        refuses=_ill_formed,
+    )
+)

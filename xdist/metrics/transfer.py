@@ -40,15 +40,15 @@ class Transfer:
         return {name: float(values.mean()) for name, values in found.items() if len(values)}
 
 
-def transfer_matrix(scores: Mapping[str, Mapping[str, float]], metric: str = "accuracy") -> Transfer:
-    """The matrix of `scores`: {"en-de": {"accuracy": 80.0, …}, …}, as `scores.json` has them for a task of mixed pairs.
+def transfer_matrix(scores: Mapping[str, Mapping[str, float]], number: str = "accuracy") -> Transfer:
+    """The matrix of one number of `scores`: {"en-de": {"accuracy": 80.0, …}, …}, as `scores.json` has them for mixed pairs.
     Raises UserError for a key that is not two codes."""
     pairs = {}
     for key, values in scores.items():
         codes = key.split("-")
         if len(codes) != 2:
             raise UserError(f"'{key}' is no pair of languages such as 'en-de'")
-        pairs[codes[0], codes[1]] = values.get(metric, np.nan)
+        pairs[codes[0], codes[1]] = values.get(number, np.nan)
     languages = tuple(by_size({code for codes in pairs for code in codes}))
     matrix = np.array([[pairs.get((first, second), np.nan) for second in languages] for first in languages], dtype=np.float64)
     return Transfer(languages, matrix)

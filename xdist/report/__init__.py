@@ -28,6 +28,7 @@ def write_report(runs: Sequence[Path], out: Path, notes: Sequence[str] = (), tit
     `notes` are sentences on what the numbers can and cannot say. Raises UserError where a file of a run does not read.
     """
     scores = read_scores(runs)
+    notes = [*notes, *scores.unknown]
     records = [read_record(run, name) for run, name in zip(runs, scores.runs, strict=True)]
     written = datetime.now(UTC)
     paths = ReportPaths(out / "report.html", out / "report.md", out / "report.json")

@@ -88,7 +88,7 @@ def _members(results: Results) -> dict[str, dict[str, list[str]]]:
     """By row, by task, its languages: those that the task was not trained on, or pairs."""
     seen = {code for one in results.conditions for code in one.seen}
     rows: dict[str, dict[str, list[str]]] = {name: {} for name in (RARE, RICH, *GROUPS, UNTRAINED, OFF_DIAGONAL, DIAGONAL)}
-    for task in results.tasks:
+    for task in results.averaged:
         codes = [code for code in task.replicated.languages if code not in task.trained_on]
         if task.of_pairs:
             same = [code for code in task.replicated.languages if len(set(code.split("-"))) == 1]

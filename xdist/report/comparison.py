@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from xdist.languages import GROUPS, by_size
+from xdist.metrics import Metric
 from xdist.metrics.counts import Rows
-from xdist.metrics.significance import Interval, Paired, group_interval, holm, intervals, paired, points, randomisation
+from xdist.metrics.significance import Interval, Paired, group_interval, holm, intervals, paired, randomisation
 from xdist.report.scores import ALL, ZERO_SHOT, group_of
 
 Runs = Sequence[Mapping[str, Rows]]
-"""For each seed the rows of a metric's `per_example`, by language."""
+"""For each seed the rows of the metric, by language."""
 LEVEL = 0.05
 DIAGONAL, OFF_DIAGONAL = "pairs of one language", "pairs of two languages"
 
@@ -43,13 +44,13 @@ class Comparison:
     """`languages` from least to most pre-training text; `groups` the rows of a report's summary; `shuffled` the p-value of
     approximate randomisation for these trained models, over all languages."""
 
-    metric: str
+    metric: Metric
     languages: Mapping[str, Compared]
     groups: Mapping[str, Compared]
     shuffled: float
 
 
-def compare(a: Runs, b: Runs, metric: str, trained_on: Sequence[str] = (), seed: int = 0) -> Comparison:
+def compare(a: Runs, b: Runs, metric: Metric, trained_on: Sequence[str] = (), seed: int = 0) -> Comparison:
     """A against B, seed by seed, in the languages that all of them have. Raises ValueError where their examples differ, where
     they have no language in common, or not as many seeds."""
     if len(a) != len(b):
@@ -85,9 +86,9 @@ def _is_sample(members: Mapping[str, Paired]) -> bool:
     return not all("-" in code for code in members)
 
 
-def _compared(sets: Mapping[str, Paired], metric: str, interval: Interval, p: float) -> Compared:
+def _compared(sets: Mapping[str, Paired], metric: Metric, interval: Interval, p: float) -> Compared:
     a, b = (
-        float(np.mean([points(metric, rows.mean(axis=1)).mean() for rows in system]))
+        float(np.mean([metric.points(rows.sum(axis=1)).mean() for rows in system]))
         for system in zip(*((one.a, one.b) for one in sets.values()), strict=True)
     )
     return Compared(a, b, interval, p, sum(one.a.shape[1] for one in sets.values()), len(sets))

@@ -30,7 +30,7 @@ class Findings:
         return any(not row.done.startswith("0 ") for row in self.tasks)
 
     def metric(self, task: str) -> str:
-        return next(one.metric for one in self.results.tasks if one.name == task)
+        return next(one.metric.headline for one in self.results.tasks if one.name == task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ def statistics(found: Findings) -> list[str]:
     languages = ", ".join(str(count) for count in sorted({one.count for one in found.languages})) or "no"
     seeds = sorted({one.seeds for row in found.answer.rows for one in row.differences})
     said = [
-        "A difference is a condition minus its baseline in points of each task's own metric (F1 for question answering and "
-        "tagging), averaged over the languages of a group within each task, then over tasks. Languages that a task was "
+        "A difference is a condition minus its baseline in points of each task's own metric, which stands beside the task, "
+        "averaged over the languages of a group within each task, then over tasks. Languages that a task was "
         "trained on are left out; the row “trained on in no stage” leaves out those of intermediate training, too.",
         f"95 % intervals: paired bootstrap over examples ({DRAWS:,} draws, the same for all systems and for test sets of one "
         "size), to which the spread between seeds and, for groups, between languages adds its variance, each with Student's t "
@@ -88,6 +88,8 @@ def statistics(found: Findings) -> list[str]:
         "against each other one. A difference is called shown where its interval leaves out zero and "
         "the corrected p is below 0.05; an interval itself is not corrected.",
     ]
+    if turned := [task.name for task in found.results.tasks if task.metric.lower_is_better]:
+        said.append(f"Of {' and '.join(turned)} less is better: there a difference is the baseline minus the condition.")
     if seeds == [1]:
         said.append("There is one seed a side: nothing here says how another seed would have come out.")
     said.append(f"* marks test sets of fewer than {SMALL} examples, which move by several points by chance alone.")

@@ -84,9 +84,10 @@ def _kin(scores: Scores, kind: Callable[[str], str]) -> list[Kin]:
 
 
 def _mean(scores: Scores, run: str, codes: Sequence[str]) -> float | None:
+    averaged = [column for column in scores.columns if column.percent] or scores.columns
     means = [
         fmean(found)
-        for column in scores.columns
+        for column in averaged
         if column.run == run and (found := [column.cells[code].score for code in codes if code in column.cells])
     ]
     return fmean(means) if means else None

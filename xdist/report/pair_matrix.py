@@ -34,11 +34,12 @@ def pair_matrices(results: Results) -> list[PairMatrix]:
 
 def _matrix(task: TaskResult, condition: str) -> PairMatrix:
     runs = [task.scores[condition, seed] for seed in task.seeds(condition)]
-    by_seed = [transfer_matrix(run, task.metric).means for run in runs]
+    number = task.metric.headline
+    by_seed = [transfer_matrix(run, number).means for run in runs]
     means = {name: mean_and_spread([found[name] for found in by_seed]) for name in SAID if all(name in f for f in by_seed)}
-    return PairMatrix(task.name, task.metric, condition, transfer_matrix(_mean(runs, task.metric), task.metric), means)
+    return PairMatrix(task.name, number, condition, transfer_matrix(_mean(runs, number), number), means)
 
 
-def _mean(runs: list[Numbers], metric: str) -> dict[str, dict[str, float]]:
+def _mean(runs: list[Numbers], number: str) -> dict[str, dict[str, float]]:
     codes = set.intersection(*(set(run) for run in runs))
-    return {code: {metric: fmean(run[code][metric] for run in runs)} for code in codes if metric in runs[0][code]}
+    return {code: {number: fmean(run[code][number] for run in runs)} for code in codes if number in runs[0][code]}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from xdist.languages import by_size
+from xdist.metrics import Metric
 from xdist.metrics.pooled import Differences, Replicated
 from xdist.report.record import Record
 from xdist.report.scores import Cell, Column, Scores
@@ -33,7 +34,7 @@ class TaskResult:
 
     name: str
     family: str
-    metric: str
+    metric: Metric
     split: str
     trained_on: tuple[str, ...]
     scores: Mapping[System, Numbers]
@@ -48,16 +49,19 @@ class TaskResult:
 
     def seed_mean(self, condition: str, seed: int) -> float:
         """The mean over all languages that have a score."""
-        return fmean(values[self.metric] for values in self.scores[condition, seed].values() if self.metric in values)
+        name = self.metric.headline
+        return fmean(values[name] for values in self.scores[condition, seed].values() if name in values)
 
     def differences(
         self, a: str, b: str, languages: Sequence[str] | None = None, seeds: Sequence[int] | None = None
     ) -> Differences | None:
-        """A - B seed by seed, over the seeds that both have (or `seeds`); None where there is nothing to compare."""
+        """A - B seed by seed, over the seeds that both have (or `seeds`), more being better: B - A where less is better by the
+        metric. None where there is nothing to compare."""
         common = [seed for seed in self.seeds(a) if seed in self.seeds(b)] if seeds is None else list(seeds)
         systems = [[(name, seed) for seed in common] for name in (a, b)]
         codes = self.replicated.languages if languages is None else languages
-        return self.replicated.differences(systems[0], systems[1], codes)
+        first, second = systems[:: self.metric.sign]  # turned round where less is better
+        return self.replicated.differences(first, second, codes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +90,25 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """`missing` says, a line each, what is left out because it has no scores."""
+    """`left_out`: a line on each task that is not among `tasks` though it has scores. `missing` says, a line each, what is left
+    out of all or some of the report."""
 
     title: str
     conditions: tuple[Condition, ...]
     tasks: tuple[TaskResult, ...]
     runs: tuple[RunFacts, ...]
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def compared(self) -> list[tuple[Condition, str]]:
         """Conditions that are compared, each with the name of the other."""
         return [(one, one.against) for one in self.conditions if one.against is not None]
+
+    @property
+    def averaged(self) -> tuple[TaskResult, ...]:
+        """The tasks that a mean over tasks is of: those in per cent, or all where none is."""
+        return tuple(task for task in self.tasks if task.metric.percent) or self.tasks
 
     @property
     def one_seed(self) -> bool:
@@ -106,7 +117,10 @@ class Results:
 
     @property
     def missing(self) -> list[str]:
-        lines = []
+        lines = list(self.left_out)
+        for task in self.tasks:
+            if task not in self.averaged:
+                lines.append(f"{task.name}: its metric is not in per cent, so it stands in no mean over tasks")
         for one in self.conditions:
             if not any(task.seeds(one.name) for task in self.tasks):
                 lines.append(f"{one.name}: no scores")
@@ -141,13 +155,14 @@ def as_scores(results: Results) -> Scores:
 
 def _column(task: TaskResult, condition: str, runs: Sequence[Numbers]) -> Column | None:
     """None where no language has a score with every seed."""
-    cells = {}
+    cells, headline = {}, task.metric.headline
     for code in by_size(set.intersection(*(set(run) for run in runs))):
         found = [run[code] for run in runs]
-        if all(task.metric in values for values in found):
+        if all(headline in values for values in found):
             metrics = {name: fmean(values[name] for values in found) for name in found[0] if name != "count"}
-            cells[code] = Cell(metrics[task.metric], int(found[0]["count"]), metrics, code in task.trained_on)
+            cells[code] = Cell(metrics[headline], int(found[0]["count"]), metrics, code in task.trained_on)
     if not cells:
         return None
     mean = fmean(cell.score for cell in cells.values())
-    return Column(condition, task.name, task.family, task.metric, task.split, task.trained_on, cells, mean)
+    about = (task.name, task.family, headline, task.split, task.trained_on)
+    return Column(condition, *about, cells, mean, task.metric.name, task.metric.percent)

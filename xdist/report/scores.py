@@ -15,6 +15,7 @@ from typing import Any
 
 from xdist.errors import UserError
 from xdist.languages import GROUPS, LANGUAGES, by_size
+from xdist.metrics import missing
 
 SMALL = 200  # a test set below this many examples moves by several points by chance alone
 ZERO_SHOT, ALL = "not trained on", "all languages"
@@ -45,7 +46,8 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One task of one run. `mean` is the task's own, as the evaluation wrote it; the others are over languages."""
+    """One task of one run. `metric` names the number that stands in the cells, `scored_by` what gave it (empty: not said).
+    `mean` is the task's own, as the evaluation wrote it; the others are over languages."""
 
     run: str
     task: str
@@ -55,6 +57,8 @@ class Column:
     trained_on: tuple[str, ...]
     cells: Mapping[str, Cell]
     mean: float
+    scored_by: str = ""
+    percent: bool = True
 
     @property
     def summary(self) -> dict[str, Mean | None]:
@@ -80,6 +84,12 @@ class Scores:
     runs: tuple[str, ...]
     columns: tuple[Column, ...]
     languages: tuple[str, ...]
+
+    @property
+    def unknown(self) -> list[str]:
+        """A line on each task whose metric is not registered here: nothing but what its scores say is known of it."""
+        found = {column.task: missing(column.scored_by) for column in self.columns if column.scored_by}
+        return [f"{task}: {reason}; its scores stand as they were written" for task, reason in found.items() if reason]
 
     def label(self, column: Column) -> str:
         return column.task if len(self.runs) == 1 else f"{column.task} / {column.run}"
@@ -149,7 +159,8 @@ def _column(at: "_At", run: str, task: str, value: Any) -> Column:
         cells[code] = Cell(score, count, metrics, code in trained_on)
     mean = at.down("mean").number(at.get(value, "mean", dict), metric)
     family, split = at.get(value, "family", str), at.get(value, "split", str, default="")
-    return Column(run, task, family, metric, split, trained_on, cells, mean)
+    scored_by = at.get(value, "scored_by", str, default="")
+    return Column(run, task, family, metric, split, trained_on, cells, mean, scored_by)
 
 
 _KINDS = {str: "a text", int: "a whole number", (int, float): "a number", list: "a list", dict: "a mapping"}

@@ -44,7 +44,7 @@ def content(found: Findings, written: datetime) -> dict[str, Any]:
             for row in found.tasks
         ],
         "scores": [
-            {"condition": name, "seed": seed, "task": task.name, "metric": task.metric, "languages": numbers}
+            {"condition": name, "seed": seed, "task": task.name, "metric": task.metric.headline, "languages": numbers}
             for task in results.tasks
             for (name, seed), numbers in task.scores.items()
         ],

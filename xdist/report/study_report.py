@@ -22,6 +22,8 @@ class Written:
 def write_study_report(results: Results, out: Path, tensorboard: bool = False) -> Written:
     """Each file is written whole or not at all. Raises UserError where nothing has scores yet, and for figures that would take
     the place of a run's own."""
+    if not results.tasks and results.left_out:
+        raise UserError(f"{results.title}: {results.left_out[0]}")
     if not results.tasks:
         raise UserError(f"{results.title}: no run that is finished has scores yet; there is nothing to report on")
     if tensorboard and (out / "config.yaml").exists():

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
+from xdist.metrics import metric
 from xdist.metrics.average import benchmark
 from xdist.metrics.pooled import Differences, pooled
 from xdist.metrics.significance import holm
@@ -36,7 +38,7 @@ class TaskRow:
 
 def task_rows(results: Results) -> list[TaskRow]:
     best = {task.name: _best({name: [task] for name in _scored(results, [task])}, results) for task in results.tasks}
-    whole = {name: list(results.tasks) for name in _scored(results, results.tasks)}
+    whole = {name: list(results.averaged) for name in _scored(results, results.averaged)}
     best_mean = _best(whole, results)
     rows = []
     for one in results.conditions:
@@ -49,8 +51,8 @@ def task_rows(results: Results) -> list[TaskRow]:
             continue
         averages = [_average(results.tasks, one.name, seed) for seed in one.seeds]
         complete = [value for value, _ in averages if value is not None]
-        common = [seed for seed in one.seeds if all((one.name, seed) in task.scores for task in results.tasks)]
-        means = [sum(task.seed_mean(one.name, seed) for task in results.tasks) / len(results.tasks) for seed in common]
+        common = [seed for seed in one.seeds if all((one.name, seed) in task.scores for task in results.averaged)]
+        means = [sum(task.seed_mean(one.name, seed) for task in results.averaged) / len(results.averaged) for seed in common]
         is_best = best_mean == one.name
         average = _score(complete, is_best) if complete else None
         rows.append(TaskRow(one.name, scores, average, averages[0][1], _score(means, is_best) if means else None))
@@ -69,17 +71,19 @@ def _score(values: Sequence[float], best: bool) -> Score:
 def _average(tasks: Sequence[TaskResult], condition: str, seed: int) -> tuple[float | None, str]:
     """The official average of one seed, and how many of its tasks are whole."""
     scores = {task.name: task.scores[condition, seed] for task in tasks if (condition, seed) in task.scores}
-    found = benchmark({name: scores[name] for name in scores if name in XTREME_R}, {n: TASKS[n].languages for n in XTREME_R})
+    languages = {name: TASKS[name].languages for name in XTREME_R}
+    metrics = {name: metric(TASKS[name].metric) for name in XTREME_R}
+    found = benchmark({name: scores[name] for name in scores if name in XTREME_R}, languages, metrics)
     return found.value, f"{found.done} of {found.of}"
 
 
 def _best(tasks: Mapping[str, Sequence[TaskResult]], results: Results) -> str | None:
-    """The condition with the highest mean over its tasks, if it is better than each other one. Languages are themselves: the
+    """The condition with the best mean over its tasks, if it is better than each other one. Languages are themselves: the
     mean over exactly these is what is asked."""
     if len(tasks) < 2:
         return None
     means = {
-        name: sum(mean_and_spread([task.seed_mean(name, seed) for seed in task.seeds(name)])[0] for task in parts)
+        name: sum(task.metric.sign * fmean(task.seed_mean(name, seed) for seed in task.seeds(name)) for task in parts)
         for name, parts in tasks.items()
     }
     best = max(means, key=lambda name: means[name])

@@ -91,6 +91,7 @@ def _legend(scores: Scores) -> Iterator[str]:
         yield "† the task was trained on this language"
     if any(cell.small for column in scores.columns for cell in column.cells.values()):
         yield f"* fewer than {SMALL} test examples (beside a task: in every language)"
+    yield from scores.unknown
     yield "GiB: the language's share of CC-100, on which XLM-R was pre-trained. Means count each language once."
 
 

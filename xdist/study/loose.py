@@ -55,7 +55,8 @@ def run_results(places: Sequence[Path], against: Path, title: str) -> Results:
         )
         for folder, run in runs.items()
     ]
-    return Results(title, conditions, tuple(task_results(folders, conditions)), tuple(facts))
+    tasks, left_out = task_results(folders, conditions)
+    return Results(title, conditions, tasks, tuple(facts), left_out=left_out)
 
 
 def _before(run: Run) -> Run | None:

@@ -44,12 +44,15 @@ def study_results(graph: Graph, standings: Mapping[str, Standing], against: str 
         if number in of_point and standings[point.last].state == "finished":
             folders.add((of_point[number], point.seed), graph.nodes[point.last].run.folder)
     runs = [_facts(node.run, node.run.folder, node.stage, standings[key]) for key, node in graph.nodes.items()]
-    return Results(graph.study.name, conditions, tuple(task_results(folders, conditions)), tuple(runs), notes)
+    tasks, left_out = task_results(folders, conditions)
+    return Results(graph.study.name, conditions, tasks, tuple(runs), notes, left_out)
 
 
-def task_results(folders: Folders, conditions: Iterable[Condition]) -> Iterable[TaskResult]:
-    """One task after another, so that the examples of one alone are held."""
+def task_results(folders: Folders, conditions: Iterable[Condition]) -> tuple[tuple[TaskResult, ...], tuple[str, ...]]:
+    """The tasks, and a line on each that is left out since it or its metric is not installed here. One task after another, so
+    that the examples of one alone are held."""
     order = {one.name: number for number, one in enumerate(conditions)}
+    results, left_out = [], []
     for name, of_system in folders.of_task.items():
         systems = dict(sorted(of_system.items(), key=lambda item: (order[item[0][0]], item[0][1])))
         gold = Gold()
@@ -58,19 +61,25 @@ def task_results(folders: Folders, conditions: Iterable[Condition]) -> Iterable[
             entry = read_json(RunFolder(folder).scores)["tasks"][name]
             found[folder] = entry, scored(folder, gold, name)[name]
         first = next(iter(found.values()))[1]
-        other = next((folder for folder, (_, one) in found.items() if one.split != first.split), None)
-        if other:
-            raise UserError(f"{other}: {name} was scored on '{found[other][1].split}', elsewhere on '{first.split}'")
+        for folder, (_, one) in found.items():
+            if one.split != first.split:
+                raise UserError(f"{folder}: {name} was scored on '{one.split}', elsewhere on '{first.split}'")
+            if one.scored_by != first.scored_by:
+                raise UserError(f"{folder}: {name} was scored by '{one.scored_by}', elsewhere by '{first.scored_by}'")
+        if first.absent:
+            left_out.append(f"{name} is left out: {first.absent}")
+            continue
         rows: dict[Any, Mapping[str, Rows]] = {system: found[folder][1].rows for system, folder in systems.items()}
         if not any(rows.values()):
             continue  # no gold: nothing was scored
         try:
-            replicated = replicate(rows, first.task.metric, name)
+            replicated = replicate(rows, first.metric, name)
         except ValueError as error:
             raise UserError(f"{name}: {error}: {', '.join(map(str, found))}") from None
         trained = {code: None for entry, _ in found.values() for code in entry["trained_on"]}
         scores = {system: found[folder][0]["languages"] for system, folder in systems.items()}
-        yield TaskResult(name, first.task.family, first.task.metric, first.split, tuple(trained), scores, replicated)
+        results.append(TaskResult(name, first.family, first.metric, first.split, tuple(trained), scores, replicated))
+    return tuple(results), tuple(left_out)
 
 
 def _facts(run: Run, folder: Path, stage: str, now: Standing) -> RunFacts:

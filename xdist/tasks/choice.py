@@ -15,8 +15,6 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from xdist.formats.examples import Choice
-from xdist.metrics import accuracy
-from xdist.metrics.counts import Rows
 from xdist.tasks.batch import Batch
 from xdist.tasks.classification import FirstTokenHead
 from xdist.tasks.family import Columns, Family, Row
@@ -78,10 +76,5 @@ class MultipleChoice(Family):
     def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[Choice]) -> list[int]:
         return [int(option) for option in predictions]
 
-    def per_example(self, predictions: Sequence[int], examples: Sequence[Choice], language: str) -> Rows | None:
-        gold = [example.label for example in examples if example.label is not None]
-        return accuracy.per_example(predictions, gold) if gold else None
-
-    def score(self, predictions: Sequence[int], examples: Sequence[Choice], language: str) -> dict[str, float]:
-        rows = self.per_example(predictions, examples, language)
-        return {} if rows is None else accuracy.score(rows)
+    def gold(self, examples: Sequence[Choice]) -> list[int] | None:
+        return [example.label for example in examples if example.label is not None] or None

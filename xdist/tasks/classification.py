@@ -12,8 +12,6 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerBase
 
 from xdist.formats.examples import Classified
-from xdist.metrics import accuracy
-from xdist.metrics.counts import Rows
 from xdist.tasks.batch import Batch
 from xdist.tasks.family import Columns, Family, Row
 
@@ -73,10 +71,5 @@ class Classification(Family):
     def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[Any]) -> list[str]:
         return [self.task.labels[int(number)] for number in predictions]
 
-    def per_example(self, predictions: Sequence[str], examples: Sequence[Classified], language: str) -> Rows | None:
-        gold = [example.label for example in examples if example.label is not None]
-        return accuracy.per_example(predictions, gold) if gold else None
-
-    def score(self, predictions: Sequence[str], examples: Sequence[Classified], language: str) -> dict[str, float]:
-        rows = self.per_example(predictions, examples, language)
-        return {} if rows is None else accuracy.score(rows)
+    def gold(self, examples: Sequence[Classified]) -> list[str] | None:
+        return [example.label for example in examples if example.label is not None] or None

@@ -20,7 +20,6 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.formats.examples import Passage, Query
 from xdist.metrics import retrieval
-from xdist.metrics.counts import Rows
 from xdist.tasks.batch import Batch
 from xdist.tasks.family import Columns, Row
 from xdist.tasks.retrieval import Retrieval, Searched, sequences
@@ -116,17 +115,8 @@ class DualEncoder(Retrieval):
     ) -> dict[str, list[str]]:
         return {query.id: found.tolist() for (_, query), found in zip(examples, predictions, strict=True)}
 
-    def per_example(
-        self, predictions: dict[str, list[str]], examples: Sequence[tuple[str, Query]], language: str
-    ) -> Rows | None:
-        gold = {query.id: query.relevant for _, query in examples if query.relevant is not None}
-        return retrieval.per_example(predictions, gold) if gold else None
-
-    def score(
-        self, predictions: dict[str, list[str]], examples: Sequence[tuple[str, Query]], language: str
-    ) -> dict[str, float]:
-        rows = self.per_example(predictions, examples, language)
-        return {} if rows is None else retrieval.score(rows)
+    def gold(self, examples: Sequence[tuple[str, Query]]) -> dict[str, tuple[str, ...]] | None:
+        return {query.id: query.relevant for _, query in examples if query.relevant is not None} or None
 
 
 def _texts(example: tuple[Any, Any]) -> Iterator[tuple[int, str, str]]:

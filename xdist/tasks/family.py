@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from xdist.errors import UserError
+from xdist.metrics import Given, metric
 from xdist.metrics.counts import Rows
 from xdist.tasks.batch import Batch
 from xdist.tasks.catalog import Task
@@ -125,14 +126,20 @@ class Family(ABC):
         """From the predictions of all rows (in row order) to what the submission file holds: one prediction per entry, or one
         per id."""
 
-    def per_example(self, predictions: Any, examples: Sequence[Any], language: str) -> Rows | None:
-        """What the metric counts, a row per example in an order that predictions do not change, so that two systems can be
-        compared example by example; the metric's `score` of all rows is `score`. None when the file holds no gold."""
-        raise UserError(f"task '{self.task.name}' ({self.task.family}) has no scores per example")
-
     @abstractmethod
+    def gold(self, examples: Sequence[Any]) -> Any | None:
+        """What the predictions should have been, in their form; None when the file holds no gold."""
+
+    def per_example(self, predictions: Any, examples: Sequence[Any], language: str) -> Rows | None:
+        """What the task's metric counts, so that two systems can be compared example by example. None without gold."""
+        if (gold := self.gold(examples)) is None:
+            return None
+        return metric(self.task.metric).rows_of(predictions, gold, Given(language, self.task.labels, examples))
+
     def score(self, predictions: Any, examples: Sequence[Any], language: str) -> dict[str, float]:
-        """The official metrics, x 100. Empty when the file holds no gold."""
+        """The numbers of the task's metric, in points. Empty when the file holds no gold."""
+        rows = self.per_example(predictions, examples, language)
+        return {} if rows is None else metric(self.task.metric).of_rows(rows)
 
 
 # Modules are named, not imported: listing tasks needs no torch.

@@ -14,7 +14,6 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.formats.examples import Sentence
 from xdist.metrics import mining
-from xdist.metrics.counts import Rows
 from xdist.metrics.mining import Neighbours, Pair
 from xdist.tasks.family import Columns, Row
 from xdist.tasks.retrieval import Searched, sequences
@@ -45,33 +44,14 @@ class Mining(MeanPooled):
         """`foreign id TAB English id` per mined pair, sorted."""
         side = rows.column("side")
         tuned = 2 if (side == 2).any() else 0
-        threshold = mining.best_threshold(_mined(tuned, predictions, side, examples), _gold(tuned, examples) or set())
+        gold = {(foreign, one) for foreign, english in (_gold(tuned, examples) or {}).items() for one in english}
+        threshold = mining.best_threshold(_mined(tuned, predictions, side, examples), gold)
         pairs = mining.extract(_mined(0, predictions, side, examples), threshold)
         return sorted("\t".join(pair) for pair in pairs)
 
-    def per_example(self, predictions: Sequence[str], examples: Sequence[tuple[str, Sentence]], language: str) -> Rows | None:
-        """Per foreign sentence: right, predicted and gold pairs. Shape [n, 3]."""
-        gold = _gold(0, examples)
-        if gold is None:
-            return None
-        place = {sentence.id: number for number, (side, sentence) in enumerate(s for s in examples if s[0] == "foreign")}
-        rows = np.zeros((len(place), 3))
-        found = [_pair(line) for line in predictions]
-        for column, pairs in enumerate((set(found) & set(gold), set(found), set(gold))):
-            for foreign, _ in pairs:
-                rows[place[foreign], column] += 1
-        return rows
-
-    def score(self, predictions: Sequence[str], examples: Sequence[tuple[str, Sentence]], language: str) -> dict[str, float]:
-        gold = _gold(0, examples)
-        if gold is None:
-            return {}
-        return mining.score(mining.per_example([_pair(line) for line in predictions], gold))
-
-
-def _pair(line: str) -> Pair:
-    foreign, english = line.split("\t")
-    return foreign, english
+    def gold(self, examples: Sequence[tuple[str, Sentence]]) -> dict[str, list[str]] | None:
+        """The English ids of each foreign sentence of the test set, by its id."""
+        return _gold(0, examples) or None
 
 
 def _united(examples: Iterable[tuple[str, Sentence]]) -> Iterator[tuple[int, str]]:
@@ -98,8 +78,8 @@ def _mined(
     return mining.identify(mining.mine(*neighbours), *ids)
 
 
-def _gold(first: int, examples: Sequence[tuple[str, Sentence]]) -> set[Pair] | None:
+def _gold(first: int, examples: Sequence[tuple[str, Sentence]]) -> dict[str, list[str]] | None:
     foreign = [sentence for name, sentence in examples if name == SIDES[first]]
     if any(sentence.gold is None for sentence in foreign):
         return None
-    return {(sentence.id, english) for sentence in foreign for english in (sentence.gold or "").split()}
+    return {sentence.id: (sentence.gold or "").split() for sentence in foreign}

@@ -140,7 +140,7 @@ class MaskedLM(Family):
     def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[Any]) -> list[int]:
         raise self._not_evaluated()
 
-    def score(self, predictions: Any, examples: Sequence[Any], language: str) -> dict[str, float]:
+    def gold(self, examples: Sequence[Any]) -> None:
         raise self._not_evaluated()
 
     def _not_evaluated(self) -> UserError:

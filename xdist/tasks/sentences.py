@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from xdist.formats.examples import Sentence
-from xdist.metrics import accuracy
-from xdist.metrics.counts import Rows
 from xdist.tasks.batch import Batch
 from xdist.tasks.family import Columns, Row
 from xdist.tasks.retrieval import Retrieval, Searched, sequences
@@ -59,10 +57,5 @@ class SentenceRetrieval(MeanPooled):
     def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[tuple[str, Sentence]]) -> list[int]:
         return [int(line) for line in predictions]
 
-    def per_example(self, predictions: Sequence[int], examples: Sequence[tuple[str, Sentence]], language: str) -> Rows | None:
-        gold = [sentence.gold for side, sentence in examples if side == "english" and sentence.gold is not None]
-        return accuracy.per_example(predictions, gold) if gold else None
-
-    def score(self, predictions: Sequence[int], examples: Sequence[tuple[str, Sentence]], language: str) -> dict[str, float]:
-        rows = self.per_example(predictions, examples, language)
-        return {} if rows is None else accuracy.score(rows)
+    def gold(self, examples: Sequence[tuple[str, Sentence]]) -> list[str] | None:
+        return [sentence.gold for side, sentence in examples if side == "english" and sentence.gold is not None] or None

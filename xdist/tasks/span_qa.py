@@ -18,8 +18,6 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.errors import UserError
 from xdist.formats.examples import Question
-from xdist.metrics import qa
-from xdist.metrics.counts import Rows
 from xdist.tasks.batch import Batch
 from xdist.tasks.family import Columns, Family, Row
 from xdist.tasks.rewritten import Rewritten
@@ -151,14 +149,9 @@ class SpanQA(Family):
             answers[example.key] = example.context[int(begin) : int(end)]
         return answers
 
-    def per_example(self, predictions: dict[str, str], examples: Sequence[Question], language: str) -> Rows | None:
-        gold = {example.key: [answer.text for answer in example.answers] for example in examples if example.answers is not None}
-        normaliser = qa.mlqa_normaliser(language) if self.task.normaliser == "mlqa" else qa.squad_normaliser
-        return qa.per_example(predictions, gold, normaliser) if gold else None
-
-    def score(self, predictions: dict[str, str], examples: Sequence[Question], language: str) -> dict[str, float]:
-        rows = self.per_example(predictions, examples, language)
-        return {} if rows is None else qa.score(rows)
+    def gold(self, examples: Sequence[Question]) -> dict[str, list[str]] | None:
+        asked = (example for example in examples if example.answers is not None)
+        return {example.key: [answer.text for answer in example.answers or ()] for example in asked} or None
 
 
 def best_spans(scores: np.ndarray, window: np.ndarray, characters: np.ndarray) -> np.ndarray:

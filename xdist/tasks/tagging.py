@@ -16,8 +16,6 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerBase
 
 from xdist.formats.examples import Tagged
-from xdist.metrics import spans
-from xdist.metrics.counts import Rows
 from xdist.tasks.batch import Batch
 from xdist.tasks.family import Columns, Family, Row
 from xdist.tasks.rewritten import Rewritten
@@ -111,13 +109,8 @@ class Tagging(Family):
             sentences[example].extend(self.task.labels[tag] for tag in tags)
         return sentences
 
-    def per_example(self, predictions: Sequence[list[str]], examples: Sequence[Tagged], language: str) -> Rows | None:
-        gold = [example.tags for example in examples if example.tags is not None]
-        return spans.per_example(predictions, gold) if gold else None
-
-    def score(self, predictions: Sequence[list[str]], examples: Sequence[Tagged], language: str) -> dict[str, float]:
-        rows = self.per_example(predictions, examples, language)
-        return {} if rows is None else spans.score(rows)
+    def gold(self, examples: Sequence[Tagged]) -> list[tuple[str, ...]] | None:
+        return [example.tags for example in examples if example.tags is not None] or None
 
 
 def _chunks(lengths: Sequence[int], room: int) -> Iterator[tuple[int, int]]:

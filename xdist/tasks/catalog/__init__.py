@@ -1,5 +1,6 @@
 """Every task: one entry, in the file of its family. Tables, documentation, readers, heads and tests read the same value."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -9,9 +10,9 @@ from xdist.errors import UserError, unknown
 from xdist.files import digest
 from xdist.tasks.catalog import choice, classification, demo, dual, intermediate, language_model, retrieval, span_qa, tagging
 from xdist.tasks.catalog.task import Hub, Task
-from xdist.tasks.catalog.user import user_tasks
+from xdist.tasks.catalog.user import line_of, user_tasks
 
-__all__ = ["TASKS", "XTREME_R", "Hub", "Task", "sharing", "task"]
+__all__ = ["TASKS", "XTREME_R", "Hub", "Task", "known", "sharing", "task"]
 
 TASKS: dict[str, Task] = {
     entry.name: entry
@@ -37,10 +38,20 @@ def sharing(entry: Task, share: Share) -> Task:
     return replace(entry, shared_head=f"{entry.family}-{digest(entry.labels)[:6]}" if entry.labels else entry.family)
 
 
+def known(described: Path | None = None) -> Mapping[str, Task]:
+    """The tasks of the catalog, and those of the file of tasks `described`, by name."""
+    return {**TASKS, **user_tasks(described, tuple(TASKS))} if described else TASKS
+
+
 def task(name: str, described: Path | None = None) -> Task:
-    """The entry of a task, of the catalog or of the file of tasks `described`. Raises UserError with the nearest name."""
-    known = {**TASKS, **user_tasks(described, tuple(TASKS))} if described else TASKS
+    """The entry of a task, of the catalog or of the file of tasks `described`. Raises UserError with the nearest name, and for
+    a task whose metric is not there or does not fit it."""
+    found = known(described)
+    if name not in found:
+        raise UserError(unknown("task", name, found))
     try:
-        return known[name]
-    except KeyError:
-        raise UserError(unknown("task", name, known)) from None
+        found[name].check_metric()
+    except UserError as error:
+        where = line_of(described, name, "metric") if described and name not in TASKS else f"task '{name}'"
+        raise UserError(f"{where}: {error}") from None
+    return found[name]

@@ -27,7 +27,7 @@ TASKS = (
     Task(
         name="cldr-spans",
         family="tagging",
-        metric="f1",
+        metric="seqeval-1.2.2",
         languages=ALL,
         files=splits("cldr-spans/{split}-{language}.tsv"),
         read=partial(tagging.read, tags=NAME_TAGS),

@@ -24,7 +24,6 @@ def _text(
     return Task(
         name=name,
         family="masked-lm",
-        metric="loss",
         languages=languages,
         files={"train": (place,)},
         read=corpus.blocks,
@@ -63,7 +62,6 @@ TASKS = (
     Task(
         name="ntrex-tlm",
         family="masked-lm",
-        metric="loss",
         languages=tuple(NTREX_NAMES),
         files={"train": NTREX_FILES},
         names=NTREX_NAMES,

@@ -87,7 +87,7 @@ TASKS = (
     Task(
         name="bucc2018",
         family="bitext-mining",
-        metric="f1",
+        metric="pair-f1",
         languages=("de", "fr", "ru", "zh"),
         files={
             "dev": _BUCC_DEV,

@@ -12,7 +12,7 @@ TASKS = (
     Task(
         name="squad",
         family="span-qa",
-        metric="f1",
+        metric="squad",
         languages=("en",),
         files={"train": ("squad/train-v1.1.json",), "dev": ("squad/dev-v1.1.json",)},
         read=squad.read,
@@ -33,7 +33,7 @@ TASKS = (
     Task(
         name="squad2",
         family="span-qa",
-        metric="f1",
+        metric="squad",
         languages=("en",),
         files={"train": ("squad2/train-v2.0.json",)},
         read=squad.read,
@@ -55,7 +55,7 @@ TASKS = (
     Task(
         name="xquad",
         family="span-qa",
-        metric="f1",
+        metric="squad",
         languages=("en", "es", "de", "el", "ru", "tr", "ar", "vi", "th", "zh", "hi", "ro"),
         files={"test": ("xquad/xquad.{language}.json",)},
         read=squad.read,
@@ -71,7 +71,7 @@ TASKS = (
     Task(
         name="mlqa",
         family="span-qa",
-        metric="f1",
+        metric="mlqa",
         languages=("en", "es", "de", "ar", "hi", "vi", "zh"),
         files={split: (MLQA_FILES.replace("{split}", split),) for split in ("dev", "test")},
         read=squad.read,
@@ -83,7 +83,6 @@ TASKS = (
             "dev": per_language("ar 517 de 512 en 1148 es 500 hi 507 vi 511 zh 504"),
             "test": per_language("ar 5335 de 4517 en 11590 es 5253 hi 4918 vi 5495 zh 5137"),
         },
-        normaliser="mlqa",
         source="MLQA (Lewis et al. 2020, arXiv 1910.07475), question and context in one language",
         licence="CC BY-SA 3.0",
         hub=Hub(
@@ -96,7 +95,7 @@ TASKS = (
     Task(
         name="tydiqa",
         family="span-qa",
-        metric="f1",
+        metric="squad",
         languages=("en", "ar", "bn", "fi", "id", "ko", "ru", "sw", "te"),
         files={
             "train": ("tydiqa/tydiqa-goldp-v1.1-train/tydiqa.goldp.{language}.train.json",),

@@ -48,7 +48,7 @@ TASKS = (
     Task(
         name="udpos",
         family="tagging",
-        metric="f1",
+        metric="seqeval-0.0.12",
         languages=UDPOS_LANGUAGES,
         files=splits("udpos/{split}-{language}.tsv"),
         read=partial(tagging.read, tags=UPOS_TAGS),
@@ -67,7 +67,7 @@ TASKS = (
     Task(
         name="panx",
         family="tagging",
-        metric="f1",
+        metric="seqeval-0.0.12",
         languages=PANX_LANGUAGES,
         files=splits("panx/{split}-{language}.tsv"),
         read=partial(tagging.read, tags=WIKIANN_TAGS),

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from xdist.errors import UserError, unknown
 from xdist.formats import corpus, pairs, parquet
 from xdist.formats.columns import Columns
+from xdist.metrics import metric
 
 # Examples of a split: the same number in every language, or a number per language; a language that is not named is unknown.
 Counts = int | Mapping[str, int]
@@ -75,7 +76,8 @@ class Task:
     name in `names`; `gold` a file of a split's gold beside them, without which it is predicted and not scored. `read(*paths)`,
     one for all splits or one for each, turns them into Examples and takes `need_gold=True` where a split needs gold.
 
-    `metric` is the official one, by which the task is ranked. Tasks of equal `head` share one head and may mix in a batch.
+    `metric` names what the task is scored by (`xdist.metrics`), the official metric where there is one; language models have
+    none. Tasks of equal `head` share one head and may mix in a batch.
     `trained_on` names the tasks whose training data it is trained on officially, in order; `counts` the official numbers
     of examples per split. `pairs_of`: its languages are ordered pairs such as "en-de", whose rows take their first text from
     one language of that task and their second from another; no pair is made of an example that `left_out` is true for.
@@ -90,7 +92,7 @@ class Task:
 
     name: str
     family: str
-    metric: str
+    metric: str = ""
     languages: tuple[str, ...]
     files: Mapping[str, tuple[str, ...]]
     read: Read | Mapping[str, Read]
@@ -103,7 +105,6 @@ class Task:
     train_languages: tuple[str, ...] = ("en",)
     trained_on: tuple[str, ...] = ()
     counts: Mapping[str, Counts] = field(default_factory=dict)
-    normaliser: Literal["squad", "mlqa"] = "squad"
     hub: Hub | None = None
     pairs_of: "Task | None" = None
     left_out: Callable[[Any], bool] | None = None
@@ -141,6 +142,13 @@ class Task:
         """False for the pairs of a dual encoder, which are trained on and bring no candidates to look among, and for language
         models."""
         return bool(self.pool) if self.family == "dual-encoder" else self.family != "masked-lm"
+
+    def check_metric(self) -> None:
+        """Raises UserError for a metric that is not there, with the nearest name, or that cannot score such a task."""
+        if self.family == "masked-lm" and not self.metric:
+            return
+        if reason := metric(self.metric).refusal(self.family, self.labels, self.languages):
+            raise UserError(reason)
 
     def has_language(self, split: str, language: str) -> bool:
         return language in self.languages_of(split) or (

@@ -7,6 +7,7 @@ tasks:
     files: {train: "news/train-{language}.tsv", test: "news/test-{language}.tsv"}
     labels: [politics, sport]       # of classification and tagging
     texts: 1                        # of classification: one text or a pair
+    metric: accuracy                # what it is scored by, if not what its family is scored by
 
 Files have the form of the family's official ones: `text TAB text TAB label`; one JSON object a line with `prompt`, `options`
 and `label`; `word TAB tag`; SQuAD's JSON; running text.
@@ -24,7 +25,8 @@ from xdist.errors import UserError
 from xdist.formats import choice, classification, corpus, squad, tagging
 from xdist.tasks.catalog.task import LANGUAGE_CODE, Read, Task
 
-METRICS = {"classification": "accuracy", "multiple-choice": "accuracy", "tagging": "f1", "span-qa": "f1", "masked-lm": "loss"}
+# By family, what a task is scored by that names no metric; language models are not scored.
+DEFAULT_METRICS = {"classification": "accuracy", "multiple-choice": "accuracy", "tagging": "seqeval-1.2.2", "span-qa": "squad"}
 LENGTHS = {"classification": 128, "multiple-choice": 128, "tagging": 128, "span-qa": 384, "masked-lm": 256}
 EXTENSIONS = {"multiple-choice": "jsonl", "span-qa": "json"}
 LABELLED = ("classification", "tagging")
@@ -39,6 +41,7 @@ class UserTask(BaseModel):
     labels: tuple[str, ...] = ()
     texts: Literal[1, 2] = 2
     fields: tuple[str, ...] = Field(("text",), min_length=1, max_length=2)
+    metric: str | None = Field(None, min_length=1, description="what it is scored by; null: as its family is")
     head: str | None = None
     max_length: int | None = Field(None, ge=8)
     licence: str = "yours"
@@ -65,6 +68,8 @@ def user_tasks(path: Path, taken: tuple[str, ...] = ()) -> dict[str, Task]:
             raise wrong((name,), f"a {entry.family} task {'needs' if entry.family in LABELLED else 'has no'} labels")
         if len(set(entry.labels)) < len(entry.labels):
             raise wrong((name, "labels"), "a label stands here twice")
+        if entry.metric is not None and entry.family not in DEFAULT_METRICS:
+            raise wrong((name, "metric"), f"a {entry.family} task is trained, not scored")
         for index, code in enumerate(entry.languages):
             if not LANGUAGE_CODE.fullmatch(code):
                 raise wrong((name, "languages", index), f"'{code}' is no language code such as sw, quy or sr-Latn")
@@ -78,6 +83,12 @@ def user_tasks(path: Path, taken: tuple[str, ...] = ()) -> dict[str, Task]:
     return {name: _task(name, entry) for name, entry in described.tasks.items()}
 
 
+def line_of(path: Path, name: str, key: str) -> str:
+    """Where `key` of a task stands in its file, or the task where it does not."""
+    _, source = load(UserTasks, path)
+    return source.at(("tasks", name, key))
+
+
 def _task(name: str, entry: UserTask) -> Task:
     readers: dict[str, Read] = {
         "classification": partial(classification.read, labels=entry.labels, texts=entry.texts),
@@ -89,7 +100,7 @@ def _task(name: str, entry: UserTask) -> Task:
     return Task(
         name=name,
         family=entry.family,
-        metric=METRICS[entry.family],
+        metric=entry.metric or DEFAULT_METRICS.get(entry.family, ""),
         languages=entry.languages,
         files={split: (pattern,) for split, pattern in entry.files.items()},
         read=readers[entry.family],

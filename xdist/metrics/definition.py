@@ -1,0 +1,152 @@
+"""What a metric is: one value that scoring, intervals, selection on dev, comparison and reports share.
+
+A metric counts: it makes rows of numbers, one for each example (or group of examples), and a score of their sum. The score of a
+test set is that of the sum over all its rows; of a draw of the bootstrap, that of the sum over the rows drawn. There is no
+other way to a number, so an interval is about the very score that it stands beside.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isclose
+from typing import Any
+
+import numpy as np
+
+from xdist.errors import UserError, unknown
+from xdist.metrics.counts import Array, Rows, Sums
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a metric may look at beside predictions and gold: language and examples of the test set, labels of its task."""
+
+    language: str = ""
+    labels: tuple[str, ...] = ()
+    examples: Sequence[Any] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Metric:
+    """`rows(predictions, gold, given)` gives rows [n, columns] (or [n]) in an order and number that predictions do not change.
+    `score(sums)` takes sums [m, columns], each over a selection of rows, and gives by name the `numbers` of each, [m]. A mean
+    over examples or groups has a column of ones to divide by; what has no value where nothing was counted is 0.
+
+    The first of `numbers` is the headline: tasks are ranked, models chosen and differences told by it. All are within `bounds`;
+    with `percent` they are fractions, shown times 100. `in_average`: the numbers whose mean stands for the task in the official
+    average of XTREME-R, where that is not the headline. `families`: whose predictions it reads.
+    `refuses(labels, languages)` says in a few words why a task with those cannot be scored; None where it can.
+    """
+
+    name: str
+    about: str = ""
+    families: tuple[str, ...]
+    numbers: tuple[str, ...]
+    rows: Callable[[Any, Any, Given], Rows]
+    score: Callable[[Sums], Mapping[str, Array]]
+    bounds: tuple[float, float] = (0.0, 1.0)
+    percent: bool = True
+    lower_is_better: bool = False
+    in_average: tuple[str, ...] = ()
+    refuses: Callable[[Sequence[str], Sequence[str]], str | None] = lambda labels, languages: None
+
+    @property
+    def headline(self) -> str:
+        return self.numbers[0]
+
+    @property
+    def sign(self) -> int:
+        """What a number is multiplied by so that more is better."""
+        return -1 if self.lower_is_better else 1
+
+    @property
+    def unit(self) -> float:
+        """What a number is multiplied by to be shown: then it is in points."""
+        return 100.0 if self.percent else 1.0
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the most that a number can be, in points."""
+        low, high = self.bounds
+        return self.unit * low, self.unit * high
+
+    def refusal(self, family: str, labels: Sequence[str], languages: Sequence[str]) -> str | None:
+        """Why a task of that kind cannot be scored by this metric; None where it can."""
+        if family not in self.families:
+            return f"metric '{self.name}' scores {' and '.join(self.families)}, not {family}"
+        reason = self.refuses(labels, languages)
+        return f"metric '{self.name}': {reason}" if reason else None
+
+    def rows_of(self, predictions: Any, gold: Any, given: Given | None = None) -> Rows:
+        """Rows [n, columns] of predictions beside gold, both in the form of the task's family. Raises UserError for rows that
+        are no table of finite numbers."""
+        rows = np.asarray(self.rows(predictions, gold, given or Given()), dtype=np.float64)
+        rows = rows[:, None] if rows.ndim == 1 else rows
+        if rows.ndim != 2 or not np.isfinite(rows).all():
+            raise UserError(f"metric '{self.name}': rows must be [examples, columns] of finite numbers")
+        return rows
+
+    def of_rows(self, rows: Rows) -> dict[str, float]:
+        """The numbers, in points, of a whole test set. Raises ValueError where it is empty."""
+        if len(rows) == 0:
+            raise ValueError("no examples: nothing to score")
+        # A column at a time: numpy then sums pairwise, and thousands of fractions lose no digits.
+        sums = np.array([column.sum() for column in rows.T])
+        # Beside the draw of everything twice: a score that cannot tell selections apart is seen here, before any bootstrap.
+        found = self.of_sums(np.stack([sums, 2 * sums]))
+        return {name: float(values[0]) for name, values in found.items()}
+
+    def of_sums(self, sums: Sums) -> dict[str, Array]:
+        """The numbers, in points and each [...], of sums [..., columns]. Raises UserError where a number is missing, not finite
+        or out of bounds, and where those of one selection change with the selections beside it."""
+        flat = sums.reshape(-1, sums.shape[-1])
+        found = self._checked(flat)
+        for place in {0, len(flat) - 1} if len(flat) > 1 else ():
+            alone = self._checked(flat[place : place + 1])
+            if not all(isclose(found[name][place], alone[name][0], rel_tol=1e-9, abs_tol=1e-12) for name in self.numbers):
+                raise UserError(f"metric '{self.name}': the score of a selection of rows depends on the selections beside it")
+        return {name: self.unit * values.reshape(sums.shape[:-1]) for name, values in found.items()}
+
+    def points(self, sums: Sums) -> Array:
+        """[...]: the headline, in points, of sums [..., columns]."""
+        return self.of_sums(sums)[self.headline]
+
+    def _checked(self, sums: Sums) -> dict[str, Array]:
+        found = {name: np.asarray(values, dtype=np.float64) for name, values in self.score(sums).items()}
+        if set(found) != set(self.numbers):
+            raise UserError(f"metric '{self.name}' gives {', '.join(found) or 'nothing'}, not {', '.join(self.numbers)}")
+        low, high = self.bounds
+        for name, values in found.items():
+            if values.shape != (len(sums),):
+                raise UserError(f"metric '{self.name}': {name} of {len(sums)} selections has shape {values.shape}")
+            outside = values[~((values >= low - 1e-9) & (values <= high + 1e-9))]  # what is not a number too
+            if len(outside):
+                raise UserError(f"metric '{self.name}': {name} is {outside[0]:g}, which is not within {low:g} to {high:g}")
+        return found
+
+
+_METRICS: dict[str, Metric] = {}
+
+
+def register(metric: Metric) -> Metric:
+    """Make `metric` known by its name, and give it back. Raises UserError where another has that name."""
+    if metric.name in _METRICS:
+        raise UserError(f"two metrics are called '{metric.name}'")
+    _METRICS[metric.name] = metric
+    return metric
+
+
+def metric(name: str) -> Metric:
+    """The metric of that name. Raises UserError with the nearest name."""
+    if name not in _METRICS:
+        raise UserError(unknown("metric", name, _METRICS))
+    return _METRICS[name]
+
+
+def metrics() -> tuple[Metric, ...]:
+    """All that are registered."""
+    return tuple(_METRICS.values())
+
+
+def missing(name: str) -> str | None:
+    """What to say of a metric that somebody else's folder names and that is not registered here; None where it is."""
+    return None if name in _METRICS else f"metric '{name}' is not installed here"

@@ -20,6 +20,7 @@ from xdist.config.robust import METHODS
 from xdist.config.run import Run
 from xdist.config.study import Study
 from xdist.launch.clusters import KINDS
+from xdist.metrics import metrics
 from xdist.tasks.catalog.user import UserTasks
 
 PLACE = Path(__file__).with_name("reference.md")
@@ -55,7 +56,14 @@ def reference() -> str:
     parts += ["## Study", *_sections(Study)]
     parts += ["## Cluster", *(part for kind, one in KINDS.items() for part in _sections(one.options, f"kind: {kind}"))]
     parts += ["## Tasks of your own", "The file that `data.tasks` names.", *_sections(UserTasks, "tasks file")]
+    parts += ["## Metrics", "What `metric` of a task may be; a task is ranked by the first number.", _metrics()]
     return "\n\n".join(parts) + "\n"
+
+
+def _metrics() -> str:
+    rows = ["| metric | numbers | of tasks | |", "| --- | --- | --- | --- |"]
+    rows += [f"| `{one.name}` | {', '.join(one.numbers)} | {', '.join(one.families)} | {one.about} |" for one in metrics()]
+    return "\n".join(rows)
 
 
 def _command(command: click.Command, name: str, parent: click.Context) -> Iterator[str]:

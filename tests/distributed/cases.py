@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from xdist.data.prepare import Preparation
 from xdist.data.tokenizer import load_tokenizer
 from xdist.evaluation.evaluator import evaluate
 from xdist.evaluation.selection import DevJudge
+from xdist.metrics import missing
 from xdist.runtime import distributed, ds_config, optimizer, training
 from xdist.runtime.run_folder import RunFolder
 
@@ -179,8 +181,10 @@ def whole_run(path: str, overrides: list[str], stop_at: int | None = None) -> di
     return {"finished": finished}
 
 
-def judged(path: str, overrides: list[str]) -> float:
-    """What the untrained model of a run is worth on dev."""
+def judged(path: str, overrides: list[str], metric: str = "") -> float:
+    """What the untrained model of a run is worth on dev; `metric` names a file that registers one."""
+    if metric and missing(Path(metric).stem):
+        run_path(metric)
     made = _training(path, overrides)
     value = DevJudge(made.run, Preparation(made.run, made.tokenizer))(made.engine.module)
     made.close()

@@ -8,6 +8,9 @@ import torch
 from distributed.group import Group
 from safetensors.torch import load_file
 
+from xdist.tasks.catalog.demo import TOPICS
+
+ERRORS = Path(__file__).parents[1] / "third_party/errors.py"
 STAGES = Path(__file__).with_name("ds_configs")
 SELECTING = ["train.steps=8", "train.learning_rate=2e-2", "train.select={every: 2}", "runtime.save_every=3"]
 
@@ -48,6 +51,20 @@ def test_the_value_does_not_depend_on_ranks(one: Group, two: Group, small_run: P
     stage3 = [*options, f"runtime.deepspeed={STAGES / 'zero3.json'}"]
     for group, run in ((two, options), (two, stage3)):
         assert group.run("judged", path=str(small_run), overrides=run) == pytest.approx([expected] * 2, abs=1e-5)
+
+
+def test_where_less_is_better_less_is_worth_more(one: Group, small_run: Path, tmp_path: Path) -> None:
+    described = {"family": "classification", "languages": ["en", "de"], "labels": list(TOPICS), "texts": 1, "head": "topic"}
+    files = {split: f"cldr-topic/{split}-{{language}}.tsv" for split in ("train", "dev")}
+    tasks = {"right": {**described, "files": files}, "wrong": {**described, "files": files, "metric": "errors"}}
+    (tmp_path / "tasks.yaml").write_text(json.dumps({"tasks": tasks}))
+    options = ["train.select={every: 1, languages: [en, de]}", f"data.tasks={tmp_path / 'tasks.yaml'}", "seed=3"]
+    right, wrong = (
+        one.run("judged", path=str(small_run), overrides=[*options, f"train.tasks=[{{task: {name}}}]"], metric=str(ERRORS))[0]
+        for name in tasks
+    )
+    assert 0 < right < 100
+    assert wrong == pytest.approx(right - 100)
 
 
 def test_stage_3_evaluates_in_lockstep(two: Group, small_run: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xdist.errors import UserError
 from xdist.metrics import spans
 
 VECTORS = [
@@ -127,3 +128,65 @@ def test_spans_of_a_sentence_do_not_overlap_and_cover_every_tag_that_is_not_outs
     for tags in sides(pairs)[0]:
         covered = [place for _, first, last in found(tags) for place in range(first, last + 1)]
         assert sorted(covered) == [place for place, tag in enumerate(tags) if tag != "O"]
+
+
+# --- seqeval 1.2.2 --------------------------------------------------------------------------------------------------------
+CURRENT = [  # tags of a sentence, and its spans by hand
+    ("B-PER I-PER O B-LOC", {("PER", 0, 1), ("LOC", 3, 3)}),
+    ("O I-PER I-PER O", {("PER", 1, 2)}),  # I- without B- begins a span
+    ("I-PER I-PER B-PER I-LOC O B-ORG", {("PER", 0, 1), ("PER", 2, 2), ("LOC", 3, 3), ("ORG", 5, 5)}),  # another type, too
+    ("B-PER B-PER", {("PER", 0, 0), ("PER", 1, 1)}),
+    ("B-GEO-LOC I-GEO-LOC I-POL-LOC", {("GEO-LOC", 0, 1), ("POL-LOC", 2, 2)}),  # a type is all that follows the first -
+    ("B I I B", {("_", 0, 2), ("_", 3, 3)}),  # without types: all of one
+    ("B-PER I-PER E-PER I-PER", {("PER", 0, 2), ("PER", 3, 3)}),  # E- ends a span
+    ("S-PER S-PER E-LOC E-LOC", {("PER", 0, 0), ("PER", 1, 1), ("LOC", 2, 2), ("LOC", 3, 3)}),
+    ("S-LOC I-LOC O", {("LOC", 0, 0), ("LOC", 1, 1)}),
+    ("B-O I-O O", {("O", 0, 1)}),  # a type may be called so
+    ("O O", set()),
+]
+
+
+@pytest.mark.parametrize("tags, expected", CURRENT)
+def test_spans_of_1_2_2(tags: str, expected: set[spans.Span]) -> None:
+    assert spans.spans(tags.split(), spans.parse_1_2_2) == expected
+
+
+CURRENT_SCORES = [  # gold, predicted, F1, precision, recall, by hand
+    (["B-PER I-PER O B-LOC"], ["B-PER I-PER O B-ORG"], 1 / 2, 1 / 2, 1 / 2),
+    (["I-PER I-PER O B-LOC"], ["B-PER I-PER O I-LOC"], 1.0, 1.0, 1.0),  # B- for I- of one extent is right
+    (["B-PER I-PER I-PER"], ["B-PER I-PER I-LOC"], 0.0, 0.0, 0.0),
+    (["B-PER O", "B-LOC I-LOC O"], ["B-PER O", "B-LOC O B-PER"], 2 / 5, 1 / 3, 1 / 2),
+    (["B-GEO-LOC"], ["B-POL-LOC"], 0.0, 0.0, 0.0),
+    (["O O"], ["O O"], 0.0, 0.0, 0.0),
+]
+
+
+@pytest.mark.parametrize("gold, predicted, f1, precision, recall", CURRENT_SCORES)
+def test_scores_of_1_2_2(gold: list[str], predicted: list[str], f1: float, precision: float, recall: float) -> None:
+    sides = [[line.split() for line in side] for side in (predicted, gold)]
+    found = spans.CURRENT.of_rows(spans.CURRENT.rows_of(*sides))
+    assert [found[name] for name in ("f1", "precision", "recall")] == pytest.approx([100 * f1, 100 * precision, 100 * recall])
+
+
+def test_versions_differ_in_types_with_a_dash() -> None:
+    sides = [["B-POL-LOC"]], [["B-GEO-LOC"]]
+    assert spans.OFFICIAL.of_rows(spans.OFFICIAL.rows_of(*sides))["f1"] == 100  # as officially: both are LOC
+    assert spans.CURRENT.of_rows(spans.CURRENT.rows_of(*sides))["f1"] == 0
+
+
+@pytest.mark.parametrize("tag", ["NOUN", "X", "PER", "b-per", "B-", "B_PER", "PER-B", "O-PER", "L-PER", ""])
+def test_ill_formed_tags_are_refused(tag: str) -> None:
+    with pytest.raises(UserError, match=f"^tag '{tag}' is neither O nor B- or I- and a type$"):
+        spans.CURRENT.rows_of([["O"]], [[tag]])
+    reason = spans.CURRENT.refusal("tagging", ("O", "B-PER", tag), ("sw",)) or ""
+    assert reason.startswith(f"metric 'seqeval-1.2.2': label '{tag}' is neither O nor B- or I- and a type")
+    assert spans.OFFICIAL.refusal("tagging", ("O", "B-PER", tag), ("sw",)) is None
+
+
+BIO = st.lists(st.lists(st.tuples(NER, NER), min_size=1), min_size=1)
+
+
+@given(BIO)
+def test_without_dashes_in_types_the_versions_agree(pairs: Pairs) -> None:
+    predictions, gold = sides(pairs)
+    assert np.array_equal(spans.CURRENT.rows_of(predictions, gold), spans.OFFICIAL.rows_of(predictions, gold))

@@ -12,9 +12,10 @@ import pytest
 from xdist.config import load_run
 from xdist.data.pieces import training_pieces
 from xdist.errors import UserError
-from xdist.formats.examples import Answer, Choice, Classified, Question
+from xdist.formats.examples import Answer, Choice, Classified, Question, Tagged
 from xdist.study import Facts
 from xdist.tasks.catalog import sharing, task
+from xdist.tasks.family import family_of
 
 MNLI = [
     {"gold_label": "neutral", "sentence1": "A b.", "sentence2": "C.", "pairID": "1n", "genre": "fiction"},
@@ -263,6 +264,13 @@ def test_tasks_of_a_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("news/{language}.tsv", "news/sw.tsv", "the file of each language is named by {language}"),
         ("news/{language}.tsv", "news/{lang}.tsv", "the file of each language is named by {language}"),
         ("[sw, quy]", "[Swahili]", "'Swahili' is no language code"),
+        (*("    texts: 1", "    metric: acuracy", "tasks.yaml:6: tasks.news.metric: unknown metric 'acuracy': did you mean "),),
+        (
+            "    texts: 1",
+            "    metric: squad",
+            "tasks.yaml:6: tasks.news.metric: metric 'squad' scores span-qa, not classification",
+        ),
+        ("    head: mlm", "    metric: accuracy", "tasks.yaml:11: tasks.web.metric: a masked-lm task is trained, not scored"),
     ],
 )
 def test_a_users_mistake_is_one_line(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -272,6 +280,62 @@ def test_a_users_mistake_is_one_line(tmp_path: Path, old: str, new: str, message
         task("news", tmp_path / "tasks.yaml")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+NER = """\
+tasks:
+  ner:
+    family: tagging
+    languages: [hau]
+    labels: [O, B-GEO-LOC, I-GEO-LOC, B-POL-LOC, I-POL-LOC]
+    files: {test: "ner/{language}.tsv"}
+"""
+POS = NER.replace("[O, B-GEO-LOC, I-GEO-LOC, B-POL-LOC, I-POL-LOC]", "[NOUN, VERB]")
+
+
+def test_tagging_of_ones_own_is_scored_as_seqeval_scores_today(tmp_path: Path) -> None:
+    (tmp_path / "tasks.yaml").write_text(NER)
+    family = family_of(task("ner", tmp_path / "tasks.yaml"))
+    examples = [Tagged(words=("a", "b"), tags=("B-GEO-LOC", "I-GEO-LOC"))]
+    assert family.score([["B-POL-LOC", "I-POL-LOC"]], examples, "hau")["f1"] == 0
+    official = NER.replace("    labels", "    metric: seqeval-0.0.12\n    labels")
+    (tmp_path / "official.yaml").write_text(official)
+    family = family_of(task("ner", tmp_path / "official.yaml"))
+    assert family.score([["B-POL-LOC", "I-POL-LOC"]], examples, "hau")["f1"] == 100
+
+
+def test_tags_without_spans_need_a_metric_for_them(tmp_path: Path) -> None:
+    (tmp_path / "tasks.yaml").write_text(POS)
+    with pytest.raises(UserError) as caught:
+        task("ner", tmp_path / "tasks.yaml")
+    assert str(caught.value) == (
+        f"{tmp_path / 'tasks.yaml'}:2: tasks.ner.metric: metric 'seqeval-1.2.2': label 'NOUN' is neither O nor B- or I- and a "
+        "type; where words have tags without spans: metric: accuracy"
+    )
+    (tmp_path / "pos.yaml").write_text(POS.replace("    labels", "    metric: accuracy\n    labels"))
+    family = family_of(task("ner", tmp_path / "pos.yaml"))
+    examples = [Tagged(words=("a", "b", "c"), tags=("NOUN", "VERB", "NOUN")), Tagged(words=("d",), tags=("VERB",))]
+    assert family.score([["NOUN", "NOUN", "NOUN"], ["VERB"]], examples, "hau") == {"accuracy": 75.0}
+
+
+def test_a_model_chosen_by_another_metric_is_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ner = NER.replace('test: "ner', 'train: "ner/train-{language}.tsv", dev: "ner')
+    (tmp_path / "tasks.yaml").write_text(ner)
+    (tmp_path / "same.yaml").write_text(ner.replace("    labels", "    metric: seqeval-1.2.2\n    labels"))
+    (tmp_path / "other.yaml").write_text(ner.replace("    labels", "    metric: accuracy\n    labels"))
+    select = "\n  select: {every: 1, languages: [hau]}"
+    training = RUN[: RUN.index("  tasks: [{")] + "  tasks: [{task: ner, languages: [hau]}]\n  steps: 1"
+    (tmp_path / "run.yaml").write_text(training + select)
+    digests = {
+        (name, by): Facts().training(
+            load_run(tmp_path / "run.yaml", [f"data.tasks={tmp_path / name}.yaml", f"train.select.by={by}"])
+        )
+        for name in ("tasks", "same", "other")
+        for by in ("score", "loss")
+    }
+    assert digests["tasks", "score"] == digests["same", "score"] != digests["other", "score"]
+    assert digests["tasks", "loss"] == digests["other", "loss"]
 
 
 # --- heads ---------------------------------------------------------------------------------------------------------------

@@ -112,8 +112,10 @@ def _mlqa_rows(predictions: Mapping[str, str], gold: Mapping[str, Sequence[str]]
 
 
 def _not_of_mlqa(labels: Sequence[str], languages: Sequence[str]) -> str | None:
-    other = next((code for code in languages if code not in _MLQA_ARTICLES), None)
-    return other and unknown("MLQA language", other, _MLQA_ARTICLES)
+    for code in languages:
+        if code not in _MLQA_ARTICLES:
+            return unknown("MLQA language", code, _MLQA_ARTICLES)
+    return None
 
 
 SQUAD = register(

@@ -90,10 +90,12 @@ def _boundary(previous: str, current: str, parse: Parse) -> tuple[bool, bool]:
 
 
 def _ill_formed(labels: Sequence[str], languages: Sequence[str]) -> str | None:
-    wrong = next((label for label in labels if not _TAG.fullmatch(label)), None)
-    return (
-        wrong and f"label '{wrong}' is neither O nor B- or I- and a type; where words have tags without spans: metric: accuracy"
-    )
+    for label in labels:
+        if not _TAG.fullmatch(label):
+            return (
+                f"label '{label}' is neither O nor B- or I- and a type; where words have tags without spans: metric: accuracy"
+            )
+    return None
 
 
 OFFICIAL = register(

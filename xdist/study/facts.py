@@ -8,6 +8,8 @@ from xdist.config import Run
 from xdist.config.robust import word_lists
 from xdist.data.pieces import ENCODING, Piece, selection_pieces, training_pieces
 from xdist.files import digest, file_digest, read_json, write_json
+from xdist.tasks.catalog import TASKS
+from xdist.tasks.catalog.user import DEFAULT_METRICS
 
 ABSENT = "absent"
 # The files of a model folder that say what it computes.
@@ -47,7 +49,8 @@ class Facts:
         # All that the pieces depend on: most runs of a study train on what another one trains on.
         key = run.train and (run.data, run.train.tasks, run.train.share, run.train.select)
         if key not in self._trainings:
-            self._trainings[key] = [self.piece(run, piece) for piece in training_pieces(run) + selection_pieces(run)]
+            pieces = [self.piece(run, piece) for piece in training_pieces(run) + selection_pieces(run)]
+            self._trainings[key] = [*pieces, *_chosen_by(run)]
         return self._trainings[key]
 
     def backbone(self, name: str) -> str:
@@ -88,3 +91,11 @@ class Facts:
             self._known = -1
             known = self._digests[name] = [*stamp, file_digest(path)]
         return known[2]
+
+
+def _chosen_by(run: Run) -> list[str]:
+    """What a model is chosen by on tasks of one's own that name a metric; that of the others never changes."""
+    if not (run.train and run.train.select and run.train.select.by == "score"):
+        return []
+    tasks = dict.fromkeys(piece.task for piece in selection_pieces(run) if piece.task.name not in TASKS)
+    return [f"{task.name} by {task.metric}" for task in tasks if task.metric != DEFAULT_METRICS.get(task.family)]

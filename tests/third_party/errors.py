@@ -1,0 +1,14 @@
+"""The share of examples that are wrong: less is better."""
+
+from dataclasses import replace
+
+from xdist.metrics import metric, register
+
+accuracy = metric("accuracy")
+
+
+def score(sums):
+    return {"errors": 1 - accuracy.score(sums)["accuracy"]}
+
+
+register(replace(accuracy, name="errors", numbers=("errors",), score=score, lower_is_better=True))

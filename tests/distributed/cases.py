@@ -182,8 +182,8 @@ def whole_run(path: str, overrides: list[str], stop_at: int | None = None) -> di
 
 
 def judged(path: str, overrides: list[str], metric: str = "") -> float:
-    """What the untrained model of a run is worth on dev; `metric` names a file that registers one."""
-    if metric and missing(Path(metric).stem):
+    """What the untrained model of a run is worth on dev; `metric` is a file that registers one, named as it is."""
+    if metric and missing(Path(metric).stem.replace("_", "-")):
         run_path(metric)
     made = _training(path, overrides)
     value = DevJudge(made.run, Preparation(made.run, made.tokenizer))(made.engine.module)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from xdist.tasks.catalog.demo import TOPICS
 
-ERRORS = Path(__file__).parents[1] / "third_party/errors.py"
+ERROR_RATE = Path(__file__).parents[1] / "error_rate.py"
 STAGES = Path(__file__).with_name("ds_configs")
 SELECTING = ["train.steps=8", "train.learning_rate=2e-2", "train.select={every: 2}", "runtime.save_every=3"]
 
@@ -56,11 +56,13 @@ def test_the_value_does_not_depend_on_ranks(one: Group, two: Group, small_run: P
 def test_where_less_is_better_less_is_worth_more(one: Group, small_run: Path, tmp_path: Path) -> None:
     described = {"family": "classification", "languages": ["en", "de"], "labels": list(TOPICS), "texts": 1, "head": "topic"}
     files = {split: f"cldr-topic/{split}-{{language}}.tsv" for split in ("train", "dev")}
-    tasks = {"right": {**described, "files": files}, "wrong": {**described, "files": files, "metric": "errors"}}
+    tasks = {"right": {**described, "files": files}, "wrong": {**described, "files": files, "metric": "error-rate"}}
     (tmp_path / "tasks.yaml").write_text(json.dumps({"tasks": tasks}))
     options = ["train.select={every: 1, languages: [en, de]}", f"data.tasks={tmp_path / 'tasks.yaml'}", "seed=3"]
     right, wrong = (
-        one.run("judged", path=str(small_run), overrides=[*options, f"train.tasks=[{{task: {name}}}]"], metric=str(ERRORS))[0]
+        one.run("judged", path=str(small_run), overrides=[*options, f"train.tasks=[{{task: {name}}}]"], metric=str(ERROR_RATE))[
+            0
+        ]
         for name in tasks
     )
     assert 0 < right < 100

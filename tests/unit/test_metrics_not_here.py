@@ -147,6 +147,19 @@ def test_a_task_that_is_not_here_is_said_too(folder: Path, tmp_path: Path, insta
     assert scored(tmp_path, Gold())["weather"].absent == "task 'weather' is not installed here"
 
 
+def test_folders_are_looked_at_by_what_scored_them_whatever_the_file_of_tasks_says_today(folder: Path, tmp_path: Path) -> None:
+    for run in "ab":
+        (tmp_path / run).mkdir()
+        (tmp_path / run / "config.yaml").write_text((folder / run / "config.yaml").read_text())
+        (tmp_path / run / "predictions").symlink_to(folder / run / "predictions")
+        scores = read_json(folder / run / "scores.json")
+        scores["tasks"]["news"] = scores["tasks"].pop("topics")
+        (tmp_path / run / "scores.json").write_text(json.dumps(scores))
+    done = typed("compare", tmp_path / "a", tmp_path / "b")
+    assert done.exit_code == 0, done.output
+    assert "news (accuracy, test)" in done.output
+
+
 def test_where_it_is_not_a_run_of_ones_own_names_the_line(folder: Path) -> None:
     for command in ("evaluate", "train"):
         more = ["train={tasks: [{task: news, languages: [sw]}], steps: 1}"] if command == "train" else []

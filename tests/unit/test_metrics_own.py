@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from runpy import run_path
 from statistics import fmean
 from typing import Any
 
@@ -27,7 +27,7 @@ from xdist.report.comparison import compare
 from xdist.report.results import Condition, Results, TaskResult
 from xdist.report.task_table import task_rows
 
-FILE = Path(__file__).parents[1] / "third_party/macro_f1.py"
+FILE = ROOT / "tests/macro_f1.py"
 LABELS = ("politics", "sport", "health", "travel")
 
 
@@ -41,16 +41,13 @@ def registering(*metrics: Metric) -> Iterator[None]:
         yield
 
 
-def loaded() -> Metric:
-    spec = spec_from_file_location("macro_f1", FILE)
-    assert spec
-    assert spec.loader
+def loaded(name: str, file: Path) -> Metric:
     with registering():
-        spec.loader.exec_module(module_from_spec(spec))
-        return metric("macro-f1")
+        run_path(str(file))
+        return metric(name)
 
 
-MACRO = loaded()
+MACRO = loaded("macro-f1", FILE)
 
 
 def macro_f1(predictions: list[str], gold: list[str]) -> float:
@@ -171,6 +168,21 @@ def test_what_is_no_score_is_refused(score: Callable[[np.ndarray], Any], message
         replicate({"a": {"sw": counted(np.arange(30) % 2 == 0)}}, wrong, "task", draws=5)
 
 
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"numbers": ()}, "metric 'wrong' needs numbers and the families whose predictions it reads"),
+        ({"families": ()}, "metric 'wrong' needs numbers and the families whose predictions it reads"),
+        ({"in_average": ("f1",)}, "metric 'wrong' gives accuracy; in_average names f1"),
+        ({"bounds": (1.0, 0.0)}, "metric 'wrong': bounds 1 to 0 hold no number"),
+    ],
+)
+def test_what_is_no_metric_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        replace(ACCURACY, name="wrong", **change)
+    assert str(caught.value) == message
+
+
 @pytest.mark.parametrize("found", [[[0.5], [np.inf]], [[[1.0]]], 1.0])
 def test_rows_are_a_table_of_numbers(found: Any) -> None:
     with pytest.raises(UserError, match=r"metric 'wrong': rows must be \[examples, columns\] of finite numbers"):
@@ -233,13 +245,7 @@ def test_where_less_is_better_a_lower_number_is_the_better_one() -> None:
         for name in right
         for seed in (1, 2)
     }
-    errors = replace(
-        ACCURACY,
-        name="errors",
-        numbers=("error",),
-        score=lambda sums: {"error": 1 - sums[:, 0] / sums[:, 1]},
-        lower_is_better=True,
-    )
+    errors = loaded("error-rate", ROOT / "tests/error_rate.py")
     more, less = results(ACCURACY, rows), results(errors, rows)
     for here, there in zip(answer(more).rows, answer(less).rows, strict=True):
         (first,), (second,) = here.differences, there.differences

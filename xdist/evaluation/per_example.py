@@ -12,7 +12,7 @@ from xdist.files import read_json
 from xdist.metrics import Metric, metric, missing
 from xdist.metrics.counts import Rows
 from xdist.runtime.run_folder import RunFolder
-from xdist.tasks.catalog import Task, known, task
+from xdist.tasks.catalog import Task, known
 from xdist.tasks.family import family_of
 
 
@@ -59,14 +59,14 @@ def scored(folder: Path, gold: Gold, only: str | None = None) -> dict[str, Score
 
 
 def _scored(where: RunFolder, run: Run, gold: Gold, name: str, entry: dict[str, Any]) -> Scored:
-    by, split, trained_on = scored_by(entry, name), entry["split"], tuple(entry["trained_on"])
+    one = known(run.data.tasks).get(name)
+    by = scored_by(entry, name) or (one.metric if one else "")
+    split, trained_on = entry["split"], tuple(entry["trained_on"])
     absent = missing(by) if by else None
-    if absent is None and name not in known(run.data.tasks):
-        absent = f"task '{name}' is not installed here"
-    if absent:
-        return Scored(name, by or "", split, trained_on, {}, entry["family"], absent)
-    one = task(name, run.data.tasks)
-    one = replace(one, metric=by or one.metric)  # what it was scored by, whatever its file says today
+    if absent or one is None:
+        absent = absent or f"task '{name}' is not installed here"
+        return Scored(name, by, split, trained_on, {}, entry["family"], absent)
+    one = replace(one, metric=by)  # what it was scored by, whatever its file says today
     family = family_of(one)
     rows: dict[str, Rows] = {}
     for code in entry["languages"]:
@@ -74,4 +74,4 @@ def _scored(where: RunFolder, run: Run, gold: Gold, name: str, entry: dict[str, 
         predictions = submission.read(submission.path(where.predictions, one, split, code), one, examples)
         if (of_language := family.per_example(predictions, examples, code)) is not None:
             rows[code] = of_language
-    return Scored(name, one.metric, split, trained_on, rows, one.family)
+    return Scored(name, by, split, trained_on, rows, one.family)

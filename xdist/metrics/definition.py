@@ -49,6 +49,15 @@ class Metric:
     in_average: tuple[str, ...] = ()
     refuses: Callable[[Sequence[str], Sequence[str]], str | None] = lambda labels, languages: None
 
+    def __post_init__(self) -> None:
+        """Raises UserError for what can be no metric."""
+        if not (self.numbers and self.families):
+            raise UserError(f"metric '{self.name}' needs numbers and the families whose predictions it reads")
+        if strange := sorted(set(self.in_average) - set(self.numbers)):
+            raise UserError(f"metric '{self.name}' gives {', '.join(self.numbers)}; in_average names {strange[0]}")
+        if not self.bounds[0] < self.bounds[1]:
+            raise UserError(f"metric '{self.name}': bounds {self.bounds[0]:g} to {self.bounds[1]:g} hold no number")
+
     @property
     def headline(self) -> str:
         return self.numbers[0]

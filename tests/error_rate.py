@@ -8,7 +8,7 @@ accuracy = metric("accuracy")
 
 
 def score(sums):
-    return {"errors": 1 - accuracy.score(sums)["accuracy"]}
+    return {"error_rate": 1 - accuracy.score(sums)["accuracy"]}
 
 
-register(replace(accuracy, name="errors", numbers=("errors",), score=score, lower_is_better=True))
+register(replace(accuracy, name="error-rate", numbers=("error_rate",), score=score, lower_is_better=True))

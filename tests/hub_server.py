@@ -1,15 +1,17 @@
 """The part of the hub's HTTP interface that fetching uses, served from memory on this machine: repository information, paged
-tree listings, files with ranges and redirects, refusals with the hub's error codes."""
+tree listings, files with ranges and redirects, refusals with the hub's error codes. It can be made to lie."""
 
 import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import repeat
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 # Larger files are kept as git keeps large files: the tree names their SHA-256, the file itself comes from another address.
@@ -18,10 +20,26 @@ PAGE = 3
 
 
 @dataclass
+class Said:
+    """An answer. `body` is JSON, bytes, or an iterator of bytes that need not end; `headers` come after those of an honest hub
+    and replace them; without a `Content-Length` the body goes on until the connection ends."""
+
+    body: Any = b""
+    code: int = 200
+    headers: dict[str, str | None] = field(default_factory=dict)
+
+
+def without_end() -> Iterator[bytes]:
+    return repeat(b" " * (1 << 14))
+
+
+@dataclass
 class HubServer:
     """`repositories[kind, id][revision]` holds the files of a branch. `drop[path]`: so many bytes are sent, once, before the
     connection ends; `broken`: paths answered with 503; `corrupt`: paths whose bytes are not the listed ones;
-    `claimed`: sizes that are listed instead of the real ones."""
+    `claimed`: sizes that are listed instead of the real ones. `lies`: what is said instead of the truth, which it gets, as
+    "revision" (its JSON), "tree" (the entries of a page), "link" (the address of the next page, or None), or in place of a file
+    of that name (its content); `sent`: the bytes of all bodies."""
 
     url: str = ""
     repositories: dict[tuple[str, str], dict[str, dict[str, bytes]]] = field(default_factory=dict)
@@ -31,6 +49,8 @@ class HubServer:
     corrupt: set[str] = field(default_factory=set)
     claimed: dict[str, int] = field(default_factory=dict)
     requests: list[tuple[str, str | None]] = field(default_factory=list)
+    lies: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
+    sent: int = 0
 
     def add(self, kind: str, id: str, files: dict[str, bytes], revision: str = "main") -> str:
         """Put files on a branch; gives its commit. Earlier commits stay."""
@@ -77,15 +97,16 @@ def serving() -> Iterator[HubServer]:
                 if files is None:
                     return
                 if what == "revision":
-                    self.answer(200, {"id": id, "sha": commit_of(files), "siblings": []})
+                    self.say("revision", {"id": id, "sha": commit_of(files), "siblings": []})
                     return
                 begin = int(parse_qs(url.query).get("cursor", ["0"])[0])
                 entries = [
                     {**listed(name, content), **({"size": state.claimed[name]} if name in state.claimed else {})}
                     for name, content in sorted(files.items())
                 ]
-                more = {"Link": f'<{state.url}{url.path}?recursive=true&cursor={begin + PAGE}>; rel="next"'}
-                self.answer(200, entries[begin : begin + PAGE], more if begin + PAGE < len(entries) else {})
+                following = f"{state.url}{url.path}?recursive=true&cursor={begin + PAGE}"
+                link = state.lies.get("link", lambda truth: truth)(following if begin + PAGE < len(entries) else None)
+                self.say("tree", entries[begin : begin + PAGE], {"Link": f'<{link}>; rel="next"'} if link else {})
             elif found := re.fullmatch(r"/cdn(/datasets)?/(.+)/resolve/([^/]+)/(.+)", path):
                 kind, id, revision, name = "dataset" if found[1] else "model", *found.groups()[1:]
                 self.send(name, state.repositories[kind, id][revision][name])
@@ -114,7 +135,32 @@ def serving() -> Iterator[HubServer]:
                 return state.repositories[kind, id][revision]
             return None
 
+        def say(self, what: str, truth: object, headers: dict[str, str | None] | None = None) -> None:
+            said = state.lies.get(what, lambda truth: truth)(truth)
+            if not isinstance(said, Said):
+                said = Said(said)
+            said.headers = {**(headers or {}), **said.headers}
+            if isinstance(said.body, Iterator):
+                self.stream(said)
+            else:
+                body = said.body if isinstance(said.body, bytes) else json.dumps(said.body).encode()
+                self.stream(Said(iter([body]), said.code, {"Content-Length": str(len(body)), **said.headers}))
+
+        def stream(self, said: Said) -> None:
+            self.send_response(said.code)
+            for name, text in {**said.headers, "Connection": "close"}.items():
+                if text is not None:
+                    self.send_header(name, text)
+            self.end_headers()
+            with suppress(ConnectionError):
+                for part in said.body:
+                    self.wfile.write(part)
+                    state.sent += len(part)
+
         def send(self, name: str, content: bytes) -> None:
+            if name in state.lies:
+                self.say(name, content)
+                return
             if name in state.broken:
                 self.answer(503, {})
                 return

@@ -6,13 +6,13 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from xdist.config import Model, Run
+from xdist.data.claims import LOCK, Digest, FilePath, Sha256, Size, file_and_folder, file_path
 from xdist.data.pieces import Piece, evaluation_pieces, pool_pieces, selection_pieces, training_pieces
 from xdist.errors import UserError
 
-LOCK = "fetched.json"
 FOLDERS = {"model": "models", "dataset": "hub"}
 
 Kind = Literal["model", "dataset"]
@@ -21,8 +21,8 @@ Kind = Literal["model", "dataset"]
 class FetchedFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    size: int
-    sha256: str
+    size: Size
+    sha256: Sha256
 
 
 class Lock(BaseModel):
@@ -31,13 +31,19 @@ class Lock(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str
+    id: FilePath
     kind: Kind
     revision: str
-    commit: str
-    parts: tuple[str, ...]
-    absent: tuple[str, ...] = ()
-    files: dict[str, FetchedFile]
+    commit: Digest
+    parts: tuple[FilePath, ...]
+    absent: tuple[FilePath, ...] = ()
+    files: dict[FilePath, FetchedFile]
+
+    @model_validator(mode="after")
+    def _each_path_once(self) -> "Lock":
+        if path := file_and_folder(self.files):
+            raise ValueError(f"'{path}' is a file and a folder")
+        return self
 
 
 def place(root: Path, kind: Kind, id: str) -> Path:
@@ -58,7 +64,11 @@ def read_lock(path: Path) -> Lock | None:
 
 def may_be_hub_id(backbone: str) -> bool:
     """`name` and `owner/name` may be; anything else is a path."""
-    return not backbone.startswith((".", "/", "~")) and backbone.count("/") <= 1
+    try:
+        file_path(backbone)
+    except ValueError:
+        return False
+    return not backbone.startswith((".", "~")) and backbone.count("/") <= 1
 
 
 def found_model(run: Run) -> Model:

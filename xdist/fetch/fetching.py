@@ -1,34 +1,36 @@
 """Fetching one repository: what is there, what is missing or damaged, bringing it, locking it.
 
-Every file is compared with the hub's checksum before it takes its name. While something is being brought the lock is called
-fetching.json, so that a fetch goes on at the commit that it began with, and nobody takes half a model for a whole one.
+Every file is compared with the hub's checksum before it takes its name. While something is being brought there is a lock called
+fetching.json, so that a fetch goes on at the commit that it began with, and nobody takes half a model for a whole one. What was
+whole before stays so, under its own lock, until all of what replaces it has come.
 """
 
 import hashlib
 import os
 import re
 import shutil
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from xdist.data.fetched import LOCK, FetchedFile, Lock, place, read_lock
+from xdist.data.claims import LOCK, PARTIAL, UNFINISHED, file_path
+from xdist.data.fetched import FetchedFile, Lock, place, read_lock
 from xdist.errors import UserError
-from xdist.fetch.hub import Advance, Hub, Listed, NoRevision
-from xdist.fetch.parts import Repository, files_of
-from xdist.files import write_text
+from xdist.fetch.hub import Advance, Hub, Listed, NoRevision, reason
+from xdist.fetch.parts import Repository, files_of, known_parts
+from xdist.files import write_text, written
 
-UNFINISHED = "fetching.json"
-PARTIAL = ".partial"
 # Where the hub keeps the Parquet files that it makes of data sets in other formats.
 CONVERTED = "refs/convert/parquet"
-COMMIT = re.compile(r"[0-9a-f]{40}")
+COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`lock` is what will be written; its `files` are those that are there and whole. `missing` says of each other file how the
-    hub lists it, `why` what is wrong with it; `stale` are files of an earlier commit that the parts no longer have."""
+    hub lists it, `why` what is wrong with it; `stale` are files of an earlier commit that the parts no longer have; `locked`:
+    this lock is there, and no other fetch has begun."""
 
     folder: Path
     lock: Lock
@@ -57,14 +59,27 @@ def plan(hub: Hub, root: Path, repository: Repository, revision: str | None, upd
     """What fetching `repository` would do. The recorded commit is kept unless there is a `revision` or it is to `update`;
     where all is recorded and there, the hub is not asked. Sizes are always looked at, checksums to `verify`.
 
-    Raises UserError for what the hub refuses or does not have."""
-    folder = place(root, repository.kind, repository.id)
-    whole = read_lock(folder / LOCK)
-    recorded = whole or read_lock(folder / UNFINISHED)
+    Raises UserError for what the hub refuses or does not have, for what it lists and cannot be, and for a lock that is none."""
+    with _on_disk(repository):
+        return _plan(hub, place(root, repository.kind, repository.id), repository, revision, update, verify)
+
+
+def _plan(hub: Hub, folder: Path, repository: Repository, revision: str | None, update: bool, verify: bool) -> Plan:
+    whole, begun = (_lock_of(repository, folder / name) for name in (LOCK, UNFINISHED))
+    if whole and begun and begun.commit == whole.commit and set(begun.parts) <= set(whole.parts):
+        begun = None  # it began with what is whole: nothing of it is left to be done but what `whole` lacks
+    recorded = begun or whole
     why = _damaged(folder, recorded, verify) if recorded else {}
     kept = recorded is not None and not update and revision in (None, recorded.commit)
     parts = tuple(dict.fromkeys((*(recorded.parts if recorded else ()), *repository.parts)))
-    if whole and kept and not why and set(parts) == set(whole.parts) and repository.needed.isdisjoint(whole.absent):
+    if (
+        whole
+        and not begun
+        and kept
+        and not why
+        and set(parts) == set(whole.parts)
+        and repository.needed.isdisjoint(whole.absent)
+    ):
         return Plan(folder, whole, locked=True)
 
     name, commit, listing = _resolved(hub, repository, revision, recorded if kept else None)
@@ -76,6 +91,8 @@ def plan(hub: Hub, root: Path, repository: Repository, revision: str | None, upd
     files = {path: listing[path] for found in of_part.values() for path in found}
     if not files:
         raise UserError(f"{repository}: has none of the files that are wanted in revision '{name}' ({commit[:8]})")
+    earlier = dict.fromkeys(path for lock in (whole, begun) if lock for path in lock.files)
+    _check_places(repository, folder, files, earlier)
     there: dict[str, FetchedFile] = {}
     for path, listed in files.items():
         known = recorded.files.get(path) if recorded and recorded.commit == commit and path not in why else None
@@ -86,33 +103,88 @@ def plan(hub: Hub, root: Path, repository: Repository, revision: str | None, upd
         elif path not in why:
             why[path] = "is not the hub's" if (folder / path).exists() else "missing"
     lock = Lock(id=repository.id, kind=repository.kind, revision=name, commit=commit, parts=parts, absent=absent, files=there)
-    stale = tuple(path for path in (recorded.files if recorded else ()) if path not in files)
+    stale = tuple(path for path in earlier if path not in files)
     missing = {path: listed for path, listed in files.items() if path not in there}
-    return Plan(folder, lock, missing, {path: why[path] for path in missing}, stale, locked=lock == whole)
+    return Plan(folder, lock, missing, {path: why[path] for path in missing}, stale, locked=lock == whole and not begun)
 
 
 def fetch(hub: Hub, repository: Repository, todo: Plan, advance: Advance) -> None:
     """Carry out a plan; `advance` is told the bytes that have come. Raises UserError; what has come is kept."""
     if todo.done:
         return
+    with _on_disk(repository):
+        _fetch(hub, repository, todo, advance)
+
+
+def _fetch(hub: Hub, repository: Repository, todo: Plan, advance: Advance) -> None:
     folder, files = todo.folder, dict(todo.lock.files)
     _write(folder / UNFINISHED, todo.lock)
-    (folder / LOCK).unlink(missing_ok=True)
-    for path in todo.stale:
-        (folder / path).unlink(missing_ok=True)
+    replaces = (folder / LOCK).is_file()
+    last = {listed.blob: path for path, listed in todo.missing.items()}
+
+    def take(path: str) -> None:
+        """Give a file that has come its name."""
+        partial, target = folder / PARTIAL / todo.missing[path].blob, folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path == last[partial.name]:
+            os.replace(partial, target)
+            return
+        with written(target) as copy:  # another file has the same content
+            shutil.copyfile(partial, copy)
+
     for path, listed in todo.missing.items():
         partial = folder / PARTIAL / listed.blob
+        if partial.is_symlink():  # would be written through
+            partial.unlink()
         hub.download(repository, todo.lock.commit, path, listed.size, partial, advance)
         entry = _checked(partial, listed)
         if entry is None:
             partial.unlink()
             raise UserError(f"{folder / path}: what came is not what the hub lists (checksum); fetch again")
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(partial, folder / path)
         files[path] = entry
+        if not replaces:
+            take(path)
+    (folder / LOCK).unlink(missing_ok=True)
+    for path in todo.stale:
+        (folder / path).unlink(missing_ok=True)
+    for path in todo.missing if replaces else ():
+        take(path)
     _write(folder / LOCK, todo.lock.model_copy(update={"files": dict(sorted(files.items()))}))
     (folder / UNFINISHED).unlink()
     shutil.rmtree(folder / PARTIAL, ignore_errors=True)
+
+
+def _lock_of(repository: Repository, path: Path) -> Lock | None:
+    """The lock of `repository` at `path`. Raises UserError for one of something else."""
+    lock = read_lock(path)
+    if lock and ((lock.kind, lock.id) != (repository.kind, repository.id) or not known_parts(lock.kind, lock.parts)):
+        raise UserError(f"{path}: is not what `xdist fetch` writes for {repository}; remove it and fetch again")
+    return lock
+
+
+def _check_places(repository: Repository, folder: Path, files: Iterable[str], earlier: Iterable[str]) -> None:
+    """Raises UserError for a file that may not or cannot be written into `folder`, and where a link would lead out of it."""
+    for path in files:
+        try:
+            file_path(path)
+        except ValueError as error:
+            raise UserError(f"{repository}: the hub lists {path!r:.300}: {error}") from None
+        if (folder / path).is_dir():
+            raise UserError(f"{folder / path}: is a folder, and a file of {repository} is to be there")
+    inner = {parent for path in (*files, *earlier) for parent in (folder / path).parents if parent.is_relative_to(folder)}
+    for parent in (*sorted(inner), folder / PARTIAL):
+        if not Path(os.path.realpath(parent)).is_relative_to(os.path.realpath(folder)):
+            raise UserError(f"{parent}: this link leads out of {folder}; remove it and fetch again")
+        if os.path.lexists(parent) and not parent.is_dir():
+            raise UserError(f"{parent}: is no folder, and a folder of {repository} is to be there")
+
+
+@contextmanager
+def _on_disk(repository: Repository) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{repository}: {reason(error)}") from None
 
 
 def _resolved(
@@ -153,13 +225,14 @@ def _checked(file: Path, listed: Listed) -> FetchedFile | None:
     sha256 = _digest(file)
     if listed.sha256:
         return FetchedFile(size=listed.size, sha256=sha256) if sha256 == listed.sha256 else None
-    blob = hashlib.sha1(b"blob %d\0" % listed.size + file.read_bytes(), usedforsecurity=False).hexdigest()
-    return FetchedFile(size=listed.size, sha256=sha256) if blob == listed.blob else None
+    in_git = hashlib.new("sha1" if len(listed.blob) == 40 else "sha256", b"blob %d\0" % listed.size, usedforsecurity=False)
+    return FetchedFile(size=listed.size, sha256=sha256) if _digest(file, in_git) == listed.blob else None
 
 
-def _digest(file: Path) -> str:
+def _digest(file: Path, begun: "hashlib._Hash | None" = None) -> str:
+    """The SHA-256 of a file's content, or the digest that was begun with what git puts before it."""
     with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.file_digest(stream, lambda: begun or hashlib.sha256()).hexdigest()
 
 
 def _size(file: Path) -> int:

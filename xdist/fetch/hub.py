@@ -1,39 +1,45 @@
-"""The hub over its own client; every way in which it can refuse becomes one line."""
+"""The hub over its own client: what it says is checked here, and every way in which it can refuse or lie becomes one line."""
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, BinaryIO, TypeVar
+from urllib.parse import quote, urljoin, urlsplit
 
-from huggingface_hub import HfApi, hf_hub_url
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    HTTPError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-from huggingface_hub.file_download import http_get
-from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import build_hf_headers, silent_tqdm
+from huggingface_hub import constants, hf_hub_url
+from huggingface_hub.errors import HFValidationError, HTTPError, OfflineModeIsEnabled
+from huggingface_hub.utils import build_hf_headers, get_session, parse_ratelimit_headers, validate_repo_id
+from pydantic import BaseModel, FailFast, TypeAdapter, ValidationError
 
+from xdist.data.claims import Digest, Inside, Sha256, Size, file_and_folder
 from xdist.errors import UserError
 from xdist.fetch.parts import Repository
+
+PAGES, ENTRIES = 1000, 200_000  # of a list of files; the hub advises against more than 100,000 files
+PAGE_BYTES = 16 << 20
+BUSY = 408, 429
+TRIES, LONGEST_WAIT = 5, 300  # seconds
+SHOWN = 300  # characters of what a hub says
 
 
 class NoRevision(UserError):
     """The repository is there, the branch, tag or commit is not."""
 
 
+class Lie(UserError):
+    """The hub says or sends what cannot be."""
+
+
 Advance = Callable[[int], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A file as the hub lists it: `blob` is the SHA-1 that git gives its content (or the pointer to it), `sha256` that of the
+    """A file as the hub lists it: `blob` is the digest that git gives its content (or the pointer to it), `sha256` that of the
     content where git holds a pointer only."""
 
     size: int
@@ -41,70 +47,187 @@ class Listed:
     sha256: str | None
 
 
+class _Revision(BaseModel):
+    sha: Digest
+
+
+class _Large(BaseModel):
+    oid: Sha256
+
+
+class _File(BaseModel):
+    path: Inside
+    size: Size
+    oid: Digest
+    lfs: _Large | None = None
+
+
+REVISION, FILE = TypeAdapter(_Revision), TypeAdapter(_File)
+PAGE = TypeAdapter(Annotated[list[dict[str, Any]], FailFast()])
+
+
 class Hub:
     """`endpoint` is HF_ENDPOINT or the public hub; a token comes from HF_TOKEN or `hf auth login`, as everywhere."""
 
     def __init__(self, endpoint: str | None = None) -> None:
-        self._api = HfApi(endpoint=endpoint)
+        self.endpoint = endpoint or constants.ENDPOINT
 
     def commit(self, repository: Repository, revision: str) -> str:
-        """The 40 digits that a branch, tag or commit stands for now."""
-        with self._one_line(repository, revision):
-            return str(self._api.repo_info(repository.id, repo_type=repository.kind, revision=revision).sha)
+        """The digits that a branch, tag or commit stands for now."""
+        with self._one_line(repository):
+            body, _ = self._json(self._address(repository, "revision", revision), repository, revision)
+            return self._claim(repository, REVISION, body, "of the revision").sha
 
     def files(self, repository: Repository, commit: str) -> dict[str, Listed]:
         """Every file of a commit by its path."""
-        with self._one_line(repository, commit):
-            tree = self._api.list_repo_tree(repository.id, repo_type=repository.kind, revision=commit, recursive=True)
-            return {
-                entry.path: Listed(entry.size, entry.blob_id, entry.lfs.sha256 if entry.lfs else None)
-                for entry in tree
-                if isinstance(entry, RepoFile)
-            }
+        found: dict[str, Listed] = {}
+        seen: set[str] = set()
+        address: str | None = f"{self._address(repository, 'tree', commit)}?recursive=true"
+        with self._one_line(repository):
+            while address:
+                seen.add(address)
+                body, following = self._json(address, repository, commit)
+                entries = self._claim(repository, PAGE, body, f"on page {len(seen)} of its list")
+                for number, entry in enumerate(entries, start=1):
+                    if entry.get("type") != "file":
+                        continue
+                    file = self._claim(repository, FILE, entry, f"of entry {number} on page {len(seen)} of its list")
+                    if file.path in found:
+                        raise self._lie(repository, f"lists '{file.path}' twice")
+                    found[file.path] = Listed(file.size, file.oid, file.lfs.oid if file.lfs else None)
+                if len(found) > ENTRIES:
+                    raise self._lie(repository, f"lists more than {ENTRIES:,} files")
+                address = self._next(repository, urljoin(address, following), seen) if following else None
+        if path := file_and_folder(found):
+            raise self._lie(repository, f"lists '{path}' as a file and as a folder")
+        return found
 
     def download(self, repository: Repository, commit: str, path: str, size: int, partial: Path, advance: Advance) -> None:
-        """Bring the rest of a file into `partial`, which keeps what has come when the connection does not hold.
+        """Bring the rest of a file into `partial`, which never grows beyond `size` and keeps what has come when the connection
+        does not hold."""
+        url = hf_hub_url(repository.id, path, repo_type=repository.kind, revision=commit, endpoint=self.endpoint)
+        if size > constants.MAX_HTTP_DOWNLOAD_SIZE:
+            raise UserError(f"{repository}: {path} has {size:,} bytes, more than the hub sends")
+        left = TRIES
+        with self._one_line(repository):
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("ab") as file:
+                if file.tell() > size:
+                    _empty(file)
+                advance(file.tell())
+                while (have := file.tell()) < size:
+                    try:
+                        self._rest(url, repository, commit, path, size, file, advance)
+                    except HTTPError:
+                        left = TRIES if file.tell() > have else left - 1
+                        if not left:
+                            raise
+                        time.sleep(1)
+                    except Lie:
+                        _empty(file)
+                        raise
 
-        `hf_hub_download` would throw the part of a file away that a killed process has fetched."""
+    def _rest(
+        self, url: str, repository: Repository, commit: str, path: str, size: int, file: BinaryIO, advance: Advance
+    ) -> None:
+        have = file.tell()
+        with self._answer(url, repository, commit, have) as response:
+            if have and response.status_code != 206:  # ranges are not known there: the whole file comes
+                _empty(file)
+                advance(-have)
+            for chunk in response.iter_raw():
+                if file.tell() + len(chunk) > size:
+                    raise self._lie(repository, f"sends more of {path} than the {size:,} bytes that it lists")
+                file.write(chunk)
+                advance(len(chunk))
+        if file.tell() < size:
+            raise self._lie(repository, f"sends {file.tell():,} bytes of {path}, of which it lists {size:,}")
 
-        class Bar(silent_tqdm):
-            def update(self, n: float | None = 1) -> None:
-                advance(int(n or 0))
+    def _address(self, repository: Repository, what: str, revision: str) -> str:
+        validate_repo_id(repository.id)
+        return f"{self.endpoint}/api/{repository.kind}s/{repository.id}/{what}/{quote(revision, safe='')}"
 
-        url = hf_hub_url(repository.id, path, repo_type=repository.kind, revision=commit, endpoint=self._api.endpoint)
-        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}  # a range of a compressed answer is of no use
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        with self._one_line(repository, commit), partial.open("ab") as file:
-            if file.tell() > size:
-                file.truncate(0)
-            advance(file.tell())
-            http_get(url, file, resume_size=file.tell(), headers=headers, expected_size=size, tqdm_class=Bar)  # type: ignore[arg-type]
+    def _next(self, repository: Repository, address: str, seen: set[str]) -> str:
+        """The address of the next page, if it is one of this hub's and not one of those that were `seen`."""
+        here, there = urlsplit(self.endpoint), urlsplit(address)
+        if there.netloc != here.netloc or there.scheme not in (here.scheme, "https") or len(address) > SHOWN * 10:
+            raise self._lie(repository, f"continues its list elsewhere: {address}")
+        if address in seen:
+            raise self._lie(repository, f"continues its list with a page that was there before: {address}")
+        if len(seen) >= PAGES:
+            raise self._lie(repository, f"lists its files on more than {PAGES:,} pages")
+        return address
+
+    def _json(self, address: str, repository: Repository, revision: str) -> tuple[bytes, str | None]:
+        """(body, address of what follows)."""
+        body = bytearray()
+        with self._answer(address, repository, revision) as response:
+            for chunk in response.iter_raw():
+                body += chunk
+                if len(body) > PAGE_BYTES:
+                    raise self._lie(repository, f"answers with more than {PAGE_BYTES >> 20} MB of JSON")
+            return bytes(body), response.links.get("next", {}).get("url")
 
     @contextmanager
-    def _one_line(self, repository: Repository, revision: str) -> Iterator[None]:
-        where = f"the hub ({self._api.endpoint})"
+    def _answer(self, url: str, repository: Repository, revision: str, begin: int = 0) -> Iterator[Any]:
+        """The answer to a request for what lies at `url`, from its byte `begin` on. Raises UserError for a refusal."""
+        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}  # a range of a compressed answer is of no use
+        if begin:
+            headers["Range"] = f"bytes={begin}-"
+        for number in range(TRIES):
+            with get_session().stream("GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT) as response:
+                if response.status_code not in BUSY or number == TRIES - 1:
+                    if begin and response.status_code == 416:
+                        raise self._lie(repository, f"has no more than {begin:,} bytes of a file that it lists as larger")
+                    if not response.is_success:
+                        raise self._refused(repository, revision, response)
+                    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                        raise self._lie(repository, "answers in an encoding that was not asked for")
+                    yield response
+                    return
+                limit = parse_ratelimit_headers(response.headers)
+            time.sleep(min(limit.reset_in_seconds + 1 if limit else 2**number, LONGEST_WAIT))
+
+    def _refused(self, repository: Repository, revision: str, response: Any) -> UserError:
+        """Why, by the hub's own headers; what it sends with them is not read, since it may have no end."""
+        where = f"the hub ({self.endpoint})"
+        code, said = (response.headers.get(name, "") for name in ("X-Error-Code", "X-Error-Message"))
+        if code == "GatedRepo":
+            return UserError(f"{repository}: is gated: accept its terms on its page, then set HF_TOKEN")
+        if code == "RepoNotFound" or (response.status_code == 401 and "Invalid credentials" not in said):
+            return UserError(f"{repository}: {where} has no such repository, or it is private (set HF_TOKEN)")
+        if code == "RevisionNotFound":
+            return NoRevision(f"{repository}: has no revision '{revision}'")
+        why = _line(said or response.reason_phrase)
+        return UserError(f"{repository}: {where} answered {response.status_code}: {why} ({_line(str(response.url))})")
+
+    def _claim(self, repository: Repository, kind: TypeAdapter[T], value: object, where: str) -> T:
+        """`value`, JSON or what was JSON, as `kind` has it. Raises UserError for anything else."""
+        try:
+            return kind.validate_json(value) if isinstance(value, bytes) else kind.validate_python(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = "".join(f"'{part}' " for part in first["loc"] if isinstance(part, str))
+            found = f", found {first['input']!r:.60}" if first["loc"] else ""
+            message = first["msg"].removeprefix("Value error, ")
+            raise self._lie(repository, f"says what cannot be: {key}{where}: {message}{found}") from None
+
+    def _lie(self, repository: Repository, what: str) -> Lie:
+        return Lie(_printable(f"{repository}: the hub ({self.endpoint}) {what}"))
+
+    @contextmanager
+    def _one_line(self, repository: Repository) -> Iterator[None]:
         try:
             yield
-        except GatedRepoError:
-            raise UserError(f"{repository}: is gated: accept its terms on its page, then set HF_TOKEN") from None
-        except RepositoryNotFoundError:
-            raise UserError(f"{repository}: {where} has no such repository, or it is private (set HF_TOKEN)") from None
-        except RevisionNotFoundError:
-            raise NoRevision(f"{repository}: has no revision '{revision}'") from None
         except OfflineModeIsEnabled:
             raise UserError(f"{repository}: the hub is switched off; unset HF_HUB_OFFLINE to fetch") from None
-        except HfHubHTTPError as error:
-            raise UserError(f"{repository}: {where} answered {error.response.status_code}: {_first_line(error)}") from None
         except HFValidationError as error:
-            raise UserError(f"{repository}: {_first_line(error)}") from None
+            raise UserError(f"{repository}: {_line(str(error))}") from None
         except HTTPError as error:
-            reason = f"{where} cannot be reached: {_first_line(error)}"
-            raise UserError(f"{repository}: {reason}; what has come is kept: fetch again to go on") from None
+            why = f"the hub ({self.endpoint}) cannot be reached: {_line(str(error) or type(error).__name__)}"
+            raise UserError(f"{repository}: {why}; what has come is kept: fetch again to go on") from None
         except (OSError, ValueError) as error:
-            reason = (
-                f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else _first_line(error)
-            )
-            raise UserError(f"{repository}: {reason}") from None
+            raise UserError(f"{repository}: {_line(reason(error))}") from None
 
 
 def free_bytes(folder: Path) -> int:
@@ -112,5 +235,19 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())).free
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def reason(error: OSError | ValueError) -> str:
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+
+
+def _empty(file: BinaryIO) -> None:
+    file.seek(0)
+    file.truncate()
+
+
+def _line(text: str) -> str:
+    return _printable(next(iter(text.strip().splitlines()), ""))
+
+
+def _printable(text: str) -> str:
+    """Without what a terminal would obey."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)[:SHOWN]

@@ -42,6 +42,11 @@ class Repository:
         return f"{'model' if self.kind == 'model' else 'data set'} {self.id}"
 
 
+def known_parts(kind: Kind, parts: Iterable[str]) -> bool:
+    """Whether `parts` can be parts of a repository of this kind."""
+    return all(part in MODEL_PARTS if kind == "model" else "/" in part for part in parts)
+
+
 def files_of(kind: Kind, part: str, paths: Iterable[str]) -> list[str]:
     """Those of `paths` that make up a part; none where the repository does not have it."""
     if kind == "model":

@@ -13,7 +13,8 @@ from hub_server import HubServer, serving
 from tiny import tiny_benchmark, tiny_model
 
 from xdist.config import Run
-from xdist.data.fetched import LOCK, commits, found_model, read_lock
+from xdist.data.commits import commits
+from xdist.data.fetched import LOCK, found_model, read_lock
 from xdist.data.pieces import Piece
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError

@@ -24,7 +24,6 @@ def command(places: tuple[Path, ...], out: Path, tag: str, average: int | None, 
       xdist export runs/seed1 runs/seed2 runs/seed3 models/seeds
     """
     from xdist.config import load_run
-    from xdist.data.tokenizer import load_tokenizer
     from xdist.errors import UserError, unknown
     from xdist.runtime import tags, weights
     from xdist.runtime.export import export, heads_of
@@ -56,12 +55,12 @@ def command(places: tuple[Path, ...], out: Path, tag: str, average: int | None, 
             names.append(name)
             found.append(values)
     run = runs[0].model_copy(update={"folder": folders[0].path})
-    heads = heads_of(run)
+    heads = {} if head == "none" else heads_of(run)
     if head is None and len(heads) > 1:
         raise UserError(f"{folders[0].path}: has several heads: give --head {'|'.join(sorted(heads))}|none")
     if head not in (None, "none", *heads):
         raise UserError(unknown("head", head, [*heads, "none"]))
     chosen = None if head == "none" else head or next(iter(heads))
     source = names[0] if len(names) == 1 else f"the mean of {len(names)} models ({', '.join(names)})"
-    kind = export(run, weights.mean(found, names), chosen, load_tokenizer(run.model.backbone), out, source)
+    kind = export(run, weights.mean(found, names), chosen, out, source)
     click.echo(f"{out}: {kind} from {source}")

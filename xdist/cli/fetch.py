@@ -58,7 +58,8 @@ def command(
     run = load_run(path, overrides) if path else None
     root = into or (run.data.root if run else Path("download"))
     wanted = [parts.model(id) for id in models]
-    pieces = [(piece, bool(languages)) for name in tasks for piece in parts.pieces_of_task(task(name), languages)]
+    entries = [task(name, run.data.tasks if run else None) for name in tasks]
+    pieces = [(piece, bool(languages)) for entry in entries for piece in parts.pieces_of_task(entry, languages)]
     if run:
         pieces += parts.pieces_of_run(run)
         backbone = run.model.backbone

@@ -35,4 +35,12 @@ def cluster_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+described_tasks: Decorator = click.option(
+    "--tasks",
+    "described",
+    metavar="TASKS.yaml",
+    type=click.Path(path_type=Path),
+    help="Also the tasks of your own that this file describes, as data.tasks of a run names it.",
+)
+
 dry_run: Decorator = click.option("--dry-run", is_flag=True, help="Check everything and say what would be done; do nothing.")

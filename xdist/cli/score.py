@@ -5,14 +5,17 @@ from typing import Any
 
 import click
 
+from xdist.cli.options import described_tasks
+
 
 @click.command(name="score", short_help="Score a folder of predictions that anyone made.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--gold", required=True, type=click.Path(path_type=Path), help="Data root: the official files, with gold.")
 @click.option("--split", type=click.Choice(["dev", "test"]), default="test", show_default=True)
 @click.option("--partial", is_flag=True, help="Score a task although some of its languages are missing.")
+@described_tasks
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the scores there, as scores.json.")
-def command(folder: Path, gold: Path, split: Any, partial: bool, out: Path | None) -> None:
+def command(folder: Path, gold: Path, split: Any, partial: bool, described: Path | None, out: Path | None) -> None:
     """Score FOLDER, which is in the submission layout: a folder per task, a file test-xx.EXT per language.
 
     Predictions that are missing, too many, twice or of the wrong size are errors; so is gold that is blanked.
@@ -20,6 +23,7 @@ def command(folder: Path, gold: Path, split: Any, partial: bool, out: Path | Non
     \b
     Example:
       xdist score runs/xtreme-r/squad/predictions --gold download
+      xdist score runs/news/predictions --gold download --tasks my-tasks.yaml
     """
     from rich.console import Console
     from rich.table import Table
@@ -27,7 +31,7 @@ def command(folder: Path, gold: Path, split: Any, partial: bool, out: Path | Non
     from xdist.evaluation.official import average, score_folder
     from xdist.files import write_json
 
-    scores = score_folder(folder, gold, split, partial)
+    scores = score_folder(folder, gold, split, partial, described)
     if out:
         write_json(out, scores)
     console = Console()

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from xdist.config import Model, Run
 from xdist.data.claims import LOCK, Digest, FilePath, Sha256, Size, file_and_folder, file_path
-from xdist.data.pieces import Piece, evaluation_pieces, pool_pieces, selection_pieces, training_pieces
 from xdist.errors import UserError
 
 FOLDERS = {"model": "models", "dataset": "hub"}
@@ -77,35 +76,13 @@ def found_model(run: Run) -> Model:
     The run itself, and with it its identity, keeps the id: it is the same run wherever the copy lies.
     """
     backbone = run.model.backbone
-    lock = _lock_of_model(run)
+    lock = lock_of_model(run)
     return run.model.model_copy(update={"backbone": str(place(run.data.root, "model", backbone))}) if lock else run.model
 
 
-def commits(run: Run) -> dict[str, str]:
-    """The commit of each fetched repository that the run reads, by its id; nothing of what came in another way."""
-    lock = _lock_of_model(run)
-    found = {lock.id: lock.commit} if lock else {}
-    for piece in _pieces(run):
-        hub = (piece.task.pairs_of or piece.task).hub
-        if hub and hub.id not in found and piece.task.paths(run.data.root, piece.split, piece.language)[0].suffix == ".parquet":
-            lock = read_lock(place(run.data.root, "dataset", hub.id) / LOCK)
-            if lock:
-                found[hub.id] = lock.commit
-    return found
-
-
-def _lock_of_model(run: Run) -> Lock | None:
+def lock_of_model(run: Run) -> Lock | None:
+    """Of the backbone, where it has been fetched."""
     backbone = run.model.backbone
     if Path(backbone).is_dir() or not may_be_hub_id(backbone):
         return None
     return read_lock(place(run.data.root, "model", backbone) / LOCK)
-
-
-def _pieces(run: Run) -> list[Piece]:
-    scored = evaluation_pieces(run)
-    return (
-        training_pieces(run)
-        + selection_pieces(run)
-        + scored
-        + [pool for task in {piece.task for piece in scored} for pool in pool_pieces(task)]
-    )

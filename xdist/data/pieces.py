@@ -1,8 +1,11 @@
 """Which (task, split, language) pieces a run reads: checked by name and file, without opening any."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from xdist.config import Run
+from xdist.data.fetched import found_model
+from xdist.data.heads import heads_in
 from xdist.errors import UserError
 from xdist.languages import LANGUAGES, by_size
 from xdist.tasks.catalog import Task, sharing, task
@@ -24,16 +27,28 @@ class Piece:
         return f"{self.task.name} {self.split} {self.language}"
 
 
+def trained_tasks(run: Run) -> list[Task]:
+    """The task of each entry of `train.tasks`, with the head that the run gives it. Raises UserError pointing at the key."""
+    heads: dict[str, Task] = {}
+    found: list[Task] = []
+    for number, entry in enumerate(run.train.tasks if run.train else ()):
+        key = ("train", "tasks", number, "task")
+        found.append(one := _checked(run, key, entry.task))
+        other = heads.setdefault(one.head, one)
+        if (one.family, one.labels) != (other.family, other.labels):
+            raise run.error(key, f"'{one.name}' and '{other.name}' cannot share the head '{one.head}': other family or labels")
+    return found
+
+
 def training_pieces(run: Run) -> list[Piece]:
     """The pieces that `train.tasks` names, in its order. Raises UserError pointing at the key that is wrong."""
     pieces: list[Piece] = []
-    for number, entry in enumerate(run.train.tasks if run.train else ()):
+    for number, (trained, entry) in enumerate(zip(trained_tasks(run), run.train.tasks if run.train else (), strict=True)):
         key = ("train", "tasks", number)
-        entry_task = _checked(run, (*key, "task"), entry.task)
-        if "train" not in entry_task.files:
+        if "train" not in trained.files:
             raise run.error((*key, "task"), f"task '{entry.task}' is evaluated, not trained")
         pieces += [
-            _piece(run, (*key, "languages", index), entry_task, "train", code) for index, code in enumerate(entry.languages)
+            _piece(run, (*key, "languages", index), trained, "train", code) for index, code in enumerate(entry.languages)
         ]
     seen: set[Piece] = set()
     for piece in pieces:
@@ -75,8 +90,7 @@ def evaluation_pieces(run: Run, there: bool = True) -> list[Piece]:
             found = [
                 Piece(entry, split, code)
                 for code in by_size(entry.languages)
-                if split in entry.files
-                and (not there or all(path.is_file() for path in entry.paths(run.data.root, split, code)))
+                if split in entry.files and (not there or entry.is_there(run.data.root, split, code))
             ]
             if not found:
                 paths = entry.paths(run.data.root, split, entry.languages[0])
@@ -103,9 +117,13 @@ def pool_pieces(task: Task) -> list[Piece]:
 def _checked(run: Run, key: tuple[str | int, ...], name: str) -> Task:
     try:
         entry = task(name, run.data.tasks)
-        return sharing(entry, run.train.share) if run.train and run.train.share else entry
     except UserError as error:
         raise run.error(key, str(error)) from None
+    if run.train:
+        return sharing(entry, run.train.share) if run.train.share else entry
+    # What is only evaluated has the heads that it was trained with.
+    held = heads_in(Path(found_model(run).backbone))
+    return next((one for one in (entry, sharing(entry, "task"), sharing(entry, "family")) if one.head in held), entry)
 
 
 def _piece(run: Run, key: tuple[str | int, ...], entry: Task, split: str, code: str) -> Piece:

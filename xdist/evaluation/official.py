@@ -9,14 +9,19 @@ from xdist.evaluation import submission
 from xdist.evaluation.scores import summary
 from xdist.metrics import metric
 from xdist.metrics.average import Average, Variant, benchmark
-from xdist.tasks.catalog import TASKS, XTREME_R, Task, task
+from xdist.tasks.catalog import TASKS, XTREME_R, Task, known
 from xdist.tasks.family import family_of
 
 
 def score_folder(
-    predictions: Path, gold_root: Path, split: Literal["dev", "test"] = "test", partial: bool = False
+    predictions: Path,
+    gold_root: Path,
+    split: Literal["dev", "test"] = "test",
+    partial: bool = False,
+    described: Path | None = None,
 ) -> dict[str, Any]:
-    """The scores of all task folders in `predictions`, as `scores.json` holds them, against the files below `gold_root`.
+    """The scores of all task folders in `predictions`, as `scores.json` holds them, against the files below `gold_root`; tasks
+    are those of the catalog and of the file `described`.
 
     Every language of a task must be there, unless `partial`: then the mean is over those that are. Raises UserError that names
     the file and, where there is one, the line: an unknown task, language or file; a language that is missing; predictions that
@@ -27,7 +32,7 @@ def score_folder(
     folders = sorted(entry for entry in predictions.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not folders:
         raise UserError(f"{predictions}: holds no task folder such as {predictions / 'xnli'}")
-    found = {folder: _task(folder) for folder in folders}
+    found = {folder: _task(folder, described) for folder in folders}
     languages = {folder: _languages(folder, entry, split, partial) for folder, entry in found.items()}
     return {
         "run": predictions.resolve().name,
@@ -45,11 +50,14 @@ def average(scores: dict[str, Any], variant: Variant = "official") -> Average:
     return benchmark({name: entry["languages"] for name, entry in scores["tasks"].items()}, languages, metrics, variant)
 
 
-def _task(folder: Path) -> Task:
-    try:
-        return task(folder.name)
-    except UserError as error:
-        raise UserError(f"{folder}: {error}") from None
+def _task(folder: Path, described: Path | None) -> Task:
+    if folder.name not in (entries := known(described)):
+        hint = "" if described else "; a task of your own needs --tasks TASKS.yaml"
+        raise UserError(f"{folder}: {unknown('task', folder.name, entries)}{hint}")
+    entry = entries[folder.name]
+    if not entry.scorable:
+        raise UserError(f"{folder}: task '{entry.name}' is trained, not evaluated")
+    return entry
 
 
 def _languages(folder: Path, entry: Task, split: str, partial: bool) -> list[str]:

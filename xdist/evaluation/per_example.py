@@ -38,10 +38,10 @@ class Gold:
     """The examples of test sets, each read once however many runs are looked at."""
 
     def __init__(self) -> None:
-        self._examples: dict[tuple[Path, str, str, str], list[Any]] = {}
+        self._examples: dict[tuple[Path, Task, str, str], list[Any]] = {}
 
     def examples(self, run: Run, entry: Task, split: str, language: str) -> list[Any]:
-        key = (run.data.root, entry.name, split, language)
+        key = (run.data.root, entry, split, language)  # the task, not its name: two runs may each have a task of that name
         if key not in self._examples:
             self._examples[key] = list(entry.examples(run.data.root, split, language))
         return self._examples[key]

@@ -108,8 +108,8 @@ def data_sets(pieces: Iterable[tuple[Piece, bool]], root: Path) -> tuple[list[Re
     for piece, needed in pieces:
         base = piece.task.pairs_of or piece.task
         for code in pair(piece.language) if piece.task.pairs_of else (piece.language,):
-            paths = base.paths(root, piece.split, code)
-            if all(path.is_file() and path.suffix != ".parquet" for path in paths):
+            of_hub = base.hub and base.paths(root, piece.split, code)[0].suffix == ".parquet"
+            if base.is_there(root, piece.split, code) and not of_hub:
                 continue
             if base.hub is None or piece.split not in base.hub.splits:
                 pattern = base.files[piece.split][0] if piece.split in base.files else piece.split

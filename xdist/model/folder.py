@@ -10,13 +10,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from xdist.data.heads import HEADS_INDEX, heads_in
 from xdist.errors import UserError
 from xdist.files import read_json, write_json, written_folder
 from xdist.model.backbone import separator
 from xdist.model.model import Model
 
 HEADS = "heads.safetensors"
-HEADS_INDEX = "heads.json"
 SEGMENTS = "token_type_ids"
 
 
@@ -61,10 +61,9 @@ def carry_heads(backbone: str, model: Model) -> tuple[list[str], list[str]]:
 
     Returns the names carried and the names that were dropped. A backbone without heads gives two empty lists.
     """
-    index_path = Path(backbone) / HEADS_INDEX
-    if not index_path.is_file():
+    index = heads_in(Path(backbone))
+    if not index:
         return [], []
-    index = read_json(index_path)
     weights = load_file(Path(backbone) / HEADS)
     carried, dropped = [], []
     for name, entry in index.items():

@@ -9,15 +9,19 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor
-from transformers import AutoConfig, AutoModel, PreTrainedTokenizerBase
+from transformers import AutoModel
 
 from xdist.config import Run
+from xdist.data.fetched import found_model
+from xdist.data.pieces import trained_tasks
+from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
 from xdist.files import write_text, written_folder
+from xdist.model.backbone import load_config
 from xdist.model.folder import save_tokenizer
 from xdist.runtime.model_card import card
 from xdist.runtime.weights import Weights
-from xdist.tasks.catalog import Task, task
+from xdist.tasks.catalog import Task
 from xdist.tasks.classification import FirstTokenHead
 
 
@@ -42,14 +46,15 @@ SHAPES = {
 
 def heads_of(run: Run) -> dict[str, Task]:
     """The task of each head that the run trains."""
-    return {one.head: one for one in (task(entry.task) for entry in (run.train.tasks if run.train else ()))}
+    return {one.head: one for one in trained_tasks(run)}
 
 
-def export(run: Run, weights: Weights, head: str | None, tokenizer: PreTrainedTokenizerBase, out: Path, source: str) -> str:
+def export(run: Run, weights: Weights, head: str | None, out: Path, source: str) -> str:
     """Write `weights` as the folder `out`; without `head` only the encoder. Returns its class. Raises UserError."""
     if out.exists():
         raise UserError(f"{out}: is there already; choose another folder")
-    config = AutoConfig.from_pretrained(run.model.backbone)
+    backbone = found_model(run).backbone
+    config, tokenizer = load_config(backbone), load_tokenizer(backbone)
     shape = SHAPES.get(heads_of(run)[head].family) if head else None
     if head and not shape:
         raise UserError(f"head '{head}': transformers has no class for it; export the encoder alone (--head none)")

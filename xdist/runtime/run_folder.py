@@ -16,7 +16,7 @@ from xdist import __version__
 from xdist.config import Run, load_run
 from xdist.config.loading import read_yaml, validated
 from xdist.config.run import IDENTITY
-from xdist.data.fetched import commits
+from xdist.data.commits import commits
 from xdist.errors import UserError
 from xdist.files import read_json, write_json, write_text, write_yaml
 

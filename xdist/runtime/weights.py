@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from xdist.config import Run
+from xdist.data.fetched import found_model
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError, unknown
 from xdist.model.encoder import load_encoder
@@ -39,7 +40,8 @@ def of_tag(tag: Tag, run: Run) -> Weights:
         raise UserError(f"{tag.path} is damaged: {'; '.join(wrong)}")
     saved = read_saved(tag)
     weights = {name: parameter.whole(WEIGHT) for name, parameter in saved.parameters.items()}
-    encoder = load_encoder(run.model, load_tokenizer(run.model.backbone), torch.float32)
+    section = found_model(run)
+    encoder = load_encoder(section, load_tokenizer(section.backbone), torch.float32)
     whole = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
     for name, ids in active_rows(saved.common["module"]).items():
         weights[name] = whole[name].index_copy(0, ids, weights[name])

@@ -120,5 +120,8 @@ def _from_hub(model: str) -> dict[str, Any]:
     except (OSError, ValueError):
         path = None
     if path is None:
-        raise UserError(f"{model}: neither a folder nor in the hub's cache; bring it there with: xdist fetch --model {model}")
+        raise UserError(
+            f"{model}: neither a folder, nor fetched, nor in the hub's cache; `xdist fetch --model {model} --into ROOT` brings "
+            f"it to ROOT/models/{model}: plan that folder, or a run whose data.root is ROOT"
+        )
     return dict(read_json(Path(path)))

@@ -38,8 +38,8 @@ def sharing(entry: Task, share: Share) -> Task:
     return replace(entry, shared_head=f"{entry.family}-{digest(entry.labels)[:6]}" if entry.labels else entry.family)
 
 
-def known(described: Path | None = None) -> Mapping[str, Task]:
-    """The tasks of the catalog, and those of the file of tasks `described`, by name."""
+def known(described: Path | None = None) -> dict[str, Task]:
+    """The tasks of the catalog, and after them those of the file of tasks `described`. Raises UserError for what is none."""
     return {**TASKS, **user_tasks(described, tuple(TASKS))} if described else TASKS
 
 

@@ -177,6 +177,12 @@ class Task:
             return self.hub.files(root, split, language) or official
         return official
 
+    def is_there(self, root: Path, split: str, language: str) -> bool:
+        """Whether all files of a split in a language are there. Raises UserError as `paths` does."""
+        if self.fields:
+            return bool(self.sources(root, split, language))
+        return all(path.is_file() for path in self.paths(root, split, language))
+
     def sources(self, root: Path, split: str, language: str) -> list[str]:
         """The sources of a corpus: local paths or addresses, in order; none where nothing is there."""
         return corpus.sources(root, self.files[split][0].format(language=language))

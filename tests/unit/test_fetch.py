@@ -14,7 +14,7 @@ from tiny import tiny_benchmark, tiny_model
 
 from xdist.config import Run
 from xdist.data.commits import commits
-from xdist.data.fetched import LOCK, found_model, read_lock
+from xdist.data.fetched import LOCK, Lock, found_model, read_lock
 from xdist.data.pieces import Piece
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
@@ -120,12 +120,14 @@ def test_parts_of_a_data_set() -> None:
 
 @pytest.mark.parametrize("name", [name for name, entry in TASKS.items() if entry.hub])
 def test_what_is_fetched_is_what_is_read(name: str, tmp_path: Path) -> None:
-    """For every task of the hub, the files that a fetch takes are those that the catalog then finds."""
+    """For every task of the hub, the files that a fetch takes are those that the catalog then finds, and its lock can name."""
     for piece in parts.pieces_of_task(task(name), ()):
         ((repository,), elsewhere) = parts.data_sets([(piece, True)], tmp_path)
         (part,) = repository.parts
         file = f"{part}-00000-of-00001.parquet"
         assert files_of("dataset", part, [file, "other/test.parquet"]) == [file]
+        lock = Lock(id=repository.id, kind="dataset", revision="main", commit="0" * 40, parts=(part,), files={})
+        assert Lock.model_validate_json(lock.model_dump_json()) == lock
         path = tmp_path / "hub" / repository.id / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

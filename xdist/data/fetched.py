@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from xdist.config import Model, Run
-from xdist.data.claims import LOCK, Digest, FilePath, Sha256, Size, file_and_folder, file_path
+from xdist.data.claims import LOCK, Digest, FilePath, Inside, Sha256, Size, file_and_folder, file_path
 from xdist.errors import UserError
 
 FOLDERS = {"model": "models", "dataset": "hub"}
@@ -34,8 +34,8 @@ class Lock(BaseModel):
     kind: Kind
     revision: str
     commit: Digest
-    parts: tuple[FilePath, ...]
-    absent: tuple[FilePath, ...] = ()
+    parts: tuple[Inside, ...]
+    absent: tuple[Inside, ...] = ()
     files: dict[FilePath, FetchedFile]
 
     @model_validator(mode="after")

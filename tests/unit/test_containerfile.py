@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from xdist.config import Kubernetes
+from xdist.launch.kubernetes import Kubernetes
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "Containerfile"

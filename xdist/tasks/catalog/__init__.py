@@ -1,6 +1,5 @@
 """Every task: one entry, in the file of its family. Tables, documentation, readers, heads and tests read the same value."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path

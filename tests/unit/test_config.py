@@ -129,6 +129,20 @@ def test_mistakes_in_a_method(path: Path, overrides: list[str], message: str) ->
     assert error(path, *overrides).startswith(message)
 
 
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        (
+            ["train.tasks=[{task: xnli, langs: [en]}]"],
+            "train.tasks=[{task: xnli, langs: [en]}] (command line): train.tasks.0: ",
+        ),
+        (["train.tasks.0.weight=x", "train.tasks=[{task: 1}]"], "train.tasks=[{task: 1}] (command line): train.tasks.0.task: "),
+    ],
+)
+def test_what_an_override_replaces_is_not_where_its_mistakes_are(path: Path, overrides: list[str], message: str) -> None:
+    assert error(path, *overrides).startswith(message)
+
+
 def test_a_method_is_changed_by_an_override(path: Path) -> None:
     path.write_text(TEXT.replace("adversarial", "adversarial\n  radius: 0.2\n  random_start: true"))
     (adversarial,) = load_run(path).methods

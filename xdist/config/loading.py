@@ -132,6 +132,9 @@ def put(values: dict[str, Any], name: str, value: Any, source: Source, text: str
             place = place[part]
         else:
             place = place[part]
+    for known in (source.lines, source.overrides):  # what stood inside the old value
+        for inside in [one for one in known if len(one) > len(key) and one[: len(key)] == key]:
+            del known[inside]
     source.overrides[key] = text + origin
 
 

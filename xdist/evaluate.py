@@ -21,7 +21,7 @@ from xdist.data.prepare import Preparation  # noqa: E402
 from xdist.data.tokenizer import load_tokenizer  # noqa: E402
 from xdist.errors import UserError  # noqa: E402
 from xdist.evaluation.evaluator import evaluate  # noqa: E402
-from xdist.runtime import distributed, script  # noqa: E402
+from xdist.runtime import distributed, script, sinks  # noqa: E402
 from xdist.runtime.heartbeat import Heartbeat  # noqa: E402
 from xdist.runtime.lock import RunLock  # noqa: E402
 from xdist.runtime.run_folder import RunFolder  # noqa: E402
@@ -32,6 +32,7 @@ def work(run: Run) -> None:
     if run.evaluate is None:
         raise UserError(f"run '{run.name}' has no section 'evaluate'")
     folder.check(run)
+    sinks.check(run)
     if run.train and not folder.model.is_dir():
         raise UserError(f"{folder.model}: not there yet; train the run first: xdist train RUN.yaml")
     tokenizer = load_tokenizer(found_model(run).backbone)

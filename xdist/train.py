@@ -26,7 +26,7 @@ from xdist.evaluation.evaluator import evaluate  # noqa: E402
 from xdist.evaluation.scores import unscored  # noqa: E402
 from xdist.evaluation.selection import DevJudge  # noqa: E402
 from xdist.files import file_digest  # noqa: E402
-from xdist.runtime import distributed, ds_config, replay, script, training  # noqa: E402
+from xdist.runtime import distributed, ds_config, replay, script, sinks, training  # noqa: E402
 from xdist.runtime.heartbeat import Heartbeat  # noqa: E402
 from xdist.runtime.lock import RunLock  # noqa: E402
 from xdist.runtime.run_folder import RunFolder  # noqa: E402
@@ -37,6 +37,7 @@ def work(run: Run) -> None:
         raise UserError(f"run '{run.name}' has no section 'train'; evaluate it with: xdist evaluate RUN.yaml")
     folder = RunFolder(run.folder)
     folder.check(run)
+    sinks.check(run)
     config = ds_config.resolve(run)
 
     # Preparation needs no process group: ranks share the missing pieces and wait for each other's files.

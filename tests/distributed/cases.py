@@ -1,5 +1,6 @@
 """What the ranks do in a test: each function runs on every rank and returns something JSON can hold."""
 
+import logging.handlers
 import os
 import shutil
 import sys
@@ -19,6 +20,7 @@ from xdist.evaluation.selection import DevJudge
 from xdist.metrics import missing
 from xdist.runtime import distributed, ds_config, optimizer, training
 from xdist.runtime.run_folder import RunFolder
+from xdist.runtime.sinks import SINKS
 
 
 def _training(path: str, overrides: list[str]) -> training.Training:
@@ -179,6 +181,21 @@ def whole_run(path: str, overrides: list[str], stop_at: int | None = None) -> di
     if distributed.rank() == 0:
         folder.mark("finished" if finished else "unfinished")
     return {"finished": finished}
+
+
+def run_with_sinks(path: str, overrides: list[str], programs: list[str]) -> dict[str, Any]:
+    """Train and evaluate where ranks have run `programs`, which register sinks; what this rank was warned of beside."""
+    ours, told = dict(SINKS), logging.handlers.BufferingHandler(10_000)
+    logging.getLogger("xdist").addHandler(told)
+    try:
+        for program in programs:
+            run_path(program)
+        done = whole_run(path, overrides)
+    finally:
+        logging.getLogger("xdist").removeHandler(told)
+        SINKS.clear()
+        SINKS.update(ours)
+    return {**done, "told": [record.getMessage() for record in told.buffer if record.levelno >= logging.WARNING]}
 
 
 def judged(path: str, overrides: list[str], metric: str = "") -> float:

@@ -1,11 +1,13 @@
 """A run on two ranks from start to scores: resumed, evaluated on 1 and 2 ranks, and readable by TensorBoard."""
 
+import csv
 import json
 from pathlib import Path
 
 import pytest
 import torch
 from distributed.group import Group
+from pages import ROOT, shown
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModel, AutoTokenizer
@@ -27,11 +29,34 @@ def overrides(folder: Path, stage: int) -> list[str]:
     return [*EVALUATED, *DROPOUT, f"folder={folder}", f"runtime.deepspeed={config}"]
 
 
+BROKEN = """
+from xdist.runtime.sinks import Sink, register
+
+class Broken(Sink):
+    name = "broken"
+
+    def scalars(self, step, values):
+        raise ConnectionError("no route to the tracker")
+
+    flush = close = lambda self: 1 / 0
+
+register(Broken)
+"""
+
+
 @pytest.fixture(scope="module")
 def trained(two: Group, small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("trained") / "run"
-    assert two.run("whole_run", path=str(small_run), overrides=overrides(folder, 2))[0]["finished"]
-    return folder
+    """A run that also shows its numbers by two sinks of somebody else: that of the how-to page, and one that never works."""
+    place = tmp_path_factory.mktemp("trained")
+    texts = {"broken.py": BROKEN, **dict(shown(ROOT / "docs/how-to/own-sink.md"))}
+    for name, text in texts.items():
+        (place / name).write_text(text)
+    changes = [*overrides(place / "run", 2), "runtime.sinks=[broken, tensorboard, csv]"]
+    done = two.run("run_with_sinks", path=str(small_run), overrides=changes, programs=[str(place / name) for name in texts])
+    assert [one["finished"] for one in done] == [True, True]
+    said = "what sink 'broken' shows of small is incomplete, the run goes on: ConnectionError: no route to the tracker"
+    assert [[line for line in one["told"] if "sink" in line] for one in done] == [[said], []]
+    return place / "run"
 
 
 def test_run_folder_holds_everything(trained: Path) -> None:
@@ -61,6 +86,22 @@ def test_tensorboard_reads_the_events(trained: Path) -> None:
     logged = [json.loads(line) for line in RunFolder(trained).metrics.read_text().splitlines()]
     assert [event.step for event in events.Scalars("train/loss")] == [line["step"] for line in logged]
     assert [event.value for event in events.Scalars("train/loss")] == pytest.approx([line["train/loss"] for line in logged])
+
+
+def test_a_sink_of_ones_own_is_given_every_number(trained: Path) -> None:
+    with (trained / "scalars.csv").open() as file:
+        rows = [(int(step), name, float(value)) for step, name, value in csv.reader(file)]
+    logged = [json.loads(line) for line in RunFolder(trained).metrics.read_text().splitlines()]
+    while_trained = [(line["step"], name, line[name]) for line in logged for name in line if name != "step"]
+    tasks = json.loads((trained / "scores.json").read_text())["tasks"]
+    scores = {
+        (8, f"eval/{name}/{code}", one[task["metric"]])
+        for name, task in tasks.items()
+        for code, one in task["languages"].items()
+    }
+    assert rows[: len(while_trained)] == while_trained
+    assert len(scores) == 5
+    assert set(rows[len(while_trained) :]) == scores
 
 
 def test_model_folder_loads_in_transformers(trained: Path) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import yaml
 
 from xdist.config import load_run
-from xdist.runtime.monitor import Monitor
 from xdist.runtime.run_folder import RunFolder
+from xdist.runtime.sinks import Sinks, Start
 
 
 def test_runs_are_shown_by_name_on_this_machine_only(tmp_path: Path) -> None:
@@ -30,9 +30,9 @@ def test_runs_are_shown_by_name_on_this_machine_only(tmp_path: Path) -> None:
         (tmp_path / "run.yaml").write_text(yaml.safe_dump(run))
         folder = RunFolder(tmp_path / "runs" / name)
         folder.open(load_run(tmp_path / "run.yaml"), None, {})
-        monitor = Monitor(folder.metrics, folder.tensorboard)
-        monitor.write(1, {"train/loss": 2.0})
-        monitor.close()
+        sinks = Sinks(("jsonl", "tensorboard"), Start(folder.path, "one", {}, 0))
+        sinks.scalars(1, {"train/loss": 2.0})
+        sinks.close()
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]

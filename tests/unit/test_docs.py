@@ -41,7 +41,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_pages_show_commands() -> None:
     assert len(CASES) > 80
-    assert len([name for page in PAGES for name in shown(page)]) >= 4
+    assert len([name for page in PAGES for name in shown(page)]) >= 5
 
 
 @pytest.mark.parametrize("page, line", CASES, ids=[f"{page.stem}-{number}" for number, (page, _) in enumerate(CASES)])
@@ -52,7 +52,7 @@ def test_commands_parse_and_their_files_are_valid(page: Path, line: str, place: 
             assert all(re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE) for target in words[1:])
         case "python" | "deepspeed":
             script = next(word for word in words if word.endswith(".py"))
-            assert (ROOT / script).is_file(), script
+            assert (ROOT / script).is_file() or Path(script).is_file(), script
             check_description(words[words.index(script) + 1 :])
         case "xdist":
             check_description(parsed(words[1:]))
@@ -106,7 +106,7 @@ def test_a_wrong_command_would_be_seen(place: Path) -> None:
             check_description(words)
 
 
-@pytest.mark.parametrize("name", sorted({name for page in PAGES for name, _ in shown(page)}))
+@pytest.mark.parametrize("name", sorted({name for page in PAGES for name, _ in shown(page) if name.endswith(".yaml")}))
 def test_files_that_pages_show_are_valid(name: str, place: Path) -> None:
     values, _ = read_yaml(Path(name))
     if "kind" in values:

@@ -15,8 +15,8 @@ from xdist.files import digest, write_json
 from xdist.launch.status import find, link, status, submitted
 from xdist.launch.submission import live, record
 from xdist.runtime.lock import RunLock
-from xdist.runtime.monitor import Monitor
 from xdist.runtime.run_folder import RunFolder
+from xdist.runtime.sinks import Sinks, Start
 
 
 def opened(root: Path, name: str, folder: str, **train: object) -> RunFolder:
@@ -35,11 +35,11 @@ def opened(root: Path, name: str, folder: str, **train: object) -> RunFolder:
 
 
 def log(folder: RunFolder, steps: list[int], seconds: float = 0.0) -> None:
-    monitor = Monitor(folder.metrics, folder.tensorboard)
+    sinks = Sinks(("jsonl", "tensorboard"), Start(folder.path, "one", {}, 0))
     for step in steps:
-        monitor.write(step, {"train/loss": 2.0 - step / 100})
+        sinks.scalars(step, {"train/loss": 2.0 - step / 100})
         time.sleep(seconds)
-    monitor.close()
+    sinks.close()
 
 
 def test_running(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from xdist.data.pieces import evaluation_pieces, training_pieces
 from xdist.errors import UserError
 from xdist.launch import local
 from xdist.launch.prepared import launch
-from xdist.runtime import devices, ds_config
+from xdist.runtime import devices, ds_config, sinks
 from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
 
@@ -27,6 +27,7 @@ def start(kind: Literal["train", "evaluate"], path: Path, overrides: tuple[str, 
     evaluation_pieces(run)  # checked before anything is started
     config = ds_config.find(run.runtime.deepspeed)
     ds_config.read(config)
+    sinks.check(run)
     done = folder.state == "finished" and not _unscored(run)
     if not done:
         devices.check(run.runtime.ranks)

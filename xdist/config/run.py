@@ -135,6 +135,11 @@ class Runtime(Section):
     max_minutes: float | None = Field(None, gt=0, description="save and leave, unfinished, so long after the training began")
     bad_steps: int = Field(5, ge=1, description="end after so many steps in a row whose loss or gradient is not finite")
     keep: int = Field(2, ge=1, description="checkpoints kept")
+    sinks: tuple[str, ...] = Field(
+        ("tensorboard",),
+        description="where logged numbers and scores are shown, beside metrics.jsonl: `tensorboard`, by whose events `xdist "
+        "status` tells the time left, or sinks of your own",
+    )
 
 
 class Run(Section):

@@ -24,9 +24,11 @@ from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads
 from xdist.model.model import Model
 from xdist.runtime import distributed, ds_config, zero3
-from xdist.runtime.monitor import write_scores
 from xdist.runtime.progress import Progress
 from xdist.runtime.run_folder import RunFolder
+from xdist.runtime.sinks import Sinks, Start
+from xdist.runtime.sinks.json_lines import last_step
+from xdist.tasks.catalog import Task
 from xdist.tasks.family import family_of
 from xdist.tasks.retrieval import Retrieval
 
@@ -74,6 +76,7 @@ class Evaluator:
         }
         rows = sum(len(item.rows) for items in work.values() for item in items if not item.dummy)
         progress = Progress(f"evaluate {self.run.name}", rows, enabled=rank == 0)
+        sinks = Sinks(self.run.runtime.sinks if rank == 0 else (), Start(self.folder.path, self.run.name, self.run.dump()))
         try:
             for name, pieces in todo.items():
                 progress.note(name)
@@ -85,9 +88,11 @@ class Evaluator:
                 cost = self._cost()
                 gathered = distributed.gather_on_first(predicted)
                 if gathered is not None:
-                    self._score(pieces, sets[name], gathered, scores, cost)
+                    found = self._score(pieces, sets[name], gathered, scores, cost)
+                    show_scores(sinks, last_step(self.folder.metrics), pieces[0].task, found)
         finally:
             progress.close()
+            sinks.close()
 
     def _score(
         self,
@@ -96,7 +101,7 @@ class Evaluator:
         gathered: list[dict[tuple[int, int], Any]],
         scores: Scores,
         cost: dict[str, float],
-    ) -> None:
+    ) -> dict[str, dict[str, float]]:
         results: list[dict[int, Any]] = [{} for _ in pieces]
         for part in gathered:
             for (number, row), value in part.items():
@@ -109,7 +114,7 @@ class Evaluator:
         seen = by_size({piece.language for piece in training_pieces(self.run) if piece.task.head == task.head})
         assert self.run.evaluate
         scores.add(task, pieces[0].split, seen, found, self.run.evaluate.layer, smoothing_of(self.run), cost)
-        write_scores(self.folder.metrics, self.folder.tensorboard, task.name, found, metric(task.metric).headline)
+        return found
 
     def _cost(self) -> dict[str, float]:
         """What smoothing took since it was asked last, over all ranks; nothing without it. Collective."""
@@ -129,6 +134,13 @@ class Evaluator:
             submission.path(self.folder.predictions, piece.task, piece.split, piece.language), piece.task, finished
         )
         return {**family.score(finished, examples, piece.language), "count": len(finished)}
+
+
+def show_scores(sinks: Sinks, step: int, task: Task, found: dict[str, dict[str, float]]) -> None:
+    """eval/<task>/<language>: the official metric of each language that has gold."""
+    name = metric(task.metric).headline
+    sinks.scalars(step, {f"eval/{task.name}/{code}": one[name] for code, one in found.items() if name in one})
+    sinks.flush()
 
 
 def evaluate(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation) -> None:

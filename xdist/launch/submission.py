@@ -15,7 +15,7 @@ from xdist.files import read_json, write_json, write_text, write_yaml, yaml_text
 from xdist.launch.clusters import kind_of, scheduler
 from xdist.launch.job import Job, Work
 from xdist.launch.scheduler import JobStatus, Scheduler
-from xdist.runtime import ds_config
+from xdist.runtime import ds_config, sinks
 from xdist.runtime.run_folder import RunFolder
 
 
@@ -77,6 +77,7 @@ def plan(run: Run, description: Path, cluster: Cluster, only_evaluate: bool = Fa
     kind, resolved = kind_of(cluster), on_cluster(run, cluster)
     RunFolder(run.folder).check(resolved)
     ds_config.read(ds_config.find(run.runtime.deepspeed))
+    sinks.check(run)
     training_pieces(resolved)
     evaluation_pieces(resolved if kind.can.shared_files else _without_files(resolved))
     job = kind.job(run.name, work, run.folder, cluster, parts)

@@ -1,9 +1,9 @@
-"""Figures as pixels, for TensorBoard, which shows no SVG: the intervals of the answer, and a table of scores as a heat map."""
+"""Figures as PNG, for TensorBoard, which shows no SVG: the intervals of the answer, and a table of scores as a heat map."""
 
+import io
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from xdist.report.answer import Row
@@ -12,15 +12,13 @@ from xdist.report.numbers import signed
 from xdist.report.page import scale
 from xdist.report.scores import Scores, name_of
 
-Pixels = NDArray[np.uint8]
-"""[height, width, 3]"""
 LINE = 22
 NAME, PLOT, RIGHT = 260, 420, 110
 INK, SOFT, PAPER = (29, 28, 26), (150, 145, 136), (252, 251, 248)
 LOW, MIDDLE, HIGH = np.array([245, 240, 223]), np.array([98, 179, 166]), np.array([17, 60, 107])  # those of report.css
 
 
-def forest(rows: Sequence[Row]) -> Pixels:
+def forest(rows: Sequence[Row]) -> bytes:
     """A line per condition below the name of its group: interval, mark (filled: shown) and difference."""
     count = sum(1 + len(row.differences) for row in rows) + 2
     image, draw, font = _canvas(NAME + PLOT + RIGHT, count * LINE)
@@ -44,10 +42,10 @@ def forest(rows: Sequence[Row]) -> Pixels:
             draw.circle((x(one.interval.difference), middle), 5, INK if one.shown else PAPER, INK, 2)
             draw.text((NAME + PLOT + RIGHT - 8, y + 4), signed(one.interval.difference), INK, font, anchor="ra")
             y += LINE
-    return np.asarray(image)
+    return _png(image)
 
 
-def heat_map(scores: Scores) -> Pixels:
+def heat_map(scores: Scores) -> bytes:
     """A row per language from least to most pre-training text, a column per task and condition."""
     wide = 120
     image, draw, font = _canvas(NAME // 2 + wide * len(scores.columns), (len(scores.languages) + 3) * LINE)
@@ -65,7 +63,13 @@ def heat_map(scores: Scores) -> Pixels:
                 draw.text((left + wide - 10, place * LINE + 4), f"{cell.score:.1f}", ink, font, anchor="ra")
     for place, code in enumerate(scores.languages, start=2):
         draw.text((8, place * LINE + 4), name_of(code), INK, font)
-    return np.asarray(image)
+    return _png(image)
+
+
+def _png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
 
 
 def _colour(at: float) -> tuple[int, int, int]:

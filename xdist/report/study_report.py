@@ -40,5 +40,5 @@ def write_study_report(results: Results, out: Path, tensorboard: bool = False) -
     if tensorboard:
         from xdist.report.tensorboard import write_events  # imports torch
 
-        write_events(found, out / "tensorboard")
+        write_events(found, out)
     return Written(out / "report.html", found)

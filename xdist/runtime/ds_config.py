@@ -38,7 +38,7 @@ OWNED = {
     "gradient_clipping": "train.clip",
     "optimizer": "train.learning_rate, train.weight_decay",
     "scheduler": "train.warmup",
-    "tensorboard": "the run folder",
+    "tensorboard": "runtime.sinks",
     "steps_per_print": "runtime.log_every",
 }
 

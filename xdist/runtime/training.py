@@ -29,12 +29,12 @@ from xdist.runtime import checkpointing, checkpoints, distributed, ds_config, me
 from xdist.runtime.bad_numbers import BadSteps
 from xdist.runtime.best import Best, Judge
 from xdist.runtime.engine import Engine
-from xdist.runtime.monitor import Monitor
 from xdist.runtime.piece_losses import PieceLosses
 from xdist.runtime.progress import Progress
 from xdist.runtime.record import StepRecord
 from xdist.runtime.run_folder import RunFolder
 from xdist.runtime.saving import Saver
+from xdist.runtime.sinks import JsonLines, Sinks, Start
 from xdist.runtime.stopping import StopRequest
 from xdist.tasks.batch import View
 
@@ -127,7 +127,8 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
     first = training.rank == 0
     if first and tag:
         log.info("going on after step %d, from %s", done, tag.path)
-    monitor = Monitor(folder.metrics, folder.tensorboard, done) if first else None
+    shown = (JsonLines.name, *run.runtime.sinks) if first else ()
+    sinks = Sinks(shown, Start(folder.path, run.name, run.dump(), done))
     progress = Progress(f"train {run.name}", steps, done, enabled=first)
     stop = StopRequest(folder.stop, first, run.runtime.max_minutes)
     best = Best(folder.best, judge, engine, tokenizer) if judge else None
@@ -169,21 +170,22 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
                 paused = time.perf_counter()
                 scalars |= {"dev/value": best.look(done), "dev/best": best.value}
                 since += time.perf_counter() - paused  # not training time
-            if monitor and scalars:
-                monitor.write(done, scalars)
+            if scalars:
+                sinks.scalars(done, scalars)
             progress.advance()
             if record.stop and done < steps:
                 stopped = True
                 break
             if done < steps and saver.due(done):
+                sinks.flush()
                 since += saver.save(done)
+        sinks.flush()
         saver.save(done, last=stopped)
     finally:
         training.input.close()
         stop.close()
         progress.close()
-        if monitor:
-            monitor.close()
+        sinks.close()
     if not stopped and best:
         log.info("kept the model of step %d, dev value %.4f", best.step, best.value)
         best.become(folder.model)

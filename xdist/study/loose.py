@@ -10,8 +10,8 @@ from xdist.files import digest, read_json
 from xdist.report.record import read_record
 from xdist.report.results import Condition, Results, RunFacts
 from xdist.runtime.run_folder import RunFolder, located
+from xdist.runtime.sinks.json_lines import last_step
 from xdist.study.results import Folders, task_results
-from xdist.study.state import last_step
 
 SECTIONS = {"train", "robust"}
 

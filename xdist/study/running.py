@@ -15,7 +15,7 @@ from xdist.errors import UserError
 from xdist.files import write_yaml
 from xdist.launch import local
 from xdist.launch.prepared import launch
-from xdist.runtime import devices
+from xdist.runtime import devices, sinks
 from xdist.runtime.lock import NO_LOCKS
 from xdist.runtime.run_folder import RunFolder
 from xdist.study.expansion import Graph, Node
@@ -37,6 +37,7 @@ def run_study(graph: Graph, facts: Facts) -> int:
     for node in graph.nodes.values():
         if RunFolder(node.run.folder).state != "finished":
             devices.check(node.run.runtime.ranks)
+            sinks.check(node.run)
     _check_data(graph, facts)
     with alone(graph.study.folder), _listening() as asked_to_stop:
         try:

@@ -1,6 +1,5 @@
 """Where each run of a study stands, read from the run folders alone."""
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from xdist.evaluation.scores import unscored
 from xdist.files import read_json, write_json, write_text
 from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
+from xdist.runtime.sinks.json_lines import last_step
 from xdist.study.estimate import updates
 from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
@@ -103,21 +103,3 @@ def _beside(run: Run) -> Path:
 
 def _noted(run: Run) -> dict[str, str]:
     return read_json(_beside(run)) if _beside(run).is_file() else {}
-
-
-def last_step(metrics: Path) -> int:
-    """The last step that a run logged; 0 before the first."""
-    if not metrics.is_file():
-        return 0
-    size, block = metrics.stat().st_size, 8192
-    with metrics.open("rb") as file:
-        while True:
-            file.seek(max(0, size - block))
-            lines = file.read().split(b"\n")[:-1]  # what follows the last line feed was cut off
-            if len(lines) > 1 or block >= size:
-                break
-            block *= 2  # a line of many languages is long
-    try:
-        return int(json.loads(lines[-1])["step"]) if lines else 0
-    except (ValueError, KeyError, TypeError):
-        return 0

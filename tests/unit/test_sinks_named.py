@@ -1,0 +1,85 @@
+"""Which sinks a run names: one that is not known is one line wherever a run begins, and a folder is read whatever it names."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from tiny import tiny_benchmark
+from tiny_study import graph_of
+
+from xdist.cli import main
+from xdist.config import load_run
+from xdist.errors import UserError
+from xdist.runtime.run_folder import RunFolder
+from xdist.runtime.sinks import check
+from xdist.study import Facts
+from xdist.study.running import run_study
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a run that asks for a sink which is not known."""
+    tiny_benchmark(tmp_path / "benchmark")
+    run = {
+        "name": "mine",
+        "folder": "runs/mine",
+        "model": {"backbone": "encoder"},
+        "data": {"root": "benchmark"},
+        "train": {"tasks": [{"task": "cldr-topic"}], "steps": 3},
+        "evaluate": {"tasks": ["cldr-topic"]},
+        "runtime": {"sinks": ["jsonl", "tensorbord"]},
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
+    (tmp_path / "slurm.yaml").write_text("{kind: slurm, time_limit: 1h}")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+UNKNOWN = "unknown sink 'tensorbord': did you mean 'tensorboard'? (valid: jsonl, tensorboard)"
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "submit --cluster slurm.yaml"])
+@pytest.mark.parametrize("dry", ["--dry-run", ""])
+def test_an_unknown_sink_is_one_line(place: Path, command: str, dry: str) -> None:
+    done = CliRunner().invoke(main, [*command.split(), "run.yaml", *dry.split()])
+    assert (done.exit_code, done.stderr) == (2, f"xdist: run.yaml:17: runtime.sinks.1: {UNKNOWN}\n")
+    assert not (place / "runs").exists()
+
+
+def test_an_unknown_sink_of_a_study_is_one_line_before_it_begins(tmp_path: Path, described: dict[str, Any]) -> None:
+    described["stages"]["target"]["run"]["runtime"] = {"sinks": ["tensorbord"]}
+    with pytest.raises(UserError) as caught:
+        run_study(graph_of(tmp_path, described), Facts())
+    assert str(caught.value).endswith(UNKNOWN)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("runtime.sinks=tensorboard", "runtime.sinks=tensorboard (command line): runtime.sinks: expected a list: [a, b]"),
+        ("runtime.sinks=[1]", "runtime.sinks=[1] (command line): runtime.sinks.0: Input should be a valid string"),
+    ],
+)
+def test_what_is_no_list_of_names_is_one_line(place: Path, override: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_run(place / "run.yaml", [override])
+    assert str(caught.value) == message
+
+
+def test_sinks_are_no_part_of_what_a_run_is(place: Path) -> None:
+    """A run goes on with others; a folder with one that is not known here is read, and so is one from before there were any."""
+    run = load_run(place / "run.yaml")
+    folder = RunFolder(run.folder)
+    folder.open(run, None, {})
+    known = load_run(place / "run.yaml", ["runtime.sinks=[]"])
+    check(known)
+    folder.check(known)
+    assert known.identity == run.identity
+    assert CliRunner().invoke(main, ["status", "runs"]).exit_code == 0
+    values = yaml.safe_load(folder.config.read_text())
+    assert values["runtime"].pop("sinks") == ["jsonl", "tensorbord"]
+    folder.config.write_text(yaml.safe_dump(values))
+    assert load_run(folder.config).runtime.sinks == ("tensorboard",)

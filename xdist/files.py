@@ -78,6 +78,11 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
+def content_digest(content: bytes) -> str:
+    """That of a file with this content."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -1,0 +1,101 @@
+"""What there is of a kind, such as methods of robust training: ours and others', entered by the same `register`.
+
+    METHODS: Registry[type[Method]] = Registry("method", "xdist.robust")     # ours: what that module imports
+    METHODS.register(Free)                                                  # in whatever file brings something
+    METHODS.get("free")
+
+Ours are imported when something is first asked for; what installed distributions offer (xdist/plugins.py) when a name is asked
+for that is not ours. What a plugin of one file brings is there for the runs that name that file.
+"""
+
+import sys
+from collections.abc import Collection, Iterator
+from importlib import import_module
+from types import ModuleType
+from typing import Generic, Protocol, TypeVar
+
+from xdist import plugins
+from xdist.errors import UserError, unknown
+
+
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+T = TypeVar("T", bound=Named)
+
+
+class Registry(Generic[T]):
+    def __init__(self, kind: str, ours: str) -> None:
+        """`kind` is its word in messages; importing the module `ours` registers what the package itself has."""
+        self.kind, self._ours = kind, ours
+        self._values: dict[str, tuple[T, ModuleType]] = {}
+
+    def register(self, value: T) -> None:
+        """Enter `value` under its name. Raises UserError for a name that is taken."""
+        module = sys.modules[sys._getframe(1).f_globals["__name__"]]  # whose code calls this
+        if not self._is_ours(module):
+            self._import_ours()
+        name = value.name
+        if name in self._values and not _replaced(self._values[name][1], module):
+            raise UserError(f"{self.kind} '{name}' is there already, in {_place(self._values[name][1])}")
+        self._values[name] = value, module
+
+    def get(self, name: object, named: Collection[str] | None = None) -> T:
+        """The value of that name. `named`: what a run calls its plugins, 'name@digest' each, and nothing of other files is
+        there; None: everything that was registered. Raises UserError with the nearest name."""
+        if str(name) not in self._there(named):
+            plugins.load_offered()
+        valid = self._there(named)
+        if str(name) not in valid:
+            raise UserError(unknown(self.kind, name, valid))
+        return valid[str(name)]
+
+    def ours(self) -> dict[str, T]:
+        """What the package itself has, by name; nothing of others is imported."""
+        self._import_ours()
+        return {name: value for name, (value, module) in self._values.items() if self._is_ours(module)}
+
+    def __iter__(self) -> Iterator[T]:
+        """Everything in the order in which it was registered, ours first."""
+        plugins.load_offered()
+        return iter(self._there(None).values())
+
+    def brought_by(self, name: str) -> str | None:
+        """The module of others, without what follows a dot, that registered this name; None for ours."""
+        return None if name in self.ours() else _top(self._values[name][1].__name__)
+
+    def _import_ours(self) -> None:
+        import_module(self._ours)
+
+    def _is_ours(self, module: ModuleType) -> bool:
+        return _top(module.__name__) == _top(self._ours)
+
+    def _there(self, named: Collection[str] | None) -> dict[str, T]:
+        self._import_ours()
+        files = {plugins.ONE_FILE + plugins.digest_in(entry) for entry in named or ()}
+
+        def is_there(module: ModuleType) -> bool:
+            of_a_file = module.__name__.startswith(plugins.ONE_FILE)
+            return _imported(module) and (named is None or not of_a_file or module.__name__ in files)
+
+        return {name: value for name, (value, module) in self._values.items() if is_there(module)}
+
+
+def _imported(module: ModuleType) -> bool:
+    """Whether it was imported to its end; a plugin may fail after it has registered something."""
+    return sys.modules.get(module.__name__) is module
+
+
+def _replaced(old: ModuleType, new: ModuleType) -> bool:
+    """Whether `new` may register a name of `old`: that failed, or is the same file before it was changed."""
+    return not _imported(old) or (old is not new and _place(old) == _place(new))
+
+
+def _place(module: ModuleType) -> str:
+    return str(getattr(module, "__file__", None) or module.__name__)
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]

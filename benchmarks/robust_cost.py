@@ -113,7 +113,7 @@ def _run(options: argparse.Namespace, robust: dict[str, Any]) -> Any:
 def _rank(options: argparse.Namespace) -> None:
     from xdist.data.prepare import Preparation
     from xdist.data.tokenizer import load_tokenizer
-    from xdist.robust import chain
+    from xdist.robust.passes import Chain
     from xdist.runtime import distributed, script
     from xdist.runtime.training import Training
 
@@ -128,10 +128,7 @@ def _rank(options: argparse.Namespace) -> None:
     distributed.init()
     training = Training(runs["plain"], tokenizer, preparation)
     # One engine for all: what differs between methods is their chain and, of those that rewrite text, their data.
-    import torch
-
-    special = torch.tensor(sorted(tokenizer.all_special_ids), device=training.device)
-    chains = {name: chain(run.methods, run.seed, special) for name, run in runs.items()}
+    chains = {name: Chain(run.methods) for name, run in runs.items()}
     data = {name: _data(run, tokenizer, preparation) if name == "substitution" else training.data for name, run in runs.items()}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(options.rounds + 1):
@@ -151,11 +148,9 @@ def _rank(options: argparse.Namespace) -> None:
 def _data(run: Any, tokenizer: Any, preparation: Any) -> Any:
     """The same rows in other words."""
     from xdist.data.batches import TrainingData
-    from xdist.robust.substitution import Substitution
+    from xdist.robust.rewriting import rewriters
 
-    (method,) = run.methods
-    rewriter = Substitution(tokenizer, method.synonyms, seed=run.seed, stream=0, lookup=method.lookup, copies=method.copies)
-    return TrainingData(run, preparation, [rewriter])
+    return TrainingData(run, preparation, rewriters(run.methods, tokenizer, run.seed, None))
 
 
 if __name__ == "__main__":

@@ -5,27 +5,28 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from xdist.config.robust import Method
+from xdist.config.method import Method
 from xdist.model.model import Model
-from xdist.robust import Context, Pass, Statistics, chain
+from xdist.robust.passes import Chain, Context, Pass
+from xdist.robust.statistics import Statistics
 from xdist.tasks.batch import Batch, View
 
 SPECIAL = torch.tensor([0, 1, 2, 3])
 
 
-def context_of(model: Model, batch: Batch, step: int = 4) -> Context:
+def context_of(model: Model, batch: Batch, step: int = 4, steps: int = 10) -> Context:
     statistics = Statistics(torch.device("cpu"))
-    return Context(batch, step, model.families[batch.head], model.embedding, model, statistics)
+    return Context(batch, step, steps, 1, SPECIAL, model.families[batch.head], model.embedding, model, statistics)
 
 
-def passes_of(model: Model, methods: Sequence[Method], context: Context, seed: int = 1) -> Iterator[Pass]:
-    return chain(methods, seed, SPECIAL).passes(context)
+def passes_of(methods: Sequence[Method], context: Context) -> Iterator[Pass]:
+    return Chain(methods).passes(context)
 
 
 def trained(model: Model, methods: Sequence[Method], context: Context) -> Tensor:
     """Run forward and backward of every pass; the sum of their losses."""
     total = torch.zeros(())
-    for one in passes_of(model, methods, context):
+    for one in passes_of(methods, context):
         loss, _ = one.loss(model(*one.views), context.family)
         loss.backward()
         total = total + loss.detach()
@@ -51,8 +52,9 @@ def shift_of(
         delta = view.shifts[-1].delta
         return (delta if isinstance(delta, Tensor) else delta(embedding(batch.tokens).detach().float()),)
 
-    context = Context(batch, step, Slope(slope), embedding, outputs, Statistics(torch.device("cpu")))  # type: ignore[arg-type]
-    for one in chain([method], seed, SPECIAL).passes(context):
+    statistics = Statistics(torch.device("cpu"))
+    context = Context(batch, step, step + 1, seed, SPECIAL, Slope(slope), embedding, outputs, statistics)  # type: ignore[arg-type]
+    for one in passes_of([method], context):
         (delta,) = outputs(one.views[0])
         if delta.requires_grad:
             slope(delta).backward()

@@ -16,7 +16,6 @@ _here = Path(__file__).resolve().parent
 sys.path[:] = [str(_here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != _here)]
 
 from xdist.config import Run  # noqa: E402
-from xdist.config.robust import word_lists  # noqa: E402
 from xdist.data.fetched import found_model  # noqa: E402
 from xdist.data.pieces import training_pieces  # noqa: E402
 from xdist.data.prepare import Preparation  # noqa: E402
@@ -38,6 +37,8 @@ def work(run: Run) -> None:
     folder = RunFolder(run.folder)
     folder.check(run)
     sinks.check(run)
+    if not folder.model.is_dir():
+        run.check_method_files()
     config = ds_config.resolve(run)
 
     # Preparation needs no process group: ranks share the missing pieces and wait for each other's files.
@@ -52,9 +53,8 @@ def work(run: Run) -> None:
     lock = RunLock(folder.path)
     if distributed.rank() == 0:
         lock.take("xdist train")
-        lists = [path for method in run.methods for path in word_lists(method)]
-        words = {str(path): file_digest(path) for path in lists if path.is_file()}
-        folder.open(run, config, {**preparation.fingerprints(training_pieces(run)), **words})
+        read = {str(path): file_digest(path) for path in run.method_files if path.is_file()}
+        folder.open(run, config, {**preparation.fingerprints(training_pieces(run)), **read})
     distributed.barrier()
     beats = Heartbeat(lambda dead: script.end_for(run, dead))
 

@@ -273,7 +273,7 @@ def run_in_want_of_room(path: str, overrides: list[str], rank: int, writable: in
 def run_with_bad_numbers(path: str, overrides: list[str], rank: int, steps: list[int]) -> dict[str, Any]:
     """Train with losses on `rank` that are not a number in some steps."""
     from xdist.errors import RunError
-    from xdist.robust import Pass
+    from xdist.robust.passes import Pass
 
     plain_loss, plain_step = Pass.loss, training.Training.step
     current = -1

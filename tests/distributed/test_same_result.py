@@ -15,6 +15,7 @@ METHODS = {
 # Small enough that every rank needs at least two micro-batches a step.
 ACCUMULATED = ["runtime.micro_batch_tokens=40"]
 TOLERANCE = 1e-4
+FADING = Path(__file__).resolve().parents[1] / "third_party/fading.py"
 
 
 def stage(number: int) -> list[str]:
@@ -82,7 +83,7 @@ EXACT = {
     "free": "{method: free, radius: 0.3, steps: 3}",
     "random": "{method: random, radius: 0.3, draws: 2, place: embedding, distribution: gaussian}",
     "last": "{method: random, radius: 0.3, draws: 3, place: last, norm: linf, ball: token, perturb_special: true}",
-    "r3f": "{method: consistency, weight: 2, noise: normal, scale: 0.05}",
+    "r3f": "{method: consistency, weight: 2, noise: gaussian, scale: 0.05}",
     "smart": "[{method: adversarial, radius: 0.3}, {method: consistency, weight: 3, clean: 0.5, stop_gradient: true}]",
 }
 
@@ -155,8 +156,8 @@ def word_lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 REWRITING = {
     "substitution": "{method: substitution, synonyms: %s/synonyms.json}",
-    "code_switch": "{method: code_switch, dictionaries: %s, languages: [de], p: 0.8}",
-    "subword": "{method: subword, p: 0.8}",
+    "code_switch": "{method: code_switch, dictionaries: %s, languages: [de], probability: 0.8}",
+    "subword": "{method: subword, probability: 0.8}",
 }
 
 
@@ -171,6 +172,18 @@ def test_rewritten_rows_train_alike(
     for result in two.run("losses", path=str(small_run), overrides=[*options, *ACCUMULATED, *stage(number)], steps=4):
         assert result["loss"] == pytest.approx(expected["loss"], abs=TOLERANCE)
         assert result["scalars"]["robust/changed_words"] == pytest.approx(expected["scalars"]["robust/changed_words"])
+
+
+def test_a_method_of_somebody_elses_trains_alike(one: Group, two: Group, small_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "sizes.txt").write_text("0.5 0.1")
+    method = f"{{method: fading, sizes: {tmp_path}/sizes.txt, special: true}}"
+    options = [f"plugins=[{FADING}]", f"robust=[{{method: adversarial}}, {method}]"]
+    expected = one.run("losses", path=str(small_run), overrides=options, steps=4)[0]
+    plain = one.run("losses", path=str(small_run), overrides=["robust={method: adversarial}"], steps=4)[0]
+    assert expected["norm"] != pytest.approx(plain["norm"], rel=1e-2)
+    for result in two.run("losses", path=str(small_run), overrides=[*options, *ACCUMULATED, *stage(3)], steps=4):
+        assert result["loss"] == pytest.approx(expected["loss"], abs=TOLERANCE)
+        assert result["norm"] == pytest.approx(expected["norm"], rel=1e-3)
 
 
 MIXED = [

@@ -33,6 +33,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("typed")
     tiny_benchmark(folder / "benchmark")
     tiny_model(folder / "encoder", folder / "benchmark")
+    (folder / "sizes.txt").write_text("0.02 0.01")
     common = {"data": {"root": str(folder / "benchmark"), "cache": str(folder / "prepared")}}
     runtime = {"ranks": 2, "log_every": 5}
     intermediate = {
@@ -60,7 +61,11 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "batch_size": 16,
             "learning_rate": 1e-3,
         },
-        "robust": {"method": "adversarial", "steps": 2, "norm": "linf", "ball": "token"},
+        "plugins": [str(Path(__file__).resolve().parents[1] / "third_party/fading.py")],
+        "robust": [
+            {"method": "adversarial", "steps": 2, "norm": "linf", "ball": "token"},
+            {"method": "fading", "sizes": str(folder / "sizes.txt")},
+        ],
         "evaluate": {"tasks": ["cldr-spans", "cldr-names"]},
         "runtime": {**runtime, "deepspeed": "zero2"},
     }

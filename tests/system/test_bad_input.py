@@ -70,7 +70,7 @@ def refused(typed: Typed, folder: Path, *words: object) -> str:
         ({"train__tasks__0__languages": ["sv"]}, r"run\.yaml:12: .*unknown language 'sv': did you mean 'sw'"),
         ({"evaluate__tasks": ["cldr-name"]}, r"run\.yaml:16: evaluate\.tasks\.0: unknown task .*'cldr-names'\?"),
         ({"evaluate__languages": ["xx"]}, r"run\.yaml:17: evaluate\.languages.*unknown language 'xx'"),
-        ({"robust": {"method": "adverserial"}}, r"robust\.method: unknown value .*did you mean 'adversarial'\?"),
+        ({"robust": {"method": "adverserial"}}, r"robust\.method: unknown method .*did you mean 'adversarial'\?"),
         ({"train__steps": 0}, r"run\.yaml:13: train\.steps: .*greater than or equal to 1"),
         ({"train__epochs": 3}, r"run\.yaml:8: train: give either steps or epochs"),
         ({"runtime": {"deepspeed": "zero4"}}, r"unknown DeepSpeed configuration 'zero4': did you mean 'zero\d'\?"),

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from typing_of_commands import Typed
 
 import xdist
-from xdist.files import read_json
+from xdist.cli import main
+from xdist.files import file_digest, read_json
+from xdist.runtime.run_folder import RunFolder
 
 PACKAGE = Path(xdist.__file__).parent
 
@@ -102,6 +105,29 @@ def test_workers_way_in_and_heads_carried_over(typed: Typed, small: Path, interm
     assert all("robust/loss_gap" in line for line in logged)
     assert "runtime.log_every" not in done.stderr
     assert len(logged) > 3
+    sizes = small / "sizes.txt"  # which a method of somebody else's reads
+    assert read_json(small / "target" / "data.json")[str(sizes)] == file_digest(sizes)
+    assert RunFolder(small / "target").config.read_text().count("fading.py@") == 1
+
+
+def test_what_a_method_of_somebody_elses_trained_is_looked_at_without_it(
+    small: Path, intermediate: Path, tmp_path: Path
+) -> None:
+    """In this process, which knows nothing of the method, and after its file is gone."""
+    target = small / "target"
+    commands = [
+        ["status", target],
+        ["report", target, "--out", tmp_path / "report"],
+        ["compare", target, target],
+        ["score", target / "predictions", "--gold", small / "benchmark", "--partial"],
+        ["export", target, tmp_path / "exported", "--head", "cldr-topic"],
+    ]
+    config = RunFolder(target).config
+    config.write_text(config.read_text().replace("fading.py@", "gone.py@"))
+    for words in commands:
+        done = CliRunner().invoke(main, [str(word) for word in words])
+        assert done.exit_code == 0, (words, done.output, done.exc_info)
+    assert "robust training: fading (sizes " in (tmp_path / "exported/README.md").read_text()
 
 
 def test_visible_devices_that_deepspeed_replaced_are_one_line(typed: Typed, small: Path) -> None:

@@ -12,13 +12,18 @@ from tiny import tiny_benchmark, tiny_model
 from torch import Tensor
 
 from xdist.config import Model as ModelSection
-from xdist.config.robust import Adversarial, Consistency, Free, Method, Off, Random
+from xdist.config.method import Method
+from xdist.config.robust import Off
 from xdist.data.tokenizer import load_tokenizer
 from xdist.model.encoder import load_encoder
 from xdist.model.masks import Masks
 from xdist.model.model import Model
 from xdist.model.sites import shifted
+from xdist.robust.adversarial import Adversarial
+from xdist.robust.consistency import Consistency
 from xdist.robust.divergence import symmetric_kl
+from xdist.robust.free import Free
+from xdist.robust.random_noise import Random
 from xdist.tasks.batch import Batch, Shift, View
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
@@ -48,7 +53,7 @@ def loss_of(model: Model, view: View) -> Tensor:
 
 def worst(model: Model, section: Method, batch: Batch = BATCH) -> tuple[Tensor, Tensor]:
     """The delta of the one pass that `section` makes of `batch`, and the loss before it."""
-    (one,) = passes_of(model, [section], context_of(model, batch))
+    (one,) = passes_of([section], context_of(model, batch))
     delta = one.views[0].shifts[0].delta
     assert isinstance(delta, Tensor)
     assert one.loss_before is not None
@@ -140,7 +145,7 @@ def test_special_tokens_stay_unless_asked(make: Callable[[], Model], method: Any
     def watch(_module: object, _inputs: object, output: Tensor) -> None:
         moved.append(BATCH.of_tokens(output).detach())
 
-    for one in passes_of(model, [method(perturb_special=special, radius=0.3)], context_of(model, BATCH)):
+    for one in passes_of([method(perturb_special=special, radius=0.3)], context_of(model, BATCH)):
         with shifted(model.encoder, BATCH, one.views[0].shifts):
             handle = model.embedding.register_forward_hook(watch)
             loss, _ = one.loss(model(*one.views), model.families[HEAD])
@@ -158,7 +163,7 @@ def test_rows_with_broken_gradients_stay_clean_and_the_update_sound(make: Callab
         with torch.no_grad():
             model.embedding.weight[60:64] *= 1.4e19 / model.embedding.weight[60:64].norm(dim=-1, keepdim=True)  # type: ignore
         context = context_of(model, BATCH)
-        for one in passes_of(model, [method], context):
+        for one in passes_of([method], context):
             delta = one.views[0].shifts[0].delta
             assert isinstance(delta, Tensor)
             loss, _ = one.loss(model(*one.views), context.family)
@@ -172,7 +177,7 @@ def test_rows_with_broken_gradients_stay_clean_and_the_update_sound(make: Callab
 
 def test_the_clean_share(make: Callable[[], Model]) -> None:
     model = make().eval()
-    clean, perturbed = passes_of(model, [Adversarial(clean=0.25, radius=0.2)], context_of(model, BATCH))
+    clean, perturbed = passes_of([Adversarial(clean=0.25, radius=0.2)], context_of(model, BATCH))
     assert clean.weights == (0.25,)
     assert perturbed.weights == (0.75,)
     assert not clean.views[0].perturbed
@@ -181,7 +186,7 @@ def test_the_clean_share(make: Callable[[], Model]) -> None:
 def test_a_fraction_of_the_steps(make: Callable[[], Model]) -> None:
     model = make().eval()
     for method in (Adversarial(every=3), Free(every=3)):
-        found = [next(passes_of(model, [method], context_of(model, BATCH, step))).views[0].perturbed for step in range(6)]
+        found = [next(passes_of([method], context_of(model, BATCH, step))).views[0].perturbed for step in range(6)]
         assert found == [True, False, False] * 2
 
 
@@ -190,7 +195,7 @@ def test_draws_at_the_last_hidden_state_run_the_encoder_once(make: Callable[[], 
     calls = []
     model.encoder.register_forward_hook(lambda *_: calls.append(1))
     section = Random(place="last", draws=3, radius=0.2, perturb_special=True)
-    (one,) = passes_of(model, [section], context_of(model, BATCH))
+    (one,) = passes_of([section], context_of(model, BATCH))
     outputs = model(*one.views)
     assert (len(calls), len(outputs), one.weights) == (1, 3, (1 / 3,) * 3)
     assert not torch.equal(outputs[0], outputs[1])
@@ -199,7 +204,7 @@ def test_draws_at_the_last_hidden_state_run_the_encoder_once(make: Callable[[], 
 
 def test_consistency_puts_the_clean_view_first(make: Callable[[], Model]) -> None:
     model = make().eval()
-    (one,) = passes_of(model, [Adversarial(radius=0.2), Consistency(weight=3, clean=0.75)], context_of(model, BATCH))
+    (one,) = passes_of([Adversarial(radius=0.2), Consistency(weight=3, clean=0.75)], context_of(model, BATCH))
     clean, moved = model(*one.views)
     assert [view.perturbed for view in one.views] == [False, True]
     loss, parts = one.loss((clean, moved), model.families[HEAD])

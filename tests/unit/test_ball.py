@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 from passes_of import shift_of
 from torch import Tensor, nn
 
-from xdist.config.robust import Adversarial, Free, InBall, Method, Random
+from xdist.config.method import Method
+from xdist.config.robust import InBall
+from xdist.robust.adversarial import Adversarial
 from xdist.robust.ball import Ball, ball_round
+from xdist.robust.free import Free
+from xdist.robust.random_noise import Random
 from xdist.tasks.batch import Batch
 
 WIDTH = 6

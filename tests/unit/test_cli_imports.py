@@ -13,6 +13,8 @@ LOOKS = (
     "tasks --data .",
     "plan xl --gpus 8 --gpu-memory 80 --peak 989",
     "plan jobs/runs/xtreme-r/xnli.yaml --gpus 4 --gpu-memory 40 --peak 312",
+    "plan jobs/runs/xtreme-r/xnli.yaml --gpus 4 --gpu-memory 40 plugins=[tests/third_party/fading.py] robust.method=fading "
+    "robust.sizes=sizes.txt",
     "study plan jobs/studies/robust-pawsx.yaml --gpus 4 --gpu-memory 40 --peak 312",
     "study status jobs/studies/robust-pawsx.yaml",
     "study submit jobs/studies/robust-pawsx.yaml --cluster jobs/clusters/slurm.yaml --dry-run",

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.errors import UserError
 from xdist.formats.examples import Tagged
-from xdist.robust.code_switch import CodeSwitch
+from xdist.robust.code_switch import CodeSwitcher
 from xdist.robust.word_lists import read_dictionary
 from xdist.tasks.catalog import task
 from xdist.tasks.tagging import Tagging
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_shares_of_translations(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """p / languages / translations each, for the word in lower case; a translation that is the word itself changes nothing."""
-    method = CodeSwitch(tokenizer, folder, seed=1, stream=0, probability=0.6)
+    method = CodeSwitcher(tokenizer, folder, seed=1, stream=0, probability=0.6)
     family, (row,) = pair_rows([("good the", "Good film bad")], tokenizer)
     counts: Counter[str] = Counter()
     rounds = 2000
@@ -54,7 +54,7 @@ def test_shares_of_translations(tokenizer: PreTrainedTokenizerBase, folder: Path
 
 
 def test_languages_can_be_chosen(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    method = CodeSwitch(tokenizer, folder, seed=1, stream=0, probability=1, languages=["de"], lookup="folded")
+    method = CodeSwitcher(tokenizer, folder, seed=1, stream=0, probability=1, languages=["de"], lookup="folded")
     family, (row,) = pair_rows([("Good (film)", "good")], tokenizer)
     seen = {tokenizer.decode(method.rewrite(row, family, "en", 3, epoch)["tokens"]) for epoch in range(40)}
     assert seen == {f"<s> {one} (film)</s></s> {other}</s>" for one in ("Gut", "Fine") for other in ("gut", "fine")}
@@ -64,16 +64,16 @@ def test_nothing_is_switched_without_probability_or_in_other_languages(
     tokenizer: PreTrainedTokenizerBase, folder: Path
 ) -> None:
     family, (row,) = pair_rows([("good bad", "good")], tokenizer)
-    after = CodeSwitch(tokenizer, folder, seed=1, stream=0, probability=0).rewrite(row, family, "en", 3, 0)
+    after = CodeSwitcher(tokenizer, folder, seed=1, stream=0, probability=0).rewrite(row, family, "en", 3, 0)
     assert after["tokens"] is row["tokens"]
-    method = CodeSwitch(tokenizer, folder, seed=1, stream=0, probability=1)
+    method = CodeSwitcher(tokenizer, folder, seed=1, stream=0, probability=1)
     assert method.rewrite(row, family, "sw", 3, 0) is row
 
 
 def test_a_tagged_word_becomes_one_word(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     family = Tagging(task("udpos"))
     (row,) = arrays(family.encode([Tagged(words=("bad", "good"), tags=("ADJ", "ADJ"))], tokenizer, 128))
-    method = CodeSwitch(tokenizer, folder, seed=1, stream=0, probability=1)
+    method = CodeSwitcher(tokenizer, folder, seed=1, stream=0, probability=1)
     seen = {tokenizer.decode(method.rewrite(row, family, "en", 3, epoch)["tokens"]) for epoch in range(60)}
     assert seen == {f"<s> bad {word}</s>" for word in ("gut", "fine", "bon")}
 
@@ -96,6 +96,6 @@ def test_dictionaries_are_read_strictly(tmp_path: Path, content: str, message: s
 
 def test_a_missing_dictionary_is_an_error(tokenizer: PreTrainedTokenizerBase, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"en-es\.txt: no such file; unknown language 'es': .*\(valid: de, fr\)"):
-        CodeSwitch(tokenizer, folder, seed=1, stream=0, languages=["de", "es"])
+        CodeSwitcher(tokenizer, folder, seed=1, stream=0, languages=["de", "es"])
     with pytest.raises(UserError, match=r"no dictionary en-xx\.txt in this folder"):
-        CodeSwitch(tokenizer, tmp_path, seed=1, stream=0)
+        CodeSwitcher(tokenizer, tmp_path, seed=1, stream=0)

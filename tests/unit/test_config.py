@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from xdist.config import load_run
+from xdist.config import load_run, recorded_run
 from xdist.data.pieces import selection_pieces
 from xdist.errors import UserError
 
@@ -68,7 +68,11 @@ def test_a_number_is_a_number(path: Path, written: str) -> None:
     [
         ("steps: 50", "step: 50", "run.yaml:11: train: unknown key 'step': did you mean 'steps'?"),
         ("languages: [en, de]", "langs: [en]", "run.yaml:9: train.tasks.0: unknown key 'langs': did you mean 'languages'?"),
-        ("method: adversarial", "method: adverserial", "run.yaml:13: robust.method: unknown value 'adverserial': did you mean"),
+        (
+            "method: adversarial",
+            "method: adverserial",
+            "run.yaml:13: robust.method: unknown method 'adverserial': did you mean",
+        ),
         ("steps: 50", "steps: 0", "run.yaml:11: train.steps: Input should be greater than or equal to 1"),
         ("steps: 50", "steps: 50\n  epochs: 1", "run.yaml:6: train: give either steps or epochs"),
         ("folder: out\n", "", "run.yaml:1: 'folder' is required"),
@@ -143,6 +147,42 @@ def test_what_an_override_replaces_is_not_where_its_mistakes_are(path: Path, ove
     assert error(path, *overrides).startswith(message)
 
 
+# By the word of an earlier version: what it is now, and what is said of it.
+EARLIER = {
+    "{method: subword, p: 0.5}": ("{method: subword, probability: 0.5}", "method 'subword': 'p' is called 'probability' now"),
+    "{method: code_switch, dictionaries: d, languages: [de], p: 0}": (
+        "{method: code_switch, dictionaries: d, languages: [de], probability: 0}",
+        "method 'code_switch': 'p' is called 'probability' now",
+    ),
+    "{method: consistency, noise: normal, scale: 0.1}": (
+        "{method: consistency, noise: gaussian, scale: 0.1}",
+        "method 'consistency': noise: 'normal' is called 'gaussian' now",
+    ),
+}
+
+
+@pytest.mark.parametrize("before", EARLIER)
+def test_a_word_of_an_earlier_version_is_reported_and_read_where_xdist_wrote_it(path: Path, before: str) -> None:
+    now, said = EARLIER[before]
+    assert error(path, f"robust={before}") == f"robust={before} (command line): robust: {said}"
+    assert error(path, f"robust=[{{method: random}}, {before}]").endswith(f" (command line): robust.1: {said}")
+    path.write_text(TEXT.replace("robust:\n  method: adversarial", f"robust: {before}"))
+    assert error(path) == f"run.yaml:12: robust: {said}"
+    record = path.rename(path.with_name("config.yaml"))
+    for run in (load_run(record), recorded_run(record)):  # a job that goes on, whoever looks
+        record.write_text(TEXT.replace("robust:\n  method: adversarial", f"robust: {now}"))
+        assert run.dump() == load_run(record).dump()
+        assert run.identity == load_run(record).identity
+
+
+def test_an_error_points_at_what_replaced_a_whole_section(path: Path) -> None:
+    path.write_text(TEXT.replace("robust:\n  method: adversarial", "robust:\n  - method: free\n    radius: 1"))
+    assert error(path, "robust=[{method: free, radius: -1}]").startswith("robust=[{method: free, radius: -1}] (command line): ")
+    assert error(path, "robust.0.radius=-2", "robust=[{method: free, radius: -1}]").startswith(
+        "robust=[{method: free, radius: -1}]"
+    )
+
+
 def test_a_method_is_changed_by_an_override(path: Path) -> None:
     path.write_text(TEXT.replace("adversarial", "adversarial\n  radius: 0.2\n  random_start: true"))
     (adversarial,) = load_run(path).methods
@@ -207,7 +247,7 @@ def test_identity_is_what_is_trained_and_nothing_else(path: Path) -> None:
         changed = [section.model_copy(update={key: "something else"}) for key in keys] or ["something else"]
         for value in changed:
             other = run.model_copy(update={name: value})
-            assert (other.identity != run.identity) == (name in {"seed", "model", "train", "robust"}), value
+            assert (other.identity != run.identity) == (name in {"seed", "model", "train", "robust", "plugins"}), value
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from passes_of import shift_of
 from torch import nn
 
-from xdist.config.robust import Adversarial, Random
 from xdist.data.batches import row_id
 from xdist.data.permutation import mix
+from xdist.robust.adversarial import Adversarial
 from xdist.robust.noise import _mix, gaussian, uniform
+from xdist.robust.random_noise import Random
 
 Rows = list[list[list[int]]]
 

@@ -16,7 +16,7 @@ from transformers import XLMRobertaConfig, XLMRobertaModel, XLMRobertaXLConfig, 
 from xdist.cli import main
 from xdist.config import Model as Section
 from xdist.config import Run
-from xdist.config.robust import Adversarial, Subword
+from xdist.config.method import StepCost
 from xdist.data.batches import TrainingData
 from xdist.data.prepare import Preparation
 from xdist.data.tokenizer import load_tokenizer
@@ -24,9 +24,11 @@ from xdist.data.vocabulary import trained_pieces
 from xdist.errors import UserError
 from xdist.model.encoder import load_encoder
 from xdist.model.model import Model
+from xdist.robust.adversarial import Adversarial
+from xdist.robust.subword import Subword
 from xdist.runtime import ds_config
 from xdist.runtime.planning import recommend
-from xdist.runtime.planning.flops import Work, flops, traffic, work
+from xdist.runtime.planning.flops import flops, traffic, work
 from xdist.runtime.planning.memory import Setting, memory, moments
 from xdist.runtime.planning.memory import trained as trained_parameters
 from xdist.runtime.planning.peak import measured
@@ -126,7 +128,9 @@ def test_work_is_what_the_methods_make(model: Model, robust: Any) -> None:
 
 
 def test_work_of_every_second_step_is_the_mean() -> None:
-    assert work([Adversarial(method="adversarial", steps=3, every=2)]) == Work(1.0, 1.5, 1.5, 1.0)
+    assert work([Adversarial(method="adversarial", steps=3, every=2)]) == StepCost(
+        clean=0.5, moved=0.5, looked=1.5, climbed=1.5
+    )
     assert work([Adversarial(method="adversarial", steps=1)]).forwards(checkpointing=False) == 5  # (3 + 2 K) / 3 of plain
     assert work([]).forwards(checkpointing=True) == 4
 
@@ -144,9 +148,9 @@ def test_stages_hold_less_and_send_more() -> None:
     shape = shape_of("xl")
     settings = [Setting(ranks=8, stage=stage, bf16=True, tokens=1024, micro_batches=2) for stage in (0, 1, 2, 3)]
     assert sorted(settings, key=lambda one: -memory(shape, one).total) == settings
-    sent = [traffic(shape, one, Work()) for one in settings]
+    sent = [traffic(shape, one, StepCost()) for one in settings]
     assert sent[3] > sent[2] > sent[0]
-    assert traffic(shape, Setting(), Work()) == 0
+    assert traffic(shape, Setting(), StepCost()) == 0
     # 16 bytes of states for each parameter, as published: weights, gradients, and the optimizer's.
     alone = moments(shape, Setting(stage=0, bf16=False))["optimizer steps"]
     assert alone.total == 16 * shape.parameters

@@ -16,9 +16,9 @@ from xdist.config import load_run
 from xdist.data.batches import TrainingData, collate, collate_pair, comparable
 from xdist.data.prepare import Preparation
 from xdist.formats.examples import Answer, Passage, Query, Question, Tagged
-from xdist.robust.code_switch import CodeSwitch
+from xdist.robust.code_switch import CodeSwitcher
 from xdist.robust.rewriting import WordRewriter
-from xdist.robust.subword import Subword
+from xdist.robust.subword import Segmenter
 from xdist.robust.words import Vocabulary
 from xdist.tasks.catalog import task
 from xdist.tasks.dual import DualEncoder
@@ -46,9 +46,9 @@ def real_tokenizer(demo_encoder: Path) -> PreTrainedTokenizerBase:
 
 
 @pytest.fixture(scope="module")
-def real_subword(real_tokenizer: PreTrainedTokenizerBase) -> Subword:
+def real_subword(real_tokenizer: PreTrainedTokenizerBase) -> Segmenter:
     """Reads 250,000 pieces: made once."""
-    return Subword(real_tokenizer, seed=1, stream=0, probability=0.5)
+    return Segmenter(real_tokenizer, seed=1, stream=0, probability=0.5)
 
 
 def check_answer(family: SpanQA, row: Row, after: Row, context: str) -> None:
@@ -83,7 +83,7 @@ def test_positions_of_a_question_by_hand(tokenizer: PreTrainedTokenizerBase, tmp
         key="k", id="k", question="is good", context="alright bad film was good .", answers=(Answer(start=12, text="film"),)
     )
     (row,) = arrays(family.encode([asked], tokenizer, 128))
-    method = CodeSwitch(tokenizer, tmp_path, seed=1, stream=0, probability=1)
+    method = CodeSwitcher(tokenizer, tmp_path, seed=1, stream=0, probability=1)
     after = method.rewrite(comparable(row, family), family, "en", 0, 0)
     assert tokenizer.decode(after["tokens"]) == "<s> is not at all</s></s> not so film was not at all .</s>"
     assert tokenizer.decode(after["tokens"][after["start"] : after["end"] + 1]).strip() == "film"
@@ -114,7 +114,7 @@ def test_positions_of_a_question_by_hand(tokenizer: PreTrainedTokenizerBase, tmp
 
 @pytest.mark.parametrize("name, split, code", [("xquad", "test", "en"), ("xquad", "test", "th"), ("tydiqa", "train", "en")])
 @pytest.mark.parametrize("method", ["growing", "subword"])
-def test_real_answers_stay(shared_data: Path, real_subword: Subword, name: str, split: str, code: str, method: str) -> None:
+def test_real_answers_stay(shared_data: Path, real_subword: Segmenter, name: str, split: str, code: str, method: str) -> None:
     squad = task(name)
     family = family_of(squad)
     assert isinstance(family, SpanQA)
@@ -142,8 +142,8 @@ def test_real_answers_stay(shared_data: Path, real_subword: Subword, name: str, 
     assert changed > 4 * len(rows)
 
 
-def _subword(tokenizer: PreTrainedTokenizerBase, **options: Any) -> Subword:
-    return Subword(tokenizer, seed=1, stream=0, probability=0.5, **options)
+def _subword(tokenizer: PreTrainedTokenizerBase, **options: Any) -> Segmenter:
+    return Segmenter(tokenizer, seed=1, stream=0, probability=0.5, **options)
 
 
 def test_both_views_have_the_same_places(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -204,7 +204,7 @@ def test_a_task_word_of_several_pieces_of_text_is_one_word(tokenizer: PreTrained
 @pytest.mark.parametrize(
     "name, split, code", [("udpos", "dev", "en"), ("udpos", "test", "yo"), ("panx", "dev", "my"), ("panx", "dev", "ka")]
 )
-def test_real_tags_stay_with_their_words(shared_data: Path, real_subword: Subword, name: str, split: str, code: str) -> None:
+def test_real_tags_stay_with_their_words(shared_data: Path, real_subword: Segmenter, name: str, split: str, code: str) -> None:
     family = Tagging(task(name))
     examples = list(family.task.examples(shared_data, split, code))[:100]
     method = copy(real_subword)
@@ -219,7 +219,7 @@ def test_real_tags_stay_with_their_words(shared_data: Path, real_subword: Subwor
     assert changed > len(rows) / 2
 
 
-def test_thai_and_chinese_words_are_words(real_subword: Subword) -> None:
+def test_thai_and_chinese_words_are_words(real_subword: Segmenter) -> None:
     """Scripts without white space: given word by word, each begins with a piece of its own."""
     family = Tagging(task("udpos"))
     sentences = [("ฉัน", "รัก", "ประเทศ", "ไทย", "๑๒", "."), ("我", "在", "北京", "大学", "学习", "。", "１", "ﷺ")]

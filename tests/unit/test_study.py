@@ -14,8 +14,10 @@ from tiny_study import graph_of, named
 from xdist.cli import main
 from xdist.config import Run, load_run
 from xdist.errors import UserError
+from xdist.files import digest
 from xdist.study import Facts
 from xdist.study.estimate import cost
+from xdist.study.expansion import RESULTS, identity
 from xdist.study.state import standings
 
 
@@ -137,6 +139,27 @@ def test_word_lists_are_part_of_a_run(tmp_path: Path, described: dict[str, Any])
         changed = {name for name in before if before[name] != after[name]}
         assert changed == {name for name in before if method and method in name}
         before = after
+
+
+def test_a_change_of_words_leaves_keys_as_they_were() -> None:
+    """Those of version 0.1.0: nothing is trained again because an option is called otherwise."""
+    sections = {"name": "a", "folder": "a", "model": {"backbone": "a"}, "data": {"root": "nowhere"}}
+    train = {"tasks": [{"task": "cldr-topic"}], "steps": 3}
+    facts = Facts()
+    for robust, first in (
+        ({"method": "subword", "probability": 0.5}, {"method": "subword", "p": 0.5}),
+        ({"method": "subword"}, {"method": "subword"}),
+        ({"method": "consistency", "noise": "gaussian"}, {"method": "consistency", "noise": "normal"}),
+    ):
+        run = Run.model_validate({**sections, "train": train, "robust": robust})
+        content = (run.seed, facts.training(run), [])
+        assert identity(run, "encoder", facts) == digest(
+            RESULTS, "encoder", {}, "train", train_as_dumped(run), [first], *content
+        )
+
+
+def train_as_dumped(run: Run) -> dict[str, Any]:
+    return run.model_dump(mode="json", exclude_defaults=True)["train"]
 
 
 def test_memory_of_digests_follows_the_files(tmp_path: Path) -> None:

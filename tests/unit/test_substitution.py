@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from xdist.errors import UserError
 from xdist.formats.examples import Choice
 from xdist.robust.rewriting import Draws
-from xdist.robust.substitution import Substitution
+from xdist.robust.substitution import Substituter
 from xdist.robust.word_lists import look_up, read_synonyms
 from xdist.tasks.catalog import task
 from xdist.tasks.choice import MultipleChoice
@@ -40,7 +40,7 @@ def texts_of(row: Row, tokenizer: PreTrainedTokenizerBase) -> list[str]:
     return [part.strip() for part in tokenizer.decode(row["tokens"]).split("</s>") if part][:2]
 
 
-def said(method: Substitution, texts: tuple[str, str], epoch: int, **changes: Any) -> list[str]:
+def said(method: Substituter, texts: tuple[str, str], epoch: int, **changes: Any) -> list[str]:
     tokenizer = method.vocabulary.tokenizer
     family, (row,) = pair_rows([texts], tokenizer)
     after = method.rewrite({**row, **changes}, family, "en", 17, epoch)
@@ -50,7 +50,7 @@ def said(method: Substitution, texts: tuple[str, str], epoch: int, **changes: An
 # --- the draw ------------------------------------------------------------------------------------------------------------
 def test_a_word_and_its_synonyms_are_equally_likely(tokenizer: PreTrainedTokenizerBase, synonyms: Path) -> None:
     """Over epochs, places and rows; words without synonyms, capitals and attached marks stay."""
-    method = Substitution(tokenizer, synonyms, seed=3, stream=0)
+    method = Substituter(tokenizer, synonyms, seed=3, stream=0)
     family, rows = pair_rows([("good film the good", "bad not Good (film)"), ("good", "film")], tokenizer)
     counts: Counter[tuple[str, str]] = Counter()
     rounds = 1000
@@ -83,7 +83,7 @@ def test_a_word_and_its_synonyms_are_equally_likely(tokenizer: PreTrainedTokeniz
 
 
 def test_places_are_drawn_independently(tokenizer: PreTrainedTokenizerBase, synonyms: Path) -> None:
-    method = Substitution(tokenizer, synonyms, seed=3, stream=0)
+    method = Substituter(tokenizer, synonyms, seed=3, stream=0)
     family, (row,) = pair_rows([("bad bad", "bad")], tokenizer)
     seen = Counter(tokenizer.decode(method.rewrite(row, family, "en", 5, epoch)["tokens"]) for epoch in range(1600))
     assert len(seen) == 8
@@ -106,7 +106,7 @@ def test_the_key_is_seed_stream_row_and_epoch(tokenizer: PreTrainedTokenizerBase
     family, (row,) = pair_rows([("good film " * 12, "bad good")], tokenizer)
 
     def made(seed: int = 1, stream: int = 0, number: int = 2, epoch: int = 0, **options: Any) -> list[int]:
-        method = Substitution(tokenizer, synonyms, seed=seed, stream=stream, **options)
+        method = Substituter(tokenizer, synonyms, seed=seed, stream=stream, **options)
         return method.rewrite(row, family, "en", number, epoch)["tokens"].tolist()
 
     assert made() == made()
@@ -120,7 +120,7 @@ def test_the_key_is_seed_stream_row_and_epoch(tokenizer: PreTrainedTokenizerBase
 def test_a_pair_keeps_label_order_and_limit(
     tokenizer: PreTrainedTokenizerBase, synonyms: Path, words: list[tuple[str, str]], epoch: int
 ) -> None:
-    method = Substitution(tokenizer, synonyms, seed=1, stream=0, max_length=24)
+    method = Substituter(tokenizer, synonyms, seed=1, stream=0, max_length=24)
     first, second = (" ".join(side) for side in zip(*words, strict=True))
     family, (row,) = pair_rows([(first, second)], tokenizer, 24)
     after = method.rewrite(row, family, "en", 1, epoch)
@@ -134,31 +134,31 @@ def test_a_full_row_takes_what_fits(tokenizer: PreTrainedTokenizerBase, synonyms
     family, (row,) = pair_rows([("not not not not", "not")], tokenizer)
     size = len(row["tokens"])
     for room in (0, 1, 3, 100):
-        method = Substitution(tokenizer, synonyms, seed=1, stream=0, max_length=size + room)
+        method = Substituter(tokenizer, synonyms, seed=1, stream=0, max_length=size + room)
         looks = [method.rewrite(row, family, "en", 1, epoch) for epoch in range(40)]
         assert max(len(look["tokens"]) for look in looks) <= size + room
         kept = [look["words_too_long"] for look in looks]
         assert (max(kept) > 0) == (room < 100)
         assert len({look["words_changed"] + look["words_too_long"] for look in looks}) > 2
     # A row that is over the limit already is not cut, and does not grow.
-    tight = Substitution(tokenizer, synonyms, seed=1, stream=0, max_length=4)
+    tight = Substituter(tokenizer, synonyms, seed=1, stream=0, max_length=4)
     assert {len(tight.rewrite(row, family, "en", 1, epoch)["tokens"]) for epoch in range(9)} == {size}
 
 
 def test_nothing_to_draw_from_is_the_same_row(tokenizer: PreTrainedTokenizerBase, tmp_path: Path, synonyms: Path) -> None:
     (tmp_path / "none.json").write_text(json.dumps({word: [] for word in WORDS}))
     family, (row,) = pair_rows([("good film", "bad film")], tokenizer)
-    after = Substitution(tokenizer, tmp_path / "none.json", seed=1, stream=0).rewrite(row, family, "en", 1, 0)
+    after = Substituter(tokenizer, tmp_path / "none.json", seed=1, stream=0).rewrite(row, family, "en", 1, 0)
     assert after["tokens"] is row["tokens"]
     assert (after["words_seen"], after["words_changed"]) == (4, 0)
     # A language without a file is not looked at.
-    method = Substitution(tokenizer, {"de": synonyms}, seed=1, stream=0)
+    method = Substituter(tokenizer, {"de": synonyms}, seed=1, stream=0)
     assert method.rewrite(row, family, "en", 1, 0) is row
     assert any(method.rewrite(row, family, "de", 1, epoch)["words_changed"] for epoch in range(9))
 
 
 def test_the_second_text_can_be_left_alone(tokenizer: PreTrainedTokenizerBase, synonyms: Path) -> None:
-    method = Substitution(tokenizer, synonyms, seed=1, stream=0, second=False)
+    method = Substituter(tokenizer, synonyms, seed=1, stream=0, second=False)
     looks = [said(method, ("good film bad", "good film bad"), epoch) for epoch in range(30)]
     assert {second for _, second in looks} == {"good film bad"}
     assert len({first for first, _ in looks}) > 8
@@ -168,7 +168,7 @@ def test_options_share_one_prompt(tokenizer: PreTrainedTokenizerBase, synonyms: 
     family = MultipleChoice(task("copa"))
     example = Choice(prompt="good film bad good", options=("bad film", "good film good"), label=1)
     (row,) = arrays(family.encode([example], tokenizer, 128))
-    method = Substitution(tokenizer, synonyms, seed=1, stream=0)
+    method = Substituter(tokenizer, synonyms, seed=1, stream=0)
     prompts, options = set(), set()
     for epoch in range(40):
         after = method.rewrite(row, family, "en", 3, epoch)
@@ -232,9 +232,9 @@ def test_files_are_read_strictly(tmp_path: Path, content: str, message: str) -> 
 
 def test_a_language_must_be_known(tokenizer: PreTrainedTokenizerBase, synonyms: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="synonyms: unknown language 'english'"):
-        Substitution(tokenizer, {"english": synonyms}, seed=1, stream=0)
+        Substituter(tokenizer, {"english": synonyms}, seed=1, stream=0)
     with pytest.raises(UserError, match=r"synonims\.json: no such file; nearest: 'synonyms\.json'"):
-        Substitution(tokenizer, synonyms.with_name("synonims.json"), seed=1, stream=0)
+        Substituter(tokenizer, synonyms.with_name("synonims.json"), seed=1, stream=0)
 
 
 # --- real data -----------------------------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ def test_shares_on_pawsx_are_the_published_lists(shared_data: Path, demo_encoder
     pawsx = task("pawsx")
     family = family_of(pawsx)
     rows = arrays(family.encode(list(pawsx.examples(shared_data, "dev", "en"))[:1000], tokenizer, 128))
-    method = Substitution(tokenizer, shared_data / "synonyms/counterfitted_neighbors.json", seed=1, stream=0)
+    method = Substituter(tokenizer, shared_data / "synonyms/counterfitted_neighbors.json", seed=1, stream=0)
     seen = changed = alike = known = 0
     for number, row in enumerate(rows):
         words = method.vocabulary.words(row, family)

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from xdist.errors import UserError
 from xdist.robust.lattice import BestSampler, Lattice, Sampler, best
-from xdist.robust.subword import Subword
+from xdist.robust.subword import Segmenter
 
 PIECES = {"a": (0, -1.0), "b": (1, -1.5), "c": (2, -2.0), "ab": (3, -2.2), "bc": (4, -2.6), "abc": (5, -3.9), "ca": (6, -3.0)}
 
@@ -91,7 +91,7 @@ def test_draws_come_as_often_as_they_should(nbest: int) -> None:
 @pytest.mark.parametrize("nbest", [-1, 5])
 def test_a_large_alpha_is_the_tokenizers_own_segmentation(tokenizer: PreTrainedTokenizerBase, nbest: int) -> None:
     family, rows = pair_rows([(" ".join(WORDS), "not so good (film) U.S.")], tokenizer)
-    method = Subword(tokenizer, seed=1, stream=0, probability=1, alpha=1e6, nbest=nbest)
+    method = Segmenter(tokenizer, seed=1, stream=0, probability=1, alpha=1e6, nbest=nbest)
     for row in rows:
         after = method.rewrite(row, family, "en", 0, 0)
         assert (after["words_changed"], after["words_too_long"]) == (0, 0)
@@ -101,14 +101,14 @@ def test_a_large_alpha_is_the_tokenizers_own_segmentation(tokenizer: PreTrainedT
 
 def test_other_pieces_same_text(tokenizer: PreTrainedTokenizerBase) -> None:
     family, (row,) = pair_rows([("the good film was not bad", "a fine movie")], tokenizer)
-    method = Subword(tokenizer, seed=1, stream=0, probability=0.5, alpha=0.2)
+    method = Segmenter(tokenizer, seed=1, stream=0, probability=0.5, alpha=0.2)
     looks = [method.rewrite(row, family, "de", 4, epoch) for epoch in range(60)]
     texts = {tokenizer.decode(look["tokens"]) for look in looks}
     assert texts == {tokenizer.decode(row["tokens"])}
     assert len({tuple(look["tokens"].tolist()) for look in looks}) > 50
     again = method.rewrite(row, family, "de", 4, 7)
     assert again["tokens"].tolist() == looks[7]["tokens"].tolist()
-    none = Subword(tokenizer, seed=1, stream=0, probability=0).rewrite(row, family, "en", 4, 0)
+    none = Segmenter(tokenizer, seed=1, stream=0, probability=0).rewrite(row, family, "en", 4, 0)
     assert none["words_changed"] == 0
     assert none["tokens"] is row["tokens"]
 
@@ -116,7 +116,7 @@ def test_other_pieces_same_text(tokenizer: PreTrainedTokenizerBase) -> None:
 def test_draws_of_a_row_have_the_lattices_frequencies(tokenizer: PreTrainedTokenizerBase) -> None:
     """Through rows, epochs and the row's random numbers; each place of the word is independent of the others."""
     family, (row,) = pair_rows([("good good", "good")], tokenizer)
-    method = Subword(tokenizer, seed=9, stream=2, probability=1, alpha=0.5)
+    method = Segmenter(tokenizer, seed=9, stream=2, probability=1, alpha=0.5)
     expected = probabilities("▁good", method.pieces, 0.5)
     low = {number: score for number, score in ((one, share) for one, share in expected.items()) if score < 0.01}
     seen: Counter[tuple[int, ...]] = Counter()
@@ -135,4 +135,4 @@ def test_word_piece_vocabularies_are_refused(tmp_path: Path) -> None:
     tiny_model(tmp_path / "encoder", tiny_benchmark(tmp_path / "benchmark"), kind="bert")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "encoder")
     with pytest.raises(UserError, match="sub-word sampling needs a Unigram vocabulary, this one is WordPiece"):
-        Subword(tokenizer, seed=1, stream=0)
+        Segmenter(tokenizer, seed=1, stream=0)

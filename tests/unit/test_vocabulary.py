@@ -17,7 +17,7 @@ from xdist.data.prepare import Preparation
 from xdist.data.tokenizer import load_tokenizer
 from xdist.data.vocabulary import trained_pieces
 from xdist.model.vocabulary import ActiveEmbedding, activate, active_rows, merged
-from xdist.robust import rewriters
+from xdist.robust.rewriting import rewriters
 
 RUN = """\
 name: vocabulary
@@ -93,8 +93,8 @@ def test_where_any_piece_may_come_all_rows_are_trained(
 ENGLISH = "train.tasks=[{task: cldr-topic}]"
 REWRITING = {
     "substitution": "{method: substitution, synonyms: {place}/synonyms.json}",
-    "code-switch": "{method: code_switch, p: 0.5, languages: [sw], dictionaries: {place}/dictionaries}",
-    "subword": "{method: subword, p: 0.5}",
+    "code-switch": "{method: code_switch, probability: 0.5, languages: [sw], dictionaries: {place}/dictionaries}",
+    "subword": "{method: subword, probability: 0.5}",
 }
 
 

@@ -23,7 +23,7 @@ def command(places: tuple[Path, ...], out: Path, tag: str, average: int | None, 
       xdist export runs/demo/target-multilingual-adversarial models/step-28 --tag 28
       xdist export runs/seed1 runs/seed2 runs/seed3 models/seeds
     """
-    from xdist.config import load_run
+    from xdist.config import recorded_run
     from xdist.errors import UserError, unknown
     from xdist.runtime import tags, weights
     from xdist.runtime.export import export, heads_of
@@ -33,7 +33,7 @@ def command(places: tuple[Path, ...], out: Path, tag: str, average: int | None, 
         raise UserError("--average takes the last checkpoints: leave --tag out")
     found, names = [], []
     folders = [located(place) for place in places]
-    runs = [load_run(folder.config) for folder in folders]
+    runs = [recorded_run(folder.config) for folder in folders]
     for folder, run in zip(folders, runs, strict=True):
         run = run.model_copy(update={"folder": folder.path})
         if run.train is None:

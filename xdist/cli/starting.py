@@ -25,6 +25,8 @@ def start(kind: Literal["train", "evaluate"], path: Path, overrides: tuple[str, 
     folder.check(run)
     training = training_pieces(run)
     evaluation_pieces(run)  # checked before anything is started
+    if kind == "train" and not folder.model.is_dir():
+        run.check_method_files()
     config = ds_config.find(run.runtime.deepspeed)
     ds_config.read(config)
     sinks.check(run)

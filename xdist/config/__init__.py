@@ -2,7 +2,7 @@
 
 from xdist.config.cluster import Cluster
 from xdist.config.loading import Source, load
-from xdist.config.run import Data, Evaluate, Model, Run, Runtime, Select, Train, TrainTask, load_run
+from xdist.config.run import Data, Evaluate, Model, Run, Runtime, Select, Train, TrainTask, load_run, recorded_run
 from xdist.config.study import Stage, Study, load_study
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "load",
     "load_run",
     "load_study",
+    "recorded_run",
 ]

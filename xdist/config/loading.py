@@ -1,18 +1,21 @@
 """YAML and `a.b=c` overrides into a typed value; every mistake becomes one line that names file, line and key."""
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from xdist.config.section import Reading
 from xdist.errors import UserError, unknown
 
 M = TypeVar("M", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
+PLAIN = Reading()
+WRONG_KEY = ("wrong_key", "extra_forbidden")  # of a section of ours, and of a model of others such as DeepSpeed's
 # What pydantic calls a tuple or a model is a list or a mapping to whoever writes YAML.
 IN_YAML = {
     "tuple_type": "expected a list: [a, b]",
@@ -138,37 +141,36 @@ def put(values: dict[str, Any], name: str, value: Any, source: Source, text: str
     source.overrides[key] = text + origin
 
 
-def load(kind: type[M], path: Path, overrides: Sequence[str] = ()) -> tuple[M, Source]:
+def load(kind: type[M], path: Path, overrides: Sequence[str] = (), reading: Reading = PLAIN) -> tuple[M, Source]:
     """The `kind` described by the YAML file at `path`, with overrides applied. Raises UserError."""
     values, source = read_yaml(path)
     for text in overrides:
         apply_override(values, text, source)
-    return validated(kind, values, source), source
+    return validated(kind, values, source, reading), source
 
 
-def validated(kind: type[M], values: dict[str, Any], source: Source) -> M:
+def validated(kind: type[M], values: dict[str, Any], source: Source, reading: Reading = PLAIN) -> M:
+    """Raises UserError that names the line, or override, of the first mistake."""
     try:
-        return kind.model_validate(values)
+        return kind.model_validate(values, context=reading)
     except ValidationError as error:
         raise UserError(_one_line(kind, values, error, source)) from None
 
 
 def _one_line(kind: type[BaseModel], values: Any, error: ValidationError, source: Source) -> str:
-    # An unknown key often makes another one missing: the unknown one is what the user can see.
-    first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+    # A wrong key often makes another one missing: the wrong one is what the user can see.
+    first = min(error.errors(), key=lambda item: item["type"] not in WRONG_KEY)
     key = _written(first["loc"], values, first["type"] == "missing")
-    if first["type"] == "extra_forbidden":
-        parent = source.at(key).removesuffix(str(key[-1])).rstrip(".: ")
-        model, which = _model_at(kind, key[:-1], values)
-        return f"{parent}: {which}{unknown('key', key[-1], model.model_fields)}"
+    context = first.get("ctx", {})
+    if first["type"] in WRONG_KEY:
+        if first["type"] == "extra_forbidden":
+            context = {"key": key[-1], "message": unknown("key", key[-1], _keys_at(kind, key[:-1]))}
+            key = key[:-1]
+        wrong = context["key"]
+        parent = source.at((*key, wrong)).removesuffix(str(wrong)).rstrip(".: ")
+        return f"{parent}: {context['message']}"
     if first["type"] == "missing":
         return f"{source.at(key[:-1])}: '{key[-1]}' is required"
-    context = first.get("ctx", {})
-    if first["type"] == "union_tag_not_found":
-        return f"{source.at(key)}: {context['discriminator']} is required"
-    if first["type"] == "union_tag_invalid":
-        tags = re.findall(r"'([^']*)'", context["expected_tags"])
-        return f"{source.at((*key, context['discriminator'].strip(chr(39))))}: {unknown('value', context['tag'], tags)}"
     message = IN_YAML.get(first["type"]) or first["msg"].removeprefix("Value error, ")
     names = re.findall(r"'([^']*)'", str(context.get("expected", "")))
     if names:
@@ -189,26 +191,14 @@ def _written(loc: KeyPath, values: Any, missing: bool) -> KeyPath:
     return tuple(key)
 
 
-def _model_at(kind: Any, key: KeyPath, values: Any) -> tuple[Any, str]:
-    """The model that sits at `key` inside `kind`, and where several may sit there the words that say which one does."""
-    which = ""
+def _keys_at(kind: Any, key: KeyPath) -> Mapping[str, object]:
+    """The keys of the model that sits at `key` inside `kind`, where it can only be one."""
     for part in key:
-        values = values[part]  # type: ignore[index]
-        if get_origin(kind) is dict:  # `part` is a name of the user's own
-            annotation = get_args(kind)[1]
-        else:  # an element of a list may be of another kind than the first one
-            annotation = kind.model_fields[part].annotation if isinstance(part, str) else kind
-        kind, which = (annotation, "") if get_origin(annotation) is dict else _chosen(annotation, values)
-    return kind, which
-
-
-def _chosen(annotation: Any, values: Any) -> tuple[Any, str]:
-    found = _models_in(annotation)
-    for model in found if len(found) > 1 and isinstance(values, dict) else ():
-        for name, field_ in model.model_fields.items():
-            if name in values and field_.annotation == Literal[values[name]]:
-                return model, f"{name} '{values[name]}': "
-    return (found[0] if len(found) == 1 else annotation), ""
+        found = _models_in(kind.model_fields[part].annotation) if part in kind.model_fields else []
+        if len(found) != 1:
+            return {}
+        (kind,) = found
+    return kind.model_fields
 
 
 def _models_in(annotation: Any) -> list[Any]:

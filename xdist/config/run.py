@@ -9,15 +9,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, model_validator
 
+from xdist import plugins
 from xdist.config.loading import KeyPath, Source, load
-from xdist.config.robust import Method, Noise, Off, Robust
-from xdist.config.section import Section
+from xdist.config.method import METHODS, Method
+from xdist.config.robust import Noise, NotHere, Off, Robust
+from xdist.config.section import Reading, Section
 from xdist.errors import UserError
 from xdist.files import digest
 
 IDENTITY = {"seed", "model", "train", "robust"}
+RECORD = "config.yaml"  # the name under which xdist itself writes a run down
+
+
+def _plugin(entry: str, info: ValidationInfo) -> str:
+    if not Reading.of(info).imports:
+        return entry
+    try:
+        return plugins.pinned(entry)
+    except UserError as error:
+        raise ValueError(str(error)) from None
 
 
 class Model(Section):
@@ -146,6 +158,11 @@ class Run(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+/-]*$")
     folder: Path
     seed: int = 1
+    plugins: tuple[Annotated[str, AfterValidator(_plugin)], ...] = Field(
+        (),
+        description="what adds methods of your own: files (*.py), installed distributions or modules; with a digest behind it "
+        "(name@digest) one is refused when its code has changed",
+    )
     model: Model
     data: Data
     train: Train | None = None
@@ -160,6 +177,21 @@ class Run(Section):
             raise ValueError("a run trains or evaluates: give 'train', 'evaluate' or both")
         return self
 
+    @model_validator(mode="after")
+    def _names_every_plugin(self) -> "Run":
+        """A method that an installed distribution offered unasked is asked for too, so that ranks have the same."""
+        for method in self.methods:
+            module = None if isinstance(method, NotHere) else METHODS.brought_by(method.name)
+            if module is None or module.startswith(plugins.ONE_FILE):
+                continue
+            try:
+                entry = plugins.pinned(module)
+            except UserError as error:
+                raise ValueError(f"robust: method '{method.name}' comes from {error}") from None
+            if plugins.digest_in(entry) not in self.plugin_digests:
+                self.__dict__["plugins"] = (*self.plugins, entry)  # frozen once it is made, which it is not yet
+        return self
+
     @property
     def methods(self) -> tuple[Method, ...]:
         """The methods of `robust` in their order; empty where training is plain."""
@@ -167,9 +199,27 @@ class Run(Section):
         return tuple(method for method in given if not isinstance(method, Off))
 
     @property
+    def method_files(self) -> list[Path]:
+        """The files that the methods of `robust` read."""
+        return [path for method in self.methods for path in method.files()]
+
+    def check_method_files(self) -> None:
+        """Raises UserError for one that is not there."""
+        for number, method in enumerate(self.robust if isinstance(self.robust, tuple) else (self.robust,)):
+            try:
+                method.check()
+            except UserError as error:
+                raise self.error(("robust", number) if isinstance(self.robust, tuple) else ("robust",), str(error)) from None
+
+    @property
+    def plugin_digests(self) -> list[str]:
+        """Of the code of its plugins, wherever that lies."""
+        return [plugins.digest_in(entry) for entry in self.plugins]
+
+    @property
     def identity(self) -> str:
         """16 digits that depend on what is trained, not on how, where or under which name."""
-        return digest(self.model_dump(mode="json", include=IDENTITY))
+        return digest(self.model_dump(mode="json", include=IDENTITY), self.plugin_digests)
 
     def error(self, key: KeyPath, message: str) -> UserError:
         """A UserError that points at `key` in the file or override that set it."""
@@ -180,7 +230,17 @@ class Run(Section):
 
 
 def load_run(path: Path, overrides: Sequence[str] = ()) -> Run:
-    """The run described at `path`. Raises UserError with file, line and key of the first mistake."""
-    run, source = load(Run, path, overrides)
+    """The run described at `path`, its plugins imported. Raises UserError with file, line and key of the first mistake."""
+    return _read(path, overrides, Reading(earlier=path.name == RECORD))
+
+
+def recorded_run(path: Path) -> Run:
+    """The run that a folder's config.yaml says, whoever wrote it: nothing that it names is imported, and a method that is not
+    of this package has its options as they stand there. Raises UserError as `load_run` does."""
+    return _read(path, (), Reading(earlier=True, imports=False))
+
+
+def _read(path: Path, overrides: Sequence[str], reading: Reading) -> Run:
+    run, source = load(Run, path, overrides, reading)
     run._source = source
     return run

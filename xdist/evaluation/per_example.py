@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xdist.config import Run, load_run
+from xdist.config import Run, recorded_run
 from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.scores import scored_by
@@ -53,7 +53,7 @@ def scored(folder: Path, gold: Gold, only: str | None = None) -> dict[str, Score
     where = RunFolder(folder)
     if not where.config.is_file() or not where.scores.is_file():
         raise UserError(f"{folder}: is no run folder with scores; a run has them once it has been evaluated")
-    run = load_run(where.config)
+    run = recorded_run(where.config)
     entries = read_json(where.scores)["tasks"]
     return {name: _scored(where, run, gold, name, entry) for name, entry in entries.items() if only in (None, name)}
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from xdist.config import Run, load_run, load_study
-from xdist.config.loading import read_yaml, validated
+from xdist.config import load_study, recorded_run
+from xdist.config.loading import read_yaml
 from xdist.errors import UserError
 from xdist.launch.scheduler import JobState, JobStatus
 from xdist.launch.submission import Submitted, record
@@ -48,7 +48,7 @@ def find(paths: Iterable[Path]) -> list[Path]:
         if path.is_file() and "stages" in read_yaml(path)[0]:
             path = load_study(path).folder
         if path.is_file():
-            found.append(load_run(path).folder)
+            found.append(recorded_run(path).folder)
         elif (path / "config.yaml").is_file():
             found.append(path)
         else:
@@ -62,8 +62,7 @@ def find(paths: Iterable[Path]) -> list[Path]:
 def status(path: Path) -> Status:
     """Of the run in the folder `path`. Raises UserError when it holds none."""
     folder = RunFolder(path)
-    values, source = read_yaml(folder.config)
-    run = validated(Run, values, source)
+    run = recorded_run(folder.config)
     there = record(path)
     job = _asked(there) if there else None
     metrics = _metrics(folder)

@@ -10,9 +10,9 @@ A row whose gradient or shift is not finite anywhere falls back to its clean inp
 import torch
 from torch import Tensor
 
-from xdist.config.robust import Adversarial, Free
+from xdist.config.robust import Ascending
 from xdist.robust.ball import ball_round
-from xdist.robust.draws import DRAWS, uniform_in
+from xdist.robust.draws import uniform_in
 from xdist.robust.passes import Context
 from xdist.tasks.batch import Batch, View
 
@@ -20,18 +20,16 @@ from xdist.tasks.batch import Batch, View
 class Ascent:
     """`delta` (T, d) fp32 in the order of the batch's tokens; 0 on tokens that may not move."""
 
-    def __init__(
-        self, options: Adversarial | Free, batch: Batch, context: Context, seed: int, special_ids: Tensor, stage: int
-    ) -> None:
+    def __init__(self, options: Ascending, batch: Batch, context: Context) -> None:
         self.batch = batch
         with torch.no_grad():
             vectors = context.embedding(batch.tokens).float()
-        self.ball = ball_round(vectors, batch, special_ids, options)
+        self.ball = ball_round(vectors, batch, context.special_ids, options)
         self.stride = options.step_size * self.ball.radius / options.steps
         self.failed = torch.zeros(len(batch.row_ids), dtype=torch.bool, device=vectors.device)
         start = torch.zeros_like(vectors)
         if options.random_start:
-            start = uniform_in(self.ball, batch, vectors.shape[-1], seed, context.step, stage * DRAWS)
+            start = uniform_in(self.ball, batch, vectors.shape[-1], *context.key())
         self.delta = self._sound(start, start)
 
     def climb(self, gradient: Tensor) -> None:

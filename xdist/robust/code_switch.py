@@ -8,26 +8,73 @@ answering, 0.5 for PAWS-X), after CoSDA-ML (Qin et al. 2020, arXiv 2006.06402). 
 It differs from the published code: a language without its file is an error, there it goes missing in silence; all of an answer
 stays as it is, there its boundaries alone; a word of a tagged sentence is replaced by single words only; the source language
 may be another than English; `lookup: folded` finds words with punctuation attached and gives them their capitals back.
-
-Options: `dictionaries`, a folder of `en-xx.txt`; `languages`, null for all that it has; `probability`; `lookup`; `source`;
-`copies` and `max_length` as in substitution.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
+from pydantic import Field
 
+from xdist.config.method import Method, register
 from xdist.errors import UserError, unknown
 from xdist.robust.rewriting import Draws, WordRewriter
 from xdist.robust.word_lists import Lookup, look_up, read_dictionary
 from xdist.robust.words import CACHED, Words
 from xdist.tasks.rewritten import Word
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
-class CodeSwitch(WordRewriter):
+SOURCE = "en"
+
+
+class CodeSwitch(Method):
+    """Words replaced by translations."""
+
+    earlier: ClassVar = {"p": "probability"}
+
+    method: Literal["code_switch"] = "code_switch"
+    dictionaries: Path = Field(description="folder of en-xx.txt files, a word and its translation on each line")
+    languages: tuple[str, ...] = Field(min_length=1, description="of the translations: the xx")
+    probability: float = Field(0.3, ge=0, le=1, description="that a word is looked up")
+
+    @property
+    def idle(self) -> bool:
+        return not self.probability
+
+    def files(self) -> list[Path]:
+        return [_file(self.dictionaries, SOURCE, code) for code in self.languages]
+
+    def check(self) -> None:
+        dictionaries_in(self.dictionaries, SOURCE, self.languages)
+
+    def rewriter(self, tokenizer: PreTrainedTokenizerBase, **draws: Any) -> CodeSwitcher:
+        return CodeSwitcher(tokenizer, self.dictionaries, languages=self.languages, probability=self.probability, **draws)
+
+
+def _file(folder: Path, source: str, language: str) -> Path:
+    return folder / f"{source}-{language}.txt"
+
+
+def dictionaries_in(folder: Path, source: str, languages: Sequence[str] | None) -> list[Path]:
+    """The files of those languages, or of all that the folder has. Raises UserError for what is not there."""
+    there = {path.stem.removeprefix(f"{source}-"): path for path in sorted(folder.glob(_file(Path(), source, "*").name))}
+    for language in languages or ():
+        if language not in there:
+            raise UserError(f"{_file(folder, source, language)}: no such file; {unknown('language', language, there)}")
+    if not there:
+        raise UserError(f"{folder}: no dictionary {source}-xx.txt in this folder")
+    return [there[language] for language in languages or there]
+
+
+class CodeSwitcher(WordRewriter):
+    """`languages`: None for all that the folder has; the rest as in `CodeSwitch` and `WordRewriter`."""
+
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerBase,
@@ -38,19 +85,13 @@ class CodeSwitch(WordRewriter):
         probability: float = 0.3,
         languages: Sequence[str] | None = None,
         lookup: Lookup = "lower",
-        source: str = "en",
+        source: str = SOURCE,
         copies: int | None = None,
         max_length: int | None = None,
     ) -> None:
         super().__init__(tokenizer, seed, stream, max_length=max_length, copies=copies)
         self.probability, self.lookup, self.source = probability, lookup, source
-        there = {path.stem.removeprefix(f"{source}-"): path for path in sorted(dictionaries.glob(f"{source}-*.txt"))}
-        for language in languages or ():
-            if language not in there:
-                raise UserError(f"{dictionaries}/{source}-{language}.txt: no such file; {unknown('language', language, there)}")
-        if not there:
-            raise UserError(f"{dictionaries}: no dictionary {source}-xx.txt in this folder")
-        self.dictionaries = [read_dictionary(there[language]) for language in languages or there]
+        self.dictionaries = [read_dictionary(path) for path in dictionaries_in(dictionaries, source, languages)]
         self.found = lru_cache(CACHED)(self._found)
 
     def replacements(
@@ -76,3 +117,6 @@ class CodeSwitch(WordRewriter):
         found = look_up(self.vocabulary.text(word), self.dictionaries[number], self.lookup)
         spelled = (self.vocabulary.encode(other, one) for other in found)
         return [ids for ids in spelled if ids is not None]
+
+
+register(CodeSwitch)

@@ -1,9 +1,12 @@
 """Random points of a ball, drawn by the row: they depend on (seed, step, number, row) and on nothing else."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from xdist.robust.ball import Ball
+from xdist.config.robust import Noise
+from xdist.robust.ball import Ball, ball_round
 from xdist.robust.noise import gaussian, uniform
 from xdist.tasks.batch import Batch
 
@@ -26,3 +29,22 @@ def gaussian_round(ball: Ball, batch: Batch, width: int, seed: int, step: int, n
     """(T, width) Gaussian, as wide that its mean square is that of a vector as long as the ball's radius."""
     deviation = ball.radius if ball.norm == "linf" else ball.radius / ball.coordinates(width).sqrt()
     return gaussian(batch, width, seed, step, 8 * number) * deviation * ball.free
+
+
+def noise(
+    options: Noise,
+    batch: Batch,
+    special_ids: Tensor,
+    key: tuple[int, int, int],
+    note: Callable[[Ball, Tensor], None] = lambda ball, delta: None,
+) -> Callable[[Tensor], Tensor]:
+    """From states (T, d) to their noise (T, d), drawn by `key` (seed, step, number)."""
+    draw = gaussian_round if options.distribution == "gaussian" else uniform_in
+
+    def delta(states: Tensor) -> Tensor:
+        ball = ball_round(states, batch, special_ids, options)
+        drawn = draw(ball, batch, states.shape[-1], *key)
+        note(ball, drawn)
+        return drawn
+
+    return delta

@@ -9,34 +9,55 @@ step is in units of the ball's radius, and the last, unused ascent step is not m
 back to its clean input for the passes that follow.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor
+from pydantic import Field
 
-from xdist.config import robust as options
-from xdist.robust.ascent import Ascent
-from xdist.robust.passes import Context, Pass
+from xdist.config.method import Method, StepCost, register
+from xdist.config.robust import Ascending
+
+if TYPE_CHECKING:
+    from xdist.robust.passes import Context, Pass
 
 
-class Free:
-    def __init__(self, section: options.Free, seed: int, special_ids: Tensor, stage: int = 0) -> None:
-        self.section, self.seed, self.special_ids, self.stage = section, seed, special_ids, stage
+class Free(Ascending, Method):
+    """FreeLB: an ascent each of whose steps trains."""
+
+    method: Literal["free"] = "free"
+    steps: int = Field(3, ge=0, description="ascent steps, each of which trains")
+    random_start: bool = Field(True, description="begin anywhere in the ball, not at its centre")
+
+    @property
+    def idle(self) -> bool:
+        return not (self.radius and self.steps)
+
+    def cost(self, before: StepCost, alone: bool) -> StepCost:
+        kept = 1 - 1 / self.every
+        moved = before.moved * kept + before.trained * self.steps / self.every
+        return replace(before, clean=before.clean * kept, moved=moved)
 
     def passes(self, before: Iterator[Pass], context: Context) -> Iterator[Pass]:
-        section = self.section
+        from xdist.robust.ascent import Ascent
+
         for one in before:
-            if context.step % section.every:
+            if context.step % self.every:
                 yield one
                 continue
-            ascents = [Ascent(section, view.batch, context, self.seed, self.special_ids, self.stage) for view in one.views]
-            for step in range(section.steps):
+            ascents = [Ascent(self, view.batch, context) for view in one.views]
+            for step in range(self.steps):
                 for ascent in ascents:
-                    ascent.delta.requires_grad_(step < section.steps - 1)
+                    ascent.delta.requires_grad_(step < self.steps - 1)
                 views = tuple(ascent.shifted(view) for ascent, view in zip(ascents, one.views, strict=True))
-                yield replace(one.scaled(1 / section.steps), views=views)
+                yield replace(one.scaled(1 / self.steps), views=views)
                 for ascent in ascents:
                     if (gradient := ascent.delta.grad) is not None:
                         ascent.climb(gradient)
             for ascent in ascents:
                 ascent.note(context)
+
+
+register(Free)

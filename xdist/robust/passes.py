@@ -8,11 +8,12 @@ there. On every rank a step makes the same number of passes, views and inner for
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from torch import Tensor, nn
 
+from xdist.config.method import Method
 from xdist.robust.divergence import symmetric_kl
+from xdist.robust.draws import DRAWS
 from xdist.robust.statistics import Statistics
 from xdist.tasks.batch import Batch, View
 from xdist.tasks.family import Family
@@ -55,27 +56,34 @@ class Context:
     """What a method may use beside the passes before it."""
 
     batch: Batch
-    step: int
+    step: int  # from 0
+    steps: int  # of the whole run
+    seed: int
+    special_ids: Tensor  # of the tokenizer
     family: Family
     embedding: nn.Module  # the input embedding
     outputs: Callable[..., tuple[Tensor, ...]]  # of views, by the bare module
     statistics: Statistics
+    methods: tuple[Method, ...] = ()  # of the run, in their order
+    number: int = 0  # which of them this one is
 
-
-class Stage(Protocol):
-    def passes(self, before: Iterator[Pass], context: Context) -> Iterator[Pass]: ...
+    def key(self, draw: int = 0) -> tuple[int, int, int]:
+        """(seed, step, number) of a draw of noise (noise.py, draws.py), of which a method has 2 ** 20 in a step."""
+        return self.seed, self.step, self.number * DRAWS + draw
 
 
 class Chain:
-    """The methods of a run in their order; without any, training is plain."""
+    """The methods of a run in their order; without any, or where all are idle, training is plain to the bit."""
 
-    def __init__(self, stages: Sequence[Stage], same_dropout: bool = False, compares: bool = False) -> None:
-        """`compares`: some stage compares predictions with each other, not only with the labels."""
-        self.stages = tuple(stages)
-        self.same_dropout, self.compares = same_dropout, compares
+    def __init__(self, methods: Sequence[Method]) -> None:
+        self.methods = tuple(methods)
+        self.one_dropout = any(method.one_dropout for method in methods)
+        self.compares = any(method.compares for method in methods)
 
     def passes(self, context: Context) -> Iterator[Pass]:
+        """Those of a micro-batch; what the context says of methods is filled in here."""
         passes: Iterator[Pass] = iter((Pass((View(context.batch),)),))
-        for stage in self.stages:
-            passes = stage.passes(passes, context)
+        for number, method in enumerate(self.methods):
+            if not method.idle:
+                passes = method.passes(passes, replace(context, methods=self.methods, number=number))
         return passes

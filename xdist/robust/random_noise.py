@@ -9,27 +9,40 @@ noise is a function of (seed, step, row), and moves special tokens only with `pe
 reads the first token alone, nothing happens without it.
 """
 
-from collections.abc import Callable, Iterator
+from __future__ import annotations
+
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor
+from xdist.config.method import Method, StepCost, register
+from xdist.config.robust import Noise
 
-from xdist.config import robust as options
-from xdist.robust.ball import Ball, ball_round
-from xdist.robust.draws import DRAWS, gaussian_round, uniform_in
-from xdist.robust.passes import Context, Pass
-from xdist.tasks.batch import Batch, View
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from xdist.robust.ball import Ball
+    from xdist.robust.passes import Context, Pass
+    from xdist.tasks.batch import View
 
 
-class Random:
-    def __init__(self, section: options.Random, seed: int, special_ids: Tensor, stage: int = 0) -> None:
-        self.section, self.seed, self.special_ids, self.stage = section, seed, special_ids, stage
+class Random(Noise, Method):
+    """Noise drawn from a ball."""
+
+    method: Literal["random"] = "random"
+
+    @property
+    def idle(self) -> bool:
+        return not self.radius
+
+    def cost(self, before: StepCost, alone: bool) -> StepCost:
+        return before if self.place == "last" else replace(before, clean=0.0, moved=before.trained * self.draws)
 
     def passes(self, before: Iterator[Pass], context: Context) -> Iterator[Pass]:
-        draws = self.section.draws
+        draws = self.draws
         for one in before:
             moved = [tuple(self._moved(view, context, draw) for view in one.views) for draw in range(draws)]
-            if self.section.place == "last":
+            if self.place == "last":
                 views, weights = tuple(view for views in moved for view in views), one.scaled(1 / draws).weights * draws
                 yield replace(one, views=views, weights=weights)
                 continue
@@ -37,28 +50,13 @@ class Random:
                 yield replace(one.scaled(1 / draws), views=views)
 
     def _moved(self, view: View, context: Context, draw: int) -> View:
+        from xdist.robust.draws import noise
+
         def note(ball: Ball, delta: Tensor) -> None:
             if not view.batch.dummy:
                 context.statistics.moved(ball, delta)
 
-        key = (self.seed, context.step, self.stage * DRAWS + draw)
-        return view.shifted(self.section.place, noise(self.section, view.batch, self.special_ids, key, note))
+        return view.shifted(self.place, noise(self, view.batch, context.special_ids, context.key(draw), note))
 
 
-def noise(
-    section: options.Noise,
-    batch: Batch,
-    special_ids: Tensor,
-    key: tuple[int, int, int],
-    note: Callable[[Ball, Tensor], None] = lambda ball, delta: None,
-) -> Callable[[Tensor], Tensor]:
-    """From states (T, d) to their noise (T, d), drawn by `key` (seed, step, number)."""
-    draw = gaussian_round if section.distribution == "gaussian" else uniform_in
-
-    def delta(states: Tensor) -> Tensor:
-        ball = ball_round(states, batch, special_ids, section)
-        drawn = draw(ball, batch, states.shape[-1], *key)
-        note(ball, drawn)
-        return drawn
-
-    return delta
+register(Random)

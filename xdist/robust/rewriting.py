@@ -5,20 +5,39 @@ never of rank or batch. The turn is the epoch, or with `copies: m` the epoch mod
 copies. A replacement that would make a sequence longer than it may be is not made, so no row loses its end.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, islice
+from typing import TYPE_CHECKING
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
 
+from xdist.config.method import Method
 from xdist.data.permutation import key_of, mix
 from xdist.robust.words import Vocabulary, Words
-from xdist.tasks.family import Family, Row
 from xdist.tasks.rewritten import Word, rewritten
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from xdist.data.batches import Rewriter
+    from xdist.tasks.family import Family, Row
+
 WORDS_AT_A_TIME = 10_000
+
+
+def rewriters(
+    methods: Sequence[Method], tokenizer: PreTrainedTokenizerBase, seed: int, max_length: int | None
+) -> list[Rewriter]:
+    """Those of the methods that put rows into other words, in their order. Raises UserError for a word list that is not one."""
+    return [
+        method.rewriter(tokenizer, seed=seed, stream=stream, max_length=max_length)
+        for stream, method in enumerate(methods)
+        if method.rewrites and not method.idle
+    ]
 
 
 class Draws:

@@ -10,18 +10,19 @@ Published is: m copies of each example in place of it, 10 for PAWS-X and 3 for X
 punctuation prevent a match; English alone. Here draws are seeded, new in every epoch (`copies: null`) unless asked otherwise;
 `lookup: folded` finds "Good," under "good" and gives its form back; any language may have a file; every family is served,
 answers to questions staying as they are; words are those of the tokenizer's normalised text.
-
-Options: `synonyms`, one file of English or a file per language; `lookup`; `copies`; `second`: false leaves the second text
-of a pair as it is; `max_length`.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
+from pydantic import Field
 
+from xdist.config.method import Method, register
 from xdist.errors import UserError, unknown
 from xdist.languages import LANGUAGES
 from xdist.robust.rewriting import Draws, WordRewriter
@@ -29,8 +30,31 @@ from xdist.robust.word_lists import Lookup, look_up, read_synonyms
 from xdist.robust.words import CACHED, Words
 from xdist.tasks.rewritten import Word
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
-class Substitution(WordRewriter):
+
+class Substitution(Method):
+    """Words replaced by synonyms."""
+
+    method: Literal["substitution"] = "substitution"
+    synonyms: Path | dict[str, Path] = Field(description="JSON file {word: [synonyms]}, or such a file per language")
+    copies: int | None = Field(None, ge=1, description="so many fixed variants of each example; null: drawn anew each time")
+    lookup: Literal["exact", "folded"] = Field("exact", description="folded: whatever the case, punctuation aside")
+    second: bool = Field(True, description="false: the second text of a pair stays as it is")
+
+    def files(self) -> list[Path]:
+        if isinstance(self.synonyms, Path):
+            return [self.synonyms]
+        return [self.synonyms[language] for language in sorted(self.synonyms)]
+
+    def rewriter(self, tokenizer: PreTrainedTokenizerBase, **draws: Any) -> Substituter:
+        return Substituter(tokenizer, self.synonyms, lookup=self.lookup, copies=self.copies, second=self.second, **draws)
+
+
+class Substituter(WordRewriter):
+    """`synonyms`: one file of English, or a file per language; the rest as in `Substitution` and `WordRewriter`."""
+
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerBase,
@@ -80,3 +104,6 @@ class Substitution(WordRewriter):
         found = look_up(self.vocabulary.text(word), self.synonyms[language], self.lookup)
         spelled = (self.vocabulary.encode(other, one) for other in found)
         return [ids for ids in spelled if ids is not None]
+
+
+register(Substitution)

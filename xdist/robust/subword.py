@@ -8,28 +8,53 @@ question stays as it is; a tagged word's tag stays with its first piece.
 
 It differs from SentencePiece in that its draws depend on (seed, row, epoch, word) alone, and that the tokenizer's scores are
 taken as they are; its n-best list and its lattice give the same probabilities. The vocabulary must be a unigram one.
-
-Options: `probability`, `alpha`, `nbest` (-1: the whole lattice), `copies` and `max_length` as in substitution.
 """
+
+from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 from tokenizers.models import Unigram
-from transformers import PreTrainedTokenizerBase
 
+from xdist.config.method import Method, register
 from xdist.errors import UserError
 from xdist.robust.lattice import BestSampler, Lattice, Sampler
 from xdist.robust.rewriting import Draws, WordRewriter
 from xdist.robust.words import WORD_START, Words
 from xdist.tasks.rewritten import Word
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 REMEMBERED = 1 << 14  # words whose lattices are kept
 
 
-class Subword(WordRewriter):
+class Subword(Method):
+    """Words cut into other pieces."""
+
+    earlier: ClassVar = {"p": "probability"}
+
+    method: Literal["subword"] = "subword"
+    probability: float = Field(0.3, ge=0, le=1, description="that a word is segmented anew")
+    alpha: float = Field(0.3, ge=0, description="of SentencePiece: 0 draws all segmentations alike")
+    nbest: int = Field(-1, ge=-1, description="segmentations to draw from; -1: all")
+
+    @property
+    def idle(self) -> bool:
+        return not self.probability
+
+    def rewriter(self, tokenizer: PreTrainedTokenizerBase, **draws: Any) -> Segmenter:
+        return Segmenter(tokenizer, probability=self.probability, alpha=self.alpha, nbest=self.nbest, **draws)
+
+
+class Segmenter(WordRewriter):
+    """Options as in `Subword` and `WordRewriter`."""
+
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerBase,
@@ -70,3 +95,6 @@ class Subword(WordRewriter):
     def _sampler(self, word: str) -> Sampler | BestSampler:
         lattice = Lattice.of(word, self.pieces, self.longest)
         return Sampler(lattice, self.alpha) if self.nbest < 0 else BestSampler(lattice, self.alpha, self.nbest)
+
+
+register(Subword)

@@ -6,16 +6,22 @@ without its text, and the row is then what the tokenizer would have made of the 
 them. Several sequences and parts of sequences (premise and hypothesis) are told apart by the special tokens between them.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tokenizers.models import Unigram, WordPiece
-from transformers import PreTrainedTokenizerBase
 
 from xdist.errors import UserError
-from xdist.tasks.family import Family, Row
 from xdist.tasks.rewritten import Word
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from xdist.tasks.family import Family, Row
 
 WORD_START = "▁"
 CACHED = 1 << 16  # words whose replacements are remembered

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from xdist.config import Run, load_run
+from xdist.config import Run, recorded_run
 from xdist.files import read_json
 from xdist.runtime.run_folder import RunFolder
 
@@ -13,7 +13,7 @@ def lineage(run: Run) -> list[Run]:
     runs, seen = [run], {run.folder}
     while (before := RunFolder(Path(runs[0].model.backbone).parent)).config.is_file() and before.path not in seen:
         seen.add(before.path)
-        runs.insert(0, load_run(before.config))
+        runs.insert(0, recorded_run(before.config))
     return runs
 
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from xdist.data.batches import TrainingData
-from xdist.robust import Pass, Statistics
+from xdist.robust.passes import Pass
+from xdist.robust.statistics import Statistics
 from xdist.robust.statistics import scalars as robust_scalars
 from xdist.runtime import distributed, stopwatch
 from xdist.tasks.batch import Batch

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xdist import __version__
-from xdist.config import Run, load_run
-from xdist.config.loading import read_yaml, validated
-from xdist.config.run import IDENTITY
+from xdist.config import Run, recorded_run
+from xdist.config.run import IDENTITY, RECORD
 from xdist.data.commits import commits
 from xdist.errors import UserError
 from xdist.files import read_json, write_json, write_text, write_yaml
@@ -29,7 +28,7 @@ PACKAGES = ("torch", "deepspeed", "transformers", "tokenizers", "datasets", "sen
 class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.config = path / "config.yaml"
+        self.config = path / RECORD
         self.environment = path / "environment.json"
         self.data = path / "data.json"
         self.deepspeed = path / "deepspeed.json"
@@ -75,8 +74,7 @@ class RunFolder:
             if self.path.is_dir() and any(not entry.name.startswith(".") for entry in self.path.iterdir()):
                 raise UserError(f"{self.path}: is not a run folder and not empty; choose another one (folder=…)")
             return
-        values, source = read_yaml(self.config)
-        there = validated(Run, values, source)
+        there = recorded_run(self.config)
         if there.identity != run.identity:
             key, old, new = _difference(there.dump(), run.dump())
             raise UserError(
@@ -132,7 +130,7 @@ class RunFolder:
 def located(place: Path) -> RunFolder:
     """The run folder that `place` is, or that the YAML `place` describes. Raises UserError."""
     if place.suffix in (".yaml", ".yml"):
-        return RunFolder(load_run(place).folder)
+        return RunFolder(recorded_run(place).folder)
     folder = RunFolder(place)
     if not folder.config.is_file():
         raise UserError(f"{place}: is not a run folder (no config.yaml)" if place.is_dir() else f"{place}: no such folder")
@@ -153,8 +151,9 @@ def environment() -> dict[str, str]:
 def _difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> tuple[str, object, object]:
     """The first key that differs, as deep as both sides have it."""
     keys = dict.fromkeys((*old, *new))  # a method has options that another has not, so what decides on them comes first
-    for key in sorted(keys, key=lambda key: (key != "method", key not in old or key not in new)):
-        if not prefix and key not in IDENTITY:
+    # Of plugins only the digests count, which are compared last: the same one may lie elsewhere.
+    for key in sorted(keys, key=lambda key: (key == "plugins", key != "method", key not in old or key not in new)):
+        if not prefix and key not in {*IDENTITY, "plugins"}:
             continue
         one, other = old.get(key, "not set"), new.get(key, "not set")
         if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):

@@ -9,7 +9,6 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Run
-from xdist.config.robust import Consistency
 from xdist.data.ahead import Ahead
 from xdist.data.batches import TrainingData
 from xdist.data.fetched import found_model
@@ -24,7 +23,8 @@ from xdist.model.language_head import load_language_heads
 from xdist.model.masks import Masks
 from xdist.model.model import Model
 from xdist.model.vocabulary import activate
-from xdist.robust import Context, chain, rewriters
+from xdist.robust.passes import Chain, Context
+from xdist.robust.rewriting import rewriters
 from xdist.runtime import checkpointing, checkpoints, distributed, ds_config, memory, zero3
 from xdist.runtime.bad_numbers import BadSteps
 from xdist.runtime.best import Best, Judge
@@ -49,7 +49,7 @@ class Training:
         self.run, self.tokenizer = run, tokenizer
         self.rank, self.world, self.device = distributed.rank(), distributed.world(), distributed.device()
         texts = rewriters(run.methods, tokenizer, run.seed, run.data.max_length)
-        compared = any(isinstance(method, Consistency) for method in run.methods)
+        compared = any(method.compares_rows for method in run.methods)
         self.data = TrainingData(run, preparation, texts, keep_plain=bool(texts) and compared)
         section, config, rows = found_model(run), ds_config.resolve(run), None
         with zero3.partitioned_loading(config):
@@ -72,8 +72,8 @@ class Training:
         self.losses = PieceLosses(self.data, self.device)
         self.stage = zero3.stage(config)
         self.engine = Engine(model, run.train, config, self.data.steps)
-        special = torch.tensor(sorted(tokenizer.all_special_ids), device=self.device)
-        self.chain = chain(run.methods, run.seed, special)
+        self.special_ids = torch.tensor(sorted(tokenizer.all_special_ids), device=self.device)
+        self.chain = Chain(run.methods)
         for family in self.data.families.values():
             family.compared = self.chain.compares
         self.input = Ahead(self.data, self.rank, self.world, pinned=self.device.type == "cuda")
@@ -91,12 +91,22 @@ class Training:
         record.reduce(stop)
         for batch in batches:
             share, family = record.share(batch), self.data.families[batch.head]
-            masks = Masks() if self.chain.same_dropout else None
+            masks = Masks() if self.chain.one_dropout else None
 
             def outputs(*views: View, masks: Masks | None = masks) -> tuple[Tensor, ...]:
                 return self.engine.module(*views, masks=masks)
 
-            context = Context(batch, number, family, self.engine.module.embedding, outputs, record.statistics)
+            context = Context(
+                batch,
+                number,
+                self.data.steps,
+                self.run.seed,
+                self.special_ids,
+                family,
+                self.engine.module.embedding,
+                outputs,
+                record.statistics,
+            )
             for one in record.timed(batch, self.chain.passes(context)):
                 loss, parts = one.loss(self.engine(*one.views, masks=masks), family)
                 # DeepSpeed averages gradients over ranks: times world makes it the sum that the global count divides.

@@ -123,9 +123,13 @@ def identity(run: Run, beginning: str, facts: Facts) -> str:
     if run.train is None:
         drawn = (run.seed,) if run.evaluate and run.evaluate.smoothing else ()  # nothing else is drawn
         return digest(*common, "evaluate", sections["evaluate"], run.data.max_length, *drawn)
-    # A method's name is a default of its section too.
-    robust = [{**method.model_dump(mode="json", exclude_defaults=True), "method": method.method} for method in run.methods]
-    return digest(*common, "train", sections["train"], robust, run.seed, facts.training(run), facts.lists(run))
+    robust = [
+        # A method's name is a default of its section too.
+        {**method.in_first_words(method.model_dump(mode="json", exclude_defaults=True)), "method": method.method}
+        for method in run.methods
+    ]
+    content = (facts.training(run), facts.lists(run), *([run.plugin_digests] if run.plugins else []))
+    return digest(*common, "train", sections["train"], robust, run.seed, *content)
 
 
 def _beginning(

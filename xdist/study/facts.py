@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from xdist.config import Run
-from xdist.config.robust import word_lists
 from xdist.data.pieces import ENCODING, Piece, selection_pieces, training_pieces
 from xdist.files import digest, file_digest, read_json, write_json
 from xdist.tasks.catalog import TASKS
@@ -62,17 +61,17 @@ class Facts:
         return self._backbones[name]
 
     def lists(self, run: Run) -> list[str]:
-        """Of the files of words that its perturbation reads."""
-        return [self.file(path) for method in run.methods for path in word_lists(method)]
+        """Of the files that its methods of robust training read."""
+        return [self.file(path) for path in run.method_files]
 
     def missing(self, run: Run) -> list[Path]:
         """Training files that are not there."""
-        paths = (
+        paths = [
             path
             for piece in training_pieces(run) + selection_pieces(run)
             for path in piece.task.paths(run.data.root, piece.split, piece.language)
-        )
-        return [path for path in dict.fromkeys(paths) if self.file(path) == ABSENT]
+        ]
+        return [path for path in dict.fromkeys([*paths, *run.method_files]) if self.file(path) == ABSENT]
 
     def remember(self) -> None:
         """Write the memory, if anything was learnt."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from xdist.config import Run, load_run
+from xdist.config import Run, recorded_run
 from xdist.errors import UserError
 from xdist.files import digest, read_json
 from xdist.report.record import read_record
@@ -19,7 +19,9 @@ SECTIONS = {"train", "robust"}
 def run_results(places: Sequence[Path], against: Path, title: str) -> Results:
     """The results of these run folders (or run files), each condition compared with that of the run `against`. Raises UserError
     for what is no run with scores, and for two runs of one condition and seed that were scored on the same task."""
-    runs = {folder: load_run(RunFolder(folder).config) for folder in dict.fromkeys(located(p).path for p in (against, *places))}
+    runs = {
+        folder: recorded_run(RunFolder(folder).config) for folder in dict.fromkeys(located(p).path for p in (against, *places))
+    }
     baseline = located(against).path
     for folder in runs:
         if not RunFolder(folder).scores.is_file():
@@ -62,7 +64,7 @@ def run_results(places: Sequence[Path], against: Path, title: str) -> Results:
 def _before(run: Run) -> Run | None:
     """The run whose model this one begins with, where its folder is there."""
     config = RunFolder(Path(run.model.backbone).parent).config
-    return load_run(config) if Path(run.model.backbone).name == "model" and config.is_file() else None
+    return recorded_run(config) if Path(run.model.backbone).name == "model" and config.is_file() else None
 
 
 def _kind(run: Run) -> str:

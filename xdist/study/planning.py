@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from xdist.config import Run, load_run
+from xdist.config.method import StepCost
 from xdist.data.fetched import found_model
 from xdist.data.pieces import training_pieces
 from xdist.errors import UserError
 from xdist.files import write_json
 from xdist.runtime.planning import peak as peaks
-from xdist.runtime.planning.flops import REWRITING, Work, work
+from xdist.runtime.planning.flops import work
 from xdist.runtime.planning.forecast import Forecast, forecast
 from xdist.runtime.planning.memory import Memory, Setting, host_memory, memory, state_on_disk
 from xdist.runtime.planning.recommend import GB, MASKED, ds_config, recommend, usable
@@ -60,7 +61,7 @@ class Plan:
     shape: Shape
     machine: Machine
     setting: Setting
-    work: Work
+    work: StepCost
     micro_batch: int  # tokens of one micro-batch on one rank, each counted once however many views it has
     memory: Memory
     capacity: float
@@ -132,7 +133,7 @@ def plan(
     if overrides:
         raise UserError(f"{overrides[0]}: only a run has keys to override, and {what} is a model")
     start = Setting(ranks=machine.ranks, bf16=precision != "fp32", trained_rows=rows)
-    return _planned(shape_of(what), machine, start, Work(), tokens, None, float(length), 0.0, None)
+    return _planned(shape_of(what), machine, start, StepCost(), tokens, None, float(length), 0.0, None)
 
 
 def plan_run(
@@ -148,7 +149,7 @@ def plan_run(
         raise UserError(f"{run.name}: trains nothing")
     expected = cost(run)
     tied = any(piece.task.family == "masked-lm" for piece in training_pieces(run))
-    whole = tied or run.model.vocabulary == "full" or any(isinstance(method, REWRITING) for method in run.methods)
+    whole = tied or run.model.vocabulary == "full" or any(method.rewrites for method in run.methods)
     start = Setting(
         ranks=machine.ranks,
         bf16=(precision or run.runtime.precision) != "fp32",  # auto: as on GPUs that have it
@@ -175,7 +176,7 @@ def _planned(
     shape: Shape,
     machine: Machine,
     start: Setting,
-    one: Work,
+    one: StepCost,
     tokens: int | None,
     step_tokens: float | None,
     attended: float,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from xdist.config import Cluster, Run, load_run
+from xdist.config import Cluster, Run, recorded_run
 from xdist.errors import UserError
 from xdist.files import write_yaml
 from xdist.launch import submission
@@ -94,6 +94,6 @@ def _complete(run: Run, cluster: Cluster) -> bool:
     there = submission.record(run.folder)
     if kind_of(cluster).can.shared_files or not there or there.kind != cluster.kind or there.only_prepares:
         return False
-    if load_run(RunFolder(run.folder).config).evaluate != run.evaluate:
+    if recorded_run(RunFolder(run.folder).config).evaluate != run.evaluate:
         return False
     return there.scheduler.state(there.job).state is JobState.FINISHED

@@ -5,53 +5,20 @@ A forward pass over one token takes 2 FLOPs for each parameter that multiplies i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from xdist.config import robust
-from xdist.config.robust import Method
+from xdist.config.method import Method, StepCost
 from xdist.runtime.planning.memory import Setting, trained
 from xdist.runtime.planning.shapes import Shape
 
-REWRITING = (robust.Substitution, robust.CodeSwitch, robust.Subword)
 
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What one micro-batch costs, in passes of the encoder: `trained` forward and backward, `looked` forward alone, `climbed`
-    backward to the input. `views` are in memory together."""
-
-    trained: float = 1.0
-    looked: float = 0.0
-    climbed: float = 0.0
-    views: float = 1.0
-
-    def forwards(self, checkpointing: bool) -> float:
-        """Cost in forward passes; checkpointing makes every forward pass again that a backward pass follows."""
-        again = (self.trained + self.climbed) * checkpointing
-        return 3 * self.trained + self.looked + self.climbed + again
-
-
-def work(methods: Sequence[Method]) -> Work:
+def work(methods: Sequence[Method]) -> StepCost:
     """What the methods of `robust` make of one plain pass, in the mean over steps."""
-    rewritten = any(isinstance(method, REWRITING) for method in methods)
-    clean, moved = (0.0, 1.0) if rewritten else (1.0, 0.0)  # passes, by what their encoder sees
-    looked = climbed = 0.0
+    rewritten = any(method.rewrites for method in methods)
+    cost = StepCost(clean=0.0, moved=1.0) if rewritten else StepCost()
     for method in methods:
-        passes = clean + moved
-        match method:
-            case robust.Adversarial(radius=radius, steps=steps, every=every) if radius and steps:
-                looked += passes / every * (steps + (method.loss == "kl"))
-                climbed += passes / every * steps
-                kept = 1.0 if method.clean else 1 - 1 / every
-                clean, moved = clean * kept, moved * kept + passes / every
-            case robust.Free(radius=radius, steps=steps, every=every) if radius and steps:
-                clean, moved = clean * (1 - 1 / every), moved * (1 - 1 / every) + passes * steps / every
-            case robust.Random(radius=radius, place=place, draws=draws) if radius and place != "last":
-                clean, moved = 0.0, passes * draws
-            case robust.Consistency(weight=weight) if weight:
-                moved, clean = (passes, 0.0) if len(methods) == 1 else (moved, clean)
-                return Work(clean + 2 * moved, looked, climbed, 2.0 if moved else 1.0)
-    return Work(clean + moved, looked, climbed)
+        if not method.idle:
+            cost = method.cost(cost, alone=len(methods) == 1)
+    return cost
 
 
 def flops(shape: Shape, attended: float, head: float = 0.0) -> float:
@@ -60,7 +27,7 @@ def flops(shape: Shape, attended: float, head: float = 0.0) -> float:
     return 2 * shape.matrices + 4 * shape.layers * shape.width * attended + 2 * shape.embedding * head
 
 
-def traffic(shape: Shape, setting: Setting, one: Work) -> float:
+def traffic(shape: Shape, setting: Setting, one: StepCost) -> float:
     """Bytes that a rank sends in one optimizer step."""
     if setting.ranks == 1:
         return 0.0

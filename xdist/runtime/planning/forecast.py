@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from xdist.runtime.planning.flops import Work, flops, traffic
+from xdist.config.method import StepCost
+from xdist.runtime.planning.flops import flops, traffic
 from xdist.runtime.planning.memory import Setting
 from xdist.runtime.planning.shapes import Shape
 
@@ -28,7 +29,7 @@ class Forecast:
 def forecast(
     shape: Shape,
     setting: Setting,
-    one: Work,
+    one: StepCost,
     *,
     step_tokens: float,
     attended: float,

@@ -18,9 +18,10 @@ from pathlib import Path
 from string import Formatter
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from xdist.config.loading import KeyPath, load
+from xdist.config.section import Section
 from xdist.errors import UserError
 from xdist.formats import choice, classification, corpus, squad, tagging
 from xdist.tasks.catalog.task import LANGUAGE_CODE, Read, Task
@@ -32,9 +33,7 @@ EXTENSIONS = {"multiple-choice": "jsonl", "span-qa": "json"}
 LABELLED = ("classification", "tagging")
 
 
-class UserTask(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class UserTask(Section):
     family: Literal["classification", "multiple-choice", "tagging", "span-qa", "masked-lm"]
     languages: tuple[str, ...] = Field(min_length=1)
     files: dict[Literal["train", "dev", "test"], str] = Field(min_length=1)
@@ -47,9 +46,7 @@ class UserTask(BaseModel):
     licence: str = "yours"
 
 
-class UserTasks(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class UserTasks(Section):
     tasks: dict[str, UserTask] = Field(min_length=1)
 
 

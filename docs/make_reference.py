@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from xdist.cli import main
-from xdist.config.robust import METHODS
+from xdist.config.method import METHODS, OPTIONS, Method
 from xdist.config.run import Run
 from xdist.config.study import Study
 from xdist.launch.clusters import KINDS
@@ -33,6 +33,7 @@ NAMES = {
     Any: "anything",
     type(None): "null",
 }
+BOTH = "section, or a list of them"
 SIGNS = {
     "ge": "≥ {}",
     "gt": "> {}",
@@ -52,7 +53,8 @@ def reference() -> str:
         parts += _command(command, f"xdist {name}", context)
     parts += ["## Run", "A run file; any key may be given on the command line as `a.b=c`.", *_sections(Run)]
     parts += ["## Robust", "`robust` is one of these, or a list of them; `{method: none}` is plain training."]
-    parts += [part for method in METHODS for part in _table(method, f"robust, method {_method(method)}")]
+    methods = {name: method for name, method in METHODS.ours().items() if name != "none"}
+    parts += [part for name, method in methods.items() for part in _table(method, f"robust, method {name}")]
     parts += ["## Study", *_sections(Study)]
     parts += ["## Cluster", *(part for kind, one in KINDS.items() for part in _sections(one.options, f"kind: {kind}"))]
     parts += ["## Tasks of your own", "The file that `data.tasks` names.", *_sections(UserTasks, "tasks file")]
@@ -94,17 +96,13 @@ def _option(option: click.Option, context: click.Context) -> str:
     return names if option.is_flag else f"{names} {option.make_metavar(context)}"
 
 
-def _method(section: type[BaseModel]) -> str:
-    return str(section.model_fields["method"].default)
-
-
 def _sections(model: type[BaseModel], name: str = "", done: set[type[BaseModel]] | None = None) -> Iterator[str]:
     """The table of a section, then those of the sections inside it."""
     done = done if done is not None else set()
     yield from _table(model, name)
     for key, field in model.model_fields.items():
         for inner in _models_in(field.annotation):
-            if inner not in done and inner not in METHODS and key != "robust":
+            if inner not in done and inner is not Method and key != "robust":
                 done.add(inner)
                 yield from _sections(inner, f"{name}.{key}".strip("."), done)
 
@@ -113,7 +111,7 @@ def _table(model: type[BaseModel], name: str) -> Iterator[str]:
     if name:
         yield f"### {name}"
     if model.__doc__ and "pydantic" not in model.__doc__.lower():
-        yield " ".join(model.__doc__.split())
+        yield " ".join(model.__doc__.partition(f"\n{OPTIONS}")[0].split())
     rows = ["| key | value | default | |", "| --- | --- | --- | --- |"]
     for key, field in model.model_fields.items():
         said = field.description or ""
@@ -136,12 +134,11 @@ def _type(annotation: Any) -> str:
         return NAMES[annotation]
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        models = _models_in(annotation)
-        return "section, or a list of them" if len(models) > 1 else _type(inner[0])
+        return _type(inner[0])
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in inner)
     if origin in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(_type(one) for one in inner))
+        return " or ".join(dict.fromkeys(_type(one) for one in inner)).replace("section or list of section", BOTH)
     if origin is tuple:
         return f"list of {_type(inner[0])}"
     if origin is dict:

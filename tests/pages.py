@@ -26,7 +26,7 @@ def commands(page: Path) -> Iterator[str]:
 
 
 def shown(page: Path) -> Iterator[tuple[str, str]]:
-    """Name and text of each file: a YAML or a program."""
+    """Name and text of each YAML file, plugin and program."""
     for block in blocks(page, "yaml", "python"):
         if name := re.match(r"# (\S+\.(?:yaml|py))\n", block):
             yield name[1], block

@@ -4,23 +4,24 @@ import re
 import shlex
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import click
 import pytest
 import torch
 from batch_of import batch_of
-from pages import PAGES, ROOT, blocks, commands, shown
+from pages import PAGES, ROOT, commands, shown
 from passes_of import SPECIAL
 
+from xdist import plugins
 from xdist.cli import main
 from xdist.config import Run, load_run, load_study
 from xdist.config.loading import read_yaml
+from xdist.config.method import StepCost
 from xdist.errors import UserError
 from xdist.launch.clusters import load_cluster
-from xdist.robust.passes import Pass
-from xdist.tasks.batch import View
+from xdist.robust.passes import Chain, Context
+from xdist.runtime.planning.flops import work
 from xdist.tasks.catalog import task
 from xdist.tasks.catalog.user import user_tasks
 
@@ -106,8 +107,11 @@ def test_a_wrong_command_would_be_seen(place: Path) -> None:
             check_description(words)
 
 
-@pytest.mark.parametrize("name", sorted({name for page in PAGES for name, _ in shown(page) if name.endswith(".yaml")}))
+@pytest.mark.parametrize("name", sorted({name for page in PAGES for name, _ in shown(page)}))
 def test_files_that_pages_show_are_valid(name: str, place: Path) -> None:
+    if name.endswith(".py"):
+        assert plugins.pinned(name)
+        return
     values, _ = read_yaml(Path(name))
     if "kind" in values:
         load_cluster(Path(name))
@@ -144,21 +148,19 @@ def test_the_reference_is_that_of_this_version() -> None:
         assert f"| `{key}` |" in text
 
 
-def test_the_perturbation_of_the_how_to_does_what_it_says() -> None:
-    method, options = blocks(ROOT / "docs/how-to/own-perturbation.md", "python")
-    names: dict[str, Any] = {}
-    there: dict[str, Any] = {}
-    exec(method, names)
-    exec(f"from typing import Literal\nfrom pydantic import Field\nfrom xdist.config.section import Section\n{options}", there)
-    section = there["TokenDropout"](p=0.3)
-    assert section.method == "token_dropout"
+def test_the_perturbation_of_the_how_to_does_what_it_says(place: Path) -> None:
+    (section, _) = load_run(Path("dropout.yaml"), ["robust.0.probability=0.3"]).methods
+    assert section.name == "token_dropout"
     batch = batch_of([[[0, 7, 8, 9, 2]], [[0, 11, 12, 2]]] * 50)
-    stage = names["TokenDropout"](section, 1, SPECIAL)
-    (one,) = stage.passes(iter((Pass((View(batch),)),)), SimpleNamespace(step=3))
+    nothing: Any = None
+    context = Context(batch, 3, 10, 1, SPECIAL, nothing, nothing, nothing, nothing)
+    (one,) = Chain([section]).passes(context)
     (shift,) = one.views[0].shifts
+    assert callable(shift.delta)
     states = torch.randn(len(batch.tokens), 4)
     moved = states + shift.delta(states)
     gone = (moved == 0).all(dim=1)
     assert torch.equal(moved[~gone], states[~gone])
     assert not gone[torch.isin(batch.tokens, SPECIAL)].any()
     assert float(gone[~torch.isin(batch.tokens, SPECIAL)].float().mean()) == pytest.approx(0.3, abs=0.1)
+    assert work([section]) == StepCost(clean=0.0, moved=1.0)

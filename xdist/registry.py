@@ -63,8 +63,11 @@ class Registry(Generic[T]):
         return iter(self._there(None).values())
 
     def brought_by(self, name: str) -> str | None:
-        """The module of others, without what follows a dot, that registered this name; None for ours."""
-        return None if name in self.ours() else _top(self._values[name][1].__name__)
+        """What a run calls the plugin that registered this name: a file, or a module without what follows a dot; None: ours."""
+        module = self._values[name][1]
+        if self._is_ours(module):
+            return None
+        return _place(module) if module.__name__.startswith(plugins.ONE_FILE) else _top(module.__name__)
 
     def _import_ours(self) -> None:
         import_module(self._ours)

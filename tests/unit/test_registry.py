@@ -80,7 +80,7 @@ def test_a_plugin_is_entered_once_and_after_ours(place: Path) -> None:
     assert names() == ["red", "green", "blue"]
     assert list(COLOURS.ours()) == ["red", "green"]
     assert COLOURS.brought_by("red") is None
-    assert COLOURS.brought_by("blue") == plugins.ONE_FILE + plugins.digest_in(entry)
+    assert COLOURS.brought_by("blue") == str(place / "mine.py")
 
 
 def test_two_of_one_name_are_refused(place: Path) -> None:

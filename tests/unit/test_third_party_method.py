@@ -18,7 +18,7 @@ from tiny_study import graph_of, named
 from xdist import plugins
 from xdist.cli import main
 from xdist.config import Model as ModelSection
-from xdist.config import load_run, recorded_run
+from xdist.config import Run, load_run, recorded_run
 from xdist.config.method import METHODS, StepCost
 from xdist.config.robust import NotHere
 from xdist.data.tokenizer import load_tokenizer
@@ -208,6 +208,13 @@ def test_its_code_and_its_file_are_part_of_a_studys_keys(tmp_path: Path, describ
     described["axes"]["robust"]["adversarial"] = {"target": {"robust": robust}}
     with pytest.raises(UserError, match="unknown method 'fading'"):  # though another run of this process names it
         graph_of(tmp_path, described)
+
+
+def test_a_run_made_in_python_names_the_file_of_its_method(path: Path) -> None:
+    named = load_run(path)
+    made = Run.model_validate({**named.dump(), "plugins": (), "robust": named.robust})
+    assert made.plugins == named.plugins
+    assert made.identity == named.identity
 
 
 def test_a_method_of_a_distribution_needs_no_naming(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

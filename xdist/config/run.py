@@ -179,13 +179,14 @@ class Run(Section):
 
     @model_validator(mode="after")
     def _names_every_plugin(self) -> "Run":
-        """A method that an installed distribution offered unasked is asked for too, so that ranks have the same."""
+        """Where a method comes from that the description does not name, as what a distribution offers, is named too, so that
+        ranks have the same."""
         for method in self.methods:
-            module = None if isinstance(method, NotHere) else METHODS.brought_by(method.name)
-            if module is None or module.startswith(plugins.ONE_FILE):
+            plugin = None if isinstance(method, NotHere) else METHODS.brought_by(method.name)
+            if plugin is None:
                 continue
             try:
-                entry = plugins.pinned(module)
+                entry = plugins.pinned(plugin)
             except UserError as error:
                 raise ValueError(f"robust: method '{method.name}' comes from {error}") from None
             if plugins.digest_in(entry) not in self.plugin_digests:

@@ -89,6 +89,8 @@ KINDS: dict[str, tuple[Callable[[], PreTrainedTokenizerBase], Any, dict[str, Any
     "eurobert": (_xlmr, EuroBertConfig, {}),
     "xlm": (_xlmr, XLMConfig, {}),
 }
+# Whose encoder has learnt two segments and whose tokenizer marks them, though those of ALBERT and RemBERT only when asked.
+WITH_SEGMENTS = {"bert", "electra", "rembert", "albert", "deberta-v2 with segments"}
 SHAPE = {
     "num_hidden_layers": LAYERS,
     "hidden_size": 32,

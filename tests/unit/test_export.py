@@ -10,6 +10,7 @@ import yaml
 from batch_of import batch_of
 from click.testing import CliRunner, Result
 from tiny import tiny_benchmark, tiny_model
+from tiny_finetuned import tiny_finetuned
 from tiny_kinds import tiny_kind
 from tiny_words import arrays
 from transformers import AutoModel, AutoTokenizer
@@ -178,7 +179,7 @@ def test_the_card_tells_every_run_that_trained_the_model(tmp_path: Path, places:
 
 # Of each kind what transformers' own class of it can hold; ELECTRA has other classification heads.
 PAIRS = [
-    *((kind, name, auto) for kind in ("bert", "rembert", "xlm-roberta-xl") for name, auto in PAIR_TASKS),
+    *((kind, name, auto) for kind in ("bert", "rembert", "albert", "xlm-roberta-xl") for name, auto in PAIR_TASKS),
     ("electra", "squad", "AutoModelForQuestionAnswering"),
 ]
 
@@ -212,9 +213,32 @@ def test_pairs_have_the_same_logits_when_the_exported_tokenizer_encodes_them(
     assert trained.keys() == inputs.keys()
 
 
-def test_a_classification_head_of_another_make_is_refused(tmp_path: Path) -> None:
-    make_run(tmp_path / "run", tiny_kind(tmp_path / "electra", "electra"), ["xnli"])
+@pytest.mark.parametrize(
+    "encoder, name, said",
+    [
+        ("electra", "xnli", "ElectraForSequenceClassification computes something else than head 'xnli' from the same weights"),
+        ("deberta-v2", "siqa", "DebertaV2ForMultipleChoice has other layers than head 'choice'"),
+        ("modernbert", "udpos", "ModernBertForTokenClassification has other layers than head 'udpos'"),
+        ("eurobert", "squad", "transformers has no AutoModelForQuestionAnswering of 'eurobert'"),
+    ],
+)
+def test_a_head_of_another_make_is_refused_and_its_encoder_written(tmp_path: Path, encoder: str, name: str, said: str) -> None:
+    model = make_run(tmp_path / "run", tiny_kind(tmp_path / encoder, encoder), [name])
     done = typed(tmp_path / "run", tmp_path / "out")
-    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
-    assert "ElectraForSequenceClassification computes something else than head 'xnli'" in done.stderr
+    assert (done.exit_code, done.stderr) == (2, f"xdist: {said}; export the encoder alone (--head none)\n")
     assert not (tmp_path / "out").exists()
+    done = typed(tmp_path / "run", tmp_path / "out", "--head", "none")
+    assert done.exit_code == 0, done.output
+    loaded, report = AutoModel.from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert not report["missing_keys"]
+    assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in model.encoder.state_dict().items())
+
+
+def test_an_answer_has_two_ends_whatever_the_backbone_was_fine_tuned_for(tmp_path: Path) -> None:
+    backbone = tiny_kind(tmp_path / "bert", "bert")
+    tiny_finetuned(backbone, "classification", task("xnli").labels)
+    make_run(tmp_path / "run", backbone, ["squad"])
+    done = typed(tmp_path / "run", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    loaded = transformers.AutoModelForQuestionAnswering.from_pretrained(tmp_path / "out")
+    assert loaded.qa_outputs.out_features == loaded.config.num_labels == 2

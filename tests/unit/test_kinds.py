@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from batch_of import batch_of
-from tiny_kinds import KINDS, LAYERS, tiny_kind
+from tiny_kinds import KINDS, LAYERS, WITH_SEGMENTS, tiny_kind
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModel, PreTrainedTokenizerBase
 
@@ -21,8 +21,6 @@ from xdist.model.kinds import KINDS as DESCRIBED
 from xdist.model.model import Model
 from xdist.tasks.special_tokens import separator
 
-# Whose encoder has learnt two segments and whose tokenizer marks them, though those of ALBERT and RemBERT only when asked.
-WITH_SEGMENTS = {"bert", "electra", "rembert", "albert", "deberta-v2 with segments"}
 PAIRS = [("Germany euro", "Kenya dollar"), ("Peru", "May foot litre Greek Dutch"), ("Mali", ""), ("", "yen"), ("Oman",), ("",)]
 
 

@@ -28,7 +28,6 @@ def load_encoder(section: ModelSection, tokenizer: PreTrainedTokenizerBase, dtyp
         kind: Any = MODEL_MAPPING[type(config)]
     except KeyError:
         raise UserError(f"{backbone}: model type '{config.model_type}' is not an encoder that xdist can load") from None
-    poolerless = "add_pooling_layer" in inspect.signature(kind).parameters
     before = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # its report lists the dropped pooler and MLM head; what matters is checked here
     try:
@@ -37,7 +36,7 @@ def load_encoder(section: ModelSection, tokenizer: PreTrainedTokenizerBase, dtyp
             config=config,
             dtype=dtype,
             output_loading_info=True,
-            **({"add_pooling_layer": False} if poolerless else {}),
+            **without_pooler(kind),
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{backbone}: the weights cannot be loaded: {str(error).strip().splitlines()[0]}") from None
@@ -50,3 +49,8 @@ def load_encoder(section: ModelSection, tokenizer: PreTrainedTokenizerBase, dtyp
         encoder.get_input_embeddings().requires_grad_(False)
     segments.enable(encoder, tokenizer)
     return encoder
+
+
+def without_pooler(kind: Any) -> dict[str, bool]:
+    """What a class of encoders is made with so that it has no pooler; nothing where it never has one."""
+    return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(kind).parameters else {}

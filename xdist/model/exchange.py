@@ -1,0 +1,136 @@
+"""What transformers calls the layers of a head: for models that leave xdist, and for those that were fine-tuned elsewhere."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from transformers import AutoConfig, PretrainedConfig
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from xdist.errors import UserError
+from xdist.files import read_json
+from xdist.model.finetuned import Finetuned
+from xdist.tasks.family import Family
+
+# The layers of a family's head and their names there, which differ with where the dense layer is: in the head, in the encoder's
+# pooler, or is the pooler (ALBERT).
+_POOLED = {"1": "{encoder}.pooler.dense", "4": "classifier"}, {"1": "{encoder}.pooler", "4": "classifier"}
+LAYOUTS: Mapping[str, tuple[Mapping[str, str], ...]] = {
+    "classification": ({"1": "classifier.dense", "4": "classifier.out_proj"}, *_POOLED),
+    "multiple-choice": _POOLED,
+    "tagging": ({"1": "classifier"},),
+    "span-qa": ({"": "qa_outputs"},),
+}
+
+
+def names_there(kind: Any, config: PretrainedConfig, family: Family) -> dict[str, str]:
+    """The name of each parameter of a family's head in `kind`, a class of transformers whose models have this configuration.
+    Raises UserError where their head has other layers or sizes, or computes something else."""
+    head, own = family.head(config.hidden_size, 0.0), family.task.head
+    with torch.device("meta"):  # no weights
+        model = kind(config)
+    shapes = {name: tuple(value.shape) for name, value in model.named_parameters()}
+    layouts = [_renamed(head, layers, model.base_model_prefix) for layers in LAYOUTS[family.task.family]]
+    names = next((names for names in layouts if _is_whole(names.values(), shapes, model.base_model_prefix)), None)
+    if names is None:
+        raise UserError(f"{kind.__name__} has other layers than head '{own}'")
+    for name, value in head.named_parameters():
+        if (there := shapes[names[name]]) != value.shape:
+            raise UserError(f"{names[name]} of {kind.__name__} is {there}, head '{own}' needs {tuple(value.shape)}")
+    if not _computes(model, head, names, family.task.family):
+        raise UserError(f"{kind.__name__} computes something else than head '{own}' from the same weights")
+    return names
+
+
+def head_weights(found: Finetuned, family: Family, given: Sequence[str] | None = None) -> dict[str, Tensor]:
+    """The weights of a family's head from a model that was fine-tuned elsewhere, its outputs in the order of the task's labels.
+    `given` is as in `Finetuned.order`. Raises UserError where that is no head for this task, or cannot be read."""
+    order = found.order(family.task, given)
+    kind = getattr(transformers, found.kind, None)
+    if kind is None:
+        raise UserError(f"{found.folder}: transformers has no class {found.kind}")
+    config = AutoConfig.from_pretrained(found.folder)
+    try:
+        names = names_there(kind, config, family)
+    except UserError as error:
+        raise UserError(f"{found.folder}: {error}") from None
+    weights = _read(found.folder, names)
+    for name, value in family.head(config.hidden_size, 0.0).named_parameters():
+        if (there := weights[name].shape) != value.shape:
+            raise UserError(f"{found.folder}: {names[name]} is {tuple(there)}, its config.json says {tuple(value.shape)}")
+    if order is not None:
+        last = list(names)[-1].rpartition(".")[0]
+        weights |= {name: value[order] for name, value in weights.items() if name.rpartition(".")[0] == last}
+    return weights
+
+
+def _renamed(head: nn.Module, layers: Mapping[str, str], encoder: str) -> dict[str, str]:
+    parts = (name.rpartition(".") for name, _ in head.named_parameters())
+    return {f"{layer}{dot}{part}": f"{layers[layer].format(encoder=encoder)}.{part}" for layer, dot, part in parts}
+
+
+def _is_whole(names: Collection[str], there: Collection[str], encoder: str) -> bool:
+    """Whether these are there, and all that is there beside the encoder."""
+    return {name for name in there if not name.startswith(f"{encoder}.")} <= set(names) <= set(there)
+
+
+class _States(nn.Module):
+    """Stands in the place of an encoder: gives these states, and what the encoder's pooler makes of them."""
+
+    def __init__(self, encoder: Any, states: Tensor) -> None:
+        super().__init__()
+        self.states, self.pooler = states, getattr(encoder, "pooler", None)
+        self.activation = getattr(encoder, "pooler_activation", None)  # ALBERT's pooler is the dense layer alone
+
+    def forward(self, *_: object, **__: object) -> BaseModelOutputWithPooling:
+        pooled = None
+        if self.pooler is not None:
+            pooled = self.activation(self.pooler(self.states[:, 0])) if self.activation else self.pooler(self.states)
+        return BaseModelOutputWithPooling(last_hidden_state=self.states, pooler_output=pooled)
+
+
+@torch.no_grad()
+def _computes(model: Any, head: nn.Module, names: Mapping[str, str], family: str) -> bool:
+    """Whether `model`, which has no weights, makes of hidden states what `head` makes of them. Its own forward is asked, with
+    states in the encoder's place: classes differ in what is between the same two layers (tanh; gelu in ELECTRA and BigBird)."""
+    generator = torch.Generator().manual_seed(1)
+    states = torch.randn(2, 3, model.config.hidden_size, generator=generator)
+    setattr(model, model.base_model_prefix, _States(model.base_model, states))
+    model.to_empty(device="cpu").eval()
+    theirs = dict(model.named_parameters())
+    for name, value in head.named_parameters():
+        value.normal_(std=value.shape[-1] ** -0.5, generator=generator)
+        theirs[names[name]].copy_(value)
+    ids, mask = torch.zeros(2, 3, dtype=torch.long), torch.ones(2, 3, dtype=torch.long)
+    if family == "multiple-choice":
+        ids, mask = ids[None], mask[None]
+    try:
+        found = model(input_ids=ids, attention_mask=mask)
+    except Exception:  # whatever a class asks of its encoder beyond states, its head is another one
+        return False
+    logits = torch.stack([found.start_logits, found.end_logits], -1) if family == "span-qa" else found.logits
+    expected = head.eval()(states if family in ("tagging", "span-qa") else states[:, 0])
+    return logits.numel() == expected.numel() and torch.allclose(logits.reshape(expected.shape), expected, atol=1e-5)
+
+
+def _read(folder: Path, names: Mapping[str, str]) -> dict[str, Tensor]:
+    """The tensors of a model folder under our names; `names` says theirs. Raises UserError."""
+    index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
+    if not index.is_file() and not single.is_file():
+        raise UserError(f"{folder}: holds no safetensors; the head of pickled weights is not read: save the model again")
+    found: dict[str, Tensor] = {}
+    try:
+        files = read_json(index)["weight_map"] if index.is_file() else dict.fromkeys(names.values(), single.name)
+        for file in sorted({files[there] for there in names.values() if there in files}):
+            with safe_open(folder / file, "pt") as shard:
+                held = set(shard.keys())
+                found |= {name: shard.get_tensor(there) for name, there in names.items() if there in held}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise UserError(f"{folder}: the weights cannot be read: {str(error).strip().splitlines()[0]}") from None
+    if missing := [there for name, there in names.items() if name not in found]:
+        raise UserError(f"{folder}: {len(missing)} weights of the head are missing, such as '{missing[0]}'")
+    return found

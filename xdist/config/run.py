@@ -33,7 +33,8 @@ def _plugin(entry: str, info: ValidationInfo) -> str:
 
 
 class Model(Section):
-    """The encoder: a hub id, a folder, or the `model/` folder of another run, whose heads are then carried over."""
+    """The encoder: a hub id, a folder, or the `model/` folder of another run. Heads that fit are carried over: those of another
+    run, and that of a model fine-tuned elsewhere."""
 
     backbone: str
     freeze_embeddings: bool = False
@@ -49,6 +50,13 @@ class Model(Section):
     )
     dropout: float | None = Field(
         None, ge=0, lt=1, description="every dropout of the encoder and heads; null: the encoder's own"
+    )
+    labels: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        exclude_if=lambda labels: labels is None,  # what a run is does not change with a key that it does not use
+        description="of a backbone whose head was fine-tuned elsewhere: the label that each of its outputs stands for, in "
+        "their order; null: as the id2label of its config.json says",
     )
 
 

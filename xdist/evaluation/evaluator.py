@@ -43,7 +43,7 @@ def load_for_evaluation(
     check_layer(run, folder, model.encoder.config)
     if run.evaluate and run.evaluate.layer is not None:
         model.layers.update({name: run.evaluate.layer for name, family in families.items() if family.task.layer})
-    carried, _ = carry_heads(folder, model)
+    carried, _ = carry_heads(folder, model, run.model.labels, needed=True)
     for name, head in model.heads.items():
         if name not in carried and any(True for _ in head.parameters()):
             raise UserError(f"{folder}: holds no head '{name}' (it has: {', '.join(carried) or 'none'}); train that task first")

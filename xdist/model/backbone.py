@@ -23,7 +23,7 @@ def load_config(backbone: str) -> PretrainedConfig:
             raise UserError(f"{folder}: holds no weights (none of {', '.join(WEIGHTS)})")
     try:
         return AutoConfig.from_pretrained(backbone)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, AttributeError) as error:  # the last where id2label is no mapping
         raise not_loaded(backbone, "", error) from None
 
 

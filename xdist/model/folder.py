@@ -3,18 +3,22 @@
 `heads.json` says which task each head belongs to; `heads.safetensors` holds their weights under `<head>.<parameter>`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from xdist.data.heads import HEADS_INDEX, heads_in
 from xdist.errors import UserError
 from xdist.files import read_json, write_json, written_folder
 from xdist.model.backbone import separator
+from xdist.model.exchange import head_weights
+from xdist.model.finetuned import read_finetuned
 from xdist.model.model import Model
+from xdist.tasks.catalog import Task
+from xdist.tasks.family import family_of
 
 HEADS = "heads.safetensors"
 SEGMENTS = "token_type_ids"
@@ -56,14 +60,19 @@ def save_tokenizer(folder: Path, tokenizer: PreTrainedTokenizerBase, config: Pre
         write_json(file, {**read_json(file), "model_input_names": [*names, SEGMENTS]})
 
 
-def carry_heads(backbone: str, model: Model) -> tuple[list[str], list[str]]:
-    """Load into `model` the heads that the folder `backbone` holds under the same name, family and labels.
+def carry_heads(
+    backbone: str, model: Model, labels: Sequence[str] | None = None, needed: bool = False
+) -> tuple[list[str], list[str]]:
+    """Load into `model` the heads that the folder `backbone` holds: of a model that xdist trained those of the same name,
+    family and labels; the head of one that was fine-tuned elsewhere, or exported, into every head of its family and labels.
+    `labels` says which label each of its outputs stands for, where its config.json does not.
 
-    Returns the names carried and the names that were dropped. A backbone without heads gives two empty lists.
+    Returns the names carried and the names that were dropped. A backbone without heads gives two empty lists. Raises UserError
+    for a head that cannot be loaded; with `needed` or `labels` also where one from elsewhere is not of the model's tasks.
     """
     index = heads_in(Path(backbone))
     if not index:
-        return [], []
+        return _carry_finetuned(backbone, model, labels, needed)
     weights = load_file(Path(backbone) / HEADS)
     carried, dropped = [], []
     for name, entry in index.items():
@@ -83,3 +92,40 @@ def carry_heads(backbone: str, model: Model) -> tuple[list[str], list[str]]:
             ) from None
         carried.append(name)
     return carried, dropped
+
+
+def check_finetuned(backbone: str, tasks: Iterable[Task], labels: Sequence[str] | None = None) -> None:
+    """Raises the UserError that `carry_heads` would, of heads that are needed, for a model that was fine-tuned elsewhere."""
+    found = read_finetuned(backbone)
+    if found is None and labels is not None:
+        raise _no_labels(backbone)
+    for family in map(family_of, tasks if found else ()):
+        if found and _is_trained(family.head(8, 0.0)):
+            head_weights(found, family, labels)
+
+
+def _carry_finetuned(backbone: str, model: Model, labels: Sequence[str] | None, needed: bool) -> tuple[list[str], list[str]]:
+    found = read_finetuned(backbone)
+    if found is None:
+        if labels is not None:
+            raise _no_labels(backbone)
+        return [], []
+    carried: list[str] = []
+    wrong: UserError | None = None
+    for name in (name for name, head in model.heads.items() if _is_trained(head)):
+        try:
+            model.heads[name].load_state_dict(head_weights(found, model.families[name], labels))
+            carried.append(name)
+        except UserError as error:
+            wrong = wrong or error
+    if wrong and (needed or (labels is not None and not carried)):
+        raise wrong
+    return carried, [] if carried else [found.kind]
+
+
+def _is_trained(head: nn.Module) -> bool:
+    return any(True for _ in head.parameters())
+
+
+def _no_labels(backbone: str) -> UserError:
+    return UserError(f"model.labels: {backbone} holds no head that was fine-tuned elsewhere; leave it out")

@@ -7,6 +7,7 @@ from typing import Any
 from xdist.config import Run
 from xdist.data.pieces import ENCODING, Piece, selection_pieces, training_pieces
 from xdist.files import digest, file_digest, read_json, write_json
+from xdist.model.finetuned import read_finetuned
 from xdist.tasks.catalog import TASKS
 from xdist.tasks.catalog.user import DEFAULT_METRICS
 
@@ -57,7 +58,9 @@ class Facts:
         if name not in self._backbones:
             folder = Path(name)
             files = sorted(path for pattern in MODEL_FILES for path in folder.glob(pattern)) if folder.is_dir() else []
-            self._backbones[name] = digest([(path.name, self.file(path)) for path in files]) if files else name
+            # Carried over; when it was not, the same files trained to another model.
+            head = [found.kind] if files and (found := read_finetuned(name)) else []
+            self._backbones[name] = digest([(path.name, self.file(path)) for path in files], *head) if files else name
         return self._backbones[name]
 
     def lists(self, run: Run) -> list[str]:

@@ -240,6 +240,13 @@ def evaluate_copy(path: str, overrides: list[str], source: str) -> None:
     evaluate(run, tokenizer, Preparation(run, tokenizer))
 
 
+def evaluated(overrides: list[str]) -> None:
+    """Evaluate a run that is described by overrides alone and trains nothing."""
+    run = load_run(Path(os.devnull), overrides)
+    tokenizer = load_tokenizer(run.model.backbone)
+    evaluate(run, tokenizer, Preparation(run, tokenizer, train=False))
+
+
 def run_in_want_of_room(path: str, overrides: list[str], rank: int, writable: int, saves: list[int]) -> dict[str, Any]:
     """Train with `rank` unable to write files of more than `writable` bytes during some of its saves, counted from 0."""
     import resource

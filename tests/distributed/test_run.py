@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from distributed.group import Group
 from pages import ROOT, shown
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModel, AutoTokenizer
 
+from xdist.cli import main
+from xdist.config.checkpoint_run import overrides_of, run_of_checkpoint
 from xdist.runtime import tags
 from xdist.runtime.run_folder import RunFolder
 
@@ -141,3 +144,23 @@ def test_predictions_do_not_depend_on_ranks(one: Group, trained: Path, small_run
     assert len(files) == 5
     for file in files:
         assert (again / "predictions" / file).read_bytes() == (trained / "predictions" / file).read_bytes(), file
+
+
+@pytest.mark.parametrize("exported", [True, False])
+def test_a_model_folder_scores_as_the_run_that_it_came_from(
+    one: Group, trained: Path, small_run: Path, tmp_path: Path, exported: bool
+) -> None:
+    model, out = trained / "model", tmp_path / "out"
+    if exported:
+        model = tmp_path / "model"
+        done = CliRunner().invoke(main, ["export", str(trained), str(model)])
+        assert done.exit_code == 0, done.output
+        assert not (model / "heads.json").exists()
+    described = run_of_checkpoint(str(model), ["cldr-topic", "cldr-names"], root=small_run.parent / "benchmark", out=out)
+    one.run("evaluated", overrides=[*overrides_of(described), f"data.cache={small_run.parent / 'prepared'}"])
+    expected, found = (json.loads(RunFolder(folder).scores.read_text())["tasks"] for folder in (trained, out))
+    assert expected.keys() == found.keys()
+    for name in expected:
+        assert (found[name]["languages"], found[name]["mean"]) == (expected[name]["languages"], expected[name]["mean"])
+    for file in (path.relative_to(trained / "predictions") for path in (trained / "predictions").rglob("*.tsv")):
+        assert (out / "predictions" / file).read_bytes() == (trained / "predictions" / file).read_bytes(), file

@@ -1,26 +1,110 @@
-"""xdist evaluate: score a run's model on the ranks of this machine."""
+"""xdist evaluate: score a run's model, or any model folder, on the ranks of this machine."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from xdist.cli.options import dry_run, run_arguments
+from xdist.cli.options import dry_run
+from xdist.config import load_run
+from xdist.config.checkpoint_run import check_age, overrides_of, run_of_checkpoint
+from xdist.errors import UserError
+
+# The options that describe the run of a model folder, and the keys that say the same of a RUN.yaml.
+KEYS = {
+    "tasks": ("--task", "evaluate.tasks"),
+    "root": ("--data", "data.root"),
+    "languages": ("--languages", "evaluate.languages"),
+    "split": ("--split", "evaluate.split"),
+    "labels": ("--labels", "model.labels"),
+    "out": ("--out", "folder"),
+}
 
 
-@click.command(name="evaluate", short_help="Score a run's model on its tasks and languages.")
-@run_arguments
+@click.command(name="evaluate", short_help="Score a run's model, or any model folder, on tasks and languages.")
+@click.argument("overrides", nargs=-1, metavar="[RUN.yaml] [a.b=c]...")
+@click.option("--model", metavar="FOLDER", help="Score this model, with the options down to --out, instead of a run's.")
+@click.option("--task", "tasks", multiple=True, metavar="NAME", help="What to score it on; may be repeated.")
+@click.option(
+    "--data", "root", metavar="ROOT", type=click.Path(path_type=Path), help="The official files; download where not given."
+)
+@click.option("--languages", metavar="A,B", help="Only these; all whose files are there where not given.")
+@click.option("--split", type=click.Choice(["dev", "test"]), help="test where not given.")
+@click.option("--labels", metavar="A,B", help="What its outputs stand for, in their order, if its config.json does not say so.")
+@click.option(
+    "--out",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="The run's folder; runs/evaluate/MODEL-TASKS where not given.",
+)
 @click.option("--ranks", type=click.IntRange(1), help="Processes on this machine; short for runtime.ranks=N.")
 @dry_run
-def command(path: Path, overrides: tuple[str, ...], ranks: int | None, dry_run: bool) -> None:
-    """Evaluate the run that RUN.yaml describes on every task and language of its section `evaluate`.
+def command(overrides: tuple[str, ...], model: str | None, ranks: int | None, dry_run: bool, **described: Any) -> None:
+    """Evaluate the run that RUN.yaml describes on every task and language of its section `evaluate`, or the model in FOLDER:
+    fine-tuned elsewhere, exported, or the `model/` of a run.
 
     Starts `xdist/evaluate.py RUN.yaml` on the ranks of this machine, at most one per GPU. What has a score is not
-    computed again. A run without a section `train` evaluates its backbone as it is, which retrieval tasks allow.
+    computed again. A run without a section `train` evaluates its backbone as it is, with the head that it was fine-tuned
+    with; retrieval needs none.
 
     \b
     Example:
       xdist evaluate jobs/runs/demo/target.yaml --ranks 2 evaluate.languages=[de,sw]
+      xdist evaluate --model models/target --task cldr-spans --data runs/demo/benchmark --languages de,sw
     """
     from xdist.cli.starting import start
 
+    given = {name: value for name, value in described.items() if value}
+    if model is not None:
+        path, overrides = _described(model, overrides, **given)
+    elif not overrides:
+        raise UserError("give RUN.yaml, or a model: --model FOLDER --task NAME")
+    elif given:
+        option, key = KEYS[next(iter(given))]
+        raise UserError(f"{option}: goes with --model; what {overrides[0]} describes has {key}=…")
+    else:
+        path, overrides = Path(overrides[0]), overrides[1:]
     start("evaluate", path, overrides, ranks, dry_run)
+
+
+def _described(
+    model: str,
+    more: tuple[str, ...],
+    tasks: Sequence[str] = (),
+    languages: str = "all",
+    labels: str | None = None,
+    **others: Any,
+) -> tuple[Path, tuple[str, ...]]:
+    """The run of a model folder: an empty file, and all of it as overrides, so that every mistake names what was given."""
+    if more and "=" not in more[0]:
+        raise UserError(f"{more[0]}: give either RUN.yaml or --model")
+    if not tasks:
+        raise UserError(f"{model}: say what to score it on: --task NAME (`xdist tasks` lists them)")
+    sections = run_of_checkpoint(
+        model,
+        tasks,
+        languages=languages if languages == "all" else languages.split(","),
+        labels=labels.split(",") if labels else None,
+        **others,
+    )
+    path, overrides = Path(os.devnull), (*overrides_of(sections), *more)
+    _check(path, overrides)
+    return path, overrides
+
+
+def _check(path: Path, overrides: Sequence[str]) -> None:
+    """Raises UserError for a model that is none, or has no head for a task, as its start would, and for one scored before."""
+    from xdist.data.fetched import found_model
+    from xdist.data.pieces import evaluation_pieces
+    from xdist.model.backbone import load_config
+    from xdist.model.folder import check_finetuned
+    from xdist.runtime.run_folder import RunFolder
+
+    run = load_run(path, overrides)
+    tasks = dict.fromkeys(piece.task for piece in evaluation_pieces(run))
+    backbone = found_model(run).backbone
+    load_config(backbone)
+    check_finetuned(backbone, tasks, run.model.labels)
+    check_age(Path(backbone), RunFolder(run.folder).scores)

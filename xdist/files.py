@@ -83,6 +83,42 @@ def content_digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
+ABSENT = "absent"
+
+
+class Digests:
+    """Digests of files, each computed once; with a `memory`, once for as long as size and time of change are the same."""
+
+    def __init__(self, memory: Path | None = None) -> None:
+        self._memory = memory
+        self._digests: dict[str, list[Any]] = read_json(memory) if memory and memory.is_file() else {}
+        self._changed = False
+        self._now: dict[Path, str] = {}
+
+    def of(self, path: Path) -> str:
+        """The digest of a file's content, 'absent' where there is none."""
+        if path not in self._now:
+            self._now[path] = self._looked_up(path)
+        return self._now[path]
+
+    def remember(self) -> None:
+        """Write the memory, if anything was learnt."""
+        if self._memory and self._changed:
+            write_json(self._memory, self._digests)
+
+    def _looked_up(self, path: Path) -> str:
+        try:
+            status = path.stat()
+        except OSError:
+            return ABSENT
+        name, stamp = str(path.resolve()), [status.st_size, status.st_mtime_ns]
+        known = self._digests.get(name)
+        if known is None or known[:2] != stamp:
+            self._changed = True
+            known = self._digests[name] = [*stamp, file_digest(path)]
+        return known[2]
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

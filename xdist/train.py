@@ -22,7 +22,6 @@ from xdist.data.prepare import Preparation  # noqa: E402
 from xdist.data.tokenizer import load_tokenizer  # noqa: E402
 from xdist.errors import UserError  # noqa: E402
 from xdist.evaluation.evaluator import evaluate  # noqa: E402
-from xdist.evaluation.scores import unscored  # noqa: E402
 from xdist.evaluation.selection import DevJudge  # noqa: E402
 from xdist.files import file_digest  # noqa: E402
 from xdist.runtime import distributed, ds_config, replay, script, sinks, training  # noqa: E402
@@ -60,7 +59,7 @@ def work(run: Run) -> None:
 
     judge = DevJudge(run, preparation) if run.train.select else None
     finished = folder.model.is_dir() or training.train(run, tokenizer, preparation, judge)
-    if finished and unscored(run):
+    if finished and run.evaluate:
         evaluate(run, tokenizer, preparation)
     if distributed.rank() == 0:
         folder.mark("finished" if finished else "unfinished")

@@ -120,7 +120,9 @@ def test_the_folder_scores_as_the_run_did(evaluated: Path, retrieval_run: Path, 
         score_folder(RunFolder(evaluated).predictions, root, partial=True)
 
 
-def test_another_layer_is_scored_anew(one: Group, evaluated: Path, retrieval_run: Path, tmp_path: Path) -> None:
+def test_another_layer_is_refused_beside_predictions_and_scored_anew_without(
+    one: Group, evaluated: Path, retrieval_run: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "run"
     run = [f"folder={folder}", "evaluate={tasks: [ntrex, lareqa]}"]
     source = shutil.copytree(evaluated / "model", tmp_path / "model")
@@ -131,12 +133,19 @@ def test_another_layer_is_scored_anew(one: Group, evaluated: Path, retrieval_run
     own = json.loads(RunFolder(folder).scores.read_text())["tasks"]
     predicted = (RunFolder(folder).predictions / "ntrex/test-wo.tsv").read_text()
     with_layer = [*run, "evaluate.layer=0"]
+    with pytest.raises(
+        AssertionError, match=r"evaluate\.layer: was null when 'ntrex' was predicted, is 0; choose another folder"
+    ):
+        one.run("retrieval_cases.evaluate_again", path=str(retrieval_run), overrides=with_layer)
+    assert json.loads(RunFolder(folder).scores.read_text())["tasks"] == own
+    shutil.rmtree(RunFolder(folder).predictions)
     one.run("retrieval_cases.evaluate_again", path=str(retrieval_run), overrides=with_layer)
     embedding = json.loads(RunFolder(folder).scores.read_text())["tasks"]
     assert "layer" not in own["ntrex"]
     assert embedding["ntrex"]["layer"] == 0
     assert (RunFolder(folder).predictions / "ntrex/test-wo.tsv").read_text() != predicted
     assert embedding["lareqa"] == own["lareqa"]  # its head reads what it was trained on
+    shutil.rmtree(RunFolder(folder).predictions)
     with pytest.raises(AssertionError, match=r"evaluate\.layer: there is no layer 3: .*run/model has 2"):
         one.run("retrieval_cases.evaluate_again", path=str(retrieval_run), overrides=[*run, "evaluate.layer=3"])
 

@@ -100,6 +100,7 @@ def test_transformers_gives_the_same_logits(
 ) -> None:
     model = make_run(tmp_path / "run", places[encoder], [name])
     scores = {"tasks": {name: {"split": "test", "metric": "f1", "languages": {"sw": {"f1": 12.5}}, "mean": {"f1": 12.5}}}}
+    scores["tasks"][name]["languages"]["yo"] = {"count": 9}  # without gold
     write_json(tmp_path / "run" / "scores.json", scores)
     done = typed(tmp_path / "run", tmp_path / "out")
     assert done.exit_code == 0, done.output
@@ -113,8 +114,9 @@ def test_transformers_gives_the_same_logits(
     assert torch.allclose(found.reshape(expected.shape), expected, atol=1e-5)
     assert AutoTokenizer.from_pretrained(tmp_path / "out").get_vocab() == load_tokenizer(str(places[encoder])).get_vocab()
     card = (tmp_path / "out" / "README.md").read_text()
-    for text in ("- en", f"- {name}: en", f"| {name} | test | f1 | sw | 12.50 |", "base_model:"):
+    for text in ("- en", f"- {name}: en", f"| {name} | test | f1 | sw | 12.50 |", "mean over 1 of 2 languages | 12.50 |"):
         assert text in card
+    assert "base_model:" in card
 
 
 def test_the_mean_of_runs_and_the_encoder_alone(tmp_path: Path, places: dict[str, Path]) -> None:

@@ -176,7 +176,7 @@ def test_scores_by_another_metric_are_made_again_and_not_compared(folder: Path, 
     (tmp_path / "scores.json").write_text(json.dumps(values))
     news, topics = (task(name, folder / "tasks.yaml") for name in ("news", "topics"))
     scores = Scores(tmp_path / "scores.json", "a")
-    assert [scores.has(one, "test", "sw") for one in (news, topics)] == [False, True]
+    assert [scores.of(one, "test", "sw") is not None for one in (news, topics)] == [False, True]
     (tmp_path / "config.yaml").write_text((folder / "a/config.yaml").read_text())
     (tmp_path / "predictions").symlink_to(folder / "a/predictions")
     done = typed("compare", tmp_path, folder / "b", "--task", "news")
@@ -195,7 +195,7 @@ def test_scores_of_version_0_1_0_do_not_say_what_they_were_made_by(tmp_path: Pat
     scores = {entry.name: {"family": entry.family, "metric": "f1", **written} for entry in entries}
     (tmp_path / "scores.json").write_text(json.dumps({"run": "old", "tasks": scores}))
     found = Scores(tmp_path / "scores.json", "old")
-    assert [found.has(entry, "test", "sw") for entry in entries] == [False, True, True, True]
+    assert [found.of(entry, "test", "sw") is not None for entry in entries] == [False, True, True, True]
     assert not read_scores([tmp_path]).unknown
     with pytest.raises(UserError, match="unknown metric"):
         metric("f1")

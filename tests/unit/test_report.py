@@ -315,3 +315,63 @@ def test_ticks_are_few_equal_steps_that_enclose(a: float, b: float) -> None:
 
 def test_escaped_text_stays_on_one_line() -> None:
     assert escaped("a|b\n<c> *d*") == "a\\|b &lt;c&gt; \\*d\\*"
+
+
+def blanked(entry: dict[str, Any], *codes: str) -> dict[str, Any]:
+    """The entry of a task whose test sets in these languages have no gold: predicted, not scored."""
+    languages = {
+        code: {"count": numbers["count"]} if code in codes else numbers for code, numbers in entry["languages"].items()
+    }
+    scored = [numbers["accuracy"] for numbers in languages.values() if "accuracy" in numbers]
+    return {**entry, "languages": languages, "mean": {"accuracy": sum(scored) / len(scored)} if scored else {}}
+
+
+def test_languages_without_gold_stand_as_dashes_and_means_say_over_how_many_they_are(tmp_path: Path) -> None:
+    tasks = {
+        "news": task(["sw", "de"]),
+        "part": blanked(task(["sw", "yo", "de"]), "sw"),
+        "none": blanked(task(["sw", "ht"]), "sw", "ht"),
+    }
+    run = make_run(tmp_path / "run", tasks=tasks)
+    scores = read_scores([run])
+    news, part, none = scores.columns
+    assert scores.languages == ("ht", "yo", "sw", "de")
+    assert (part.blank, none.blank, none.mean) == (("sw",), ("sw", "ht"), None)
+    assert [(mean.languages, mean.of, mean.over) for mean in part.summary.values() if mean] == [
+        (1, 1, ""),
+        (1, 1, ""),
+        (1, 2, "1 of 2 languages"),
+        (2, 3, "2 of 3 languages"),
+    ]
+    assert not any(none.summary.values())
+    assert scores.remarks == [
+        "part: no gold: predicted, not scored: sw; means over: not trained on 1 of 2 languages, all languages 2 of 3 languages",
+        "none: no gold: predicted, not scored: sw, ht",
+    ]
+    paths = write_report([run], tmp_path / "out")
+    text = paths.markdown.read_text()
+    sizes = [news.cells["de"].score, part.cells["de"].score]
+    assert f"| German (de) | high | 66.6 | {sizes[0]:.1f}† | {sizes[1]:.1f}† | – |" in text
+    assert next(line for line in text.splitlines() if line.startswith("| Swahili")).endswith("| – | – |")
+    assert f"{part.mean:.1f} (2 of 3 languages) | – |" in text
+    assert all(f"- {escaped(remark)}" in text for remark in scores.remarks)
+    page = Elements(paths.html.read_text())
+    assert "2 of 3 languages" in page.text
+    assert all(remark in page.text for remark in scores.remarks)
+    assert [a for a in page.all("td") if a.get("title") == "no gold: predicted, not scored"]
+    content = json.loads(paths.json.read_text())
+    assert content["notes"] == scores.remarks
+    assert [column["no_gold"] for column in content["columns"]] == [[], ["sw"], ["sw", "ht"]]
+    assert content["columns"][1]["languages"]["sw"] is None
+    assert content["columns"][1]["means"][ALL] == {"score": part.mean, "languages": 2, "of": 3}
+    assert content["columns"][2]["means"][ALL] is None
+    seen = printed(scores)
+    assert "2 of 3 languages" in " ".join(seen.split())
+    assert next(line for line in seen.splitlines() if line.startswith("Haitian")).split()[-1] == "–"
+
+
+def test_a_run_that_has_no_gold_at_all_is_reported(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", tasks={"none": blanked(task(["sw", "ht"]), "sw", "ht")})
+    page = Elements(write_report([run], tmp_path / "out").html.read_text())
+    assert "none: no gold: predicted, not scored: sw, ht" in page.text
+    assert "–" in printed(read_scores([run]))

@@ -238,6 +238,7 @@ def test_commands(perfect: Path, root: Path, tmp_path: Path) -> None:
     done = runner.invoke(main, ["score", str(perfect), "--gold", str(root), "--partial", "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert "xquad (test)" in done.output
+    assert "mean over 3 of 12 languages" in done.output
     assert "XTREME-R: 0 of 10" in done.output
     assert json.loads(out.read_text())["tasks"]["xcopa"]["mean"] == {"accuracy": 100.0}
     done = runner.invoke(main, ["score", str(perfect), "--gold", str(root)])

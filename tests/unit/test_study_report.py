@@ -387,3 +387,109 @@ def test_rank_correlation() -> None:
 
 def test_json_is_json(report: Path) -> None:
     json.loads((report / "report.json").read_text(encoding="utf-8"), parse_constant=lambda name: pytest.fail(name))
+
+
+def without_gold(study: Path, *codes: str, task: str = "cldr-topic") -> None:
+    """The study as it is where the test sets of these languages (or all) have no gold: files, predictions, scores."""
+    for file in (study.parent / "gold" / task.removesuffix("-pairs")).glob("test-*.tsv"):
+        if file.stem[5:] in codes or not codes:
+            lines = file.read_text(encoding="utf-8").splitlines()
+            file.write_text("".join(line.rsplit("\t", 1)[0] + "\n" for line in lines), encoding="utf-8")
+    for path in study.parent.glob("out/runs/*/scores.json"):
+        values = read_json(path)
+        entry = values["tasks"][task]
+        for code, numbers in entry["languages"].items():
+            if not codes or set(codes) & set(code.split("-")):
+                entry["languages"][code] = {"count": numbers["count"]}
+        scored = [numbers["accuracy"] for numbers in entry["languages"].values() if "accuracy" in numbers]
+        entry["mean"] = {"accuracy": sum(scored) / len(scored)} if scored else {}
+        path.write_text(json.dumps(values), encoding="utf-8")
+
+
+@pytest.fixture
+def two_tasks(tmp_path: Path) -> Path:
+    path = described(tmp_path, gold(tmp_path / "gold"), ("cldr-topic", "pawsx-pairs"), seeds=1)
+    finished(path, right)
+    return path
+
+
+def test_a_language_without_gold_is_a_dash_and_means_say_over_how_many_they_are(two_tasks: Path) -> None:
+    without_gold(two_tasks, "sw")
+    without_gold(two_tasks, "de", task="pawsx-pairs")
+    done = CliRunner().invoke(main, ["report", str(two_tasks), "--tensorboard"])
+    assert done.exit_code == 0, done.output
+    assert "over 4 of 5 languages, those that both have scores of" in done.output
+    out = two_tasks.parent / "out/report"
+    content = read_json(out / "report.json")
+    assert "cldr-topic: no gold: predicted, not scored: sw" in content["notes"]
+    assert content["no_gold"] == {"cldr-topic": ["sw"], "pawsx-pairs": ["de-de", "de-en", "de-zh", "en-de", "zh-de"]}
+    rows = {row["group"]: row["differences"][0] for row in content["answer"]}
+    assert (rows[RARE]["languages"], rows[RARE]["over"], rows[RICH]["over"]) == (4, "4 of 5 languages", "")
+    assert rows["pairs of two languages"]["over"] == "2 of 6 pairs"
+    first = content["tasks"][0]
+    assert (first["tasks"]["cldr-topic"]["over"], first["tasks"]["pawsx-pairs"]["over"]) == (
+        "11 of 12 languages",
+        "4 of 9 pairs",
+    )
+    assert first["mean"]["over"] == "0 of 2 whole"
+    assert content["pairs"][0]["means"]["diagonal"]["over"] == "2 of 3 pairs"
+    page = Elements((out / "report.html").read_text(encoding="utf-8"))
+    for said in ("accuracy, 11 of 12 languages", "cldr-topic: no gold: predicted, not scored: sw", "2 of 3 pairs", "Swahili"):
+        assert said in page.text, said
+    text = (out / "report.md").read_text(encoding="utf-8")
+    assert next(line for line in text.splitlines() if line.startswith("| Swahili")).endswith("| low | 1.6 | – | – | – | – |")
+    assert "(11 of 12 languages)" in text
+    tables = {path.name: path.read_text(encoding="utf-8") for path in (out / "tables").iterdir()}
+    assert r"{\scriptsize (11 of 12 languages)}" in tables["tasks.tex"]
+    assert "4 of 5 languages" in tables["groups.tex"]
+    assert next(line for line in tables["languages.tex"].splitlines() if line.startswith("Swahili")).count("--") == 4
+    assert "no gold: predicted, not scored: sw" in tables["languages.tex"].splitlines()[0]
+
+
+@pytest.mark.parametrize("blank", ["cldr-topic", "pawsx-pairs"])
+def test_a_task_without_gold_keeps_its_column_and_the_mean_says_over_how_many_tasks_it_is(two_tasks: Path, blank: str) -> None:
+    without_gold(two_tasks, task=blank)
+    done = CliRunner().invoke(main, ["report", str(two_tasks), "--tensorboard"])
+    assert done.exit_code == 0, done.output
+    out = two_tasks.parent / "out/report"
+    content = read_json(out / "report.json")
+    assert any(note.startswith(f"{blank}: no gold: predicted, not scored: ") for note in content["notes"])
+    assert not any("no scores of" in note for note in content["notes"])
+    for row in content["tasks"]:
+        assert list(row["tasks"]) == [name for name in ("cldr-topic", "pawsx-pairs") if name != blank]
+        assert row["mean"]["over"] == "1 of 2 tasks"
+    line = (out / "report.md").read_text(encoding="utf-8").split("## Tasks and their average")[1].splitlines()[4]
+    assert "| – |" in line
+    assert "(1 of 2 tasks)" in line
+    assert r"{\scriptsize (1 of 2 tasks)}" in (out / "tables/tasks.tex").read_text(encoding="utf-8")
+    assert "1 of 2 tasks" in Elements((out / "report.html").read_text(encoding="utf-8")).text
+
+
+def test_a_study_without_any_gold_is_reported(two_tasks: Path) -> None:
+    without_gold(two_tasks)
+    without_gold(two_tasks, task="pawsx-pairs")
+    done = CliRunner().invoke(main, ["report", str(two_tasks), "--tensorboard"])
+    assert done.exit_code == 0, done.output
+    assert "nothing can be said" in done.output
+    text = (two_tasks.parent / "out/report/report.md").read_text(encoding="utf-8")
+    assert "- cldr-topic: no gold: predicted, not scored: ht, yo" in text
+    assert "| none · none | – | – | – |" in text
+
+
+def test_one_run_that_has_gold_beside_one_that_has_none(two_tasks: Path, tmp_path: Path) -> None:
+    """Gold that came between two evaluations: only what both have is compared."""
+    first, second = sorted(two_tasks.parent.glob("out/runs/target-*"))[:2]
+    values = read_json(first / "scores.json")
+    values["tasks"]["cldr-topic"]["languages"]["sw"] = {"count": 120}
+    (first / "scores.json").write_text(json.dumps(values), encoding="utf-8")
+    done = CliRunner().invoke(main, ["compare", str(first), str(second), "--task", "cldr-topic"], env={"COLUMNS": "120"})
+    assert done.exit_code == 0, done.output
+    assert "all languages (11 of 12 languages)" in done.output
+    assert next(line for line in done.output.splitlines() if line.startswith("Swahili")).split()[2:] == ["–"] * 6
+    assert "no gold: predicted, not scored: sw" in done.output
+    done = CliRunner().invoke(main, ["report", str(first), str(second), "--against", str(first), "--out", str(tmp_path / "x")])
+    assert done.exit_code == 0, done.output
+    without_gold(two_tasks)
+    done = CliRunner().invoke(main, ["compare", str(first), str(second)], env={"COLUMNS": "120"})
+    assert done.exit_code == 0, done.output
+    assert "pawsx-pairs (accuracy, test)" in done.output

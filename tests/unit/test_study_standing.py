@@ -1,18 +1,21 @@
 """Where each run of a study stands, read from the run folders."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from predicted import predict
 from tiny_study import graph_of
 
+from xdist.data.pieces import evaluation_pieces
 from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
 from xdist.study import Facts
-from xdist.study.state import last_step, note_evaluated, note_failure, standings
+from xdist.study.state import last_step, make_scorable, note_failure, standings
 
 
 @settings(max_examples=15)
@@ -65,7 +68,8 @@ def test_standing_of_scores_and_steps(tmp_path: Path, described: dict[str, Any])
     assert standings(graph, Facts())[node.key].state == "stopped"  # trained, not scored
     languages = {code: {"f1": 50.0, "count": 40} for code in ("en", "de", "sw")}
     folder.scores.write_text(json.dumps({"run": "x", "tasks": {"cldr-spans": {"split": "test", "languages": languages}}}))
-    note_evaluated(node.run, Facts())
+    noted = {str(piece): Facts().piece(node.run, piece) for piece in evaluation_pieces(node.run)}
+    folder.path.with_name(f"{folder.path.name}.evaluated.json").write_text(json.dumps(noted))  # as earlier versions did
     assert standings(graph, Facts())[node.key].state == "finished"
     gold = node.run.data.root / "cldr-spans/test-de.tsv"
     text = gold.read_text()
@@ -104,3 +108,33 @@ def test_a_run_that_was_killed_here_is_stopped(
     again.take("xdist train")
     assert standings(graph, Facts())[node.key].state == "running"
     again.release()
+
+
+def test_gold_that_comes_later_stops_a_run_and_leaves_its_predictions(tmp_path: Path, described: dict[str, Any]) -> None:
+    root = shutil.copytree(described["stages"]["target"]["run"]["data"]["root"], tmp_path / "data")
+    described["stages"]["target"]["run"]["data"]["root"] = str(root)
+    test_set = root / "cldr-spans/test-de.tsv"
+    whole = test_set.read_text()
+    test_set.write_text("".join(line.split("\t")[0] + "\n" for line in whole.splitlines()))
+    graph = graph_of(tmp_path, described, *ONE, "stages.target.set.evaluate.languages=[de]")
+    (node,) = graph.nodes.values()
+    folder = RunFolder(node.run.folder)
+    folder.model.mkdir(parents=True)
+    (folder.model / "config.json").write_text("{}")
+    original = tmp_path / "original/cldr-spans/test-de.tsv"
+    original.parent.mkdir(parents=True)
+    original.write_text(whole)
+    assert predict(node.run, tmp_path / "original") == ["cldr-spans test de"]
+    folder.mark("finished")
+    assert standings(graph, Facts())[node.key].state == "finished"  # without gold there is nothing more to do
+    test_set.write_text(whole)
+    assert standings(graph, Facts())[node.key].state == "stopped"
+    make_scorable(node.run, Facts())
+    assert (folder.predictions / "cldr-spans/test-de.tsv").is_file()
+    assert predict(node.run, tmp_path / "original") == []
+    assert standings(graph, Facts())[node.key].state == "finished"
+    (folder.model / "config.json").write_text("{'another': 1}")
+    assert standings(graph, Facts())[node.key].state == "stopped"
+    make_scorable(node.run, Facts())  # what a study says is what its scores are made of
+    assert not folder.predictions.exists()
+    assert not folder.scores.exists()

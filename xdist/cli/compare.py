@@ -58,6 +58,7 @@ def _print(console: "Console", where: str, name: str, sides: list[list["Scored"]
     """The table of one task; `sides` are the runs of A and of B. Raises UserError, beginning with `where`, for runs that were
     scored on other splits or examples or by other metrics."""
     from xdist.errors import UserError
+    from xdist.languages import by_size
     from xdist.report.comparison import compare
     from xdist.report.terminal import comparison_table
 
@@ -71,9 +72,12 @@ def _print(console: "Console", where: str, name: str, sides: list[list["Scored"]
     metric = every[0].metric
     try:
         first, second = ([one.rows for one in side] for side in sides)
-        found = compare(first, second, metric, trained_on)
+        by_all = [code for code in every[0].languages if all(code in one.languages for one in every)]
+        blank = by_size(code for code in by_all if not all(code in one.rows for one in every))
+        found = compare(first, second, metric, trained_on, blank=blank)
     except ValueError as error:
         raise UserError(f"{where}: {error}") from None
     less = ", less is better" if metric.lower_is_better else ""
     console.print(comparison_table(f"{name} ({metric.headline}, {splits[0]}{less})", found))
-    console.print(f"these models, all examples together: p = {found.shuffled:.4f} (approximate randomisation)\n")
+    if found.shuffled is not None:
+        console.print(f"these models, all examples together: p = {found.shuffled:.4f} (approximate randomisation)\n")

@@ -46,8 +46,10 @@ def command(overrides: tuple[str, ...], model: str | None, ranks: int | None, dr
     fine-tuned elsewhere, exported, or the `model/` of a run.
 
     Starts `xdist/evaluate.py RUN.yaml` on the ranks of this machine, at most one per GPU. What has a score is not
-    computed again. A run without a section `train` evaluates its backbone as it is, with the head that it was fine-tuned
-    with; retrieval needs none.
+    computed again. A test set without gold is predicted; once it has gold, the same command scores these predictions. A
+    test set whose texts changed is predicted again, and predictions of another model or with other options are refused.
+    A run without a section `train` evaluates its backbone as it is, with the head that it was fine-tuned with; retrieval
+    needs none.
 
     \b
     Example:

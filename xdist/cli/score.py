@@ -30,6 +30,7 @@ def command(folder: Path, gold: Path, split: Any, partial: bool, described: Path
 
     from xdist.evaluation.official import average, score_folder
     from xdist.files import write_json
+    from xdist.report.scores import over
 
     scores = score_folder(folder, gold, split, partial, described)
     if out:
@@ -41,7 +42,8 @@ def command(folder: Path, gold: Path, split: Any, partial: bool, described: Path
         for code, found in entry["languages"].items():
             table.add_row(code, f"{found['count']:,}", *(f"{found[metric]:.2f}" for metric in metrics))
         table.add_section()
-        table.add_row("mean", "", *(f"{entry['mean'][metric]:.2f}" for metric in metrics))
+        part = over(len(entry["languages"]), entry["of"])
+        table.add_row(f"mean over {part}" if part else "mean", "", *(f"{entry['mean'][metric]:.2f}" for metric in metrics))
         for what, value in entry.get("transfer", {}).items():
             table.add_row(what.replace("_", " "), "", *(f"{value:.2f}" if m == entry["metric"] else "" for m in metrics))
         console.print(table)

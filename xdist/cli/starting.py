@@ -7,8 +7,11 @@ from typing import Literal, NoReturn
 import click
 
 from xdist.config import Run, load_run
+from xdist.data.look import look
 from xdist.data.pieces import evaluation_pieces, training_pieces
 from xdist.errors import UserError
+from xdist.evaluation.scores import said, without_gold
+from xdist.evaluation.to_do import to_do, untold
 from xdist.launch import local
 from xdist.launch.prepared import launch
 from xdist.runtime import devices, ds_config, sinks
@@ -24,25 +27,30 @@ def start(kind: Literal["train", "evaluate"], path: Path, overrides: tuple[str, 
     folder = RunFolder(run.folder)
     folder.check(run)
     training = training_pieces(run)
-    evaluation_pieces(run)  # checked before anything is started
+    todo = to_do(run)  # what is wrong with it is said before anything is started
     if kind == "train" and not folder.model.is_dir():
         run.check_method_files()
     config = ds_config.find(run.runtime.deepspeed)
     ds_config.read(config)
     sinks.check(run)
-    done = folder.state == "finished" and not _unscored(run)
+    done = folder.state == "finished" and not todo
     if not done:
         devices.check(run.runtime.ranks)
     command = local.command(kind, path, overrides, run.runtime.ranks)
     if dry_run:
+        blanked = look(run, train=kind == "train")
         click.echo(f"run {run.name} in {run.folder} (now: {folder.state})")
         click.echo(f"train on      {', '.join(map(str, training)) or 'nothing'}")
         click.echo(f"evaluate on   {_summary(run)}")
+        if blanked:
+            click.echo(f"              {said(blanked)}")
         click.echo(f"deepspeed     {config}")
         click.echo(f"command       {local.shown(command)}")
         return
     if done:
         click.echo(f"{run.name} is finished: {folder.scores if folder.scores.exists() else folder.model}")
+        for line in (*untold(run, todo), *([said(blanked)] if (blanked := without_gold(run)) else ())):
+            click.echo(line)
         return
     if holder := RunLock(run.folder).holder():
         raise UserError(f"{run.folder}: {holder} is working here; wait for it or choose another folder (folder=…)")
@@ -61,9 +69,3 @@ def _summary(run: Run) -> str:
     for piece in evaluation_pieces(run):
         tasks[piece.task.name] = tasks.get(piece.task.name, 0) + 1
     return ", ".join(f"{name} in {count} languages" for name, count in tasks.items()) or "nothing"
-
-
-def _unscored(run: Run) -> bool:
-    from xdist.evaluation.scores import unscored
-
-    return bool(unscored(run))

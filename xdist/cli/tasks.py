@@ -50,8 +50,8 @@ def command(context: click.Context, data: Path | None, described: Path | None) -
 def check(root: Path, names: tuple[str, ...], described: Path | None) -> None:
     """Open every file of every task below ROOT and count its examples per language against the official counts.
 
-    Exits 2 when a file cannot be read as what it should be. Other counts than the official ones are shown, not refused: a part
-    of a set is a fine thing to develop on.
+    Exits 2 when a file cannot be read as what it should be, or holds no example. Other counts than the official ones are shown,
+    not refused: a part of a set is a fine thing to develop on. So are test sets without gold, which are predicted, not scored.
 
     \b
     Example:
@@ -83,7 +83,7 @@ def check(root: Path, names: tuple[str, ...], described: Path | None) -> None:
         table.add_row(
             *(entry.name, split, code, f"{found.count:,}"),
             f"{found.official:,}" if found.official is not None else "?",
-            "yes" if found.gold else "blanked",
+            "yes" if found.gold else "no",
             found.remark,
         )
     console.print(table)

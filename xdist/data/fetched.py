@@ -11,7 +11,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from xdist.config import Model, Run
 from xdist.data.claims import LOCK, Digest, FilePath, Inside, Sha256, Size, file_and_folder, file_path
 from xdist.errors import UserError
+from xdist.files import Digests, digest
 
+# The files of a model folder that say what it computes.
+MODEL_FILES = ("config.json", "tokenizer.json", "*.safetensors", "pytorch_model*.bin")
 FOLDERS = {"model": "models", "dataset": "hub"}
 
 Kind = Literal["model", "dataset"]
@@ -78,6 +81,13 @@ def found_model(run: Run) -> Model:
     backbone = run.model.backbone
     lock = lock_of_model(run)
     return run.model.model_copy(update={"backbone": str(place(run.data.root, "model", backbone))}) if lock else run.model
+
+
+def model_digest(name: str, digests: Digests, *more: str) -> str:
+    """A hub id as it is; of a folder the digest of the files that say what the model computes, and of what `more` does."""
+    folder = Path(name)
+    files = sorted(path for pattern in MODEL_FILES for path in folder.glob(pattern)) if folder.is_dir() else []
+    return digest([(path.name, digests.of(path)) for path in files], *more) if files else name
 
 
 def lock_of_model(run: Run) -> Lock | None:

@@ -1,7 +1,7 @@
 """From official files to shards: each (task, split, language) once, found again by its fingerprint."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from xdist.data.pieces import ENCODING, Piece, evaluation_pieces, pool_pieces, s
 from xdist.data.shards import MANIFEST, Journal, Rows, Shards
 from xdist.data.tokenizer import tokenizer_digest
 from xdist.errors import UserError, own
-from xdist.files import digest, file_digest
+from xdist.files import digest, file_digest, read_json
 from xdist.formats.corpus import OnBad, source_digest
 from xdist.tasks.catalog.task import pair
 from xdist.tasks.special_tokens import around_pair
@@ -105,12 +105,23 @@ class Preparation:
     def make_share(self, rank: int, world: int) -> None:
         """Make the missing pieces that fall to this rank, then wait for the other ranks' by looking at the file system: no
         process group is needed, so none can time out."""
-        for piece in list(self.folders)[rank::world]:
+        mine = list(self.folders)[rank::world]
+        for piece in mine:
             if not (self.folders[piece] / MANIFEST).is_file():
                 with own():
                     self.make(piece)
+        with own():
+            self.check(mine)
         while self.missing():
             time.sleep(0.2)
+
+    def check(self, pieces: Sequence[Piece]) -> None:
+        """Raises UserError for a set without a row: earlier versions prepared those, too."""
+        for piece in pieces:
+            manifest = self.folders[piece] / MANIFEST
+            if manifest.is_file() and not read_json(manifest)["rows"]:
+                paths = (piece.task.pairs_of or piece.task).paths(self.run.data.root, piece.split, piece.language)
+                raise UserError(f"{paths[0]}: holds no example ({piece})")
 
     def fingerprints(self, pieces: list[Piece]) -> dict[str, str]:
         """The fingerprint of each piece's data, by its name."""

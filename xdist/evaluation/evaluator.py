@@ -7,30 +7,27 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Run
-from xdist.data.fetched import found_model
-from xdist.data.pieces import Piece, pool_pieces, training_pieces
+from xdist.data.pieces import Piece, evaluation_pieces, pool_pieces
 from xdist.data.prepare import Preparation
-from xdist.data.shards import Rows
 from xdist.errors import UserError
-from xdist.evaluation import submission
 from xdist.evaluation.predicting import once, predict
 from xdist.evaluation.queue import budget_of, queue, share
-from xdist.evaluation.scores import Scores, smoothing_of, unscored
+from xdist.evaluation.scores import said, without_gold
+from xdist.evaluation.scoring import Scoring
 from xdist.evaluation.smoothing import Smoothing
-from xdist.languages import by_size
+from xdist.evaluation.to_do import by_task, model_of, to_do, untold
 from xdist.metrics import metric
 from xdist.model.backbone import check_layer
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads
 from xdist.model.model import Model
 from xdist.runtime import distributed, ds_config, zero3
-from xdist.runtime.progress import Progress
+from xdist.runtime.progress import Progress, say
 from xdist.runtime.run_folder import RunFolder
 from xdist.runtime.sinks import Sinks, Start
 from xdist.runtime.sinks.json_lines import last_step
 from xdist.tasks.catalog import Task
 from xdist.tasks.family import family_of
-from xdist.tasks.retrieval import Retrieval
 
 
 def load_for_evaluation(
@@ -51,21 +48,26 @@ def load_for_evaluation(
 
 
 class Evaluator:
-    """Scores what of `run.evaluate` is not scored yet. One instance per rank; `run()` is collective."""
+    """Predicts what is not predicted yet. One instance per rank; `run_all` is collective; rank 0 does the `scoring`."""
 
     def __init__(
-        self, run: Run, model: Model, preparation: Preparation, tokenizer: PreTrainedTokenizerBase, lockstep: bool
+        self,
+        run: Run,
+        model: Model,
+        preparation: Preparation,
+        tokenizer: PreTrainedTokenizerBase,
+        lockstep: bool,
+        scoring: Scoring,
     ) -> None:
         assert run.evaluate is not None
         self.run, self.preparation = run, preparation
-        self.folder = RunFolder(run.folder)
-        self.model, self.lockstep = model, lockstep
+        self.model, self.lockstep, self.scoring = model, lockstep, scoring
         self.smoothing: Smoothing | None = None
         if run.evaluate.smoothing:
             special = torch.tensor(sorted(tokenizer.all_special_ids), device=distributed.device())
             self.smoothing = Smoothing(run.evaluate.smoothing, run.seed, special)
 
-    def run_all(self, todo: dict[str, list[Piece]], scores: Scores) -> None:
+    def run_all(self, todo: dict[str, list[Piece]]) -> None:
         """Predict, gather, write and score `todo` (pieces by task), one task after another."""
         rank, world = distributed.rank(), distributed.world()
         read = {name: [*pieces, *pool_pieces(pieces[0].task)] for name, pieces in todo.items()}
@@ -76,7 +78,7 @@ class Evaluator:
         }
         rows = sum(len(item.rows) for items in work.values() for item in items if not item.dummy)
         progress = Progress(f"evaluate {self.run.name}", rows, enabled=rank == 0)
-        sinks = Sinks(self.run.runtime.sinks if rank == 0 else (), Start(self.folder.path, self.run.name, self.run.dump()))
+        sinks = opened_sinks(self.run)
         try:
             for name, pieces in todo.items():
                 progress.note(name)
@@ -88,33 +90,15 @@ class Evaluator:
                 cost = self._cost()
                 gathered = distributed.gather_on_first(predicted)
                 if gathered is not None:
-                    found = self._score(pieces, sets[name], gathered, scores, cost)
-                    show_scores(sinks, last_step(self.folder.metrics), pieces[0].task, found)
+                    results: list[dict[int, Any]] = [{} for _ in pieces]
+                    for part in gathered:
+                        for (number, row), value in part.items():
+                            results[number][row] = value
+                    found = self.scoring.predicted(pieces, sets[name], results, cost)
+                    show_scores(sinks, last_step(RunFolder(self.run.folder).metrics), pieces[0].task, found)
         finally:
             progress.close()
             sinks.close()
-
-    def _score(
-        self,
-        pieces: list[Piece],
-        sets: list[Rows],
-        gathered: list[dict[tuple[int, int], Any]],
-        scores: Scores,
-        cost: dict[str, float],
-    ) -> dict[str, dict[str, float]]:
-        results: list[dict[int, Any]] = [{} for _ in pieces]
-        for part in gathered:
-            for (number, row), value in part.items():
-                results[number][row] = value
-        found = {
-            piece.language: self._finish(piece, shards, by_row)
-            for piece, shards, by_row in zip(pieces, sets, results, strict=False)  # a pool comes after the pieces
-        }
-        task = pieces[0].task
-        seen = by_size({piece.language for piece in training_pieces(self.run) if piece.task.head == task.head})
-        assert self.run.evaluate
-        scores.add(task, pieces[0].split, seen, found, self.run.evaluate.layer, smoothing_of(self.run), cost)
-        return found
 
     def _cost(self) -> dict[str, float]:
         """What smoothing took since it was asked last, over all ranks; nothing without it. Collective."""
@@ -124,16 +108,10 @@ class Evaluator:
         self.smoothing.forward_passes, self.smoothing.seconds = 0, 0.0
         return {"forward_passes": int(passes), "seconds": round(seconds, 3)}
 
-    def _finish(self, piece: Piece, shards: Rows, by_row: dict[int, Any]) -> dict[str, float]:
-        """Write the submission file of a language and score it."""
-        family = family_of(piece.task)
-        examples = list(piece.task.examples(self.run.data.root, piece.split, piece.language))
-        assert isinstance(family, Retrieval) or len(by_row) == len(shards), piece
-        finished = family.finish([by_row[row] for row in sorted(by_row)], shards, examples)
-        submission.write(
-            submission.path(self.folder.predictions, piece.task, piece.split, piece.language), piece.task, finished
-        )
-        return {**family.score(finished, examples, piece.language), "count": len(finished)}
+
+def opened_sinks(run: Run) -> Sinks:
+    """Those of the run on rank 0; none elsewhere."""
+    return Sinks(run.runtime.sinks if distributed.rank() == 0 else (), Start(run.folder, run.name, run.dump()))
 
 
 def show_scores(sinks: Sinks, step: int, task: Task, found: dict[str, dict[str, float]]) -> None:
@@ -144,17 +122,34 @@ def show_scores(sinks: Sinks, step: int, task: Task, found: dict[str, dict[str, 
 
 
 def evaluate(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation) -> None:
-    """Score what is unscored, into the run's folder. Collective."""
-    folder = RunFolder(run.folder)
-    if pieces := unscored(run):
-        todo: dict[str, list[Piece]] = {}
-        for piece in pieces:
-            todo.setdefault(piece.task.name, []).append(piece)
-        source = str(folder.model) if run.train else found_model(run).backbone
-        config = ds_config.resolve(run)
+    """Predict what is not predicted and score what is not scored, into the run's folder. Raises UserError as `to_do` does.
+    Collective."""
+    config = ds_config.resolve(run)
+    dtype = ds_config.dtype(config)
+    precision = "bf16" if dtype == torch.bfloat16 else "fp32"
+    scoring = Scoring(run, precision)
+    predict = set(distributed.from_first(lambda: _begin(run, scoring, precision)))
+    if pieces := [piece for piece in evaluation_pieces(run) if str(piece) in predict]:
         with zero3.partitioned_loading(config):
-            model = load_for_evaluation(run, source, tokenizer, pieces, ds_config.dtype(config))
+            model = load_for_evaluation(run, model_of(run), tokenizer, pieces, dtype)
         with zero3.placed(model, config) as placed:
-            evaluator = Evaluator(run, placed, preparation, tokenizer, zero3.stage(config) == 3)
-            evaluator.run_all(todo, Scores(folder.scores, run.name))
+            Evaluator(run, placed, preparation, tokenizer, zero3.stage(config) == 3, scoring).run_all(by_task(pieces))
+    if distributed.rank() == 0:
+        scoring.digests.remember()
+        if blanked := without_gold(run):
+            say(said(blanked))
     distributed.barrier()
+
+
+def _begin(run: Run, scoring: Scoring, precision: str) -> list[str]:
+    """On rank 0: score what is predicted already; which pieces are left to predict."""
+    todo = to_do(run, scoring.digests, precision)
+    for line in untold(run, todo):
+        say(line)
+    scoring.make_room(todo.predict)
+    if todo.score:
+        sinks = opened_sinks(run)
+        for pieces in by_task(todo.score).values():
+            show_scores(sinks, last_step(RunFolder(run.folder).metrics), pieces[0].task, scoring.again(pieces))
+        sinks.close()
+    return [str(piece) for piece in todo.predict]

@@ -21,7 +21,7 @@ def score_folder(
     described: Path | None = None,
 ) -> dict[str, Any]:
     """The scores of all task folders in `predictions`, as `scores.json` holds them, against the files below `gold_root`; tasks
-    are those of the catalog and of the file `described`.
+    are those of the catalog and of the file `described`; `of` says how many languages each has.
 
     Every language of a task must be there, unless `partial`: then the mean is over those that are. Raises UserError that names
     the file and, where there is one, the line: an unknown task, language or file; a language that is missing; predictions that
@@ -38,6 +38,7 @@ def score_folder(
         "run": predictions.resolve().name,
         "tasks": {
             entry.name: summary(entry, split, [], dict(_scored(predictions, gold_root, entry, split, languages[folder])))
+            | {"of": len(entry.languages)}
             for folder, entry in found.items()
         },
     }

@@ -18,8 +18,9 @@ from xdist.tasks.family import family_of
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One task of a run: `trained_on` its training languages, `rows` by language the rows of the metric called `scored_by`.
-    `absent` says what is not installed here, the task or its metric: there are no rows then."""
+    """One task of a run: `trained_on` its training languages, `rows` by language the rows of the metric called `scored_by`;
+    `blank` languages were predicted, but not scored, for want of gold. `absent` says what is not installed here, the task or
+    its metric: there are no rows then."""
 
     name: str
     scored_by: str
@@ -28,6 +29,12 @@ class Scored:
     rows: dict[str, Rows]
     family: str
     absent: str | None = None
+    blank: tuple[str, ...] = ()
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Those that were predicted."""
+        return (*self.rows, *self.blank)
 
     @property
     def metric(self) -> Metric:
@@ -69,9 +76,12 @@ def _scored(where: RunFolder, run: Run, gold: Gold, name: str, entry: dict[str, 
     one = replace(one, metric=by)  # what it was scored by, whatever its file says today
     family = family_of(one)
     rows: dict[str, Rows] = {}
-    for code in entry["languages"]:
+    for code, numbers in entry["languages"].items():
+        if metric(by).headline not in numbers:  # nor does its gold count that came after the evaluation
+            continue
         examples = gold.examples(run, one, split, code)
         predictions = submission.read(submission.path(where.predictions, one, split, code), one, examples)
         if (of_language := family.per_example(predictions, examples, code)) is not None:
             rows[code] = of_language
-    return Scored(name, by, split, trained_on, rows, one.family)
+    blank = tuple(code for code in entry["languages"] if code not in rows)
+    return Scored(name, by, split, trained_on, rows, one.family, None, blank)

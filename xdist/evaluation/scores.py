@@ -1,17 +1,24 @@
-"""scores.json: per task and language the official metrics x 100, and their unweighted mean over languages."""
+"""scores.json: per task and language the official metrics x 100, their unweighted mean over languages, and what they were made
+of. A language without gold has its count alone: it was predicted, not scored."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from xdist.config import Run
 from xdist.data.pieces import Piece, evaluation_pieces
+from xdist.evaluation.made_of import PRECISION, Made, options_of
 from xdist.files import read_json, write_json
+from xdist.formats.gold import NO_GOLD, named
 from xdist.languages import by_size
 from xdist.metrics import metric
 from xdist.metrics.transfer import transfer_matrix
 from xdist.runtime.run_folder import RunFolder
 from xdist.tasks.catalog import TASKS, Task
+
+# Options that an entry names itself, since they make another system of the same model.
+NAMED = {"evaluate.layer": "layer", "evaluate.smoothing": "smoothing"}
 
 
 class Scores:
@@ -21,12 +28,24 @@ class Scores:
         self.path = path
         self.values: dict[str, Any] = read_json(path) if path.exists() else {"run": run, "tasks": {}}
 
-    def has(
-        self, task: Task, split: str, language: str, layer: int | None = None, smoothing: dict[str, Any] | None = None
-    ) -> bool:
-        """Whether that has a score by the task's metric; of sentence vectors from the hidden `layer` that the run asks for,
-        None: the task's own; of predictions smoothed like that, None: not at all."""
-        return language in self._scored(task, split, layer, smoothing)
+    @property
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        return self.values["tasks"]
+
+    def of(self, task: Task, split: str, language: str) -> dict[str, float] | None:
+        """The numbers by the task's metric; None where there are none."""
+        entry = self.tasks.get(task.name, {})
+        return entry["languages"].get(language) if _is_of(entry, task, split) else None
+
+    def made(self, task: str) -> dict[str, Made]:
+        """By "split language" what predictions were made of; earlier versions did not say it."""
+        pieces = self.tasks.get(task, {}).get("made_of", {}).get("pieces", {})
+        return {key: Made(**values) for key, values in pieces.items()}
+
+    def options(self, task: str) -> dict[str, Any]:
+        """With which options a task was predicted, by their keys, as far as it is known."""
+        entry = self.tasks.get(task, {})
+        return {key: entry.get(name) for key, name in NAMED.items()} | entry.get("made_of", {}).get("options", {})
 
     def add(
         self,
@@ -37,31 +56,54 @@ class Scores:
         layer: int | None = None,
         smoothing: dict[str, Any] | None = None,
         cost: dict[str, float] | None = None,
+        made_of: Mapping[str, Any] | None = None,
     ) -> None:
         """Add the scores of some languages of a task; those of another split, metric, hidden layer or smoothing are replaced.
-        `cost` is what the smoothing of these languages took."""
-        languages = {**self._scored(task, split, layer, smoothing), **found}
-        entry = summary(task, split, trained_on, languages)
-        if task.layer and layer is not None:
+        `cost` is what the smoothing of these languages took. `made_of` has the `model`, the `options` and by language the
+        `pieces`."""
+        before = self.tasks.get(task.name, {})
+        layer = layer if task.layer else None
+        same = _is_of(before, task, split) and (before.get("layer"), before.get("smoothing")) == (layer, smoothing)
+        entry = summary(task, split, trained_on, {**(before["languages"] if same else {}), **found})
+        if layer is not None:
             entry["layer"] = layer
         if smoothing is not None:
             entry |= {"smoothing": smoothing, "smoothing_cost": cost}
-        self.values["tasks"][task.name] = entry
+        if made_of:
+            new = {f"{split} {code}": asdict(made) for code, made in made_of["pieces"].items()}
+            entry["made_of"] = {**made_of, "pieces": before.get("made_of", {}).get("pieces", {}) | new}
+        self.tasks[task.name] = entry
         write_json(self.path, self.values)
 
-    def _scored(
-        self, task: Task, split: str, layer: int | None, smoothing: dict[str, Any] | None
-    ) -> dict[str, dict[str, float]]:
-        entry = self.values["tasks"].get(task.name, {})
-        if entry and scored_by(entry, task.name) not in (None, task.metric):
-            return {}
-        asked = (split, layer if task.layer else None, smoothing)
-        return entry["languages"] if (entry.get("split"), entry.get("layer"), entry.get("smoothing")) == asked else {}
+    def forget(self, gone: Callable[[str, str, str], bool]) -> None:
+        """Forget what was made of the pieces (task, split, language) that `gone` is true for, before they are made anew: a
+        start that is killed meanwhile leaves no score beside other predictions."""
+        changed = False
+        for name, entry in list(self.tasks.items()):
+            pieces = entry.get("made_of", {}).get("pieces", {})
+            keys = [key for key in pieces if gone(name, *key.split(" "))]
+            for key in keys:
+                del pieces[key]
+                if key.split(" ")[0] == entry["split"]:
+                    entry["languages"].pop(key.split(" ")[1], None)
+            if keys:
+                changed = True
+                entry |= _over_languages(entry["languages"], entry["metric"], "transfer" in entry)
+                if not entry["languages"]:
+                    del self.tasks[name]
+        if changed:
+            write_json(self.path, self.values)
 
 
 def summary(task: Task, split: str, trained_on: list[str], languages: dict[str, dict[str, float]]) -> dict[str, Any]:
     """The entry of a task: its languages from least to most pre-training text, the mean of each metric over them, and for a
     task of mixed pairs the means of its matrix."""
+    headline = metric(task.metric).headline
+    about = {"family": task.family, "metric": headline, "scored_by": task.metric, "split": split, "trained_on": trained_on}
+    return about | _over_languages(languages, headline, task.pairs_of is not None)
+
+
+def _over_languages(languages: dict[str, dict[str, float]], headline: str, pairs: bool) -> dict[str, Any]:
     languages = {code: languages[code] for code in by_size(languages)}
     names = dict.fromkeys(name for scores in languages.values() for name in scores if name != "count")
     # Means only over languages that have gold: a blanked test set has no score.
@@ -70,19 +112,8 @@ def summary(task: Task, split: str, trained_on: list[str], languages: dict[str, 
         for name in names
         if (values := [scores[name] for scores in languages.values() if name in scores])
     }
-    headline = metric(task.metric).headline
-    entry = {
-        "family": task.family,
-        "metric": headline,
-        "scored_by": task.metric,
-        "split": split,
-        "trained_on": trained_on,
-        "languages": languages,
-        "mean": mean,
-    }
-    if task.pairs_of and headline in mean:
-        entry["transfer"] = transfer_matrix(languages, headline).means
-    return entry
+    transfer = {"transfer": transfer_matrix(languages, headline).means} if pairs and headline in mean else {}
+    return {"languages": languages, "mean": mean, **transfer}
 
 
 def scored_by(entry: Mapping[str, Any], task: str) -> str | None:
@@ -92,14 +123,27 @@ def scored_by(entry: Mapping[str, Any], task: str) -> str | None:
     return entry.get("scored_by") or ("seqeval-0.0.12" if own_tagging else None)
 
 
-def smoothing_of(run: Run) -> dict[str, Any] | None:
-    """How a run's predictions are smoothed, as scores.json says it."""
-    return run.evaluate.smoothing.model_dump() if run.evaluate and run.evaluate.smoothing else None
+def _is_of(entry: Mapping[str, Any], task: Task, split: str) -> bool:
+    """Whether an entry is of this split, and by the task's metric."""
+    return entry.get("split") == split and scored_by(entry, task.name) in (None, task.metric)
 
 
-def unscored(run: Run) -> list[Piece]:
-    """The pieces that `run.evaluate` asks for and that have no score yet. Raises UserError as `evaluation_pieces` does."""
+def made_of(run: Run, task: Task, model: str, precision: str, pieces: Mapping[str, Made]) -> dict[str, Any]:
+    """What `Scores.add` keeps of how `pieces`, by language, were made."""
+    options = {key: value for key, value in options_of(run, task).items() if key not in NAMED}
+    return {"model": model, "options": {**options, PRECISION: precision}, "pieces": pieces}
+
+
+def without_gold(run: Run) -> list[Piece]:
+    """What the run evaluates and has predicted, but not scored, for want of gold."""
     scores = Scores(RunFolder(run.folder).scores, run.name)
-    layer = run.evaluate.layer if run.evaluate else None
-    asked = (layer, smoothing_of(run))
-    return [piece for piece in evaluation_pieces(run) if not scores.has(piece.task, piece.split, piece.language, *asked)]
+    found = [(piece, scores.of(piece.task, piece.split, piece.language)) for piece in evaluation_pieces(run)]
+    return [piece for piece, numbers in found if numbers is not None and metric(piece.task.metric).headline not in numbers]
+
+
+def said(pieces: Iterable[Piece]) -> str:
+    """That these have no gold, on one line."""
+    languages: dict[str, list[str]] = {}
+    for piece in pieces:
+        languages.setdefault(piece.task.name, []).append(piece.language)
+    return f"{NO_GOLD}: " + ", ".join(f"{name} ({named(codes)})" for name, codes in languages.items())

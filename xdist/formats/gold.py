@@ -1,16 +1,27 @@
-"""Is there gold in this file? Throughout or nowhere: a mixture would pass a blanked test set off as gold."""
+"""Is there gold in this file? Throughout or nowhere: a mixture would pass a blanked test set off as gold.
 
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+Readers say by None in the gold field that the file holds none; whatever asks, asks here.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from xdist.errors import UserError
 from xdist.formats.examples import Choice, Classified, Example, Query, Question, Sentence, Tagged
 
 E = TypeVar("E", bound=Example)
 
+# What is said of a test set without gold, at the check, at the end and in reports.
+NO_GOLD = "no gold: predicted, not scored"
+# Of two sides of a development set, which stands beside a test set; its gold is not what the test set is scored by.
+BESIDE = "dev-"
+MOST = 15  # languages named one by one
 
-def gold_of(example: Example) -> object | None:
-    """The gold field of an example of any kind; None where it is blanked (and for passages, which have none)."""
+
+def gold_of(example: Any) -> object | None:
+    """The gold field of an example of any kind, alone or as (what it is, example); None where it is blanked, and for passages
+    and the development set beside a test set, which have none to be scored by."""
     match example:
         case Classified(label=label):
             return label
@@ -24,7 +35,38 @@ def gold_of(example: Example) -> object | None:
             return gold
         case Query(relevant=relevant) | (Query(relevant=relevant), _):
             return relevant
+        case (str() as side, Sentence() | Query() as value) if not side.startswith(BESIDE):
+            return gold_of(value)
     return None
+
+
+def labelled(examples: Iterable[Any]) -> bool:
+    """Whether a file of these examples holds gold. Of two sides one has it."""
+    return any(gold_of(example) is not None for example in examples)
+
+
+def named(codes: Sequence[str]) -> str:
+    """Languages or pairs without gold, by their number where they are many."""
+    what = "pairs" if all("-" in code for code in codes) else "languages"
+    return ", ".join(codes) if len(codes) <= MOST else f"{len(codes)} {what}"
+
+
+def without_gold(example: Any) -> Any:
+    """The example as it is where the file holds no gold."""
+    match example:
+        case Classified() | Choice():
+            return replace(example, label=None)
+        case Tagged():
+            return replace(example, tags=None)
+        case Question():
+            return replace(example, answers=None)
+        case Sentence():
+            return replace(example, gold=None)
+        case Query():
+            return replace(example, relevant=None)
+        case (str() as side, value) if not side.startswith(BESIDE):
+            return side, without_gold(value)
+    return example
 
 
 def uniform(rows: Iterable[tuple[str, E]], need_gold: bool) -> Iterator[E]:
@@ -34,12 +76,14 @@ def uniform(rows: Iterable[tuple[str, E]], need_gold: bool) -> Iterator[E]:
     (training and development splits), at the first example without gold.
     """
     first: bool | None = None
+    begin = ""
     for where, example in rows:
         has = gold_of(example) is not None
         if need_gold and not has:
             raise UserError(f"{where}: gold is missing or blanked, and this split needs it")
         if first is None:
-            first = has
+            first, begin = has, where
         if has != first:
-            raise UserError(f"{where}: {'gold' if has else 'no gold'} here, {'gold' if first else 'no gold'} above")
+            here, above = ("gold", f"no gold above (from {begin} on)") if has else ("no gold", "gold above")
+            raise UserError(f"{where}: {here} here, {above}")
         yield example

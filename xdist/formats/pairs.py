@@ -18,7 +18,8 @@ def join(
     left_out: Callable[[Classified], bool] | None = None,
 ) -> Iterator[Classified]:
     """Row i of `first` gives the first text, row i of `second` the second one. No pair is made of a row that
-    `left_out` is true for on either side: PAWS-X gives untranslated rows the label 0, whatever the English one is.
+    `left_out` is true for on either side: PAWS-X gives untranslated rows the label 0, whatever the English one is. A pair has
+    gold where both files have.
 
     Raises UserError, starting with `where`, for another number of rows or another label.
     """
@@ -28,6 +29,7 @@ def join(
             raise UserError(f"{where}: the {shorter} ends before row {number}: the files are not parallel")
         if left_out and (left_out(left) or left_out(right)):
             continue
-        if left.label != right.label:
+        blanked = left.label is None or right.label is None
+        if not blanked and left.label != right.label:
             raise UserError(f"{where}: row {number}: labels '{left.label}' and '{right.label}': the files are not parallel")
-        yield Classified(texts=(left.texts[0], right.texts[-1]), label=left.label)
+        yield Classified(texts=(left.texts[0], right.texts[-1]), label=None if blanked else left.label)

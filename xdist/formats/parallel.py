@@ -5,15 +5,18 @@ for each English line, the 0-based row of its translation among the foreign line
 round, line i giving the English row of foreign line i: `read_sides` tells the two apart.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from xdist.errors import UserError
 from xdist.formats.examples import Sentence
 from xdist.formats.lines import read_lines
+
+T = TypeVar("T")
 
 
 def read_tatoeba(path: Path, *, labels: Path | None = None) -> Iterator[Sentence]:
@@ -34,7 +37,7 @@ def read_tatoeba(path: Path, *, labels: Path | None = None) -> Iterator[Sentence
 def read_sides(foreign: Path, english: Path, labels: Path | None = None) -> Iterator[tuple[str, Sentence]]:
     """("foreign", sentence) for all of one file, then ("english", sentence) for all of the other; `gold` of an English sentence
     is the row of its translation, whichever way round `labels` is written. Raises UserError as `read_tatoeba`."""
-    index, queries = list(read_tatoeba(foreign)), list(read_tatoeba(english, labels=labels))
+    index, queries = _some(foreign, read_tatoeba(foreign)), _some(english, read_tatoeba(english, labels=labels))
     yield from (("foreign", sentence) for sentence in index)
     if labels and _other_way_round([int(query.gold or 0) for query in queries], queries, index):
         inverse = {query.gold: str(row) for row, query in enumerate(queries)}
@@ -44,8 +47,8 @@ def read_sides(foreign: Path, english: Path, labels: Path | None = None) -> Iter
 
 def read_aligned(foreign: Path, english: Path) -> Iterator[tuple[str, Sentence]]:
     """The same for two files whose rows translate each other: NTREX-128."""
-    yield from (("foreign", sentence) for sentence in read_tatoeba(foreign))
-    yield from (("english", sentence) for sentence in read_parallel(english))
+    yield from (("foreign", sentence) for sentence in _some(foreign, read_tatoeba(foreign)))
+    yield from (("english", sentence) for sentence in _some(english, read_parallel(english)))
 
 
 def _other_way_round(rows: Sequence[int], queries: Sequence[Sentence], index: Sequence[Sentence]) -> bool:
@@ -93,12 +96,12 @@ def read_bucc_gold(path: Path) -> Iterator[tuple[str, str]]:
 def read_bucc_sides(foreign: Path, english: Path, gold: Path | None = None) -> Iterator[tuple[str, Sentence]]:
     """("foreign", sentence) for all of one file, then ("english", sentence). `gold` of a foreign sentence has the ids of its
     translations, separated by spaces: "" for none, None without a gold file. Raises UserError as `read_bucc` and
-    `read_bucc_gold`, and for an id of the gold that is in neither file."""
-    index, queries = list(read_bucc(foreign)), list(read_bucc(english))
+    `read_bucc_gold`, for an id of the gold that is in neither file, and for a gold file without a pair."""
+    index, queries = _some(foreign, read_bucc(foreign)), _some(english, read_bucc(english))
     if gold:
         known = ({sentence.id for sentence in index}, {sentence.id for sentence in queries})
         translations: dict[str, list[str]] = {sentence.id: [] for sentence in index}
-        for number, (left, right) in enumerate(read_bucc_gold(gold), start=1):
+        for number, (left, right) in enumerate(_some(gold, read_bucc_gold(gold)), start=1):
             for id, ids, path in ((left, known[0], foreign), (right, known[1], english)):
                 if id not in ids:
                     raise UserError(f"{gold}:{number}: id '{id}' is not in {path}")
@@ -106,6 +109,13 @@ def read_bucc_sides(foreign: Path, english: Path, gold: Path | None = None) -> I
         index = [replace(sentence, gold=" ".join(translations[sentence.id])) for sentence in index]
     yield from (("foreign", sentence) for sentence in index)
     yield from (("english", sentence) for sentence in queries)
+
+
+def _some(path: Path, found: Iterable[T]) -> list[T]:
+    """`found` as a list. Raises UserError where the file at `path` holds nothing."""
+    if not (listed := list(found)):
+        raise UserError(f"{path}: holds no example")
+    return listed
 
 
 def _rows(path: Path) -> Iterator[str]:

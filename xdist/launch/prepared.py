@@ -50,6 +50,7 @@ def prepare(
     from xdist.runtime.progress import Progress
 
     preparation = _preparation(run, train)
+    preparation.check(list(preparation.folders))
     missing = preparation.missing()
     if not missing:
         return

@@ -39,7 +39,7 @@ def task_mean(
     scores: Mapping[str, Mapping[str, float]], languages: Sequence[str], metric: Metric, variant: Variant = "official"
 ) -> float | None:
     """The unweighted mean over exactly `languages` of what stands for the task (google-research/xtreme, evaluate.py,
-    `avg_metric`); None if one of them has no score."""
+    `avg_metric`); None if one of them has no score: it was not predicted, or has its `count` alone, for want of gold."""
     names = metric.in_average if variant == "official" and metric.in_average else (metric.headline,)
     if not languages or any(name not in scores.get(code, ()) for code in languages for name in names):
         return None

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from xdist.files import write_text
 from xdist.languages import LANGUAGES
 from xdist.report import markdown, page
 from xdist.report.record import Record, read_record
-from xdist.report.scores import Column, Scores, group_of, name_of, read_scores
+from xdist.report.scores import Column, Mean, Scores, group_of, name_of, read_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def _content(title: str, scores: Scores, records: Sequence[Record], notes: Seque
         "title": title,
         "written": written.isoformat(timespec="seconds"),
         "xdist": xdist.__version__,
-        "notes": list(notes),
+        "notes": [*notes, *scores.remarks],
         "languages": [_language(code) for code in scores.languages],
         "columns": [_column(column) for column in scores.columns],
         "runs": [{"run": record.name, "environment": dict(record.environment)} for record in records],
@@ -60,10 +60,16 @@ def _language(code: str) -> dict[str, Any]:
 
 
 def _column(column: Column) -> dict[str, Any]:
-    means = {row: asdict(mean) if mean else None for row, mean in column.summary.items()}
-    cells = {
+    means = {row: _mean(mean) if mean else None for row, mean in column.summary.items()}
+    cells: dict[str, Any] = {
         code: {**cell.metrics, "count": cell.count, "trained": cell.trained, "small": cell.small}
         for code, cell in column.cells.items()
     }
+    cells |= dict.fromkeys(column.blank)
     about = {key: getattr(column, key) for key in ("task", "run", "family", "metric", "split", "trained_on")}
-    return {**about, "means": means, "languages": cells}
+    return {**about, "means": means, "languages": cells, "no_gold": list(column.blank)}
+
+
+def _mean(mean: Mean) -> dict[str, Any]:
+    """`of` where it is not whole."""
+    return {"score": mean.score, "languages": mean.languages, **({"of": mean.of} if mean.over else {})}

@@ -4,7 +4,7 @@ Two rows are fixed beforehand as what the sentences speak of: languages of which
 Their p-values are corrected for that many comparisons after Holm; those of the other rows together for theirs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from xdist.languages import GROUPS
@@ -12,7 +12,7 @@ from xdist.metrics.pooled import SeedSpread, pooled, seed_spread
 from xdist.metrics.significance import Interval, holm
 from xdist.report.comparison import DIAGONAL, OFF_DIAGONAL, shown
 from xdist.report.results import Results, TaskResult
-from xdist.report.scores import group_of
+from xdist.report.scores import group_of, over
 
 RARE, RICH = "unseen and low", "mid and high"
 UNTRAINED = "trained on in no stage"
@@ -20,7 +20,8 @@ UNTRAINED = "trained on in no stage"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A condition minus its baseline in points; `p` is Holm's; `languages` (or pairs), `tasks` and `seeds` that it is over."""
+    """A condition minus its baseline in points; `p` is Holm's; `languages` (or pairs), `tasks` and `seeds` that it is over;
+    `over` says of how many that were predicted, where not all can be compared."""
 
     condition: str
     against: str
@@ -29,6 +30,7 @@ class Difference:
     languages: int
     tasks: int
     seeds: int
+    over: str = ""
 
     @property
     def shown(self) -> bool:
@@ -42,6 +44,12 @@ class Row:
     name: str
     headline: bool
     differences: tuple[Difference, ...]
+
+    @property
+    def size(self) -> str:
+        """Of how many languages or pairs the difference of the most is."""
+        most = max(self.differences, key=lambda one: one.languages)
+        return most.over or f"{most.languages} {_word(self.name)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +72,11 @@ def answer(results: Results) -> Answer:
     families = [{key: found[key][0].p for key in found if (key[0] in headlines) == first} for first in (True, False)]
     corrected = {key: p for family in families for key, p in _holm(family).items()}
     rows = []
-    for name in _members(results):
+    predicted = _members(results, lambda task: task.languages)
+    for name, of_task in predicted.items():
+        of = len({code for codes in of_task.values() for code in codes})
         differences = tuple(
-            Difference(key[1], against, interval, corrected[key], *sizes)
+            Difference(key[1], against, interval, corrected[key], *sizes, over(sizes[0], of, _word(name)))
             for key, (interval, sizes, against) in found.items()
             if key[0] == name
         )
@@ -84,16 +94,26 @@ def _holm(family: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], floa
     return {names[number]: p for number, p in holm({number: family[key] for number, key in names.items()}).items()}
 
 
-def _members(results: Results) -> dict[str, dict[str, list[str]]]:
-    """By row, by task, its languages: those that the task was not trained on, or pairs."""
+def _word(row: str) -> str:
+    return "pairs" if row in (DIAGONAL, OFF_DIAGONAL) else "languages"
+
+
+def _with_scores(task: TaskResult) -> Sequence[str]:
+    return task.replicated.languages
+
+
+def _members(
+    results: Results, languages: Callable[[TaskResult], Sequence[str]] = _with_scores
+) -> dict[str, dict[str, list[str]]]:
+    """By row, by task, its `languages`: those that the task was not trained on, or pairs."""
     seen = {code for one in results.conditions for code in one.seen}
     rows: dict[str, dict[str, list[str]]] = {name: {} for name in (RARE, RICH, *GROUPS, UNTRAINED, OFF_DIAGONAL, DIAGONAL)}
     for task in results.averaged:
-        codes = [code for code in task.replicated.languages if code not in task.trained_on]
+        codes = [code for code in languages(task) if code not in task.trained_on]
         if task.of_pairs:
-            same = [code for code in task.replicated.languages if len(set(code.split("-"))) == 1]
+            same = [code for code in languages(task) if len(set(code.split("-"))) == 1]
             rows[DIAGONAL][task.name] = same
-            rows[OFF_DIAGONAL][task.name] = [code for code in task.replicated.languages if code not in same]
+            rows[OFF_DIAGONAL][task.name] = [code for code in languages(task) if code not in same]
             continue
         for group in GROUPS:
             members = [code for code in codes if group_of(code) == group]
@@ -112,7 +132,7 @@ def spread_of(
         seeds = [set(task.seeds(one.name)) for task in tasks if languages.get(task.name)]
         common = sorted(set.intersection(*seeds)) if seeds else []
         systems_of = [(one.name, seed) for seed in common]
-        scores = [task.replicated.alone(systems_of, languages.get(task.name, ())) for task in tasks]
+        scores = [task.replicated.alone(systems_of, languages[task.name]) for task in tasks if languages.get(task.name)]
         if found := [each for each in scores if each]:
             systems.append(found)
     return seed_spread(systems, sample)

@@ -9,7 +9,7 @@ from xdist.languages import GROUPS, by_size
 from xdist.metrics import Metric
 from xdist.metrics.counts import Rows
 from xdist.metrics.significance import Interval, Paired, group_interval, holm, intervals, paired, randomisation
-from xdist.report.scores import ALL, ZERO_SHOT, group_of
+from xdist.report.scores import ALL, ZERO_SHOT, group_of, over
 
 Runs = Sequence[Mapping[str, Rows]]
 """For each seed the rows of the metric, by language."""
@@ -25,7 +25,8 @@ def shown(interval: Interval, p: float) -> bool:
 @dataclass(frozen=True, slots=True)
 class Compared:
     """Means over seeds of the scores of A and B, and the interval of their difference; `p` is corrected for the number of
-    languages or groups after Holm; `languages` says how many the row is a mean over, `count` how many examples it has."""
+    languages or groups after Holm; `languages` says how many the row is a mean over, `count` how many examples it has; `over`
+    of how many languages that is, where some have no gold."""
 
     a: float
     b: float
@@ -33,6 +34,7 @@ class Compared:
     p: float
     count: int
     languages: int = 1
+    over: str = ""
 
     @property
     def shown(self) -> bool:
@@ -42,20 +44,26 @@ class Compared:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """`languages` from least to most pre-training text; `groups` the rows of a report's summary; `shuffled` the p-value of
-    approximate randomisation for these trained models, over all languages."""
+    approximate randomisation for these trained models, over all languages, None where nothing can be compared; `blank`
+    languages were predicted on both sides, but not scored on both, for want of gold."""
 
     metric: Metric
     languages: Mapping[str, Compared]
     groups: Mapping[str, Compared]
-    shuffled: float
+    shuffled: float | None
+    blank: tuple[str, ...] = ()
 
 
-def compare(a: Runs, b: Runs, metric: Metric, trained_on: Sequence[str] = (), seed: int = 0) -> Comparison:
-    """A against B, seed by seed, in the languages that all of them have. Raises ValueError where their examples differ, where
-    they have no language in common, or not as many seeds."""
+def compare(
+    a: Runs, b: Runs, metric: Metric, trained_on: Sequence[str] = (), seed: int = 0, blank: Sequence[str] = ()
+) -> Comparison:
+    """A against B, seed by seed, in the languages that all of them have. `blank` are predicted by all, but not all have gold
+    of them. Raises ValueError where their examples differ, where they have no language in common, or not as many seeds."""
     if len(a) != len(b):
         raise ValueError(f"{len(a)} against {len(b)} seeds")
     codes = by_size(set.intersection(*(set(rows) for rows in (*a, *b))))
+    if not codes and blank:
+        return Comparison(metric, {}, {}, None, tuple(blank))
     if not codes:
         raise ValueError("no language in common")
     sets = {code: paired([rows[code] for rows in a], [rows[code] for rows in b]) for code in codes}
@@ -65,8 +73,9 @@ def compare(a: Runs, b: Runs, metric: Metric, trained_on: Sequence[str] = (), se
     members = {name: {code: sets[code] for code in found} for name, found in _groups(codes, trained_on).items()}
     grouped = {name: group_interval(found, metric, _is_sample(found), seed) for name, found in members.items()}
     corrected = holm({name: interval.p for name, interval in grouped.items()})
-    groups = {name: _compared(members[name], metric, grouped[name], corrected[name]) for name in members}
-    return Comparison(metric, languages, groups, randomisation(sets, metric, seed))
+    predicted = _groups([*codes, *blank], trained_on)
+    groups = {name: _compared(members[name], metric, grouped[name], corrected[name], len(predicted[name])) for name in members}
+    return Comparison(metric, languages, groups, randomisation(sets, metric, seed), tuple(blank))
 
 
 def _groups(codes: Sequence[str], trained_on: Sequence[str]) -> dict[str, list[str]]:
@@ -86,9 +95,10 @@ def _is_sample(members: Mapping[str, Paired]) -> bool:
     return not all("-" in code for code in members)
 
 
-def _compared(sets: Mapping[str, Paired], metric: Metric, interval: Interval, p: float) -> Compared:
+def _compared(sets: Mapping[str, Paired], metric: Metric, interval: Interval, p: float, of: int = 1) -> Compared:
     a, b = (
         float(np.mean([metric.points(rows.sum(axis=1)).mean() for rows in system]))
         for system in zip(*((one.a, one.b) for one in sets.values()), strict=True)
     )
-    return Compared(a, b, interval, p, sum(one.a.shape[1] for one in sets.values()), len(sets))
+    count, what = sum(one.a.shape[1] for one in sets.values()), "languages" if _is_sample(sets) else "pairs"
+    return Compared(a, b, interval, p, count, len(sets), over(len(sets), of, what))

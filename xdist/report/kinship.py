@@ -9,7 +9,7 @@ import numpy as np
 
 from xdist.languages import LANGUAGES
 from xdist.report.curves import BOTTOM, LEFT, RIGHT, TOP, Tick, ticks
-from xdist.report.scores import Column, Scores, group_of, name_of
+from xdist.report.scores import Column, Scores, group_of, name_of, over
 
 NONE_AT = LEFT + 14  # languages without pre-training text stand left of the logarithmic scale
 FIRST = LEFT + 64
@@ -52,15 +52,17 @@ class SizePlot:
 
 @dataclass(frozen=True, slots=True)
 class Kin:
-    """A family or script: per condition the mean over tasks of the mean over its languages; None where it has no score."""
+    """A family or script: per condition the mean over tasks of the mean over its languages; None where it has no score; `over`
+    per condition says of how many languages a mean is that is not whole."""
 
     name: str
     languages: tuple[str, ...]
     means: tuple[float | None, ...]
+    over: tuple[str, ...]
 
 
 def size_plots(scores: Scores) -> list[SizePlot]:
-    tasks = dict.fromkeys(column.task for column in scores.columns)
+    tasks = dict.fromkeys(column.task for column in scores.columns if column.cells)
     return [_size_plot(scores, [column for column in scores.columns if column.task == task]) for task in tasks]
 
 
@@ -78,7 +80,12 @@ def _kin(scores: Scores, kind: Callable[[str], str]) -> list[Kin]:
     for code in scores.languages:
         members.setdefault(kind(code), []).append(code)
     return [
-        Kin(name, tuple(codes), tuple(_mean(scores, run, codes) for run in scores.runs))
+        Kin(
+            name,
+            tuple(codes),
+            tuple(_mean(scores, run, codes) for run in scores.runs),
+            tuple(_over(scores, run, codes) for run in scores.runs),
+        )
         for name, codes in sorted(members.items(), key=lambda item: (-len(item[1]), item[0]))
     ]
 
@@ -91,6 +98,15 @@ def _mean(scores: Scores, run: str, codes: Sequence[str]) -> float | None:
         if column.run == run and (found := [column.cells[code].score for code in codes if code in column.cells])
     ]
     return fmean(means) if means else None
+
+
+def _over(scores: Scores, run: str, codes: Sequence[str]) -> str:
+    columns = [column for column in scores.columns if column.run == run]
+    predicted, scored = (
+        sum(any(code in languages(column) for column in columns) for code in codes)
+        for languages in (lambda column: column.languages, lambda column: column.cells)
+    )
+    return over(scored, predicted)
 
 
 def rank_correlation(xs: Sequence[float], ys: Sequence[float]) -> float | None:

@@ -62,7 +62,7 @@ def _groups(found: Findings) -> str:
         for name, one in zip(names, row.differences, strict=True):
             difference = _math(signed(one.interval.difference), one.shown)
             interval = f"$[{signed(one.interval.low)}, {signed(one.interval.high)}]$"
-            block.append([name, escaped(one.condition), difference, interval, str(one.languages)])
+            block.append([name, escaped(one.condition), difference, interval, escaped(one.over) or str(one.languages)])
         blocks.append(block)
     return _tabular(
         "Difference from the baseline in points with 95 % intervals; bold: shown after Holm's correction.",
@@ -83,7 +83,9 @@ def _languages(found: Findings) -> str:
         row = [escaped(name_of(code)), escaped(size_of(code)), *(a + b for a, b in zip(cells, marks, strict=True))]
         blocks.setdefault(group_of(code), []).append(row)
     return _tabular(
-        r"Score of every language, from least to most pre-training text; \dag: trained on.",
+        r"Score of every language, from least to most pre-training text; \dag: trained on"
+        + "".join(f"; {escaped(remark)}" for remark in scores.remarks)
+        + ".",
         "lr" + "r" * len(scores.columns),
         heads,
         list(blocks.values()),
@@ -94,7 +96,8 @@ def _score(one: Score | None) -> str:
     if one is None:
         return "--"
     text = f"{one.mean:.1f}" + (rf" {{\scriptsize $\pm$ {one.spread:.1f}}}" if one.spread is not None else "")
-    return rf"\textbf{{{text}}}" if one.best else text
+    text = rf"\textbf{{{text}}}" if one.best else text
+    return text + (rf" {{\scriptsize ({escaped(one.over)})}}" if one.over else "")
 
 
 def _math(text: str, bold: bool) -> str:

@@ -35,8 +35,8 @@ def report(title: str, scores: Scores, records: Sequence[Record], notes: Sequenc
     parts = [f"# {escaped(title)}", f"Written {written:%Y-%m-%d %H:%M} UTC. Scores in the unit of their metric."]
     parts += ["## Means by resource group", readme_table(scores)]
     parts.append("In brackets: how many languages the mean is over; tasks cover different languages.")
-    if notes:
-        parts += ["## What this can and cannot say", "\n".join(f"- {escaped(note)}" for note in notes)]
+    if said := [*notes, *scores.remarks]:
+        parts += ["## What this can and cannot say", "\n".join(f"- {escaped(note)}" for note in said)]
     parts += ["## Every language", language_table(scores)]
     parts.append(
         f"† the task was trained on this language. \\* fewer than {SMALL} test examples. "
@@ -64,7 +64,7 @@ def _header(scores: Scores, column: Column) -> str:
 
 def _mean(column: Column, row: str) -> str:
     mean = column.summary[row]
-    return f"{mean.score:.1f} ({mean.languages})" if mean else "–"
+    return f"{mean.score:.1f} ({mean.over or mean.languages})" if mean else "–"
 
 
 def _cell(column: Column, code: str) -> str:

@@ -18,7 +18,8 @@ def probability(p: float) -> str:
 
 
 def score(one: Score | None, between: str = " ± ") -> str:
-    """Mean, and the standard deviation over seeds where there are several."""
+    """Mean, the standard deviation over seeds where there are several, and what it is over where it is not whole."""
     if one is None:
         return "–"
-    return f"{one.mean:.1f}" + (f"{between}{one.spread:.1f}" if one.spread is not None else "")
+    spread = f"{between}{one.spread:.1f}" if one.spread is not None else ""
+    return f"{one.mean:.1f}{spread}" + (f" ({one.over})" if one.over else "")

@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 import xdist
+from xdist.formats.gold import NO_GOLD
 from xdist.languages import GROUPS, LANGUAGES
 from xdist.report import curves
 from xdist.report.record import Record
@@ -47,7 +48,7 @@ class Scale:
 
 def render(title: str, scores: Scores, records: Sequence[Record], notes: Sequence[str], written: datetime) -> str:
     return template("report.html.j2").render(
-        **context(title, scores, written), records=records, notes=notes, charts=curves.charts(records)
+        **context(title, scores, written), records=records, notes=list(notes), charts=curves.charts(records)
     )
 
 
@@ -78,6 +79,7 @@ def context(title: str, scores: Scores, written: datetime) -> dict[str, Any]:
         "scale": scale(cell.score for column in scores.columns for cell in column.cells.values()),
         "flip": FLIP,
         "small": SMALL,
+        "no_gold": NO_GOLD,
         "group_meaning": GROUP_MEANING,
         "row_meaning": ROW_MEANING,
         "group_of": group_of,

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from xdist.formats.gold import NO_GOLD, named
 from xdist.languages import by_size
 from xdist.metrics import Metric
 from xdist.metrics.pooled import Differences, Replicated
 from xdist.report.record import Record
-from xdist.report.scores import Cell, Column, Scores
+from xdist.report.scores import Cell, Column, Scores, over
 
 System = tuple[str, int]
 """(condition, seed)."""
@@ -30,7 +31,8 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """`scores` of every (condition, seed) that has them; `trained_on` the languages that the task was trained on in any."""
+    """`scores` of every (condition, seed) that has predictions, of a language without gold its count alone; `trained_on` the
+    languages that the task was trained on in any."""
 
     name: str
     family: str
@@ -41,16 +43,43 @@ class TaskResult:
     replicated: Replicated
 
     @property
+    def languages(self) -> list[str]:
+        """Those that any system predicted."""
+        return by_size({code for run in self.scores.values() for code in run})
+
+    @property
+    def blank(self) -> list[str]:
+        """Languages that a system predicted, but did not score, for want of gold."""
+        runs = self.scores.values()
+        return by_size({code for run in runs for code, values in run.items() if self.metric.headline not in values})
+
+    @property
+    def scored(self) -> bool:
+        """Whether any system has a score of any language."""
+        return any(self.scored_languages(*system) for system in self.scores)
+
+    @property
     def of_pairs(self) -> bool:
-        return all("-" in code for code in self.replicated.languages)
+        return all("-" in code for code in self.languages)
+
+    @property
+    def size(self) -> str:
+        """Of how many languages or pairs there is a score."""
+        count, what = len(self.languages), "pairs" if self.of_pairs else "languages"
+        return over(len(self.replicated.languages), count, what) or f"{count} {what}"
 
     def seeds(self, condition: str) -> list[int]:
-        return [seed for name, seed in self.scores if name == condition]
+        """Those with a score."""
+        return [seed for name, seed in self.scores if name == condition and self.scored_languages(name, seed)]
+
+    def scored_languages(self, condition: str, seed: int) -> list[str]:
+        found = self.scores.get((condition, seed), {})
+        return [code for code, values in found.items() if self.metric.headline in values]
 
     def seed_mean(self, condition: str, seed: int) -> float:
         """The mean over all languages that have a score."""
-        name = self.metric.headline
-        return fmean(values[name] for values in self.scores[condition, seed].values() if name in values)
+        codes = self.scored_languages(condition, seed)
+        return fmean(self.scores[condition, seed][code][self.metric.headline] for code in codes)
 
     def differences(
         self, a: str, b: str, languages: Sequence[str] | None = None, seeds: Sequence[int] | None = None
@@ -91,7 +120,7 @@ class RunFacts:
 @dataclass(frozen=True, slots=True)
 class Results:
     """`left_out`: a line on each task that is not among `tasks` though it has scores. `missing` says, a line each, what is left
-    out of all or some of the report."""
+    out of all or some of the report, or has no gold."""
 
     title: str
     conditions: tuple[Condition, ...]
@@ -118,14 +147,16 @@ class Results:
     @property
     def missing(self) -> list[str]:
         lines = list(self.left_out)
+        lines += [f"{task.name}: {NO_GOLD}: {named(task.blank)}" for task in self.tasks if task.blank]
         for task in self.tasks:
             if task not in self.averaged:
                 lines.append(f"{task.name}: its metric is not in per cent, so it stands in no mean over tasks")
+        scored = [task for task in self.tasks if task.scored]
         for one in self.conditions:
-            if not any(task.seeds(one.name) for task in self.tasks):
+            if not any(name == one.name for task in self.tasks for name, _ in task.scores):
                 lines.append(f"{one.name}: no scores")
                 continue
-            for task in self.tasks:
+            for task in scored:
                 have = task.seeds(one.name)
                 absent = ", ".join(str(seed) for seed in one.seeds if seed not in have)
                 if absent:
@@ -146,23 +177,25 @@ def as_scores(results: Results) -> Scores:
         if task.of_pairs:
             continue
         for one in results.conditions:
-            runs = [task.scores[one.name, seed] for seed in task.seeds(one.name)]
+            runs = [run for (name, _), run in task.scores.items() if name == one.name]
             if runs and (column := _column(task, one.name, runs)):
                 columns.append(column)
     names = tuple(dict.fromkeys(column.run for column in columns))
-    return Scores(names, tuple(columns), tuple(by_size({code for column in columns for code in column.cells})))
+    return Scores(names, tuple(columns), tuple(by_size({code for column in columns for code in column.languages})))
 
 
 def _column(task: TaskResult, condition: str, runs: Sequence[Numbers]) -> Column | None:
-    """None where no language has a score with every seed."""
-    cells, headline = {}, task.metric.headline
+    """None where no language was predicted with every seed. One that has gold with some of them alone is blank."""
+    cells, blank, headline = {}, [], task.metric.headline
     for code in by_size(set.intersection(*(set(run) for run in runs))):
         found = [run[code] for run in runs]
         if all(headline in values for values in found):
             metrics = {name: fmean(values[name] for values in found) for name in found[0] if name != "count"}
             cells[code] = Cell(metrics[headline], int(found[0]["count"]), metrics, code in task.trained_on)
-    if not cells:
+        else:
+            blank.append(code)
+    if not cells and not blank:
         return None
-    mean = fmean(cell.score for cell in cells.values())
+    mean = fmean(cell.score for cell in cells.values()) if cells else None
     about = (task.name, task.family, headline, task.split, task.trained_on)
-    return Column(condition, *about, cells, mean, task.metric.name, task.metric.percent)
+    return Column(condition, *about, cells, mean, task.metric.name, task.metric.percent, tuple(blank))

@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from xdist.errors import UserError
+from xdist.formats.gold import NO_GOLD, named
 from xdist.languages import GROUPS, LANGUAGES, by_size
 from xdist.metrics import missing
 
@@ -36,18 +37,30 @@ class Cell:
         return self.count < SMALL
 
 
+def over(done: int, of: int, what: str = "languages") -> str:
+    """What a mean that is not whole is over: "1 of 2 languages"; empty for one that is."""
+    return f"{done} of {of} {what}" if done < of else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """Unweighted mean over `languages` languages."""
+    """Unweighted mean over `languages` languages, of `of` that were predicted: the others have no gold."""
 
     score: float
     languages: int
+    of: int
+
+    @property
+    def over(self) -> str:
+        """Empty where it is whole."""
+        return over(self.languages, self.of)
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """One task of one run. `metric` names the number that stands in the cells, `scored_by` what gave it (empty: not said).
-    `mean` is the task's own, as the evaluation wrote it; the others are over languages."""
+    `mean` is the task's own, as the evaluation wrote it, None where no language has gold; the others are over languages.
+    `blank` languages were predicted, but not scored, for want of gold."""
 
     run: str
     task: str
@@ -56,25 +69,39 @@ class Column:
     split: str
     trained_on: tuple[str, ...]
     cells: Mapping[str, Cell]
-    mean: float
+    mean: float | None
     scored_by: str = ""
     percent: bool = True
+    blank: tuple[str, ...] = ()
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Those that were predicted."""
+        return (*self.cells, *self.blank)
 
     @property
     def summary(self) -> dict[str, Mean | None]:
         """The rows of SUMMARY: a mean per resource group, over languages that the task was not trained on, over all."""
-        means = {group: self._over(code for code in self.cells if group_of(code) == group) for group in GROUPS}
-        means[ZERO_SHOT] = self._over(code for code, cell in self.cells.items() if not cell.trained)
-        means[ALL] = Mean(self.mean, len(self.cells))
+        means = {group: self._over([code for code in self.languages if group_of(code) == group]) for group in GROUPS}
+        means[ZERO_SHOT] = self._over([code for code in self.languages if code not in self.trained_on])
+        means[ALL] = Mean(self.mean, len(self.cells), len(self.languages)) if self.mean is not None else None
         return means
 
-    def _over(self, codes: Iterable[str]) -> Mean | None:
-        scores = [self.cells[code].score for code in codes]
-        return Mean(fmean(scores), len(scores)) if scores else None
+    def _over(self, codes: Sequence[str]) -> Mean | None:
+        scores = [self.cells[code].score for code in codes if code in self.cells]
+        return Mean(fmean(scores), len(scores), len(codes)) if scores else None
 
     @property
     def all_small(self) -> bool:
-        return all(cell.small for cell in self.cells.values())
+        return bool(self.cells) and all(cell.small for cell in self.cells.values())
+
+    @property
+    def remark(self) -> str:
+        """Which languages have no gold, and what the means are then over; empty where all have."""
+        if not self.blank:
+            return ""
+        parts = [f"{row} {mean.over}" for row, mean in self.summary.items() if mean and mean.over]
+        return f"{NO_GOLD}: {named(self.blank)}" + (f"; means over: {', '.join(parts)}" if parts else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +120,11 @@ class Scores:
 
     def label(self, column: Column) -> str:
         return column.task if len(self.runs) == 1 else f"{column.task} / {column.run}"
+
+    @property
+    def remarks(self) -> list[str]:
+        """A line for each column with languages that have no gold."""
+        return [f"{self.label(column)}: {column.remark}" for column in self.columns if column.blank]
 
 
 def group_of(code: str) -> str:
@@ -122,7 +154,7 @@ def read_scores(runs: Sequence[Path]) -> Scores:
     columns = [column for columns in named.values() for column in columns]
     tasks = list(dict.fromkeys((column.task, column.metric, column.split) for column in columns))
     columns.sort(key=lambda column: tasks.index((column.task, column.metric, column.split)))
-    languages = by_size({code for column in columns for code in column.cells})
+    languages = by_size({code for column in columns for code in column.languages})
     return Scores(tuple(named), tuple(columns), tuple(languages))
 
 
@@ -151,16 +183,19 @@ def _column(at: "_At", run: str, task: str, value: Any) -> Column:
     languages = at.get(value, "languages", dict)
     if not languages:
         raise UserError(f"{at}.languages: no language was scored")
-    cells = {}
+    cells, blank = {}, []
     for code, numbers in languages.items():
         here = at.down("languages").down(code)
+        if isinstance(numbers, dict) and set(numbers) == {"count"}:
+            blank.append(code)
+            continue
         score, count = here.number(numbers, metric), here.get(numbers, "count", int)
         metrics = {name: here.number(numbers, name) for name in numbers if name != "count"}
         cells[code] = Cell(score, count, metrics, code in trained_on)
-    mean = at.down("mean").number(at.get(value, "mean", dict), metric)
+    mean = at.down("mean").number(at.get(value, "mean", dict), metric) if cells else None
     family, split = at.get(value, "family", str), at.get(value, "split", str, default="")
     scored_by = at.get(value, "scored_by", str, default="")
-    return Column(run, task, family, metric, split, trained_on, cells, mean, scored_by)
+    return Column(run, task, family, metric, split, trained_on, cells, mean, scored_by, blank=tuple(blank))
 
 
 _KINDS = {str: "a text", int: "a whole number", (int, float): "a number", list: "a list", dict: "a mapping"}

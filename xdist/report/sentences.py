@@ -43,6 +43,8 @@ def sentence(where: str, differences: Sequence[Difference], comparisons: int, on
     bounds = []
     if all(one.languages == 1 for one in differences):
         bounds.append("there is one, so this speaks for no other")
+    if said := sorted({one.over for one in differences if one.over}):
+        bounds.append(f"over {' or '.join(said)}, those that both have scores of")
     if one_seed:
         bounds.append("of one seed a side, so this is about these models, not about how they were trained")
     bounded = f" ({'; '.join(bounds)})" if bounds else ""

@@ -27,7 +27,7 @@ def content(found: Findings, written: datetime) -> dict[str, Any]:
                 "headline": row.headline,
                 "differences": [
                     {**_interval(one.interval), "p_holm": one.p, "shown": one.shown}
-                    | {key: getattr(one, key) for key in ("condition", "against", "languages", "tasks", "seeds")}
+                    | {key: getattr(one, key) for key in ("condition", "against", "languages", "tasks", "seeds", "over")}
                     for one in row.differences
                 ],
             }
@@ -43,6 +43,7 @@ def content(found: Findings, written: datetime) -> dict[str, Any]:
             }
             for row in found.tasks
         ],
+        "no_gold": {task.name: task.blank for task in results.tasks if task.blank},
         "scores": [
             {"condition": name, "seed": seed, "task": task.name, "metric": task.metric.headline, "languages": numbers}
             for task in results.tasks
@@ -65,7 +66,7 @@ def content(found: Findings, written: datetime) -> dict[str, Any]:
                 "condition": one.condition,
                 "languages": list(one.transfer.languages),
                 "matrix": [[None if value != value else float(value) for value in row] for row in one.transfer.matrix],
-                "means": {name: {"mean": mean, "sd": spread} for name, (mean, spread) in one.means.items()},
+                "means": {n: {"mean": mean, "sd": sd, "over": one.over[n]} for n, (mean, sd) in one.means.items()},
             }
             for one in found.pairs
         ],

@@ -48,7 +48,8 @@ def _parts(found: Findings, written: datetime) -> Iterator[str]:
     if found.pairs:
         yield "## Generalized transfer"
         rows = [
-            [escaped(one.condition), escaped(one.task), *(_mean(one.means.get(key)) for key in SAID)] for one in found.pairs
+            [escaped(one.condition), escaped(one.task), *(_mean(one.means.get(key), one.over.get(key)) for key in SAID)]
+            for one in found.pairs
         ]
         yield table(["condition", "task", *SAID.values()], rows, texts=2)
     yield "## Training, cost, and what failed"
@@ -69,7 +70,7 @@ def answer_table(found: Findings) -> str:
         [
             escaped(row.name),
             escaped(one.condition),
-            str(one.languages),
+            one.over or str(one.languages),
             f"**{signed(one.interval.difference)}**" if one.shown else signed(one.interval.difference),
             limits(one.interval),
             escaped(probability(one.p)),
@@ -95,10 +96,11 @@ def task_table(found: Findings) -> str:
     return table(headers, rows)
 
 
-def _mean(value: tuple[float, float | None] | None) -> str:
+def _mean(value: tuple[float, float | None] | None, over: str | None) -> str:
     if value is None:
         return "–"
-    return f"{value[0]:.1f}" + (f" ± {value[1]:.1f}" if value[1] is not None else "")
+    spread = f" ± {value[1]:.1f}" if value[1] is not None else ""
+    return f"{value[0]:.1f}{spread}" + (f" ({over})" if over else "")
 
 
 def _or(value: float | None, form: str) -> str:

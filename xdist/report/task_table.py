@@ -10,24 +10,27 @@ from xdist.metrics.pooled import Differences, pooled
 from xdist.metrics.significance import holm
 from xdist.report.answer import spread_of
 from xdist.report.comparison import LEVEL
-from xdist.report.results import Results, TaskResult, mean_and_spread
+from xdist.report.results import Condition, Results, TaskResult, mean_and_spread
+from xdist.report.scores import over
 from xdist.tasks.catalog import TASKS, XTREME_R
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Mean over `seeds` and its standard deviation over them; `best`: better than each other condition after Holm."""
+    """Mean over `seeds` and its standard deviation over them; `best`: better than each other condition after Holm; `over`: of a
+    mean that is not whole, how many of its languages or tasks it is over."""
 
     mean: float
     spread: float | None
     seeds: int
     best: bool = False
+    over: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
     """`tasks` by name; `average` is the official one of XTREME-R's ten tasks, None where some are missing: then `done` says how
-    many are whole. `mean` is over the tasks that are there."""
+    many are whole. `mean` is over the tasks that have gold."""
 
     condition: str
     tasks: Mapping[str, Score]
@@ -37,35 +40,45 @@ class TaskRow:
 
 
 def task_rows(results: Results) -> list[TaskRow]:
-    best = {task.name: _best({name: [task] for name in _scored(results, [task])}, results) for task in results.tasks}
-    whole = {name: list(results.averaged) for name in _scored(results, results.averaged)}
+    scored, averaged = ([task for task in of if task.scored] for of in (results.tasks, results.averaged))
+    best = {task.name: _best({name: [task] for name in _scored(results, [task])}, results) for task in scored}
+    whole = dict.fromkeys(_scored(results, averaged), averaged) if averaged else {}
     best_mean = _best(whole, results)
     rows = []
     for one in results.conditions:
         scores = {
-            task.name: _score([task.seed_mean(one.name, seed) for seed in seeds], best[task.name] == one.name)
-            for task in results.tasks
+            task.name: _score([task.seed_mean(one.name, seed) for seed in seeds], best[task.name] == one.name, _over(task, one))
+            for task in scored
             if (seeds := task.seeds(one.name))
         }
-        if not scores:
+        if not scores and not any(name == one.name for task in results.tasks for name, _ in task.scores):
             continue
         averages = [_average(results.tasks, one.name, seed) for seed in one.seeds]
         complete = [value for value, _ in averages if value is not None]
-        common = [seed for seed in one.seeds if all((one.name, seed) in task.scores for task in results.averaged)]
-        means = [sum(task.seed_mean(one.name, seed) for task in results.averaged) / len(results.averaged) for seed in common]
+        common = [seed for seed in one.seeds if averaged and all(seed in task.seeds(one.name) for task in averaged)]
+        means = [sum(task.seed_mean(one.name, seed) for task in averaged) / len(averaged) for seed in common]
         is_best = best_mean == one.name
         average = _score(complete, is_best) if complete else None
-        rows.append(TaskRow(one.name, scores, average, averages[0][1], _score(means, is_best) if means else None))
+        parts = [scores[task.name] for task in averaged if task.name in scores]
+        counts = over(len(averaged), len(results.averaged), "tasks"), over(sum(not p.over for p in parts), len(parts), "whole")
+        said = "; ".join(filter(None, counts))
+        rows.append(TaskRow(one.name, scores, average, averages[0][1], _score(means, is_best, said) if means else None))
     return rows
+
+
+def _over(task: TaskResult, one: Condition) -> str:
+    """Of how many languages every seed's mean is at least over."""
+    fewest = min(len(task.scored_languages(one.name, seed)) for seed in task.seeds(one.name))
+    return over(fewest, len(task.languages), "pairs" if task.of_pairs else "languages")
 
 
 def _scored(results: Results, tasks: Sequence[TaskResult]) -> list[str]:
     return [one.name for one in results.conditions if all(task.seeds(one.name) for task in tasks)]
 
 
-def _score(values: Sequence[float], best: bool) -> Score:
+def _score(values: Sequence[float], best: bool, over: str = "") -> Score:
     mean, spread = mean_and_spread(values)
-    return Score(mean, spread, len(values), best)
+    return Score(mean, spread, len(values), best, over)
 
 
 def _average(tasks: Sequence[TaskResult], condition: str, seed: int) -> tuple[float | None, str]:

@@ -35,6 +35,8 @@ def _by_system(results: Results) -> dict[tuple[str, int], dict[str, float]]:
     found: dict[tuple[str, int], dict[str, float]] = {}
     for task in results.tasks:
         for condition, seed in task.scores:
+            if not task.scored_languages(condition, seed):
+                continue
             metrics = found.setdefault((condition, seed), {})
             metrics[f"score/{task.name}"] = task.seed_mean(condition, seed)
     return found

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from xdist.formats.gold import NO_GOLD, named
+from xdist.languages import by_size
 from xdist.report.comparison import Compared, Comparison
 from xdist.report.scores import SMALL, SUMMARY, Column, Scores, group_of, name_of, size_of
 
@@ -46,7 +48,7 @@ def _table(scores: Scores, columns: Sequence[Column]) -> Table:
     for column in columns:
         header = Text("\n".join(_header(scores, column)), justify="right")
         table.add_column(header, width=_width(scores, column), overflow="fold")
-    for code in (code for code in scores.languages if any(code in column.cells for column in columns)):
+    for code in (code for code in scores.languages if any(code in column.languages for column in columns)):
         group = group_of(code)
         cells = [_cell(scores, column, code) for column in columns]
         name = Text(f"{name_of(code)} {code}" if name_of(code) != code else code)
@@ -87,6 +89,7 @@ def _width(scores: Scores, column: Column) -> int:
 
 def _legend(scores: Scores) -> Iterator[str]:
     """Only what the tables above show."""
+    yield from scores.remarks
     if any(cell.trained for column in scores.columns for cell in column.cells.values()):
         yield "† the task was trained on this language"
     if any(cell.small for column in scores.columns for cell in column.cells.values()):
@@ -102,10 +105,13 @@ def comparison_table(title: str, found: Comparison) -> Table:
     for header in ("examples", "A", "B", "A - B", "95 % interval", "p"):
         table.add_column(header, justify="right", no_wrap=True)
     for name, row in found.groups.items():
-        table.add_row(Text(f"{name} ({row.languages})", STYLES.get(name, "bold")), *_compared(row))
+        table.add_row(Text(f"{name} ({row.over or row.languages})", STYLES.get(name, "bold")), *_compared(row))
     table.add_section()
-    for code, row in found.languages.items():
-        table.add_row(Text(f"{name_of(code)} {code}" if name_of(code) != code else code), *_compared(row))
+    for code in by_size([*found.languages, *found.blank]):
+        cells = _compared(found.languages[code]) if code in found.languages else ["–"] * 6
+        table.add_row(Text(f"{name_of(code)} {code}" if name_of(code) != code else code), *cells)
+    if found.blank:
+        table.caption, table.caption_justify = f"{NO_GOLD}: {named(found.blank)}", "left"
     return table
 
 

@@ -4,14 +4,18 @@ import fcntl
 import os
 import pickle
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 
+from xdist.errors import UserError
 from xdist.runtime import devices
+
+T = TypeVar("T")
 
 # Rank, local rank and world as they are named by what starts ranks without torch's variables; mpirun may run within SLURM.
 STARTERS = (
@@ -172,6 +176,20 @@ def agree(value: Any) -> Any:
     box = [value]
     dist.broadcast_object_list(box, src=0, device=device())
     return box[0]
+
+
+def from_first(function: Callable[[], T]) -> T:
+    """What `function` gives on rank 0, on every rank; a UserError that it raises there is raised on all. Collective."""
+    found: tuple[T | None, UserError | None] = (None, None)
+    if rank() == 0:
+        try:
+            found = function(), None
+        except UserError as error:
+            found = None, error
+    value, wrong = agree(found)
+    if wrong is not None:
+        raise wrong
+    return value
 
 
 def _free_port() -> int:

@@ -59,6 +59,8 @@ def _scores(run: Run) -> Iterator[str]:
     yield from ("## Scores", "", "| task | split | metric | language | score |", "|---|---|---|---|--:|")
     for name, found in read_json(scores)["tasks"].items():
         metric = found["metric"]
-        for code, values in (*found["languages"].items(), ("mean", found["mean"])):
+        scored = sum(metric in values for values in found["languages"].values())
+        part = f" over {scored} of {len(found['languages'])} languages" if scored < len(found["languages"]) else ""
+        for code, values in (*found["languages"].items(), (f"mean{part}", found["mean"])):
             if metric in values:
                 yield f"| {name} | {found['split']} | {metric} | {code} | {values[metric]:.2f} |"

@@ -2,7 +2,7 @@
 
 config.yaml  data.json  deepspeed.json  environment.json  metrics.jsonl  tensorboard/  checkpoints/<tag>/  model/
 best/    the best model so far, where `train.select` chooses one; it becomes model/
-predictions/<task>/test-<language>.<ext>  scores.json
+predictions/<task>/test-<language>.<ext>  scores.json    what was predicted and scored, and of what it was made
 finished | unfinished | failed    a mark each, since launchers garble exit codes
 stop    put there to end a run early; gone when the run has ended, however it ended
 """
@@ -38,6 +38,7 @@ class RunFolder:
         self.model = path / "model"
         self.best = path / "best"
         self.predictions = path / "predictions"
+        self.digests = self.predictions / ".digests.json"  # of files that predictions were made of, so that each is read once
         self.scores = path / "scores.json"
         self.stop = path / "stop"
 

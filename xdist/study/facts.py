@@ -2,37 +2,28 @@
 
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
 
 from xdist.config import Run
+from xdist.data.fetched import model_digest
 from xdist.data.pieces import ENCODING, Piece, selection_pieces, training_pieces
-from xdist.files import digest, file_digest, read_json, write_json
+from xdist.files import ABSENT, Digests, digest
 from xdist.model.finetuned import read_finetuned
 from xdist.tasks.catalog import TASKS
 from xdist.tasks.catalog.user import DEFAULT_METRICS
 
-ABSENT = "absent"
-# The files of a model folder that say what it computes.
-MODEL_FILES = ("config.json", "tokenizer.json", "*.safetensors", "pytorch_model*.bin")
-
 
 class Facts:
-    """Digests of files, each computed once; with a `memory`, once for as long as size and time of change are the same."""
+    """`digests` of files, with a `memory` remembered from one start to the next."""
 
     def __init__(self, memory: Path | None = None) -> None:
-        self._memory = memory
-        self._digests: dict[str, list[Any]] = read_json(memory) if memory and memory.is_file() else {}
-        self._known = len(self._digests)
-        self._now: dict[Path, str] = {}
+        self.digests = Digests(memory)
         self._pieces: dict[tuple[Path, int | None, Piece], str] = {}
         self._trainings: dict[Hashable, list[str]] = {}
         self._backbones: dict[str, str] = {}
 
     def file(self, path: Path) -> str:
         """The digest of a file's content, 'absent' where there is none."""
-        if path not in self._now:
-            self._now[path] = self._file(path)
-        return self._now[path]
+        return self.digests.of(path)
 
     def piece(self, run: Run, piece: Piece) -> str:
         """The digest of the files of a piece and of how its rows are made; the tokenizer is the backbone's."""
@@ -56,11 +47,9 @@ class Facts:
     def backbone(self, name: str) -> str:
         """A hub id as it is; of a folder the digest of its files."""
         if name not in self._backbones:
-            folder = Path(name)
-            files = sorted(path for pattern in MODEL_FILES for path in folder.glob(pattern)) if folder.is_dir() else []
             # Carried over; when it was not, the same files trained to another model.
-            head = [found.kind] if files and (found := read_finetuned(name)) else []
-            self._backbones[name] = digest([(path.name, self.file(path)) for path in files], *head) if files else name
+            head = [found.kind] if Path(name).is_dir() and (found := read_finetuned(name)) else []
+            self._backbones[name] = model_digest(name, self.digests, *head)
         return self._backbones[name]
 
     def lists(self, run: Run) -> list[str]:
@@ -78,21 +67,7 @@ class Facts:
 
     def remember(self) -> None:
         """Write the memory, if anything was learnt."""
-        if self._memory and len(self._digests) != self._known:
-            write_json(self._memory, self._digests)
-
-    def _file(self, path: Path) -> str:
-        try:
-            status = path.stat()
-        except OSError:
-            return ABSENT
-        name, stamp = str(path.resolve()), [status.st_size, status.st_mtime_ns]
-        known = self._digests.get(name)
-        if known is None or known[:2] != stamp:
-            self._digests.pop(name, None)
-            self._known = -1
-            known = self._digests[name] = [*stamp, file_digest(path)]
-        return known[2]
+        self.digests.remember()
 
 
 def _chosen_by(run: Run) -> list[str]:

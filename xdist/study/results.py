@@ -70,8 +70,6 @@ def task_results(folders: Folders, conditions: Iterable[Condition]) -> tuple[tup
             left_out.append(f"{name} is left out: {first.absent}")
             continue
         rows: dict[Any, Mapping[str, Rows]] = {system: found[folder][1].rows for system, folder in systems.items()}
-        if not any(rows.values()):
-            continue  # no gold: nothing was scored
         try:
             replicated = replicate(rows, first.metric, name)
         except ValueError as error:

@@ -9,8 +9,9 @@ from typing import Literal
 from xdist.config import Run
 from xdist.data.pieces import evaluation_pieces
 from xdist.errors import UserError
-from xdist.evaluation.scores import unscored
-from xdist.files import read_json, write_json, write_text
+from xdist.evaluation.scores import Scores
+from xdist.evaluation.to_do import MixtureError, to_do
+from xdist.files import read_json, write_text
 from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
 from xdist.runtime.sinks.json_lines import last_step
@@ -19,7 +20,7 @@ from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
 
 State = Literal["finished", "running", "queued", "stopped", "failed", "blocked", "waiting"]
-EVALUATED = ".evaluated.json"  # beside a run folder: the digests of what its scores are made from
+EVALUATED = ".evaluated.json"  # beside a run folder, by earlier versions: digests of what its scores are made from
 FAILED = "study-failed"  # in a study folder: why runs failed that have no folder of their own to say so
 
 
@@ -72,34 +73,40 @@ def note_failure(graph: Graph, node: Node, reason: str) -> None:
 def is_scored(run: Run, facts: Facts) -> bool:
     """Whether everything that the run evaluates has a score, made from the files as they are now."""
     try:
-        return not unscored(run) and not stale(run, facts)
+        return not to_do(run, facts.digests) and not stale(run, facts)
     except UserError:
         return False
 
 
 def stale(run: Run, facts: Facts) -> bool:
-    """Whether scores in the folder were made from other files than there are now."""
-    then = _noted(run)
-    return any(then.get(str(piece), now) != now for piece in evaluation_pieces(run) for now in [facts.piece(run, piece)])
-
-
-def note_evaluated(run: Run, facts: Facts) -> None:
-    """Write down what the scores are to be made from; called before they are made."""
-    write_json(_beside(run), _noted(run) | {str(piece): facts.piece(run, piece) for piece in evaluation_pieces(run)})
+    """Whether scores of an earlier version, which do not say what they were made of, were made from other files than there are
+    now, as far as that was noted beside the folder."""
+    noted = read_json(_beside(run)) if _beside(run).is_file() else {}
+    scores = Scores(RunFolder(run.folder).scores, run.name)
+    untold = [
+        piece
+        for piece in evaluation_pieces(run)
+        if str(piece) in noted and f"{piece.split} {piece.language}" not in scores.made(piece.task.name)
+    ]
+    return any(noted[str(piece)] != facts.piece(run, piece) for piece in untold)
 
 
 def make_scorable(run: Run, facts: Facts) -> None:
-    """Remove scores made from other files than there are now, and write down what the next are to be made from."""
+    """Remove predictions and scores that another model or other options than the study's made, and those of an earlier version
+    made from other files than there are now: the study's description is what counts."""
     folder = RunFolder(run.folder)
-    if stale(run, facts):
+    try:
+        to_do(run, facts.digests)
+        other = stale(run, facts)
+    except MixtureError:
+        other = True
+    except UserError:  # of a file, say: the run itself will say so
+        other = False
+    if other:
         folder.scores.unlink(missing_ok=True)
+        _beside(run).unlink(missing_ok=True)
         shutil.rmtree(folder.predictions, ignore_errors=True)
-    note_evaluated(run, facts)
 
 
 def _beside(run: Run) -> Path:
     return run.folder.with_name(run.folder.name + EVALUATED)
-
-
-def _noted(run: Run) -> dict[str, str]:
-    return read_json(_beside(run)) if _beside(run).is_file() else {}

@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from xdist.formats.examples import Query
-from xdist.formats.gold import gold_of
+from xdist.formats.gold import BESIDE, NO_GOLD, gold_of
 from xdist.tasks.catalog import Task
-from xdist.tasks.catalog.task import pair
+from xdist.tasks.catalog.task import POOL, pair
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Examples of one split in one language; `official` is None where that count is not known."""
+    """Examples of one split in one language; `official` is None where that count is not known. `gold` is true too where none
+    is needed."""
 
     count: int
     official: int | None
@@ -21,12 +21,13 @@ class Found:
 
     @property
     def remark(self) -> str:
-        """What is not as officially; empty if nothing is."""
-        left_out = f"{self.untranslated} untranslated rows left out" if self.untranslated else ""
-        if self.official in (None, self.count + self.untranslated):
-            return left_out
-        differs = "a part" if self.count < (self.official or 0) else "more than officially: another release?"
-        return f"{differs}; {left_out}" if left_out else differs
+        """What is not as it should be, or not as officially; empty if nothing is."""
+        remarks = [] if self.gold else [NO_GOLD]
+        if self.official not in (None, self.count + self.untranslated):
+            remarks.append("a part" if self.count < (self.official or 0) else "more than officially: another release?")
+        if self.untranslated:
+            remarks.append(f"{self.untranslated} untranslated rows left out")
+        return "; ".join(remarks)
 
 
 def files_there(root: Path, tasks: Iterable[Task]) -> list[tuple[Task, str, str]]:
@@ -42,19 +43,12 @@ def files_there(root: Path, tasks: Iterable[Task]) -> list[tuple[Task, str, str]
 
 def check(task: Task, root: Path, split: str, language: str) -> Found:
     """Read one split in one language. Raises UserError for a file that is not what it should be."""
-    count, gold = 0, bool(task.fields)  # running text needs none
+    count, gold = 0, split == POOL or bool(task.fields)  # candidates and running text need none
     for example in task.examples(root, split, language):
+        gold = gold or gold_of(example) is not None
         match example:
-            case ("foreign" | "dev-foreign" | "dev-english", _):  # of two sides one is counted, and of mining the test set
-                continue
-            case ("candidate", _):  # needs no gold
-                gold = True
-            case (Query(), _) | (_, Query()):
-                gold = gold or any(gold_of(part) is not None for part in example if isinstance(part, Query))
-            case (_, value):
-                gold = gold or gold_of(value) is not None
-            case _:
-                gold = gold or gold_of(example) is not None
+            case (str() as side, _) if side == "foreign" or side.startswith(BESIDE):
+                continue  # of two sides one is counted, and of mining the test set
         count += 1
     left_out = 0
     if task.pairs_of:

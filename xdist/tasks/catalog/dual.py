@@ -38,7 +38,7 @@ def mentions(path: Path, labels: Path | None = None, need_gold: bool = False) ->
     that they do not have."""
     gold = mewslix.read_labels(labels) if labels else None
     for query in mewslix.read_mentions(path, need_gold=need_gold):
-        if gold and query.relevant is None:
+        if gold is not None and query.relevant is None:
             if query.id not in gold:
                 raise UserError(f"{labels}: no entity for example '{query.id}' of {path}")
             query = replace(query, relevant=gold[query.id])

@@ -191,11 +191,15 @@ class Task:
         return root / f"{self.files[split][0].format(language=language)}.txt"
 
     def examples(self, root: Path, split: str, language: str) -> Iterator[Any]:
-        """The Examples of a split in a language, as published. Raises UserError naming the file that is missing or wrong."""
+        """The Examples of a split in a language, as published. Raises UserError naming the file that is missing, wrong or
+        without an example."""
         if self.fields and (sources := self.sources(root, split, language)):
             found = (block for source in sources for block in corpus.blocks(source, self.fields))
             return (line for block in found for line in corpus.lines(block, self.fields, Counter()))
         paths = self.paths(root, split, language)
+        return _some(self._read(paths, root, split, language), f"{paths[0]}: holds no example ({self.name} {split} {language})")
+
+    def _read(self, paths: tuple[Path, ...], root: Path, split: str, language: str) -> Iterator[Any]:
         if self.pairs_of:
             first, second = (self.pairs_of.examples(root, split, code) for code in pair(language))
             return pairs.join(first, second, " and ".join(map(str, dict.fromkeys(paths))), self.left_out)
@@ -207,6 +211,15 @@ class Task:
             return self.hub.read(paths, split, need_gold)
         read = self.read[split] if isinstance(self.read, Mapping) else self.read
         return read(*paths, **({"need_gold": True} if need_gold else {}))
+
+
+def _some(examples: Iterator[Any], message: str) -> Iterator[Any]:
+    """`examples`. Raises UserError with the `message` where there are none: a download that failed is not a test set."""
+    first = next(examples, None)
+    if first is None:
+        raise UserError(message)
+    yield first
+    yield from examples
 
 
 def parquet_files(split: str) -> tuple[str, ...]:

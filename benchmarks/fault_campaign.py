@@ -6,6 +6,8 @@ kill-rank   SIGKILL to one rank: the others end within a minute, naming it      
 term, usr1  a signal to `xdist train`, which saves and leaves (75)               stop      a file `stop` in the run folder
 full        the file system, a small tmpfs, is full for a while (needs the right to mount one)
 no-room     the ranks cannot write large files for a while                       second    the run is started twice
+freeze      one rank is stopped for good: the others end within a minute, naming it
+pause       all ranks are stopped for --pause seconds and go on, a second apart
 flip, cut, remove   everything is killed, then a file of the newest checkpoint is changed, shortened, removed
 ranks       everything is killed, then the run goes on with one rank at another ZeRO stage
 
@@ -40,6 +42,7 @@ from xdist.runtime import tags
 from xdist.runtime.run_folder import RunFolder
 
 KINDS = ("kill-rank", "kill-all", "term", "usr1", "stop", "full", "no-room", "second", "flip", "cut", "remove", "ranks")
+KINDS += ("freeze", "pause")
 SAVE_EVERY = 5
 DAMAGE = ("flip", "cut", "remove")
 NO_ROOM = ("full", "no-room")
@@ -54,6 +57,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--pause", type=float, default=120, help="seconds for which `pause` stops the ranks")
     parser.add_argument("--limit", type=float, default=600, help="seconds after which a start that has not ended hangs")
     options = parser.parse_args()
     kinds = options.kinds.split(",")
@@ -72,6 +76,7 @@ def main() -> None:
 class Campaign:
     def __init__(self, folder: Path, options: argparse.Namespace) -> None:
         self.folder, self.limit, self.seed, self.steps = folder, options.limit, options.seed, options.steps
+        self.pause = options.pause
         self.found: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
         self.notes: list[str] = []
         _benchmark(folder / "data")
@@ -160,13 +165,22 @@ class Campaign:
             for pid in pids:
                 if Path("/proc", str(pid)).exists():
                     resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        elif kind == "kill-rank":
+        elif kind == "pause":
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            time.sleep(self.pause)
+            for pid in draw.sample(pids, len(pids)):
+                os.kill(pid, signal.SIGCONT)
+                time.sleep(1)
+        elif kind in ("kill-rank", "freeze"):
             victim = draw.choice(pids)
-            os.kill(victim, signal.SIGKILL)
+            os.kill(victim, signal.SIGKILL if kind == "kill-rank" else signal.SIGSTOP)
             started = time.monotonic()
-            process.wait(self.limit)
-            reason = RunFolder(self.folder / name).reason()
+            while any(Path("/proc", str(pid)).exists() for pid in pids if pid != victim) and process.poll() is None:
+                time.sleep(0.1)
             self.expect(name, kind, time.monotonic() - started < 60, "the others outlived it by a minute")
+            process.wait(self.limit)  # the launcher kills who does not leave
+            reason = RunFolder(self.folder / name).reason()
             self.expect(name, kind, f"(process {victim}) died" in reason, f"the dead rank is not named: '{reason}'")
         else:
             kill(self.folder / name)

@@ -34,6 +34,15 @@ def own() -> Iterator[None]:
         raise OwnError(str(error)) from None
 
 
+@contextmanager
+def writing(folder: object) -> Iterator[None]:
+    """What cannot be written into `folder` inside, as where its disk is full, is one line. Raises RunError."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written to: {error.strerror}") from None
+
+
 def unknown(kind: str, name: object, valid: Iterable[object]) -> str:
     """'unknown task 'xnlj': did you mean 'xnli'? (valid: …)' — the wording of every such error."""
     names = sorted({str(value) for value in valid})

@@ -16,43 +16,35 @@ _here = Path(__file__).resolve().parent
 sys.path[:] = [str(_here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != _here)]
 
 from xdist.config import Run  # noqa: E402
-from xdist.data.fetched import found_model  # noqa: E402
-from xdist.data.prepare import Preparation  # noqa: E402
-from xdist.data.tokenizer import load_tokenizer  # noqa: E402
 from xdist.errors import UserError  # noqa: E402
 from xdist.evaluation.evaluator import evaluate  # noqa: E402
 from xdist.runtime import distributed, script, sinks  # noqa: E402
 from xdist.runtime.heartbeat import Heartbeat  # noqa: E402
-from xdist.runtime.lock import RunLock  # noqa: E402
 from xdist.runtime.run_folder import RunFolder  # noqa: E402
+from xdist.runtime.together import on_first  # noqa: E402
 
 
 def work(run: Run) -> None:
     folder = RunFolder(run.folder)
     if run.evaluate is None:
         raise UserError(f"run '{run.name}' has no section 'evaluate'")
-    folder.check(run)
-    sinks.check(run)
-    if run.train and not folder.model.is_dir():
-        raise UserError(f"{folder.model}: not there yet; train the run first: xdist train RUN.yaml")
-    tokenizer = load_tokenizer(found_model(run).backbone)
-    preparation = Preparation(run, tokenizer, train=False)
-    preparation.make_share(distributed.rank(), distributed.world())
-
-    distributed.init()
-    lock = RunLock(folder.path)
-    if distributed.rank() == 0:
-        lock.take("xdist evaluate")
-        if not folder.environment.exists():
-            folder.open(run, None, {})
-    distributed.barrier()
-    beats = Heartbeat(lambda dead: script.end_for(run, dead))
-    evaluate(run, tokenizer, preparation)
+    lock = script.claim(run, "xdist evaluate", lambda: look(run, folder))
+    beats = Heartbeat(lambda end: script.end_for(run, end))
+    preparation = script.prepared(run, train=False)
+    on_first(lambda: None if folder.environment.exists() else folder.open(run, None, {}))
+    evaluate(run, preparation.tokenizer, preparation)
     if distributed.rank() == 0:
         folder.mark("finished")
         lock.release()
     beats.stop()
     distributed.barrier()
+
+
+def look(run: Run, folder: RunFolder) -> None:
+    """Raises UserError for what forbids to evaluate and is seen without the data."""
+    sinks.check(run)
+    if run.train and not folder.model.is_dir():
+        raise UserError(f"{folder.model}: not there yet; train the run first: xdist train RUN.yaml")
 
 
 if __name__ == "__main__":

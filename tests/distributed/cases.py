@@ -3,6 +3,7 @@
 import logging.handlers
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 from runpy import run_path
@@ -181,6 +182,52 @@ def whole_run(path: str, overrides: list[str], stop_at: int | None = None) -> di
     if distributed.rank() == 0:
         folder.mark("finished" if finished else "unfinished")
     return {"finished": finished}
+
+
+def suspended_run(path: str, overrides: list[str], stop_at: int, silence: float) -> dict[str, Any]:
+    """A whole run under a heartbeat, in which this rank stops itself before a step, as a suspension of the job does."""
+    from xdist.runtime.heartbeat import End, Heartbeat
+
+    plain_step = training.Training.step
+
+    def step(self: training.Training, number: int, stop: bool = False) -> training.StepRecord:
+        if number == stop_at:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return plain_step(self, number, stop)
+
+    def over(end: End) -> None:
+        print(end, file=sys.stderr, flush=True)
+        os._exit(1)
+
+    beats = Heartbeat(over, beat=0.1, silence=silence)
+    training.Training.step = step  # type: ignore[method-assign]
+    try:
+        return whole_run(path, overrides)
+    finally:
+        training.Training.step = plain_step  # type: ignore[method-assign]
+        beats.stop()
+
+
+def together(where: str, rank: int, kind: str) -> dict[str, Any]:
+    """What this rank gets of a function that fails with an error of this kind on one rank, or on none (-1)."""
+    from xdist import errors
+    from xdist.runtime.together import on_each, on_first
+
+    called = False
+
+    def work() -> dict[str, int]:
+        nonlocal called
+        called = True
+        if distributed.rank() == rank:
+            raise getattr(errors, kind, OSError)("no such file")
+        return {"rank": distributed.rank()}
+
+    try:
+        value, error = (on_first if where == "first" else on_each)(work), None
+    except Exception as caught:
+        value, error = None, [type(caught).__name__, str(caught)]
+    distributed.barrier()  # nobody is out of step
+    return {"called": called, "value": value, "error": error}
 
 
 def run_with_sinks(path: str, overrides: list[str], programs: list[str]) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -135,6 +138,29 @@ def test_resumed_is_uninterrupted(two: Group, small_run: Path, tmp_path: Path, s
     exact = [key for key in straight[0] if key.startswith(("loss/", "train/loss", "robust/loss", "epochs/", "tokens/"))]
     assert len(exact) > 6
     assert [[line[key] for key in exact] for line in logged] == [[line[key] for key in exact] for line in straight]
+
+
+def test_a_suspended_run_is_an_unhurt_one(two: Group, small_run: Path, trained: Path, tmp_path: Path) -> None:
+    """All ranks stop for longer than the silence that ends a run, and go on at different times."""
+    with ThreadPoolExecutor() as pool:
+        options = {"path": str(small_run), "overrides": overrides(tmp_path / "run", 2), "stop_at": 4, "silence": 2.0}
+        running = pool.submit(two.run, "suspended_run", **options)
+        try:
+            while not all(is_stopped(rank.pid) for rank in two.ranks):
+                assert not running.done(), running.result()
+                time.sleep(0.05)
+            time.sleep(3)
+        finally:
+            for rank in reversed(two.ranks):
+                rank.send_signal(signal.SIGCONT)
+                time.sleep(0.5)
+        assert running.result()[0]["finished"]
+    for name in ("model.safetensors", "heads.safetensors"):
+        assert (tmp_path / "run" / "model" / name).read_bytes() == (trained / "model" / name).read_bytes()
+
+
+def is_stopped(pid: int) -> bool:
+    return Path("/proc", str(pid), "stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
 
 
 def test_predictions_do_not_depend_on_ranks(one: Group, trained: Path, small_run: Path, tmp_path: Path) -> None:

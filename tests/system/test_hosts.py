@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,27 +96,59 @@ def here(typed: Typed, place: Path) -> list[float]:
     return losses(place / "runs/here")
 
 
-def test_two_hosts_give_the_losses_of_this_machine(
-    typed: Typed, place: Path, hosts: list[list[str]], here: list[float]
-) -> None:
-    done = typed("xdist", "submit", "run.yaml", "--cluster", "by-hand.yaml", cwd=place)
+def by_hand(typed: Typed, place: Path, hosts: list[list[str]], *words: str) -> list[subprocess.Popen[str]]:
+    """The run started on each host."""
+    done = typed("xdist", "submit", "run.yaml", "--cluster", "by-hand.yaml", *words, cwd=place)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line.split(":")[0] for line in lines] == ["on h0", "on h1"]
     environment = {**os.environ, "D": str(place), "DS_ACCELERATOR": "cpu"}
-    started = [
+    return [
         subprocess.Popen([*enter, "sh", "-c", line.split(": ", 1)[1]], env=environment, stderr=subprocess.PIPE, text=True)
         for enter, line in zip(hosts, lines, strict=True)
     ]
+
+
+def ended(started: list[subprocess.Popen[str]], seconds: float) -> list[str]:
+    """What each said until its end."""
     try:
-        errors = [process.communicate(timeout=400)[1] for process in started]
+        return [process.communicate(timeout=seconds)[1] for process in started]
     finally:
         for process in started:
             if process.poll() is None:
                 process.kill()
+
+
+def test_two_hosts_give_the_losses_of_this_machine(
+    typed: Typed, place: Path, hosts: list[list[str]], here: list[float]
+) -> None:
+    started = by_hand(typed, place, hosts)
+    errors = ended(started, 400)
     assert [process.returncode for process in started] == [0, 0], errors
     assert tags.tags(place / "runs/by-hand/checkpoints")[-1].manifest["world"] == 2
     assert losses(place / "runs/by-hand") == here
+
+
+def test_hosts_whose_cable_is_cut_end_within_a_minute(typed: Typed, place: Path, hosts: list[list[str]]) -> None:
+    """Neither sees the process of the other, and no connection says that it is over."""
+    folder = place / "runs/cut"
+    started = by_hand(typed, place, hosts, "folder=runs/cut", "train.steps=100000")
+    until = time.monotonic() + 200
+    while not (folder / "metrics.jsonl").exists() or len(losses(folder)) < 3:
+        assert all(process.poll() is None for process in started), ended(started, 1)
+        assert time.monotonic() < until, ended(started, 1)
+        time.sleep(0.1)
+    name = f"xdist{os.getpid()}h1"
+    ip("-n", name, "link", "set", "e1", "down")
+    try:
+        errors = ended(started, 60)
+    finally:
+        ip("-n", name, "link", "set", "e1", "up")
+    assert [process.returncode for process in started] == [1, 1], errors
+    said = "".join(errors)
+    assert "xdist: rank 1 on host h1 (process " in errors[0] or "xdist: rank 0 on host h0 (process " in errors[1], errors
+    assert "Traceback" not in said
+    assert " died: no " in (folder / "failed").read_text()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from typing_of_commands import Typed
 import xdist
 from xdist.cli import main
 from xdist.files import file_digest, read_json
+from xdist.launch import local
 from xdist.runtime.run_folder import RunFolder
 
 PACKAGE = Path(xdist.__file__).parent
@@ -23,17 +24,22 @@ PACKAGE = Path(xdist.__file__).parent
 
 @dataclass(frozen=True)
 class Stopped:
-    """How a run stood after a signal: its exit code, what it said, its last logged step, and what lay in its folder."""
+    """How a run stood after a signal: its exit code, what it said, its last logged step, and what lay in its folder. And how
+    other starts of it ended while it was at work, and its files before and after them."""
 
     code: int
     errors: str
     step: int
     files: set[str]
+    others: list[subprocess.CompletedProcess[str]]
+    before: dict[Path, bytes]
+    after: dict[Path, bytes]
 
 
 @pytest.fixture(scope="module")
-def stopped(small: Path) -> Stopped:
-    """The intermediate run, sent SIGTERM when it has logged five steps."""
+def stopped(typed: Typed, small: Path) -> Stopped:
+    """The intermediate run, sent SIGTERM when it has logged five steps, and has been started again, as it is and changed.
+    Meanwhile its ranks are held, as a suspended job is, so that all that changes in the folder is the work of others."""
     command = [str(Path(sys.executable).with_name("xdist")), "train", str(small / "intermediate.yaml"), "runtime.log_every=1"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "DS_ACCELERATOR": "cpu"})
     metrics = small / "intermediate/metrics.jsonl"
@@ -42,10 +48,44 @@ def stopped(small: Path) -> Stopped:
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    ranks = ranks_of(small / "intermediate.yaml")
+    assert len(ranks) == 2
+    words = (PACKAGE / "train.py", small / "intermediate.yaml", "runtime.log_every=1")
+    same_port = ("--master_port", next(iter(ranks.values())))  # as where both take the default
+    try:
+        for pid in ranks:
+            os.kill(pid, signal.SIGSTOP)
+        before = files_below(small / "intermediate")
+        others = [
+            typed("torchrun", "--nproc-per-node", "2", "--master-port", local.free_port(), *words),
+            typed("deepspeed", "--num_accelerators", "2", *same_port, *words, "train.learning_rate=1e-3"),
+        ]
+        after = files_below(small / "intermediate")
+    finally:
+        for pid in ranks:
+            os.kill(pid, signal.SIGCONT)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
     last = json.loads(metrics.read_text().splitlines()[-1])["step"]
-    return Stopped(process.returncode, errors, last, {path.name for path in (small / "intermediate").iterdir()})
+    files = {path.name for path in (small / "intermediate").iterdir()}
+    return Stopped(process.returncode, errors, last, files, others, before, after)
+
+
+def ranks_of(path: Path) -> dict[int, str]:
+    """The processes that work on the run of this description, and the port that each was given."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = dict(pair.split("=", 1) for pair in (entry / "environ").read_text().split("\0") if "=" in pair)
+            if "LOCAL_RANK" in variables and str(path) in (entry / "cmdline").read_text().split("\0"):
+                found[int(entry.name)] = variables["MASTER_PORT"]
+        except OSError:
+            continue
+    return found
+
+
+def files_below(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +101,18 @@ def test_stopped_run_is_saved(stopped: Stopped) -> None:
     assert "start it again to go on" in stopped.errors
     assert "unfinished" in stopped.files
     assert "model" not in stopped.files
+
+
+def test_other_starts_of_a_run_at_work_are_refused_in_a_line(stopped: Stopped) -> None:
+    assert stopped.before == stopped.after
+    torchrun, deepspeed = stopped.others
+    expected = (" is working here; wait for it or choose another folder", "train.learning_rate was 0.002, is 0.001")
+    for other, line in zip(stopped.others, expected, strict=True):
+        (said,) = (line for line in other.stderr.splitlines() if line.startswith("xdist: "))
+        assert line in said
+        assert f'{PACKAGE / "train.py"}", line' not in other.stderr  # no traceback of ours; torchrun has its own
+    assert torchrun.stderr.count("exitcode  : 2 ") == 2  # of both ranks; its own is always 1
+    assert deepspeed.returncode == 2
 
 
 def test_it_goes_on(stopped: Stopped, intermediate: Path) -> None:

@@ -24,6 +24,7 @@ from xdist.launch.job import Job
 from xdist.launch.kubernetes import KUBERNETES, Kubernetes
 from xdist.launch.slurm import SLURM, Slurm
 from xdist.runtime.ds_config import shipped
+from xdist.runtime.lock import RunLock
 
 GOLDEN = Path(__file__).with_name("golden")
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")
@@ -209,15 +210,17 @@ def test_nothing_breaks_out_of_the_batch_script(name: str, tmp_path: Path) -> No
     (commands / "srun").write_text(
         '#!/bin/sh\nprintf "%s\\0" "$PWD" "$PYTHON" "$VALUE" "$TRITON_CACHE_DIR"\n:>"$RUN/finished"\n'
     )
-    for command in commands.iterdir():
+    python = start / "python"  # which is asked whether anybody works in the folder
+    python.write_text('#!/bin/sh\n[ "$*" = "-m xdist.launch.alone $RUN" ]\n')
+    for command in (*commands.iterdir(), python):
         command.chmod(0o755)
-    job = Job("a", "train", tmp_path / "run", start, f"/opt/{name}/python")
+    job = Job("a", "train", tmp_path / "run", start, str(python))
     quoted = yaml.safe_dump(name, default_style='"', allow_unicode=True).strip()
     text = on_slurm(f"environment={{VALUE: {quoted}}}", f"scratch={quoted}", "setup=[]", job=job)
     environment = {"PATH": f"{commands}:{os.environ['PATH']}", "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n1"}
     environment |= {"SLURM_CPUS_PER_TASK": "1", "HOME": str(tmp_path)}
     done = subprocess.run(["bash"], input=text.encode(), capture_output=True, env=environment, cwd=tmp_path, check=True)
-    assert done.stdout.decode().split("\0") == [str(start), f"/opt/{name}/python", name, f"{name}/triton", ""]
+    assert done.stdout.decode().split("\0") == [str(start), str(python), name, f"{name}/triton", ""]
     assert not list(tmp_path.rglob("broken"))
 
 
@@ -251,7 +254,7 @@ def test_how_the_job_ends_is_how_the_run_ended(tmp_path: Path) -> None:
     (tmp_path / "srun").write_text('#!/bin/sh\nsleep 0.01; [ -z "$MARK" ] || touch "$RUN/$MARK"\nexit "$CODE"\n')
     for name in ("scontrol", "srun"):
         (tmp_path / name).chmod(0o755)
-    text = on_slurm("setup=[]", job=Job("a", "train", folder, tmp_path, "python"))
+    text = on_slurm("setup=[]", job=Job("a", "train", folder, tmp_path, sys.executable))
 
     def ends(mark: str, code: int) -> int:
         (folder / "job").mkdir(parents=True, exist_ok=True)
@@ -265,6 +268,13 @@ def test_how_the_job_ends_is_how_the_run_ended(tmp_path: Path) -> None:
     assert ends("finished", 1) == 0  # torchrun after a signal
     assert ends("", 0) == 0  # finished before: nothing was left to do
     assert ends("", 1) == 1  # finished before, and this time something else broke
+    at_work = RunLock(folder)
+    at_work.take("xdist train")
+    (folder / "stop").touch()
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert ends("failed", 0) == 2  # its ranks do not start
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    at_work.release()
 
 
 @pytest.mark.parametrize("name", ["it's", 'a"b', "$(reboot)", "`reboot`", "100%j", "a\nb", "..", "a;b", "a\\b", "a*"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from xdist.config import Run
-from xdist.errors import UserError
+from xdist.errors import BusyError, UserError
 from xdist.launch import local, prepared
 from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
@@ -66,6 +66,14 @@ def test_the_first_signal_asks_and_the_second_kills(
     assert "the ranks finish their step and save" in capsys.readouterr().err
 
 
+def test_a_start_whose_ranks_do_not_work_yet_ends_at_once(folder: RunFolder) -> None:
+    folder.config.unlink()
+    sender = signalled(folder, 1)
+    assert local.supervise([sys.executable, "-c", RANK, str(folder.path), "is deaf"], dict(os.environ), folder) == 1
+    sender.join()
+    assert not folder.stop.exists()  # it would be all that there is in the folder
+
+
 def test_a_start_that_dies_early_does_not_show_an_old_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,6 +87,22 @@ def test_a_start_that_dies_early_does_not_show_an_old_reason(
     monkeypatch.setattr(local, "command", lambda *_: [sys.executable, "-c", "raise SystemExit(3)"])
     assert prepared.launch("train", run, tmp_path / "run.yaml", ()) == local.BROKEN
     assert "a broke: see above" in capsys.readouterr().err
+
+
+def test_a_run_at_work_is_not_launched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"name": "a", "folder": tmp_path / "run", "model": {"backbone": "x"}, "data": {"root": tmp_path}}
+    run = Run.model_validate({**values, "train": {"tasks": [{"task": "xnli"}], "steps": 5}})
+    folder, lock = RunFolder(run.folder), RunLock(run.folder)
+    folder.announce(run)
+    lock.take("xdist train")
+    folder.stop.touch()
+    before = {path: path.read_bytes() for path in folder.path.iterdir()}
+    monkeypatch.setattr(prepared, "prepare", lambda run, train: None)
+    monkeypatch.setattr(local, "command", lambda *_: pytest.fail("nothing is to be started"))
+    with pytest.raises(BusyError, match=f"process {os.getpid()}, since .* is working here"):
+        prepared.launch("train", run, tmp_path / "run.yaml", ())
+    assert before == {path: path.read_bytes() for path in folder.path.iterdir()}
+    lock.release()
 
 
 def test_ranks_of_an_earlier_start_are_told_from_others_that_name_the_file(tmp_path: Path) -> None:

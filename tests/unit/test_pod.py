@@ -6,9 +6,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 
+from xdist.config import load_run
 from xdist.launch import pod
 from xdist.runtime import distributed
+from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
 
 
@@ -28,6 +31,25 @@ def test_it_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     begun = time.monotonic()
     pod.await_mark(RunFolder(tmp_path))
     assert 0.3 <= time.monotonic() - begun < 5
+
+
+def test_a_pod_of_a_run_at_work_says_so_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    values = {"name": "a", "folder": "run", "model": {"backbone": "x"}, "data": {"root": "benchmark"}}
+    Path("run.yaml").write_text(yaml.safe_dump({**values, "train": {"tasks": [{"task": "xnli"}], "steps": 5}}))
+    folder, lock = RunFolder(Path("run")), RunLock(Path("run"))
+    folder.announce(load_run(Path("run.yaml")))
+    lock.take("xdist train")
+    folder.stop.touch()
+    before = {path: path.read_bytes() for path in folder.path.iterdir()}
+    assert pod.main("train", "run.yaml", str(tmp_path)) == pod.USER_ERROR
+    assert before == {path: path.read_bytes() for path in folder.path.iterdir()}
+    said = capsys.readouterr().err
+    assert said.startswith("xdist: run: xdist train (host ")
+    assert said.count("\n") == 1
+    lock.release()
 
 
 def test_mpi_hands_on_names_of_variables_and_no_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

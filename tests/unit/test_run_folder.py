@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from xdist.config import Run
-from xdist.errors import UserError
+from xdist.errors import BusyError, UserError
 from xdist.files import read_json
+from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import MARKS, PACKAGES, RunFolder, State, environment
 
 
@@ -55,6 +56,18 @@ def test_starting_again_takes_marks_away_but_no_request_to_stop(folder: RunFolde
     folder.open(run_of(), None, {"xnli train en": "0123"})
     assert folder.state == "running"
     assert folder.stop.exists()
+
+
+def test_a_run_at_work_is_announced_by_nobody_else(folder: RunFolder) -> None:
+    folder.mark("failed", "an earlier start")
+    folder.stop.touch()
+    lock = RunLock(folder.path)
+    lock.take("xdist train")
+    before = {path: path.read_bytes() for path in folder.path.iterdir()}
+    with pytest.raises(BusyError, match="is working here"):
+        folder.announce(run_of(runtime={"ranks": 4}))
+    assert before == {path: path.read_bytes() for path in folder.path.iterdir()}
+    lock.release()
 
 
 @pytest.mark.parametrize("end", MARKS)
@@ -123,6 +136,7 @@ def test_another_precision_is_refused_once_there_is_a_checkpoint(folder: RunFold
 
 def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".hidden").touch()
+    (tmp_path / "stop").touch()  # a start was asked to stop before it wrote anything
     RunFolder(tmp_path).check(run_of())
     (tmp_path / "thesis.tex").write_text("dear to someone")
     with pytest.raises(UserError, match="is not a run folder and not empty"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from xdist.errors import UserError
+from xdist.errors import BusyError, UserError
 from xdist.runtime.lock import RunLock
 
 HOLD = (
@@ -39,13 +40,16 @@ def test_the_second_is_refused_until_the_first_is_killed(tmp_path: Path) -> None
         first.wait()
     assert second.holder() == ""
     assert second.left_behind()
-    assert second.forget_dead()
+    second.check()
     assert not second.left_behind()
-    second.take("xdist evaluate")
+    record = second.take("xdist evaluate")
     assert not second.left_behind()
-    assert not RunLock(tmp_path).forget_dead()
-    assert json.loads((tmp_path / ".lock").read_text())["pid"] == os.getpid()
+    with pytest.raises(BusyError):
+        RunLock(tmp_path).check()
+    assert record == RunLock(tmp_path).record() == json.loads((tmp_path / ".lock").read_text())
+    assert record["pid"] == os.getpid()
     second.release()
+    assert second.record() == {}
 
 
 def test_released_it_is_free(tmp_path: Path) -> None:
@@ -62,7 +66,8 @@ def test_released_it_is_free(tmp_path: Path) -> None:
 def test_looking_leaves_no_trace(tmp_path: Path) -> None:
     assert RunLock(tmp_path / "none").holder() == ""
     assert not RunLock(tmp_path / "none").left_behind()
-    assert RunLock(tmp_path / "none").forget_dead()
+    assert RunLock(tmp_path / "none").free()
+    RunLock(tmp_path / "none").check()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -84,11 +89,18 @@ def test_a_holder_on_another_host_is_known_by_its_beat(tmp_path: Path, alive: bo
     started = time.monotonic()
     try:
         if alive:
-            with pytest.raises(UserError, match=r"xdist train \(host node7, process 12, since noon\) is working here"):
-                lock.take("xdist train")
+            before = file.read_bytes()
+            for refused in (lock.check, lambda: lock.take("xdist train")):
+                with pytest.raises(BusyError, match=r"xdist train \(host node7, process 12, since noon\) is working here"):
+                    refused()
+            assert file.read_bytes() == before
         else:
-            lock.take("xdist train")
+            assert not lock.free()  # for all that can be said at once
+            lock.check()
             assert time.monotonic() - started >= 0.4
+            assert lock.free()
+            lock.take("xdist train")  # without waiting again
+            assert time.monotonic() - started < 0.8
     finally:
         over.set()
         if alive:
@@ -113,4 +125,29 @@ def test_the_holder_touches_it(tmp_path: Path) -> None:
     while file.stat().st_mtime < 2:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    lock.release()
+
+
+@pytest.mark.parametrize("content", ["", "{torn", "{}"])
+def test_who_is_free(tmp_path: Path, content: str) -> None:
+    (tmp_path / ".lock").write_text(content)
+    assert RunLock(tmp_path).free()
+    held = RunLock(tmp_path)
+    held.take("xdist train")
+    assert not RunLock(tmp_path).free()
+    held.release()
+    assert RunLock(tmp_path).free()
+
+
+def test_without_room_it_is_not_held(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(UserError, match="cannot be written to: File too large"):
+            RunLock(tmp_path).take("xdist train")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert RunLock(tmp_path).free()
+    lock = RunLock(tmp_path)
+    lock.take("xdist train")
     lock.release()

@@ -14,9 +14,10 @@ import yaml
 from xdist.config import Run, load_run
 from xdist.errors import RunError, UserError, own
 from xdist.runtime import script
+from xdist.runtime.heartbeat import End
 from xdist.runtime.lock import RunLock
 from xdist.runtime.progress import Progress
-from xdist.runtime.run_folder import RunFolder
+from xdist.runtime.run_folder import RunFolder, State
 
 Ended = Callable[[int, Callable[[Run], None]], int]
 
@@ -48,6 +49,7 @@ def ended(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> Ended:
         monkeypatch.setattr(script, "quiet", lambda: None)
         monkeypatch.setattr(script, "SAYING", 0.0)
         monkeypatch.setattr(script, "_leave", sys.exit)
+        monkeypatch.setattr(script, "_answer_signals", lambda how: None)
         with pytest.raises(SystemExit) as left:
             script.main(work, "usage")
         return int(left.value.code or 0)
@@ -57,6 +59,10 @@ def ended(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> Ended:
 
 def wrong(run: Run) -> None:
     raise UserError("train-en.tsv:7: unknown label 'maybe'")
+
+
+def breaks(run: Run) -> None:
+    raise OSError("no such device")
 
 
 def wrong_here(run: Run) -> None:
@@ -80,10 +86,61 @@ def test_a_start_that_finds_the_run_at_work_leaves_no_mark(
 ) -> None:
     held = RunLock(folder.path)
     held.take("xdist train")
-    assert ended(0, lambda run: RunLock(run.folder).take("xdist train")) == 2
-    held.release()
+    before = {path: path.read_bytes() for path in folder.path.iterdir()}
+    assert ended(0, lambda run: RunLock(run.folder).check()) == 2
     assert "is working here" in capsys.readouterr().err
+    assert [ended(rank, work) for rank in (0, 1) for work in (wrong, wrong_here, breaks)] == [2, 2, 1] * 2
+    assert before == {path: path.read_bytes() for path in folder.path.iterdir()}
+    held.release()
+
+
+def test_a_start_of_another_run_leaves_no_mark(folder: RunFolder, ended: Ended) -> None:
+    described = folder.path.with_name("run.yaml")
+    described.write_text(described.read_text().replace("steps: 5", "steps: 6"))
+    assert [ended(0, work) for work in (wrong, breaks)] == [2, 1]
     assert folder.state == "running"
+
+
+def test_a_start_that_has_lost_its_folder_leaves_no_mark(
+    folder: RunFolder, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was stopped for long, where locks are kept to each machine, and that another start took for dead."""
+    lock = RunLock(folder.path)
+    monkeypatch.setattr(script, "_claim", script.Claim(lock.take("xdist train"), "running"))
+    lock.release()
+    lock.take("another start")
+    assert ended(0, breaks) == 1
+    assert folder.state == "running"
+    lock.release()
+
+
+def test_one_step_again_leaves_no_mark(folder: RunFolder, ended: Ended, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script, "only_step", lambda: 3)
+    assert [ended(0, work) for work in (wrong, breaks)] == [2, 1]
+    assert folder.state == "running"
+
+
+@pytest.mark.parametrize(
+    "found, now, said", [("new", "new", True), ("unfinished", "unfinished", True), ("new", "failed", False)]
+)
+def test_a_death_is_said_unless_the_folder_says_how_the_run_ended(
+    folder: RunFolder, found: State, now: State, said: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = load_run(folder.path.with_name("run.yaml"))
+    lock = RunLock(folder.path)
+    monkeypatch.setattr(script, "_claim", script.Claim(lock.take("xdist train"), found))
+    monkeypatch.setattr(script, "_leave", sys.exit)
+    folder.config.unlink()
+    if now != "new":
+        folder.mark(now, "another rank said it")
+    with pytest.raises(SystemExit) as left:
+        script.end_for(run, End("rank 1 died"))
+    assert left.value.code == 1
+    assert capsys.readouterr().err == ("xdist: rank 1 died; ending rank 0\n" if said else "")
+    with pytest.raises(SystemExit) as left:
+        script.end_for(run, End("", 2))
+    assert (left.value.code, capsys.readouterr().err) == (2, "")
+    lock.release()
 
 
 def test_a_mistake_in_starting_again_elsewhere_is_marked(folder: RunFolder, ended: Ended) -> None:
@@ -101,9 +158,6 @@ def test_a_mistake_beside_it_leaves_a_saved_run_saved(folder: RunFolder, ended: 
 
 
 def test_what_breaks_early_leaves_a_saved_run_saved(folder: RunFolder, ended: Ended) -> None:
-    def breaks(run: Run) -> None:
-        raise OSError("no such device")
-
     folder.mark("unfinished")
     assert ended(0, breaks) == 1
     assert folder.state == "unfinished"

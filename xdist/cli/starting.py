@@ -9,7 +9,6 @@ import click
 from xdist.config import Run, load_run
 from xdist.data.look import look
 from xdist.data.pieces import evaluation_pieces, training_pieces
-from xdist.errors import UserError
 from xdist.evaluation.scores import said, without_gold
 from xdist.evaluation.to_do import to_do, untold
 from xdist.launch import local
@@ -52,8 +51,7 @@ def start(kind: Literal["train", "evaluate"], path: Path, overrides: tuple[str, 
         for line in (*untold(run, todo), *([said(blanked)] if (blanked := without_gold(run)) else ())):
             click.echo(line)
         return
-    if holder := RunLock(run.folder).holder():
-        raise UserError(f"{run.folder}: {holder} is working here; wait for it or choose another folder (folder=…)")
+    RunLock(run.folder).check()
     sys.exit(launch(kind, run, path, overrides))
 
 

@@ -26,6 +26,7 @@ from xdist.runtime.progress import Progress, say
 from xdist.runtime.run_folder import RunFolder
 from xdist.runtime.sinks import Sinks, Start
 from xdist.runtime.sinks.json_lines import last_step
+from xdist.runtime.together import on_first
 from xdist.tasks.catalog import Task
 from xdist.tasks.family import family_of
 
@@ -128,7 +129,7 @@ def evaluate(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparat
     dtype = ds_config.dtype(config)
     precision = "bf16" if dtype == torch.bfloat16 else "fp32"
     scoring = Scoring(run, precision)
-    predict = set(distributed.from_first(lambda: _begin(run, scoring, precision)))
+    predict = set(on_first(lambda: _begin(run, scoring, precision)))
     if pieces := [piece for piece in evaluation_pieces(run) if str(piece) in predict]:
         with zero3.partitioned_loading(config):
             model = load_for_evaluation(run, model_of(run), tokenizer, pieces, dtype)

@@ -78,7 +78,7 @@ def _stopping(folder: RunFolder, process: subprocess.Popen[bytes]) -> Iterator[N
 
     def ask(_number: int, _frame: types.FrameType | None) -> None:
         nonlocal asked
-        if asked or not folder.path.is_dir():
+        if asked or folder.state == "new":  # the ranks do not work yet
             os.killpg(process.pid, signal.SIGKILL)
         else:
             asked = True

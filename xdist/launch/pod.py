@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from xdist.config import load_run
-from xdist.errors import UserError
+from xdist.errors import RunError, UserError
 from xdist.runtime.run_folder import RunFolder
 
 FINISHED, BROKEN, USER_ERROR, UNFINISHED = 0, 1, 2, 75
@@ -44,9 +44,9 @@ def main(work: str, config: str, start: str, *mpi: str) -> int:
         if os.environ.get("PET_NODE_RANK", "0") == "0":
             folder.announce(run)
             folder.stop.unlink(missing_ok=True)  # meant for an earlier start that could not answer it
-    except UserError as error:
+    except (UserError, RunError) as error:
         print(f"xdist: {error}", file=sys.stderr)
-        return USER_ERROR
+        return USER_ERROR if isinstance(error, UserError) else BROKEN
 
     def ask(_number: int, _frame: types.FrameType | None) -> None:
         """All ranks of all pods finish their step and save: the run folder is theirs together."""

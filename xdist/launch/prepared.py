@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 
 def launch(kind: Literal["train", "evaluate"], run: Run, path: Path, overrides: Sequence[str]) -> int:
-    """Prepare what is missing, run to the end on this machine, say how it ended; returns the exit code. Raises UserError;
-    for more ranks than GPUs before anything is prepared, which may take hours."""
+    """Prepare what is missing, run to the end on this machine, say how it ended; returns the exit code. Raises UserError, also
+    where the run is at work already; for more ranks than GPUs before anything is prepared, which may take hours."""
     devices.check(run.runtime.ranks)
     folder = RunFolder(run.folder)
     if kind == "train" and not folder.model.is_dir():
         run.check_method_files()
     prepare(run, train=kind == "train")
     folder.check(run)
-    if RunLock(folder.path).forget_dead() and folder.state == "failed":
+    RunLock(folder.path).check()
+    if folder.state == "failed":
         folder.mark("running")  # or a start that dies without a word would show why an earlier one failed
     code = local.start(kind, run, path, overrides)
     if code == local.UNFINISHED:

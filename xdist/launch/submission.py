@@ -10,7 +10,7 @@ from typing import Any
 
 from xdist.config import Cluster, Run
 from xdist.data.pieces import evaluation_pieces, training_pieces
-from xdist.errors import UserError
+from xdist.errors import UserError, writing
 from xdist.files import read_json, write_json, write_text, write_yaml, yaml_text
 from xdist.launch.clusters import kind_of, scheduler
 from xdist.launch.job import Job, Work
@@ -102,15 +102,17 @@ def on_cluster(run: Run, cluster: Cluster) -> Run:
 
 
 def write(plan: Submission) -> None:
-    """Put what is asked for into the run folder, from where the job can be started again by hand."""
+    """Put what is asked for into the run folder, from where the job can be started again by hand. Raises UserError where
+    somebody works on the run, RunError where the folder cannot be written to."""
     plan.folder.announce(plan.run)
-    plan.files.mkdir(exist_ok=True)
-    if plan.description.resolve() != (plan.files / "run.yaml").resolve():
-        shutil.copyfile(plan.description, plan.files / "run.yaml")
     values = plan.cluster.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    write_yaml(plan.files / "cluster.yaml", values)
-    for name, text in plan.texts.items():
-        write_text(plan.files / name, text)
+    with writing(plan.run.folder):
+        plan.files.mkdir(exist_ok=True)
+        if plan.description.resolve() != (plan.files / "run.yaml").resolve():
+            shutil.copyfile(plan.description, plan.files / "run.yaml")
+        write_yaml(plan.files / "cluster.yaml", values)
+        for name, text in plan.texts.items():
+            write_text(plan.files / name, text)
 
 
 def submit(plan: Submission, after: Sequence[str] = ()) -> str:

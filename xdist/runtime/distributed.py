@@ -4,18 +4,15 @@ import fcntl
 import os
 import pickle
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from xdist.errors import UserError
+from xdist.errors import RunError
 from xdist.runtime import devices
-
-T = TypeVar("T")
 
 # Rank, local rank and world as they are named by what starts ranks without torch's variables; mpirun may run within SLURM.
 STARTERS = (
@@ -40,7 +37,7 @@ def check_devices() -> None:
 
 def init(timeout_minutes: float = 10) -> None:
     """Join the process group; alone where no launcher set RANK, from Open MPI's or SLURM's variables where mpirun or srun
-    started the ranks."""
+    started the ranks. Raises RunError where another program has the port to meet at."""
     default_accelerator()
     import deepspeed
 
@@ -54,7 +51,13 @@ def init(timeout_minutes: float = 10) -> None:
     os.environ.setdefault("MASTER_PORT", str(_free_port()))
     _build_cpu_collective()
     backend = "nccl" if torch.cuda.is_available() else "gloo"
-    deepspeed.init_distributed(backend, timeout=timedelta(minutes=timeout_minutes), verbose=False)
+    try:
+        deepspeed.init_distributed(backend, timeout=timedelta(minutes=timeout_minutes), verbose=False)
+    except dist.DistNetworkError as error:
+        if "EADDRINUSE" not in str(error):
+            raise
+        port = os.environ["MASTER_PORT"]
+        raise RunError(f"port {port}, where the ranks are to meet, is taken; choose another (--master_port)") from None
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         _keep_from_nvml()
@@ -176,20 +179,6 @@ def agree(value: Any) -> Any:
     box = [value]
     dist.broadcast_object_list(box, src=0, device=device())
     return box[0]
-
-
-def from_first(function: Callable[[], T]) -> T:
-    """What `function` gives on rank 0, on every rank; a UserError that it raises there is raised on all. Collective."""
-    found: tuple[T | None, UserError | None] = (None, None)
-    if rank() == 0:
-        try:
-            found = function(), None
-        except UserError as error:
-            found = None, error
-    value, wrong = agree(found)
-    if wrong is not None:
-        raise wrong
-    return value
 
 
 def _free_port() -> int:

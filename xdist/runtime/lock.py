@@ -12,8 +12,9 @@ import os
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from xdist.errors import BusyError, UserError
 
@@ -46,51 +47,86 @@ class RunLock:
         except OSError:
             return False
 
-    def forget_dead(self) -> bool:
-        """Forget a holder on this machine that has ended; False while a process of this machine holds it."""
+    def free(self) -> bool:
+        """Whether certainly nobody works here. Changes and waits for nothing, so one who died on another machine, or whose
+        machine keeps no locks, counts as one who works."""
+        try:
+            with self.path.open("r", encoding="utf-8") as file:
+                if self._kernel_refuses(file, fcntl.LOCK_SH):
+                    return False
+                return not self._content(file) or (self._kernel_knows and self._is_here(file))
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+
+    def record(self) -> dict[str, Any]:
+        """Who took it last and has not let go of it, dead or alive, as `take` returned it; {} if nobody has."""
+        try:
+            with self.path.open("r", encoding="utf-8") as file:
+                return self._content(file)
+        except OSError:
+            return {}
+
+    def check(self) -> None:
+        """Raises BusyError saying who works here, after at most the time it takes to see whether a holder on another machine is
+        alive. A holder that has died is forgotten. Raises UserError where the folder cannot be written to."""
         try:
             with self.path.open("r+", encoding="utf-8") as file:
-                if self._kernel_refuses(file, fcntl.LOCK_EX):
-                    return False
-                if self._kernel_knows and self._is_here(file):
-                    file.truncate(0)
+                self._refuse_others(file)
+                if self._content(file):
+                    self._write(file, "")
         except FileNotFoundError:
-            pass
+            return
         except OSError as error:
-            raise UserError(f"{self.path.parent}: cannot be written to: {error.strerror}") from None
-        return True
+            raise self._not_writable(error) from None
 
-    def take(self, what: str) -> None:
-        """Hold the lock until `release` or the end of this process. Raises BusyError saying who holds it; waits at most as long
-        as it takes to see whether a holder on another machine is alive."""
+    def take(self, what: str) -> dict[str, Any]:
+        """Hold the lock until `release` or the end of this process; returns what the file says from now on. Raises and waits as
+        `check` does."""
+        record = {"what": what, "host": socket.gethostname(), "pid": os.getpid(), "since": time.ctime()}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             file = self.path.open("a+", encoding="utf-8")
         except OSError as error:
-            raise UserError(f"{self.path.parent}: cannot be written to: {error.strerror}") from None
-        if self._kernel_refuses(file, fcntl.LOCK_EX) or self._alive_elsewhere(file):
-            said = self._said(file)
+            raise self._not_writable(error) from None
+        try:
+            self._refuse_others(file)
+            self._write(file, json.dumps(record))
+        except BusyError:
             file.close()
-            raise BusyError(f"{self.path.parent}: {said} is working here; wait for it or choose another folder (folder=…)")
-        file.seek(0)
-        file.truncate()
-        file.write(json.dumps({"what": what, "host": socket.gethostname(), "pid": os.getpid(), "since": time.ctime()}))
-        file.flush()
+            raise
+        except OSError as error:
+            with suppress(OSError):  # it tries to write once more
+                file.close()
+            raise self._not_writable(error) from None
         self._file = file
         threading.Thread(target=self._touch, name="run lock", daemon=True).start()
+        return record
 
     def release(self) -> None:
         """Let go; no harm where it is not held."""
         self._over.set()
         if self._file:
-            try:
-                self._file.seek(0)
-                self._file.truncate()
-                self._file.flush()
-            except OSError:
-                pass  # a full disk; the kernel's lock is what counts
+            with suppress(OSError):  # a full disk; the kernel's lock is what counts
+                self._write(self._file, "")
             self._file.close()
             self._file = None
+
+    def _refuse_others(self, file: IO[str]) -> None:
+        if self._kernel_refuses(file, fcntl.LOCK_EX) or self._alive_elsewhere(file):
+            said = self._said(file)
+            raise BusyError(f"{self.path.parent}: {said} is working here; wait for it or choose another folder (folder=…)")
+
+    @staticmethod
+    def _write(file: IO[str], text: str) -> None:
+        file.seek(0)
+        file.truncate()
+        file.write(text)
+        file.flush()
+
+    def _not_writable(self, error: OSError) -> UserError:
+        return UserError(f"{self.path.parent}: cannot be written to: {error.strerror}")
 
     def _kernel_refuses(self, file: IO[str], kind: int) -> bool:
         try:
@@ -134,7 +170,7 @@ class RunLock:
             return "another process"
         return f"{there['what']} (host {there['host']}, process {there['pid']}, since {there['since']})"
 
-    def _content(self, file: IO[str]) -> dict[str, str]:
+    def _content(self, file: IO[str]) -> dict[str, Any]:
         file.seek(0)
         try:
             return json.loads(file.read() or "{}")

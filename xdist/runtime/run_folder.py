@@ -16,8 +16,9 @@ from xdist import __version__
 from xdist.config import Run, recorded_run
 from xdist.config.run import IDENTITY, RECORD
 from xdist.data.commits import commits
-from xdist.errors import UserError
+from xdist.errors import UserError, writing
 from xdist.files import read_json, write_json, write_text, write_yaml
+from xdist.runtime.lock import RunLock
 
 State = Literal["new", "running", "finished", "unfinished", "failed"]
 MARKS: tuple[State, ...] = ("finished", "failed", "unfinished")
@@ -71,8 +72,10 @@ class RunFolder:
         """Raises UserError when the folder holds a run of another configuration, naming the first key that differs."""
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"{self.path}: is a file, not a run folder; choose another one (folder=…)")
-        if not self.config.exists():  # a run folder begins with its config
-            if self.path.is_dir() and any(not entry.name.startswith(".") for entry in self.path.iterdir()):
+        if not self.config.exists():  # a run folder begins with its config: before it there are only the lock, files that were
+            # being written when a start was killed, which are hidden as well, and perhaps a request to stop
+            entries = self.path.iterdir() if self.path.is_dir() else ()
+            if any(entry != self.stop and not entry.name.startswith(".") for entry in entries):
                 raise UserError(f"{self.path}: is not a run folder and not empty; choose another one (folder=…)")
             return
         there = recorded_run(self.config)
@@ -105,27 +108,30 @@ class RunFolder:
 
     def announce(self, run: Run) -> None:
         """Make the folder this run's own before its ranks start elsewhere: how an earlier start ended is forgotten, so that a
-        mistake that they meet on the way is marked, and not taken for a saved run. Raises UserError as `check` does."""
+        mistake that they meet on the way is marked, and not taken for a saved run. Raises UserError as `check` does, and where
+        somebody works there; RunError where it cannot be written to."""
         self.check(run)
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_yaml(self.config, run.dump())
-        if self.state != "finished":
-            self.mark("running")
+        RunLock(self.path).check()
+        with writing(self.path):
+            write_yaml(self.config, run.dump())
+            if self.state != "finished":
+                self.mark("running")
 
     def open(self, run: Run, deepspeed: dict[str, Any] | None, fingerprints: dict[str, str]) -> None:
-        """Write what was asked for; called by one process. Raises UserError as `check`, `check_data`, `check_precision` do."""
+        """Write what was asked for; called by one process. Raises UserError as `check`, `check_data`, `check_precision` do, and
+        RunError where it cannot be written."""
         self.check(run)
         self.check_data(fingerprints)
         if deepspeed is not None:
             self.check_precision(deepspeed)
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self.data, fingerprints)
-        write_yaml(self.config, run.dump())
-        if deepspeed is not None:
-            write_json(self.deepspeed, deepspeed)
         fetched = commits(run)
-        write_json(self.environment, {**environment(), **({"fetched": fetched} if fetched else {})})
-        self.mark("running")
+        with writing(self.path):
+            write_yaml(self.config, run.dump())  # first: without it whatever else is here would be nobody's
+            write_json(self.data, fingerprints)
+            if deepspeed is not None:
+                write_json(self.deepspeed, deepspeed)
+            write_json(self.environment, {**environment(), **({"fetched": fetched} if fetched else {})})
+            self.mark("running")
 
 
 def located(place: Path) -> RunFolder:

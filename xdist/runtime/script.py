@@ -10,20 +10,38 @@ import traceback
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from transformers.utils import logging as transformers_logging
 
 from xdist.config import Run, load_run
-from xdist.errors import BusyError, OwnError, RankError, RunError, UserError
+from xdist.data.fetched import found_model
+from xdist.data.prepare import Preparation
+from xdist.data.tokenizer import load_tokenizer
+from xdist.errors import OwnError, RankError, RunError, UserError
 from xdist.runtime import distributed, heartbeat, run_folder
+from xdist.runtime.lock import RunLock
 from xdist.runtime.progress import say
-from xdist.runtime.run_folder import RunFolder
+from xdist.runtime.run_folder import MARKS, RunFolder, State
 from xdist.runtime.stopping import SIGNALS
+from xdist.runtime.together import on_each, on_first, summary
 
 USER_ERROR = 2
 ONLY_STEP = "--only-step="
 SAYING = 20.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What every rank knows of its start's hold on the run folder: what the lock says, and the state that was found."""
+
+    record: dict[str, Any]
+    found: State
+
+
+_claim: Claim | None = None
 
 
 def main(work: Callable[[Run], None], usage: str) -> None:
@@ -44,31 +62,68 @@ def main(work: Callable[[Run], None], usage: str) -> None:
         work(run)
     except UserError as error:
         if first or isinstance(error, OwnError):
-            if not isinstance(error, BusyError):
-                _mark_failed(run, f"{run_folder.USER_ERROR}{error}")
+            _answer_signals(signal.SIG_IGN)
+            _mark_failed(run, f"{run_folder.USER_ERROR}{error}")
             say(f"xdist: {error}")
         else:
-            _let_say()
+            _let_say(USER_ERROR)
         _leave(USER_ERROR)
     except RunError as error:
         if first or isinstance(error, RankError):
+            _answer_signals(signal.SIG_IGN)
             _mark_failed(run, str(error))
             say(f"xdist: {error}")
         else:
-            _let_say()
+            _let_say(1)
         _leave(1)
     except Exception as error:
-        for number in SIGNALS:  # a launcher that has seen a rank die sends them; there is something to say first
-            signal.signal(number, signal.SIG_IGN)
-        if dead := heartbeat.verdict() if isinstance(error, RuntimeError) else "":
-            end_for(run, dead)
-        _mark_failed(
-            run,
-            f"rank {distributed.rank()}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-        )
+        _answer_signals(signal.SIG_IGN)
+        if end := heartbeat.told() if isinstance(error, RuntimeError) else None:
+            end_for(run, end)
+        _mark_failed(run, f"rank {distributed.rank()}: {summary(error)}")
         say(traceback.format_exc())
         _leave(1)
     distributed.shutdown()
+
+
+def join(run: Run, *looks: Callable[[], object]) -> None:
+    """Join the process group, after rank 0 looked whether the folder holds another run, and at what else forbids the start.
+
+    All ranks raise what that raised; rank 0 alone where the group cannot be joined, since a run at work in the folder may have
+    the port that this start was given."""
+    wrong: UserError | RunError | None = None
+    if distributed.rank() == 0:
+        try:
+            RunFolder(run.folder).check(run)
+            for look in looks:
+                look()
+        except (UserError, RunError) as error:
+            wrong = error
+    try:
+        distributed.init()
+    except Exception:
+        if wrong:
+            raise wrong from None
+        raise
+    on_first(lambda: _raise(wrong))
+
+
+def claim(run: Run, what: str, *looks: Callable[[], object]) -> RunLock:
+    """Join the process group as `join` does, and take the folder for this start, on rank 0 for all, until `release` or the end
+    of rank 0. Every rank raises BusyError where somebody works in the folder, and what `join` raises."""
+    global _claim
+    folder, lock = RunFolder(run.folder), RunLock(run.folder)
+    join(run, lock.check, *looks)
+    _claim = on_first(lambda: Claim(lock.take(what), folder.state))
+    return lock
+
+
+def prepared(run: Run, train: bool = True) -> Preparation:
+    """The prepared sets of the run, which the ranks share the making of. Collective. Raises UserError on every rank alike, but
+    for a row that only one of them reads."""
+    preparation = on_each(lambda: Preparation(run, load_tokenizer(found_model(run).backbone), train))
+    preparation.make_share(distributed.rank(), distributed.world())
+    return preparation
 
 
 def only_step() -> int | None:
@@ -76,12 +131,16 @@ def only_step() -> int | None:
     return next((int(text.removeprefix(ONLY_STEP)) for text in sys.argv[1:] if text.startswith(ONLY_STEP)), None)
 
 
-def end_for(run: Run | None, dead: str) -> None:
-    """End this rank because another one died, unless the run has said already how it ended."""
-    if run is not None and RunFolder(run.folder).state == "running":
-        _mark_failed(run, dead)
-        say(f"xdist: {dead}; ending rank {distributed.rank()}")
-    _leave(1)
+def end_for(run: Run | None, end: heartbeat.End) -> None:
+    """End this rank because another one died or left, which is said unless the run's folder says already how it ended."""
+    try:
+        state = RunFolder(run.folder).state if run is not None else "new"
+        over = state in MARKS and _claim is not None and state != _claim.found
+        if end.dead and not over:
+            _mark_failed(run, end.dead)
+            say(f"xdist: {end.dead}; ending rank {distributed.rank()}")
+    finally:  # also where the folder cannot be looked at
+        _leave(end.code)
 
 
 def quiet() -> None:
@@ -95,18 +154,41 @@ def quiet() -> None:
 
 
 def _mark_failed(run: Run | None, reason: str) -> None:
-    """Say in the folder, where it has room, why the run ended; one that is not (yet) this run's own is left alone."""
-    if run is None:
+    """Say in the folder, where it has room, why the run ended; only where a run has begun and the folder is this start's."""
+    if run is None or only_step() is not None:
         return
     folder = RunFolder(run.folder)
     with suppress(OSError):
-        if folder.state == "running":
+        if folder.state == "running" and _is_ours(run):
             folder.mark("failed", reason)
 
 
-def _let_say() -> None:
-    """Stay until the launcher ends this rank: it ends all as soon as one leaves, and that is to be the one that says what is
-    wrong."""
+def _is_ours(run: Run) -> bool:
+    """Whether this start holds the folder; before it has asked for it, whether nobody does and it holds this very run."""
+    lock = RunLock(run.folder)
+    if _claim:
+        return lock.record() == _claim.record
+    with suppress(UserError):
+        RunFolder(run.folder).check(run)
+        return lock.free()
+    return False
+
+
+def _raise(error: Exception | None) -> None:
+    if error:
+        raise error
+
+
+def _answer_signals(how: Any) -> None:
+    """Launchers send them as soon as one rank has left; one that has something to say does not mind them."""
+    for number in SIGNALS:
+        signal.signal(number, how)
+
+
+def _let_say(code: int) -> None:
+    """Stay until the launcher, or the watch, ends this rank, with the code of the one that says what is wrong: a launcher ends
+    all as soon as one leaves, and that is to be the one that says it."""
+    _answer_signals(lambda number, frame: os._exit(code))
     time.sleep(SAYING)
 
 
@@ -115,4 +197,5 @@ def _leave(code: int) -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()
+    heartbeat.tell(code)
     os._exit(code)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +17,6 @@ from typing_of_commands import Typed
 import xdist
 from xdist.cli import main
 from xdist.files import file_digest, read_json
-from xdist.launch import local
 from xdist.runtime.run_folder import RunFolder
 
 PACKAGE = Path(xdist.__file__).parent
@@ -57,7 +57,7 @@ def stopped(typed: Typed, small: Path) -> Stopped:
             os.kill(pid, signal.SIGSTOP)
         before = files_below(small / "intermediate")
         others = [
-            typed("torchrun", "--nproc-per-node", "2", "--master-port", local.free_port(), *words),
+            typed("torchrun", "--nproc-per-node", "2", "--master-port", free_port(), *words),
             typed("deepspeed", "--num_accelerators", "2", *same_port, *words, "train.learning_rate=1e-3"),
         ]
         after = files_below(small / "intermediate")
@@ -69,6 +69,12 @@ def stopped(typed: Typed, small: Path) -> Stopped:
     last = json.loads(metrics.read_text().splitlines()[-1])["step"]
     files = {path.name for path in (small / "intermediate").iterdir()}
     return Stopped(process.returncode, errors, last, files, others, before, after)
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
 
 
 def ranks_of(path: Path) -> dict[int, str]:

@@ -14,7 +14,7 @@ from xdist.data.masking import Masking
 from xdist.data.tokenizer import load_tokenizer
 from xdist.formats.examples import Choice, Classified, Line, Passage, Query, Question, Sentence, Tagged
 from xdist.model.segments import second_texts
-from xdist.robust.code_switch import CodeSwitch
+from xdist.robust.code_switch import CodeSwitcher
 from xdist.tasks.batch import Batch
 from xdist.tasks.catalog import task
 from xdist.tasks.family import Family, Row, family_of
@@ -99,7 +99,7 @@ def test_masks_leave_the_segments_of_parallel_lines(tokenizer: PreTrainedTokeniz
 def test_the_border_moves_with_rewritten_words(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
     (tmp_path / "en-de.txt").write_text("euro\tyen won peso\nKenya\tPeru Chad\n")
     family, rows = encoded("pawsx", [Classified(texts=("Germany euro", "Kenya dollar"), label="0")], tokenizer, 128)
-    method = CodeSwitch(tokenizer, tmp_path, seed=1, stream=0, probability=1)
+    method = CodeSwitcher(tokenizer, tmp_path, seed=1, stream=0, probability=1)
     after = [method.rewrite(comparable(row, family), family, "en", 0, 0) for row in rows]
     expected = tokenizer("Germany yen won peso", "Peru Chad dollar", return_token_type_ids=True)
     batch = collate_pair(after, rows, [0], family)

@@ -80,7 +80,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(place: Path) -> None
     assert done.exit_code == 0, done.output
     assert "run tagger-cldr-spans-cldr-names in runs/evaluate/tagger-cldr-spans-cldr-names (now: new)" in done.output
     assert "evaluate on   cldr-spans in 2 languages, cldr-names in 2 languages" in done.output
-    assert "--num_accelerators 3" in done.output
+    assert "/launch/ranks.py 3 " in done.output
     assert sorted(place.rglob("*")) == before
 
 

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import sys
+from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from xdist.config.method import StepCost
 from xdist.errors import UserError
 from xdist.launch.clusters import load_cluster
 from xdist.robust.passes import Chain, Context
+from xdist.runtime import sinks
 from xdist.runtime.planning.flops import work
 from xdist.tasks.catalog import task
 from xdist.tasks.catalog.user import user_tasks
@@ -29,15 +32,21 @@ CASES = [(page, command) for page in PAGES for command in commands(page)]
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout's folders, and the files that each page shows under the name in their first line."""
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A checkout's folders, and the files that each page shows under the name in their first line; what those register is
+    forgotten afterwards."""
     for name in ("jobs", "xdist", "docs", "benchmarks", "ds_configs", "Makefile"):
         (tmp_path / name).symlink_to(ROOT / name)
     for page in PAGES:
         for name, text in shown(page):
             (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    monkeypatch.setattr(sinks, "SINKS", dict(sinks.SINKS))
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if name.startswith(plugins.ONE_FILE):
+            del sys.modules[name]
 
 
 def test_the_pages_show_commands() -> None:

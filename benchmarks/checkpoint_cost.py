@@ -38,20 +38,18 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, folder: Path) -> None:
     from xdist.config import load_run
-    from xdist.data.prepare import Preparation
-    from xdist.data.tokenizer import load_tokenizer
+    from xdist.resolve.assembly import Assembly
+    from xdist.resolve.resolved import resolve
     from xdist.runtime import checkpoints, distributed, script, tags
     from xdist.runtime.training import Training
 
     script.quiet()
     distributed.init()
-    run = load_run(_describe(options, folder))
-    tokenizer = load_tokenizer(run.model.backbone)
-    preparation = Preparation(run, tokenizer)
-    preparation.make_missing()
+    parts = Assembly(resolve(load_run(_describe(options, folder))))
+    preparation = parts.prepare("train")
 
     def fresh() -> Training:
-        return Training(run, tokenizer, preparation)
+        return parts.training(preparation)
 
     training = fresh()
     training.step(0)

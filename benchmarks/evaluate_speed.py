@@ -72,15 +72,14 @@ class Bench:
 
         from xdist.config.loading import Source, validated
         from xdist.config.run import Run
-        from xdist.data.pieces import evaluation_pieces
-        from xdist.data.prepare import Preparation
-        from xdist.data.tokenizer import load_tokenizer
         from xdist.model.encoder import load_encoder
         from xdist.model.model import Model
+        from xdist.resolve.preparing import preparation_of
+        from xdist.resolve.resolved import Resolved
+        from xdist.resolve.subsets import Subsets
         from xdist.tasks.family import family_of
 
         self.tasks = {}
-        tokenizer = load_tokenizer(options.encoder)
         families = {}
         for name, languages in TASKS.items():
             run = validated(
@@ -94,14 +93,14 @@ class Bench:
                 },
                 Source(Path("benchmark")),
             )
-            preparation = Preparation(run, tokenizer)
+            subsets = Subsets(run)
+            preparation = preparation_of(Resolved(run, subsets), "evaluate")  # unchecked: heads are random
             preparation.make_missing()
-            pieces = evaluation_pieces(run)
-            sets = [First(shards, options.limit) for shards in preparation.shards(pieces)]
-            family = family_of(pieces[0].task)
-            families[pieces[0].task.head] = family
+            sets = [First(shards, options.limit) for shards in preparation.shards(subsets.evaluation)]
+            task = subsets.evaluation[0].task
+            family = families[task.head] = family_of(task)
             self.tasks[name] = (family, sets)
-        encoder = load_encoder(run.model, tokenizer, torch.float32)
+        encoder = load_encoder(run.model, preparation.tokenizer, torch.float32)
         self.model, self.padded = (Model(encoder, families, 1, pack).eval() for pack in (True, False))
 
     def xdist(self, rank: int = 0, world: int = 1) -> None:

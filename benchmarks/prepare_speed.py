@@ -138,8 +138,8 @@ def by_xdist(root: Path, encoder: str, cache: Path) -> tuple[Path, float]:
 
 def _preparation(root: Path, encoder: str, cache: Path) -> Any:
     from xdist.config import Run
-    from xdist.data.prepare import Preparation
-    from xdist.data.tokenizer import load_tokenizer
+    from xdist.resolve.preparing import preparation_of
+    from xdist.resolve.resolved import resolve
 
     run = Run.model_validate(
         {
@@ -150,7 +150,7 @@ def _preparation(root: Path, encoder: str, cache: Path) -> Any:
             "train": {"tasks": [{"task": "mlm"}], "steps": 1},
         }
     )
-    return Preparation(run, load_tokenizer(encoder))
+    return preparation_of(resolve(run, "prepare"))
 
 
 def _draws(rows: int) -> list[list[int]]:

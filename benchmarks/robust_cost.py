@@ -111,25 +111,23 @@ def _run(options: argparse.Namespace, robust: dict[str, Any]) -> Any:
 
 
 def _rank(options: argparse.Namespace) -> None:
-    from xdist.data.prepare import Preparation
-    from xdist.data.tokenizer import load_tokenizer
+    from xdist.resolve.assembly import Assembly
+    from xdist.resolve.resolved import resolve
     from xdist.robust.passes import Chain
     from xdist.runtime import distributed, script
-    from xdist.runtime.training import Training
 
     script.quiet()
     methods = dict(METHODS)
     if options.synonyms:
         methods["substitution"] = {"method": "substitution", "synonyms": options.synonyms}
     runs = {name: _run(options, robust) for name, robust in methods.items()}
-    tokenizer = load_tokenizer(options.encoder)
-    preparation = Preparation(runs["plain"], tokenizer)
-    preparation.make_share(distributed.rank(), distributed.world())
     distributed.init()
-    training = Training(runs["plain"], tokenizer, preparation)
+    parts = {name: Assembly(resolve(run)) for name, run in runs.items()}
+    preparation = parts["plain"].prepare("train")
+    training = parts["plain"].training(preparation)
     # One engine for all: what differs between methods is their chain and, of those that rewrite text, their data.
     chains = {name: Chain(run.methods) for name, run in runs.items()}
-    data = {name: _data(run, tokenizer, preparation) if name == "substitution" else training.data for name, run in runs.items()}
+    data = {name: parts[name].data(preparation) if name == "substitution" else training.data for name in runs}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(options.rounds + 1):
         for name in runs:
@@ -143,14 +141,6 @@ def _rank(options: argparse.Namespace) -> None:
     if distributed.rank() == 0:
         Path(options.out).write_text(json.dumps(seconds))
     distributed.shutdown()
-
-
-def _data(run: Any, tokenizer: Any, preparation: Any) -> Any:
-    """The same rows in other words."""
-    from xdist.data.batches import TrainingData
-    from xdist.robust.rewriting import rewriters
-
-    return TrainingData(run, preparation, rewriters(run.methods, tokenizer, run.seed, None))
 
 
 if __name__ == "__main__":

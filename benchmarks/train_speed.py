@@ -165,6 +165,8 @@ def _until(command: list[str], file: Path, options: argparse.Namespace) -> float
     from xdist.launch import local
 
     environment = {**local.environment(options.ranks), "OMP_NUM_THREADS": str(options.threads)}
+    # The ninja that xdist takes: with another one Trainer's ranks would compile DeepSpeed's collective again.
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
     began = time.perf_counter()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     while not (file.exists() and file.stat().st_size):
@@ -232,23 +234,21 @@ def _rank(options: argparse.Namespace) -> None:
 
     from xdist.config.loading import Source, validated
     from xdist.config.run import Run
-    from xdist.data.prepare import Preparation
-    from xdist.data.tokenizer import load_tokenizer
+    from xdist.resolve.assembly import Assembly
+    from xdist.resolve.resolved import resolve
     from xdist.runtime import distributed, script
-    from xdist.runtime.training import Training, TrainingData
 
     script.quiet()
     torch.set_num_threads(options.threads)
     part, task = options.part.split(":")
     robust = {"method": "adversarial", "steps": 1} if part == "adversarial" else {"method": "none"}
     run = validated(Run, _values(options, task, robust, options.rounds + 1), Source(Path("benchmark")))
-    tokenizer = load_tokenizer(options.encoder)
-    preparation = Preparation(run, tokenizer)
-    preparation.make_share(distributed.rank(), distributed.world())
     distributed.init()
-    data = TrainingData(run, preparation)
+    parts = Assembly(resolve(run))
+    preparation = parts.prepare("train")
+    data = parts.data(preparation)
     found: dict[str, Any] = {"xdist": [], "trainer": [], "said": [], "peak": 0.0}
-    training = Training(run, tokenizer, preparation) if options.side != "trainer" else None
+    training = parts.training(preparation) if options.side != "trainer" else None
 
     def step(number: int) -> float:
         """Seconds of one step of xdist, of the slowest rank."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from resolved_of import deepspeed_of
 
 from xdist.config import load_study
 from xdist.evaluation import submission
@@ -73,7 +74,7 @@ def finished(path: Path, right: Right) -> Graph:
     graph = expand(load_study(path), Facts())
     for node in graph.nodes.values():
         run, folder = node.run, RunFolder(node.run.folder)
-        folder.open(run, {"zero_optimization": {"stage": 0}}, {})
+        folder.open(run, deepspeed_of({"zero_optimization": {"stage": 0}}), {})
         steps = run.train.steps if run.train and run.train.steps else 0
         lines = [
             {"step": n, "train/loss": 2 / n, "train/tokens_per_second": 800.0, "train/rank_seconds": 9.0}

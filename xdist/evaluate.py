@@ -16,9 +16,9 @@ _here = Path(__file__).resolve().parent
 sys.path[:] = [str(_here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != _here)]
 
 from xdist.config import Run  # noqa: E402
-from xdist.errors import UserError  # noqa: E402
-from xdist.evaluation.evaluator import evaluate  # noqa: E402
-from xdist.runtime import distributed, script, sinks  # noqa: E402
+from xdist.resolve.assembly import Assembly  # noqa: E402
+from xdist.resolve.resolved import Resolved, resolve  # noqa: E402
+from xdist.runtime import distributed, script  # noqa: E402
 from xdist.runtime.heartbeat import Heartbeat  # noqa: E402
 from xdist.runtime.run_folder import RunFolder  # noqa: E402
 from xdist.runtime.together import on_first  # noqa: E402
@@ -26,25 +26,17 @@ from xdist.runtime.together import on_first  # noqa: E402
 
 def work(run: Run) -> None:
     folder = RunFolder(run.folder)
-    if run.evaluate is None:
-        raise UserError(f"run '{run.name}' has no section 'evaluate'")
-    lock = script.claim(run, "xdist evaluate", lambda: look(run, folder))
-    beats = Heartbeat(lambda end: script.end_for(run, end))
-    preparation = script.prepared(run, train=False)
-    on_first(lambda: None if folder.environment.exists() else folder.open(run, None, {}))
-    evaluate(run, preparation.tokenizer, preparation)
+    lock, found = script.claim(folder, "xdist evaluate", lambda: resolve(run, "evaluate").found)
+    parts = Assembly(Resolved.of(run, found))
+    beats = Heartbeat(script.end_for)
+    preparation = parts.prepare("evaluate")
+    on_first(lambda: None if folder.environment.exists() else parts.open_folder())
+    parts.evaluate(preparation)
     if distributed.rank() == 0:
         folder.mark("finished")
         lock.release()
     beats.stop()
     distributed.barrier()
-
-
-def look(run: Run, folder: RunFolder) -> None:
-    """Raises UserError for what forbids to evaluate and is seen without the data."""
-    sinks.check(run)
-    if run.train and not folder.model.is_dir():
-        raise UserError(f"{folder.model}: not there yet; train the run first: xdist train RUN.yaml")
 
 
 if __name__ == "__main__":

@@ -11,26 +11,26 @@ from typing import Any
 
 import torch
 from distributed.plain_robust import PlainRow
+from resolved_of import data_of, prepared_of, resolved_of
 
 from xdist.config import Run, load_run
-from xdist.data.batches import row_id
-from xdist.data.prepare import Preparation
+from xdist.data.batches import TrainingData, row_id
 from xdist.data.tokenizer import load_tokenizer
-from xdist.evaluation.evaluator import evaluate
-from xdist.evaluation.selection import DevJudge
 from xdist.metrics import missing
-from xdist.runtime import distributed, ds_config, optimizer, training
-from xdist.runtime.run_folder import RunFolder
+from xdist.model.encoder import load_encoder
+from xdist.model.model import Model
+from xdist.resolve.assembly import Assembly
+from xdist.runtime import distributed, optimizer, training
 from xdist.runtime.sinks import SINKS
 
 
 def _training(path: str, overrides: list[str]) -> training.Training:
-    run = load_run(Path(path), overrides)
-    tokenizer = load_tokenizer(run.model.backbone)
-    preparation = Preparation(run, tokenizer)
-    preparation.make_share(distributed.rank(), distributed.world())
-    distributed.barrier()
-    return training.Training(run, tokenizer, preparation)
+    parts = _parts(path, overrides)
+    return parts.training(parts.prepare("train"))
+
+
+def _parts(path: str, overrides: list[str]) -> Assembly:
+    return Assembly(resolved_of(load_run(Path(path), overrides)))
 
 
 def losses(path: str, overrides: list[str], steps: int = 10) -> dict[str, Any]:
@@ -114,9 +114,9 @@ def perturbed_gradient(path: str, overrides: list[str]) -> dict[str, list[float]
     has."""
     run = load_run(Path(path), overrides)
     tokenizer = load_tokenizer(run.model.backbone)
-    preparation = Preparation(run, tokenizer)
+    preparation = prepared_of(run, tokenizer)
     preparation.make_missing()
-    made = training.TrainingData(run, preparation)
+    made = data_of(run, preparation)
     model = _reference_model(run, tokenizer, made)
     draws = made.plan.step(0)
     special = torch.tensor(sorted(tokenizer.all_special_ids))
@@ -127,15 +127,15 @@ def perturbed_gradient(path: str, overrides: list[str]) -> dict[str, list[float]
     return {name: value.grad.flatten().tolist() for name, value in model.named_parameters() if value.grad is not None}
 
 
-def _reference_model(run: Run, tokenizer: Any, data: training.TrainingData) -> Any:
-    model = training.Model(training.load_encoder(run.model, tokenizer, torch.float32), data.families, run.seed)
+def _reference_model(run: Run, tokenizer: Any, data: TrainingData) -> Any:
+    model = Model(load_encoder(run.model, tokenizer, torch.float32), data.families, run.seed)
     return model.train()
 
 
-def _data(run: Run) -> training.TrainingData:
-    preparation = Preparation(run, load_tokenizer(run.model.backbone))
+def _data(run: Run) -> TrainingData:
+    preparation = prepared_of(run, load_tokenizer(run.model.backbone))
     preparation.make_share(distributed.rank(), distributed.world())
-    return training.TrainingData(run, preparation)
+    return data_of(run, preparation)
 
 
 def dealt(path: str, overrides: list[str]) -> list[list[int]]:
@@ -155,13 +155,10 @@ def shared_memory() -> list[str]:
 
 def whole_run(path: str, overrides: list[str], stop_at: int | None = None) -> dict[str, Any]:
     """Train a run to its end (or to a stop file that appears at a step) and evaluate it; parameters as one checksum list."""
-    run = load_run(Path(path), overrides)
-    tokenizer = load_tokenizer(run.model.backbone)
-    preparation = Preparation(run, tokenizer)
-    preparation.make_share(distributed.rank(), distributed.world())
-    folder = RunFolder(run.folder)
+    parts = _parts(path, overrides)
+    run, folder, preparation = parts.run, parts.resolved.folder, parts.prepare("train")
     if distributed.rank() == 0:
-        folder.open(run, ds_config.resolve(run), {})
+        folder.open(run, parts.resolved.deepspeed, {})
     distributed.barrier()
     plain_step = training.Training.step
     if stop_at is not None:
@@ -173,12 +170,11 @@ def whole_run(path: str, overrides: list[str], stop_at: int | None = None) -> di
 
         training.Training.step = stepping  # type: ignore[method-assign]
     try:
-        judge = DevJudge(run, preparation) if run.train and run.train.select else None
-        finished = training.train(run, tokenizer, preparation, judge)
+        finished = parts.train(preparation)
     finally:
         training.Training.step = plain_step  # type: ignore[method-assign]
     if finished and run.evaluate:
-        evaluate(run, tokenizer, preparation)
+        parts.evaluate(preparation)
     if distributed.rank() == 0:
         folder.mark("finished" if finished else "unfinished")
     return {"finished": finished}
@@ -249,8 +245,12 @@ def judged(path: str, overrides: list[str], metric: str = "") -> float:
     """What the untrained model of a run is worth on dev; `metric` is a file that registers one, named as it is."""
     if metric and missing(Path(metric).stem.replace("_", "-")):
         run_path(metric)
-    made = _training(path, overrides)
-    value = DevJudge(made.run, Preparation(made.run, made.tokenizer))(made.engine.module)
+    parts = _parts(path, overrides)
+    preparation = parts.prepare("train")
+    made = parts.training(preparation)
+    judge = parts.judge(preparation)
+    assert judge
+    value = judge(made.engine.module)
     made.close()
     return value
 
@@ -279,19 +279,17 @@ def remove(path: str) -> None:
 
 def evaluate_copy(path: str, overrides: list[str], source: str) -> None:
     """Evaluate a copy of the model folder `source` as if this run had trained it."""
-    run = load_run(Path(path), overrides)
+    parts = _parts(path, overrides)
     if distributed.rank() == 0:
-        shutil.copytree(source, RunFolder(run.folder).model)
+        shutil.copytree(source, parts.resolved.folder.model)
     distributed.barrier()
-    tokenizer = load_tokenizer(run.model.backbone)
-    evaluate(run, tokenizer, Preparation(run, tokenizer))
+    parts.evaluate(parts.prepare("train"))
 
 
 def evaluated(overrides: list[str]) -> None:
     """Evaluate a run that is described by overrides alone and trains nothing."""
-    run = load_run(Path(os.devnull), overrides)
-    tokenizer = load_tokenizer(run.model.backbone)
-    evaluate(run, tokenizer, Preparation(run, tokenizer, train=False))
+    parts = _parts(os.devnull, overrides)
+    parts.evaluate(parts.prepare("evaluate"))
 
 
 def run_in_want_of_room(path: str, overrides: list[str], rank: int, writable: int, saves: list[int]) -> dict[str, Any]:
@@ -354,6 +352,5 @@ def replayed(path: str, overrides: list[str], step: int) -> list[str]:
     """What a replay of a step says."""
     from xdist.runtime.replay import replay
 
-    run = load_run(Path(path), overrides)
-    tokenizer = load_tokenizer(run.model.backbone)
-    return replay(run, tokenizer, Preparation(run, tokenizer), step)
+    parts = _parts(path, overrides)
+    return replay(parts.training(parts.prepare("train")), parts.resolved.folder.checkpoints, step)

@@ -3,20 +3,18 @@
 from pathlib import Path
 from typing import Any
 
+from resolved_of import resolved_of
+
 from xdist.config import load_run
-from xdist.data.prepare import Preparation
-from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
 from xdist.evaluation import evaluator
-from xdist.runtime import distributed
+from xdist.resolve.assembly import Assembly
 
 
 def evaluated(path: str, overrides: list[str]) -> dict[str, Any]:
     """Evaluate what is to be done: the rows that this rank's model saw by task, what was said, and why it was refused."""
-    run = load_run(Path(path), overrides)
-    tokenizer = load_tokenizer(run.model.backbone)
-    preparation = Preparation(run, tokenizer, train=False)
-    preparation.make_share(distributed.rank(), distributed.world())
+    parts = Assembly(resolved_of(load_run(Path(path), overrides)))
+    preparation = parts.prepare("evaluate")
     found: dict[str, Any] = {"rows": {}, "said": [], "refused": ""}
     predict, say = evaluator.predict, evaluator.say
 
@@ -26,7 +24,7 @@ def evaluated(path: str, overrides: list[str]) -> dict[str, Any]:
 
     evaluator.predict, evaluator.say = predicting, found["said"].append
     try:
-        evaluator.evaluate(run, tokenizer, preparation)
+        parts.evaluate(preparation)
     except UserError as error:
         found["refused"] = str(error)
     finally:

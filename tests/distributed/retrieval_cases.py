@@ -2,17 +2,13 @@
 
 from pathlib import Path
 
+from resolved_of import resolved_of
+
 from xdist.config import load_run
-from xdist.data.prepare import Preparation
-from xdist.data.tokenizer import load_tokenizer
-from xdist.evaluation.evaluator import evaluate
-from xdist.runtime import distributed
+from xdist.resolve.assembly import Assembly
 
 
 def evaluate_again(path: str, overrides: list[str]) -> None:
     """Evaluate what is not scored yet."""
-    run = load_run(Path(path), overrides)
-    tokenizer = load_tokenizer(run.model.backbone)
-    preparation = Preparation(run, tokenizer, train=False)
-    preparation.make_share(distributed.rank(), distributed.world())
-    evaluate(run, tokenizer, preparation)
+    parts = Assembly(resolved_of(load_run(Path(path), overrides)))
+    parts.evaluate(parts.prepare("evaluate"))

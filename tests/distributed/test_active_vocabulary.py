@@ -48,7 +48,7 @@ def test_the_model_is_that_of_the_whole_table(two: Group, small_run: Path, tmp_p
     assert sum(path.stat().st_size for path in tag.path.iterdir()) < sum(
         path.stat().st_size for path in tags.tags(whole / "checkpoints")[-1].path.iterdir()
     )
-    exported = weights.of_tag(tag, load_run(RunFolder(folder).config))
+    exported = weights.of_tag(tag, load_run(RunFolder(folder).config).model)
     assert torch.equal(exported[f"encoder.{NAME}"], table)
     assert len(saved.whole(WEIGHT)) == saved.shape[0]
 

@@ -32,9 +32,10 @@ if sys.argv[1].endswith(".yaml"):
     from xdist.runtime.run_folder import RunFolder
     from xdist.runtime.together import on_first
     run = load_run(Path(sys.argv[1]))
-    script.claim(run, "xdist train")
+    script.started_for(run)
+    script.claim(RunFolder(run.folder), "xdist train", bool)
     on_first(lambda: RunFolder(run.folder).open(run, None, {}))
-    over = lambda end: script.end_for(run, end)
+    over = script.end_for
 else:
     dist.init_process_group("gloo")
 heartbeat.GRACE = 0.2

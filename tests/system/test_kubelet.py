@@ -20,10 +20,10 @@ import yaml
 from tiny import tiny_benchmark, tiny_model
 
 from xdist.config import load_run
+from xdist.files import shipped
 from xdist.launch import submission
 from xdist.launch.clusters import load_cluster
 from xdist.runtime import tags
-from xdist.runtime.ds_config import shipped
 
 pytestmark = pytest.mark.cluster
 SECONDS = 400

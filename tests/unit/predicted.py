@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from resolved_of import request_of
 from test_score_folder import gold_of
 
 from xdist.config import Run
@@ -16,8 +17,8 @@ from xdist.formats.gold import labelled
 
 def predict(run: Run, originals: Path) -> list[str]:
     """Do what is to be done, right answers taken for a model's; the pieces that were predicted."""
-    scoring = Scoring(run, "fp32")
-    todo = to_do(run, scoring.digests)
+    scoring = Scoring(request_of(run), "fp32")
+    todo = to_do(request_of(run), scoring.digests)
     scoring.make_room(todo.predict)
     for pieces in by_task(todo.score).values():
         scoring.again(pieces)
@@ -26,9 +27,10 @@ def predict(run: Run, originals: Path) -> list[str]:
         right = gold_of(piece.task, list(piece.task.examples(originals, piece.split, piece.language)))
         submission.write(where, piece.task, right)
         examples = list(piece.task.examples(run.data.root, piece.split, piece.language))
-        made = Made(inputs_of(run, piece, examples, scoring.digests), files_of(run, piece, scoring.digests), file_digest(where))
+        inputs = inputs_of(run.data.root, piece, examples, scoring.digests)
+        made = Made(inputs, files_of(run.data.root, piece, scoring.digests), file_digest(where))
         assert not labelled(examples)
-        of = made_of(run, piece.task, scoring.model, "fp32", {piece.language: made})
+        of = made_of(request_of(run).options(piece.task), scoring.model, "fp32", {piece.language: made})
         layer = run.evaluate.layer if run.evaluate else None
         scoring.scores.add(piece.task, piece.split, [], {piece.language: {"count": len(right)}}, layer, made_of=of)
     return [str(piece) for piece in todo.predict]

@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny import tiny_benchmark, tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]
+HERE = "data.root=DATA data.cache=DATA model.backbone=ENCODER evaluate.layer=2"
 LOOKS = (
     "tasks",
     "tasks --data .",
@@ -17,9 +19,10 @@ LOOKS = (
     "robust.sizes=sizes.txt",
     "study plan jobs/studies/robust-pawsx.yaml --gpus 4 --gpu-memory 40 --peak 312",
     "study status jobs/studies/robust-pawsx.yaml",
-    "study submit jobs/studies/robust-pawsx.yaml --cluster jobs/clusters/slurm.yaml --dry-run",
-    "submit jobs/runs/intermediate/english.yaml --cluster jobs/clusters/slurm.yaml --dry-run evaluate=null",
-    "train jobs/runs/intermediate/english.yaml --dry-run evaluate=null",
+    "study submit jobs/studies/robust-pawsx.yaml --cluster jobs/clusters/slurm.yaml --dry-run --set data=remote",
+    "submit jobs/runs/intermediate/english.yaml --cluster jobs/clusters/slurm.yaml --set data=remote --dry-run evaluate=null",
+    f"submit jobs/runs/demo/target.yaml --cluster jobs/clusters/slurm.yaml --dry-run {HERE}",
+    f"train jobs/runs/demo/target.yaml --dry-run {HERE} runtime.ranks=1",
     "monitor --help",
 )
 SCRIPT = """
@@ -27,16 +30,19 @@ import json, sys
 from click.testing import CliRunner
 from xdist.cli import main
 for line in json.loads(sys.argv[1]):
-    result = CliRunner().invoke(main, line.split())
+    words = line.replace("DATA", sys.argv[2]).replace("ENCODER", sys.argv[3]).split()
+    result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, (line, result.output, result.exc_info)
     print(json.dumps([line, sorted({"torch", "transformers", "deepspeed"} & set(sys.modules))]))
 """
 
 
 @pytest.fixture(scope="module")
-def imported() -> dict[str, list[str]]:
+def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """What of the heavy libraries was there after each command, one process doing them all."""
-    words = [sys.executable, "-c", SCRIPT, json.dumps(LOOKS)]
+    folder = tmp_path_factory.mktemp("looks")
+    tiny_model(folder / "encoder", tiny_benchmark(folder / "data"))
+    words = [sys.executable, "-c", SCRIPT, json.dumps(LOOKS), str(folder / "data"), str(folder / "encoder")]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(line) for line in done.stdout.splitlines())

@@ -3,11 +3,11 @@
 import pytest
 
 from xdist.errors import UserError
+from xdist.files import shipped
 from xdist.launch.clusters import KINDS, load_cluster
 from xdist.launch.direct import Hosts, Local
 from xdist.launch.kubernetes import Kubernetes
 from xdist.launch.slurm import Slurm
-from xdist.runtime.ds_config import shipped
 
 EXAMPLES = sorted((shipped("jobs") / "clusters").glob("*.yaml"))
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 from pydantic import BaseModel
+from resolved_of import chosen_of
 
 from xdist.config import load_run, recorded_run
-from xdist.data.pieces import selection_pieces
 from xdist.errors import UserError
 
 TEXT = """\
@@ -272,12 +272,12 @@ def test_what_is_written_is_read_again(path: Path, overrides: list[str]) -> None
 def test_selection_needs_dev_sets_and_what_can_be_scored(path: Path) -> None:
     def refused(*overrides: str) -> str:
         with pytest.raises(UserError) as caught:
-            selection_pieces(load_run(path, overrides))
+            chosen_of(load_run(path, overrides))
         return str(caught.value).replace(f"{path.parent}/", "")
 
-    chosen = selection_pieces(load_run(path, ["train.select={every: 10, languages: [en, de]}"]))
+    chosen = chosen_of(load_run(path, ["train.select={every: 10, languages: [en, de]}"]))
     assert [str(piece) for piece in chosen] == ["xnli dev en", "xnli dev de", "udpos dev en", "udpos dev de"]
-    assert selection_pieces(load_run(path)) == []
+    assert chosen_of(load_run(path)) == []
     assert refused("train.select={every: 10, languages: [en, dd]}").startswith("train.select={every: 10, languages: [en, dd]}")
     pairs = "train.tasks=[{task: squad-sentences}]"
     assert refused(pairs, "train.select={every: 5}").endswith(

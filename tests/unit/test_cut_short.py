@@ -8,6 +8,7 @@ import pytest
 import yaml
 from cut_short import How, cut_short
 from hub_server import serving
+from resolved_of import deepspeed_of, prepared_of
 from tiny import tiny_benchmark, tiny_model
 
 from xdist.config import Run, load_run
@@ -45,7 +46,7 @@ def started(run: Run) -> RunLock:
     folder.check(run)
     lock.check()
     lock.take("xdist train")
-    folder.open(run, DEEPSPEED, DATA)
+    folder.open(run, deepspeed_of(DEEPSPEED), DATA)
     return lock
 
 
@@ -91,7 +92,7 @@ def test_the_next_preparation_makes_the_same_set(run: Run, tmp_path: Path) -> No
 
     def prepared(cache: str) -> Preparation:
         data = run.data.model_copy(update={"cache": tmp_path / cache})
-        made = Preparation(run.model_copy(update={"data": data}), tokenizer)
+        made = prepared_of(run.model_copy(update={"data": data}), tokenizer)
         made.make_missing()
         return made
 

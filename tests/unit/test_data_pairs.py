@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from resolved_of import prepared_of
 from tiny import tiny_benchmark, tiny_model
 from tiny_families import tiny_families
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -28,7 +29,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerBa
 def preparation(folder: Path, tokenizer: PreTrainedTokenizerBase, *overrides: str, name: str = "xnli-pairs") -> Preparation:
     options = [f"data.root={folder}", f"data.cache={folder / 'prepared'}", f"data.max_length={LENGTH}", *overrides]
     run = load_run(RECIPE, [*options, f"evaluate.tasks=[{name}]"])
-    return Preparation(run, tokenizer, train=False)
+    return prepared_of(run, tokenizer, "evaluate")
 
 
 def test_rows_are_those_of_the_tokenizer(tmp_path: Path, tokenizer: PreTrainedTokenizerBase) -> None:

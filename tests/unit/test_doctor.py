@@ -9,13 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 from xdist.cli import main
+from xdist.files import shipped
 from xdist.launch.clusters import load_cluster
 from xdist.launch.doctor import accelerator, compiler, kube, reach, shared_memory, storage, versions
 from xdist.launch.doctor.accelerator import Seen
 from xdist.launch.doctor.finding import Finding, size
 from xdist.launch.doctor.meeting import pairs
 from xdist.launch.kubernetes import Kubernetes
-from xdist.runtime.ds_config import shipped
 
 
 def levels(found: list[Finding]) -> list[str]:

@@ -1,38 +1,34 @@
 """Shipped DeepSpeed configurations hold, and what DeepSpeed would ignore or choke on is told in one line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import pytest
 import torch
 
 import xdist
-from xdist.config import Run
 from xdist.errors import UserError
+from xdist.files import shipped
 from xdist.runtime import distributed, ds_config
+from xdist.runtime.ds_config import DeepSpeed
 
-SHIPPED = sorted(path.stem for path in ds_config.shipped("ds_configs").glob("*.json"))
-
-
-def run_with(deepspeed: object, clip: float = 1.0, train: bool = True, **runtime: object) -> Run:
-    return Run.model_validate(
-        {
-            "name": "small",
-            "folder": "out",
-            "model": {"backbone": "encoder"},
-            "data": {"root": "benchmark"},
-            "train": {"tasks": [{"task": "xnli"}], "steps": 5, "clip": clip} if train else None,
-            "evaluate": {"tasks": ["xnli"]},
-            "runtime": {"deepspeed": str(deepspeed), **runtime},
-        }
-    )
+SHIPPED = sorted(path.stem for path in shipped("ds_configs").glob("*.json"))
+Said = Literal["auto", "fp32", "bf16"]
 
 
-def error(path: Path, values: object, precision: str = "fp32") -> str:
-    path.write_text(values if isinstance(values, str) else json.dumps(values), encoding="utf-8")
+def settings(deepspeed: object, precision: Said = "auto", clip: float | None = 1.0) -> DeepSpeed:
+    return ds_config.settings(ds_config.find(str(deepspeed)), precision, clip)
+
+
+def error(path: Path, values: object, precision: Said = "fp32") -> str:
+    if isinstance(values, bytes):
+        path.write_bytes(values)
+    else:
+        path.write_text(values if isinstance(values, str) else json.dumps(values), encoding="utf-8")
     with pytest.raises(UserError) as caught:
-        ds_config.resolve(run_with(path, precision=precision))
+        settings(path, precision)
     message = str(caught.value).removeprefix(f"{path.parent}/")
     assert "\n" not in message
     return message
@@ -40,12 +36,20 @@ def error(path: Path, values: object, precision: str = "fp32") -> str:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", SHIPPED)
-def test_deepspeed_takes_what_is_shipped(name: str, precision: str) -> None:
-    """Without the compiled operators that offloading needs when it runs."""
+def test_deepspeed_takes_what_is_shipped(name: str, precision: Said, tmp_path: Path) -> None:
+    """Without the compiled operators that offloading needs when it runs. As a file of one's own it is checked against
+    DeepSpeed's classes, too, which a shipped one need not be again."""
     from deepspeed.runtime.config import DeepSpeedConfig
 
-    config = DeepSpeedConfig(ds_config.resolve(run_with(name, clip=0.7, precision=precision)))
+    typed = settings(name, precision, clip=0.7)
+    config = DeepSpeedConfig(dict(typed.values))
     stage = int(name[4])
+    own = tmp_path / "own.json"
+    own.write_bytes((shipped("ds_configs") / f"{name}.json").read_bytes())
+    assert replace(settings(own, precision, clip=0.7), path=typed.path) == typed
+    assert (typed.stage, typed.precision) == (stage, precision)
+    assert typed.offload == ("all" if name.endswith(("offload", "nvme")) else "none")
+    assert typed.bucket == (config.zero_config.reduce_bucket_size if stage else None)
     assert config.zero_optimization_stage == stage
     assert bool(config.bfloat16_config.enabled) == (precision == "bf16")
     assert config.gradient_clipping == (0.7 if stage or precision == "bf16" else 0.0)
@@ -58,15 +62,15 @@ def test_every_stage_is_shipped() -> None:
 
 
 def test_bf16_sums_gradients_in_fp32_where_zero_can() -> None:
-    resolved = {name: ds_config.resolve(run_with(name, precision="bf16")) for name in ("zero0", "zero2")}
+    resolved = {name: settings(name, "bf16").values for name in ("zero0", "zero2")}
     assert [values["bf16"] for values in resolved.values()] == [{"enabled": True}] * 2
     assert resolved["zero2"]["data_types"] == {"grad_accum_dtype": "fp32"}
     assert "data_types" not in resolved["zero0"]
-    assert "bf16" not in ds_config.resolve(run_with("zero2"))
+    assert "bf16" not in settings("zero2").values
 
 
 def test_a_run_that_only_evaluates_needs_no_clipping() -> None:
-    assert ds_config.resolve(run_with("zero2", train=False))["gradient_clipping"] == 0.0
+    assert settings("zero2", clip=None).values["gradient_clipping"] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -84,7 +88,43 @@ def test_a_run_that_only_evaluates_needs_no_clipping() -> None:
         ({"zero_optimization": {"offload_param": {"devise": "cpu"}}}, "a.json: zero_optimization.offload_param: unknown key"),
         ({"zero_optimization": True}, "a.json: zero_optimization: expected a JSON object"),
         ([], "a.json:1: expected a JSON object"),
-        ('{"bf16": {},\n}', "a.json:2: not valid JSON"),
+        ('{"bf16": {},\n}', "a.json:2: not JSON"),
+        # DeepSpeed would take the last one, turn text into what it needs, or ignore the key.
+        ('{"zero_optimization": {"stage": 2, "stage": 3}}', "a.json: stage: this key stands here twice"),
+        ('{"bf16": {}, "bf16": {}}', "a.json: bf16: this key stands here twice"),
+        (b'{"x": "\xe9"}', "a.json:1: not UTF-8: byte 0xe9 at offset 7"),
+        ({"zero_optimization": {"stage": "2"}}, "a.json: zero_optimization.stage: expected a number"),
+        ({"zero_optimization": {"stage": True}}, "a.json: zero_optimization.stage: expected a number"),
+        ({"zero_optimization": {"overlap_comm": "no"}}, "a.json: zero_optimization.overlap_comm: expected true or false"),
+        ({"zero_optimization": {"contiguous_gradients": 1}}, "a.json: zero_optimization.contiguous_gradients: expected true"),
+        (
+            {"zero_optimization": {"stage3_max_live_parameters": "1e9"}},
+            "a.json: zero_optimization.stage3_max_live_parameters: e",
+        ),
+        (
+            {"zero_optimization": {"stage": 3, "offload_param": {"pin_memory": "yes"}}},
+            "a.json: zero_optimization.offload_param.pin_memory: expected true or false",
+        ),
+        ({"bf16": {"enabled": "true"}}, "a.json: bf16.enabled: expected true or false"),
+        ({"bf16": {"enable": True}}, "a.json: bf16: unknown key 'enable': did you mean 'enabled'?"),
+        ({"bf16": True}, "a.json: bf16: expected a JSON object"),
+        ({"wall_clock_breakdown": "no"}, "a.json: wall_clock_breakdown: expected true or false"),
+        ({"aio": {"thread_count": 1}}, "a.json: aio: unknown key 'thread_count'"),
+        ({"aio": {"queue_depth": "8"}}, "a.json: aio.queue_depth: expected a number"),
+        ({"data_types": {"grad_accum_dtype": "float32"}}, "a.json: data_types.grad_accum_dtype: unknown value 'float32'"),
+        ({"communication_data_type": "fp64"}, "a.json: communication_data_type: unknown value 'fp64': did you mean 'fp16'?"),
+        (
+            {"zero_optimization": {"stage": 1, "overlap_comm": True}},
+            "a.json: zero_optimization.overlap_comm: works from stage 2 on, and this is stage 1",
+        ),
+        (
+            {"zero_optimization": {"stage": 2, "offload_param": {"device": "cpu"}}},
+            "a.json: zero_optimization.offload_param: works from stage 3 on, and this is stage 2",
+        ),
+        (
+            {"zero_optimization": {"stage": 3, "offload_optimizer": {"device": "nvme"}}},
+            "a.json: zero_optimization.offload_optimizer.nvme_path: is required for device nvme",
+        ),
     ],
 )
 def test_mistakes_in_a_file(tmp_path: Path, values: object, message: str) -> None:
@@ -92,13 +132,21 @@ def test_mistakes_in_a_file(tmp_path: Path, values: object, message: str) -> Non
 
 
 @pytest.mark.parametrize("enabled, precision", [(True, "fp32"), (False, "bf16")])
-def test_precision_is_said_once(tmp_path: Path, enabled: bool, precision: str) -> None:
+def test_precision_is_said_once(tmp_path: Path, enabled: bool, precision: Said) -> None:
     """Else clipping would be done twice, or by nobody."""
     message = error(tmp_path / "a.json", {"bf16": {"enabled": enabled}}, precision=precision)
     assert message == f"a.json: bf16.enabled: contradicts runtime.precision={precision}; leave it out"
-    agreeing: dict[str, Any] = {"bf16": {"enabled": not enabled}}
-    (tmp_path / "a.json").write_text(json.dumps(agreeing))
-    assert ds_config.resolve(run_with(tmp_path / "a.json", precision=precision))["bf16"] == agreeing["bf16"]
+    (tmp_path / "a.json").write_text(json.dumps({"bf16": {"enabled": not enabled}}))
+    assert settings(tmp_path / "a.json", precision).values["bf16"] == {"enabled": not enabled}
+
+
+@pytest.mark.parametrize("text", ["\ufeff{zero}", "{zero}"])
+def test_numbers_as_people_write_them(tmp_path: Path, text: str) -> None:
+    """5e8 is a number of elements, and an editor of Windows begins a file with a mark."""
+    path = tmp_path / "a.json"
+    zero = '{"zero_optimization": {"stage": 2, "reduce_bucket_size": 5e8}}'
+    path.write_text(text.replace("{zero}", zero), encoding="utf-8")
+    assert settings(path).bucket == 500_000_000
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
@@ -113,9 +161,9 @@ def test_a_wheel_carries_the_folder_inside_the_package(tmp_path: Path, monkeypat
     (package / "jobs").mkdir(parents=True)
     (package.parent / "jobs").mkdir()  # another package's
     monkeypatch.setattr(xdist, "__file__", str(package / "__init__.py"))
-    assert ds_config.shipped("jobs") == package / "jobs"
+    assert shipped("jobs") == package / "jobs"
     (package / "jobs").rmdir()  # as in a checkout
-    assert ds_config.shipped("jobs") == package.parent / "jobs"
+    assert shipped("jobs") == package.parent / "jobs"
 
 
 @pytest.mark.parametrize("hardware", [True, False])
@@ -131,6 +179,6 @@ def test_without_a_word_on_precision_it_is_the_file_s_or_the_hardware_s(
         ({"torch_autocast": {"enabled": True, "dtype": "bfloat16"}}, False),
     ):
         path.write_text(json.dumps({**values, "zero_optimization": {"stage": 2}}), encoding="utf-8")
-        config = ds_config.resolve(run_with(path))
-        assert config.get("bf16", {}).get("enabled", False) == expected
-        assert ds_config.dtype(config) == (torch.bfloat16 if expected else torch.float32)
+        found = settings(path)
+        assert found.values.get("bf16", {}).get("enabled", False) == expected
+        assert found.dtype == (torch.bfloat16 if expected else torch.float32)

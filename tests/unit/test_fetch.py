@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from hub_server import HubServer, serving
+from resolved_of import resolved_of, subsets_of
 from tiny import tiny_benchmark, tiny_model
 
 from xdist.config import Run
-from xdist.data.commits import commits
-from xdist.data.fetched import LOCK, Lock, found_model, read_lock
+from xdist.data.fetched import LOCK, Lock, read_lock
 from xdist.data.pieces import Piece
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
@@ -137,7 +137,7 @@ def test_what_is_fetched_is_what_is_read(name: str, tmp_path: Path) -> None:
 
 def test_what_a_run_needs(tmp_path: Path) -> None:
     run = run_of(tmp_path, evaluate={"tasks": ["xnli", "xnli-pairs", "bucc2018", "mewslix"], "split": "test"})
-    sets, elsewhere = parts.data_sets(parts.pieces_of_run(run), tmp_path)
+    sets, elsewhere = parts.data_sets(subsets_of(run).wanted, tmp_path)
     xnli, mewslix = sets
     assert xnli.parts[0] == "en/train"
     assert set(xnli.parts) == {"en/train"} | {f"{code}/test" for code in task("xnli").languages}
@@ -150,7 +150,7 @@ def test_what_a_run_needs(tmp_path: Path) -> None:
     official = tmp_path / "xnli/train-en.tsv"
     official.parent.mkdir()
     official.touch()
-    assert "en/train" not in parts.data_sets(parts.pieces_of_run(run), tmp_path)[0][0].parts
+    assert "en/train" not in parts.data_sets(subsets_of(run).wanted, tmp_path)[0][0].parts
 
 
 def test_what_a_task_needs() -> None:
@@ -170,8 +170,8 @@ def test_what_a_task_needs() -> None:
 def test_a_run_finds_what_was_fetched(server: HubServer, tmp_path: Path, encoder: Path) -> None:
     run = run_of(tmp_path)
     before = run.identity
-    assert found_model(run) == run.model
-    (xnli,), _ = parts.data_sets(parts.pieces_of_run(run), tmp_path)
+    assert resolved_of(run).model == run.model
+    (xnli,), _ = parts.data_sets(subsets_of(run).wanted, tmp_path)
     for repository in (parts.model(ENCODER), xnli):
         fetched(server, tmp_path, repository)
     folder = tmp_path / "models" / ENCODER
@@ -179,7 +179,7 @@ def test_a_run_finds_what_was_fetched(server: HubServer, tmp_path: Path, encoder
     assert file_digest(folder / "model.safetensors") == file_digest(encoder / "model.safetensors")
     lock = json.loads((folder / LOCK).read_text())
     assert lock["files"]["config.json"]["size"] == (encoder / "config.json").stat().st_size
-    section = found_model(run)
+    section = resolved_of(run).model
     assert section.backbone == str(folder)
     tokenizer = load_tokenizer(section.backbone)
     assert load_encoder(section, tokenizer, torch.float32).config.vocab_size == tokenizer.vocab_size
@@ -187,9 +187,9 @@ def test_a_run_finds_what_was_fetched(server: HubServer, tmp_path: Path, encoder
     there = {str(path.relative_to(tmp_path / "hub/facebook/xnli")) for path in (tmp_path / "hub").rglob("*.parquet")}
     assert there == {f"{name}-00000-of-00001.parquet" for name in ("en/train", "en/test", "sw/test")}
     assert len(list(task("xnli").examples(tmp_path, "train", "en"))) == 2
-    RunFolder(run.folder).open(run, None, {})
+    RunFolder(run.folder).open(run, None, {}, resolved_of(run).fetched)
     recorded = json.loads((run.folder / "environment.json").read_text())["fetched"]
-    assert recorded == commits(run)
+    assert recorded == resolved_of(run).fetched
     assert recorded[ENCODER] == lock["commit"]
     assert set(recorded) == {ENCODER, "facebook/xnli"}
 
@@ -222,7 +222,7 @@ def test_interrupted_fetch_goes_on(server: HubServer, tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match=f"^model {ENCODER}: the hub .* answered 503"):
         fetch(hub, repository, todo, break_down)
-    assert found_model(run_of(tmp_path)).backbone == ENCODER  # half a model is none
+    assert resolved_of(run_of(tmp_path)).model.backbone == ENCODER  # half a model is none
     (partial,) = (folder / PARTIAL).iterdir()
     kept = partial.stat().st_size
     assert kept == size // 2
@@ -329,4 +329,4 @@ def test_a_lock_that_is_none(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text("{}")
     with pytest.raises(UserError, match=r"fetched.json: is not what `xdist fetch` writes; remove it and fetch again"):
-        found_model(run_of(tmp_path))
+        _ = resolved_of(run_of(tmp_path)).model

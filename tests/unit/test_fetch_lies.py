@@ -13,11 +13,12 @@ from hub_server import HubServer, Said, serving, without_end
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
+from resolved_of import resolved_of
 
 from xdist.cli import main
 from xdist.config import Run
 from xdist.data.claims import LOCK, PARTIAL, UNFINISHED, Digest, Size, file_and_folder, file_path, inside
-from xdist.data.fetched import Lock, found_model, read_lock
+from xdist.data.fetched import Lock, read_lock
 from xdist.errors import UserError
 from xdist.fetch import hub as hub_module
 from xdist.fetch import parts
@@ -302,7 +303,7 @@ def test_a_file(server: HubServer, root: Path, lie: Callable[[bytes], Any], said
     refused(server, root, said, update=True)
     folder = root / "models" / ID
     assert sum(path.stat().st_size for path in (folder / PARTIAL).iterdir()) <= sum(map(len, LATER.values()))
-    assert found_model(run_of(root)).backbone == str(folder)
+    assert resolved_of(run_of(root)).model.backbone == str(folder)
     assert brought(server, root, revision=read(folder).commit).done is False  # back to what is there
     assert not (folder / UNFINISHED).exists()
     refused(server, root, said, update=True)
@@ -320,7 +321,7 @@ def test_a_new_folder_holds_no_model_until_all_of_it_has_come(server: HubServer,
     with pytest.raises(UserError, match="sends more"):
         brought(server, root)
     assert server.sent < 1 << 22  # what the connection holds at most
-    assert found_model(run_of(root)).backbone == ID
+    assert resolved_of(run_of(root)).model.backbone == ID
     assert sorted(path.name for path in (root / "models" / ID).iterdir()) == [
         PARTIAL,
         "config.json",
@@ -421,10 +422,10 @@ def test_a_lock_that_leads_nowhere_is_no_model(root: Path) -> None:
     folder.mkdir(parents=True)
     (folder / LOCK).write_text('{"files": {"../../x": {}}}')
     with pytest.raises(UserError, match=r"fetched.json: is not what `xdist fetch` writes; remove it and fetch again"):
-        found_model(run_of(root))
+        _ = resolved_of(run_of(root)).model
     for backbone in ("someone/..", "a/\0", "con", "..", "a\\..\\x"):
         run = run_of(root).model_copy(update={"model": run_of(root).model.model_copy(update={"backbone": backbone})})
-        assert found_model(run).backbone == backbone
+        assert resolved_of(run).model.backbone == backbone
 
 
 SET = Repository("dataset", "a/set", ("en/test",), frozenset({"en/test"}))

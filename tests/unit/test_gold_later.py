@@ -11,14 +11,15 @@ import yaml
 from blanked import blank
 from click.testing import CliRunner
 from predicted import predict
-from tiny import tiny_benchmark
+from resolved_of import request_of, scored_of
+from tiny import tiny_benchmark, tiny_model
 from tiny_families import tiny_families
 from tiny_retrieval import bucc
 
 from xdist.cli import main
 from xdist.config import Run, load_run
 from xdist.data.look import look
-from xdist.data.pieces import Piece, evaluation_pieces
+from xdist.data.pieces import Piece
 from xdist.errors import UserError
 from xdist.evaluation.made_of import inputs_of
 from xdist.evaluation.scores import Scores, said, without_gold
@@ -43,14 +44,20 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_families(folder)
 
 
+@pytest.fixture(scope="module")
+def encoder(originals: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a head for each task, as far as its description says so."""
+    folder = tiny_model(tmp_path_factory.mktemp("model") / "encoder", originals)
+    heads = {one.head: {"family": one.family, "task": one.name, "labels": one.labels} for one in map(task, TASKS)}
+    write_json(folder / "heads.json", heads)
+    return folder
+
+
 @pytest.fixture
-def described(originals: Path, tmp_path: Path) -> Callable[..., Run]:
+def described(originals: Path, encoder: Path, tmp_path: Path) -> Callable[..., Run]:
     """A run that evaluates every family with an encoder as it is; words are overrides."""
     root = shutil.copytree(originals, tmp_path / "data")
-    backbone = tmp_path / "encoder"
-    backbone.mkdir()
-    for name in ("config.json", "model.safetensors"):
-        (backbone / name).write_text(f"{name} of an encoder")
+    backbone = shutil.copytree(encoder, tmp_path / "encoder")
     run = {
         "name": "gold",
         "folder": str(tmp_path / "run"),
@@ -76,22 +83,22 @@ def test_gold_that_comes_later_is_scored_by_the_predictions_that_are_there(
 ) -> None:
     run = described()
     changed = blank(run.data.root)
-    every = [str(piece) for piece in evaluation_pieces(run)]
+    every = [str(piece) for piece in scored_of(run)]
     assert len(every) > len(TASKS)
     assert predict(run, originals) == every
-    assert not to_do(run)
-    assert [str(piece) for piece in without_gold(run)] == every
-    assert said(without_gold(run)).startswith("no gold: predicted, not scored: xquad (")
+    assert not to_do(request_of(run))
+    assert [str(piece) for piece in without_gold(request_of(run))] == every
+    assert said(without_gold(request_of(run))).startswith("no gold: predicted, not scored: xquad (")
     before = times(run)
     for path in changed:  # one after another: some languages have gold before others
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(originals / path.relative_to(run.data.root), path)
-        assert not to_do(run).predict, path
-    assert names(to_do(run).score) == every
+        assert not to_do(request_of(run)).predict, path
+    assert names(to_do(request_of(run)).score) == every
     assert predict(run, originals) == []
     assert times(run) == before
-    assert not to_do(run)
-    assert without_gold(run) == []
+    assert not to_do(request_of(run))
+    assert without_gold(request_of(run)) == []
     for name, entry in Scores(RunFolder(run.folder).scores, "").tasks.items():
         assert entry["mean"][metric(task(name).metric).headline] == 100, name
 
@@ -102,13 +109,13 @@ def test_a_file_whose_texts_changed_is_predicted_again(described: Callable[..., 
     predict(run, originals)
     path = run.data.root / "xnli/test-sw.tsv"
     path.write_text(path.read_text().replace("\t", " and\t", 1))
-    assert names(to_do(run).predict) == ["xnli test sw"]
-    assert to_do(run).score == ()
-    scoring = Scoring(run, "fp32")
-    scoring.make_room(to_do(run).predict)  # a start that is killed from here on leaves nothing half true
+    assert names(to_do(request_of(run)).predict) == ["xnli test sw"]
+    assert to_do(request_of(run)).score == ()
+    scoring = Scoring(request_of(run), "fp32")
+    scoring.make_room(to_do(request_of(run)).predict)  # a start that is killed from here on leaves nothing half true
     assert sorted(Scores(scoring.folder.scores, "").tasks["xnli"]["languages"]) == ["de", "en"]
     assert predict(run, originals) == ["xnli test sw"]
-    assert not to_do(run)
+    assert not to_do(request_of(run))
 
 
 def test_predictions_that_were_changed_or_removed_are_made_again(described: Callable[..., Run], originals: Path) -> None:
@@ -117,14 +124,14 @@ def test_predictions_that_were_changed_or_removed_are_made_again(described: Call
     predict(run, originals)
     shutil.copyfile(originals / "xnli/test-sw.tsv", run.data.root / "xnli/test-sw.tsv")
     where = RunFolder(run.folder).predictions / "xnli/test-sw.tsv"
-    assert names(to_do(run).score) == ["xnli test sw"]
+    assert names(to_do(request_of(run)).score) == ["xnli test sw"]
     kept = where.read_text()
     where.write_text(kept.replace("neutral", "entailment"))
-    assert names(to_do(run).predict) == ["xnli test sw"]
+    assert names(to_do(request_of(run)).predict) == ["xnli test sw"]
     where.unlink()
-    assert names(to_do(run).predict) == ["xnli test sw"]
+    assert names(to_do(request_of(run)).predict) == ["xnli test sw"]
     where.write_text(kept)
-    assert names(to_do(run).score) == ["xnli test sw"]
+    assert names(to_do(request_of(run)).score) == ["xnli test sw"]
 
 
 @pytest.mark.parametrize(
@@ -145,14 +152,14 @@ def test_another_option_is_refused_until_predictions_are_removed(
     before = times(run)
     other = described("evaluate.tasks=[xnli, tatoeba]", option)
     with pytest.raises(MixtureError, match=message) as error:
-        to_do(other)
+        to_do(request_of(other))
     assert str(error.value).startswith(f"{option} (command line): ")
     assert str(error.value).endswith(
         f"; choose another folder (folder=…), or remove {run.folder}/predictions and scores.json to predict anew"
     )
     assert times(run) == before
     shutil.rmtree(RunFolder(run.folder).predictions)
-    assert len(to_do(other).predict) == 5
+    assert len(to_do(request_of(other)).predict) == 5
 
 
 def test_another_model_is_refused_by_its_folder(described: Callable[..., Run], originals: Path) -> None:
@@ -163,7 +170,7 @@ def test_another_model_is_refused_by_its_folder(described: Callable[..., Run], o
     (encoder / "model.safetensors").write_text("other weights")
     for tasks in ("[xnli]", "[udpos]"):  # neither for the task that is there nor for one beside it
         with pytest.raises(MixtureError, match=rf"^{encoder}: is not the model that made {run.folder}/predictions; choose"):
-            to_do(described(f"evaluate.tasks={tasks}"))
+            to_do(request_of(described(f"evaluate.tasks={tasks}")))
 
 
 def test_a_machine_of_another_precision_scores_but_does_not_mix(described: Callable[..., Run], originals: Path) -> None:
@@ -172,12 +179,12 @@ def test_a_machine_of_another_precision_scores_but_does_not_mix(described: Calla
     predict(run, originals)
     for code in ("sw", "de"):
         shutil.copyfile(originals / f"xnli/test-{code}.tsv", run.data.root / f"xnli/test-{code}.tsv")
-    assert len(to_do(run, precision="bf16").score) == 2  # what runs there predicts nothing
+    assert len(to_do(request_of(run), precision="bf16").score) == 2  # what runs there predicts nothing
     path = run.data.root / "xnli/test-sw.tsv"
     path.write_text(path.read_text().replace("\t", " and\t", 1))
     with pytest.raises(MixtureError, match=r"runtime\.precision: was fp32 when 'xnli' was predicted, is bf16"):
-        to_do(run, precision="bf16")
-    Scoring(run, "bf16").again(to_do(run).score)
+        to_do(request_of(run), precision="bf16")
+    Scoring(request_of(run), "bf16").again(to_do(request_of(run)).score)
     assert Scores(RunFolder(run.folder).scores, "").options("xnli")["runtime.precision"] == "fp32"
 
 
@@ -190,13 +197,16 @@ def test_scores_of_an_earlier_version_are_taken_as_they_are(described: Callable[
     del values["tasks"]["xnli"]["made_of"]
     values["tasks"]["xnli"]["languages"]["de"] = {"accuracy": 50.0, "count": 20}
     write_json(path, values)
-    assert (names(to_do(run).untold), bool(to_do(run))) == (["xnli test sw", "xnli test de", "xnli test en"], False)
+    assert (names(to_do(request_of(run)).untold), bool(to_do(request_of(run)))) == (
+        ["xnli test sw", "xnli test de", "xnli test en"],
+        False,
+    )
     for code in ("sw", "de"):
         shutil.copyfile(originals / f"xnli/test-{code}.tsv", run.data.root / f"xnli/test-{code}.tsv")
-    assert names(to_do(run).predict) == ["xnli test sw"]  # which was not scored, and has gold now
-    assert names(to_do(run).untold) == ["xnli test de", "xnli test en"]
+    assert names(to_do(request_of(run)).predict) == ["xnli test sw"]  # which was not scored, and has gold now
+    assert names(to_do(request_of(run)).untold) == ["xnli test de", "xnli test en"]
     with pytest.raises(MixtureError, match=r"evaluate\.smoothing: was null"):
-        to_do(described("evaluate.tasks=[xnli]", "evaluate.smoothing={draws: 2}"))
+        to_do(request_of(described("evaluate.tasks=[xnli]", "evaluate.smoothing={draws: 2}")))
 
 
 def test_another_metric_scores_the_predictions_that_are_there(described: Callable[..., Run], originals: Path) -> None:
@@ -207,27 +217,18 @@ def test_another_metric_scores_the_predictions_that_are_there(described: Callabl
     values = read_json(path)
     values["tasks"]["xnli"]["scored_by"] = "another"
     write_json(path, values)
-    assert names(to_do(run).score) == [str(piece) for piece in evaluation_pieces(run)]
+    assert names(to_do(request_of(run)).score) == [str(piece) for piece in scored_of(run)]
     assert predict(run, originals) == []
     assert Scores(path, "").tasks["xnli"]["scored_by"] == task("xnli").metric
-    assert not to_do(run)
+    assert not to_do(request_of(run))
 
 
 def test_mined_pairs_depend_on_the_gold_of_development_alone(tmp_path: Path) -> None:
     bucc(tmp_path, "de")
-    run = Run.model_validate(
-        {
-            "name": "x",
-            "folder": tmp_path / "run",
-            "model": {"backbone": "x"},
-            "data": {"root": tmp_path},
-            "evaluate": {"tasks": ["bucc2018"]},
-        }
-    )
 
     def found(split: str) -> str:
         piece = Piece(task("bucc2018"), split, "de")
-        return inputs_of(run, piece, piece.task.examples(tmp_path, split, "de"), Digests())
+        return inputs_of(tmp_path, piece, piece.task.examples(tmp_path, split, "de"), Digests())
 
     before = found("test"), found("dev")
     assert check(task("bucc2018"), tmp_path, "test", "de").gold
@@ -261,7 +262,7 @@ def test_an_empty_test_file_is_refused(described: Callable[..., Run], name: str)
     if name.startswith("tatoeba"):
         (run.data.root / "labels/tatoeba/test-sw.tsv").unlink()
     with pytest.raises(UserError, match=rf"^{path}: holds no example"):
-        look(run)
+        look(run.data.root, (), scored_of(run))
     done = CliRunner().invoke(main, ["evaluate", str(run.folder.parent / "run.yaml"), "--dry-run"])
     assert (done.exit_code, done.output.count("\n")) == (2, 1), done.output
     assert f"{path}: holds no example" in done.output
@@ -281,7 +282,7 @@ def test_gold_in_a_part_of_a_file_is_refused(described: Callable[..., Run], name
     path = run.data.root / name
     path.write_text("\n".join(change(path.read_text().splitlines())) + "\n")
     with pytest.raises(UserError) as error:
-        look(run)
+        look(run.data.root, (), scored_of(run))
     assert message in str(error.value)
 
 
@@ -289,8 +290,8 @@ def test_a_pair_of_which_one_language_has_gold_is_predicted_without(described: C
     run = described("evaluate.tasks=[xnli-pairs]")
     blank(run.data.root)
     shutil.copyfile(originals / "xnli/test-sw.tsv", run.data.root / "xnli/test-sw.tsv")
-    pieces = {piece.language: piece for piece in evaluation_pieces(run)}
-    assert {code for code, piece in pieces.items() if piece not in look(run)} == {"sw-sw"}
+    pieces = {piece.language: piece for piece in scored_of(run)}
+    assert {code for code, piece in pieces.items() if piece not in look(run.data.root, (), scored_of(run))} == {"sw-sw"}
     assert [code for code in pieces if labelled(pieces[code].task.examples(run.data.root, "test", code))] == ["sw-sw"]
 
 

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from kubeflow_trainer_api import models
 
 from xdist.errors import UserError
+from xdist.files import shipped
 from xdist.launch import quoting, slurm
 from xdist.launch.clusters import load_cluster
 from xdist.launch.direct import HOSTS, Hosts
 from xdist.launch.job import Job
 from xdist.launch.kubernetes import KUBERNETES, Kubernetes
 from xdist.launch.slurm import SLURM, Slurm
-from xdist.runtime.ds_config import shipped
 from xdist.runtime.lock import RunLock
 
 GOLDEN = Path(__file__).with_name("golden")

@@ -9,10 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+from resolved_of import resolved_of
 
 from xdist.config import Run
 from xdist.errors import BusyError, UserError
 from xdist.launch import local, prepared
+from xdist.resolve import preparing
 from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
 from xdist.study.running import _at_work, alone
@@ -83,9 +85,10 @@ def test_a_start_that_dies_early_does_not_show_an_old_reason(
     folder = RunFolder(run.folder)
     folder.announce(run)
     folder.mark("failed", "the disk was full")
-    monkeypatch.setattr(prepared, "prepare", lambda run, train: None)
+    monkeypatch.setattr(prepared, "prepare", lambda *_: None)
+    monkeypatch.setattr(preparing, "preparation_of", lambda *_: None)
     monkeypatch.setattr(local, "command", lambda *_: [sys.executable, "-c", "raise SystemExit(3)"])
-    assert prepared.launch("train", run, tmp_path / "run.yaml", ()) == local.BROKEN
+    assert prepared.launch("train", resolved_of(run), tmp_path / "run.yaml", ()) == local.BROKEN
     assert "a broke: see above" in capsys.readouterr().err
 
 
@@ -97,10 +100,11 @@ def test_a_run_at_work_is_not_launched_again(tmp_path: Path, monkeypatch: pytest
     lock.take("xdist train")
     folder.stop.touch()
     before = {path: path.read_bytes() for path in folder.path.iterdir()}
-    monkeypatch.setattr(prepared, "prepare", lambda run, train: None)
+    monkeypatch.setattr(prepared, "prepare", lambda *_: None)
+    monkeypatch.setattr(preparing, "preparation_of", lambda *_: None)
     monkeypatch.setattr(local, "command", lambda *_: pytest.fail("nothing is to be started"))
     with pytest.raises(BusyError, match=f"process {os.getpid()}, since .* is working here"):
-        prepared.launch("train", run, tmp_path / "run.yaml", ())
+        prepared.launch("train", resolved_of(run), tmp_path / "run.yaml", ())
     assert before == {path: path.read_bytes() for path in folder.path.iterdir()}
     lock.release()
 

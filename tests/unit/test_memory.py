@@ -8,7 +8,7 @@ from batch_of import batch_of
 
 from xdist.config import Run
 from xdist.errors import RankError
-from xdist.runtime.memory import explained
+from xdist.runtime.memory import advice, explained
 from xdist.tasks.batch import Batch
 
 RUN = {
@@ -29,7 +29,7 @@ def batches(number: int, rank: int, world: int) -> list[Batch]:
 def test_the_largest_batch_and_the_remedies_are_named(precision: str, said: str) -> None:
     run = Run.model_validate({**RUN, "runtime": {"precision": precision, "micro_batch_tokens": 512}})
     with pytest.raises(RankError) as caught:
-        with explained(run, 1, 7, batches):
+        with explained(advice(run.model, run.runtime, run.runtime.precision == "bf16"), 1, 7, batches):
             torch.empty(2**60, dtype=torch.uint8)
     assert str(caught.value) == (
         "rank 1 ran out of memory in step 7, whose largest micro-batch is 3 sequences of up to 4 tokens ('xnli'); try a "
@@ -41,7 +41,7 @@ def test_the_largest_batch_and_the_remedies_are_named(precision: str, said: str)
 def test_other_errors_pass(tmp_path: Path) -> None:
     run = Run.model_validate(RUN)
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        with explained(run, 1, 7, batches):
+        with explained(advice(run.model, run.runtime, run.runtime.precision == "bf16"), 1, 7, batches):
             torch.ones(2, 3) @ torch.ones(2, 3)
-    with explained(run, 1, 7, batches):
+    with explained(advice(run.model, run.runtime, run.runtime.precision == "bf16"), 1, 7, batches):
         pass

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from resolved_of import data_of, prepared_of
 from tiny import tiny_benchmark, tiny_model
 
 from xdist.config import load_run
 from xdist.data.batches import TrainingData
-from xdist.data.prepare import Preparation
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
 
@@ -36,9 +36,9 @@ def run_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def data(run_file: Path, *overrides: str) -> TrainingData:
     run = load_run(run_file, overrides)
-    preparation = Preparation(run, load_tokenizer(run.model.backbone))
+    preparation = prepared_of(run, load_tokenizer(run.model.backbone))
     preparation.make_missing()
-    return TrainingData(run, preparation)
+    return data_of(run, preparation)
 
 
 def test_the_mixture_told_is_the_one_drawn(run_file: Path) -> None:

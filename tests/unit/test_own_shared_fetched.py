@@ -11,14 +11,13 @@ import yaml
 from batch_of import batch_of
 from click.testing import CliRunner, Result
 from hub_server import serving
+from resolved_of import resolved_of, scored_of
 from tiny import tiny_benchmark, tiny_model
 from transformers import AutoModelForSequenceClassification
 
 from xdist.cli import main
 from xdist.config import Run, load_run
-from xdist.data.fetched import found_model
 from xdist.data.heads import heads_in
-from xdist.data.pieces import evaluation_pieces, trained_tasks
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
 from xdist.evaluation import submission
@@ -31,6 +30,7 @@ from xdist.fetch.hub import Hub
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import save_model
 from xdist.model.model import Model
+from xdist.resolve.subsets import Subsets
 from xdist.runtime import tags
 from xdist.runtime.checkpoints import write_shard
 from xdist.tasks.catalog import sharing, task
@@ -117,9 +117,9 @@ def described(kind: str, place: Path, folder: Path, **changes: Any) -> Path:
 def saved(path: Path) -> Model:
     """The folder of a run that says it has trained, with random heads, and a checkpoint as ZeRO 0 leaves it on one rank."""
     run = load_run(path)
-    section = found_model(run)
+    section = resolved_of(run).model
     tokenizer = load_tokenizer(section.backbone)
-    families = {one.head: family_of(one) for one in trained_tasks(run)}
+    families = {one.head: family_of(one) for one in Subsets(run).tasks}
     model = Model(load_encoder(section, tokenizer, torch.float32), families, run.seed).eval()
     run.folder.mkdir(exist_ok=True)
     (run.folder / "config.yaml").write_text(path.read_text())
@@ -197,18 +197,18 @@ def test_a_run_that_only_evaluates_has_the_heads_that_were_trained(kind: str, pl
     for name in ("train", "folder", "model"):
         del values[name]
     run = Run.model_validate({**values, "folder": str(tmp_path / "scored"), "model": {"backbone": str(tmp_path / "run/model")}})
-    pieces = evaluation_pieces(run)
+    pieces = scored_of(run)
     assert {piece.task.head for piece in pieces} == {head}
     backbone = run.model.backbone
-    model = load_for_evaluation(run, backbone, load_tokenizer(backbone), pieces, torch.float32)
+    model = load_for_evaluation(resolved_of(run).model, load_tokenizer(backbone), pieces, torch.float32)
     assert list(model.heads) == [head]
     # Other tasks than the trained ones keep their own name, for the message that there is no such head.
     other = run.model_copy(update={"evaluate": run.evaluate.model_copy(update={"tasks": ("cldr-spans",)})})  # type: ignore[union-attr]
     with pytest.raises(UserError, match=r"holds no head 'cldr-spans' \(it has: none\)"):
-        load_for_evaluation(other, backbone, load_tokenizer(backbone), evaluation_pieces(other), torch.float32)
+        load_for_evaluation(resolved_of(other).model, load_tokenizer(backbone), scored_of(other), torch.float32)
     (tmp_path / "run/model/heads.json").write_text('{"a": 1}')
     with pytest.raises(UserError, match=r"heads.json: is not what xdist writes beside the heads of a model"):
-        evaluation_pieces(run)
+        scored_of(run)
     assert heads_in(tmp_path) == {}
 
 
@@ -242,6 +242,10 @@ def test_tasks_that_cannot_share_a_head(place: Path, tmp_path: Path) -> None:
 )
 def test_commands_that_take_a_run(kind: str, words: Sequence[str], place: Path, tmp_path: Path) -> None:
     path = described(kind, place, tmp_path / "run")
+    if words[0] == "evaluate":
+        refused = typed(*words[:1], path, *words[1:])
+        assert (refused.exit_code, f"{tmp_path}/run/model: not there yet" in refused.stderr) == (2, True)
+        saved(path)
     output = done(words[0], path, *words[1:])
     name = "news" if kind in ("own", "all") else "cldr-topic"
     match words[0]:
@@ -254,7 +258,7 @@ def test_commands_that_take_a_run(kind: str, words: Sequence[str], place: Path, 
         case "fetch":
             assert output.endswith("to fetch: 0 bytes\n" if "--dry-run" in words else "all is there; nothing was fetched\n")
             assert "not fetched" not in output
-    assert not (tmp_path / "run").exists()
+    assert words[0] == "evaluate" or not (tmp_path / "run").exists()
 
 
 def test_fetch_says_which_files_of_ones_own_are_not_there(place: Path, tmp_path: Path) -> None:
@@ -338,9 +342,9 @@ def with_scores(path: Path, wrong: bool = False) -> Path:
     run.folder.mkdir()
     (run.folder / "config.yaml").write_text(path.read_text())
     scores = Scores(run.folder / "scores.json", run.name)
-    for entry in dict.fromkeys(piece.task for piece in evaluation_pieces(run)):
+    for entry in dict.fromkeys(piece.task for piece in scored_of(run)):
         found = {}
-        for piece in evaluation_pieces(run):
+        for piece in scored_of(run):
             if piece.task is entry:
                 examples = list(entry.examples(run.data.root, "test", piece.language))
                 labels = [example.label for example in examples]

@@ -10,6 +10,7 @@ import yaml
 from batch_of import batch_of
 from click.testing import CliRunner
 from passes_of import context_of, trained
+from resolved_of import data_of, prepared_of, resolved_of
 from tiny import tiny_benchmark, tiny_model
 from transformers import XLMRobertaConfig, XLMRobertaModel, XLMRobertaXLConfig, XLMRobertaXLModel
 
@@ -17,10 +18,8 @@ from xdist.cli import main
 from xdist.config import Model as Section
 from xdist.config import Run
 from xdist.config.method import StepCost
-from xdist.data.batches import TrainingData
-from xdist.data.prepare import Preparation
 from xdist.data.tokenizer import load_tokenizer
-from xdist.data.vocabulary import trained_pieces
+from xdist.data.vocabulary import used_rows
 from xdist.errors import UserError
 from xdist.model.encoder import load_encoder
 from xdist.model.model import Model
@@ -219,10 +218,7 @@ def test_the_configuration_written_loads_in_deepspeed(tmp_path: Path, words: lis
     assert done.exit_code == 0, done.output
     facts = json.loads(done.stdout)
     assert json.loads(file.read_text()) == facts["ds_config"]
-    run = {"name": "a", "folder": "a", "model": {"backbone": "a"}, "data": {"root": "a"}}
-    run |= {"train": {"tasks": [{"task": "xnli"}], "steps": 1}}
-    run |= {"runtime": {"deepspeed": str(file), "precision": facts["precision"]}}
-    config = DeepSpeedConfig(ds_config.resolve(Run.model_validate(run)))
+    config = DeepSpeedConfig(dict(ds_config.settings(file, facts["precision"], clip=1.0).values))
     assert config.zero_optimization_stage == facts["zero_stage"]
     assert facts["memory"]["total"] == pytest.approx(sum(facts["memory"][part] for part in PARTS))
     assert facts["tokens_per_second"] > 0
@@ -273,19 +269,19 @@ def test_of_a_prepared_run_the_rows_in_use_are_known(tmp_path: Path) -> None:
         }
     )
     machine = Machine(memory=4)
-    assert plan_run(run, machine).setting.trained_rows is None
+    assert plan_run(resolved_of(run), machine).setting.trained_rows is None
     tokenizer = load_tokenizer(run.model.backbone)
-    preparation = Preparation(run, tokenizer)
+    preparation = prepared_of(run, tokenizer)
     preparation.make_missing()
-    trained_ids = trained_pieces(run, TrainingData(run, preparation), tokenizer)
+    trained_ids = used_rows(run.model, data_of(run, preparation), tokenizer)
     assert trained_ids is not None
-    found = plan_run(run, machine)
+    found = plan_run(resolved_of(run), machine)
     assert found.setting.trained_rows is not None
     # Special pieces are trained whether they are used or not.
     assert 0 <= len(trained_ids) - found.setting.trained_rows <= len(tokenizer.all_special_ids)
     assert not found.length_is_bound
     rewritten = run.model_copy(update={"robust": Subword(method="subword")})
-    assert plan_run(rewritten, machine).setting.trained_rows is None
+    assert plan_run(resolved_of(rewritten), machine).setting.trained_rows is None
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from resolved_of import prepared_of
 from tiny import tiny_benchmark, tiny_model
 
 from xdist.config import load_run
@@ -56,7 +57,7 @@ def make(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
 
     def preparation(cache: str = "prepared", *overrides: str) -> Preparation:
         run = load_run(place / "run.yaml", [f"data.cache={tmp_path / cache}", *overrides])
-        return Preparation(run, load_tokenizer(run.model.backbone))
+        return prepared_of(run, load_tokenizer(run.model.backbone))
 
     return preparation
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from resolved_of import trained_of
 
 from xdist.config import Run, load_run
-from xdist.data.pieces import training_pieces
 
 FOLDER = Path(__file__).resolve().parents[2] / "jobs/runs/intermediate"
 NAMES = ("english", "multilingual", "english+mlm", "multilingual+mlm")
@@ -31,7 +31,7 @@ def test_they_differ_in_their_tasks_alone() -> None:
 def test_tasks_languages_and_weights(name: str) -> None:
     run = preset(name)
     assert run.train
-    pieces = training_pieces(run)
+    pieces = trained_of(run)
     languages = {"en"} if name.startswith("english") else {"en", "de", "ru", "sw"}
     for task in ("multinli", "squad", "hellaswag"):
         assert {piece.language for piece in pieces if piece.task.name == task} == languages

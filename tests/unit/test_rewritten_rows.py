@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from resolved_of import data_of, prepared_of
 from tiny_families import tiny_families
 from tiny_words import arrays, words_tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -272,7 +273,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Preparation
     tokenizer = words_tokenizer(folder / "encoder")
     (folder / "run.yaml").write_text(RUN.format(folder=folder))
     run = load_run(folder / "run.yaml")
-    preparation = Preparation(run, tokenizer)
+    preparation = prepared_of(run, tokenizer)
     preparation.make_missing()
     return run, preparation, tokenizer
 
@@ -290,8 +291,8 @@ def rows_of(data: TrainingData, step: int, world: int) -> dict[tuple[str, int], 
 
 def test_one_and_two_ranks_rewrite_the_same_rows_alike(prepared: tuple[Any, Preparation, PreTrainedTokenizerBase]) -> None:
     run, preparation, tokenizer = prepared
-    plain = TrainingData(run, preparation)
-    data = TrainingData(run, preparation, [Growing(tokenizer, run.seed, 0), _subword(tokenizer)])
+    plain = data_of(run, preparation)
+    data = data_of(run, preparation, [Growing(tokenizer, run.seed, 0), _subword(tokenizer)])
     for step in range(3):
         one = rows_of(data, step, 1)
         assert one == rows_of(data, step, 2)
@@ -302,8 +303,8 @@ def test_one_and_two_ranks_rewrite_the_same_rows_alike(prepared: tuple[Any, Prep
 
 def test_a_step_with_its_plain_rows(prepared: tuple[Any, Preparation, PreTrainedTokenizerBase]) -> None:
     run, preparation, tokenizer = prepared
-    untouched = TrainingData(run, preparation)
-    data = TrainingData(run, preparation, [Growing(tokenizer, run.seed, 0)], keep_plain=True)
+    untouched = data_of(run, preparation)
+    data = data_of(run, preparation, [Growing(tokenizer, run.seed, 0)], keep_plain=True)
     for step in range(2):
         pairs = zip(data.step(step, 0, 2), untouched.step(step, 0, 2), strict=True)
         for batch, before in pairs:
@@ -321,7 +322,7 @@ def test_a_step_with_its_plain_rows(prepared: tuple[Any, Preparation, PreTrained
 
 def test_without_rewriters_both_views_are_equal(prepared: tuple[Any, Preparation, PreTrainedTokenizerBase]) -> None:
     run, preparation, _ = prepared
-    for batch in TrainingData(run, preparation, keep_plain=True).step(0, 0, 1):
+    for batch in data_of(run, preparation, keep_plain=True).step(0, 0, 1):
         assert batch.plain is not None
         assert torch.equal(batch.tokens, batch.plain.tokens)
         for name, value in batch.targets.items():

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from resolved_of import deepspeed_of
 
 from xdist.config import Run
 from xdist.errors import BusyError, UserError
@@ -27,7 +28,7 @@ def folder(tmp_path: Path) -> RunFolder:
     """A folder in which a run has begun."""
     made = RunFolder(tmp_path / "run")
     assert made.state == "new"
-    made.open(run_of(), {"bf16": {"enabled": True}}, {"xnli train en": "0123"})
+    made.open(run_of(), deepspeed_of({"bf16": {"enabled": True}}), {"xnli train en": "0123"})
     return made
 
 
@@ -125,13 +126,13 @@ def test_other_data_are_refused(folder: RunFolder) -> None:
 
 def test_another_precision_is_refused_once_there_is_a_checkpoint(folder: RunFolder) -> None:
     data = {"xnli train en": "0123"}
-    folder.open(run_of(), {}, data)
+    folder.open(run_of(), deepspeed_of({}), data)
     (folder.checkpoints / "step-00000003").mkdir(parents=True)
-    folder.open(run_of(), {"bf16": {"enabled": False}}, data)
+    folder.open(run_of(), deepspeed_of({"bf16": {"enabled": False}}), data)
     with pytest.raises(UserError, match=r"was begun in fp32, here it would go on in bf16: runtime\.precision=fp32"):
-        folder.open(run_of(), {"bf16": {"enabled": True}}, data)
+        folder.open(run_of(), deepspeed_of({"bf16": {"enabled": True}}), data)
     folder.model.mkdir()  # trained: what is left is to evaluate
-    folder.open(run_of(), {"bf16": {"enabled": True}}, data)
+    folder.open(run_of(), deepspeed_of({"bf16": {"enabled": True}}), data)
 
 
 def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:

@@ -126,19 +126,19 @@ def test_one_step_again_leaves_no_mark(folder: RunFolder, ended: Ended, monkeypa
 def test_a_death_is_said_unless_the_folder_says_how_the_run_ended(
     folder: RunFolder, found: State, now: State, said: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = load_run(folder.path.with_name("run.yaml"))
     lock = RunLock(folder.path)
+    monkeypatch.setattr(script, "_folder", folder)
     monkeypatch.setattr(script, "_claim", script.Claim(lock.take("xdist train"), found))
     monkeypatch.setattr(script, "_leave", sys.exit)
     folder.config.unlink()
     if now != "new":
         folder.mark(now, "another rank said it")
     with pytest.raises(SystemExit) as left:
-        script.end_for(run, End("rank 1 died"))
+        script.end_for(End("rank 1 died"))
     assert left.value.code == 1
     assert capsys.readouterr().err == ("xdist: rank 1 died; ending rank 0\n" if said else "")
     with pytest.raises(SystemExit) as left:
-        script.end_for(run, End("", 2))
+        script.end_for(End("", 2))
     assert (left.value.code, capsys.readouterr().err) == (2, "")
     lock.release()
 

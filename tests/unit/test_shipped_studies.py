@@ -11,8 +11,8 @@ import yaml
 from pydantic import ValidationError
 
 from xdist.config import Run, load_run, load_study
+from xdist.files import shipped
 from xdist.formats.classification import untranslated
-from xdist.runtime.ds_config import shipped
 from xdist.study import Facts, Graph, expand
 from xdist.tasks.catalog import task
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
+from resolved_of import resolved_of
 from tiny import tiny_benchmark
 from tiny_study import graph_of
 
@@ -13,7 +14,6 @@ from xdist.cli import main
 from xdist.config import load_run
 from xdist.errors import UserError
 from xdist.runtime.run_folder import RunFolder
-from xdist.runtime.sinks import check
 from xdist.study import Facts
 from xdist.study.running import run_study
 
@@ -75,7 +75,7 @@ def test_sinks_are_no_part_of_what_a_run_is(place: Path) -> None:
     folder = RunFolder(run.folder)
     folder.open(run, None, {})
     known = load_run(place / "run.yaml", ["runtime.sinks=[]"])
-    check(known)
+    resolved_of(known).check_sinks()
     folder.check(known)
     assert known.identity == run.identity
     assert CliRunner().invoke(main, ["status", "runs"]).exit_code == 0

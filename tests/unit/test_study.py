@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
+from resolved_of import trained_of
 from tiny import tiny_benchmark
 from tiny_study import graph_of, named
 
@@ -16,7 +17,7 @@ from xdist.config import Run, load_run
 from xdist.errors import UserError
 from xdist.files import digest
 from xdist.study import Facts
-from xdist.study.estimate import cost
+from xdist.study.estimate import Cost, cost
 from xdist.study.expansion import RESULTS, identity
 from xdist.study.state import standings
 
@@ -152,8 +153,9 @@ def test_a_change_of_words_leaves_keys_as_they_were() -> None:
         ({"method": "consistency", "noise": "gaussian"}, {"method": "consistency", "noise": "normal"}),
     ):
         run = Run.model_validate({**sections, "train": train, "robust": robust})
-        content = (run.seed, facts.training(run), [])
-        assert identity(run, "encoder", facts) == digest(
+        data = [facts.piece(run.data, piece) for piece in trained_of(run)]
+        content = (run.seed, data, [])
+        assert identity(facts.resolved(run), "encoder", facts) == digest(
             RESULTS, "encoder", {}, "train", train_as_dumped(run), [first], *content
         )
 
@@ -275,20 +277,21 @@ def test_a_thousand_runs_are_planned_in_seconds(tmp_path: Path, described: dict[
 
 
 def test_cost_from_counts_and_limits(tmp_path: Path, described: dict[str, Any]) -> None:
-    def run(**train: Any) -> Run:
+    def of(**train: Any) -> Cost:
         sections = {"name": "a", "folder": "b", "model": {"backbone": "x"}, "data": {"root": "y", "cache": str(tmp_path)}}
-        return Run.model_validate({**sections, "train": train})
+        run = Run.model_validate({**sections, "train": train})
+        return cost(run.train, run.data, trained_of(run))
 
-    known = cost(run(tasks=[{"task": "pawsx"}], epochs=2, batch_size=32))
+    known = of(tasks=[{"task": "pawsx"}], epochs=2, batch_size=32)
     assert (known.updates, known.bound) == (round(2 * 49401 / 32), True)
     assert known.tokens == round(2 * 49401 / 32) * 32 * 128
-    assert cost(run(tasks=[{"task": "pawsx", "limit": 100}], epochs=1, batch_size=10)).updates == 10
-    assert cost(run(tasks=[{"task": "cldr-topic"}], epochs=1)).updates is None
-    assert cost(run(tasks=[{"task": "cldr-topic"}], steps=7)).updates == 7
+    assert of(tasks=[{"task": "pawsx", "limit": 100}], epochs=1, batch_size=10).updates == 10
+    assert of(tasks=[{"task": "cldr-topic"}], epochs=1).updates is None
+    assert of(tasks=[{"task": "cldr-topic"}], steps=7).updates == 7
     prepared = tmp_path / "cldr-topic-train-en-0123456789abcdef"
     prepared.mkdir()
     (prepared / "manifest.json").write_text(json.dumps({"rows": 50, "tokens": 500, "shards": []}))
-    found = cost(run(tasks=[{"task": "cldr-topic"}], epochs=1, batch_size=5))
+    found = of(tasks=[{"task": "cldr-topic"}], epochs=1, batch_size=5)
     assert (found.updates, found.tokens, found.bound) == (10, 500, False)
 
 

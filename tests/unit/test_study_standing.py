@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from predicted import predict
+from resolved_of import scored_of
 from tiny_study import graph_of
 
-from xdist.data.pieces import evaluation_pieces
 from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
 from xdist.study import Facts
@@ -68,7 +68,7 @@ def test_standing_of_scores_and_steps(tmp_path: Path, described: dict[str, Any])
     assert standings(graph, Facts())[node.key].state == "stopped"  # trained, not scored
     languages = {code: {"f1": 50.0, "count": 40} for code in ("en", "de", "sw")}
     folder.scores.write_text(json.dumps({"run": "x", "tasks": {"cldr-spans": {"split": "test", "languages": languages}}}))
-    noted = {str(piece): Facts().piece(node.run, piece) for piece in evaluation_pieces(node.run)}
+    noted = {str(piece): Facts().piece(node.run.data, piece) for piece in scored_of(node.run)}
     folder.path.with_name(f"{folder.path.name}.evaluated.json").write_text(json.dumps(noted))  # as earlier versions did
     assert standings(graph, Facts())[node.key].state == "finished"
     gold = node.run.data.root / "cldr-spans/test-de.tsv"
@@ -129,12 +129,12 @@ def test_gold_that_comes_later_stops_a_run_and_leaves_its_predictions(tmp_path: 
     assert standings(graph, Facts())[node.key].state == "finished"  # without gold there is nothing more to do
     test_set.write_text(whole)
     assert standings(graph, Facts())[node.key].state == "stopped"
-    make_scorable(node.run, Facts())
+    make_scorable(node, Facts())
     assert (folder.predictions / "cldr-spans/test-de.tsv").is_file()
     assert predict(node.run, tmp_path / "original") == []
     assert standings(graph, Facts())[node.key].state == "finished"
     (folder.model / "config.json").write_text("{'another': 1}")
     assert standings(graph, Facts())[node.key].state == "stopped"
-    make_scorable(node.run, Facts())  # what a study says is what its scores are made of
+    make_scorable(node, Facts())  # what a study says is what its scores are made of
     assert not folder.predictions.exists()
     assert not folder.scores.exists()

@@ -12,7 +12,7 @@ from tiny import tiny_benchmark
 
 from xdist.cli import main
 from xdist.config import load_study
-from xdist.runtime.ds_config import shipped
+from xdist.files import shipped
 from xdist.runtime.run_folder import RunFolder
 from xdist.study import Facts, Graph, expand
 

@@ -10,8 +10,8 @@ from tiny import tiny_benchmark
 
 from xdist.cli import main
 from xdist.config import load_run
+from xdist.files import shipped
 from xdist.launch.status import status
-from xdist.runtime.ds_config import shipped
 
 EXAMPLES = shipped("jobs") / "clusters"
 

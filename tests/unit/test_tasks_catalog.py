@@ -7,10 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from resolved_of import scored_of, trained_of
 from tiny_families import tiny_families
 
 from xdist.config import load_run
-from xdist.data.pieces import evaluation_pieces, training_pieces
 from xdist.errors import UserError
 from xdist.formats.examples import Answer, Choice, Classified, Question, Sentence, Tagged
 from xdist.languages import LANGUAGES
@@ -262,7 +262,7 @@ def test_recipes_are_the_official_ones(name: str) -> None:
         decay,
     )
     assert (run.train.batch_size, run.train.epsilon, run.train.clip, run.runtime.precision) == (32, 1e-8, 1.0, "fp32")
-    assert [str(piece) for piece in training_pieces(run)] == [f"{name} train en"]
+    assert [str(piece) for piece in trained_of(run)] == [f"{name} train en"]
     assert set(run.evaluate.tasks) == evaluated
     trained = task(name).head
     assert all(task(other).head == trained or other == "tatoeba" for other in run.evaluate.tasks)
@@ -272,19 +272,19 @@ def test_recipes_are_the_official_ones(name: str) -> None:
 def test_recipes_can_be_evaluated_where_the_files_are(tmp_path: Path) -> None:
     root = tiny_families(tmp_path)
     run = load_run(ROOT / "squad.yaml", [f"data.root={root}", "evaluate.tasks=[xquad,mlqa]"])
-    assert Counter(piece.task.name for piece in evaluation_pieces(run)) == {"xquad": 3, "mlqa": 3}
+    assert Counter(piece.task.name for piece in scored_of(run)) == {"xquad": 3, "mlqa": 3}
 
 
 def test_languages_of_pairs(tmp_path: Path) -> None:
     root = tiny_families(tmp_path)
     both = ["evaluate.tasks=[xnli,xnli-pairs]", f"data.root={root}"]
     run = load_run(ROOT / "xnli.yaml", [*both, "evaluate.languages=[en,sw,de-en]"])
-    found = sorted(str(piece) for piece in evaluation_pieces(run))
+    found = sorted(str(piece) for piece in scored_of(run))
     assert found == sorted(
         [*(f"xnli test {code}" for code in ("en", "sw"))]
         + [f"xnli-pairs test {pair}" for pair in ("de-en", "en-en", "en-sw", "sw-en", "sw-sw")]
     )
-    assert len(evaluation_pieces(load_run(ROOT / "xnli.yaml", both))) == 3 + 9
+    assert len(scored_of(load_run(ROOT / "xnli.yaml", both))) == 3 + 9
     run = load_run(ROOT / "xnli.yaml", [*both, "evaluate.languages=[en,xx]"])
     with pytest.raises(UserError, match="unknown language 'xx'"):
-        evaluation_pieces(run)
+        scored_of(run)

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from resolved_of import trained_of
 
 from xdist.config import load_run
-from xdist.data.pieces import training_pieces
 from xdist.errors import UserError
 from xdist.formats.examples import Answer, Choice, Classified, Question, Tagged
 from xdist.study import Facts
@@ -240,17 +240,17 @@ def test_tasks_of_a_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     run = load_run(tmp_path / "run.yaml")
-    news, web = training_pieces(run)
+    news, web = trained_of(run)
     assert [str(news), str(web)] == ["news train sw", "web train sw"]
     assert list(news.task.examples(run.data.root, "train", "sw")) == [Classified(texts=("habari",), label="sport")]
     assert [line.text for line in web.task.examples(run.data.root, "train", "sw")] == ["moja"]
     assert (news.task.head, web.task.head, news.task.metric) == ("news", "mlm", "accuracy")
-    assert training_pieces(run) == [news, web]
+    assert trained_of(run) == [news, web]
     (tmp_path / "other.yaml").write_text(TASKS.replace("texts: 1", "texts: 2"))
-    other = training_pieces(load_run(tmp_path / "run.yaml", ["data.tasks=other.yaml"]))[0]
+    other = trained_of(load_run(tmp_path / "run.yaml", ["data.tasks=other.yaml"]))[0]
     assert Facts().piece(run, other) != Facts().piece(run, news)  # rows made in another way are not found again
     with pytest.raises(UserError, match=r"run\.yaml|command line.*unknown task 'newz': did you mean 'news'"):
-        training_pieces(load_run(tmp_path / "run.yaml", ["train.tasks.0.task=newz"]))
+        trained_of(load_run(tmp_path / "run.yaml", ["train.tasks.0.task=newz"]))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from xdist.config import load_run
 from xdist.data.batches import collate
-from xdist.data.pieces import training_pieces
 from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.search import top_k
@@ -372,7 +371,7 @@ def test_recipes_are_the_official_ones(name: str, trained: str, rate: float, epo
     assert run.train is not None
     assert run.evaluate is not None
     assert (run.name, run.folder, run.evaluate.tasks) == (name, Path("runs/xtreme-r") / name, (name,))
-    assert [str(piece) for piece in training_pieces(run)] == [f"{trained} train en"]
+    assert [str(piece) for piece in trained(run)] == [f"{trained} train en"]
     assert (run.train.learning_rate, run.train.epochs, run.train.batch_size) == (rate, epochs, batch)
     assert (run.train.negatives, run.train.warmup, run.train.weight_decay) == (negatives, 0, 0)
 

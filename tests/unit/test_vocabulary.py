@@ -6,16 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from resolved_of import data_of, prepared_of
 from tiny import tiny_benchmark, tiny_model
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 
 from xdist.config import load_run
-from xdist.data.batches import TrainingData
 from xdist.data.histogram import HISTOGRAM
-from xdist.data.prepare import Preparation
 from xdist.data.tokenizer import load_tokenizer
-from xdist.data.vocabulary import trained_pieces
+from xdist.data.vocabulary import used_rows
 from xdist.model.vocabulary import ActiveEmbedding, activate, active_rows, merged
 from xdist.robust.rewriting import rewriters
 
@@ -44,14 +43,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def pieces(place: Path) -> Callable[..., np.ndarray | None]:
-    """What `trained_pieces` says of a run with other options."""
+    """What `used_rows` says of a run with other options."""
 
     def found(*overrides: str) -> np.ndarray | None:
         run = load_run(place / "run.yaml", overrides)
         tokenizer = load_tokenizer(run.model.backbone)
-        preparation = Preparation(run, tokenizer)
+        preparation = prepared_of(run, tokenizer)
         preparation.make_missing()
-        return trained_pieces(run, TrainingData(run, preparation, rewriters(run.methods, tokenizer, 1, None)), tokenizer)
+        return used_rows(run.model, data_of(run, preparation, rewriters(run.methods, tokenizer, 1, None)), tokenizer)
 
     return found
 
@@ -106,7 +105,7 @@ def test_what_words_are_rewritten_to_is_told_beforehand(
     plain, found = pieces(ENGLISH), pieces(ENGLISH, robust)
     run = load_run(place / "run.yaml", [ENGLISH, robust, "train.steps=20"])
     tokenizer = load_tokenizer(run.model.backbone)
-    data = TrainingData(run, Preparation(run, tokenizer), rewriters(run.methods, tokenizer, 1, None))
+    data = data_of(run, prepared_of(run, tokenizer), rewriters(run.methods, tokenizer, 1, None))
     seen = {token for number in range(20) for batch in data.step(number, 0, 1) for token in batch.tokens.tolist()}
     assert plain is not None
     assert found is not None

@@ -11,6 +11,7 @@ from xdist.cli.options import dry_run
 from xdist.config import load_run
 from xdist.config.checkpoint_run import check_age, overrides_of, run_of_checkpoint
 from xdist.errors import UserError
+from xdist.runtime.run_folder import RunFolder
 
 # The options that describe the run of a model folder, and the keys that say the same of a RUN.yaml.
 KEYS = {
@@ -92,21 +93,6 @@ def _described(
         **others,
     )
     path, overrides = Path(os.devnull), (*overrides_of(sections), *more)
-    _check(path, overrides)
-    return path, overrides
-
-
-def _check(path: Path, overrides: Sequence[str]) -> None:
-    """Raises UserError for a model that is none, or has no head for a task, as its start would, and for one scored before."""
-    from xdist.data.fetched import found_model
-    from xdist.data.pieces import evaluation_pieces
-    from xdist.model.backbone import load_config
-    from xdist.model.folder import check_finetuned
-    from xdist.runtime.run_folder import RunFolder
-
     run = load_run(path, overrides)
-    tasks = dict.fromkeys(piece.task for piece in evaluation_pieces(run))
-    backbone = found_model(run).backbone
-    load_config(backbone)
-    check_finetuned(backbone, tasks, run.model.labels)
-    check_age(Path(backbone), RunFolder(run.folder).scores)
+    check_age(Path(run.model.backbone), RunFolder(run.folder).scores)
+    return path, overrides

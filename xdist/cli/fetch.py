@@ -50,6 +50,7 @@ def command(
     from xdist.fetch import parts
     from xdist.fetch.fetching import fetch, plan
     from xdist.fetch.hub import Hub, free_bytes
+    from xdist.resolve.subsets import Subsets
     from xdist.runtime.progress import Progress
     from xdist.tasks.catalog import task
 
@@ -61,7 +62,7 @@ def command(
     entries = [task(name, run.data.tasks if run else None) for name in tasks]
     pieces = [(piece, bool(languages)) for entry in entries for piece in parts.pieces_of_task(entry, languages)]
     if run:
-        pieces += parts.pieces_of_run(run)
+        pieces += Subsets(run).wanted
         backbone = run.model.backbone
         if backbone not in models and not Path(backbone).is_dir() and parts.may_be_hub_id(backbone):
             wanted.append(parts.model(backbone))

@@ -50,21 +50,24 @@ def command(
       xdist prepare RUN.yaml --part $((SLURM_ARRAY_TASK_ID + 1))/16; afterwards: xdist prepare RUN.yaml --finish
     """
     from xdist.config import load_run
-    from xdist.data.pieces import evaluation_pieces, training_pieces
+    from xdist.data.look import look
+    from xdist.resolve.resolved import resolve
 
-    run = load_run(path, overrides)
+    resolved = resolve(load_run(path, overrides), "prepare")
     if dry_run:
-        for piece in dict.fromkeys(training_pieces(run) + evaluation_pieces(run)):
-            click.echo(piece)
+        look(resolved.run.data.root, resolved.subsets.trained, resolved.subsets.evaluation)
+        for subset in dict.fromkeys(resolved.read("prepare")):
+            click.echo(subset)
         return
     from xdist.launch.prepared import finish as finish_parts
     from xdist.launch.prepared import prepare
+    from xdist.resolve.preparing import preparation_of
 
     if finish:
-        finish_parts(run)
+        finish_parts(preparation_of(resolved))
     else:
-        prepare(run, workers=workers, part=part or (1, 1), on_bad=on_bad_row)
+        prepare(preparation_of(resolved), resolved.run.name, workers=workers, part=part or (1, 1), on_bad=on_bad_row)
     if part is None or finish:
-        click.echo(f"prepared: {run.data.cache}")
+        click.echo(f"prepared: {resolved.run.data.cache}")
     else:
         click.echo(f"part {part[0]} of {part[1]} is done; when all are: xdist prepare {path} --finish")

@@ -53,7 +53,8 @@ def plan(path: Path, overrides: tuple[str, ...], peak: float | None, gpus: int, 
 
 @command.command(short_help="Do every run that is not done, one after another, on this machine.")
 @study_arguments
-def run(path: Path, overrides: tuple[str, ...]) -> None:
+@dry_run
+def run(path: Path, overrides: tuple[str, ...], dry_run: bool) -> None:
     """Do every run that is not done. Started again, it goes on where it stopped, and tries again what failed.
 
     A run that fails does not stop those that do not need it. At the end the study's report is written into its folder, and its
@@ -68,15 +69,19 @@ def run(path: Path, overrides: tuple[str, ...]) -> None:
 
     from xdist.config import load_study
     from xdist.study import expand
-    from xdist.study.running import STOPPED, run_study
+    from xdist.study.running import STOPPED, check_study, run_study
     from xdist.study.show import print_standings
     from xdist.study.state import standings
 
     study = load_study(path, overrides)
-    if "demo" in study.needs:
+    if "demo" in study.needs and not dry_run:
         _make_demo(study.needs["demo"])
     facts = _facts(study.folder)
     graph = expand(study, facts)
+    if dry_run:
+        check_study(graph)
+        print_standings(graph, standings(graph, facts), Console())
+        return
     facts.remember()
     code = run_study(graph, facts)
     facts.remember()

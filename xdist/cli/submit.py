@@ -37,7 +37,6 @@ def command(
       xdist submit jobs/runs/xtreme-r/xnli.yaml --cluster mine.yaml --prepare 16
     """
     from xdist.config import load_run
-    from xdist.evaluation.to_do import to_do
     from xdist.launch import submission
     from xdist.launch.clusters import kind_of, load_cluster, require, scheduler
     from xdist.launch.scheduler import Direct
@@ -47,8 +46,8 @@ def command(
         if given:
             require(capability, option, cluster, cluster_path)
     plan = submission.plan(run, path, cluster, only_evaluate, parts or 0)
-    if kind_of(cluster).can.shared_files:
-        to_do(plan.run)  # other predictions than the run's are told now, not when the job begins
+    if plan.warning:
+        click.echo(plan.warning, err=True)
     if dry_run:
         click.echo(
             f"run {run.name} in {run.folder} (now: {plan.folder.state}), {cluster.nodes} x {cluster.ranks} ranks", err=True
@@ -60,7 +59,7 @@ def command(
         return
     if isinstance(kind := kind_of(cluster), Direct):
         submission.write(plan)
-        sys.exit(kind.start(plan.job, plan.run, cluster))
+        sys.exit(kind.start(plan.job, plan.folder, cluster))
     there, job = scheduler(cluster.kind), submission.submit(plan, after)
     what = "its preparation " if plan.only_prepares else ""
     click.echo(f"submitted {what}as job {job}: {plan.files / list(plan.texts)[-1]}")

@@ -7,7 +7,7 @@ or in YAML is quoted by the templates.
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -30,7 +30,11 @@ class Cluster(Section):
     gpus_per_node: int = Field(0, ge=0)
     ranks_per_node: int | None = Field(None, ge=1, description="processes on a node; null: one per GPU, or one")
     environment: dict[str, Line] = Field({}, description="variables of every rank")
-    data: Path | None = Field(None, description="where the official files lie there; null: data.root of the run")
+    data: Path | Literal["remote"] | None = Field(
+        None,
+        description="where the official files lie there; null: data.root of the run; remote: there as well, but not on the "
+        "machine that submits, which then looks at no file",
+    )
     cache: Path | None = Field(None, description="where prepared rows are kept there; null: data.cache of the run")
 
     @field_validator("environment", mode="before")
@@ -64,7 +68,12 @@ class Cluster(Section):
     @property
     def data_root(self) -> Path | None:
         """Where ranks find the official files; None: where the run says."""
-        return self.data
+        return None if self.remote else Path(self.data) if self.data else None
+
+    @property
+    def remote(self) -> bool:
+        """Whether the official files are not to be looked for where this is read."""
+        return self.data == "remote"
 
     @property
     def prepared_rows(self) -> Path | None:

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, ValidationInfo
 
-from xdist.config.section import Reading
 from xdist.errors import UserError, unknown
 
 M = TypeVar("M", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
-PLAIN = Reading()
 WRONG_KEY = ("wrong_key", "extra_forbidden")  # of a section of ours, and of a model of others such as DeepSpeed's
 # What pydantic calls a tuple or a model is a list or a mapping to whoever writes YAML.
 IN_YAML = {
@@ -24,6 +22,22 @@ IN_YAML = {
     "path_type": "expected a path",
     "too_short": "is empty",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a description is read, as the context of its validation. `earlier`: words of earlier versions stand for those of
+    today, as in what xdist wrote itself; else they are reported. `imports`: the plugins that it names are imported."""
+
+    earlier: bool = False
+    imports: bool = True
+
+    @staticmethod
+    def of(info: ValidationInfo) -> "Reading":
+        return info.context or Reading()
+
+
+PLAIN = Reading()
 
 
 @dataclass(slots=True)

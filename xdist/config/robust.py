@@ -20,8 +20,9 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError
 
+from xdist.config.loading import Reading
 from xdist.config.method import METHODS, Method, register
-from xdist.config.section import Reading, Section
+from xdist.config.section import Section
 from xdist.errors import UserError
 
 Place = Literal["input", "embedding", "last"]

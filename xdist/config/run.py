@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from xdist import plugins
-from xdist.config.loading import KeyPath, Source, load
+from xdist.config.loading import Reading, load
 from xdist.config.method import METHODS, Method
 from xdist.config.robust import Noise, NotHere, Off, Robust
-from xdist.config.section import Reading, Section
+from xdist.config.section import Section
 from xdist.errors import UserError
 from xdist.files import digest
 
@@ -177,7 +177,6 @@ class Run(Section):
     robust: Robust = Off()
     evaluate: Evaluate | None = None
     runtime: Runtime = Runtime()
-    _source: Source = PrivateAttr(default_factory=lambda: Source(Path("(no file)")))
 
     @model_validator(mode="after")
     def _does_something(self) -> "Run":
@@ -230,10 +229,6 @@ class Run(Section):
         """16 digits that depend on what is trained, not on how, where or under which name."""
         return digest(self.model_dump(mode="json", include=IDENTITY), self.plugin_digests)
 
-    def error(self, key: KeyPath, message: str) -> UserError:
-        """A UserError that points at `key` in the file or override that set it."""
-        return UserError(f"{self._source.at(key)}: {message}")
-
     def dump(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
 
@@ -251,5 +246,5 @@ def recorded_run(path: Path) -> Run:
 
 def _read(path: Path, overrides: Sequence[str], reading: Reading) -> Run:
     run, source = load(Run, path, overrides, reading)
-    run._source = source
+    run.stands_in(source)
     return run

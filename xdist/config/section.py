@@ -1,33 +1,38 @@
 """What every section of a configuration is: strict, and read alike."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
-from xdist.errors import unknown
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How a description is read, as the context of its validation. `earlier`: words of earlier versions stand for those of
-    today, as in what xdist wrote itself; else they are reported. `imports`: the plugins that it names are imported."""
-
-    earlier: bool = False
-    imports: bool = True
-
-    @staticmethod
-    def of(info: ValidationInfo) -> "Reading":
-        return info.context or Reading()
+from xdist.config.loading import KeyPath, Reading, Source
+from xdist.errors import UserError, unknown
 
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
     # What was called otherwise in earlier versions: a key and its name today, or a key, its values and their names today.
     earlier: ClassVar[Mapping[str, str | Mapping[str, str]]] = {}
+
+    _source: Source = PrivateAttr(default_factory=lambda: Source(Path("(no file)")))
+    _key: KeyPath = PrivateAttr(default=())
+
+    def __eq__(self, other: object) -> bool:
+        """Wherever the two were written."""
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    def error(self, key: KeyPath, message: str) -> UserError:
+        """A UserError that points at `key` of this section in the file or override that set it."""
+        return UserError(f"{self._source.at((*self._key, *key))}: {message}")
+
+    def stands_in(self, source: Source, key: KeyPath = ()) -> None:
+        """Remember where this section and those inside it were written."""
+        self._source, self._key = source, key
+        for name in type(self).model_fields:
+            if isinstance(inner := getattr(self, name), Section):
+                inner.stands_in(source, (*key, name))
 
     @classmethod
     def spoken_of(cls) -> str:

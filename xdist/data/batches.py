@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xdist.config import Run
+from xdist.config import Train
 from xdist.data.deal import deal
 from xdist.data.masking import Masking
-from xdist.data.pieces import Piece, training_pieces
+from xdist.data.pieces import Piece
 from xdist.data.plan import Draws, Plan, shares_of
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
@@ -89,45 +89,54 @@ def comparable(row: Row, family: Family) -> Row:
 
 
 class TrainingData:
-    """The rows of all training pieces of a run, the plan over them, and the batches of one rank.
+    """The rows of all training pieces of a run (those of `train`, in its order), the plan over them, and the batches of one
+    rank.
 
     `rewriters` put each row into other words, one after another, whenever it is drawn. Rows are dealt by their lengths before,
     so a micro-batch may be as much larger than its budget as they grow. With `keep_plain` every batch has its `plain`.
-    `packed` says whether the model does without padding: the budget of a micro-batch is then one of real tokens.
+    `packed` says whether the model does without padding: the budget of a micro-batch, `micro_batch_tokens`, is then one of
+    real tokens. Raises UserError for a piece without examples and for a schedule that cannot be.
     """
 
     def __init__(
-        self, run: Run, preparation: Preparation, rewriters: Sequence[Rewriter] = (), keep_plain: bool = False
+        self,
+        train: Train,
+        pieces: Sequence[Piece],
+        preparation: Preparation,
+        seed: int,
+        *,
+        micro_batch_tokens: int,
+        packed: bool = True,
+        rewriters: Sequence[Rewriter] = (),
+        keep_plain: bool = False,
     ) -> None:
-        assert run.train is not None
-        self.run = run
         self.rewriters, self.keep_plain = rewriters, keep_plain
-        self.packed = run.runtime.attention == "packed"
-        self.pieces: list[Piece] = training_pieces(run)
+        self.packed, self._budget = packed, micro_batch_tokens
+        self.pieces: list[Piece] = list(pieces)
         self.shards: list[Rows] = list(preparation.shards(self.pieces))
         self.families = {piece.task.head: family_of(piece.task) for piece in self.pieces}
         self._family_of = [family_of(piece.task) for piece in self.pieces]
         masked = any(isinstance(family, MaskedLM) for family in self.families.values())
-        self.masking = Masking(preparation.tokenizer, run.seed) if masked else None
+        self.masking = Masking(preparation.tokenizer, seed) if masked else None
         # Rows of a step that a loss compares stay together: so many consecutive ones of the plan.
         self.together = {
-            head: run.train.negatives or family.task.negatives if family.task.negatives > 1 else 1
+            head: train.negatives or family.task.negatives if family.task.negatives > 1 else 1
             for head, family in self.families.items()
         }
-        entry_of = [number for number, entry in enumerate(run.train.tasks) for _ in entry.languages]
-        limits = [run.train.tasks[number].limit for number in entry_of]
+        entry_of = [number for number, entry in enumerate(train.tasks) for _ in entry.languages]
+        limits = [train.tasks[number].limit for number in entry_of]
         sizes = [_rows_within(shards, limit) for shards, limit in zip(self.shards, limits, strict=True)]
         for piece, size in zip(self.pieces, sizes, strict=True):
             if size == 0:
-                raise run.error(("train", "tasks"), f"{piece}: the file holds no example")
+                raise train.error(("tasks",), f"{piece}: the file holds no example")
         self.rows = sum(sizes)
-        epochs = run.train.epochs or 1
-        self.steps = run.train.steps or max(1, round(epochs * self.rows / run.train.batch_size))
-        weights = [entry.weight for entry in run.train.tasks]
-        mixing = (run.train.alpha, run.train.task_alpha, run.train.cap)
-        later = [(at, shares_of(sizes, entry_of, changed, *mixing)) for at, changed in phases(run, self.steps)]
+        epochs = train.epochs or 1
+        self.steps = train.steps or max(1, round(epochs * self.rows / train.batch_size))
+        weights = [entry.weight for entry in train.tasks]
+        mixing = (train.alpha, train.task_alpha, train.cap)
+        later = [(at, shares_of(sizes, entry_of, changed, *mixing)) for at, changed in phases(train, self.steps)]
         shares = shares_of(sizes, entry_of, weights, *mixing)
-        self.plan = Plan(sizes, shares, run.train.batch_size, run.seed, later)
+        self.plan = Plan(sizes, shares, train.batch_size, seed, later)
 
     def mixture(self, step: int) -> dict[str, float]:
         """What the first `step` steps drew, by piece: its share of all rows, how often it was read through, its tokens by the
@@ -155,7 +164,7 @@ class TrainingData:
             tokens = [[self.shards[draws.source[index]].length(draws.row[index]) for index in group] for group in groups]
             size_of = sum if self.packed else lambda lengths: max(lengths) * len(lengths)
             sizes = np.array([size_of(lengths) for lengths in tokens])
-            for micro in deal(sizes, world, self.run.runtime.micro_batch_tokens, self.packed, loads)[rank]:
+            for micro in deal(sizes, world, self._budget, self.packed, loads)[rank]:
                 drawn = [(number, index) for number in micro.rows for index in groups[number]]
                 indices = [index for _, index in drawn]
                 plain = [self.shards[draws.source[index]].row(int(draws.row[index])) for index in indices]
@@ -185,24 +194,23 @@ class TrainingData:
         return row
 
 
-def phases(run: Run, steps: int) -> list[tuple[int, list[float | None]]]:
+def phases(train: Train, steps: int) -> list[tuple[int, list[float | None]]]:
     """(first step, weight of each entry of `train.tasks`) of each phase of the schedule. Raises UserError for a task that the
     run does not train, phases out of order, and one in which no task is left."""
-    assert run.train
-    names = [entry.task for entry in run.train.tasks]
-    weights = [entry.weight for entry in run.train.tasks]
+    names = [entry.task for entry in train.tasks]
+    weights = [entry.weight for entry in train.tasks]
     found: list[tuple[int, list[float | None]]] = []
-    for number, phase in enumerate(run.train.schedule):
-        key = ("train", "schedule", number)
+    for number, phase in enumerate(train.schedule):
+        key = ("schedule", number)
         for name, weight in phase.weights.items():
             if name not in names:
-                raise run.error((*key, "weights", name), unknown("task of this run", name, names))
+                raise train.error((*key, "weights", name), unknown("task of this run", name, names))
             weights = [weight if task == name else old for task, old in zip(names, weights, strict=True)]
         at = round(phase.at * steps) if phase.at < 1 else round(phase.at)
         if at <= (found[-1][0] if found else 0):
-            raise run.error((*key, "at"), f"step {at} does not come after the phase before it")
+            raise train.error((*key, "at"), f"step {at} does not come after the phase before it")
         if all(weight == 0 for weight in weights):
-            raise run.error((*key, "weights"), "every task rests")
+            raise train.error((*key, "weights"), "every task rests")
         found.append((at, weights))
     return found
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from xdist.config import Model, Run
+from xdist.config import Model
 from xdist.data.claims import LOCK, Digest, FilePath, Inside, Sha256, Size, file_and_folder, file_path
 from xdist.errors import UserError
 from xdist.files import Digests, digest
@@ -73,14 +73,36 @@ def may_be_hub_id(backbone: str) -> bool:
     return not backbone.startswith((".", "~")) and backbone.count("/") <= 1
 
 
-def found_model(run: Run) -> Model:
-    """`run.model` with the fetched copy in place of a hub id, where one lies below the data root.
+def check_place(backbone: str) -> None:
+    """Raises UserError for a path to a folder that is not there; `name` and `owner/name` may be hub ids."""
+    if not Path(backbone).is_dir() and not may_be_hub_id(backbone):
+        raise UserError(f"{backbone}: no such folder (model.backbone)")
+
+
+def not_loaded(backbone: str, what: str, error: Exception) -> UserError:
+    """Why nothing could be loaded, and what to do about it where the backbone is a hub id."""
+    if not Path(backbone).is_dir() and offline():
+        return UserError(
+            f"{backbone}: is not here and the hub is switched off: run `xdist fetch RUN.yaml` on a machine with a network"
+        )
+    return UserError(f"{backbone}: {what}{str(error).strip().splitlines()[0]}")
+
+
+def offline() -> bool:
+    """Whether the hub is switched off."""
+    from huggingface_hub import is_offline_mode
+
+    return is_offline_mode()
+
+
+def found_model(model: Model, root: Path) -> Model:
+    """`model` with the fetched copy in place of a hub id, where one lies below the data root.
 
     The run itself, and with it its identity, keeps the id: it is the same run wherever the copy lies.
     """
-    backbone = run.model.backbone
-    lock = lock_of_model(run)
-    return run.model.model_copy(update={"backbone": str(place(run.data.root, "model", backbone))}) if lock else run.model
+    if lock_of_model(model.backbone, root) is None:
+        return model
+    return model.model_copy(update={"backbone": str(place(root, "model", model.backbone))})
 
 
 def model_digest(name: str, digests: Digests, *more: str) -> str:
@@ -90,9 +112,8 @@ def model_digest(name: str, digests: Digests, *more: str) -> str:
     return digest([(path.name, digests.of(path)) for path in files], *more) if files else name
 
 
-def lock_of_model(run: Run) -> Lock | None:
+def lock_of_model(backbone: str, root: Path) -> Lock | None:
     """Of the backbone, where it has been fetched."""
-    backbone = run.model.backbone
     if Path(backbone).is_dir() or not may_be_hub_id(backbone):
         return None
-    return read_lock(place(run.data.root, "model", backbone) / LOCK)
+    return read_lock(place(root, "model", backbone) / LOCK)

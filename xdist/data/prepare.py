@@ -1,17 +1,17 @@
 """From official files to shards: each (task, split, language) once, found again by its fingerprint."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from xdist.config import Run
+from xdist.config import Data
 from xdist.data.encoding import Job, Made, make_shard, units, workers
 from xdist.data.pairs import PairShards
-from xdist.data.pieces import ENCODING, Piece, evaluation_pieces, pool_pieces, selection_pieces, training_pieces
+from xdist.data.pieces import ENCODING, Piece
 from xdist.data.shards import MANIFEST, Journal, Rows, Shards
 from xdist.data.tokenizer import tokenizer_digest
 from xdist.errors import UserError, own
@@ -26,16 +26,15 @@ OnShard = Callable[[Piece, dict[str, Any]], None]
 
 
 class Preparation:
-    """The prepared sets of a run: where each lies, which are missing, and how to make them."""
+    """The prepared sets of `pieces` (each once, whatever stands there twice): where each lies, which are missing, and how to
+    make them. `data` says where the official files lie and where prepared rows are kept. Raises UserError for a file that is
+    not there."""
 
-    def __init__(self, run: Run, tokenizer: PreTrainedTokenizerBase, train: bool = True) -> None:
-        self.run = run
+    def __init__(self, pieces: Iterable[Piece], data: Data, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.data = data
         self.tokenizer = tokenizer
         self._tokenizer_digest = tokenizer_digest(tokenizer)
-        scored = evaluation_pieces(run)
-        pools = [piece for task in dict.fromkeys(piece.task for piece in scored) for piece in pool_pieces(task)]
-        trained = training_pieces(run) + selection_pieces(run) if train else []
-        self.pieces = list(dict.fromkeys(trained + scored + pools))
+        self.pieces = list(dict.fromkeys(pieces))
         # What is prepared for a piece: itself, or the two languages of a mixed pair, each of which serves many pairs.
         self._parts = {piece: parts(piece) for piece in self.pieces}
         self.folders = {part: self._folder(part) for part in dict.fromkeys(chain.from_iterable(self._parts.values()))}
@@ -59,11 +58,11 @@ class Preparation:
 
         def jobs() -> Iterator[Job]:
             nonlocal total
-            for unit in units(piece, self.run.data.root):
+            for unit in units(piece, self.data.root):
                 total += 1
                 if unit.number not in journal.done and (unit.number + number) % part[1] == part[0] - 1:
                     yield Job(
-                        *(piece.task.name, self.run.data.tasks, piece.split, self._max_length(piece), on_bad),
+                        *(piece.task.name, self.data.tasks, piece.split, self._max_length(piece), on_bad),
                         *(self.folders[piece], unit),
                     )
 
@@ -120,14 +119,14 @@ class Preparation:
         for piece in pieces:
             manifest = self.folders[piece] / MANIFEST
             if manifest.is_file() and not read_json(manifest)["rows"]:
-                paths = (piece.task.pairs_of or piece.task).paths(self.run.data.root, piece.split, piece.language)
+                paths = (piece.task.pairs_of or piece.task).paths(self.data.root, piece.split, piece.language)
                 raise UserError(f"{paths[0]}: holds no example ({piece})")
 
-    def fingerprints(self, pieces: list[Piece]) -> dict[str, str]:
+    def fingerprints(self, pieces: Iterable[Piece]) -> dict[str, str]:
         """The fingerprint of each piece's data, by its name."""
         return {str(piece): self.folders[piece].name.rsplit("-", 1)[1] for piece in pieces}
 
-    def shards(self, pieces: list[Piece]) -> Iterator[Rows]:
+    def shards(self, pieces: Sequence[Piece]) -> Iterator[Rows]:
         needed = dict.fromkeys(chain.from_iterable(self._parts[piece] for piece in pieces))
         opened = {part: Shards(self.folders[part]) for part in needed}
         specials = around_pair(self.tokenizer)
@@ -136,11 +135,11 @@ class Preparation:
             yield PairShards(first, second[0], specials, self._max_length(piece), str(piece)) if second else first
 
     def _max_length(self, piece: Piece) -> int:
-        return self.run.data.max_length or piece.task.max_length
+        return self.data.max_length or piece.task.max_length
 
     def _folder(self, piece: Piece) -> Path:
-        paths = (piece.task.pairs_of or piece.task).paths(self.run.data.root, piece.split, piece.language)
-        sources = piece.task.sources(self.run.data.root, piece.split, piece.language) if piece.task.fields else []
+        paths = (piece.task.pairs_of or piece.task).paths(self.data.root, piece.split, piece.language)
+        sources = piece.task.sources(self.data.root, piece.split, piece.language) if piece.task.fields else []
         for path in paths:
             if not sources and not path.is_file():
                 raise UserError(f"{path}: no such file ({piece})")
@@ -151,7 +150,7 @@ class Preparation:
             self._max_length(piece),
             piece.task.form,
         )
-        return self.run.data.cache / f"{piece.task.name}-{piece.split}-{piece.language}-{fingerprint}"
+        return self.data.cache / f"{piece.task.name}-{piece.split}-{piece.language}-{fingerprint}"
 
 
 def parts(piece: Piece) -> list[Piece]:

@@ -5,17 +5,17 @@ import logging
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from xdist.config import Run
+from xdist.config import Model
 from xdist.data.batches import TrainingData
 
 log = logging.getLogger(__name__)
 
 
-def trained_pieces(run: Run, data: TrainingData, tokenizer: PreTrainedTokenizerBase) -> np.ndarray | None:
+def used_rows(model: Model, data: TrainingData, tokenizer: PreTrainedTokenizerBase) -> np.ndarray | None:
     """The sorted ids whose rows of the input embedding can get a gradient: those of the training pieces (of whole files, also
     where a limit takes less), what they may be rewritten to, and special ones. None where any id may come, where the table is
     the head's last matrix too, or where none of its rows is trained."""
-    if run.model.vocabulary == "full" or run.model.freeze_embeddings:
+    if model.vocabulary == "full" or model.freeze_embeddings:
         return None
     if data.masking:
         return None  # any piece may stand for a masked one, and the head multiplies with every row

@@ -10,11 +10,11 @@ from pydantic import TypeAdapter
 from xdist.config import Run, load_run
 from xdist.demo import cldr
 from xdist.demo.encoder import EncoderSource, build_encoder
-from xdist.files import read_json
+from xdist.files import read_json, shipped
 from xdist.launch import local
 from xdist.launch.prepared import launch
 from xdist.report import ReportPaths, write_report
-from xdist.runtime.ds_config import shipped
+from xdist.resolve.resolved import resolve
 from xdist.runtime.progress import Progress
 from xdist.runtime.run_folder import RunFolder
 
@@ -87,7 +87,7 @@ def run(demo: Demo) -> ReportPaths | int:
     summary, source = materials(demo.folder)
     for stage in demo.stages:
         if RunFolder(stage.run.folder).state != "finished":
-            code = launch("train", stage.run, stage.description, stage.overrides)
+            code = launch("train", resolve(stage.run, "train"), stage.description, stage.overrides)
             if code != local.FINISHED:
                 return code
     notes = [

@@ -6,13 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xdist.config import Run
 from xdist.data.pieces import Piece, pool_pieces
 from xdist.files import Digests, digest
 from xdist.formats.gold import without_gold
-from xdist.tasks.catalog import Task
-
-PRECISION = "runtime.precision"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,33 +21,17 @@ class Made:
     predictions: str
 
 
-def inputs_of(run: Run, piece: Piece, examples: Iterable[Any], digests: Digests) -> str:
+def inputs_of(root: Path, piece: Piece, examples: Iterable[Any], digests: Digests) -> str:
     """`examples` are those of the piece, in their order."""
     seen = hashlib.sha256()
     for example in _seen(piece, examples):
         # ASCII alone: which characters `repr` shows as they are depends on the version of Python.
         seen.update(ascii(example).encode() + b"\n")
-    return digest(seen.hexdigest(), [digests.of(path) for path in _paths(run, pool_pieces(piece.task))])
+    return digest(seen.hexdigest(), [digests.of(path) for path in _paths(root, pool_pieces(piece.task))])
 
 
-def files_of(run: Run, piece: Piece, digests: Digests) -> str:
-    return digest([digests.of(path) for path in _paths(run, [piece, *pool_pieces(piece.task)])])
-
-
-def options_of(run: Run, task: Task) -> dict[str, Any]:
-    """What of the run's description decides on the predictions of a task, beside the model and the precision: by its key."""
-    assert run.evaluate
-    return {
-        "evaluate.layer": run.evaluate.layer if task.layer else None,
-        "evaluate.smoothing": smoothing_of(run),
-        "data.max_length": run.data.max_length or task.max_length,
-        "data.tasks": digest(task.form),
-    }
-
-
-def smoothing_of(run: Run) -> dict[str, Any] | None:
-    """How a run's predictions are smoothed, as scores.json says it."""
-    return run.evaluate.smoothing.model_dump() if run.evaluate and run.evaluate.smoothing else None
+def files_of(root: Path, piece: Piece, digests: Digests) -> str:
+    return digest([digests.of(path) for path in _paths(root, [piece, *pool_pieces(piece.task)])])
 
 
 def _seen(piece: Piece, examples: Iterable[Any]) -> Iterator[Any]:
@@ -63,5 +43,5 @@ def _seen(piece: Piece, examples: Iterable[Any]) -> Iterator[Any]:
     yield from map(without_gold, examples)
 
 
-def _paths(run: Run, pieces: Iterable[Piece]) -> list[Path]:
-    return [path for piece in pieces for path in piece.task.paths(run.data.root, piece.split, piece.language)]
+def _paths(root: Path, pieces: Iterable[Piece]) -> list[Path]:
+    return [path for piece in pieces for path in piece.task.paths(root, piece.split, piece.language)]

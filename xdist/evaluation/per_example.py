@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xdist.config import Run, recorded_run
+from xdist.config import Data, recorded_run
 from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.scores import scored_by
@@ -47,10 +47,10 @@ class Gold:
     def __init__(self) -> None:
         self._examples: dict[tuple[Path, Task, str, str], list[Any]] = {}
 
-    def examples(self, run: Run, entry: Task, split: str, language: str) -> list[Any]:
-        key = (run.data.root, entry, split, language)  # the task, not its name: two runs may each have a task of that name
+    def examples(self, root: Path, entry: Task, split: str, language: str) -> list[Any]:
+        key = (root, entry, split, language)  # the task, not its name: two runs may each have a task of that name
         if key not in self._examples:
-            self._examples[key] = list(entry.examples(run.data.root, split, language))
+            self._examples[key] = list(entry.examples(root, split, language))
         return self._examples[key]
 
 
@@ -62,11 +62,11 @@ def scored(folder: Path, gold: Gold, only: str | None = None) -> dict[str, Score
         raise UserError(f"{folder}: is no run folder with scores; a run has them once it has been evaluated")
     run = recorded_run(where.config)
     entries = read_json(where.scores)["tasks"]
-    return {name: _scored(where, run, gold, name, entry) for name, entry in entries.items() if only in (None, name)}
+    return {name: _scored(where, run.data, gold, name, entry) for name, entry in entries.items() if only in (None, name)}
 
 
-def _scored(where: RunFolder, run: Run, gold: Gold, name: str, entry: dict[str, Any]) -> Scored:
-    one = known(run.data.tasks).get(name)
+def _scored(where: RunFolder, data: Data, gold: Gold, name: str, entry: dict[str, Any]) -> Scored:
+    one = known(data.tasks).get(name)
     by = scored_by(entry, name) or (one.metric if one else "")
     split, trained_on = entry["split"], tuple(entry["trained_on"])
     absent = missing(by) if by else None
@@ -79,7 +79,7 @@ def _scored(where: RunFolder, run: Run, gold: Gold, name: str, entry: dict[str, 
     for code, numbers in entry["languages"].items():
         if metric(by).headline not in numbers:  # nor does its gold count that came after the evaluation
             continue
-        examples = gold.examples(run, one, split, code)
+        examples = gold.examples(data.root, one, split, code)
         predictions = submission.read(submission.path(where.predictions, one, split, code), one, examples)
         if (of_language := family.per_example(predictions, examples, code)) is not None:
             rows[code] = of_language

@@ -6,15 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from xdist.config import Run
-from xdist.data.pieces import Piece, evaluation_pieces
-from xdist.evaluation.made_of import PRECISION, Made, options_of
+from xdist.data.pieces import Piece
+from xdist.evaluation.made_of import Made
+from xdist.evaluation.request import PRECISION, Request
 from xdist.files import read_json, write_json
 from xdist.formats.gold import NO_GOLD, named
 from xdist.languages import by_size
 from xdist.metrics import metric
 from xdist.metrics.transfer import transfer_matrix
-from xdist.runtime.run_folder import RunFolder
 from xdist.tasks.catalog import TASKS, Task
 
 # Options that an entry names itself, since they make another system of the same model.
@@ -128,16 +127,16 @@ def _is_of(entry: Mapping[str, Any], task: Task, split: str) -> bool:
     return entry.get("split") == split and scored_by(entry, task.name) in (None, task.metric)
 
 
-def made_of(run: Run, task: Task, model: str, precision: str, pieces: Mapping[str, Made]) -> dict[str, Any]:
-    """What `Scores.add` keeps of how `pieces`, by language, were made."""
-    options = {key: value for key, value in options_of(run, task).items() if key not in NAMED}
+def made_of(options: Mapping[str, Any], model: str, precision: str, pieces: Mapping[str, Made]) -> dict[str, Any]:
+    """What `Scores.add` keeps of how `pieces`, by language, were made, `options` those of their task."""
+    options = {key: value for key, value in options.items() if key not in NAMED}
     return {"model": model, "options": {**options, PRECISION: precision}, "pieces": pieces}
 
 
-def without_gold(run: Run) -> list[Piece]:
-    """What the run evaluates and has predicted, but not scored, for want of gold."""
-    scores = Scores(RunFolder(run.folder).scores, run.name)
-    found = [(piece, scores.of(piece.task, piece.split, piece.language)) for piece in evaluation_pieces(run)]
+def without_gold(request: Request) -> list[Piece]:
+    """What was predicted, but not scored, for want of gold."""
+    scores = Scores(request.folder.scores, request.name)
+    found = [(piece, scores.of(piece.task, piece.split, piece.language)) for piece in request.subsets]
     return [piece for piece, numbers in found if numbers is not None and metric(piece.task.metric).headline not in numbers]
 
 

@@ -6,18 +6,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from xdist.config import Run
 from xdist.data.fetched import model_digest
-from xdist.data.pieces import Piece, training_pieces
+from xdist.data.pieces import Piece
 from xdist.data.shards import Rows
 from xdist.evaluation import submission
-from xdist.evaluation.made_of import Made, files_of, inputs_of, smoothing_of
+from xdist.evaluation.made_of import Made, files_of, inputs_of
+from xdist.evaluation.request import Request
 from xdist.evaluation.scores import Scores, made_of
-from xdist.evaluation.to_do import is_there, model_of
+from xdist.evaluation.to_do import is_there
 from xdist.files import Digests, file_digest
 from xdist.formats.gold import labelled
-from xdist.languages import by_size
-from xdist.runtime.run_folder import RunFolder
 from xdist.tasks.family import family_of
 from xdist.tasks.retrieval import Retrieval
 
@@ -28,18 +26,18 @@ Found = dict[str, dict[str, float]]
 class Scoring:
     """`scores` are the run's, written after every task; `precision` is what the model predicts in."""
 
-    def __init__(self, run: Run, precision: str) -> None:
-        self.run, self.precision = run, precision
-        self.folder = RunFolder(run.folder)
+    def __init__(self, request: Request, precision: str) -> None:
+        self.request, self.precision = request, precision
+        self.folder = request.folder
         self.digests = Digests(self.folder.digests)
 
     @cached_property
     def scores(self) -> Scores:
-        return Scores(self.folder.scores, self.run.name)
+        return Scores(self.folder.scores, self.request.name)
 
     @cached_property
     def model(self) -> str:
-        return model_digest(model_of(self.run), self.digests)
+        return model_digest(self.request.model, self.digests)
 
     def make_room(self, pieces: Sequence[Piece]) -> None:
         """Forget what is known of `pieces`, which are to be predicted, and of predictions that are gone."""
@@ -53,21 +51,21 @@ class Scoring:
         found, made = {}, {}
         for piece, shards, by_row in zip(pieces, sets, results, strict=False):  # a pool comes after the pieces
             family = family_of(piece.task)
-            files, examples = files_of(self.run, piece, self.digests), self._examples(piece)
+            files, examples = files_of(self.request.root, piece, self.digests), self._examples(piece)
             assert isinstance(family, Retrieval) or len(by_row) == len(shards), piece
             finished = family.finish([by_row[row] for row in sorted(by_row)], shards, examples)
             submission.write(self._path(piece), piece.task, finished)
             found[piece.language] = _scored(piece, finished, examples)
-            inputs = inputs_of(self.run, piece, examples, self.digests)
+            inputs = inputs_of(self.request.root, piece, examples, self.digests)
             made[piece.language] = Made(inputs, files, file_digest(self._path(piece)))
-        return self._add(pieces, found, made_of(self.run, pieces[0].task, self.model, self.precision, made), cost)
+        return self._add(pieces, found, made_of(self.request.options(pieces[0].task), self.model, self.precision, made), cost)
 
     def again(self, pieces: Sequence[Piece]) -> Found:
         """Score predictions of a task that are there against files whose gold is new."""
         before = self.scores.tasks[pieces[0].task.name]
         found, made = {}, {}
         for piece in pieces:
-            files, examples = files_of(self.run, piece, self.digests), self._examples(piece)
+            files, examples = files_of(self.request.root, piece, self.digests), self._examples(piece)
             predictions = submission.read(self._path(piece), piece.task, examples)
             found[piece.language] = _scored(piece, predictions, examples)
             then = self.scores.made(piece.task.name)[f"{piece.split} {piece.language}"]
@@ -81,14 +79,12 @@ class Scoring:
         made: Mapping[str, Any],
         cost: dict[str, float] | None,
     ) -> Found:
-        assert self.run.evaluate
-        task, options = pieces[0].task, (self.run.evaluate.layer, smoothing_of(self.run))
-        seen = by_size({piece.language for piece in training_pieces(self.run) if piece.task.head == task.head})
-        self.scores.add(task, pieces[0].split, seen, found, *options, cost, made)
+        task, options = pieces[0].task, (self.request.how.layer, self.request.smoothing)
+        self.scores.add(task, pieces[0].split, self.request.seen(task), found, *options, cost, made)
         return found
 
     def _examples(self, piece: Piece) -> list[Any]:
-        return list(piece.task.examples(self.run.data.root, piece.split, piece.language))
+        return list(piece.task.examples(self.request.root, piece.split, piece.language))
 
     def _path(self, piece: Piece) -> Path:
         return submission.path(self.folder.predictions, piece.task, piece.split, piece.language)

@@ -1,15 +1,17 @@
 """How good a model is on dev while it trains: what `train.select` keeps the best model by."""
 
+from collections.abc import Sequence
+
 import torch
 
-from xdist.config import Run
+from xdist.config import Select
 from xdist.data.batches import collate
 from xdist.data.deal import deal
-from xdist.data.pieces import Piece, selection_pieces
+from xdist.data.pieces import Piece
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
 from xdist.evaluation.predicting import predict
-from xdist.evaluation.queue import budget_of, queue, share
+from xdist.evaluation.queue import queue, share
 from xdist.metrics import metric
 from xdist.model.model import Model
 from xdist.runtime import distributed
@@ -22,14 +24,13 @@ class DevJudge:
     task's metric (of minus it where less is better), or of minus the loss per valid token or example. Collective; all ranks
     make equally many forward passes."""
 
-    def __init__(self, run: Run, preparation: Preparation) -> None:
-        assert run.train
-        assert run.train.select
-        self.run = run
-        self.by = run.train.select.by
-        self.pieces = selection_pieces(run)
-        self.sets = list(preparation.shards(self.pieces))
-        self.budget = budget_of(run.runtime, distributed.device().type)
+    def __init__(
+        self, select: Select, pieces: Sequence[Piece], preparation: Preparation, *, budget: int, negatives: int | None = None
+    ) -> None:
+        """`budget`: tokens of a forward pass; `negatives` as in training, None: each task's own."""
+        self.by, self.pieces, self.budget, self.negatives = select.by, pieces, budget, negatives
+        self.sets = list(preparation.shards(pieces))
+        self._root = preparation.data.root
 
     def __call__(self, model: Model) -> float:
         training = model.training
@@ -50,7 +51,7 @@ class DevJudge:
         value = 0.0
         if gathered is not None:
             found = {row: prediction for part in gathered for (_, row), prediction in part.items()}
-            examples = list(piece.task.examples(self.run.data.root, piece.split, piece.language))
+            examples = list(piece.task.examples(self._root, piece.split, piece.language))
             finished = family.finish([found[row] for row in sorted(found)], rows, examples)
             by = metric(piece.task.metric)
             value = by.sign * family.score(finished, examples, piece.language)[by.headline]
@@ -59,8 +60,7 @@ class DevJudge:
     def _loss(self, model: Model, piece: Piece, rows: Rows) -> float:
         """Rows that a loss compares are consecutive ones of the file, as many as in training."""
         family, tokens = family_of(piece.task), rows.tokens
-        assert self.run.train
-        size = self.run.train.negatives or piece.task.negatives if piece.task.negatives > 1 else 1
+        size = self.negatives or piece.task.negatives if piece.task.negatives > 1 else 1
         groups = [range(low, min(low + size, len(rows))) for low in range(0, len(rows), size)]
         padded = torch.tensor([int(max(tokens[group])) * len(group) for group in groups]).numpy()
         total = valid = 0.0

@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xdist.config import Run
-from xdist.data.fetched import found_model, model_digest
-from xdist.data.pieces import Piece, evaluation_pieces
+from xdist.data.fetched import model_digest
+from xdist.data.pieces import Piece
 from xdist.errors import UserError
 from xdist.evaluation import submission
-from xdist.evaluation.made_of import PRECISION, files_of, inputs_of, options_of
+from xdist.evaluation.made_of import files_of, inputs_of
+from xdist.evaluation.request import PRECISION, Request
 from xdist.evaluation.scores import Scores
 from xdist.files import Digests, file_digest
 from xdist.formats.gold import labelled
 from xdist.metrics import metric
-from xdist.runtime.run_folder import RunFolder
 
 
 class MixtureError(UserError):
@@ -35,37 +34,31 @@ class ToDo:
         return bool(self.predict or self.score)
 
 
-def to_do(run: Run, digests: Digests | None = None, precision: str | None = None) -> ToDo:
-    """What is to be done of all that `run.evaluate` asks for. A test file whose texts changed is predicted again; one of which
+def to_do(request: Request, digests: Digests | None = None, precision: str | None = None) -> ToDo:
+    """What is to be done of all that is asked for. A test file whose texts changed is predicted again; one of which
     only the gold changed is scored again. `precision` is what the ranks would predict in; None where that is not known yet.
 
-    Raises UserError as `evaluation_pieces` and readers do, and MixtureError where model or options are not those of the
+    Raises UserError as readers do, and MixtureError where model or options are not those of the
     predictions that are there.
     """
-    folder = RunFolder(run.folder)
-    digests = digests or Digests(folder.digests)
-    pieces = evaluation_pieces(run)
-    scores = Scores(folder.scores, run.name)
-    _check_options(run, pieces, scores)
-    _check_model(run, scores, digests)
+    digests = digests or Digests(request.folder.digests)
+    pieces = request.subsets
+    scores = Scores(request.folder.scores, request.name)
+    _check_options(request, pieces, scores)
+    _check_model(request, scores, digests)
     found: dict[str, list[Piece]] = {"predict": [], "score": [], "untold": [], "done": []}
     for piece in pieces:
-        found[_standing(run, piece, scores, digests)].append(piece)
+        found[_standing(request, piece, scores, digests)].append(piece)
     todo = ToDo(*(tuple(found[key]) for key in ("predict", "score", "untold")))
     if precision:
-        _check_precision(run, todo, scores, precision)
+        _check_precision(request, todo, scores, precision)
     return todo
 
 
-def untold(run: Run, todo: ToDo) -> list[str]:
+def untold(request: Request, todo: ToDo) -> list[str]:
     """What is said of scores that an earlier version left: a line, or none."""
     what = "was written by an earlier version, which did not say of what scores were made; they are taken as they are"
-    return [f"{RunFolder(run.folder).scores}: {what}"] if todo.untold else []
-
-
-def model_of(run: Run) -> str:
-    """The model that a run evaluates: a folder or a hub id."""
-    return str(RunFolder(run.folder).model) if run.train else found_model(run).backbone
+    return [f"{request.folder.scores}: {what}"] if todo.untold else []
 
 
 def by_task(pieces: Sequence[Piece]) -> dict[str, list[Piece]]:
@@ -80,8 +73,8 @@ def is_there(predictions: Path, task: str, split: str, language: str) -> bool:
     return any((predictions / task).glob(f"{split}-{language}.*"))
 
 
-def _standing(run: Run, piece: Piece, scores: Scores, digests: Digests) -> str:
-    root, folder = run.data.root, RunFolder(run.folder)
+def _standing(request: Request, piece: Piece, scores: Scores, digests: Digests) -> str:
+    root, folder = request.root, request.folder
     numbers = scores.of(piece.task, piece.split, piece.language)
     made = scores.made(piece.task.name).get(f"{piece.split} {piece.language}")
     if made is None:
@@ -93,57 +86,57 @@ def _standing(run: Run, piece: Piece, scores: Scores, digests: Digests) -> str:
     path = submission.path(folder.predictions, piece.task, piece.split, piece.language)
     if not path.is_file():
         return "predict"
-    if files_of(run, piece, digests) == made.files:
+    if files_of(root, piece, digests) == made.files:
         return "score" if numbers is None else "done"
     examples = piece.task.examples(root, piece.split, piece.language)
-    same = inputs_of(run, piece, examples, digests) == made.inputs and file_digest(path) == made.predictions
+    same = inputs_of(root, piece, examples, digests) == made.inputs and file_digest(path) == made.predictions
     return "score" if same else "predict"
 
 
-def _tasks_there(run: Run, scores: Scores) -> Iterable[tuple[str, dict[str, Any]]]:
+def _tasks_there(request: Request, scores: Scores) -> Iterable[tuple[str, dict[str, Any]]]:
     """The entries that have predictions, or of which that is not known."""
-    predictions = RunFolder(run.folder).predictions
+    predictions = request.folder.predictions
     for name, entry in scores.tasks.items():
         made = scores.made(name)
         if not made or any(is_there(predictions, name, *key.split(" ")) for key in made):
             yield name, entry
 
 
-def _check_options(run: Run, pieces: Iterable[Piece], scores: Scores) -> None:
+def _check_options(request: Request, pieces: Iterable[Piece], scores: Scores) -> None:
     tasks = {piece.task.name: piece.task for piece in pieces}
-    for name, _ in _tasks_there(run, scores):
+    for name, _ in _tasks_there(request, scores):
         if name not in tasks:
             continue
         then = scores.options(name)
-        now = options_of(run, tasks[name])
-        if run.runtime.precision != "auto":
-            now[PRECISION] = run.runtime.precision
+        now = request.options(tasks[name])
+        if request.precision != "auto":
+            now[PRECISION] = request.precision
         for key in now:
             if key in then and then[key] != now[key]:
-                _refuse(run, *_difference(key, then[key], now[key]), name)
+                _refuse(request, *_difference(key, then[key], now[key]), name)
 
 
-def _check_model(run: Run, scores: Scores, digests: Digests) -> None:
-    model = model_of(run)
-    then = {entry["made_of"]["model"] for _, entry in _tasks_there(run, scores) if "made_of" in entry}
-    if not then or (run.train and not Path(model).is_dir()):
+def _check_model(request: Request, scores: Scores, digests: Digests) -> None:
+    model = request.model
+    then = {entry["made_of"]["model"] for _, entry in _tasks_there(request, scores) if "made_of" in entry}
+    if not then or (request.own and not Path(model).is_dir()):
         return
-    if run.train:  # remembered in the run's own folder
-        digests = Digests(RunFolder(run.folder).digests)
+    if request.own:  # remembered in the run's own folder
+        digests = Digests(request.folder.digests)
     if then != {model_digest(model, digests)}:
-        where = RunFolder(run.folder).predictions
-        raise MixtureError(f"{model}: is not the model that made {where}; {_anew(run)}")
+        where = request.folder.predictions
+        raise MixtureError(f"{model}: is not the model that made {where}; {_anew(request)}")
 
 
-def _check_precision(run: Run, todo: ToDo, scores: Scores, precision: str) -> None:
+def _check_precision(request: Request, todo: ToDo, scores: Scores, precision: str) -> None:
     """With `auto` a machine of another kind takes another. Where everything of a task is predicted anew, nothing is mixed."""
-    predictions = RunFolder(run.folder).predictions
+    predictions = request.folder.predictions
     for task in dict.fromkeys(piece.task for piece in todo.predict):
         then = scores.options(task.name).get(PRECISION, precision)
         again = {f"{piece.split} {piece.language}" for piece in todo.predict if piece.task == task}
         kept = [key for key in scores.made(task.name) if key not in again and is_there(predictions, task.name, *key.split(" "))]
         if kept and then != precision:
-            _refuse(run, PRECISION, then, precision, task.name)
+            _refuse(request, PRECISION, then, precision, task.name)
 
 
 def _difference(key: str, then: Any, now: Any) -> tuple[str, Any, Any]:
@@ -154,16 +147,16 @@ def _difference(key: str, then: Any, now: Any) -> tuple[str, Any, Any]:
     return f"{key}.{inner}", then.get(inner), now.get(inner)
 
 
-def _refuse(run: Run, key: str, then: Any, now: Any, task: str) -> None:
+def _refuse(request: Request, key: str, then: Any, now: Any, task: str) -> None:
     if key == "data.tasks":
         what = f"'{task}' is described otherwise than when it was predicted"
     else:
         what = f"was {_shown(then)} when '{task}' was predicted, is {_shown(now)}"
-    raise MixtureError(f"{run.error(tuple(key.split('.')), what)}; {_anew(run)}")
+    raise MixtureError(f"{request.error(tuple(key.split('.')), what)}; {_anew(request)}")
 
 
-def _anew(run: Run) -> str:
-    return f"choose another folder (folder=…), or remove {RunFolder(run.folder).predictions} and scores.json to predict anew"
+def _anew(request: Request) -> str:
+    return f"choose another folder (folder=…), or remove {request.folder.predictions} and scores.json to predict anew"
 
 
 def _shown(value: Any) -> str:

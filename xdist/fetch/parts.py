@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from xdist.config import Run
 from xdist.data.fetched import Kind, may_be_hub_id
-from xdist.data.pieces import Piece, evaluation_pieces, pool_pieces, selection_pieces, training_pieces
+from xdist.data.pieces import Piece
 from xdist.errors import UserError, unknown
 from xdist.tasks.catalog import Task
 from xdist.tasks.catalog.task import POOL, pair, parquet_files
@@ -90,19 +89,9 @@ def pieces_of_task(task: Task, languages: tuple[str, ...]) -> list[Piece]:
     ]
 
 
-def pieces_of_run(run: Run) -> list[tuple[Piece, bool]]:
-    """What a run trains and evaluates on, and whether it names the language itself instead of taking all. Raises UserError."""
-    named = run.evaluate is not None and run.evaluate.languages != "all"
-    scored = evaluation_pieces(run, there=False)
-    pools = [pool for task in dict.fromkeys(piece.task for piece in scored) for pool in pool_pieces(task)]
-    trained = training_pieces(run) + selection_pieces(run)
-    pieces = [*((piece, True) for piece in trained), *((piece, named) for piece in scored)]
-    return [*pieces, *((pool, True) for pool in pools)]
-
-
 def data_sets(pieces: Iterable[tuple[Piece, bool]], root: Path) -> tuple[list[Repository], list[str]]:
-    """The data sets that hold `pieces`, but for pieces whose official files lie below `root`; and a line for each task and
-    split that no data set holds."""
+    """The data sets that hold `pieces` (and whether each is named, so that it must be there), but for pieces whose official
+    files lie below `root`; and a line for each task and split that no data set holds."""
     parts: dict[str, dict[str, bool]] = {}
     elsewhere: dict[str, None] = {}
     for piece, needed in pieces:

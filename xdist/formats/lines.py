@@ -7,6 +7,7 @@ sentences contain U+0085, U+2028 and the like. A byte order mark at the start of
 import json
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -25,8 +26,9 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, (text.removeprefix("\ufeff") if number == 1 else text).removesuffix("\n").removesuffix("\r")
 
 
-def read_json(path: Path) -> Any:
-    """The one JSON value of a file. Raises UserError: no such file, not UTF-8, not JSON (with line and column)."""
+def read_json(path: Path, unique: bool = False) -> Any:
+    """The one JSON value of a file. Raises UserError: no such file, not UTF-8, not JSON (with line and column); with `unique`
+    for a key that stands twice in an object, of which JSON readers keep the last."""
     with _open(path) as file:
         raw = file.read()
     try:
@@ -35,9 +37,18 @@ def read_json(path: Path) -> Any:
         line = raw.count(b"\n", 0, error.start) + 1
         raise UserError(_not_utf8(f"{path}:{line}", raw[error.start], error.start)) from None
     try:
-        return json.loads(text.removeprefix("\ufeff"))
+        return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=partial(_unique, path) if unique else None)
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}: not JSON: {error.msg} at column {error.colno}") from None
+
+
+def _unique(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise UserError(f"{path}: {key}: this key stands here twice")
+        found[key] = value
+    return found
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 import click
 from pydantic import Field, model_validator
 
-from xdist.config import Cluster, Run
+from xdist.config import Cluster, load_run
 from xdist.config.plain import HostName, Line
 from xdist.errors import UserError
 from xdist.launch import quoting
@@ -16,6 +16,7 @@ from xdist.launch.job import Job, Work, template
 from xdist.launch.local import FINISHED, supervise
 from xdist.launch.prepared import launch
 from xdist.launch.scheduler import Direct
+from xdist.resolve.resolved import resolve
 from xdist.runtime import devices
 from xdist.runtime.run_folder import RunFolder
 
@@ -61,9 +62,10 @@ class _ThisMachine(Direct[Local]):
             devices.check(options.ranks, {**os.environ, **options.environment})
         return {}
 
-    def start(self, job: Job, run: Run, options: Local) -> int:
+    def start(self, job: Job, folder: RunFolder, options: Local) -> int:
         os.environ.update(options.environment)
-        return launch(cast(Work, job.work), run, RunFolder(run.folder).config, ())
+        work = cast(Work, job.work)
+        return launch(work, resolve(load_run(folder.config), work), folder.config, ())
 
 
 class _ListOfHosts(Direct[Hosts]):
@@ -94,10 +96,10 @@ class _ListOfHosts(Direct[Hosts]):
             "environment": "".join(f"{name}={value}\n" for name, value in variables.items()),
         }
 
-    def start(self, job: Job, run: Run, options: Hosts) -> int:
+    def start(self, job: Job, folder: RunFolder, options: Hosts) -> int:
         script = job.files / FILE
         if options.ssh:
-            return supervise(["bash", str(script)], dict(os.environ), RunFolder(run.folder))
+            return supervise(["bash", str(script)], dict(os.environ), folder)
         for number, host in enumerate(options.hosts):
             click.echo(f"on {host}: bash {quoting.sh(script)} {number}")
         return FINISHED

@@ -13,9 +13,8 @@ from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from xdist.files import digest
+from xdist.files import digest, shipped
 from xdist.launch import quoting
-from xdist.runtime.ds_config import shipped
 
 Work = Literal["train", "evaluate"]
 Module = Literal[Work, "launch.doctor.meeting"]  # of xdist, which every rank runs

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal
 
 import xdist
-from xdist.config import Run
 from xdist.runtime import devices
 from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
@@ -47,11 +46,10 @@ def environment(ranks: int) -> dict[str, str]:
     return values
 
 
-def start(kind: Literal["train", "evaluate"], run: Run, path: Path, overrides: Sequence[str]) -> int:
+def start(kind: Literal["train", "evaluate"], ranks: int, folder: RunFolder, path: Path, overrides: Sequence[str]) -> int:
     """Run to its end; returns 0 finished, 75 stopped and saved, 2 user error, 1 broken, read from the run's folder, since a
     launcher's own code does not tell them apart."""
-    ranks = run.runtime.ranks
-    return supervise(command(kind, path, overrides, ranks), environment(ranks), RunFolder(run.folder))
+    return supervise(command(kind, path, overrides, ranks), environment(ranks), folder)
 
 
 def supervise(words: Sequence[str], variables: dict[str, str], folder: RunFolder) -> int:

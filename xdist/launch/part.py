@@ -13,6 +13,8 @@ from pathlib import Path
 from xdist.config import load_run
 from xdist.errors import UserError
 from xdist.launch.prepared import prepare
+from xdist.resolve.preparing import preparation_of
+from xdist.resolve.resolved import resolve
 
 USER_ERROR = 2
 
@@ -21,7 +23,8 @@ def main(config: str, start: str, parts: str, workers: str) -> int:
     os.chdir(start)
     number = int(os.environ["JOB_COMPLETION_INDEX"]) + 1
     try:
-        prepare(load_run(Path(config)), workers=int(workers), part=(number, int(parts)))
+        resolved = resolve(load_run(Path(config)), "prepare")
+        prepare(preparation_of(resolved), resolved.run.name, workers=int(workers), part=(number, int(parts)))
     except UserError as error:
         print(f"xdist: {error}", file=sys.stderr)
         return USER_ERROR

@@ -7,30 +7,29 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from xdist.config import Run
 from xdist.errors import UserError
 from xdist.launch import local
+from xdist.resolve.resolved import Resolved
 from xdist.runtime import devices
 from xdist.runtime.lock import RunLock
-from xdist.runtime.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from xdist.data.prepare import Preparation
 
 
-def launch(kind: Literal["train", "evaluate"], run: Run, path: Path, overrides: Sequence[str]) -> int:
+def launch(kind: Literal["train", "evaluate"], resolved: Resolved, path: Path, overrides: Sequence[str]) -> int:
     """Prepare what is missing, run to the end on this machine, say how it ended; returns the exit code. Raises UserError, also
     where the run is at work already; for more ranks than GPUs before anything is prepared, which may take hours."""
+    from xdist.resolve.preparing import preparation_of
+
+    run, folder = resolved.run, resolved.folder
     devices.check(run.runtime.ranks)
-    folder = RunFolder(run.folder)
-    if kind == "train" and not folder.model.is_dir():
-        run.check_method_files()
-    prepare(run, train=kind == "train")
+    prepare(preparation_of(resolved, kind), run.name)
     folder.check(run)
     RunLock(folder.path).check()
     if folder.state == "failed":
         folder.mark("running")  # or a start that dies without a word would show why an earlier one failed
-    code = local.start(kind, run, path, overrides)
+    code = local.start(kind, run.runtime.ranks, folder, path, overrides)
     if code == local.UNFINISHED:
         click.echo(f"{run.name} was stopped and saved; start it again to go on: {run.folder}", err=True)
     elif code == local.BROKEN:
@@ -39,8 +38,8 @@ def launch(kind: Literal["train", "evaluate"], run: Run, path: Path, overrides: 
 
 
 def prepare(
-    run: Run,
-    train: bool = True,
+    preparation: "Preparation",
+    name: str,
     workers: int = 1,
     part: tuple[int, int] = (1, 1),
     on_bad: Literal["fail", "skip"] = "fail",
@@ -50,12 +49,11 @@ def prepare(
     from xdist.data.shards import Shards
     from xdist.runtime.progress import Progress
 
-    preparation = _preparation(run, train)
     preparation.check(list(preparation.folders))
     missing = preparation.missing()
     if not missing:
         return
-    progress = Progress(f"prepare {run.name}", len(missing))
+    progress = Progress(f"prepare {name}", len(missing))
     left_out: list[str] = []
     tokens, begun = 0, time.perf_counter()
 
@@ -77,26 +75,11 @@ def prepare(
         click.echo(line, err=True)
 
 
-def finish(run: Run, train: bool = True) -> None:
+def finish(preparation: "Preparation") -> None:
     """Write the manifests of sets whose shards were made in parts. Raises UserError for one that lacks any."""
-    preparation = _preparation(run, train)
     for piece in preparation.missing():
         if preparation.finish(piece) is None:
             raise UserError(f"{piece}: shards are missing in {preparation.folders[piece]}: run the parts that have not ended")
-
-
-def _preparation(run: Run, train: bool) -> "Preparation":
-    from xdist.data.fetched import found_model
-    from xdist.data.prepare import Preparation
-    from xdist.data.tokenizer import load_tokenizer
-    from xdist.model.backbone import check_layer, check_tokenizer, load_config
-
-    backbone = found_model(run).backbone
-    config = load_config(backbone)
-    tokenizer = load_tokenizer(backbone)
-    check_tokenizer(backbone, config, tokenizer)
-    check_layer(run, backbone, config)
-    return Preparation(run, tokenizer, train)
 
 
 # What is counted in running text, as it is told.

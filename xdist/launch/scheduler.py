@@ -9,10 +9,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from xdist.config import Cluster, Run
+from xdist.config import Cluster
 from xdist.errors import UserError
 from xdist.launch.doctor.finding import Finding
 from xdist.launch.job import Job, Module
+from xdist.runtime.run_folder import RunFolder
 
 Options = TypeVar("Options", bound=Cluster)
 
@@ -97,8 +98,9 @@ class Direct(Kind[Options]):
     """A kind without a queue, whose ranks are started at once."""
 
     @abstractmethod
-    def start(self, job: Job, run: Run, options: Options) -> int:
-        """Run to the end, or say how to; the texts are written. Returns an exit code as `local.start` does."""
+    def start(self, job: Job, folder: RunFolder, options: Options) -> int:
+        """Run what config.yaml in `folder` says to its end, or say how to; the texts are written. Returns an exit code as
+        `local.start` does."""
 
 
 class Scheduler(Kind[Options]):

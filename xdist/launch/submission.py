@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from xdist.config import Cluster, Run
-from xdist.data.pieces import evaluation_pieces, training_pieces
+from xdist.data.look import look
 from xdist.errors import UserError, writing
+from xdist.evaluation.to_do import to_do
 from xdist.files import read_json, write_json, write_text, write_yaml, yaml_text
 from xdist.launch.clusters import kind_of, scheduler
 from xdist.launch.job import Job, Work
 from xdist.launch.scheduler import JobStatus, Scheduler
-from xdist.runtime import ds_config, sinks
+from xdist.resolve.encoder import Encoder
+from xdist.resolve.resolved import resolve
 from xdist.runtime.run_folder import RunFolder
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
     """Everything that a submission writes. `run` is what the job reads, `work` what it does; `texts` what the cluster gets, by
-    file name, as Kind.render gives them."""
+    file name, as Kind.render gives them; `warning` what could not be looked at."""
 
     run: Run
     description: Path
@@ -30,6 +32,7 @@ class Submission:
     work: Work
     job: Job
     texts: dict[str, str]
+    warning: str = ""
 
     @property
     def folder(self) -> RunFolder:
@@ -68,25 +71,31 @@ class Submitted:
         return self.job in self.prepare
 
 
-def plan(run: Run, description: Path, cluster: Cluster, only_evaluate: bool = False, parts: int = 0) -> Submission:
-    """What `submit` would do; `parts` jobs prepare the data first. Raises UserError for what the run, the cluster or the run
-    folder cannot have."""
+def plan(
+    run: Run,
+    description: Path,
+    cluster: Cluster,
+    only_evaluate: bool = False,
+    parts: int = 0,
+    to_come: bool = False,
+    begins_with: Encoder | None = None,
+) -> Submission:
+    """What `submit` would do; `parts` jobs prepare the data first; `to_come` and `begins_with` as in `resolve`.
+
+    Raises UserError for what the run, the cluster or the run folder cannot have.
+    """
     work: Work = "evaluate" if only_evaluate or run.train is None else "train"
-    if work == "evaluate" and run.evaluate is None:
-        raise UserError(f"{description}: run '{run.name}' has no section 'evaluate'")
-    kind, resolved = kind_of(cluster), on_cluster(run, cluster)
-    RunFolder(run.folder).check(resolved)
-    ds_config.read(ds_config.find(run.runtime.deepspeed))
-    sinks.check(run)
-    training_pieces(resolved)
-    evaluation_pieces(resolved if kind.can.shared_files else _without_files(resolved))
+    kind, there = kind_of(cluster), on_cluster(run, cluster)
+    data_here = kind.can.shared_files and not cluster.remote
+    resolved = resolve(there, work, to_come=to_come, begins_with=begins_with, data_here=data_here, starts_here=False)
+    if data_here:
+        look(there.data.root, resolved.subsets.trained if work == "train" else (), resolved.subsets.evaluation)
+        if resolved.run.evaluate:
+            to_do(resolved.request)  # other predictions than the run's are told now, not when the job begins
+    warning = f"{there.data.root}: not looked at: cluster.data is remote" if cluster.remote else ""
     job = kind.job(run.name, work, run.folder, cluster, parts)
-    return Submission(resolved, description, cluster, work, job, kind.render(job, cluster, yaml_text(resolved.dump())))
-
-
-def _without_files(run: Run) -> Run:
-    """The run asking for no language, so that only the names of its tasks are checked."""
-    return run.model_copy(update={"evaluate": run.evaluate and run.evaluate.model_copy(update={"languages": ()})})
+    texts = kind.render(job, cluster, yaml_text(there.dump()))
+    return Submission(there, description, cluster, work, job, texts, warning)
 
 
 def on_cluster(run: Run, cluster: Cluster) -> Run:

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 
-from xdist.config import Run
-from xdist.data.tokenizer import check_place, not_loaded
+from xdist.data.fetched import check_place, not_loaded
 from xdist.errors import UserError
 from xdist.tasks import special_tokens
 
@@ -48,8 +47,7 @@ def separator(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> t
     return special_tokens.separator(tokenizer) if learnt > 1 else ()
 
 
-def check_layer(run: Run, backbone: str, config: PretrainedConfig) -> None:
-    """Raises UserError when the run is to be evaluated on a layer that the encoder has not."""
-    if run.evaluate and run.evaluate.layer is not None and run.evaluate.layer > config.num_hidden_layers:
-        message = f"there is no layer {run.evaluate.layer}: {backbone} has {config.num_hidden_layers}"
-        raise run.error(("evaluate", "layer"), message)
+def check_layer(layer: int | None, backbone: str, config: PretrainedConfig) -> None:
+    """Raises UserError when sentence vectors are to come from a layer that the encoder has not."""
+    if layer is not None and layer > config.num_hidden_layers:
+        raise UserError(f"evaluate.layer: there is no layer {layer}: {backbone} has {config.num_hidden_layers}")

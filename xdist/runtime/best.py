@@ -1,7 +1,7 @@
 """The best model of a run so far: a folder beside the checkpoints, replaced when a better one is found."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
@@ -22,8 +22,10 @@ class Best:
     """Step and value of the best model stand in its folder, where a run that goes on finds them. Such a run looks again at
     steps that its earlier life has looked at, with equal results: the first of equal ones stays."""
 
-    def __init__(self, folder: Path, judge: Judge, engine: Engine, tokenizer: PreTrainedTokenizerBase) -> None:
-        self.folder, self.judge, self.engine, self.tokenizer = folder, judge, engine, tokenizer
+    def __init__(
+        self, folder: Path, judge: Judge, engine: Engine, tokenizer: PreTrainedTokenizerBase, facts: Mapping[str, object]
+    ) -> None:
+        self.folder, self.judge, self.engine, self.tokenizer, self.facts = folder, judge, engine, tokenizer, facts
         note = folder / SELECTED
         there = distributed.agree(read_json(note) if distributed.rank() == 0 and note.is_file() else None)
         self.step: int = there["step"] if there else 0
@@ -39,7 +41,7 @@ class Best:
             self.step, self.value = step, value
             state = self.engine.state()
             if distributed.rank() == 0:
-                facts = {SELECTED: {"step": step, "value": value}}
+                facts = {**self.facts, SELECTED: {"step": step, "value": value}}
                 save_model(self.folder, self.engine.module, state, self.tokenizer, facts)
             distributed.barrier()
         return value

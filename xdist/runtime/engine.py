@@ -3,7 +3,6 @@
 import gc
 import math
 from types import MethodType
-from typing import Any
 
 import deepspeed
 import torch
@@ -15,6 +14,7 @@ from xdist.model.masks import Masks
 from xdist.model.model import Model
 from xdist.model.vocabulary import merged
 from xdist.runtime import distributed, optimizer, zero3
+from xdist.runtime.ds_config import DeepSpeed
 from xdist.tasks.batch import View
 
 
@@ -25,23 +25,22 @@ class Engine:
     forward that trains goes through `__call__`, every other through `module` (else ZeRO-3 trains wrongly, silently).
     """
 
-    def __init__(self, model: Model, train: Train, ds_config: dict[str, Any], steps: int) -> None:
+    def __init__(self, model: Model, train: Train, config: DeepSpeed, steps: int) -> None:
         model.train()  # an encoder comes out of `from_pretrained` in evaluation mode: without dropout and without checkpointing
-        offload = "offload_optimizer" in ds_config.get("zero_optimization", {})
-        made = optimizer.optimizer(model, train, offload)
+        made = optimizer.optimizer(model, train, config.offload != "none")
         named = {id(parameter): name for name, parameter in model.named_parameters()}
         # The trained parameters in the order of the optimizer's groups; a checkpoint of ZeRO 0 only counts them.
         self.names = [[named[id(parameter)] for parameter in group["params"]] for group in made.param_groups]
         self._norm_hook: float | None = None
-        if not ds_config.get("zero_optimization", {}).get("stage") and not ds_config.get("bf16", {}).get("enabled"):
+        if config.stage == 0 and config.precision == "fp32":
             self._guard(made)
-        self._clip_at = train.clip
+        self.stage, self._clip_at = config.stage, train.clip
         _load_muon_uncompiled()
         self.deepspeed, *_ = deepspeed.initialize(
             model=model,
             optimizer=made,
             lr_scheduler=lambda opt: LambdaLR(opt, lambda step: optimizer.rate(step, steps, train.warmup)),
-            config=ds_config,
+            config=dict(config.values),
             dist_init_required=False,
         )
         self.module: Model = self.deepspeed.module

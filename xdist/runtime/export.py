@@ -1,5 +1,6 @@
 """A run's model as a Hugging Face folder: encoder and head under the names that `AutoModelFor…` looks for, tokenizer, card."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,37 +9,36 @@ import transformers
 from torch import Tensor
 from transformers import MODEL_MAPPING, AutoModel
 
-from xdist.config import Run
-from xdist.data.fetched import found_model
-from xdist.data.pieces import trained_tasks
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
-from xdist.files import write_text, written_folder
+from xdist.files import write_json, write_text, written_folder
 from xdist.model.backbone import load_config
 from xdist.model.encoder import without_pooler
 from xdist.model.exchange import names_there
 from xdist.model.finetuned import CLASSES
 from xdist.model.folder import save_tokenizer
-from xdist.runtime.model_card import card
+from xdist.model.lineage import FILE, Lineage, dumped
 from xdist.runtime.weights import Weights
 from xdist.tasks.catalog import Task
 from xdist.tasks.family import family_of
 
 
-def heads_of(run: Run) -> dict[str, Task]:
-    """The task of each head that the run trains."""
-    return {one.head: one for one in trained_tasks(run)}
-
-
-def export(run: Run, weights: Weights, head: str | None, out: Path, source: str) -> str:
-    """Write `weights` as the folder `out`; without `head` only the encoder. Returns its class. Raises UserError."""
+def export(
+    weights: Weights,
+    backbone: str,
+    scored: Task | None,
+    out: Path,
+    about: Callable[[str], str],
+    lineage: Lineage,
+) -> str:
+    """Write `weights` as the folder `out`, with the head of the task `scored`, else only the encoder; its configuration and
+    tokenizer are those of `backbone`. Beside it a card (`about` makes it of the class) and what it was trained on. Returns its
+    class. Raises UserError."""
     if out.exists():
         raise UserError(f"{out}: is there already; choose another folder")
-    backbone = found_model(run).backbone
     config, tokenizer = load_config(backbone), load_tokenizer(backbone)
-    scored = heads_of(run)[head] if head else None
     if scored and scored.family not in CLASSES:
-        raise UserError(f"head '{head}': transformers has no class for it; export the encoder alone (--head none)")
+        raise UserError(f"head '{scored.head}': transformers has no class for it; export the encoder alone (--head none)")
     if scored:
         # A backbone that was fine-tuned elsewhere has names of its own; start and end have none.
         labels = scored.labels or ("LABEL_0", "LABEL_1")
@@ -61,7 +61,8 @@ def export(run: Run, weights: Weights, head: str | None, out: Path, source: str)
     with written_folder(out) as folder:
         model.save_pretrained(folder, state_dict=state)
         save_tokenizer(folder, tokenizer, config)
-        write_text(folder / "README.md", card(run, type(model).__name__, head, source))
+        write_text(folder / "README.md", about(type(model).__name__))
+        write_json(folder / FILE, dumped(lineage))
     return type(model).__name__
 
 

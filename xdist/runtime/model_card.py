@@ -1,59 +1,46 @@
-"""The card of an exported model: data, languages and methods of every run that trained it, in their order, and its scores."""
+"""The card of an exported model: data, languages and methods of every training behind it, in their order, and its scores."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from xdist.config import Run, recorded_run
 from xdist.files import read_json
-from xdist.runtime.run_folder import RunFolder
+from xdist.model.lineage import Lineage, Stage
 
 
-def lineage(run: Run) -> list[Run]:
-    """`run` and, before it, the runs whose models it goes on from, as far as their folders are there."""
-    runs, seen = [run], {run.folder}
-    while (before := RunFolder(Path(runs[0].model.backbone).parent)).config.is_file() and before.path not in seen:
-        seen.add(before.path)
-        runs.insert(0, recorded_run(before.config))
-    return runs
-
-
-def card(run: Run, kind: str, head: str | None, source: str) -> str:
-    """Markdown, with the front matter that the hub reads."""
-    assert run.train
-    runs = lineage(run)
-    languages = sorted({code for one in runs if one.train for entry in one.train.tasks for code in entry.languages})
-    lines = ["---", "library_name: transformers", f"base_model: {runs[0].model.backbone}", "language:"]
-    lines += [*(f"- {code}" for code in languages), "---", "", f"# {run.name}", ""]
+def card(name: str, lineage: Lineage, scores: Path, kind: str, head: str | None, source: str) -> str:
+    """Markdown, with the front matter that the hub reads. `scores`: the scores.json of the run, if it is there."""
+    languages = sorted({code for stage in lineage for entry in stage.tasks for code in entry.languages})
+    lines = ["---", "library_name: transformers", f"base_model: {lineage[0].backbone}", "language:"]
+    lines += [*(f"- {code}" for code in languages), "---", "", f"# {name}", ""]
     loaded = f"`{kind}`" + (f", head `{head}`" if head else ", without a head")
     lines += [f"{loaded}, from {source} of an [xdist](https://pypi.org/project/xdist-xtreme) run.", ""]
-    for number, one in enumerate(runs, 1):
+    for number, stage in enumerate(lineage, 1):
         lines += [
-            "## Training" if len(runs) == 1 else f"## Training, {number} of {len(runs)}: {one.name}",
+            "## Training" if len(lineage) == 1 else f"## Training, {number} of {len(lineage)}: {stage.run}",
             "",
-            *_training(one),
+            *_training(stage),
             "",
         ]
-    return "\n".join([*lines, *_scores(run)]).rstrip("\n") + "\n"
+    return "\n".join([*lines, *_scores(scores)]).rstrip("\n") + "\n"
 
 
-def _training(run: Run) -> Iterator[str]:
-    if run.train is None:
-        return
-    for entry in run.train.tasks:
-        more = f" (weight {entry.weight:g})" if entry.weight is not None else ""
-        yield f"- {entry.task}: {', '.join(entry.languages)}{more}"
-    length = f"{run.train.steps} steps" if run.train.steps else f"{run.train.epochs} epochs"
-    yield f"- {length} of {run.train.batch_size} examples, learning rate {run.train.learning_rate:g}, seed {run.seed}"
-    yield f"- precision {run.runtime.precision}" + (", embeddings frozen" if run.model.freeze_embeddings else "")
-    for method in run.methods:
-        options = ", ".join(f"{name} {value}" for name, value in method.model_dump(mode="json", exclude={"method"}).items())
-        yield f"- robust training: {method.method} ({options})"
-    if not run.methods:
+def _training(stage: Stage) -> Iterator[str]:
+    train = stage.description["train"]
+    for entry in train["tasks"]:
+        more = f" (weight {entry['weight']:g})" if entry["weight"] is not None else ""
+        yield f"- {entry['task']}: {', '.join(entry['languages'])}{more}"
+    length = f"{train['steps']} steps" if train["steps"] else f"{train['epochs']} epochs"
+    seed, model = stage.description["seed"], stage.description["model"]
+    yield f"- {length} of {train['batch_size']} examples, learning rate {train['learning_rate']:g}, seed {seed}"
+    yield f"- precision {stage.description['precision']}" + (", embeddings frozen" if model["freeze_embeddings"] else "")
+    for method in stage.description["robust"]:
+        options = ", ".join(f"{name} {value}" for name, value in method.items() if name != "method")
+        yield f"- robust training: {method['method']} ({options})"
+    if not stage.description["robust"]:
         yield "- robust training: none"
 
 
-def _scores(run: Run) -> Iterator[str]:
-    scores = RunFolder(run.folder).scores
+def _scores(scores: Path) -> Iterator[str]:
     if not scores.is_file():
         return
     yield from ("## Scores", "", "| task | split | metric | language | score |", "|---|---|---|---|--:|")

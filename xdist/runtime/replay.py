@@ -1,27 +1,25 @@
 """One step of a run again, exactly as it was, with the loss of each of its rows: for a step whose numbers were not finite."""
 
-import torch
-from transformers import PreTrainedTokenizerBase
+from pathlib import Path
 
-from xdist.config import Run
+import torch
+
 from xdist.data.batches import collate
-from xdist.data.prepare import Preparation
 from xdist.errors import UserError
 from xdist.runtime import checkpoints, distributed, tags
-from xdist.runtime.run_folder import RunFolder
 from xdist.runtime.training import Training
 from xdist.tasks.batch import View
 
 
-def replay(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation, number: int) -> list[str]:
-    """Go on from the newest checkpoint at or before step `number` and make that step; writes nothing. Returns on rank 0 a line
-    for the step and one for each of its rows: the loss before the step, without dropout and perturbation. Collective."""
-    training = Training(run, tokenizer, preparation)
+def replay(training: Training, saved: Path, number: int) -> list[str]:
+    """Go on from the newest checkpoint below `saved` at or before step `number` and make that step; writes nothing. Returns on
+    rank 0 a line for the step and one for each of its rows: the loss before the step, without dropout and perturbation.
+    Collective."""
     if number >= training.data.steps:
         raise UserError(f"--only-step {number}: the run has steps 0 to {training.data.steps - 1}")
-    found = [tag for tag in tags.tags(RunFolder(run.folder).checkpoints) if tag.step <= number and not tag.shrunken()]
+    found = [tag for tag in tags.tags(saved) if tag.step <= number and not tag.shrunken()]
     tag = distributed.agree(found[-1] if found else None)
-    done = checkpoints.load(tag, training.engine, training.stage)["step"] if tag else 0
+    done = checkpoints.load(tag, training.engine, training.engine.stage)["step"] if tag else 0
     for earlier in range(done, number):
         training.step(earlier)
     rows = distributed.gather_on_first(_rows(training, number))

@@ -8,16 +8,18 @@ stop    put there to end a run early; gone when the run has ended, however it en
 """
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from xdist import __version__
 from xdist.config import Run, recorded_run
 from xdist.config.run import IDENTITY, RECORD
-from xdist.data.commits import commits
 from xdist.errors import UserError, writing
 from xdist.files import read_json, write_json, write_text, write_yaml
+from xdist.runtime.ds_config import DeepSpeed, Precision
 from xdist.runtime.lock import RunLock
 
 State = Literal["new", "running", "finished", "unfinished", "failed"]
@@ -93,15 +95,18 @@ class RunFolder:
                 if fingerprints.get(piece) != fingerprint:
                     raise UserError(f"{self.data}: the files, tokenizer or length of '{piece}' changed since this run began")
 
-    def check_precision(self, deepspeed: dict[str, Any]) -> None:
+    @property
+    def begun_in(self) -> Precision | None:
+        """The precision of the checkpoints that a start goes on from; None where there is nothing to go on from."""
+        if self.model.is_dir() or not self.deepspeed.exists() or not any(self.checkpoints.glob("step-*")):
+            return None
+        return "bf16" if read_json(self.deepspeed).get("bf16", {}).get("enabled") else "fp32"
+
+    def check_precision(self, config: DeepSpeed) -> None:
         """Raises UserError when training would go on in another precision than its checkpoints have: with `auto` a machine of
         another kind takes another."""
-        if self.model.is_dir() or not self.deepspeed.exists() or not any(self.checkpoints.glob("step-*")):
-            return
-        then, now = (
-            "bf16" if config.get("bf16", {}).get("enabled") else "fp32" for config in (read_json(self.deepspeed), deepspeed)
-        )
-        if then != now:
+        then, now = self.begun_in, config.precision
+        if then and then != now:
             raise UserError(
                 f"{self.deepspeed}: this run was begun in {then}, here it would go on in {now}: runtime.precision={then}"
             )
@@ -117,20 +122,25 @@ class RunFolder:
             if self.state != "finished":
                 self.mark("running")
 
-    def open(self, run: Run, deepspeed: dict[str, Any] | None, fingerprints: dict[str, str]) -> None:
-        """Write what was asked for; called by one process. Raises UserError as `check`, `check_data`, `check_precision` do, and
-        RunError where it cannot be written."""
+    def open(
+        self,
+        run: Run,
+        config: DeepSpeed | None,
+        fingerprints: dict[str, str],
+        fetched: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Write what was asked for, and which commits of the hub's repositories were `fetched`; called by one process. Raises
+        UserError as `check`, `check_data`, `check_precision` do, and RunError where it cannot be written."""
         self.check(run)
         self.check_data(fingerprints)
-        if deepspeed is not None:
-            self.check_precision(deepspeed)
-        fetched = commits(run)
+        if config is not None:
+            self.check_precision(config)
         with writing(self.path):
             write_yaml(self.config, run.dump())  # first: without it whatever else is here would be nobody's
             write_json(self.data, fingerprints)
-            if deepspeed is not None:
-                write_json(self.deepspeed, deepspeed)
-            write_json(self.environment, {**environment(), **({"fetched": fetched} if fetched else {})})
+            if config is not None:
+                write_json(self.deepspeed, dict(config.values))
+            write_json(self.environment, {**environment(), **({"fetched": dict(fetched)} if fetched else {})})
             self.mark("running")
 
 

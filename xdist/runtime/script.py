@@ -11,22 +11,22 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from transformers.utils import logging as transformers_logging
 
 from xdist.config import Run, load_run
-from xdist.data.fetched import found_model
-from xdist.data.prepare import Preparation
-from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import OwnError, RankError, RunError, UserError
 from xdist.runtime import distributed, heartbeat, run_folder
 from xdist.runtime.lock import RunLock
 from xdist.runtime.progress import say
 from xdist.runtime.run_folder import MARKS, RunFolder, State
 from xdist.runtime.stopping import SIGNALS
-from xdist.runtime.together import on_each, on_first, summary
+from xdist.runtime.together import on_first, summary
+
+T = TypeVar("T")
 
 USER_ERROR = 2
 ONLY_STEP = "--only-step="
@@ -42,6 +42,8 @@ class Claim:
 
 
 _claim: Claim | None = None
+_folder: RunFolder | None = None  # of the run that this process was started for, once its description is read
+_check: Callable[[], object] = bool  # raises UserError where that folder holds another run
 
 
 def main(work: Callable[[Run], None], usage: str) -> None:
@@ -55,15 +57,15 @@ def main(work: Callable[[Run], None], usage: str) -> None:
     gc.freeze()  # collections need not look through the libraries' 400,000 objects, which takes half a second
     gc.enable()
     first = distributed.rank() == 0
-    run = None
     try:
         run = load_run(Path(arguments[0]), arguments[1:])
+        started_for(run)
         distributed.check_devices()
         work(run)
     except UserError as error:
         if first or isinstance(error, OwnError):
             _answer_signals(signal.SIG_IGN)
-            _mark_failed(run, f"{run_folder.USER_ERROR}{error}")
+            _mark_failed(f"{run_folder.USER_ERROR}{error}")
             say(f"xdist: {error}")
         else:
             _let_say(USER_ERROR)
@@ -71,7 +73,7 @@ def main(work: Callable[[Run], None], usage: str) -> None:
     except RunError as error:
         if first or isinstance(error, RankError):
             _answer_signals(signal.SIG_IGN)
-            _mark_failed(run, str(error))
+            _mark_failed(str(error))
             say(f"xdist: {error}")
         else:
             _let_say(1)
@@ -79,24 +81,32 @@ def main(work: Callable[[Run], None], usage: str) -> None:
     except Exception as error:
         _answer_signals(signal.SIG_IGN)
         if end := heartbeat.told() if isinstance(error, RuntimeError) else None:
-            end_for(run, end)
-        _mark_failed(run, f"rank {distributed.rank()}: {summary(error)}")
+            end_for(end)
+        _mark_failed(f"rank {distributed.rank()}: {summary(error)}")
         say(traceback.format_exc())
         _leave(1)
     distributed.shutdown()
 
 
-def join(run: Run, *looks: Callable[[], object]) -> None:
-    """Join the process group, after rank 0 looked whether the folder holds another run, and at what else forbids the start.
+def started_for(run: Run) -> None:
+    """Whose folder it is that the ends of this process are written into."""
+    global _folder, _check
+    _folder = RunFolder(run.folder)
+    _check = partial(_folder.check, run)
 
-    All ranks raise what that raised; rank 0 alone where the group cannot be joined, since a run at work in the folder may have
+
+def join(look: Callable[[], T]) -> T:
+    """Join the process group, after rank 0 looked whether the folder holds another run, and took a `look` at all else that the
+    start depends on. What `look` returned there, on every rank.
+
+    All ranks raise what rank 0 met; rank 0 alone where the group cannot be joined, since a run at work in the folder may have
     the port that this start was given."""
-    wrong: UserError | RunError | None = None
+    found: T | None = None
+    wrong: Exception | None = None
     if distributed.rank() == 0:
         try:
-            RunFolder(run.folder).check(run)
-            for look in looks:
-                look()
+            _check()
+            found = look()
         except (UserError, RunError) as error:
             wrong = error
     try:
@@ -105,25 +115,22 @@ def join(run: Run, *looks: Callable[[], object]) -> None:
         if wrong:
             raise wrong from None
         raise
-    on_first(lambda: _raise(wrong))
+    return on_first(lambda: _found(found, wrong))
 
 
-def claim(run: Run, what: str, *looks: Callable[[], object]) -> RunLock:
+def claim(folder: RunFolder, what: str, look: Callable[[], T]) -> tuple[RunLock, T]:
     """Join the process group as `join` does, and take the folder for this start, on rank 0 for all, until `release` or the end
     of rank 0. Every rank raises BusyError where somebody works in the folder, and what `join` raises."""
     global _claim
-    folder, lock = RunFolder(run.folder), RunLock(run.folder)
-    join(run, lock.check, *looks)
+    lock = RunLock(folder.path)
+
+    def look_at_lock() -> T:
+        lock.check()
+        return look()
+
+    found = join(look_at_lock)
     _claim = on_first(lambda: Claim(lock.take(what), folder.state))
-    return lock
-
-
-def prepared(run: Run, train: bool = True) -> Preparation:
-    """The prepared sets of the run, which the ranks share the making of. Collective. Raises UserError on every rank alike, but
-    for a row that only one of them reads."""
-    preparation = on_each(lambda: Preparation(run, load_tokenizer(found_model(run).backbone), train))
-    preparation.make_share(distributed.rank(), distributed.world())
-    return preparation
+    return lock, found
 
 
 def only_step() -> int | None:
@@ -131,13 +138,13 @@ def only_step() -> int | None:
     return next((int(text.removeprefix(ONLY_STEP)) for text in sys.argv[1:] if text.startswith(ONLY_STEP)), None)
 
 
-def end_for(run: Run | None, end: heartbeat.End) -> None:
+def end_for(end: heartbeat.End) -> None:
     """End this rank because another one died or left, which is said unless the run's folder says already how it ended."""
     try:
-        state = RunFolder(run.folder).state if run is not None else "new"
+        state = _folder.state if _folder else "new"
         over = state in MARKS and _claim is not None and state != _claim.found
         if end.dead and not over:
-            _mark_failed(run, end.dead)
+            _mark_failed(end.dead)
             say(f"xdist: {end.dead}; ending rank {distributed.rank()}")
     finally:  # also where the folder cannot be looked at
         _leave(end.code)
@@ -153,30 +160,30 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
 
 
-def _mark_failed(run: Run | None, reason: str) -> None:
+def _mark_failed(reason: str) -> None:
     """Say in the folder, where it has room, why the run ended; only where a run has begun and the folder is this start's."""
-    if run is None or only_step() is not None:
+    if _folder is None or only_step() is not None:
         return
-    folder = RunFolder(run.folder)
     with suppress(OSError):
-        if folder.state == "running" and _is_ours(run):
-            folder.mark("failed", reason)
+        if _folder.state == "running" and _is_ours(_folder):
+            _folder.mark("failed", reason)
 
 
-def _is_ours(run: Run) -> bool:
+def _is_ours(folder: RunFolder) -> bool:
     """Whether this start holds the folder; before it has asked for it, whether nobody does and it holds this very run."""
-    lock = RunLock(run.folder)
+    lock = RunLock(folder.path)
     if _claim:
         return lock.record() == _claim.record
     with suppress(UserError):
-        RunFolder(run.folder).check(run)
+        _check()
         return lock.free()
     return False
 
 
-def _raise(error: Exception | None) -> None:
-    if error:
-        raise error
+def _found(found: T | None, wrong: Exception | None) -> T:
+    if wrong:
+        raise wrong
+    return cast(T, found)
 
 
 def _answer_signals(how: Any) -> None:

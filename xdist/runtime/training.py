@@ -2,30 +2,23 @@
 
 import logging
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from xdist.config import Run
+from xdist.config import Runtime
 from xdist.data.ahead import Ahead
 from xdist.data.batches import TrainingData
-from xdist.data.fetched import found_model
 from xdist.data.permutation import key_of
-from xdist.data.prepare import Preparation
-from xdist.data.vocabulary import trained_pieces
 from xdist.errors import own
-from xdist.model.backbone import check_layer
-from xdist.model.encoder import load_encoder
-from xdist.model.folder import carry_heads, save_model
-from xdist.model.language_head import load_language_heads
+from xdist.model.folder import save_model
 from xdist.model.masks import Masks
-from xdist.model.model import Model
-from xdist.model.vocabulary import activate
 from xdist.robust.passes import Chain, Context
-from xdist.robust.rewriting import rewriters
-from xdist.runtime import checkpointing, checkpoints, distributed, ds_config, memory, zero3
+from xdist.runtime import checkpoints, distributed, memory
 from xdist.runtime.bad_numbers import BadSteps
 from xdist.runtime.best import Best, Judge
 from xdist.runtime.engine import Engine
@@ -42,41 +35,15 @@ log = logging.getLogger(__name__)
 
 
 class Training:
-    """Everything a training step needs, built once."""
+    """Everything a training step needs, put together by `xdist.resolve.assembly`."""
 
-    def __init__(self, run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation) -> None:
-        assert run.train is not None
-        self.run, self.tokenizer = run, tokenizer
+    def __init__(self, data: TrainingData, engine: Engine, chain: Chain, seed: int, special_ids: Tensor) -> None:
+        self.data, self.engine, self.chain, self.seed, self.special_ids = data, engine, chain, seed, special_ids
         self.rank, self.world, self.device = distributed.rank(), distributed.world(), distributed.device()
-        texts = rewriters(run.methods, tokenizer, run.seed, run.data.max_length)
-        compared = any(method.compares_rows for method in run.methods)
-        self.data = TrainingData(run, preparation, texts, keep_plain=bool(texts) and compared)
-        section, config, rows = found_model(run), ds_config.resolve(run), None
-        with zero3.partitioned_loading(config):
-            encoder = load_encoder(section, tokenizer, ds_config.dtype(config))
-        check_layer(run, section.backbone, encoder.config)  # training keeps the number of layers
-        if (ids := trained_pieces(run, self.data, tokenizer)) is not None:
-            with zero3.gathered(encoder.get_input_embeddings()):
-                if activate(encoder, torch.from_numpy(ids)):
-                    rows = len(ids)
-                    log.info("training %d of %d rows of the input embedding", len(ids), encoder.config.vocab_size)
-        if checkpointing.chosen(run, section.backbone, config, rows):
-            encoder.gradient_checkpointing_enable({"use_reentrant": False})
-        model = Model(encoder, self.data.families, run.seed, run.runtime.attention == "packed")
-        self.data.packed = model.packed  # not for an encoder that cannot
-        carried, dropped = carry_heads(section.backbone, model)
-        loaded = load_language_heads(section.backbone, model, carried)
-        for names, what in ((carried + loaded, "carried over"), (dropped, "left behind")):
-            if names and self.rank == 0:
-                log.info("heads of %s %s: %s", run.model.backbone, what, ", ".join(names))
-        self.losses = PieceLosses(self.data, self.device)
-        self.stage = zero3.stage(config)
-        self.engine = Engine(model, run.train, config, self.data.steps)
-        self.special_ids = torch.tensor(sorted(tokenizer.all_special_ids), device=self.device)
-        self.chain = Chain(run.methods)
-        for family in self.data.families.values():
-            family.compared = self.chain.compares
-        self.input = Ahead(self.data, self.rank, self.world, pinned=self.device.type == "cuda")
+        self.losses = PieceLosses(data, self.device)
+        for family in data.families.values():
+            family.compared = chain.compares
+        self.input = Ahead(data, self.rank, self.world, pinned=self.device.type == "cuda")
 
     def step(self, number: int, stop: bool = False) -> StepRecord:
         """One update: every micro-batch of this rank, each as many passes as the methods of `robust` make.
@@ -85,7 +52,7 @@ class Training:
         heads, each counts by its share of the rows.
         """
         # Dropout depends on (seed, step, rank) alone, so a resumed run draws what an uninterrupted one would have drawn.
-        torch.manual_seed(key_of(self.run.seed, number, self.rank) >> 1)
+        torch.manual_seed(key_of(self.seed, number, self.rank) >> 1)
         batches = [batch.to(self.device) for batch in self.input.step(number)]
         record = StepRecord(batches, self.data, self.device)
         record.reduce(stop)
@@ -100,7 +67,7 @@ class Training:
                 batch,
                 number,
                 self.data.steps,
-                self.run.seed,
+                self.seed,
                 self.special_ids,
                 family,
                 self.engine.module.embedding,
@@ -122,41 +89,49 @@ class Training:
         self.engine.close()
 
 
-def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation, judge: Judge | None = None) -> bool:
-    """Train `run` in its folder, from its last checkpoint if there is one. True when it is finished, False when it was
-    stopped and saved. `judge` says how good a model is, where the best one is to be kept."""
-    assert run.train
-    folder = RunFolder(run.folder)
-    training = Training(run, tokenizer, preparation)
+def train(
+    training: Training,
+    start: Start,
+    runtime: Runtime,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    advice: memory.Advice,
+    facts: Mapping[str, object],
+    judge: Judge | None = None,
+    every: int | None = None,
+) -> bool:
+    """Train in the run folder that `start` names, from its last checkpoint if there is one. True when it is finished, False
+    when it was stopped and saved. `judge` says how good a model is, where the best one is to be kept, and is asked once in
+    `every` steps; `advice` is given where memory does not suffice; `facts` go beside the model as JSON files, by name."""
+    folder = RunFolder(start.folder)
     engine, steps = training.engine, training.data.steps
+    every = every or steps
     tag = checkpoints.find(folder.checkpoints)
-    saved: dict[str, Any] = checkpoints.load(tag, engine, training.stage) if tag else {"step": 0}
+    saved: dict[str, Any] = checkpoints.load(tag, engine, engine.stage) if tag else {"step": 0}
     done = saved["step"]
     if "piece_losses" in saved:
         training.losses.restore(saved["piece_losses"])
     first = training.rank == 0
     if first and tag:
         log.info("going on after step %d, from %s", done, tag.path)
-    shown = (JsonLines.name, *run.runtime.sinks) if first else ()
-    sinks = Sinks(shown, Start(folder.path, run.name, run.dump(), done))
-    progress = Progress(f"train {run.name}", steps, done, enabled=first)
-    stop = StopRequest(folder.stop, first, run.runtime.max_minutes)
-    best = Best(folder.best, judge, engine, tokenizer) if judge else None
-    every = run.train.select.every if run.train.select else steps
-    saver = Saver(folder.checkpoints, engine, training.stage, run.runtime, lambda: {"piece_losses": training.losses.state()})
-    bad = BadSteps(training.data, run.runtime.bad_steps, engine.skipped, saver.last_good)
+    sinks = Sinks((JsonLines.name, *runtime.sinks) if first else (), replace(start, step=done))
+    progress = Progress(f"train {start.name}", steps, done, enabled=first)
+    stop = StopRequest(folder.stop, first, runtime.max_minutes)
+    best = Best(folder.best, judge, engine, tokenizer, facts) if judge else None
+    saver = Saver(folder.checkpoints, engine, engine.stage, runtime, lambda: {"piece_losses": training.losses.state()})
+    bad = BadSteps(training.data, runtime.bad_steps, engine.skipped, saver.last_good)
     stopped = False
     tokens, since = 0.0, time.perf_counter()
     logged = since
     try:
         for number in range(done, steps):
             rate = engine.rate
-            with memory.explained(run, training.rank, number, training.data.step), own():
+            with memory.explained(advice, training.rank, number, training.data.step), own():
                 record = training.step(number, bool(stop))
             bad.note(number, engine.skipped)
             done, tokens = number + 1, tokens + record.tokens
             scalars: dict[str, float] = {}
-            if done % run.runtime.log_every == 0 or done == steps:
+            if done % runtime.log_every == 0 or done == steps:
                 means = record.means()
                 now = time.perf_counter()
                 (waited,) = distributed.sum_over_ranks([training.input.waited()])
@@ -202,7 +177,7 @@ def train(run: Run, tokenizer: PreTrainedTokenizerBase, preparation: Preparation
     elif not stopped:
         state = engine.state()
         if first:
-            save_model(folder.model, engine.module, state, tokenizer)
+            save_model(folder.model, engine.module, state, tokenizer, facts)
         distributed.barrier()
     training.close()
     return not stopped

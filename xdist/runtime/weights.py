@@ -8,8 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from xdist.config import Run
-from xdist.data.fetched import found_model
+from xdist.config import Model
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError, unknown
 from xdist.model.encoder import load_encoder
@@ -34,14 +33,14 @@ def of_model(folder: Path) -> Weights:
     return weights | {f"heads.{name}": value for name, value in load_file(folder / HEADS).items()}
 
 
-def of_tag(tag: Tag, run: Run) -> Weights:
-    """What a checkpoint holds; frozen parameters are not in it and come from the backbone. Raises UserError for damage."""
+def of_tag(tag: Tag, model: Model) -> Weights:
+    """What a checkpoint holds; frozen parameters are not in it and come from the backbone that `model` names. Raises UserError
+    for damage."""
     if wrong := tag.damage():
         raise UserError(f"{tag.path} is damaged: {'; '.join(wrong)}")
     saved = read_saved(tag)
     weights = {name: parameter.whole(WEIGHT) for name, parameter in saved.parameters.items()}
-    section = found_model(run)
-    encoder = load_encoder(section, load_tokenizer(section.backbone), torch.float32)
+    encoder = load_encoder(model, load_tokenizer(model.backbone), torch.float32)
     whole = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
     for name, ids in active_rows(saved.common["module"]).items():
         weights[name] = whole[name].index_copy(0, ids, weights[name])

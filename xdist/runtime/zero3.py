@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import deepspeed
 import torch
@@ -10,6 +9,7 @@ from transformers.integrations import HfDeepSpeedConfig
 
 from xdist.model.model import Model
 from xdist.runtime import distributed
+from xdist.runtime.ds_config import DeepSpeed
 
 _LINEAR = torch.nn.functional.linear
 
@@ -20,14 +20,11 @@ def restore_linear() -> None:
     torch.nn.functional.linear = _LINEAR
 
 
-def stage(config: dict[str, Any]) -> int:
-    return int(config.get("zero_optimization", {}).get("stage", 0))
-
-
 @contextmanager
-def partitioned_loading(config: dict[str, Any]) -> Iterator[None]:
+def partitioned_loading(config: DeepSpeed) -> Iterator[None]:
     """At stage 3 each rank keeps only its part of the weights that `from_pretrained` reads inside the block."""
-    keep = HfDeepSpeedConfig(config) if stage(config) == 3 else None  # transformers looks for it as long as it is referenced
+    # transformers looks for it as long as it is referenced
+    keep = HfDeepSpeedConfig(dict(config.values)) if config.stage == 3 else None
     try:
         yield
     finally:
@@ -43,18 +40,18 @@ def gathered(module: torch.nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def placed(model: Model, config: dict[str, Any]) -> Iterator[Model]:
+def placed(model: Model, config: DeepSpeed) -> Iterator[Model]:
     """The model ready for forward passes: whole on this rank's device, or at stage 3 in parts that every pass gathers, so that
     all ranks must make equally many."""
-    if stage(config) != 3:
+    if config.stage != 3:
         yield model.to(distributed.device())
         return
     kept = ("zero_optimization", "bf16", "train_micro_batch_size_per_gpu", "steps_per_print")
-    section = {**config["zero_optimization"]}
+    section = {**config.values["zero_optimization"]}
     section.pop("offload_optimizer", None)
     engine, *_ = deepspeed.initialize(
         model=model,
-        config={**{key: config[key] for key in kept if key in config}, "zero_optimization": section},
+        config={**{key: config.values[key] for key in kept if key in config.values}, "zero_optimization": section},
         dist_init_required=False,
     )
     engine.eval()

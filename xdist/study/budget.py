@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from xdist.data.fetched import found_model
 from xdist.errors import UserError
 from xdist.runtime.planning.memory import Setting, state_on_disk
 from xdist.runtime.planning.shapes import Shape, shape_of
@@ -38,7 +37,7 @@ def budget(graph: Graph, found: Mapping[str, Standing], machine: Machine | None)
         )
         disk += node.run.runtime.keep * state_on_disk(shape, setting) + setting.size * shape.parameters
         if machine:
-            one = plan_run(node.run, machine, shape=shape).gpu_hours
+            one = plan_run(node.resolved, machine, shape=shape).gpu_hours
             hours, unknown = hours + (one or 0.0), unknown + (one is None)
     return Budget(disk, hours if machine else None, unknown)
 
@@ -47,4 +46,4 @@ def shape_at(graph: Graph, node: Node) -> Shape:
     """Of the backbone that the chain of runs up to `node` begins with. Raises UserError."""
     while node.upstream:
         node = graph.nodes[node.upstream]
-    return shape_of(found_model(node.run).backbone)
+    return shape_of(node.resolved.model.backbone)

@@ -57,7 +57,7 @@ class Descriptions:
         for key, change in [(("stages", stage, "set"), study.stages[stage].set), *of_axes]:
             self._apply(values, source, key, change, stage)
         run = validated(Run, values, source)
-        run._source = source
+        run.stands_in(source)
         return run
 
     def _apply(self, values: dict[str, Any], source: Source, key: KeyPath, change: dict[str, Any] | None, stage: str) -> None:

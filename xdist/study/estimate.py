@@ -4,16 +4,16 @@ Rows come from the prepared set, else from the task's official count; tokens fro
 A perturbation reads the same tokens several times; that is not counted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from xdist.config import Run
+from xdist.config import Data, Train
 from xdist.data.histogram import read_histogram
-from xdist.data.pieces import Piece, training_pieces
+from xdist.data.pieces import Piece
 from xdist.data.shards import MANIFEST
 from xdist.files import read_json
 
@@ -29,24 +29,24 @@ class Cost:
     attended: float = 0.0
 
 
-def updates(run: Run) -> int | None:
-    """Optimizer steps; None where they depend on a number of rows that is not known; 0 for a run that only evaluates."""
-    if run.train is None:
+def updates(train: Train | None, data: Data, pieces: Sequence[Piece]) -> int | None:
+    """Optimizer steps of training on `pieces`, those of `train` in its order; None where they depend on a number of rows that
+    is not known; 0 for a run that only evaluates."""
+    if train is None:
         return 0
-    if run.train.steps:
-        return run.train.steps
-    rows = [size for size, *_ in _sizes(run)]
+    if train.steps:
+        return train.steps
+    rows = [size for size, *_ in _sizes(train, data, pieces)]
     if None in rows:
         return None
-    return max(1, round((run.train.epochs or 1) * sum(size or 0 for size in rows) / run.train.batch_size))
+    return max(1, round((train.epochs or 1) * sum(size or 0 for size in rows) / train.batch_size))
 
 
-def cost(run: Run) -> Cost:
-    """Raises UserError as `training_pieces` does."""
-    steps = updates(run)
-    if run.train is None or steps is None:
-        return Cost(steps, 0 if run.train is None else None, False)
-    sizes = list(_sizes(run))
+def cost(train: Train | None, data: Data, pieces: Sequence[Piece]) -> Cost:
+    steps = updates(train, data, pieces)
+    if train is None or steps is None:
+        return Cost(steps, 0 if train is None else None, False)
+    sizes = list(_sizes(train, data, pieces))
     longest = max(tokens for _, tokens, _, _ in sizes)
     known = [size for size, *_ in sizes if size]
     weights = [size if len(known) == len(sizes) and size else 1 for size, *_ in sizes]
@@ -54,28 +54,28 @@ def cost(run: Run) -> Cost:
     mean = sum(weight * tokens for weight, (_, tokens, *_) in zip(weights, sizes, strict=True)) / sum(weights)
     attended = sum(weight * at for weight, (*_, at) in zip(weights, sizes, strict=True)) / sum(weights)
     bound = any(not exact for _, _, exact, _ in sizes)
-    return Cost(steps, round(steps * run.train.batch_size * (longest if bound else mean)), bound, attended)
+    return Cost(steps, round(steps * train.batch_size * (longest if bound else mean)), bound, attended)
 
 
-def _sizes(run: Run) -> Iterator[tuple[int | None, float, bool, float]]:
+def _sizes(train: Train, data: Data, pieces: Sequence[Piece]) -> Iterator[tuple[int | None, float, bool, float]]:
     """Per training piece (rows or None, tokens per row, whether they were counted, tokens that one attends to)."""
-    limits = [entry.limit for entry in (run.train.tasks if run.train else ()) for _ in entry.languages]
-    for piece, limit in zip(training_pieces(run), limits, strict=True):
-        manifest = _manifest(run, piece)
+    limits = [entry.limit for entry in train.tasks for _ in entry.languages]
+    for piece, limit in zip(pieces, limits, strict=True):
+        manifest = _manifest(data.cache, piece)
         rows = manifest["rows"] if manifest else piece.task.count("train", piece.language)
-        length = run.data.max_length or piece.task.max_length
+        length = data.max_length or piece.task.max_length
         tokens = manifest["tokens"] / max(1, manifest["rows"]) if manifest else float(length)
         attended = _attended(manifest.get("lengths", {})) if manifest else 0.0
         rows = (rows if limit is None or rows is None else min(rows, limit)) or limit
         yield rows, tokens, manifest is not None, attended or tokens
 
 
-def embedding_rows(run: Run) -> int | None:
+def embedding_rows(data: Data, pieces: Sequence[Piece]) -> int | None:
     """Rows of the input embedding that the training data uses, which are those that are trained (xdist.data.vocabulary); None
     where that is not known before the data is there."""
     used: np.ndarray | None = None
-    for piece in training_pieces(run):
-        path = _prepared(run, piece)
+    for piece in pieces:
+        path = _prepared(data.cache, piece)
         counts = read_histogram(path.parent) if path else None
         if counts is None:
             return None
@@ -85,14 +85,14 @@ def embedding_rows(run: Run) -> int | None:
     return None if used is None else int(used.sum())
 
 
-def _prepared(run: Run, piece: Piece) -> Path | None:
+def _prepared(cache: Path, piece: Piece) -> Path | None:
     """The manifest of the newest prepared set of this piece, whatever its tokenizer: near enough for an estimate."""
-    found = run.data.cache.glob(f"{piece.task.name}-{piece.split}-{piece.language}-*/{MANIFEST}")
+    found = cache.glob(f"{piece.task.name}-{piece.split}-{piece.language}-*/{MANIFEST}")
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
-def _manifest(run: Run, piece: Piece) -> dict[str, Any] | None:
-    path = _prepared(run, piece)
+def _manifest(cache: Path, piece: Piece) -> dict[str, Any] | None:
+    path = _prepared(cache, piece)
     return read_json(path) if path else None
 
 

@@ -5,16 +5,23 @@ and the key of the run whose model it begins with, or the content of its backbon
 the folder, so a run whose key is the same is never done twice, and one whose key is another never taken for it.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
-from xdist.config import Run, Study
+from xdist.config import Run, Study, Train
+from xdist.data.pieces import Piece
 from xdist.errors import UserError
 from xdist.files import digest
+from xdist.resolve.encoder import Encoder
+from xdist.resolve.resolved import Resolved
 from xdist.study.changes import Descriptions
+from xdist.study.estimate import updates
 from xdist.study.facts import Facts
+from xdist.tasks.catalog import TASKS
+from xdist.tasks.catalog.user import DEFAULT_METRICS
 
 # Raised whenever the same description and the same files would train to another result.
 RESULTS = 2
@@ -40,9 +47,18 @@ class Node:
 
     key: str
     stage: str
-    run: Run
+    resolved: Resolved
     upstream: str | None
     points: tuple[int, ...]
+
+    @property
+    def run(self) -> Run:
+        return self.resolved.run
+
+    @property
+    def updates(self) -> int | None:
+        """Optimizer steps, None where they are not known yet."""
+        return updates(self.run.train, self.run.data, self.resolved.subsets.training)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +74,19 @@ class Graph:
         """Runs that there would be if none were shared."""
         return sum(len(point.stages) for point in self.points)
 
+    def to_come(self, node: Node) -> bool:
+        """Whether a run before `node` is still to leave the model that it begins with."""
+        return node.upstream is not None and not Path(node.run.model.backbone).is_dir()
+
+    def beginning(self, node: Node) -> Encoder | None:
+        """What is known of the encoder that is to come, with the heads that the run before `node` trains. Raises UserError."""
+        if node.upstream is None or not self.to_come(node):
+            return None
+        before = self.nodes[node.upstream]
+        encoder = self.beginning(before) if self.to_come(before) else before.resolved.encoder
+        heads = {name: (tasks[0].family, tasks[0].labels) for name, tasks in before.resolved.heads.items()}
+        return encoder and replace(encoder, heads=heads)
+
     def after(self, key: str | None) -> list[Node]:
         """The runs that begin with the model of `key`; with None those that begin with a backbone of their own."""
         return [node for node in self.nodes.values() if node.upstream == key]
@@ -66,7 +95,7 @@ class Graph:
 def expand(study: Study, facts: Facts) -> Graph:
     """The graph of `study`. Raises UserError for the first run that is not valid, at the line that makes it so."""
     descriptions = Descriptions(study)
-    found: dict[str, tuple[str, Run, str | None, list[int]]] = {}
+    found: dict[str, tuple[str, Resolved, str | None, list[int]]] = {}
     points: list[Point] = []
     for seed in study.seeds:
         for values in combinations(study):
@@ -75,19 +104,19 @@ def expand(study: Study, facts: Facts) -> Graph:
                 run = descriptions.run(stage, values, seed)
                 if run is None:
                     continue
-                upstream, backbone = _beginning(study, descriptions, stage, values, seed, stages, run)
-                if upstream and found[upstream][1].train is None:
+                upstream, backbone = _beginning(study, descriptions, stage, values, seed, stages, run.model.backbone)
+                if upstream and found[upstream][1].run.train is None:
                     raise run.error(
                         ("model", "backbone"), f"'{found[upstream][0]}' is evaluated, it trains no model to begin with"
                     )
-                key = identity(run, upstream or facts.backbone(backbone), facts)
+                key = identity(facts.resolved(run), upstream or facts.backbone(backbone), facts)
                 if key not in found:
                     if upstream:
-                        backbone = str(found[upstream][1].folder / "model")
+                        backbone = str(found[upstream][1].run.folder / "model")
                     model = run.model.model_copy(update={"backbone": backbone})
                     placed = run.model_copy(update={"folder": study.folder / "runs" / f"{stage}-{key}", "model": model})
-                    found[key] = (stage, placed, upstream, [])
-                elif found[key][1].evaluate != run.evaluate:
+                    found[key] = (stage, facts.resolved(placed), upstream, [])
+                elif found[key][1].run.evaluate != run.evaluate:
                     raise run.error(
                         ("evaluate",), f"another '{stage}' trains the same and is scored otherwise; score both alike"
                     )
@@ -98,9 +127,10 @@ def expand(study: Study, facts: Facts) -> Graph:
     if not points:
         raise UserError(f"{study.at(())}: no combination is left to run")
     nodes = {}
-    for key, (stage, run, upstream, numbers) in found.items():
+    for key, (stage, resolved, upstream, numbers) in found.items():
         name = _name(study, stage, [points[number] for number in numbers])
-        nodes[key] = Node(key, stage, run.model_copy(update={"name": name}), upstream, tuple(numbers))
+        named = replace(resolved, run=resolved.run.model_copy(update={"name": name}))
+        nodes[key] = Node(key, stage, named, upstream, tuple(numbers))
     return Graph(study, nodes, tuple(points))
 
 
@@ -114,9 +144,10 @@ def combinations(study: Study) -> Iterator[dict[str, str]]:
             yield point
 
 
-def identity(run: Run, beginning: str, facts: Facts) -> str:
-    """16 digits that depend on what `run` trains, from which model and on which data; for a run that trains nothing, on what
+def identity(resolved: Resolved, beginning: str, facts: Facts) -> str:
+    """16 digits that depend on what a run trains, from which model and on which data; for a run that trains nothing, on what
     it evaluates. A key that is left at its default does not enter, so a new one does not make old results stale."""
+    run = resolved.run
     sections: dict[str, Any] = run.model_dump(mode="json", exclude_defaults=True)
     sections.get("model", {}).pop("backbone", None)
     common = (RESULTS, beginning, sections.get("model"))
@@ -128,8 +159,19 @@ def identity(run: Run, beginning: str, facts: Facts) -> str:
         {**method.in_first_words(method.model_dump(mode="json", exclude_defaults=True)), "method": method.method}
         for method in run.methods
     ]
-    content = (facts.training(run), facts.lists(run), *([run.plugin_digests] if run.plugins else []))
-    return digest(*common, "train", sections["train"], robust, run.seed, *content)
+    data = [facts.piece(run.data, piece) for piece in resolved.subsets.trained]
+    data += _chosen_by(run.train, resolved.subsets.selection)
+    read = [facts.file(path) for path in run.method_files]
+    others = [run.plugin_digests] if run.plugins else []
+    return digest(*common, "train", sections["train"], robust, run.seed, data, read, *others)
+
+
+def _chosen_by(train: Train, pieces: Iterable[Piece]) -> list[str]:
+    """What a model is chosen by on tasks of one's own that name a metric; that of the others never changes."""
+    if not (train.select and train.select.by == "score"):
+        return []
+    tasks = dict.fromkeys(piece.task for piece in pieces if piece.task.name not in TASKS)
+    return [f"{task.name} by {task.metric}" for task in tasks if task.metric != DEFAULT_METRICS.get(task.family)]
 
 
 def _beginning(
@@ -139,10 +181,9 @@ def _beginning(
     values: Mapping[str, str],
     seed: int,
     stages: Mapping[str, str],
-    run: Run,
+    backbone: str,
 ) -> tuple[str | None, str]:
     """(key of the nearest earlier run of the chain, or None; else the backbone): a stage that is left out hands on its own."""
-    backbone = run.model.backbone
     before = study.stages[stage].after
     while before is not None:
         if before in stages:

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from xdist.config import Run, recorded_run
+from xdist.config import recorded_run
 from xdist.errors import UserError
 from xdist.files import digest, read_json
+from xdist.model.lineage import Lineage, Stage, read_lineage
 from xdist.report.record import read_record
 from xdist.report.results import Condition, Results, RunFacts
 from xdist.runtime.run_folder import RunFolder, located
@@ -26,7 +28,7 @@ def run_results(places: Sequence[Path], against: Path, title: str) -> Results:
     for folder in runs:
         if not RunFolder(folder).scores.is_file():
             raise UserError(f"{folder}: is no run folder with scores; a run has them once it has been evaluated")
-    kinds = {folder: digest(_kind(run), _scored_by(folder, run)) for folder, run in runs.items()}
+    kinds = {folder: _kind(RunFolder(folder)) for folder in runs}
     names: dict[str, str] = {}
     for folder, run in runs.items():
         name = re.sub(r"[-_]s(eed)?\d+$", "", run.name)
@@ -40,7 +42,7 @@ def run_results(places: Sequence[Path], against: Path, title: str) -> Results:
             None if kind == kinds[baseline] else names[kinds[baseline]],
             {},
             tuple(dict.fromkeys(run.seed for folder, run in runs.items() if kinds[folder] == kind)),
-            tuple(sorted({code for folder, run in runs.items() if kinds[folder] == kind for code in _seen(run)})),
+            tuple(sorted({code for folder, run in runs.items() if kinds[folder] == kind for code in _seen(RunFolder(folder))})),
         )
         for kind, name in names.items()
     )
@@ -61,28 +63,31 @@ def run_results(places: Sequence[Path], against: Path, title: str) -> Results:
     return Results(title, conditions, tasks, tuple(facts), left_out=left_out)
 
 
-def _before(run: Run) -> Run | None:
-    """The run whose model this one begins with, where its folder is there."""
-    config = RunFolder(Path(run.model.backbone).parent).config
-    return recorded_run(config) if Path(run.model.backbone).name == "model" and config.is_file() else None
-
-
-def _kind(run: Run) -> str:
-    """What a run trains, and from which model, but for the seeds."""
-    before = _before(run)
+def _kind(folder: RunFolder) -> str:
+    """What a run trains, from which model, and how it is scored, but for the seeds."""
+    run = recorded_run(folder.config)
+    before = [_anonymous(stage, number == 0) for number, stage in enumerate(_lineage(folder)[: -1 if run.train else None])]
     model = run.model.model_dump(mode="json", exclude={"backbone"} if before else set())
     sections = run.model_dump(mode="json", include=SECTIONS)
-    return digest(sections, run.data.max_length, model, _kind(before) if before else "")
-
-
-def _scored_by(folder: Path, run: Run) -> list[str]:
-    """What of its evaluation makes another system of the same model: the smoothing and, of a backbone as it came, the layer."""
-    entries = read_json(RunFolder(folder).scores)["tasks"].values()
+    entries = read_json(folder.scores)["tasks"].values()
+    # What of its evaluation makes another system of the same model: the smoothing and, of a backbone as it came, the layer.
     layers = set() if run.train else {f"layer {entry['layer']}" for entry in entries if "layer" in entry}
-    return sorted(layers | {digest(entry.get("smoothing")) for entry in entries})
+    scored_by = sorted(layers | {digest(entry.get("smoothing")) for entry in entries})
+    return digest(sections, run.data.max_length, model, before, scored_by)
 
 
-def _seen(run: Run) -> set[str]:
-    before = _before(run)
-    here = {code for entry in (run.train.tasks if run.train else ()) for code in entry.languages}
-    return here | (_seen(before) if before else set())
+def _lineage(folder: RunFolder) -> Lineage:
+    """The trainings behind the model that a run was scored with."""
+    run = recorded_run(folder.config)
+    return read_lineage(str(folder.model) if run.train else run.model.backbone)
+
+
+def _anonymous(stage: Stage, first: bool) -> dict[str, Any]:
+    """A training without its seed and its name, and, but for the first one, the place of the model that it began with."""
+    description = {key: value for key, value in stage.description.items() if key != "seed"}
+    model = {key: value for key, value in description["model"].items() if first or key != "backbone"}
+    return {**description, "model": model}
+
+
+def _seen(folder: RunFolder) -> set[str]:
+    return {code for stage in _lineage(folder) for entry in stage.tasks for code in entry.languages}

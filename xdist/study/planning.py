@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xdist.config import Run, load_run
+from xdist.config import load_run
 from xdist.config.method import StepCost
-from xdist.data.fetched import found_model
-from xdist.data.pieces import training_pieces
 from xdist.errors import UserError
 from xdist.files import write_json
+from xdist.resolve.resolved import Resolved
+from xdist.resolve.subsets import Subsets
 from xdist.runtime.planning import peak as peaks
 from xdist.runtime.planning.flops import work
 from xdist.runtime.planning.forecast import Forecast, forecast
@@ -129,7 +129,8 @@ def plan(
 ) -> Plan:
     """For a model's name or folder, or the YAML of a run. Raises UserError for what is neither and for what does not fit."""
     if what.endswith((".yaml", ".yml")):
-        return plan_run(load_run(Path(what), overrides), machine, precision, tokens, rows)
+        run = load_run(Path(what), overrides)
+        return plan_run(Resolved(run, Subsets(run)), machine, precision, tokens, rows)
     if overrides:
         raise UserError(f"{overrides[0]}: only a run has keys to override, and {what} is a model")
     start = Setting(ranks=machine.ranks, bf16=precision != "fp32", trained_rows=rows)
@@ -137,7 +138,7 @@ def plan(
 
 
 def plan_run(
-    run: Run,
+    resolved: Resolved,
     machine: Machine,
     precision: str | None = None,
     tokens: int | None = None,
@@ -145,21 +146,25 @@ def plan_run(
     shape: Shape | None = None,
 ) -> Plan:
     """For a run; of its backbone only config.json is read, and not even that where `shape` is given."""
+    run, pieces = resolved.run, resolved.subsets.training
     if run.train is None:
         raise UserError(f"{run.name}: trains nothing")
-    expected = cost(run)
-    tied = any(piece.task.family == "masked-lm" for piece in training_pieces(run))
+    expected = cost(run.train, run.data, pieces)
+    tied = any(piece.task.family == "masked-lm" for piece in pieces)
     whole = tied or run.model.vocabulary == "full" or any(method.rewrites for method in run.methods)
+    used = None if whole else embedding_rows(run.data, pieces) if rows is None else rows
+    if run.model.freeze_embeddings:
+        used = 0
     start = Setting(
         ranks=machine.ranks,
         bf16=(precision or run.runtime.precision) != "fp32",  # auto: as on GPUs that have it
-        trained_rows=0 if run.model.freeze_embeddings else None if whole else embedding_rows(run) if rows is None else rows,
+        trained_rows=used,
         tied=tied and not run.model.freeze_embeddings,
         dropout=run.model.dropout != 0,
     )
     step_tokens = expected.tokens / expected.updates if expected.tokens and expected.updates else None
     return _planned(
-        shape or shape_of(found_model(run).backbone),
+        shape or shape_of(resolved.model.backbone),
         machine,
         start,
         work(run.methods),

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xdist.config import Run
 from xdist.errors import UserError
 from xdist.evaluation.per_example import Gold, scored
 from xdist.files import read_json
@@ -15,7 +14,7 @@ from xdist.report.record import read_record
 from xdist.report.results import Condition, Results, RunFacts, System, TaskResult
 from xdist.runtime.run_folder import RunFolder
 from xdist.study.conditions import conditions_of
-from xdist.study.expansion import Graph
+from xdist.study.expansion import Graph, Node
 from xdist.study.state import Standing
 
 
@@ -43,7 +42,7 @@ def study_results(graph: Graph, standings: Mapping[str, Standing], against: str 
     for number, point in enumerate(graph.points):
         if number in of_point and standings[point.last].state == "finished":
             folders.add((of_point[number], point.seed), graph.nodes[point.last].run.folder)
-    runs = [_facts(node.run, node.run.folder, node.stage, standings[key]) for key, node in graph.nodes.items()]
+    runs = [_facts(node, standings[key]) for key, node in graph.nodes.items()]
     tasks, left_out = task_results(folders, conditions)
     return Results(graph.study.name, conditions, tasks, tuple(runs), notes, left_out)
 
@@ -80,6 +79,7 @@ def task_results(folders: Folders, conditions: Iterable[Condition]) -> tuple[tup
     return tuple(results), tuple(left_out)
 
 
-def _facts(run: Run, folder: Path, stage: str, now: Standing) -> RunFacts:
-    record = read_record(folder, run.name)
-    return RunFacts(run.name, stage, now.state, now.reason, run.seed, now.step, now.steps, record)
+def _facts(node: Node, now: Standing) -> RunFacts:
+    run = node.run
+    record = read_record(run.folder, run.name)
+    return RunFacts(run.name, node.stage, now.state, now.reason, run.seed, now.step, now.steps, record)

@@ -8,14 +8,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import click
 
+from xdist.data.look import look
 from xdist.errors import UserError
 from xdist.files import write_yaml
 from xdist.launch import local
 from xdist.launch.prepared import launch
-from xdist.runtime import devices, sinks
+from xdist.resolve.resolved import resolve
+from xdist.runtime import devices
 from xdist.runtime.lock import NO_LOCKS
 from xdist.runtime.run_folder import RunFolder
 from xdist.study.expansion import Graph, Node
@@ -37,7 +40,7 @@ def run_study(graph: Graph, facts: Facts) -> int:
     for node in graph.nodes.values():
         if RunFolder(node.run.folder).state != "finished":
             devices.check(node.run.runtime.ranks)
-            sinks.check(node.run)
+            node.resolved.check_sinks()
     _check_data(graph, facts)
     with alone(graph.study.folder), _listening() as asked_to_stop:
         try:
@@ -60,9 +63,24 @@ def run_study(graph: Graph, facts: Facts) -> int:
     return local.FINISHED if all(standing.state == "finished" for standing in found.values()) else local.BROKEN
 
 
+def check_study(graph: Graph) -> None:
+    """Raises UserError, beginning with its name, for the first run that is not done and whose start would be refused."""
+    for node in graph.nodes.values():
+        run, folder = node.run, node.resolved.folder
+        if folder.state == "finished":
+            continue
+        work: Literal["train", "evaluate"] = "train" if run.train else "evaluate"
+        try:
+            devices.check(run.runtime.ranks)
+            subsets = resolve(run, work, to_come=graph.to_come(node), begins_with=graph.beginning(node)).subsets
+            look(run.data.root, subsets.trained if run.train else (), subsets.evaluation)
+        except UserError as error:
+            raise UserError(f"{run.name}: {error}") from None
+
+
 def _check_data(graph: Graph, facts: Facts) -> None:
     """Raises UserError where every run would fail, for want of files or of a run that has them, one after another."""
-    missing = [facts.missing(node.run) for node in graph.after(None)]
+    missing = [facts.missing(node.resolved.trained_files) for node in graph.after(None)]
     if all(missing):
         none = f"none of the {len(graph.nodes):,} runs can begin"
         raise UserError(f"{graph.study.path}: {none}: files to train on are not there, such as {missing[0][0]}")
@@ -76,8 +94,9 @@ def _do(graph: Graph, node: Node, facts: Facts) -> str:
     try:
         _wait_for_ranks(path)
         if run.evaluate:
-            make_scorable(run, facts)
-        code = launch("train" if run.train else "evaluate", run, path, ())
+            make_scorable(node, facts)
+        work: Literal["train", "evaluate"] = "train" if run.train else "evaluate"
+        code = launch(work, resolve(run, work), path, ())
     except UserError as error:
         click.echo(f"xdist: {run.name}: {error}", err=True)
         return str(error)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -86,7 +87,7 @@ def print_steps(graph: Graph, steps: Sequence[Step], only_planned: bool, console
 
 
 def _branch(tree: Tree, node: Node, graph: Graph, found: Mapping[str, Standing]) -> None:
-    parts = [_said(cost(node.run))]
+    parts = [_said(_cost(node))]
     if len(node.points) > 1 and graph.after(node.key):
         parts.append(f"shared by {len(node.points)}")
     if found[node.key].state != "waiting":
@@ -97,18 +98,26 @@ def _branch(tree: Tree, node: Node, graph: Graph, found: Mapping[str, Standing])
         _branch(branch, after, graph, found)
 
 
+def _cost(node: Node) -> Cost:
+    return cost(node.run.train, node.run.data, node.resolved.subsets.training)
+
+
+def _missing(node: Node, facts: Facts) -> list[Path]:
+    return facts.missing(node.resolved.trained_files)
+
+
 def _totals(graph: Graph, found: Mapping[str, Standing], facts: Facts) -> Iterator[str]:
     runs, asked = len(graph.nodes), graph.asked
     finished = sum(now.state == "finished" for now in found.values())
     yield f"{len(graph.points)} combinations, {runs} runs ({asked - runs} more if none were shared), {finished} finished"
-    costs = [cost(node.run) for key, node in graph.nodes.items() if found[key].state != "finished"]
+    costs = [_cost(node) for key, node in graph.nodes.items() if found[key].state != "finished"]
     if costs:
         unknown = sum(one.updates is None for one in costs)
         updates, tokens = sum(one.updates or 0 for one in costs), sum(one.tokens or 0 for one in costs)
         least = f", not counting {unknown} of unknown length" if unknown else ""
         most = "at most " if any(one.bound for one in costs) else "about "
         yield f"to do: {updates:,} updates, {most}{_short(tokens)} tokens{least}"
-    missing = list(dict.fromkeys(path for node in graph.nodes.values() for path in facts.missing(node.run)))
+    missing = list(dict.fromkeys(path for node in graph.nodes.values() for path in _missing(node, facts)))
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         yield f"not there yet: {missing[0]}{more}; runs are told apart by their data, so folders will be named anew with it"

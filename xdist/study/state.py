@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from xdist.config import Run
-from xdist.data.pieces import evaluation_pieces
 from xdist.errors import UserError
 from xdist.evaluation.scores import Scores
 from xdist.evaluation.to_do import MixtureError, to_do
@@ -15,7 +13,6 @@ from xdist.files import read_json, write_text
 from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
 from xdist.runtime.sinks.json_lines import last_step
-from xdist.study.estimate import updates
 from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
 
@@ -45,10 +42,10 @@ def standings(graph: Graph, facts: Facts) -> dict[str, Standing]:
 def standing(node: Node, graph: Graph, before: Mapping[str, Standing], facts: Facts) -> Standing:
     """The standing of one run, given those of the runs before it."""
     folder = RunFolder(node.run.folder)
-    step, steps = last_step(folder.metrics), updates(node.run)
+    step, steps = last_step(folder.metrics), node.updates
     if node.upstream and before[node.upstream].state in ("failed", "blocked"):
         return Standing("blocked", step, steps, f"needs {graph.nodes[node.upstream].run.name}")
-    if folder.state == "finished" and is_scored(node.run, facts):
+    if folder.state == "finished" and is_scored(node, facts):
         return Standing("finished", step, steps)
     note = failure(graph, node)
     if folder.state == "failed" or note.is_file():
@@ -70,43 +67,47 @@ def note_failure(graph: Graph, node: Node, reason: str) -> None:
     write_text(failure(graph, node), reason + "\n")
 
 
-def is_scored(run: Run, facts: Facts) -> bool:
+def is_scored(node: Node, facts: Facts) -> bool:
     """Whether everything that the run evaluates has a score, made from the files as they are now."""
+    if node.run.evaluate is None:
+        return True
     try:
-        return not to_do(run, facts.digests) and not stale(run, facts)
+        return not to_do(node.resolved.request, facts.digests) and not stale(node, facts)
     except UserError:
         return False
 
 
-def stale(run: Run, facts: Facts) -> bool:
+def stale(node: Node, facts: Facts) -> bool:
     """Whether scores of an earlier version, which do not say what they were made of, were made from other files than there are
     now, as far as that was noted beside the folder."""
-    noted = read_json(_beside(run)) if _beside(run).is_file() else {}
-    scores = Scores(RunFolder(run.folder).scores, run.name)
+    resolved = node.resolved
+    beside = _beside(resolved.folder)
+    noted = read_json(beside) if beside.is_file() else {}
+    scores = Scores(resolved.folder.scores, resolved.run.name)
     untold = [
         piece
-        for piece in evaluation_pieces(run)
+        for piece in resolved.subsets.evaluation
         if str(piece) in noted and f"{piece.split} {piece.language}" not in scores.made(piece.task.name)
     ]
-    return any(noted[str(piece)] != facts.piece(run, piece) for piece in untold)
+    return any(noted[str(piece)] != facts.piece(resolved.run.data, piece) for piece in untold)
 
 
-def make_scorable(run: Run, facts: Facts) -> None:
+def make_scorable(node: Node, facts: Facts) -> None:
     """Remove predictions and scores that another model or other options than the study's made, and those of an earlier version
     made from other files than there are now: the study's description is what counts."""
-    folder = RunFolder(run.folder)
+    folder = node.resolved.folder
     try:
-        to_do(run, facts.digests)
-        other = stale(run, facts)
+        to_do(node.resolved.request, facts.digests)
+        other = stale(node, facts)
     except MixtureError:
         other = True
     except UserError:  # of a file, say: the run itself will say so
         other = False
     if other:
         folder.scores.unlink(missing_ok=True)
-        _beside(run).unlink(missing_ok=True)
+        _beside(folder).unlink(missing_ok=True)
         shutil.rmtree(folder.predictions, ignore_errors=True)
 
 
-def _beside(run: Run) -> Path:
-    return run.folder.with_name(run.folder.name + EVALUATED)
+def _beside(folder: RunFolder) -> Path:
+    return folder.path.with_name(folder.path.name + EVALUATED)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from xdist.config import Cluster, Run, recorded_run
+from xdist.config import Cluster, recorded_run
 from xdist.errors import UserError
 from xdist.files import write_yaml
 from xdist.launch import submission
@@ -52,13 +52,19 @@ def plan(graph: Graph, facts: Facts, cluster: Cluster) -> list[Step]:
         after = node.upstream if before and before.what != "finished" else None
         waits = there is not None and there[1].state is JobState.WAITING
         dead = there[0] if there and waits and before and before.what == "submit" else ""
-        if found[key].state == "finished" or _complete(node.run, cluster):
+        if found[key].state == "finished" or _complete(node, cluster):
             steps[key] = Step(node, "finished")
         elif there and not dead:
             steps[key] = Step(node, "there", there[0], after)
         else:
             try:
-                planned = submission.plan(node.run, description(graph, node), cluster)
+                planned = submission.plan(
+                    node.run,
+                    description(graph, node),
+                    cluster,
+                    to_come=graph.to_come(node),
+                    begins_with=graph.beginning(node),
+                )
             except UserError as error:
                 raise UserError(f"{node.run.name}: {error}") from None
             later = after is not None and not kind_of(cluster).can.waits
@@ -76,7 +82,7 @@ def submit(graph: Graph, facts: Facts, steps: Sequence[Step], after: Sequence[st
             failure(graph, node).unlink(missing_ok=True)
             write_yaml(description(graph, node), run.dump())
             if run.evaluate and kind_of(step.plan.cluster).can.shared_files:
-                make_scorable(run, facts)
+                make_scorable(node, facts)
             if step.dead:
                 scheduler(step.plan.cluster.kind).cancel(step.dead)
             step = replace(step, job=submission.submit(step.plan, [jobs[step.after]] if step.after else after))
@@ -89,8 +95,9 @@ def description(graph: Graph, node: Node) -> Path:
     return graph.study.folder / "descriptions" / f"{node.run.folder.name}.yaml"
 
 
-def _complete(run: Run, cluster: Cluster) -> bool:
+def _complete(node: Node, cluster: Cluster) -> bool:
     """Whether its job, which had the same to score, has ended well, where its folder is not seen from here."""
+    run = node.run
     there = submission.record(run.folder)
     if kind_of(cluster).can.shared_files or not there or there.kind != cluster.kind or there.only_prepares:
         return False

@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from xdist.config import Run
 from xdist.errors import UserError, unknown
 from xdist.runtime.sinks.json_lines import JsonLines
 from xdist.runtime.sinks.sink import Sink, Start
 from xdist.runtime.sinks.tensorboard import TensorBoard
 
-__all__ = ["SINKS", "JsonLines", "Sink", "Sinks", "Start", "TensorBoard", "check", "register"]
+__all__ = ["SINKS", "JsonLines", "Sink", "Sinks", "Start", "TensorBoard", "missing", "register"]
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +32,9 @@ for ours in (JsonLines, TensorBoard):
     register(ours)
 
 
-def check(run: Run) -> None:
-    """Raises UserError for a sink of `run` that is not known."""
-    for place, name in enumerate(run.runtime.sinks):
-        if name not in SINKS:
-            raise run.error(("runtime", "sinks", place), unknown("sink", name, SINKS))
+def missing(name: str) -> str | None:
+    """What to say of a sink that is not known, with the nearest name; None where it is."""
+    return None if name in SINKS else unknown("sink", name, SINKS)
 
 
 class Sinks:

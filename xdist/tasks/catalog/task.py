@@ -143,6 +143,11 @@ class Task:
         models."""
         return bool(self.pool) if self.family == "dual-encoder" else self.family != "masked-lm"
 
+    @property
+    def needs_head(self) -> bool:
+        """Whether predictions come from a head that was trained, and not from hidden states alone."""
+        return self.family not in ("sentence-retrieval", "bitext-mining")
+
     def check_metric(self) -> None:
         """Raises UserError for a metric that is not there, with the nearest name, or that cannot score such a task."""
         if self.family == "masked-lm" and not self.metric:

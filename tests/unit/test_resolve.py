@@ -1,0 +1,284 @@
+"""What is wrong with a run is the same line at every door, before anything is started or written."""
+
+import ast
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from tiny import tiny_benchmark, tiny_model
+
+import xdist
+from xdist.cli import main
+from xdist.config import load_run
+from xdist.errors import UserError
+from xdist.resolve.encoder import read_encoder
+from xdist.resolve.resolved import resolve
+from xdist.resolve.subsets import Subsets
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("resolve")
+    tiny_benchmark(folder / "benchmark")
+    tiny_model(folder / "encoder", folder / "benchmark")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def place(material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("benchmark", "encoder"):
+        (tmp_path / name).symlink_to(material / name)
+    (tmp_path / "slurm.yaml").write_text("kind: slurm\ntime_limit: 1h\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path
+
+
+def described(**changes: Any) -> dict[str, Any]:
+    """A run in order but for `changes`, whose keys are joined by two underscores."""
+    run: dict[str, Any] = {
+        "name": "mine",
+        "folder": "out",
+        "model": {"backbone": "encoder"},
+        "data": {"root": "benchmark", "cache": "prepared"},
+        "train": {"tasks": [{"task": "cldr-topic", "languages": ["en"]}], "steps": 2},
+        "evaluate": {"tasks": ["cldr-topic"]},
+    }
+    for key, value in changes.items():
+        place = run
+        *parents, last = key.split("__")
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+    return run
+
+
+def typed(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words))
+
+
+def train(run: dict[str, Any]) -> Result:
+    Path("run.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
+    return typed("train", "run.yaml", "--dry-run")
+
+
+def evaluate(run: dict[str, Any]) -> Result:
+    Path("run.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
+    return typed("evaluate", "run.yaml", "--dry-run")
+
+
+def prepare(run: dict[str, Any]) -> Result:
+    Path("run.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
+    return typed("prepare", "run.yaml", "--dry-run")
+
+
+def submit(run: dict[str, Any]) -> Result:
+    Path("run.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
+    return typed("submit", "run.yaml", "--cluster", "slurm.yaml", "--dry-run")
+
+
+def start(run: dict[str, Any]) -> Result:
+    """What rank 0 does first."""
+    Path("run.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
+    work = "train" if "train" in run else "evaluate"
+    try:
+        resolve(load_run(Path("run.yaml")), work)  # type: ignore[arg-type]
+    except UserError as error:
+        return Result(CliRunner(), b"", f"xdist: {error}\n".encode(), b"", None, 2, None)
+    return Result(CliRunner(), b"", b"", b"", None, 0, None)
+
+
+def study_of(run: dict[str, Any]) -> None:
+    Path("run.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
+    Path("study.yaml").write_text(
+        yaml.safe_dump({"name": "study", "folder": "studied", "stages": {"only": {"run": "run.yaml"}}})
+    )
+
+
+def study_submit(run: dict[str, Any]) -> Result:
+    study_of(run)
+    return typed("study", "submit", "study.yaml", "--cluster", "slurm.yaml", "--dry-run")
+
+
+def study_run(run: dict[str, Any]) -> Result:
+    study_of(run)
+    return typed("study", "run", "study.yaml", "--dry-run")
+
+
+DOORS = [train, prepare, submit, start, study_submit, study_run]
+SCORED = {"train": None, "evaluate__tasks": ["cldr-topic"]}
+MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    "a root that is not there": ({"data__root": "nowhere"}, "data.root: nowhere: no such folder"),
+    "no training file": (
+        {"train__tasks": [{"task": "xnli"}]},
+        "benchmark/xnli/train-en.tsv: no such file (xnli train en)",
+    ),
+    "no file to score": ({"evaluate__tasks": ["xnli"]}, "evaluate.tasks.0: no language of 'xnli' has its files, such as "),
+    "no encoder": ({"model__backbone": "./nowhere"}, "./nowhere: no such folder"),
+    "no model folder": ({"model__backbone": "./benchmark"}, "benchmark: is not a model folder (no config.json)"),
+    "more tokens than positions": (
+        {"data__max_length": 513},
+        "data.max_length: data.max_length=513 is more than the 512 tokens that encoder has positions for",
+    ),
+    "a layer too many": (
+        {"evaluate": {"tasks": ["cldr-names"], "layer": 3}},
+        "evaluate.layer: there is no layer 3: encoder has 2",
+    ),
+    "a head that is not trained": (
+        {"evaluate__tasks": ["cldr-spans"]},
+        "/model: holds no head 'cldr-spans' (it has: cldr-topic); train that task first",
+    ),
+    "no such task": ({"train__tasks": [{"task": "cldr-topics"}]}, "train.tasks.0.task: unknown task 'cldr-topics'"),
+    "no such language": (
+        {"train__tasks": [{"task": "cldr-topic", "languages": ["sv"]}]},
+        "train.tasks.0.languages.0: task 'cldr-topic': unknown language 'sv'",
+    ),
+    "no such DeepSpeed file": ({"runtime__deepspeed": "zer02"}, "unknown DeepSpeed configuration 'zer02'"),
+    "a DeepSpeed key misspelt": (
+        {"runtime__deepspeed": "./misspelt.json"},
+        "misspelt.json: zero_optimization: unknown key 'stag': did you mean 'stage'?",
+    ),
+    "an impossible DeepSpeed value": (
+        {"runtime__deepspeed": "./impossible.json"},
+        "impossible.json: zero_optimization.stage: Input should be 0, 1, 2",
+    ),
+    "no word list": (
+        {"robust": {"method": "substitution", "synonyms": "words.json"}},
+        "robust: words.json: no such file",
+    ),
+    "no dev set": (
+        {"train__tasks": [{"task": "cldr-spans"}], "train__select": {"every": 1, "languages": ["qu"]}},
+        "benchmark/cldr-spans/dev-qu.tsv: no such file (cldr-spans dev qu)",
+    ),
+}
+
+
+@pytest.fixture
+def files(place: Path) -> None:
+    (place / "misspelt.json").write_text(json.dumps({"zero_optimization": {"stag": 2}}))
+    (place / "impossible.json").write_text(json.dumps({"zero_optimization": {"stage": 7}}))
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.usefixtures("files")
+def test_a_mistake_is_the_same_line_at_every_door(mistake: str, door: Callable[[dict[str, Any]], Result], place: Path) -> None:
+    changes, expected = MISTAKES[mistake]
+    result = door(described(**changes))
+    assert result.exit_code == 2, (result.output, result.exception)
+    assert expected in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (place / "out").exists()
+    assert not (place / "prepared").exists()
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+def test_a_run_in_order_passes_every_door(door: Callable[[dict[str, Any]], Result], place: Path) -> None:
+    result = door(described())
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert not (place / "out").exists()
+
+
+@pytest.mark.parametrize("door", [evaluate, prepare, submit, start, study_submit], ids=lambda door: door.__name__)
+def test_a_backbone_without_the_head_that_is_scored(door: Callable[[dict[str, Any]], Result]) -> None:
+    run = described()
+    del run["train"]
+    result = door(run)
+    assert result.exit_code == 2
+    assert "encoder: holds no head 'cldr-topic' (it has: none); train that task first" in result.stderr
+
+
+def test_data_that_lie_elsewhere_are_one_warning(place: Path) -> None:
+    (place / "slurm.yaml").write_text("kind: slurm\ntime_limit: 1h\ndata: remote\n")
+    result = submit(described(data__root="/on/the/cluster"))
+    assert result.exit_code == 0, result.output
+    assert "/on/the/cluster: not looked at: cluster.data is remote" in result.stderr
+    assert submit(described(data__root="/on/the/cluster", runtime__deepspeed="zer02")).exit_code == 2
+
+
+def test_a_file_that_cannot_be_read_is_found_before_the_start(place: Path) -> None:
+    (place / "benchmark").unlink()
+    tiny_benchmark(place / "benchmark")
+    path = place / "benchmark" / "cldr-topic" / "train-en.tsv"
+    path.write_text("no tab here\n" + path.read_text())
+    for door in (train, prepare, submit, study_submit):
+        result = door(described())
+        assert result.exit_code == 2
+        assert "benchmark/cldr-topic/train-en.tsv:1:" in result.stderr
+    path.write_text("")
+    assert "benchmark/cldr-topic/train-en.tsv: " in train(described()).stderr
+
+
+def test_the_model_of_an_earlier_stage_counts_as_there(place: Path) -> None:
+    """Its positions, layers and heads are known before it is trained."""
+    run = described()
+    second = {key: run[key] for key in ("data", "train", "evaluate")}
+    stages = {"first": {"run": described()}, "second": {"run": {**second, "model": run["model"]}, "after": "first"}}
+    Path("study.yaml").write_text(yaml.safe_dump({"name": "study", "folder": "studied", "stages": stages}))
+    result = typed("study", "submit", "study.yaml", "--cluster", "slurm.yaml", "--dry-run")
+    assert result.exit_code == 0, (result.output, result.exception)
+    stages["second"]["run"]["evaluate"] = {"tasks": ["cldr-names"], "layer": 5}  # type: ignore[index]
+    Path("study.yaml").write_text(yaml.safe_dump({"name": "study", "folder": "studied", "stages": stages}))
+    result = typed("study", "submit", "study.yaml", "--cluster", "slurm.yaml", "--dry-run")
+    assert "evaluate.layer: there is no layer 5: encoder has 2" in result.stderr
+
+
+def test_what_is_resolved(place: Path) -> None:
+    path = place / "run.yaml"
+    path.write_text(yaml.safe_dump(described(evaluate__tasks=["cldr-topic", "cldr-names"]), sort_keys=False))
+    found = resolve(load_run(path))
+    assert [str(subset) for subset in found.subsets.training] == ["cldr-topic train en"]
+    assert {subset.language for subset in found.subsets.evaluation if subset.task.name == "cldr-topic"} == {"en", "de", "sw"}
+    assert list(found.heads) == ["cldr-topic"]
+    assert found.encoder
+    assert (found.encoder.layers, found.encoder.positions, found.encoder.heads) == (2, 512, {})
+    assert (found.deepspeed.stage, found.deepspeed.precision) == (2, "fp32")
+    assert found.scored_model == "out/model"
+    with pytest.raises(AttributeError):
+        found.run = found.run  # type: ignore[misc]
+
+
+def test_facts_of_files_are_those_of_transformers(material: Path) -> None:
+    from transformers import AutoConfig, AutoTokenizer
+
+    encoder, config = read_encoder(str(material / "encoder")), AutoConfig.from_pretrained(material / "encoder")
+    assert encoder
+    assert (encoder.kind, encoder.layers, encoder.rows) == (config.model_type, config.num_hidden_layers, config.vocab_size)
+    assert max(AutoTokenizer.from_pretrained(material / "encoder").get_vocab().values()) < encoder.rows
+
+
+def test_a_tokenizer_of_another_encoder(material: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "smaller"
+    folder.mkdir()
+    for path in (material / "encoder").iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    values = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**values, "vocab_size": 10}))
+    with pytest.raises(UserError, match=r"the tokenizer's ids reach \d+, the encoder's embedding has 10 rows"):
+        read_encoder(str(folder))
+
+
+def test_few_functions_take_the_run() -> None:
+    """What they need they are given; the doors resolve."""
+    package = Path(xdist.__file__).parent
+    taking = [
+        f"{path.relative_to(package)}:{node.name}"
+        for path in sorted(package.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+        if argument.annotation
+        and {name.strip("'\" ") for name in ast.unparse(argument.annotation).replace("|", ",").split(",")} & {"Run", "Resolved"}
+    ]
+    assert len(taking) <= 20, taking
+
+
+def test_subsets_are_found_once(place: Path) -> None:
+    path = place / "run.yaml"
+    path.write_text(yaml.safe_dump(described(), sort_keys=False))
+    subsets = Subsets(load_run(path))
+    assert subsets.training is subsets.training

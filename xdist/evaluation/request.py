@@ -1,0 +1,57 @@
+"""What a run asks to have evaluated: which test sets, by which model, and how its predictions are made."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from xdist.config import Data, Evaluate
+from xdist.config.loading import KeyPath
+from xdist.data.pieces import Piece
+from xdist.errors import UserError
+from xdist.files import digest
+from xdist.languages import by_size
+from xdist.model.lineage import Lineage, languages_of
+from xdist.runtime.run_folder import RunFolder
+from xdist.tasks.catalog import Task
+
+PRECISION = "runtime.precision"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`subsets` below the root of `data` by the model at `model`, a folder or a hub id, which was trained as `lineage` says; by
+    this very run if `own`. `precision` as the run says it. `error` points at a key of the run."""
+
+    name: str
+    folder: RunFolder
+    subsets: tuple[Piece, ...]
+    data: Data
+    how: Evaluate
+    model: str
+    own: bool
+    lineage: Lineage
+    precision: Literal["auto", "fp32", "bf16"]
+    error: Callable[[KeyPath, str], UserError]
+
+    @property
+    def root(self) -> Path:
+        return self.data.root
+
+    @property
+    def smoothing(self) -> dict[str, Any] | None:
+        """How predictions are smoothed, as scores.json says it."""
+        return self.how.smoothing.model_dump() if self.how.smoothing else None
+
+    def options(self, task: Task) -> dict[str, Any]:
+        """What of the description decides on the predictions of a task, beside the model and the precision: by its key."""
+        return {
+            "evaluate.layer": self.how.layer if task.layer else None,
+            "evaluate.smoothing": self.smoothing,
+            "data.max_length": self.data.max_length or task.max_length,
+            "data.tasks": digest(task.form),
+        }
+
+    def seen(self, task: Task) -> list[str]:
+        """The languages that the head of a task was trained in."""
+        return by_size(languages_of(self.lineage, task))

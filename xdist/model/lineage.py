@@ -1,0 +1,112 @@
+"""What a model was trained on: a file beside its weights that travels with them, however they are continued or exported."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from xdist.config import load_run
+from xdist.errors import UserError
+from xdist.files import read_json
+from xdist.tasks.catalog import Share, Task, sharing, task
+
+FILE = "trained_on.json"
+
+
+class TrainedTask(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    task: str
+    head: str
+    languages: tuple[str, ...]
+
+
+class Stage(BaseModel):
+    """One training: `description` has of its run what decided on the result, and the precision."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    tasks: tuple[TrainedTask, ...]
+    description: dict[str, Any]
+
+    @property
+    def backbone(self) -> str:
+        return str(self.description["model"]["backbone"])
+
+
+Lineage = tuple[Stage, ...]
+_KIND = TypeAdapter(tuple[Stage, ...])
+
+
+def stage_of(run: str, description: dict[str, Any], subsets: Iterable[tuple[Task, str]]) -> Stage:
+    """The training of a run on `subsets`, each a task and a language; `description` as config.yaml has it."""
+    found: dict[Task, list[str]] = {}
+    for entry, language in subsets:
+        found.setdefault(entry, []).append(language)
+    tasks = tuple(TrainedTask(task=entry.name, head=entry.head, languages=tuple(codes)) for entry, codes in found.items())
+    return Stage(run=run, tasks=tasks, description=_kept(description))
+
+
+def _kept(description: dict[str, Any]) -> dict[str, Any]:
+    robust = description["robust"]
+    methods = [method for method in (robust if isinstance(robust, list) else [robust]) if method["method"] != "none"]
+    kept = {key: description[key] for key in ("seed", "model", "train")}
+    precision, max_length = description["runtime"]["precision"], description["data"]["max_length"]
+    return {**kept, "robust": methods, "precision": precision, "max_length": max_length}
+
+
+def read_lineage(model: str) -> Lineage:
+    """The trainings behind a model folder, the first one first; none of what was never trained by xdist, such as a hub id. Of a
+    folder that an earlier version left, the run beside it says it. Raises UserError for a file that is not ours."""
+    path = Path(model) / FILE
+    if not path.is_file():
+        return _of_run(Path(model), set())
+    try:
+        return _KIND.validate_python(read_json(path))
+    except (ValidationError, ValueError):
+        raise UserError(f"{path}: is not what xdist writes beside a model") from None
+
+
+def joined(many: Sequence[Lineage]) -> Lineage:
+    """Of several models whose weights are averaged: each training once, in the order in which it is met."""
+    found: list[Stage] = []
+    for stage in (stage for lineage in many for stage in lineage):
+        if stage not in found:
+            found.append(stage)
+    return tuple(found)
+
+
+def dumped(lineage: Lineage) -> list[dict[str, Any]]:
+    return [stage.model_dump(mode="json") for stage in lineage]
+
+
+def languages_of(lineage: Lineage, scored: Task) -> set[str]:
+    """Languages in which the head that the task is scored with was trained."""
+    entries = (entry for stage in lineage for entry in stage.tasks if scored.head == entry.head or scored.name == entry.task)
+    return {code for entry in entries for code in entry.languages}
+
+
+def _of_run(model: Path, seen: set[Path]) -> Lineage:
+    """As version 0.1.0 left it: the run is the folder around the model."""
+    config = model.parent / "config.yaml"
+    if model.name not in ("model", "best") or not config.is_file() or config in seen:
+        return ()
+    run = load_run(config)
+    if run.train is None:
+        return ()
+    tasks = tuple(
+        TrainedTask(task=entry.task, head=_head(entry.task, run.data.tasks, run.train.share), languages=entry.languages)
+        for entry in run.train.tasks
+    )
+    before = _of_run(Path(run.model.backbone), {*seen, config})
+    return (*before, Stage(run=run.name, tasks=tasks, description=_kept(run.dump())))
+
+
+def _head(name: str, described: Path | None, share: Share | None) -> str:
+    try:
+        entry = task(name, described)
+    except UserError:  # a task of one's own whose description is not here
+        return name
+    return (sharing(entry, share) if share else entry).head

@@ -1,0 +1,14 @@
+"""The prepared sets of a resolved run. Without torch's model code, which takes seconds to import."""
+
+from xdist.data.prepare import Preparation
+from xdist.data.tokenizer import load_tokenizer
+from xdist.model.backbone import check_tokenizer, load_config
+from xdist.resolve.resolved import Resolved, Work
+
+
+def preparation_of(resolved: Resolved, work: Work = "prepare") -> Preparation:
+    """Of what `work` reads, made or not. Raises UserError for a tokenizer that does not fit the encoder."""
+    backbone = resolved.model.backbone
+    tokenizer = load_tokenizer(backbone)
+    check_tokenizer(backbone, load_config(backbone), tokenizer)
+    return Preparation(resolved.read(work), resolved.run.data, tokenizer)

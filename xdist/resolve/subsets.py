@@ -1,0 +1,172 @@
+"""Which language subsets a run names: a task in one language and split each, checked by name and file, none of them opened."""
+
+from collections.abc import Callable, Collection
+from functools import cached_property
+from pathlib import Path
+
+from xdist.config import Data, Evaluate, Model, Run, Train
+from xdist.config.loading import KeyPath
+from xdist.data.fetched import found_model
+from xdist.data.heads import heads_in
+from xdist.data.pieces import Piece, pool_pieces
+from xdist.errors import UserError
+from xdist.languages import LANGUAGES, by_size
+from xdist.tasks.catalog import Task, sharing, task
+from xdist.tasks.catalog.task import pair
+
+
+class Subsets:
+    """What a run trains on, chooses its model by and scores, each in the order of its description and found when it is first
+    asked for. Every property raises UserError pointing at the key that is wrong."""
+
+    def __init__(self, run: Run, there: Collection[str] | None = None) -> None:
+        """`there`: which of those that could be scored have their files, where somebody has looked already; None: looked at
+        when it is asked for."""
+        self._there = there
+        self._model: Model = run.model
+        self._data: Data = run.data
+        self._train: Train | None = run.train
+        self._evaluate: Evaluate | None = run.evaluate
+        self._error: Callable[[KeyPath, str], UserError] = run.error
+
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
+        """The task of each entry of `train.tasks`, with the head that the run gives it."""
+        found: list[Task] = []
+        heads: dict[str, Task] = {}
+        for number, entry in enumerate(self._train.tasks if self._train else ()):
+            key = ("train", "tasks", number, "task")
+            found.append(one := self._task(key, entry.task))
+            other = heads.setdefault(one.head, one)
+            if (one.family, one.labels) != (other.family, other.labels):
+                message = f"'{one.name}' and '{other.name}' cannot share the head '{one.head}': other family or labels"
+                raise self._error(key, message)
+        return tuple(found)
+
+    @cached_property
+    def training(self) -> tuple[Piece, ...]:
+        """Those that `train.tasks` names."""
+        found: list[Piece] = []
+        entries = self._train.tasks if self._train else ()
+        for number, (described, entry) in enumerate(zip(self.tasks, entries, strict=True)):
+            key = ("train", "tasks", number)
+            if "train" not in described.files:
+                raise self._error((*key, "task"), f"task '{entry.task}' is evaluated, not trained")
+            found += [
+                self._subset((*key, "languages", index), described, "train", code) for index, code in enumerate(entry.languages)
+            ]
+        seen: set[Piece] = set()
+        for subset in found:
+            if subset in seen:
+                raise self._error(("train", "tasks"), f"{subset} stands here twice")
+            seen.add(subset)
+        return tuple(found)
+
+    @cached_property
+    def selection(self) -> tuple[Piece, ...]:
+        """The dev sets that the model to keep is chosen by: of every trained task that has any."""
+        if self._train is None or self._train.select is None:
+            return ()
+        key, select = ("train", "select"), self._train.select
+        tasks = [entry for entry in dict.fromkeys(subset.task for subset in self.training) if "dev" in entry.files]
+        if not tasks:
+            raise self._error(key, "no trained task has a dev set; leave it out to keep the last model")
+        for entry in tasks:
+            if select.by == "score" and not entry.scorable:
+                raise self._error((*key, "by"), f"'{entry.name}' has no score on dev; give by: loss")
+        languages = list(enumerate(select.languages))
+        return tuple(
+            self._subset((*key, "languages", index), entry, "dev", code) for entry in tasks for index, code in languages
+        )
+
+    @cached_property
+    def evaluation(self) -> tuple[Piece, ...]:
+        """Those that `evaluate` asks for: with languages 'all', every language whose files are there."""
+        if self._there is not None:
+            return tuple(subset for subset in self.evaluation_named if str(subset) in self._there)
+        return self._evaluation(there=True)
+
+    @cached_property
+    def evaluation_named(self) -> tuple[Piece, ...]:
+        """The same whether their files are there or not: with languages 'all', every language of each task."""
+        return self._evaluation(there=False)
+
+    @cached_property
+    def pools(self) -> tuple[Piece, ...]:
+        """Those whose rows are the candidates of the queries that are scored."""
+        return tuple(pool for entry in dict.fromkeys(subset.task for subset in self.evaluation) for pool in pool_pieces(entry))
+
+    @cached_property
+    def trained(self) -> tuple[Piece, ...]:
+        """All that training reads."""
+        return self.training + self.selection
+
+    @cached_property
+    def scored(self) -> tuple[Piece, ...]:
+        """All that evaluation reads."""
+        return self.evaluation + self.pools
+
+    @cached_property
+    def wanted(self) -> tuple[tuple[Piece, bool], ...]:
+        """All that the run reads, wherever it lies, and whether the run names the language itself instead of taking all."""
+        named = self._evaluate is not None and self._evaluate.languages != "all"
+        pools = (pool for entry in dict.fromkeys(one.task for one in self.evaluation_named) for pool in pool_pieces(entry))
+        return (
+            *((subset, True) for subset in self.trained),
+            *((subset, named) for subset in self.evaluation_named),
+            *((pool, True) for pool in pools),
+        )
+
+    def _evaluation(self, there: bool) -> tuple[Piece, ...]:
+        if self._evaluate is None:
+            return ()
+        root, split = self._data.root, self._evaluate.split
+        entries = [self._task(("evaluate", "tasks", number), name) for number, name in enumerate(self._evaluate.tasks)]
+        for number, entry in enumerate(entries):
+            if not entry.scorable:
+                raise self._error(("evaluate", "tasks", number), f"task '{entry.name}' is trained, not evaluated")
+        known = set(LANGUAGES).union(*(entry.languages for entry in entries))
+        found: list[Piece] = []
+        for number, entry in enumerate(entries):
+            if self._evaluate.languages == "all":
+                here = [
+                    Piece(entry, split, code)
+                    for code in by_size(entry.languages)
+                    if split in entry.files and (not there or entry.is_there(root, split, code))
+                ]
+                if not here:
+                    example = _absent(entry.paths(root, split, entry.languages[0]))
+                    raise self._error(
+                        ("evaluate", "tasks", number), f"no language of '{entry.name}' has its files, such as {example}"
+                    )
+                found += here
+                continue
+            for code in self._evaluate.languages:
+                if code not in known or code in entry.languages:
+                    found.append(self._subset(("evaluate", "languages"), entry, split, code))
+            if entry.pairs_of:  # two languages ask for all four pairs of them
+                chosen = set(self._evaluate.languages)
+                found += [Piece(entry, split, code) for code in entry.languages if chosen.issuperset(pair(code))]
+        return tuple(dict.fromkeys(found))
+
+    def _task(self, key: KeyPath, name: str) -> Task:
+        try:
+            entry = task(name, self._data.tasks)
+        except UserError as error:
+            raise self._error(key, str(error)) from None
+        if self._train:
+            return sharing(entry, self._train.share) if self._train.share else entry
+        # What is only evaluated has the heads that it was trained with.
+        held = heads_in(Path(found_model(self._model, self._data.root).backbone))
+        return next((one for one in (entry, sharing(entry, "task"), sharing(entry, "family")) if one.head in held), entry)
+
+    def _subset(self, key: KeyPath, entry: Task, split: str, code: str) -> Piece:
+        try:
+            entry.paths(self._data.root, split, code)
+        except UserError as error:
+            raise self._error(key, str(error)) from None
+        return Piece(entry, split, code)
+
+
+def _absent(paths: tuple[Path, ...]) -> Path:
+    return next((path for path in paths if not path.is_file()), paths[0])

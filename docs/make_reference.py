@@ -19,8 +19,8 @@ from xdist.cli import main
 from xdist.config.method import METHODS, OPTIONS, Method
 from xdist.config.run import Run
 from xdist.config.study import Study
-from xdist.launch.clusters import KINDS
-from xdist.metrics import metrics
+from xdist.launch.scheduler import KINDS
+from xdist.metrics import METRICS
 from xdist.tasks.catalog.user import UserTasks
 
 PLACE = Path(__file__).with_name("reference.md")
@@ -56,7 +56,7 @@ def reference() -> str:
     methods = {name: method for name, method in METHODS.ours().items() if name != "none"}
     parts += [part for name, method in methods.items() for part in _table(method, f"robust, method {name}")]
     parts += ["## Study", *_sections(Study)]
-    parts += ["## Cluster", *(part for kind, one in KINDS.items() for part in _sections(one.options, f"kind: {kind}"))]
+    parts += ["## Cluster", *(part for kind, one in KINDS.ours().items() for part in _sections(one.options, f"kind: {kind}"))]
     parts += ["## Tasks of your own", "The file that `data.tasks` names.", *_sections(UserTasks, "tasks file")]
     parts += ["## Metrics", "What `metric` of a task may be; a task is ranked by the first number.", _metrics()]
     return "\n\n".join(parts) + "\n"
@@ -64,7 +64,10 @@ def reference() -> str:
 
 def _metrics() -> str:
     rows = ["| metric | numbers | of tasks | |", "| --- | --- | --- | --- |"]
-    rows += [f"| `{one.name}` | {', '.join(one.numbers)} | {', '.join(one.families)} | {one.about} |" for one in metrics()]
+    rows += [
+        f"| `{one.name}` | {', '.join(one.numbers)} | {', '.join(one.families)} | {one.about} |"
+        for one in METRICS.ours().values()
+    ]
     return "\n".join(rows)
 
 

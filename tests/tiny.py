@@ -35,6 +35,15 @@ def tiny_benchmark(root: Path) -> Path:
     return root
 
 
+def tiny_places(root: Path) -> None:
+    """Beside the tiny benchmark, in a form that no reader of ours knows: which names of cldr-topic stand for a place
+    (tests/third_party/task.py)."""
+    for path in sorted((root / "cldr-topic").iterdir()):
+        pairs = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [f"{'yes' if topic == 'territory' else 'no'}: {name}" for name, topic in pairs]
+        _write(root / "place" / f"{path.stem}.txt", lines)
+
+
 def tiny_model(folder: Path, root: Path, **options: object) -> Path:
     """A two-layer encoder whose vocabulary was trained on the texts of `root`."""
     texts = [path.read_text(encoding="utf-8").replace("\t", " ") for path in sorted(root.rglob("*-??.tsv"))]

@@ -1,7 +1,7 @@
 """Others' code: a file that a run names, an installed module or distribution, and what distributions offer by themselves.
 
 A plugin enters what it has into registries (xdist/registry.py) when it is imported. Whoever only looks at a folder, which
-somebody else may have made, imports nothing that is named there.
+somebody else may have made, imports nothing that is named there, but what is given to him by hand (`given`).
 """
 
 import re
@@ -23,6 +23,9 @@ GROUP = "xdist.plugins"  # entry points of distributions: each is a module, or a
 ONE_FILE = "xdist_plugin_"  # with the file's digest, the name of a module that is made of one file
 PINNED = re.compile(r"(.+)@([0-9a-f]{16})")
 
+_given: list[str] = []  # what the command at work was given
+_installed: set[str] = set()  # the digests of installed modules and distributions that were imported as plugins
+
 
 def pinned(entry: str) -> str:
     """Import the plugin that `entry` names and give 'name@digest of its code'. The name is that of a file (*.py), of a
@@ -39,6 +42,45 @@ def pinned(entry: str) -> str:
 def digest_in(entry: str) -> str:
     """The digest in 'name@digest'; a name alone as it is."""
     return entry.rpartition("@")[2]
+
+
+def name_in(entry: str) -> str:
+    """The name in 'name@digest'."""
+    return entry.rpartition("@")[0] or entry
+
+
+def is_imported(entry: str) -> bool:
+    """Whether the plugin 'name@digest' was imported, with this code."""
+    return ONE_FILE + digest_in(entry) in sys.modules or digest_in(entry) in _installed
+
+
+def entry_of(module: ModuleType) -> str:
+    """'name@digest' of the plugin that `module` is, or belongs to. Raises UserError for what is neither a plugin of one file
+    nor installed."""
+    if module.__name__.startswith(ONE_FILE):
+        return f"{module.__file__}@{module.__name__.removeprefix(ONE_FILE)}"
+    return _entry_of_installed(_top(module.__name__))
+
+
+@cache
+def _entry_of_installed(name: str) -> str:
+    return pinned(name)
+
+
+@contextmanager
+def given(entries: Iterable[str]) -> Iterator[None]:
+    """Import these plugins; inside, what they bring is there whatever plugins a run names. Raises UserError as `pinned`."""
+    before = tuple(_given)
+    try:
+        _given.extend(map(pinned, entries))
+        yield
+    finally:
+        _given[:] = before
+
+
+def given_now() -> tuple[str, ...]:
+    """'name@digest' of each plugin that is given at the moment."""
+    return tuple(_given)
 
 
 @cache
@@ -78,7 +120,9 @@ def _load_installed(name: str) -> str:
     if not points:
         with _in_one_line(name, files.values()):
             import_module(name)
-    return digest([(inside, file_digest(path)) for inside, path in sorted(files.items())])
+    code = digest([(inside, file_digest(path)) for inside, path in sorted(files.items())])
+    _installed.add(code)
+    return code
 
 
 def _entry_points() -> list[EntryPoint]:

@@ -5,11 +5,12 @@
     METHODS.get("free")
 
 Ours are imported when something is first asked for; what installed distributions offer (xdist/plugins.py) when a name is asked
-for that is not ours. What a plugin of one file brings is there for the runs that name that file.
+for that is not ours. What a plugin of one file brings is there for the runs that name that file, and for a command that was
+given it.
 """
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from importlib import import_module
 from types import ModuleType
 from typing import Generic, Protocol, TypeVar
@@ -32,8 +33,8 @@ class Registry(Generic[T]):
         self.kind, self._ours = kind, ours
         self._values: dict[str, tuple[T, ModuleType]] = {}
 
-    def register(self, value: T) -> None:
-        """Enter `value` under its name. Raises UserError for a name that is taken."""
+    def register(self, value: T) -> T:
+        """Enter `value` under its name and give it back. Raises UserError for a name that is taken."""
         module = sys.modules[sys._getframe(1).f_globals["__name__"]]  # whose code calls this
         if not self._is_ours(module):
             self._import_ours()
@@ -41,16 +42,34 @@ class Registry(Generic[T]):
         if name in self._values and not _replaced(self._values[name][1], module):
             raise UserError(f"{self.kind} '{name}' is there already, in {_place(self._values[name][1])}")
         self._values[name] = value, module
+        return value
 
-    def get(self, name: object, named: Collection[str] | None = None) -> T:
+    def get(self, name: object, named: Collection[str] | None = None, beside: Iterable[str] = ()) -> T:
         """The value of that name. `named`: what a run calls its plugins, 'name@digest' each, and nothing of other files is
-        there; None: everything that was registered. Raises UserError with the nearest name."""
-        if str(name) not in self._there(named):
+        there; None: everything that was registered. Raises UserError with the nearest name, which may be one of those that are
+        valid `beside`; of a run whose plugins were not imported it says that the value is not installed here."""
+        if self.has(name, named):
+            return self.there(named)[str(name)]
+        if not all(map(plugins.is_imported, named or ())):
+            raise UserError(not_here(self.kind, name))
+        raise UserError(unknown(self.kind, name, [*self.there(named), *beside]))
+
+    def has(self, name: object, named: Collection[str] | None = None) -> bool:
+        """Whether there is a value of that name, as for `get`."""
+        if str(name) not in self.there(named):
             plugins.load_offered()
-        valid = self._there(named)
-        if str(name) not in valid:
-            raise UserError(unknown(self.kind, name, valid))
-        return valid[str(name)]
+        return str(name) in self.there(named)
+
+    def there(self, named: Collection[str] | None = None) -> dict[str, T]:
+        """By name what `get` finds without importing what distributions offer; ours first, in the order of registering."""
+        self._import_ours()
+        files = {plugins.ONE_FILE + plugins.digest_in(entry) for entry in (*(named or ()), *plugins.given_now())}
+
+        def is_there(module: ModuleType) -> bool:
+            of_a_file = module.__name__.startswith(plugins.ONE_FILE)
+            return _imported(module) and (named is None or not of_a_file or module.__name__ in files)
+
+        return {name: value for name, (value, module) in self._values.items() if is_there(module)}
 
     def ours(self) -> dict[str, T]:
         """What the package itself has, by name; nothing of others is imported."""
@@ -60,14 +79,13 @@ class Registry(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         """Everything in the order in which it was registered, ours first."""
         plugins.load_offered()
-        return iter(self._there(None).values())
+        return iter(self.there().values())
 
-    def brought_by(self, name: str) -> str | None:
-        """What a run calls the plugin that registered this name: a file, or a module without what follows a dot; None: ours."""
-        module = self._values[name][1]
-        if self._is_ours(module):
-            return None
-        return _place(module) if module.__name__.startswith(plugins.ONE_FILE) else _top(module.__name__)
+    def plugin(self, name: str) -> str | None:
+        """What a run calls the plugin that registered this name, 'name@digest'; None: ours, or no such name. Raises UserError
+        for what is neither a file of its own nor an installed module."""
+        _, module = self._values.get(name, (None, None))
+        return None if module is None or self._is_ours(module) else plugins.entry_of(module)
 
     def _import_ours(self) -> None:
         import_module(self._ours)
@@ -75,15 +93,10 @@ class Registry(Generic[T]):
     def _is_ours(self, module: ModuleType) -> bool:
         return _top(module.__name__) == _top(self._ours)
 
-    def _there(self, named: Collection[str] | None) -> dict[str, T]:
-        self._import_ours()
-        files = {plugins.ONE_FILE + plugins.digest_in(entry) for entry in named or ()}
 
-        def is_there(module: ModuleType) -> bool:
-            of_a_file = module.__name__.startswith(plugins.ONE_FILE)
-            return _imported(module) and (named is None or not of_a_file or module.__name__ in files)
-
-        return {name: value for name, (value, module) in self._values.items() if is_there(module)}
+def not_here(kind: str, name: object) -> str:
+    """What to say of a value that somebody else's folder names and that is not registered here."""
+    return f"{kind} '{name}' is not installed here"
 
 
 def _imported(module: ModuleType) -> bool:

@@ -6,7 +6,6 @@ import shutil
 import signal
 import sys
 from pathlib import Path
-from runpy import run_path
 from typing import Any
 
 import torch
@@ -16,12 +15,10 @@ from resolved_of import data_of, prepared_of, resolved_of
 from xdist.config import Run, load_run
 from xdist.data.batches import TrainingData, row_id
 from xdist.data.tokenizer import load_tokenizer
-from xdist.metrics import missing
 from xdist.model.encoder import load_encoder
 from xdist.model.model import Model
 from xdist.resolve.assembly import Assembly
 from xdist.runtime import distributed, optimizer, training
-from xdist.runtime.sinks import SINKS
 
 
 def _training(path: str, overrides: list[str]) -> training.Training:
@@ -226,25 +223,19 @@ def together(where: str, rank: int, kind: str) -> dict[str, Any]:
     return {"called": called, "value": value, "error": error}
 
 
-def run_with_sinks(path: str, overrides: list[str], programs: list[str]) -> dict[str, Any]:
-    """Train and evaluate where ranks have run `programs`, which register sinks; what this rank was warned of beside."""
-    ours, told = dict(SINKS), logging.handlers.BufferingHandler(10_000)
+def warned_run(path: str, overrides: list[str]) -> dict[str, Any]:
+    """Train and evaluate; what this rank was warned of beside."""
+    told = logging.handlers.BufferingHandler(10_000)
     logging.getLogger("xdist").addHandler(told)
     try:
-        for program in programs:
-            run_path(program)
         done = whole_run(path, overrides)
     finally:
         logging.getLogger("xdist").removeHandler(told)
-        SINKS.clear()
-        SINKS.update(ours)
     return {**done, "told": [record.getMessage() for record in told.buffer if record.levelno >= logging.WARNING]}
 
 
-def judged(path: str, overrides: list[str], metric: str = "") -> float:
-    """What the untrained model of a run is worth on dev; `metric` is a file that registers one, named as it is."""
-    if metric and missing(Path(metric).stem.replace("_", "-")):
-        run_path(metric)
+def judged(path: str, overrides: list[str]) -> float:
+    """What the untrained model of a run is worth on dev."""
     parts = _parts(path, overrides)
     preparation = parts.prepare("train")
     made = parts.training(preparation)

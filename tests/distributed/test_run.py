@@ -54,11 +54,11 @@ register(Broken)
 def trained(two: Group, small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that also shows its numbers by two sinks of somebody else: that of the how-to page, and one that never works."""
     place = tmp_path_factory.mktemp("trained")
-    texts = {"broken.py": BROKEN, **dict(shown(ROOT / "docs/how-to/own-sink.md"))}
-    for name, text in texts.items():
-        (place / name).write_text(text)
+    (place / "broken.py").write_text(BROKEN)
+    (place / "csv_sink.py").write_text(dict(shown(ROOT / "docs/how-to/own-sink.md"))["csv_sink.py"])
     changes = [*overrides(place / "run", 2), "runtime.sinks=[broken, tensorboard, csv]"]
-    done = two.run("run_with_sinks", path=str(small_run), overrides=changes, programs=[str(place / name) for name in texts])
+    changes += [f"plugins=[{place / 'broken.py'}, {place / 'csv_sink.py'}]"]
+    done = two.run("warned_run", path=str(small_run), overrides=changes)
     assert [one["finished"] for one in done] == [True, True]
     said = "what sink 'broken' shows of small is incomplete, the run goes on: ConnectionError: no route to the tracker"
     assert [[line for line in one["told"] if "sink" in line] for one in done] == [[said], []]

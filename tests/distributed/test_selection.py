@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from xdist.tasks.catalog.demo import TOPICS
 
-ERROR_RATE = Path(__file__).parents[1] / "error_rate.py"
+ERROR_RATE = Path(__file__).parents[1] / "third_party/error_rate.py"
 STAGES = Path(__file__).with_name("ds_configs")
 SELECTING = ["train.steps=8", "train.learning_rate=2e-2", "train.select={every: 2}", "runtime.save_every=3"]
 
@@ -59,11 +59,9 @@ def test_where_less_is_better_less_is_worth_more(one: Group, small_run: Path, tm
     tasks = {"right": {**described, "files": files}, "wrong": {**described, "files": files, "metric": "error-rate"}}
     (tmp_path / "tasks.yaml").write_text(json.dumps({"tasks": tasks}))
     options = ["train.select={every: 1, languages: [en, de]}", f"data.tasks={tmp_path / 'tasks.yaml'}", "seed=3"]
+    options += [f"plugins=[{ERROR_RATE}]"]
     right, wrong = (
-        one.run("judged", path=str(small_run), overrides=[*options, f"train.tasks=[{{task: {name}}}]"], metric=str(ERROR_RATE))[
-            0
-        ]
-        for name in tasks
+        one.run("judged", path=str(small_run), overrides=[*options, f"train.tasks=[{{task: {name}}}]"])[0] for name in tasks
     )
     assert 0 < right < 100
     assert wrong == pytest.approx(right - 100)

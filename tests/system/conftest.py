@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny import tiny_benchmark, tiny_model
+from tiny import tiny_benchmark, tiny_model, tiny_places
 from typing_of_commands import Typed
+
+PLUGINS = ("task.py", "macro_f1.py", "fading.py")
 
 
 @pytest.fixture(scope="session")
@@ -29,11 +31,16 @@ def typed() -> Typed:
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a tiny benchmark, a tiny encoder and two runs: an intermediate one, and a target that begins with it."""
+    """A folder with a tiny benchmark, a tiny encoder and two runs: an intermediate one, and a target that begins with it and
+    has a task, a metric and a method of somebody else's. Whatever imports one of their files writes the file `executed`."""
     folder = tmp_path_factory.mktemp("typed")
     tiny_benchmark(folder / "benchmark")
+    tiny_places(folder / "benchmark")
     tiny_model(folder / "encoder", folder / "benchmark")
     (folder / "sizes.txt").write_text("0.02 0.01")
+    for name in PLUGINS:
+        text = (Path(__file__).resolve().parents[1] / "third_party" / name).read_text(encoding="utf-8")
+        (folder / name).write_text(f"{text}\n\nopen({str(folder / 'executed')!r}, 'a').close()\n", encoding="utf-8")
     common = {"data": {"root": str(folder / "benchmark"), "cache": str(folder / "prepared")}}
     runtime = {"ranks": 2, "log_every": 5}
     intermediate = {
@@ -56,17 +63,17 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "model": {"backbone": str(folder / "intermediate" / "model")},
         **common,
         "train": {
-            "tasks": [{"task": "cldr-spans"}, {"task": "cldr-topic"}],
-            "epochs": 6,
+            "tasks": [{"task": "cldr-spans"}, {"task": "cldr-topic"}, {"task": "place"}],
+            "epochs": 5,
             "batch_size": 16,
             "learning_rate": 1e-3,
         },
-        "plugins": [str(Path(__file__).resolve().parents[1] / "third_party/fading.py")],
+        "plugins": [str(folder / name) for name in PLUGINS],
         "robust": [
             {"method": "adversarial", "steps": 2, "norm": "linf", "ball": "token"},
             {"method": "fading", "sizes": str(folder / "sizes.txt")},
         ],
-        "evaluate": {"tasks": ["cldr-spans", "cldr-names"]},
+        "evaluate": {"tasks": ["cldr-spans", "cldr-names", "place"]},
         "runtime": {**runtime, "deepspeed": "zero2"},
     }
     for run in (intermediate, target):

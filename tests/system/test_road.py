@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
+from registered import forgetting
 from typing_of_commands import Typed
 
 import xdist
@@ -20,6 +22,7 @@ from xdist.files import file_digest, read_json
 from xdist.runtime.run_folder import RunFolder
 
 PACKAGE = Path(xdist.__file__).parent
+PLUGINS = ("task.py", "macro_f1.py", "fading.py")
 
 
 @dataclass(frozen=True)
@@ -159,33 +162,87 @@ def test_workers_way_in_and_heads_carried_over(typed: Typed, small: Path, interm
     scores = read_json(small / "target" / "scores.json")["tasks"]
     assert scores["cldr-spans"]["languages"]["en"]["f1"] > 30
     assert set(scores["cldr-names"]["languages"]) == {"de", "sw"}
+    assert (scores["place"]["scored_by"], set(scores["place"]["languages"])) == ("macro-f1", {"en", "de", "sw"})
+    assert scores["place"]["languages"]["en"]["macro_f1"] > 60
     logged = [json.loads(line) for line in (small / "target" / "metrics.jsonl").read_text().splitlines()]
     assert all("robust/loss_gap" in line for line in logged)
     assert "runtime.log_every" not in done.stderr
     assert len(logged) > 3
     sizes = small / "sizes.txt"  # which a method of somebody else's reads
     assert read_json(small / "target" / "data.json")[str(sizes)] == file_digest(sizes)
-    assert RunFolder(small / "target").config.read_text().count("fading.py@") == 1
+    assert all(RunFolder(small / "target").config.read_text().count(f"{name}@") == 1 for name in PLUGINS)
 
 
-def test_what_a_method_of_somebody_elses_trained_is_looked_at_without_it(
-    small: Path, intermediate: Path, tmp_path: Path
-) -> None:
-    """In this process, which knows nothing of the method, and after its file is gone."""
-    target = small / "target"
-    commands = [
-        ["status", target],
-        ["report", target, "--out", tmp_path / "report"],
-        ["compare", target, target],
-        ["score", target / "predictions", "--gold", small / "benchmark", "--partial"],
-        ["export", target, tmp_path / "exported", "--head", "cldr-topic"],
-    ]
-    config = RunFolder(target).config
-    config.write_text(config.read_text().replace("fading.py@", "gone.py@"))
-    for words in commands:
-        done = CliRunner().invoke(main, [str(word) for word in words])
-        assert done.exit_code == 0, (words, done.output, done.exc_info)
+def asked(*words: object) -> Result:
+    """What a command says in this process, which afterwards knows as little of others' code as before."""
+    with forgetting():
+        return CliRunner().invoke(main, [str(word) for word in words], env={"COLUMNS": "160"})
+
+
+def test_what_trained_with_others_code_is_looked_at_without_it(small: Path, intermediate: Path, tmp_path: Path) -> None:
+    target, executed = small / "target", small / "executed"
+    executed.unlink()
+    other = tmp_path / "other"  # as if trained otherwise, with the same scores
+    shutil.copytree(target, other, ignore=shutil.ignore_patterns("checkpoints", "model"))
+    config = RunFolder(other).config
+    config.write_text(config.read_text().replace("learning_rate: 0.001", "learning_rate: 0.002"))
+    score = ["score", target / "predictions", "--gold", small / "benchmark", "--partial"]
+    for words, code, says in (
+        (["status", target], 0, "finished"),
+        (["report", target, "--out", tmp_path / "report"], 0, "place: metric 'macro-f1' is not installed here"),
+        (["report", target, "--against", other, "--out", tmp_path / "both"], 0, "report: "),
+        (["compare", target, other], 0, "place: metric 'macro-f1' is not installed here"),
+        (["compare", target, other, "--task", "place"], 2, "place: metric 'macro-f1' is not installed here"),
+        (score, 2, "unknown task 'place': "),
+        (["export", target, tmp_path / "no", "--head", "cldr-topic"], 2, "tasks.2.task: task 'place' is not installed here"),
+        (["checkpoint", "list", target], 0, ""),
+        (["tasks"], 0, "cldr-topic"),
+    ):
+        done = asked(*words)
+        assert (done.exit_code, says in done.output) == (code, True), (words, done.output, done.exc_info)
+        assert code == 0 or done.output.count("\n") == 1, done.output
+        assert not executed.exists(), words
+    left_out = "place is left out: metric 'macro-f1' is not installed here"
+    assert left_out in read_json(tmp_path / "both/report.json")["notes"]
+    root, out = ["--data", small / "benchmark"], ["--out", tmp_path / "evaluated"]
+    given = [f"--plugin={small / name}" for name in PLUGINS[:2]]
+    assert "task 'place' is not installed here" in asked("compare", target, other, given[1]).output
+    for words, says in (
+        (["compare", target, other], "place (macro_f1, test)"),
+        (["report", target, "--against", other, "--out", tmp_path / "both"], "report: "),
+        (score, "place (test)"),
+        (["export", target, tmp_path / "place", "--head", "place"], "XLMRobertaForSequenceClassification"),
+        (["export", target, tmp_path / "exported", "--head", "cldr-topic"], "XLMRobertaForSequenceClassification"),
+        (["tasks", "--data", small / "benchmark"], "│ place "),
+        (["evaluate", "--dry-run", "--model", tmp_path / "place", "--task", "place", *root, *out], "place in 3 languages"),
+    ):
+        done = asked(*words, *given)
+        assert (done.exit_code, says in done.output) == (0, True), (words, done.output, done.exc_info)
+        assert "not installed here" not in done.output
+    assert "place" in {name for row in read_json(tmp_path / "both/report.json")["tasks"] for name in row["tasks"]}
     assert "robust training: fading (sizes " in (tmp_path / "exported/README.md").read_text()
+    assert read_json(tmp_path / "place/config.json")["id2label"] == {"0": "yes", "1": "no"}
+    assert executed.exists()
+
+
+def test_its_description_is_checked_with_it(small: Path, intermediate: Path, tmp_path: Path) -> None:
+    run, cluster = small / "target.yaml", PACKAGE.parent / "jobs/clusters/slurm.yaml"
+    for words, says in (
+        (["train", run, "--dry-run", f"folder={tmp_path / 'new'}"], "place train en"),
+        (["evaluate", run, "--dry-run"], "place in 3 languages"),
+        (["submit", run, "--cluster", cluster, "--dry-run", f"folder={tmp_path / 'new'}"], "#SBATCH"),
+        (["plan", run, "--gpu-memory", "40", "--peak", "100", "--json"], "gpu_hours"),
+    ):
+        done = asked(*words)
+        assert (done.exit_code, says in done.output) == (0, True), (words, done.output, done.exc_info)
+    others = f"plugins=[{small / 'task.py'}]"
+    for more, says in (
+        (others, "task 'place': unknown metric 'macro-f1'"),
+        ("plugins=[]", "unknown task 'place': "),
+        ("train.tasks.2.task=plaec", "unknown task 'plaec': did you mean 'place'?"),
+    ):
+        done = asked("train", run, "--dry-run", more, "robust={method: none}", f"folder={tmp_path / 'new'}")
+        assert (done.exit_code, done.stderr.count("\n"), says in done.stderr) == (2, 1, True), done.output
 
 
 def test_visible_devices_that_deepspeed_replaced_are_one_line(typed: Typed, small: Path) -> None:

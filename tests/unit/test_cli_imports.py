@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import shown
 from tiny import tiny_benchmark, tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -13,6 +14,7 @@ HERE = "data.root=DATA data.cache=DATA model.backbone=ENCODER evaluate.layer=2"
 LOOKS = (
     "tasks",
     "tasks --data .",
+    "tasks --plugin tests/third_party/task.py --plugin FAMILY",
     "plan xl --gpus 8 --gpu-memory 80 --peak 989",
     "plan jobs/runs/xtreme-r/xnli.yaml --gpus 4 --gpu-memory 40 --peak 312",
     "plan jobs/runs/xtreme-r/xnli.yaml --gpus 4 --gpu-memory 40 plugins=[tests/third_party/fading.py] robust.method=fading "
@@ -30,8 +32,10 @@ import json, sys
 from click.testing import CliRunner
 from xdist.cli import main
 for line in json.loads(sys.argv[1]):
-    words = line.replace("DATA", sys.argv[2]).replace("ENCODER", sys.argv[3]).split()
-    result = CliRunner().invoke(main, words)
+    words = line
+    for word, place in zip(("DATA", "ENCODER", "FAMILY"), sys.argv[2:], strict=True):
+        words = words.replace(word, place)
+    result = CliRunner().invoke(main, words.split())
     assert result.exit_code == 0, (line, result.output, result.exc_info)
     print(json.dumps([line, sorted({"torch", "transformers", "deepspeed"} & set(sys.modules))]))
 """
@@ -42,7 +46,9 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """What of the heavy libraries was there after each command, one process doing them all."""
     folder = tmp_path_factory.mktemp("looks")
     tiny_model(folder / "encoder", tiny_benchmark(folder / "data"))
-    words = [sys.executable, "-c", SCRIPT, json.dumps(LOOKS), str(folder / "data"), str(folder / "encoder")]
+    (folder / "ordered.py").write_text(dict(shown(ROOT / "docs/how-to/own-task.md"))["ordered.py"])
+    places = [str(folder / name) for name in ("data", "encoder", "ordered.py")]
+    words = [sys.executable, "-c", SCRIPT, json.dumps(LOOKS), *places]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(line) for line in done.stdout.splitlines())

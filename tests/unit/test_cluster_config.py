@@ -4,9 +4,10 @@ import pytest
 
 from xdist.errors import UserError
 from xdist.files import shipped
-from xdist.launch.clusters import KINDS, load_cluster
+from xdist.launch.clusters import load_cluster
 from xdist.launch.direct import Hosts, Local
 from xdist.launch.kubernetes import Kubernetes
+from xdist.launch.scheduler import KINDS
 from xdist.launch.slurm import Slurm
 
 EXAMPLES = sorted((shipped("jobs") / "clusters").glob("*.yaml"))
@@ -20,7 +21,7 @@ def error(kind: str, *overrides: str) -> str:
 
 
 def test_there_is_an_example_of_every_kind() -> None:
-    assert {path.stem for path in EXAMPLES} == set(KINDS)
+    assert {path.stem for path in EXAMPLES} == set(KINDS.ours())
     found = [load_cluster(path) for path in EXAMPLES]
     assert [type(one) for one in found] == [Hosts, Kubernetes, Local, Slurm]
     assert [(one.nodes, one.ranks) for one in found] == [(2, 8), (2, 8), (1, 2), (2, 8)]

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import sys
 from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from batch_of import batch_of
 from pages import PAGES, ROOT, commands, shown
 from passes_of import SPECIAL
+from registered import forgetting
 
 from xdist import plugins
 from xdist.cli import main
@@ -23,7 +23,6 @@ from xdist.config.method import StepCost
 from xdist.errors import UserError
 from xdist.launch.clusters import load_cluster
 from xdist.robust.passes import Chain, Context
-from xdist.runtime import sinks
 from xdist.runtime.planning.flops import work
 from xdist.tasks.catalog import task
 from xdist.tasks.catalog.user import user_tasks
@@ -33,20 +32,15 @@ CASES = [(page, command) for page in PAGES for command in commands(page)]
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A checkout's folders, and the files that each page shows under the name in their first line; what those register is
-    forgotten afterwards."""
-    for name in ("jobs", "xdist", "docs", "benchmarks", "ds_configs", "Makefile"):
+    """A checkout's folders, and the files that each page shows under the name in their first line."""
+    for name in ("jobs", "xdist", "docs", "tests", "benchmarks", "ds_configs", "Makefile"):
         (tmp_path / name).symlink_to(ROOT / name)
     for page in PAGES:
         for name, text in shown(page):
             (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sinks, "SINKS", dict(sinks.SINKS))
-    before = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - before:
-        if name.startswith(plugins.ONE_FILE):
-            del sys.modules[name]
+    with forgetting():
+        yield tmp_path
 
 
 def test_the_pages_show_commands() -> None:
@@ -100,7 +94,7 @@ def check_description(words: list[str]) -> None:
     run = load_run(path, overrides)
     names = [*(entry.task for entry in (run.train.tasks if run.train else ())), *(run.evaluate.tasks if run.evaluate else ())]
     for name in names:
-        task(name, run.data.tasks)
+        task(name, run.data.tasks, run.plugins)
 
 
 def test_a_wrong_command_would_be_seen(place: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(place: Path) -> None
     assert done.exit_code == 0, done.output
     assert "run tagger-cldr-spans-cldr-names in runs/evaluate/tagger-cldr-spans-cldr-names (now: new)" in done.output
     assert "evaluate on   cldr-spans in 2 languages, cldr-names in 2 languages" in done.output
-    assert "ranks.py 3 " in done.output
+    assert "/launch/ranks.py 3 " in done.output
     assert sorted(place.rglob("*")) == before
 
 
@@ -94,6 +94,11 @@ MODEL = ("--model", "tagger", "--data", "benchmark", "--task")
         (("run.yaml", *MODEL, "cldr-spans"), "run.yaml: give either RUN.yaml or --model"),
         (("run.yaml", "--task", "cldr-spans"), "--task: goes with --model; what run.yaml describes has evaluate.tasks=…"),
         (("run.yaml", "--split", "dev"), "--split: goes with --model; what run.yaml describes has evaluate.split=…"),
+        (("run.yaml", "--plugin", "mine.py"), "--plugin: goes with --model; what run.yaml describes has plugins=…"),
+        (
+            (*MODEL, "cldr-spans", "--plugin", "nowhere.py"),
+            "(command line): plugins.0: nowhere.py: cannot be read: No such file",
+        ),
         (("--model", "tagger"), "tagger: say what to score it on: --task NAME (`xdist tasks` lists them)"),
         ((*MODEL, "cldr-spanz"), "did you mean 'cldr-spans'?"),
         ((*MODEL, "cldr-spans", "--languages", "de,sv"), "unknown language 'sv': did you mean 'sw'?"),

@@ -118,7 +118,7 @@ def test_parts_of_a_data_set() -> None:
     assert files_of("dataset", "sw/dev", paths) == []
 
 
-@pytest.mark.parametrize("name", [name for name, entry in TASKS.items() if entry.hub])
+@pytest.mark.parametrize("name", [name for name, entry in TASKS.ours().items() if entry.hub])
 def test_what_is_fetched_is_what_is_read(name: str, tmp_path: Path) -> None:
     """For every task of the hub, the files that a fetch takes are those that the catalog then finds, and its lock can name."""
     for piece in parts.pieces_of_task(task(name), ()):

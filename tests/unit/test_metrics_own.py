@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from runpy import run_path
 from statistics import fmean
 from typing import Any
 
@@ -13,12 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pages import ROOT, blocks
+from pages import ROOT, shown
+from registered import forgetting
 from test_significance import LEAST, TRIALS, counted
 
+from xdist import plugins
 from xdist.errors import UserError
 from xdist.files import digest
-from xdist.metrics import Given, Metric, definition, metric, missing, register
+from xdist.metrics import Given, Metric, metric, missing, register
 from xdist.metrics.accuracy import ACCURACY
 from xdist.metrics.pooled import replicate
 from xdist.metrics.significance import Paired, group_interval
@@ -27,15 +28,14 @@ from xdist.report.comparison import compare
 from xdist.report.results import Condition, Results, TaskResult
 from xdist.report.task_table import task_rows
 
-FILE = ROOT / "tests/macro_f1.py"
+FILE = ROOT / "tests/third_party/macro_f1.py"
 LABELS = ("politics", "sport", "health", "travel")
 
 
 @contextmanager
 def registering(*metrics: Metric) -> Iterator[None]:
     """These, and what is registered inside, are known inside."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(definition, "_METRICS", dict(definition._METRICS))
+    with forgetting():
         for one in metrics:
             register(one)
         yield
@@ -43,7 +43,7 @@ def registering(*metrics: Metric) -> Iterator[None]:
 
 def loaded(name: str, file: Path) -> Metric:
     with registering():
-        run_path(str(file))
+        plugins.pinned(str(file))
         return metric(name)
 
 
@@ -86,11 +86,9 @@ def test_the_definition_is_scikit_learns(gold: str, predictions: str, value: flo
     assert MACRO.of_rows(rows(*sides)) == {"macro_f1": pytest.approx(100 * value, abs=1e-12)}
 
 
-def test_the_metric_of_the_page_scores() -> None:
-    (text,) = blocks(ROOT / "docs/how-to/own-task.md", "python")
-    with registering():
-        exec(text, {})
-        distance = metric("distance")
+def test_the_metric_of_the_page_scores(tmp_path: Path) -> None:
+    (tmp_path / "distance.py").write_text(dict(shown(ROOT / "docs/how-to/own-task.md"))["distance.py"], encoding="utf-8")
+    distance = loaded("distance", tmp_path / "distance.py")
     found = distance.rows_of(["health", "sport"], ["politics", "sport"], Given(labels=LABELS))
     assert distance.of_rows(found) == {"distance": 1.0}
     assert (distance.sign, distance.range) == (-1, (0.0, float("inf")))
@@ -191,7 +189,7 @@ def test_rows_are_a_table_of_numbers(found: Any) -> None:
 
 def test_names_are_taken_once_and_the_nearest_is_told() -> None:
     with registering(MACRO):
-        with pytest.raises(UserError, match=r"^two metrics are called 'macro-f1'$"):
+        with pytest.raises(UserError, match=r"^metric 'macro-f1' is there already, in .*test_metrics_own\.py$"):
             register(MACRO)
         with pytest.raises(UserError, match=r"^unknown metric 'makro-f1': did you mean 'macro-f1'"):
             metric("makro-f1")
@@ -245,7 +243,7 @@ def test_where_less_is_better_a_lower_number_is_the_better_one() -> None:
         for name in right
         for seed in (1, 2)
     }
-    errors = loaded("error-rate", ROOT / "tests/error_rate.py")
+    errors = loaded("error-rate", ROOT / "tests/third_party/error_rate.py")
     more, less = results(ACCURACY, rows), results(errors, rows)
     for here, there in zip(answer(more).rows, answer(less).rows, strict=True):
         (first,), (second,) = here.differences, there.differences

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from lsf import LsfScheduler
 from lsf_cluster import LsfCluster
+from pages import ROOT
+from registered import forgetting
 from tiny import tiny_benchmark
 
 import xdist
 from xdist.cli import main
-from xdist.errors import UserError
-from xdist.launch.clusters import KINDS, load_cluster, register
+from xdist.launch.clusters import load_cluster, scheduler
 from xdist.launch.doctor import reach
 from xdist.launch.doctor.finding import Finding
 from xdist.launch.kubernetes import KUBERNETES
@@ -28,6 +28,7 @@ from xdist.launch.scheduler import JobState, Scheduler
 from xdist.launch.slurm import SLURM
 from xdist.launch.status import status
 
+LSF = ROOT / "tests/third_party/lsf.py"
 # Stands for the ranks of a job, which start in a moment here: tests/system lets real ones train.
 PYTHON = """#!/bin/bash
 for last; do :; done
@@ -69,10 +70,12 @@ def cluster(place: Path, monkeypatch: pytest.MonkeyPatch) -> LsfCluster:
 
 
 @pytest.fixture
-def registered() -> Iterator[None]:
-    register(LsfScheduler())
-    yield
-    KINDS.pop("lsf", None)
+def registered(place: Path) -> Iterator[None]:
+    """The cluster's YAML names the file."""
+    with forgetting(), (place / "lsf.yaml").open("a") as file:
+        file.write(f"plugins: [{LSF}]\n")
+        file.flush()
+        yield
 
 
 def run(line: str) -> Result:
@@ -108,12 +111,14 @@ def test_its_keys_are_strictly_read(place: Path, registered: None) -> None:
         ("environment={HF_TOKEN: abc}", "'HF_TOKEN' looks like a secret"),
     ):
         assert says in refusal(f'{SUBMIT} --set "{setting}"')
-    (place / "here.yaml").write_text("kind: local\n")
+    (place / "here.yaml").write_text(f"{{plugins: [{LSF}], kind: local}}\n")
     for option in ("--after", "--prepare"):
         assert f"{option}: needs a cluster of kind slurm" in refusal(f"submit run.yaml --cluster here.yaml {option} 7")
         assert "and lsf, here.yaml is of kind 'local'" in refusal(f"submit run.yaml --cluster here.yaml {option} 7")
-    with pytest.raises(UserError, match="two kinds of cluster are called 'lsf'"):
-        register(LsfScheduler())
+    (place / "other.py").write_text(f"# other\n{LSF.read_text()}")
+    more = f'{SUBMIT} --dry-run --set "plugins=[{LSF}, other.py]"'
+    assert f"plugins.1: other.py:90: kind 'lsf' is there already, in {LSF}" in refusal(more)
+    assert "plugins=lsf.py (command line): plugins: expected a list: [a, b]" in refusal(f"{SUBMIT} --set plugins=lsf.py")
 
 
 def test_dry_run_shows_its_text(place: Path, registered: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +132,8 @@ def test_dry_run_shows_its_text(place: Path, registered: None, monkeypatch: pyte
 
 def test_a_run_from_the_queue_to_its_end(place: Path, registered: None, cluster: LsfCluster) -> None:
     done = said(SUBMIT)
-    assert done.startswith("submitted as job 101: runs/mine/job/job.lsf\n  bjobs 101\n  bkill 101\n  xdist status runs/mine\n")
+    told = f"  bjobs 101\n  bkill 101\n  xdist status runs/mine --plugin {LSF}\n"
+    assert done.startswith(f"submitted as job 101: runs/mine/job/job.lsf\n{told}")
     assert "where it is stopped before its end, the same command goes on" in done
     assert "job 101 of this run is PEND; end it first, or wait" in refusal(SUBMIT)
     assert [word for word in said("status").split() if word in ("queued", "101", "PEND")] == ["queued", "101", "PEND"]
@@ -168,7 +174,7 @@ def test_what_waits_says_where_those_before_it_speak(place: Path, registered: No
 def test_a_refused_job_takes_back_those_before_it(place: Path, registered: None, cluster: LsfCluster) -> None:
     (cluster.folder / "room").write_text("1")
     assert "bsub: User <me>: the limit of pending jobs is reached" in refusal(f"{SUBMIT} --prepare 2")
-    assert LsfScheduler().state("101").says == "EXIT (TERM_OWNER: job killed by owner)"
+    assert scheduler("lsf").state("101").says == "EXIT (TERM_OWNER: job killed by owner)"
     assert not (place / "runs/mine/job/job.json").exists()
 
 
@@ -196,13 +202,16 @@ def test_what_becomes_of_a_job(
 
 
 def test_a_run_of_a_scheduler_that_is_not_known_here_is_not_lost(place: Path, registered: None, cluster: LsfCluster) -> None:
-    said(SUBMIT)
-    del KINDS["lsf"]
+    with forgetting():
+        said(SUBMIT)
     found = status(place / "runs/mine")
     assert found.state == "queued"
-    says = "runs/mine/job/job.json: unknown scheduler 'lsf': (valid: kubernetes, slurm)"
+    says = "runs/mine/job/job.json: scheduler 'lsf' is not installed here"
     assert says in found.job
     assert says in refusal("logs run.yaml")
+    assert "UNKNOWN" in said("status")
+    assert "PEND" in said(f"status --plugin {LSF}")
+    assert "job 101 has not said anything yet: PEND" in refusal(f"logs run.yaml --plugin {LSF}")
 
 
 def test_doctor_lets_its_nodes_meet(place: Path, registered: None, cluster: LsfCluster) -> None:
@@ -232,7 +241,7 @@ def test_study(place: Path, registered: None, cluster: LsfCluster) -> None:
     assert "3 waits or runs already" in said(line)
     (place / "broken").touch()
     cluster.turn()
-    assert LsfScheduler().state("102").state is JobState.STOPPED
+    assert scheduler("lsf").state("102").state is JobState.STOPPED
     (place / "broken").unlink()
     assert "3 submitted" in said(line)
     assert cluster.waits() == {"101": "", "102": "101", "103": "101", "104": "", "105": "104", "106": "104"}
@@ -247,7 +256,7 @@ def test_study_takes_back_what_waits_for_a_job_that_is_gone(place: Path, registe
     subprocess.run(["rm", "-r", cluster.folder / "jobs/101"], check=True)
     assert "3 submitted" in said(line)
     assert cluster.waits() == {"102": "101", "103": "101", "104": "", "105": "104", "106": "104"}
-    assert [LsfScheduler().state(job).says for job in ("102", "103")] == ["EXIT (TERM_OWNER: job killed by owner)"] * 2
+    assert [scheduler("lsf").state(job).says for job in ("102", "103")] == ["EXIT (TERM_OWNER: job killed by owner)"] * 2
 
 
 STATES = [

@@ -326,7 +326,7 @@ def test_score(place: Path, tmp_path: Path) -> None:
     )
     refused = typed(*words)
     assert (refused.exit_code, len(refused.stderr.splitlines())) == (2, 1)
-    assert refused.stderr.endswith("; a task of your own needs --tasks TASKS.yaml\n")
+    assert refused.stderr.endswith("; a task of your own needs --tasks TASKS.yaml or --plugin FILE\n")
     for name in ("web", "mlm", "squad-sentences"):
         write(predictions, {f"{name}/test-sw.tsv": "a\n"})
         refused = typed(*words, "--tasks", place / "tasks.yaml")

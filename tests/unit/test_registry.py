@@ -38,6 +38,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     COLOURS._values.clear()
     plugins.load_offered.cache_clear()
     plugins._enter.cache_clear()
+    plugins._entry_of_installed.cache_clear()
+    plugins._installed.clear()
     for name in set(sys.modules) - before:
         del sys.modules[name]
 
@@ -79,8 +81,8 @@ def test_a_plugin_is_entered_once_and_after_ours(place: Path) -> None:
     assert plugins.pinned(str(place / "mine.py")) == plugins.pinned(entry) == entry
     assert names() == ["red", "green", "blue"]
     assert list(COLOURS.ours()) == ["red", "green"]
-    assert COLOURS.brought_by("red") is None
-    assert COLOURS.brought_by("blue") == str(place / "mine.py")
+    assert COLOURS.plugin("red") is COLOURS.plugin("pink") is None
+    assert COLOURS.plugin("blue") == entry
 
 
 def test_two_of_one_name_are_refused(place: Path) -> None:
@@ -102,6 +104,27 @@ def test_what_one_file_brings_is_there_for_those_who_name_it(place: Path) -> Non
     assert COLOURS.get("blue", [entry]).name == COLOURS.get("blue").name == "blue"
     assert refused("blue", []) == "unknown colour 'blue': (valid: green, red)"
     assert COLOURS.get("red", []).name == "red"
+    assert (COLOURS.has("blue", [entry]), COLOURS.has("blue"), COLOURS.has("blue", [])) == (True, True, False)
+
+
+def test_what_is_named_and_was_not_imported_is_not_installed_here(place: Path) -> None:
+    recorded = ["mine.py@0123456789abcdef"]
+    assert refused("blue", recorded) == "colour 'blue' is not installed here"
+    assert COLOURS.get("red", recorded).name == "red"
+    file_of(place, "plain_colours.py", 'COLOURS.register(Colour("pink"))')
+    entry = plugins.pinned("plain_colours")
+    assert refused("blue", [entry]) == "unknown colour 'blue': (valid: green, pink, red)"
+    assert refused("gray", [entry], ["grey"]) == "unknown colour 'gray': did you mean 'grey'? (valid: green, grey, pink, red)"
+
+
+def test_what_is_given_is_there_whatever_a_run_names(place: Path) -> None:
+    mine = file_of(place, "mine.py", 'COLOURS.register(Colour("blue"))')
+    with plugins.given([str(mine)]):
+        assert COLOURS.get("blue", []).name == COLOURS.get("blue", ["mine.py@0123456789abcdef"]).name == "blue"
+    assert not COLOURS.has("blue", [])
+    with pytest.raises(UserError, match=r"nowhere\.py: cannot be read"), plugins.given([str(mine), "nowhere.py"]):
+        pass
+    assert plugins.given_now() == ()
 
 
 def test_a_file_that_was_changed_is_imported_again(place: Path) -> None:
@@ -151,7 +174,7 @@ def test_distributions_offer_modules_and_functions_when_a_name_is_not_ours(place
     assert "more_colours" not in sys.modules
     assert COLOURS.get("pink", []).name == "pink"
     assert COLOURS.get("blue").name == "blue"
-    assert COLOURS.brought_by("pink") == "more_colours"
+    assert COLOURS.plugin("pink") == plugins.pinned("more_colours")
     assert plugins.digest_in(plugins.pinned("more-colours")) == plugins.digest_in(plugins.pinned("more_colours"))
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
+from pages import ROOT, shown
+from registered import forgetting
 from resolved_of import resolved_of
 from tiny import tiny_benchmark
 from tiny_study import graph_of
@@ -46,6 +48,14 @@ def test_an_unknown_sink_is_one_line(place: Path, command: str, dry: str) -> Non
     done = CliRunner().invoke(main, [*command.split(), "run.yaml", *dry.split()])
     assert (done.exit_code, done.stderr) == (2, f"xdist: run.yaml:17: runtime.sinks.1: {UNKNOWN}\n")
     assert not (place / "runs").exists()
+
+
+def test_a_sink_of_ones_own_is_there_for_the_runs_that_name_its_file(place: Path) -> None:
+    (place / "csv_sink.py").write_text(dict(shown(ROOT / "docs/how-to/own-sink.md"))["csv_sink.py"], encoding="utf-8")
+    with forgetting():
+        resolved_of(load_run(place / "run.yaml", ["plugins=[csv_sink.py]", "runtime.sinks=[csv]"])).check_sinks()
+        with pytest.raises(UserError, match=r"runtime\.sinks\.0: unknown sink 'csv': \(valid: jsonl, tensorboard\)"):
+            resolved_of(load_run(place / "run.yaml", ["runtime.sinks=[csv]"])).check_sinks()
 
 
 def test_an_unknown_sink_of_a_study_is_one_line_before_it_begins(tmp_path: Path, described: dict[str, Any]) -> None:

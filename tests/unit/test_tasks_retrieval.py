@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from generated_mewslix import generate
+from resolved_of import trained_of
 from tiny_families import squad_file
 from tiny_retrieval import LAREQA, bucc, tiny_retrieval, xquad_r
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -24,7 +25,7 @@ from xdist.evaluation.search import top_k
 from xdist.formats import lareqa, parallel
 from xdist.formats.examples import Passage, Query, Sentence
 from xdist.metrics import mining
-from xdist.tasks.catalog import TASKS, task
+from xdist.tasks.catalog import task
 from xdist.tasks.catalog.task import POOL
 from xdist.tasks.check import check
 from xdist.tasks.dual import CANDIDATE, QUERY, DualEncoder, Pooler
@@ -355,11 +356,11 @@ def test_gold_of_unknown_sentences_is_refused(tmp_path: Path) -> None:
 # --- the catalog -----------------------------------------------------------------------------------------------------
 def test_every_retrieval_task_says_what_it_is_trained_on() -> None:
     for name in ("lareqa", "mewslix"):
-        (trained,) = TASKS[name].trained_on
-        assert TASKS[trained].head == TASKS[name].head == name
-        assert TASKS[trained].max_length == TASKS[name].max_length
-        assert TASKS[trained].query_length == TASKS[name].query_length
-    assert (TASKS["squad-sentences"].negatives, TASKS["mewslix-pairs"].negatives) == (4, 64)
+        (trained,) = task(name).trained_on
+        assert task(trained).head == task(name).head == name
+        assert task(trained).max_length == task(name).max_length
+        assert task(trained).query_length == task(name).query_length
+    assert (task("squad-sentences").negatives, task("mewslix-pairs").negatives) == (4, 64)
 
 
 @pytest.mark.parametrize(
@@ -371,7 +372,7 @@ def test_recipes_are_the_official_ones(name: str, trained: str, rate: float, epo
     assert run.train is not None
     assert run.evaluate is not None
     assert (run.name, run.folder, run.evaluate.tasks) == (name, Path("runs/xtreme-r") / name, (name,))
-    assert [str(piece) for piece in trained(run)] == [f"{trained} train en"]
+    assert [str(piece) for piece in trained_of(run)] == [f"{trained} train en"]
     assert (run.train.learning_rate, run.train.epochs, run.train.batch_size) == (rate, epochs, batch)
     assert (run.train.negatives, run.train.warmup, run.train.weight_decay) == (negatives, 0, 0)
 

@@ -1,7 +1,6 @@
 """A method of robust training in one file of somebody else's is a method as any other; who only looks does not execute it."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import yaml
 from batch_of import batch_of
 from click.testing import CliRunner
 from passes_of import context_of, passes_of
+from registered import forgetting
 from tiny import tiny_benchmark, tiny_model
 from tiny_study import graph_of, named
 
@@ -19,7 +19,7 @@ from xdist import plugins
 from xdist.cli import main
 from xdist.config import Model as ModelSection
 from xdist.config import Run, load_run, recorded_run
-from xdist.config.method import METHODS, StepCost
+from xdist.config.method import StepCost
 from xdist.config.robust import NotHere
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
@@ -39,13 +39,8 @@ TRAIN = {"tasks": [{"task": "cldr-topic"}], "steps": 10}
 @pytest.fixture(autouse=True)
 def registered() -> Iterator[None]:
     """What a test's plugins register is forgotten after it."""
-    list(METHODS)
-    before = dict(METHODS._values)
-    yield
-    METHODS._values.clear()
-    METHODS._values.update(before)
-    for name in [name for name in sys.modules if name.startswith(plugins.ONE_FILE)]:
-        del sys.modules[name]
+    with forgetting():
+        yield
 
 
 @pytest.fixture

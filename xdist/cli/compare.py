@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from xdist.cli.options import given_plugins
+
 
 @click.command(name="compare", short_help="Two runs, or sets of seeds: differences with 95 % intervals.")
 @click.argument("a", type=click.Path(path_type=Path), metavar="A")
@@ -13,6 +15,7 @@ import click
 )
 @click.option("--also-b", "more_b", multiple=True, type=click.Path(path_type=Path), help="Another seed of B.")
 @click.option("--task", "only", help="Only this task.")
+@given_plugins
 def command(a: Path, b: Path, more_a: tuple[Path, ...], more_b: tuple[Path, ...], only: str | None) -> None:
     """Compare run folders A and B on the tasks that both have scores of: A - B in points of each task's metric.
 

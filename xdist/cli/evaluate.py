@@ -20,6 +20,7 @@ KEYS = {
     "languages": ("--languages", "evaluate.languages"),
     "split": ("--split", "evaluate.split"),
     "labels": ("--labels", "model.labels"),
+    "plugins": ("--plugin", "plugins"),
     "out": ("--out", "folder"),
 }
 
@@ -34,6 +35,9 @@ KEYS = {
 @click.option("--languages", metavar="A,B", help="Only these; all whose files are there where not given.")
 @click.option("--split", type=click.Choice(["dev", "test"]), help="test where not given.")
 @click.option("--labels", metavar="A,B", help="What its outputs stand for, in their order, if its config.json does not say so.")
+@click.option(
+    "--plugin", "plugins", multiple=True, metavar="FILE", help="What brings such a task or its metric; may be repeated."
+)
 @click.option(
     "--out",
     metavar="FOLDER",

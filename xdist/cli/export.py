@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from xdist.cli.options import given_plugins
+
 
 @click.command(name="export", short_help="A run's model as a Hugging Face folder.")
 @click.argument("places", nargs=-1, required=True, metavar="RUN_FOLDER|RUN.yaml...", type=click.Path(path_type=Path))
@@ -11,6 +13,7 @@ import click
 @click.option("--tag", default="model", show_default=True, help="model (the finished one), best (so far), last, or a step.")
 @click.option("--average", type=click.IntRange(1), help="The mean of the weights of the last so many checkpoints.")
 @click.option("--head", help="Which of several heads; 'none': the encoder alone.")
+@given_plugins
 def command(places: tuple[Path, ...], out: Path, tag: str, average: int | None, head: str | None) -> None:
     """Write the folder OUT that transformers' AutoModelFor… loads: safetensors, tokenizer, model card.
 

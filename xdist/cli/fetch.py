@@ -59,7 +59,7 @@ def command(
     run = load_run(path, overrides) if path else None
     root = into or (run.data.root if run else Path("download"))
     wanted = [parts.model(id) for id in models]
-    entries = [task(name, run.data.tasks if run else None) for name in tasks]
+    entries = [task(name, run.data.tasks, run.plugins) if run else task(name) for name in tasks]
     pieces = [(piece, bool(languages)) for entry in entries for piece in parts.pieces_of_task(entry, languages)]
     if run:
         pieces += Subsets(run).wanted

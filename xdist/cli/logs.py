@@ -6,11 +6,14 @@ from pathlib import Path
 
 import click
 
+from xdist.cli.options import given_plugins
+
 
 @click.command(name="logs", short_help="What a submitted run said.")
 @click.argument("path", type=click.Path(path_type=Path), metavar="RUN")
 @click.option("--lines", type=click.IntRange(1), default=100, show_default=True, help="The last so many lines.")
 @click.option("--follow", "-f", is_flag=True, help="Go on with what comes.")
+@given_plugins
 def command(path: Path, lines: int, follow: bool) -> None:
     """Show the log of the run that RUN, its YAML or folder, names: of all its lives, from all nodes.
 

@@ -1,6 +1,7 @@
 """Arguments that several commands share."""
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -42,5 +43,26 @@ described_tasks: Decorator = click.option(
     type=click.Path(path_type=Path),
     help="Also the tasks of your own that this file describes, as data.tasks of a run names it.",
 )
+
+
+def given_plugins(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--plugin FILE, for commands that look at what somebody else may have made and import nothing that is named there: what
+    these files bring is there while `function` is at work."""
+
+    @wraps(function)
+    def with_them(*arguments: Any, files: tuple[str, ...], **options: Any) -> Any:
+        from xdist import plugins
+
+        with plugins.given(files):
+            return function(*arguments, **options)
+
+    return click.option(
+        "--plugin",
+        "files",
+        multiple=True,
+        metavar="FILE",
+        help="Import this, as `plugins` of a run names it: only what you give here is executed; may be repeated.",
+    )(with_them)
+
 
 dry_run: Decorator = click.option("--dry-run", is_flag=True, help="Check everything and say what would be done; do nothing.")

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from xdist.cli.options import given_plugins
+
 
 @click.command(name="report", short_help="One HTML page, tables and data from a study or from the scores of runs.")
 @click.argument("places", nargs=-1, required=True, metavar="STUDY.yaml|RUN_FOLDER...")
@@ -13,6 +15,7 @@ import click
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: report; a study's: its folder]")
 @click.option("--title", help="Heading of the page.")
 @click.option("--tensorboard", is_flag=True, help="Also write figures and HParams for TensorBoard, into OUT/tensorboard.")
+@given_plugins
 def command(places: tuple[str, ...], against: str | None, out: Path | None, title: str | None, tensorboard: bool) -> None:
     """Write report.html, report.md, report.json and, for comparisons, tables/*.tex.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from xdist.cli.options import described_tasks
+from xdist.cli.options import described_tasks, given_plugins
 
 
 @click.command(name="score", short_help="Score a folder of predictions that anyone made.")
@@ -14,6 +14,7 @@ from xdist.cli.options import described_tasks
 @click.option("--split", type=click.Choice(["dev", "test"]), default="test", show_default=True)
 @click.option("--partial", is_flag=True, help="Score a task although some of its languages are missing.")
 @described_tasks
+@given_plugins
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the scores there, as scores.json.")
 def command(folder: Path, gold: Path, split: Any, partial: bool, described: Path | None, out: Path | None) -> None:
     """Score FOLDER, which is in the submission layout: a folder per task, a file test-xx.EXT per language.

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import click
 
+from xdist.cli.options import given_plugins
+
 
 @click.command(name="status", short_help="State, step, loss, time left, last checkpoint and restarts of runs.")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN|STUDY|FOLDER]...")
+@given_plugins
 def command(paths: tuple[Path, ...]) -> None:
     """Say how runs are doing: RUN is a run's YAML or folder, STUDY a study's YAML, FOLDER one with runs below it
     (default: runs).

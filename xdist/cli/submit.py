@@ -40,6 +40,7 @@ def command(
     from xdist.launch import submission
     from xdist.launch.clusters import kind_of, load_cluster, require, scheduler
     from xdist.launch.scheduler import Direct
+    from xdist.plugins import name_in
 
     run, cluster = load_run(path, overrides), load_cluster(cluster_path, settings)
     for given, option, capability in ((after, "--after", "waits"), (parts, "--prepare", "prepares")):
@@ -63,7 +64,8 @@ def command(
     there, job = scheduler(cluster.kind), submission.submit(plan, after)
     what = "its preparation " if plan.only_prepares else ""
     click.echo(f"submitted {what}as job {job}: {plan.files / list(plan.texts)[-1]}")
-    for line in (*there.watch(job), f"xdist status {plan.run.folder}", f"xdist logs {plan.run.folder}"):
+    more = "".join(f" --plugin {name_in(entry)}" for entry in cluster.plugins)  # looking imports nothing by itself
+    for line in (*there.watch(job), f"xdist status {plan.run.folder}{more}", f"xdist logs {plan.run.folder}{more}"):
         click.echo(f"  {line}")
     if plan.only_prepares:
         click.echo("when it is complete, the same command without --prepare submits the run")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from xdist.cli.options import described_tasks
+from xdist.cli.options import described_tasks, given_plugins
 
 data_root = click.Path(path_type=Path)
 
@@ -12,6 +12,7 @@ data_root = click.Path(path_type=Path)
 @click.group(name="tasks", short_help="List the tasks, their languages, metrics and files.", invoke_without_command=True)
 @click.option("--data", type=data_root, help="Data root: also say how many languages' files are there.")
 @described_tasks
+@given_plugins
 @click.pass_context
 def command(context: click.Context, data: Path | None, described: Path | None) -> None:
     """List every task: family, metric, languages, what it is trained on, where its files are looked for, licence.
@@ -20,6 +21,7 @@ def command(context: click.Context, data: Path | None, described: Path | None) -
     Example:
       xdist tasks --data download
       xdist tasks --data download --tasks my-tasks.yaml
+      xdist tasks --plugin weather.py
       xdist tasks check download
     """
     if context.invoked_subcommand is not None:
@@ -47,6 +49,7 @@ def command(context: click.Context, data: Path | None, described: Path | None) -
 @click.argument("root", type=data_root)
 @click.option("--task", "names", multiple=True, help="Only this task; may be given several times.")
 @described_tasks
+@given_plugins
 def check(root: Path, names: tuple[str, ...], described: Path | None) -> None:
     """Open every file of every task below ROOT and count its examples per language against the official counts.
 

@@ -22,15 +22,18 @@ def run_of_checkpoint(
     split: Literal["dev", "test"] = "test",
     labels: Sequence[str] | None = None,
     out: Path | None = None,
+    plugins: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The sections of a run that scores the model in the folder `model` on `tasks`, into `out`, else into a folder named by
-    both. `labels`: which label each output of its head stands for, where the model itself does not say it."""
+    both. `labels`: which label each output of its head stands for, where the model itself does not say it. `plugins`: what
+    brings tasks or metrics of one's own."""
     place = Path(model)
     said = [place.parent.name, place.name] if place.name in ("model", "best") else [place.resolve().name]
     name = re.sub(r"[^A-Za-z0-9._+]+", "-", "-".join([*said, *tasks])).lstrip("-._+") or "model"
     return {
         "name": name,
         "folder": str(out or FOLDER / name),
+        **({"plugins": list(plugins)} if plugins else {}),
         "model": {"backbone": model, **({"labels": list(labels)} if labels is not None else {})},
         "data": {"root": str(root)},
         "evaluate": {"tasks": list(tasks), "languages": languages if languages == "all" else list(languages), "split": split},

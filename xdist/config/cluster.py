@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from xdist.config.plain import Line
+from xdist.config.plugin import Plugin
 from xdist.config.section import Section
 
 SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY", re.IGNORECASE)
@@ -26,6 +27,9 @@ class Cluster(Section):
     """What every kind has."""
 
     kind: str
+    plugins: tuple[Plugin, ...] = Field(
+        (), description="what brings a kind of your own: files (*.py), installed distributions or modules, as of a run"
+    )
     nodes: int = Field(1, ge=1)
     gpus_per_node: int = Field(0, ge=0)
     ranks_per_node: int | None = Field(None, ge=1, description="processes on a node; null: one per GPU, or one")

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+from pydantic import Field, model_validator
 
 from xdist import plugins
 from xdist.config.loading import Reading, load
 from xdist.config.method import METHODS, Method
+from xdist.config.plugin import Plugin
 from xdist.config.robust import Noise, NotHere, Off, Robust
 from xdist.config.section import Section
 from xdist.errors import UserError
@@ -21,15 +22,6 @@ from xdist.files import digest
 
 IDENTITY = {"seed", "model", "train", "robust"}
 RECORD = "config.yaml"  # the name under which xdist itself writes a run down
-
-
-def _plugin(entry: str, info: ValidationInfo) -> str:
-    if not Reading.of(info).imports:
-        return entry
-    try:
-        return plugins.pinned(entry)
-    except UserError as error:
-        raise ValueError(str(error)) from None
 
 
 class Model(Section):
@@ -166,10 +158,10 @@ class Run(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+/-]*$")
     folder: Path
     seed: int = 1
-    plugins: tuple[Annotated[str, AfterValidator(_plugin)], ...] = Field(
+    plugins: tuple[Plugin, ...] = Field(
         (),
-        description="what adds methods of your own: files (*.py), installed distributions or modules; with a digest behind it "
-        "(name@digest) one is refused when its code has changed",
+        description="what brings tasks, families, metrics, methods and sinks of your own: files (*.py), installed "
+        "distributions or modules; with a digest behind it (name@digest) one is refused when its code has changed",
     )
     model: Model
     data: Data
@@ -189,14 +181,13 @@ class Run(Section):
         """Where a method comes from that the description does not name, as what a distribution offers, is named too, so that
         ranks have the same."""
         for method in self.methods:
-            plugin = None if isinstance(method, NotHere) else METHODS.brought_by(method.name)
-            if plugin is None:
+            if isinstance(method, NotHere):
                 continue
             try:
-                entry = plugins.pinned(plugin)
+                entry = METHODS.plugin(method.name)
             except UserError as error:
                 raise ValueError(f"robust: method '{method.name}' comes from {error}") from None
-            if plugins.digest_in(entry) not in self.plugin_digests:
+            if entry and plugins.digest_in(entry) not in self.plugin_digests:
                 self.__dict__["plugins"] = (*self.plugins, entry)  # frozen once it is made, which it is not yet
         return self
 

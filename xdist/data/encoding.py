@@ -25,7 +25,8 @@ from xdist.data.pieces import Piece
 from xdist.data.shards import write_shard
 from xdist.errors import UserError
 from xdist.formats.corpus import Block, OnBad, blocks, lines
-from xdist.tasks.catalog import task
+from xdist.plugins import pinned
+from xdist.tasks.catalog import unchecked
 from xdist.tasks.family import COMMON_COLUMNS, Row, family_of
 
 EXAMPLES_PER_SHARD = 4096
@@ -46,6 +47,7 @@ class Job:
 
     task: str
     described: Path | None
+    plugins: tuple[str, ...]  # that brought the task: a process that was not forked has not imported them
     split: str
     max_length: int
     on_bad: OnBad
@@ -78,7 +80,9 @@ def schema_of(piece: Piece) -> pa.Schema:
 
 def make_shard(job: Job, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     """Encode a unit and write its shard; what the manifest says of it. Raises UserError as readers and `lines` do."""
-    entry = task(job.task, job.described)
+    for plugin in job.plugins:
+        pinned(plugin)
+    entry = unchecked(job.task, job.described, job.plugins)
     piece, counts = Piece(entry, job.split, ""), Counter[str]()
     content = job.unit.content
     size = 0

@@ -62,7 +62,8 @@ class Preparation:
                 total += 1
                 if unit.number not in journal.done and (unit.number + number) % part[1] == part[0] - 1:
                     yield Job(
-                        *(piece.task.name, self.data.tasks, piece.split, self._max_length(piece), on_bad),
+                        *(piece.task.name, self.data.tasks, piece.task.plugins),
+                        *(piece.split, self._max_length(piece), on_bad),
                         *(self.folders[piece], unit),
                     )
 

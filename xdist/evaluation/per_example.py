@@ -11,6 +11,7 @@ from xdist.evaluation.scores import scored_by
 from xdist.files import read_json
 from xdist.metrics import Metric, metric, missing
 from xdist.metrics.counts import Rows
+from xdist.registry import not_here
 from xdist.runtime.run_folder import RunFolder
 from xdist.tasks.catalog import Task, known
 from xdist.tasks.family import family_of
@@ -61,17 +62,20 @@ def scored(folder: Path, gold: Gold, only: str | None = None) -> dict[str, Score
     if not where.config.is_file() or not where.scores.is_file():
         raise UserError(f"{folder}: is no run folder with scores; a run has them once it has been evaluated")
     run = recorded_run(where.config)
-    entries = read_json(where.scores)["tasks"]
-    return {name: _scored(where, run.data, gold, name, entry) for name, entry in entries.items() if only in (None, name)}
+    entries, tasks = read_json(where.scores)["tasks"], known(run.data.tasks, run.plugins)
+    return {
+        name: _scored(where, run.data, gold, name, entry, tasks.get(name))
+        for name, entry in entries.items()
+        if only in (None, name)
+    }
 
 
-def _scored(where: RunFolder, data: Data, gold: Gold, name: str, entry: dict[str, Any]) -> Scored:
-    one = known(data.tasks).get(name)
+def _scored(where: RunFolder, data: Data, gold: Gold, name: str, entry: dict[str, Any], one: Task | None) -> Scored:
     by = scored_by(entry, name) or (one.metric if one else "")
     split, trained_on = entry["split"], tuple(entry["trained_on"])
     absent = missing(by) if by else None
     if absent or one is None:
-        absent = absent or f"task '{name}' is not installed here"
+        absent = absent or not_here("task", name)
         return Scored(name, by, split, trained_on, {}, entry["family"], absent)
     one = replace(one, metric=by)  # what it was scored by, whatever its file says today
     family = family_of(one)

@@ -118,7 +118,7 @@ def _over_languages(languages: dict[str, dict[str, float]], headline: str, pairs
 def scored_by(entry: Mapping[str, Any], task: str) -> str | None:
     """The name of the metric that an entry was made by; None where only its task can say. Version 0.1.0 did not write it: it
     scored every tagging task, those of one's own too, as the official ones are."""
-    own_tagging = task not in TASKS and entry.get("family") == "tagging"
+    own_tagging = task not in TASKS.ours() and entry.get("family") == "tagging"
     return entry.get("scored_by") or ("seqeval-0.0.12" if own_tagging else None)
 
 

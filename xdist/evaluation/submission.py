@@ -33,9 +33,9 @@ def write(path: Path, task: Task, predictions: Sequence[Any] | Mapping[str, Any]
     """What `family.finish` gave, in the layout of the task's family."""
     if isinstance(predictions, Mapping):
         write_json(path, predictions)
-    elif task.family == "tagging":
+    elif task.predicts == "tagging":
         write_text(path, "\n\n".join("\n".join(tags) for tags in predictions) + "\n")
-    elif task.family == "multiple-choice":
+    elif task.predicts == "multiple-choice":
         write_text(path, "".join(f'{{"label": {option}}}\n' for option in predictions))
     else:
         write_text(path, "".join(f"{prediction}\n" for prediction in predictions))
@@ -47,7 +47,7 @@ def read(path: Path, task: Task, examples: Sequence[Any]) -> Any:
     Raises UserError that names the file, the first line that is wrong and the number that was expected: predictions that are
     missing, too many, twice, of the wrong size, or that cannot be.
     """
-    return READERS.get(task.family, _rankings)(path, task, examples)
+    return READERS.get(task.predicts, _rankings)(path, task, examples)
 
 
 def _labels(path: Path, task: Task, examples: Sequence[Any]) -> list[str]:

@@ -1,44 +1,47 @@
-"""The kinds of cluster that are known, and a cluster's YAML, which names one of them.
+"""The kinds of cluster that there are, and a cluster's YAML, which names one of them.
 
-Ours are registered as those of others are: `register(kind)`, then its name is valid wherever a cluster is read.
+Ours are registered by the same call as anybody's.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict
+
 from xdist.config import Cluster
 from xdist.config.loading import apply_override, read_yaml, validated
-from xdist.errors import UserError, unknown
+from xdist.config.plugin import Plugin
+from xdist.config.section import Section
+from xdist.errors import UserError
 from xdist.launch.direct import HOSTS, LOCAL
 from xdist.launch.kubernetes import KUBERNETES
-from xdist.launch.scheduler import Kind, Scheduler
+from xdist.launch.scheduler import KINDS, Kind, Scheduler, register
 from xdist.launch.slurm import SLURM
-
-KINDS: dict[str, Kind[Any]] = {}
-
-
-def register(kind: Kind[Any]) -> None:
-    """Make a kind known. Raises UserError where another one has its name."""
-    if KINDS.setdefault(kind.name, kind) is not kind:
-        raise UserError(f"two kinds of cluster are called '{kind.name}'")
-
+from xdist.registry import not_here
 
 for ours in (LOCAL, HOSTS, SLURM, KUBERNETES):
     register(ours)
 
 
 def kind_of(cluster: Cluster) -> Kind[Any]:
-    return KINDS[cluster.kind]
+    return KINDS.get(cluster.kind)
 
 
 def scheduler(name: str) -> Scheduler[Any]:
-    """Raises UserError where no kind of that name with a queue is known."""
-    found = KINDS.get(name)
+    """Raises UserError where no kind of that name with a queue is installed here."""
+    found = KINDS.get(name) if KINDS.has(name) else None
     if not isinstance(found, Scheduler):
-        names = [one.name for one in KINDS.values() if isinstance(one, Scheduler)]
-        raise UserError(unknown("scheduler", name, names))
+        raise UserError(not_here("scheduler", name))
     return found
+
+
+class _Plugins(Section):
+    """What has to be read of a cluster before its kind is known."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    plugins: tuple[Plugin, ...] = ()
 
 
 def load_cluster(path: Path, overrides: Sequence[str] = ()) -> Cluster:
@@ -46,16 +49,18 @@ def load_cluster(path: Path, overrides: Sequence[str] = ()) -> Cluster:
     values, source = read_yaml(path)
     for text in overrides:
         apply_override(values, text, source)
-    name = values.get("kind")
-    if name is None:
-        raise UserError(f"{path}: 'kind' is required (valid: {', '.join(sorted(KINDS))})")
-    if not isinstance(name, str) or name not in KINDS:
-        raise UserError(f"{source.at(('kind',))}: {unknown('kind', name, KINDS)}")
-    return validated(KINDS[name].options, values, source)
+    named = validated(_Plugins, values, source).plugins
+    if values.get("kind") is None:
+        raise UserError(f"{path}: 'kind' is required (valid: {', '.join(sorted(KINDS.there(named)))})")
+    try:
+        kind = KINDS.get(values["kind"], named)
+    except UserError as error:
+        raise UserError(f"{source.at(('kind',))}: {error}") from None
+    return validated(kind.options, values, source)
 
 
 def require(capability: str, option: str, cluster: Cluster, path: Path) -> None:
     """Raises UserError where the kind of the cluster at `path` lacks what a command's `option` needs."""
-    able = [one.name for one in KINDS.values() if getattr(one.can, capability)]
+    able = [one.name for one in KINDS.there(cluster.plugins).values() if getattr(one.can, capability)]
     if cluster.kind not in able:
         raise UserError(f"{option}: needs a cluster of kind {' and '.join(able)}, {path} is of kind '{cluster.kind}'")

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from xdist.config import Cluster
 from xdist.errors import UserError
 from xdist.launch.doctor.finding import Finding
 from xdist.launch.job import Job, Module
+from xdist.registry import Registry
 from xdist.runtime.run_folder import RunFolder
 
 Options = TypeVar("Options", bound=Cluster)
@@ -148,3 +149,7 @@ class Scheduler(Kind[Options]):
     def trial(self, options: Options) -> Options:
         """The options for a job of some minutes that is not started again."""
         return options
+
+
+KINDS: Registry[Kind[Any]] = Registry("kind", "xdist.launch.clusters")
+register = KINDS.register

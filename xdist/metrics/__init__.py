@@ -4,7 +4,7 @@ Ours register themselves by the same call as anybody's; what is imported here is
 """
 
 from xdist.metrics import accuracy, mining, qa, retrieval, spans
-from xdist.metrics.definition import Given, Metric, metric, metrics, missing, register
+from xdist.metrics.definition import METRICS, Given, Metric, metric, missing, register
 
-__all__ = ["Given", "Metric", "accuracy", "metric", "metrics", "mining", "missing", "qa", "register"]
+__all__ = ["METRICS", "Given", "Metric", "accuracy", "metric", "mining", "missing", "qa", "register"]
 __all__ += ["retrieval", "spans"]

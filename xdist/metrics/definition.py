@@ -5,15 +5,16 @@ test set is that of the sum over all its rows; of a draw of the bootstrap, that 
 other way to a number, so an interval is about the very score that it stands beside.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import isclose
 from typing import Any
 
 import numpy as np
 
-from xdist.errors import UserError, unknown
+from xdist.errors import UserError
 from xdist.metrics.counts import Array, Rows, Sums
+from xdist.registry import Registry, not_here
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,29 +134,16 @@ class Metric:
         return found
 
 
-_METRICS: dict[str, Metric] = {}
+METRICS: Registry[Metric] = Registry("metric", "xdist.metrics")
+register = METRICS.register
 
 
-def register(metric: Metric) -> Metric:
-    """Make `metric` known by its name, and give it back. Raises UserError where another has that name."""
-    if metric.name in _METRICS:
-        raise UserError(f"two metrics are called '{metric.name}'")
-    _METRICS[metric.name] = metric
-    return metric
-
-
-def metric(name: str) -> Metric:
-    """The metric of that name. Raises UserError with the nearest name."""
-    if name not in _METRICS:
-        raise UserError(unknown("metric", name, _METRICS))
-    return _METRICS[name]
-
-
-def metrics() -> tuple[Metric, ...]:
-    """All that are registered."""
-    return tuple(_METRICS.values())
+def metric(name: str, named: Collection[str] | None = None) -> Metric:
+    """The metric of that name, as far as plugins that are `named` bring it (`Registry.get`). Raises UserError with the nearest
+    name."""
+    return METRICS.get(name, named)
 
 
 def missing(name: str) -> str | None:
     """What to say of a metric that somebody else's folder names and that is not registered here; None where it is."""
-    return None if name in _METRICS else f"metric '{name}' is not installed here"
+    return None if METRICS.has(name) else not_here("metric", name)

@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from xdist.config import load_run
+from xdist.config import Run, recorded_run
 from xdist.errors import UserError
 from xdist.files import read_json
-from xdist.tasks.catalog import Share, Task, sharing, task
+from xdist.tasks.catalog import Task, sharing, unchecked
 
 FILE = "trained_on.json"
 
@@ -93,20 +93,20 @@ def _of_run(model: Path, seen: set[Path]) -> Lineage:
     config = model.parent / "config.yaml"
     if model.name not in ("model", "best") or not config.is_file() or config in seen:
         return ()
-    run = load_run(config)
+    run = recorded_run(config)
     if run.train is None:
         return ()
     tasks = tuple(
-        TrainedTask(task=entry.task, head=_head(entry.task, run.data.tasks, run.train.share), languages=entry.languages)
-        for entry in run.train.tasks
+        TrainedTask(task=entry.task, head=_head(run, entry.task), languages=entry.languages) for entry in run.train.tasks
     )
     before = _of_run(Path(run.model.backbone), {*seen, config})
     return (*before, Stage(run=run.name, tasks=tasks, description=_kept(run.dump())))
 
 
-def _head(name: str, described: Path | None, share: Share | None) -> str:
+def _head(run: Run, name: str) -> str:
     try:
-        entry = task(name, described)
+        entry = unchecked(name, run.data.tasks, run.plugins)
     except UserError:  # a task of one's own whose description is not here
         return name
+    share = run.train and run.train.share
     return (sharing(entry, share) if share else entry).head

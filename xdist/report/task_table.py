@@ -84,8 +84,9 @@ def _score(values: Sequence[float], best: bool, over: str = "") -> Score:
 def _average(tasks: Sequence[TaskResult], condition: str, seed: int) -> tuple[float | None, str]:
     """The official average of one seed, and how many of its tasks are whole."""
     scores = {task.name: task.scores[condition, seed] for task in tasks if (condition, seed) in task.scores}
-    languages = {name: TASKS[name].languages for name in XTREME_R}
-    metrics = {name: metric(TASKS[name].metric) for name in XTREME_R}
+    official = TASKS.ours()
+    languages = {name: official[name].languages for name in XTREME_R}
+    metrics = {name: metric(official[name].metric) for name in XTREME_R}
     found = benchmark({name: scores[name] for name in scores if name in XTREME_R}, languages, metrics)
     return found.value, f"{found.done} of {found.of}"
 

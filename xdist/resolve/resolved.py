@@ -20,10 +20,10 @@ from xdist.model.finetuned import read_finetuned
 from xdist.model.lineage import Lineage, read_lineage, stage_of
 from xdist.resolve.encoder import Encoder, read_encoder
 from xdist.resolve.subsets import Subsets
-from xdist.runtime import ds_config, sinks
+from xdist.runtime import ds_config
 from xdist.runtime.ds_config import DeepSpeed
 from xdist.runtime.run_folder import RunFolder
-from xdist.runtime.sinks import Start
+from xdist.runtime.sinks import SINKS, Start
 from xdist.tasks.catalog import Task
 
 Work = Literal["train", "evaluate", "prepare"]
@@ -175,10 +175,12 @@ class Resolved:
         return str(self.folder.model) if self.run.train else self.model.backbone
 
     def check_sinks(self) -> None:
-        """Raises UserError for one that is not known."""
+        """Raises UserError for one that neither is ours nor comes from the run's plugins."""
         for number, name in enumerate(self.run.runtime.sinks):
-            if reason := sinks.missing(name):
-                raise self.run.error(("runtime", "sinks", number), reason)
+            try:
+                SINKS.get(name, self.run.plugins)
+            except UserError as error:
+                raise self.run.error(("runtime", "sinks", number), str(error)) from None
 
     def check_files(self, used: Sequence[Piece]) -> None:
         """Raises UserError for one that is not there."""
@@ -243,11 +245,13 @@ def resolve(
     ds_config.check(resolved.deepspeed_file, run.runtime.precision)
     if starts_here and resolved.folder.begun_in:
         resolved.folder.check_precision(resolved.deepspeed)
-    if work == "evaluate" and run.train and starts_here and not resolved.folder.model.is_dir():
-        raise UserError(f"{resolved.folder.model}: not there yet; train the run first: xdist train RUN.yaml")
     if data_here and not run.data.root.is_dir():
         raise run.error(("data", "root"), f"{run.data.root}: no such folder")
-    used = [*(resolved.subsets.trained if work != "evaluate" else ()), *resolved.scored]
+    # Also asked for where nothing is trained: scores say what their model was trained on.
+    trained = resolved.subsets.training if work == "evaluate" else resolved.subsets.trained
+    used = [*(trained if work != "evaluate" else ()), *resolved.scored]
+    if work == "evaluate" and run.train and starts_here and not resolved.folder.model.is_dir():
+        raise UserError(f"{resolved.folder.model}: not there yet; train the run first: xdist train RUN.yaml")
     if data_here:
         resolved.check_files(used)
     resolved.check_encoder(used)

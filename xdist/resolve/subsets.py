@@ -25,6 +25,7 @@ class Subsets:
         self._there = there
         self._model: Model = run.model
         self._data: Data = run.data
+        self._plugins = run.plugins
         self._train: Train | None = run.train
         self._evaluate: Evaluate | None = run.evaluate
         self._error: Callable[[KeyPath, str], UserError] = run.error
@@ -151,7 +152,7 @@ class Subsets:
 
     def _task(self, key: KeyPath, name: str) -> Task:
         try:
-            entry = task(name, self._data.tasks)
+            entry = task(name, self._data.tasks, self._plugins)
         except UserError as error:
             raise self._error(key, str(error)) from None
         if self._train:

@@ -15,6 +15,8 @@ from xdist.config import Run, Study, Train
 from xdist.data.pieces import Piece
 from xdist.errors import UserError
 from xdist.files import digest
+from xdist.metrics import METRICS
+from xdist.plugins import digest_in
 from xdist.resolve.encoder import Encoder
 from xdist.resolve.resolved import Resolved
 from xdist.study.changes import Descriptions
@@ -170,8 +172,14 @@ def _chosen_by(train: Train, pieces: Iterable[Piece]) -> list[str]:
     """What a model is chosen by on tasks of one's own that name a metric; that of the others never changes."""
     if not (train.select and train.select.by == "score"):
         return []
-    tasks = dict.fromkeys(piece.task for piece in pieces if piece.task.name not in TASKS)
-    return [f"{task.name} by {task.metric}" for task in tasks if task.metric != DEFAULT_METRICS.get(task.family)]
+    tasks = dict.fromkeys(piece.task for piece in pieces if piece.task.name not in TASKS.ours())
+    return [f"{task.name} by {_with_code(task.metric)}" for task in tasks if task.metric != DEFAULT_METRICS.get(task.family)]
+
+
+def _with_code(metric: str) -> str:
+    """The name of a metric, of one that a plugin brought with the digest of its code."""
+    plugin = METRICS.plugin(metric)
+    return f"{metric}@{digest_in(plugin)}" if plugin else metric
 
 
 def _beginning(

@@ -29,7 +29,7 @@ class Facts:
         """The run with what follows from it; most runs of a study name the same subsets as another one, found once."""
         train = run.train and (run.train.tasks, run.train.share, run.train.select)
         model = None if run.train else run.model  # whose heads say by which name tasks are scored
-        return Resolved(run, self._subsets.setdefault((run.data, train, run.evaluate, model), Subsets(run)))
+        return Resolved(run, self._subsets.setdefault((run.data, run.plugins, train, run.evaluate, model), Subsets(run)))
 
     def piece(self, data: Data, piece: Piece) -> str:
         """The digest of the files of a piece and of how its rows are made; the tokenizer is the backbone's."""

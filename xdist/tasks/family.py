@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from importlib import import_module
+from functools import cache
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from xdist.metrics import Given, metric
 from xdist.metrics.counts import Rows
 from xdist.tasks.batch import Batch
 from xdist.tasks.catalog import Task
+from xdist.tasks.families import FAMILIES, FamilyEntry
 from xdist.tasks.rewritten import Rewritten
 
 Row = dict[str, Any]
@@ -38,7 +39,7 @@ class Columns(Protocol):
 
 
 class Family(ABC):
-    """One family, bound to one task. A new family is one file with one subclass."""
+    """One family, bound to one task. A new family is one file with one subclass, and its entry (xdist/tasks/families.py)."""
 
     columns: ClassVar[dict[str, pa.DataType]] = {}
     # Whether `encode` must see all examples of a piece at once; else any run of them.
@@ -142,19 +143,10 @@ class Family(ABC):
         return {} if rows is None else metric(self.task.metric).of_rows(rows)
 
 
-# Modules are named, not imported: listing tasks needs no torch.
-FAMILIES = {
-    "classification": "xdist.tasks.classification:Classification",
-    "multiple-choice": "xdist.tasks.choice:MultipleChoice",
-    "tagging": "xdist.tasks.tagging:Tagging",
-    "span-qa": "xdist.tasks.span_qa:SpanQA",
-    "sentence-retrieval": "xdist.tasks.sentences:SentenceRetrieval",
-    "bitext-mining": "xdist.tasks.mining:Mining",
-    "dual-encoder": "xdist.tasks.dual:DualEncoder",
-    "masked-lm": "xdist.tasks.mlm:MaskedLM",
-}
-
-
 def family_of(task: Task) -> Family:
-    module, name = FAMILIES[task.family].split(":")
-    return getattr(import_module(module), name)(task)
+    return _loaded(FAMILIES.get(task.family))(task)
+
+
+@cache
+def _loaded(entry: FamilyEntry) -> type[Family]:
+    return entry.load()

@@ -1,6 +1,6 @@
-"""Where the numbers, texts and figures of a run go: the sinks that are known, and those of a run that is going on.
+"""Where the numbers, texts and figures of a run go: the sinks that there are, and those of a run that is going on.
 
-Ours are registered as those of others are: `register(sink)`, then its name is valid in `runtime.sinks`.
+Ours are registered by the same call as anybody's.
 """
 
 import logging
@@ -9,32 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from xdist.errors import UserError, unknown
 from xdist.runtime.sinks.json_lines import JsonLines
-from xdist.runtime.sinks.sink import Sink, Start
+from xdist.runtime.sinks.sink import SINKS, Sink, Start, register
 from xdist.runtime.sinks.tensorboard import TensorBoard
 
-__all__ = ["SINKS", "JsonLines", "Sink", "Sinks", "Start", "TensorBoard", "missing", "register"]
+__all__ = ["SINKS", "JsonLines", "Sink", "Sinks", "Start", "TensorBoard", "register"]
 
 log = logging.getLogger(__name__)
 
-SINKS: dict[str, type[Sink]] = {}
 _told: set[tuple[Path, str]] = set()  # folder and sink: a process opens the sinks of a run to train and again to evaluate
-
-
-def register(sink: type[Sink]) -> None:
-    """Make a sink known. Raises UserError where another one has its name."""
-    if SINKS.setdefault(sink.name, sink) is not sink:
-        raise UserError(f"two sinks are called '{sink.name}'")
-
 
 for ours in (JsonLines, TensorBoard):
     register(ours)
-
-
-def missing(name: str) -> str | None:
-    """What to say of a sink that is not known, with the nearest name; None where it is."""
-    return None if name in SINKS else unknown("sink", name, SINKS)
 
 
 class Sinks:
@@ -46,7 +32,7 @@ class Sinks:
         self._open: list[Sink] = []
         for name in dict.fromkeys(names):
             with self._kept_in(name):
-                self._open.append(SINKS[name](start))
+                self._open.append(SINKS.get(name)(start))
 
     @contextmanager
     def _kept_in(self, name: str) -> Iterator[None]:

@@ -6,7 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from xdist.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Sink(ABC):
     """Made on rank 0, which waits for every call: what goes over a network should go there in a thread. What it raises costs
     what was to be shown, never the run (`Sinks`). `name` is what stands in `runtime.sinks`."""
 
-    name: str
+    name: ClassVar[str]
 
     def __init__(self, start: Start) -> None:
         self.start = start
@@ -49,3 +51,7 @@ class Sink(ABC):
 
     def close(self) -> None:
         """The last call, also of a run that breaks."""
+
+
+SINKS: Registry[type[Sink]] = Registry("sink", "xdist.runtime.sinks")
+register = SINKS.register

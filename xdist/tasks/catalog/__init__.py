@@ -1,23 +1,28 @@
-"""Every task: one entry, in the file of its family. Tables, documentation, readers, heads and tests read the same value."""
+"""Every task: one entry, in the file of its family. Tables, documentation, readers, heads and tests read the same value.
 
+Ours are registered by the same call as anybody's.
+"""
+
+from collections.abc import Collection
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
-from xdist.errors import UserError, unknown
+from xdist import plugins
+from xdist.errors import UserError
 from xdist.files import digest
 from xdist.tasks.catalog import choice, classification, demo, dual, intermediate, language_model, retrieval, span_qa, tagging
-from xdist.tasks.catalog.task import Hub, Task
+from xdist.tasks.catalog.task import TASKS, Hub, Task, register, splits
 from xdist.tasks.catalog.user import line_of, user_tasks
+from xdist.tasks.families import FAMILIES
 
-__all__ = ["TASKS", "XTREME_R", "Hub", "Task", "known", "sharing", "task"]
+__all__ = ["TASKS", "XTREME_R", "Hub", "Task", "known", "register", "sharing", "splits", "task", "unchecked"]
 
-TASKS: dict[str, Task] = {
-    entry.name: entry
-    for entries in (demo, classification, intermediate, choice, tagging, span_qa, dual, retrieval, language_model)
-    for entry in entries.TASKS
-}
+# A task for everyone is an entry in one of these files.
+for entries in (demo, classification, intermediate, choice, tagging, span_qa, dual, retrieval, language_model):
+    for entry in entries.TASKS:
+        register(entry)
 
 # The ten tasks whose mean is the score of XTREME-R (Ruder et al. 2021, arXiv 2104.07412).
 XTREME_R = ("xnli", "xcopa", "udpos", "panx", "xquad", "mlqa", "tydiqa", "tatoeba", "mewslix", "lareqa")
@@ -37,20 +42,41 @@ def sharing(entry: Task, share: Share) -> Task:
     return replace(entry, shared_head=f"{entry.family}-{digest(entry.labels)[:6]}" if entry.labels else entry.family)
 
 
-def known(described: Path | None = None) -> dict[str, Task]:
-    """The tasks of the catalog, and after them those of the file of tasks `described`. Raises UserError for what is none."""
-    return {**TASKS, **user_tasks(described, tuple(TASKS))} if described else TASKS
+def known(described: Path | None = None, named: Collection[str] | None = None) -> dict[str, Task]:
+    """The tasks that are registered, as far as plugins that are `named` bring them (`Registry.get`), and after them those of
+    the file of tasks `described`. Raises UserError for what is none."""
+    plugins.load_offered()
+    found = TASKS.there(named)
+    return {name: _brought(one) for name, one in found.items()} | user_tasks(described, tuple(found))
 
 
-def task(name: str, described: Path | None = None) -> Task:
-    """The entry of a task, of the catalog or of the file of tasks `described`. Raises UserError with the nearest name, and for
-    a task whose metric is not there or does not fit it."""
-    found = known(described)
-    if name not in found:
-        raise UserError(unknown("task", name, found))
+def task(name: str, described: Path | None = None, named: Collection[str] | None = None) -> Task:
+    """The task of that name, one of `known`. Raises UserError with the nearest name, and for a task whose family or metric is
+    not there or that the metric does not fit."""
+    found = unchecked(name, described, named)
     try:
-        found[name].check_metric()
+        found.check(named)
     except UserError as error:
-        where = line_of(described, name, "metric") if described and name not in TASKS else f"task '{name}'"
+        where = line_of(described, name, "metric") if described and name in user_tasks(described) else f"task '{name}'"
         raise UserError(f"{where}: {error}") from None
-    return found[name]
+    return found
+
+
+def unchecked(name: str, described: Path | None = None, named: Collection[str] | None = None) -> Task:
+    """The same, whatever it is scored by: its rows need no metric."""
+    own = user_tasks(described, tuple(TASKS.there(named)))
+    return own.get(name) or _brought(TASKS.get(name, named, beside=own))
+
+
+def _brought(entry: Task) -> Task:
+    """`entry` with the plugins that brought it and its family; the same value each time. Raises UserError as `plugin` does."""
+    try:
+        brought = dict.fromkeys((TASKS.plugin(entry.name), FAMILIES.plugin(entry.family)))
+    except UserError as error:
+        raise UserError(f"task '{entry.name}' comes from {error}") from None
+    return _with(entry, tuple(filter(None, brought)))
+
+
+@cache
+def _with(entry: Task, brought: tuple[str, ...]) -> Task:
+    return replace(entry, plugins=brought) if brought else entry

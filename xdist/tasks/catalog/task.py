@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,9 @@ from xdist.errors import UserError, unknown
 from xdist.formats import corpus, pairs, parquet
 from xdist.formats.columns import Columns
 from xdist.metrics import metric
+from xdist.plugins import digest_in
+from xdist.registry import Registry
+from xdist.tasks.families import FAMILIES
 
 # Examples of a split: the same number in every language, or a number per language; a language that is not named is unknown.
 Counts = int | Mapping[str, int]
@@ -88,6 +91,7 @@ class Task:
     `translated`: the name of a file in another language than the listed ones, of the same format as the official one.
     `fields`: the task is a corpus of running text, which `files` names without endings (`xdist.formats.corpus`), and these hold
     the text, or the two of a pair.
+    `plugins`: what brought it and its family, 'name@digest' each, which the catalog fills in; none for those of ours.
     """
 
     name: str
@@ -117,6 +121,7 @@ class Task:
     any_language: bool = False
     translated: str | None = None
     fields: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
 
     @property
     def head(self) -> str:
@@ -124,9 +129,10 @@ class Task:
 
     @property
     def form(self) -> tuple[Any, ...]:
-        """What its rows depend on beside its files: a user's own task may change in it under one name."""
+        """What its rows depend on beside its files: a user's own task may change in it under one name, and in the code that
+        brought it."""
         texts = self.read.keywords.get("texts") if isinstance(self.read, partial) else None
-        return self.family, self.labels, self.query_length, self.fields, texts
+        return self.family, self.labels, self.query_length, self.fields, texts, *map(digest_in, self.plugins)
 
     def count(self, split: str, language: str) -> int | None:
         """The official number of examples; None where it is not known."""
@@ -138,21 +144,30 @@ class Task:
         return self.pool if split == POOL else self.languages
 
     @property
-    def scorable(self) -> bool:
-        """False for the pairs of a dual encoder, which are trained on and bring no candidates to look among, and for language
-        models."""
-        return bool(self.pool) if self.family == "dual-encoder" else self.family != "masked-lm"
+    def predicts(self) -> str:
+        """The family in whose form its predictions are."""
+        return FAMILIES.get(self.family).predicts or self.family
 
     @property
     def needs_head(self) -> bool:
         """Whether predictions come from a head that was trained, and not from hidden states alone."""
-        return self.family not in ("sentence-retrieval", "bitext-mining")
+        return FAMILIES.get(self.family).head
 
-    def check_metric(self) -> None:
-        """Raises UserError for a metric that is not there, with the nearest name, or that cannot score such a task."""
-        if self.family == "masked-lm" and not self.metric:
+    @property
+    def scorable(self) -> bool:
+        """False for the pairs of a dual encoder, which are trained on and bring no candidates to look among, and for what has
+        no metric, as language models."""
+        return bool(self.pool) if self.family == "dual-encoder" else bool(self.metric)
+
+    def check(self, named: Collection[str] | None = None) -> None:
+        """Raises UserError for a family or metric that is not there (as far as plugins that are `named` bring it), with the
+        nearest name, and for a metric that cannot score such a task."""
+        FAMILIES.get(self.family, named)
+        if not self.metric:
             return
-        if reason := metric(self.metric).refusal(self.family, self.labels, self.languages):
+        by = metric(self.metric, named)
+        read = self.family if self.family in by.families else self.predicts
+        if reason := by.refusal(read, self.labels, self.languages):
             raise UserError(reason)
 
     def has_language(self, split: str, language: str) -> bool:
@@ -247,3 +262,7 @@ def per_language(text: str) -> dict[str, int]:
 def splits(pattern: str, names: tuple[str, ...] = ("train", "dev", "test")) -> dict[str, tuple[str, ...]]:
     """One file per split: `pattern` with `{split}` filled in."""
     return {split: (pattern.replace("{split}", split),) for split in names}
+
+
+TASKS: Registry[Task] = Registry("task", "xdist.tasks.catalog")
+register = TASKS.register

@@ -13,6 +13,7 @@ Files have the form of the family's official ones: `text TAB text TAB label`; on
 and `label`; `word TAB tag`; SQuAD's JSON; running text.
 """
 
+from collections.abc import Collection
 from functools import lru_cache, partial
 from pathlib import Path
 from string import Formatter
@@ -50,17 +51,24 @@ class UserTasks(Section):
     tasks: dict[str, UserTask] = Field(min_length=1)
 
 
+def user_tasks(path: Path | None, taken: Collection[str] = ()) -> dict[str, Task]:
+    """The tasks described at `path`, whose names are none of `taken`; the same values each time. Raises UserError with file,
+    line and key."""
+    found = _described(path) if path else {}
+    for name in found:
+        if path and name in taken:
+            raise UserError(f"{line_of(path, name)}: a task '{name}' is in the catalog already; choose another name")
+    return found
+
+
 @lru_cache
-def user_tasks(path: Path, taken: tuple[str, ...] = ()) -> dict[str, Task]:
-    """The tasks described at `path`, whose names are none of `taken`. Raises UserError with file, line and key."""
+def _described(path: Path) -> dict[str, Task]:
     described, source = load(UserTasks, path)
 
     def wrong(key: KeyPath, message: str) -> UserError:
         return UserError(f"{source.at(('tasks', *key))}: {message}")
 
     for name, entry in described.tasks.items():
-        if name in taken:
-            raise wrong((name,), f"a task '{name}' is in the catalog already; choose another name")
         if (entry.family in LABELLED) != bool(entry.labels):
             raise wrong((name,), f"a {entry.family} task {'needs' if entry.family in LABELLED else 'has no'} labels")
         if len(set(entry.labels)) < len(entry.labels):
@@ -80,10 +88,10 @@ def user_tasks(path: Path, taken: tuple[str, ...] = ()) -> dict[str, Task]:
     return {name: _task(name, entry) for name, entry in described.tasks.items()}
 
 
-def line_of(path: Path, name: str, key: str) -> str:
-    """Where `key` of a task stands in its file, or the task where it does not."""
+def line_of(path: Path, name: str, *key: str) -> str:
+    """Where a task, or a key of it, stands in its file; the task where the key does not."""
     _, source = load(UserTasks, path)
-    return source.at(("tasks", name, key))
+    return source.at(("tasks", name, *key))
 
 
 def _task(name: str, entry: UserTask) -> Task:

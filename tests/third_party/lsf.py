@@ -1,6 +1,7 @@
-"""A scheduler that xdist does not ship, whole in one file: LSF, as far as its commands are needed.
+"""A scheduler that xdist does not ship, whole in one file: LSF, as far as its commands are needed. A cluster's YAML names it:
 
-python tests/lsf.py submit RUN.yaml --cluster mine.yaml      as `xdist submit`, where `kind: lsf` is valid too
+plugins: [lsf.py]
+kind: lsf
 """
 
 import re
@@ -13,9 +14,8 @@ from xdist.config.cluster import seconds
 from xdist.config.plain import Duration, Word
 from xdist.launch import quoting
 from xdist.launch.call import asked, call
-from xdist.launch.clusters import register
 from xdist.launch.job import Job, filled
-from xdist.launch.scheduler import GONE, Capabilities, JobState, JobStatus, Scheduler
+from xdist.launch.scheduler import GONE, Capabilities, JobState, JobStatus, Scheduler, register
 
 SCRIPT = """#!/bin/bash
 #BSUB -J "{{ job.name }}{{ "-prepare[1-" ~ job.parts ~ "]" if preparing }}"
@@ -86,8 +86,4 @@ class LsfScheduler(Scheduler[Lsf]):
         return files / f"{job}.log"
 
 
-if __name__ == "__main__":
-    from xdist.cli import main
-
-    register(LsfScheduler())
-    main()
+register(LsfScheduler())

@@ -1,0 +1,20 @@
+"""A task of somebody else's: does a name stand for a place? Lines such as "yes: the old Germany", read by its own function."""
+
+from xdist.errors import UserError
+from xdist.formats.examples import Classified
+from xdist.formats.lines import read_lines
+from xdist.tasks.catalog import Task, register, splits
+
+FILES = splits("place/{split}-{language}.txt")
+LABELS, CODES = ("yes", "no"), ("en", "de", "sw")
+
+
+def read(path, need_gold=False):
+    for number, line in read_lines(path):
+        label, _, text = line.partition(": ")
+        if label not in LABELS:
+            raise UserError(f"{path}:{number}: expected 'yes: …' or 'no: …', found {line!r:.40}")
+        yield Classified(texts=(text,), label=label)
+
+
+register(Task(name="place", family="classification", metric="macro-f1", labels=LABELS, languages=CODES, files=FILES, read=read))

@@ -123,4 +123,12 @@ Robust = Annotated[
     Annotated[One, Tag("one")] | Annotated[tuple[One, ...], AfterValidator(_in_order), Tag("list")],
     Discriminator(lambda value: "list" if isinstance(value, list | tuple) else "one"),
 ]
+
+
+def in_order(robust: Method | tuple[Method, ...]) -> tuple[Method, ...]:
+    """The methods of a value of `Robust`; none where training is plain."""
+    given = robust if isinstance(robust, tuple) else (robust,)
+    return tuple(method for method in given if not isinstance(method, Off))
+
+
 register(Off)

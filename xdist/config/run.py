@@ -15,7 +15,7 @@ from xdist import plugins
 from xdist.config.loading import Reading, load
 from xdist.config.method import METHODS, Method
 from xdist.config.plugin import Plugin
-from xdist.config.robust import Noise, NotHere, Off, Robust
+from xdist.config.robust import Noise, NotHere, Off, Robust, in_order
 from xdist.config.section import Section
 from xdist.errors import UserError
 from xdist.files import digest
@@ -194,8 +194,7 @@ class Run(Section):
     @property
     def methods(self) -> tuple[Method, ...]:
         """The methods of `robust` in their order; empty where training is plain."""
-        given = self.robust if isinstance(self.robust, tuple) else (self.robust,)
-        return tuple(method for method in given if not isinstance(method, Off))
+        return in_order(self.robust)
 
     @property
     def method_files(self) -> list[Path]:

@@ -1,13 +1,15 @@
-"""Where a shift enters the model: forward hooks on the input embedding and on the embedding layer."""
+"""Where a shift enters the model: forward hooks on the input embedding, the embedding layer, and the stack of layers."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from xdist.errors import UserError
+from xdist.model.kinds import kind_of
 from xdist.tasks.batch import Batch, Place, Shift
 
 BEFORE_LAYERS: tuple[Place, ...] = ("input", "embedding")
@@ -28,12 +30,34 @@ def shifted(encoder: PreTrainedModel, batch: Batch, shifts: Sequence[Shift]) -> 
             handle.remove()
 
 
+@contextmanager
+def shifted_last(encoder: PreTrainedModel, batch: Batch, shifts: Sequence[Shift]) -> Iterator[None]:
+    """Inside, the encoder adds those of `shifts` that lie after its layers to its last hidden states, before any pooler. Raises
+    UserError for an encoder that does not say where that is."""
+    here = [shift for shift in shifts if shift.place == "last"]
+    handle = last_site(encoder).register_forward_hook(partial(_add_to_last, batch, here)) if here else None
+    try:
+        yield
+    finally:
+        if handle:
+            handle.remove()
+
+
 def site(encoder: PreTrainedModel, place: Place) -> nn.Module:
     """The module whose output is shifted. Raises UserError for an encoder that does not say which its embedding layer is."""
     layer = encoder.get_input_embeddings() if place == "input" else getattr(encoder, "embeddings", None)
     if not isinstance(layer, nn.Module):
         raise UserError(f"place: embedding: a model of type '{encoder.config.model_type}' has no module 'embeddings'")
     return layer
+
+
+def last_site(encoder: PreTrainedModel) -> nn.Module:
+    """The module whose output has the last hidden states that heads and a pooler read."""
+    if stack := kind_of(encoder.config).stack:
+        return encoder.get_submodule(stack)
+    if getattr(encoder, "pooler", None) is None:
+        return encoder
+    raise UserError(f"place: last: of a model of type '{encoder.config.model_type}' it is not known what its pooler reads")
 
 
 def delta_of(shift: Shift, states: Tensor) -> Tensor:
@@ -50,3 +74,11 @@ def _add_all(batch: Batch, shifts: Sequence[Shift], _module: nn.Module, _inputs:
         delta = delta_of(shift, batch.of_tokens(states))
         states = states.index_add(0, batch.padded_index, delta) if padded else states + delta
     return states.view_as(output)
+
+
+def _add_to_last(batch: Batch, shifts: Sequence[Shift], module: nn.Module, inputs: object, output: Any) -> Any:
+    states = _add_all(batch, shifts, module, inputs, output[0])
+    if isinstance(output, tuple):
+        return states, *output[1:]
+    output["last_hidden_state"] = states
+    return output

@@ -8,6 +8,7 @@ there. On every rank a step makes the same number of passes, views and inner for
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -16,7 +17,17 @@ from xdist.robust.divergence import symmetric_kl
 from xdist.robust.draws import DRAWS
 from xdist.robust.statistics import Statistics
 from xdist.tasks.batch import Batch, View
-from xdist.tasks.family import Family
+
+
+class Objective(Protocol):
+    """What is trained towards: in xdist a `Family`, whose methods these are. `outputs` are those of one view, as the model gave
+    them."""
+
+    def losses(self, outputs: Any, batch: Batch) -> Tensor: ...
+
+    def loss(self, outputs: Any, batch: Batch) -> Tensor: ...
+
+    def log_probabilities(self, outputs: Any, batch: Batch) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +47,7 @@ class Pass:
         weights = tuple(weight * share for weight in self.weights)
         return replace(self, weights=weights, consistency=self.consistency * share)
 
-    def loss(self, outputs: Sequence[Tensor], family: Family) -> tuple[Tensor, list[Tensor]]:
+    def loss(self, outputs: Sequence[Any], family: Objective) -> tuple[Tensor, list[Tensor]]:
         """What the pass minimises, from the outputs of its views, and each view's detached losses of the task, one for each
         valid token or example."""
         parts = [
@@ -60,9 +71,9 @@ class Context:
     steps: int  # of the whole run
     seed: int
     special_ids: Tensor  # of the tokenizer
-    family: Family
+    family: Objective
     embedding: nn.Module  # the input embedding
-    outputs: Callable[..., tuple[Tensor, ...]]  # of views, by the bare module
+    outputs: Callable[..., tuple[Any, ...]]  # of views, by the bare module
     statistics: Statistics
     methods: tuple[Method, ...] = ()  # of the run, in their order
     number: int = 0  # which of them this one is

@@ -1,0 +1,247 @@
+"""Robust training in a loop of one's own: the loss that a method trains with, for a model of transformers and a padded batch.
+
+The methods are those of a run, with the same passes; what stands here only says of such a model and batch what they ask of
+xdist's own: the tokens without padding, where shifts enter, the loss and the predictions that are compared.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoTokenizer, PreTrainedModel
+
+from xdist.config.loading import Source, validated
+from xdist.config.method import Method
+from xdist.config.robust import Robust, in_order
+from xdist.config.section import Section
+from xdist.errors import UserError
+from xdist.model.masks import Masks
+from xdist.model.sites import shifted, shifted_last
+from xdist.robust.passes import Chain, Context, Pass
+from xdist.robust.statistics import Statistics
+from xdist.tasks.batch import Batch, View
+
+ME = "perturbed_loss"
+IGNORED = -100  # the label of what has none, in every loss of transformers
+Described = str | Mapping[str, Any] | Method
+
+
+def perturbed_loss(
+    model: nn.Module,
+    batch: Mapping[str, Any],
+    method: Described | Sequence[Described],
+    *,
+    step: int = 0,
+    seed: int = 0,
+    steps: int | None = None,
+    special_ids: Iterable[int] | None = None,
+) -> Tensor:
+    """The loss, a scalar, whose backward gives the gradients that `method` trains with: that of all its passes, with their
+    weights. Where the method changes nothing it is the model's own loss.
+
+    `model`: an encoder of transformers with a head, that returns `.loss` (a mean over its labels) for `batch`; one that is
+    wrapped, as for several GPUs, is taken as well. `batch`: what the model is called with, padded: "input_ids" (rows, tokens),
+    of multiple choice (rows, options, tokens); "attention_mask", all ones where there is none; labels; whatever else it takes.
+    `method`: as under `robust` in a run: a name, a mapping, or a list of them; methods that put texts into other words are
+    refused, since a batch holds none.
+
+    `step` (from 0) and `seed` decide on what is drawn for each row of the batch, by its place in it; give another step each
+    time. `steps`: of the whole training, for methods whose strength follows a schedule. `special_ids`: the tokens that stay
+    where they are, a tokenizer's `all_special_ids`; None: those of the tokenizer that lies with the model's weights, else those
+    that the model's configuration names.
+
+    A pass is one forward of the model, whose graph is kept until backward: `free` with K steps holds K of them. Looks at the
+    model on the way leave nothing on its parameters. Raises UserError, one line, for what is no method, for a batch or model
+    that it cannot work on, and where nobody says which tokens are special.
+
+        loss = xdist.robust.perturbed_loss(model, batch, {"method": "adversarial", "radius": 0.05}, step=step)
+        loss.backward()
+        optimizer.step()
+    """
+    chain = Chain(_methods(method))
+    bare = _bare(model)
+    seen, labels = _batch(batch), _Labels(batch)
+    device = seen.tokens.device
+    masks = Masks() if chain.one_dropout else None
+
+    def outputs(*views: View, of: nn.Module = bare) -> tuple[_Output, ...]:
+        return tuple(_output(of, bare, batch, view, masks) for view in views)
+
+    special = torch.tensor(_special(bare, chain.methods, special_ids), dtype=torch.long, device=device)
+    context = Context(
+        seen,
+        step,
+        step + 1 if steps is None else steps,
+        seed,
+        special,
+        labels,
+        bare.get_input_embeddings(),
+        outputs,
+        Statistics(device),
+    )
+    total: Tensor | None = None
+    for one in chain.passes(context):
+        loss, _ = labels.weighed(one).loss(outputs(*one.views, of=model), labels)
+        _climb_from(one, loss)
+        total = loss if total is None else total + loss
+    assert total is not None
+    return total
+
+
+class _Given(Section):
+    method: Robust
+
+
+def _methods(given: Described | Sequence[Described]) -> tuple[Method, ...]:
+    several = isinstance(given, Sequence) and not isinstance(given, str)
+    parts = [{"method": one} if isinstance(one, str) else one for one in (given if several else [given])]
+    values = [dict(one) if isinstance(one, Mapping) else one for one in parts]
+    methods = in_order(validated(_Given, {"method": values if several else values[0]}, Source(Path(ME))).method)
+    for method in methods:
+        if method.rewrites:
+            raise UserError(f"{ME}: '{method.name}' puts texts into other words, and a batch holds none: it needs a run")
+        method.check()
+    return methods
+
+
+def _bare(model: nn.Module) -> PreTrainedModel:
+    """The model inside what wraps it. Raises UserError where there is none of transformers, or one that cannot be hooked."""
+    inner: Any = model
+    while not isinstance(inner, PreTrainedModel):
+        if hasattr(inner, "_orig_mod"):
+            break
+        inner = getattr(inner, "module", None)
+        if inner is None:
+            raise UserError(f"{ME}: {type(model).__name__} is no model of transformers")
+    # Of what is compiled hooks are not asked again, so shifts would be left out without a word.
+    if hasattr(inner, "_orig_mod") or getattr(inner, "_compiled_call_impl", None) is not None:
+        raise UserError(f"{ME}: the model is compiled, and nothing can be added to its embeddings: give it as it was before")
+    if getattr(inner.config, "is_encoder_decoder", False):
+        raise UserError(f"{ME}: {type(inner).__name__} has a decoder; xdist perturbs encoders")
+    return inner
+
+
+def _batch(given: Mapping[str, Any]) -> Batch:
+    """The tokens of a padded batch in one line."""
+    ids = given.get("input_ids")
+    if not isinstance(ids, Tensor) or ids.ndim not in (2, 3):
+        raise UserError(f"{ME}: the batch has no input_ids of (rows, tokens) or (rows, options, tokens)")
+    mask = _mask(given)
+    if mask.shape != ids.shape:
+        raise UserError(f"{ME}: attention_mask is {tuple(mask.shape)}, input_ids are {tuple(ids.shape)}")
+    real = mask.flatten(0, -2).bool()
+    rows = torch.arange(len(ids), device=ids.device)
+    batch = Batch(
+        head="",
+        tokens=ids.flatten(0, -2)[real],
+        lengths=real.sum(-1),
+        sequence_row=rows.repeat_interleave(len(real) // len(ids)),
+        row_ids=rows,
+    )
+    batch.padded_index = real.flatten().nonzero()[:, 0]  # padded on whichever side
+    return batch
+
+
+def _mask(batch: Mapping[str, Any]) -> Tensor:
+    mask = batch.get("attention_mask")
+    return torch.ones_like(batch["input_ids"]) if mask is None else mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Output:
+    """`loss`: the model's own, a mean. `logits`: (rows, classes), (rows, tokens, classes), or of answers (rows, tokens, 2)."""
+
+    loss: Tensor
+    logits: Tensor | None
+
+    def detach(self) -> "_Output":
+        return _Output(self.loss.detach(), None if self.logits is None else self.logits.detach())
+
+
+def _output(model: nn.Module, bare: PreTrainedModel, batch: Mapping[str, Any], view: View, masks: Masks | None) -> _Output:
+    encoder: Any = bare.base_model
+    if masks:
+        masks.rewind()
+    with shifted(encoder, view.batch, view.shifts), shifted_last(encoder, view.batch, view.shifts):
+        found = model(**batch)
+    loss = getattr(found, "loss", None)
+    if loss is None:
+        raise UserError(f"{ME}: {type(bare).__name__} returns no loss for this batch: does it hold labels?")
+    if (starts := getattr(found, "start_logits", None)) is not None:
+        return _Output(loss, torch.stack([starts, found.end_logits], -1))
+    return _Output(loss, getattr(found, "logits", None))
+
+
+class _Labels:
+    """The model's own loss as the objective of the passes; predictions are compared where the batch has labels."""
+
+    def __init__(self, batch: Mapping[str, Any]) -> None:
+        self.labels: Tensor | None = batch.get("labels")
+        self.answers = "start_positions" in batch
+        self.real = _mask(batch).bool()
+
+    def weighed(self, one: Pass) -> Pass:
+        """The pass with its divergence, a sum over labels or answers, as a mean over them, which the model's loss is."""
+        return replace(one, consistency=one.consistency / self._count()) if one.consistency else one
+
+    def losses(self, outputs: _Output, batch: Batch) -> Tensor:
+        return outputs.loss[None]
+
+    def loss(self, outputs: _Output, batch: Batch) -> Tensor:
+        return outputs.loss
+
+    def log_probabilities(self, outputs: _Output, batch: Batch) -> Tensor:
+        """(labels, classes); of answers (tokens, 2), over the tokens of each row."""
+        logits = outputs.logits
+        if logits is not None and self.answers:
+            hidden = ~self.real[..., None]
+            return logits.float().masked_fill(hidden, -torch.inf).log_softmax(1)[self.real]
+        if logits is None or self.labels is None or self.labels.is_floating_point() or self.labels.shape != logits.shape[:-1]:
+            raise UserError(f"{ME}: this method compares predictions: it needs labels of classes, or answers")
+        return logits.float().log_softmax(-1)[self.labels != IGNORED]
+
+    def _count(self) -> int:
+        if self.labels is None or self.answers:
+            return len(self.real)
+        return max(1, int((self.labels != IGNORED).sum()))
+
+
+def _climb_from(one: Pass, loss: Tensor) -> None:
+    """The gradients of shifts that ask for theirs, which in a training step the backward of the pass leaves on them."""
+    shifts = (shift.delta for view in one.views for shift in view.shifts)
+    asked = list({id(delta): delta for delta in shifts if isinstance(delta, Tensor) and delta.requires_grad}.values())
+    for delta, slope in zip(asked, torch.autograd.grad(loss, asked, retain_graph=True) if asked else (), strict=True):
+        delta.grad = slope
+
+
+def _special(model: PreTrainedModel, methods: Sequence[Method], given: Iterable[int] | None) -> list[int]:
+    if given is not None:
+        return [int(token) for token in given]
+    found = _of_tokenizer(str(model.name_or_path or "")) or _of_configuration(model.config.to_dict())
+    if found is None and not all(method.idle or getattr(method, "perturb_special", False) for method in methods):
+        raise UserError(
+            f"{ME}: nothing says which tokens of this {model.config.model_type} model are special: "
+            "give special_ids=tokenizer.all_special_ids"
+        )
+    return found or []
+
+
+@lru_cache
+def _of_tokenizer(place: str) -> list[int] | None:
+    """The special tokens of the tokenizer that lies in a folder, or in the hub's cache; the hub is not asked."""
+    try:
+        return list(AutoTokenizer.from_pretrained(place, local_files_only=True).all_special_ids) if place else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _of_configuration(values: Mapping[str, Any]) -> list[int] | None:
+    """None where it does not say how a text begins and ends."""
+    found = {name: values.get(f"{name}_token_id") for name in ("bos", "cls", "eos", "sep", "pad", "unk", "mask")}
+    ids = {name: number for name, number in found.items() if isinstance(number, int)}
+    whole = ids.keys() & {"bos", "cls"} and ids.keys() & {"eos", "sep"}
+    return sorted(set(ids.values())) if whole else None

@@ -101,15 +101,16 @@ SHAPE = {
 }
 
 
-def tiny_kind(folder: Path, kind: str) -> Path:
-    """Write an encoder of `kind`, a key of KINDS, with its tokenizer into `folder`, and give `folder` back."""
+def tiny_kind(folder: Path, kind: str, **shape: int) -> Path:
+    """Write an encoder of `kind`, a key of KINDS, with its tokenizer into `folder`, and give `folder` back. `shape` is what
+    differs from SHAPE."""
     tokenizer, config, own = KINDS[kind]
     tokenizer().save_pretrained(folder)
     made = AutoTokenizer.from_pretrained(folder)
     ids = {"pad_token_id": made.pad_token_id, "bos_token_id": made.bos_token_id, "eos_token_id": made.eos_token_id}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(11)
-        model = AutoModel.from_config(config(vocab_size=len(made), **SHAPE, **ids, **own))
+        model = AutoModel.from_config(config(vocab_size=len(made), **{**SHAPE, **shape}, **ids, **own))
         for name, parameter in model.named_parameters():
             if "norm" in name.lower():  # begins as one and zero, as if it were not there
                 torch.nn.init.normal_(parameter, mean=float("weight" in name), std=0.2)

@@ -8,6 +8,8 @@ from difflib import SequenceMatcher, get_close_matches
 class UserError(Exception):
     """Something the user gave is wrong: exit code 2. The message is one line: where (file:line or key), what, what is valid."""
 
+    told = False  # whether the user has read the line already, since ranks said it
+
 
 class OwnError(UserError):
     """The same where one rank alone may have met it: it says so itself."""
@@ -19,6 +21,8 @@ class BusyError(UserError):
 
 class RunError(Exception):
     """A run cannot go on through no mistake in its description: a full disk, a dead rank. One line; exit code 1, not 2."""
+
+    told = False  # as of UserError
 
 
 class RankError(RunError):

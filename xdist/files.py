@@ -12,14 +12,13 @@ from typing import Any
 
 import yaml
 
-import xdist
+PACKAGE = Path(__file__).resolve().parent
 
 
 def shipped(kind: str) -> Path:
     """The folder `ds_configs` or `jobs`, in a checkout beside the package, in a wheel inside it."""
-    package = Path(xdist.__file__).resolve().parent
-    inside = package / kind  # asked for first: another package's `jobs` may lie beside an installed xdist
-    return inside if inside.is_dir() else package.parent / kind
+    inside = PACKAGE / kind  # asked for first: another package's `jobs` may lie beside an installed xdist
+    return inside if inside.is_dir() else PACKAGE.parent / kind
 
 
 @contextmanager

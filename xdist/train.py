@@ -9,19 +9,19 @@ import gc
 import sys
 from pathlib import Path
 
-gc.disable()  # until script.main: what imports make stays, and collections would look through it again and again
+if __name__ == "__main__":
+    gc.disable()  # until script.main: what imports make stays, and collections would look through it again and again
+    # A script's own folder comes first on sys.path, where xdist's rooms would shadow installed packages.
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != here)]
 
-# A script's own folder comes first on sys.path, where xdist's rooms would shadow installed packages.
-_here = Path(__file__).resolve().parent
-sys.path[:] = [str(_here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != _here)]
-
-from xdist.config import Run  # noqa: E402
-from xdist.resolve.assembly import Assembly  # noqa: E402
-from xdist.resolve.resolved import Resolved, resolve  # noqa: E402
-from xdist.runtime import distributed, replay, script  # noqa: E402
-from xdist.runtime.heartbeat import Heartbeat  # noqa: E402
-from xdist.runtime.run_folder import RunFolder  # noqa: E402
-from xdist.runtime.together import on_first  # noqa: E402
+from xdist.config import Run
+from xdist.resolve.assembly import Assembly
+from xdist.resolve.resolved import Resolved, resolve
+from xdist.runtime import distributed, replay, script
+from xdist.runtime.heartbeat import Heartbeat
+from xdist.runtime.run_folder import RunFolder
+from xdist.runtime.together import on_first
 
 
 def work(run: Run) -> None:

@@ -15,9 +15,9 @@ def carried(path: str, overrides: list[str], source: str, target: str) -> list[s
     made = _training(path, overrides)
     tag = checkpoints.find(Path(source))
     assert tag
-    checkpoints.load(tag, made.engine, made.stage)
+    checkpoints.load(tag, made.engine, made.engine.stage)
     state = {"step": tag.step, "parameters": made.engine.names}
-    assert not checkpoints.save(Path(target), made.engine, tag.step, made.stage, 1, state)
+    assert not checkpoints.save(Path(target), made.engine, tag.step, made.engine.stage, 1, state)
     found, saved = made.engine.state(), read_saved(tag).parameters
     made.engine.close()
     if distributed.rank():

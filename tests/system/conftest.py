@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from elsewhere import LANGUAGES, Scored, udpos
 from tiny import tiny_benchmark, tiny_model, tiny_places
+from tiny_finetuned import tiny_finetuned
+from tiny_kinds import tiny_kind
 from typing_of_commands import Typed
+
+from xdist.tasks.catalog import task
 
 PLUGINS = ("task.py", "macro_f1.py", "fading.py")
 
@@ -79,3 +84,16 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for run in (intermediate, target):
         (folder / f"{run['name']}.yaml").write_text(yaml.safe_dump(run), encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def elsewhere(typed: Typed, tmp_path_factory: pytest.TempPathFactory) -> Scored:
+    """An XLM-R whose tags stand in an order of its own, scored by one command."""
+    place = tmp_path_factory.mktemp("elsewhere")
+    udpos(place / "download")
+    folder = tiny_kind(place / "models/tagger", "xlm-roberta", max_position_embeddings=160)
+    model = tiny_finetuned(folder, "tagging", task("udpos").labels[::-1])
+    words = ("--model", "models/tagger", "--task", "udpos", "--data", "download", "--languages", ",".join(LANGUAGES))
+    done = typed("xdist", "evaluate", *words, "--ranks", "1", cwd=place)
+    assert done.returncode == 0, done.stderr
+    return Scored(place, model, words)

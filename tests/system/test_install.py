@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from tiny import tiny_benchmark, tiny_model
 
+import xdist
+
 ROOT = Path(__file__).resolve().parents[2]
 OTHER = sorted((Path(sys.prefix) / "wheels").glob("pytest_xdist-*.whl"))
 
@@ -56,7 +58,7 @@ def test_installed_wheel_finds_its_own_files(wheel: Path, tmp_path: Path) -> Non
     tiny_model(tmp_path / "encoder", tmp_path / "benchmark")
     run = tmp_path / "site" / "xdist" / "jobs" / "runs" / "demo" / "intermediate.yaml"
     overrides = (f"data.root={tmp_path / 'benchmark'}", "train.tasks.0.languages=[en]", f"folder={tmp_path / 'run'}")
-    done = command(environment, tmp_path, "train", run, "--dry-run", *overrides)
+    done = command(environment, tmp_path, "train", run, "--dry-run", *overrides, f"model.backbone={tmp_path / 'encoder'}")
     assert done.returncode == 0, done.stderr
     assert f"{tmp_path}/site/xdist/ds_configs/zero2.json" in done.stdout
     assert f"{tmp_path}/site/xdist/train.py" in done.stdout
@@ -71,3 +73,22 @@ def test_beside_pytest_xdist_one_line_names_the_remedy(wheel: Path, tmp_path: Pa
     assert len(done.stderr.splitlines()) == 1
     assert "pytest-xdist 3.8.0 is installed here" in done.stderr
     assert "pip uninstall -y pytest-xdist" in done.stderr
+
+
+@pytest.mark.skipif(not OTHER, reason="no wheel of pytest-xdist in .venv/wheels (make puts it there)")
+@pytest.mark.parametrize("order", ["ours", "ours theirs", "theirs ours", "theirs"])
+def test_the_api_has_a_name_of_its_own_beside_pytest_xdist(wheel: Path, tmp_path: Path, order: str) -> None:
+    """In one folder as site-packages is, whichever `xdist/__init__.py` was written last; else it says what is the matter."""
+    with zipfile.ZipFile(wheel) as ours:
+        ours.extract("xdist_xtreme.py", tmp_path)
+    for whose in order.split():
+        with zipfile.ZipFile(wheel if whose == "ours" else OTHER[-1]) as archive:
+            archive.extractall(tmp_path)
+    program = "import xdist_xtreme as xdist; print(xdist.__file__, xdist.__version__, xdist.tasks['udpos'].name)"
+    line, environment = [sys.executable, "-c", program], {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(line, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+    if order == "theirs":
+        said = done.stderr.splitlines()[-1]
+        assert said.startswith(f"ImportError: {tmp_path}/xdist is pytest-xdist's; remedy: pip uninstall -y pytest-xdist && ")
+    else:
+        assert done.stdout.split() == [f"{tmp_path}/xdist_xtreme.py", xdist.__version__, "udpos"], done.stderr

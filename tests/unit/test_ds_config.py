@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 import torch
 
-import xdist
+from xdist import files
 from xdist.errors import UserError
 from xdist.files import shipped
 from xdist.runtime import distributed, ds_config
@@ -160,7 +160,7 @@ def test_a_wheel_carries_the_folder_inside_the_package(tmp_path: Path, monkeypat
     package = tmp_path / "site-packages" / "xdist"
     (package / "jobs").mkdir(parents=True)
     (package.parent / "jobs").mkdir()  # another package's
-    monkeypatch.setattr(xdist, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(files, "PACKAGE", package)
     assert shipped("jobs") == package / "jobs"
     (package / "jobs").rmdir()  # as in a checkout
     assert shipped("jobs") == package.parent / "jobs"

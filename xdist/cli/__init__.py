@@ -4,8 +4,8 @@ from importlib import import_module
 
 import click
 
-import xdist
 from xdist.errors import RunError, UserError, unknown
+from xdist.version import __version__
 
 # Modules are named, not imported: `xdist --help` and `xdist tasks` need no torch.
 COMMANDS = (
@@ -47,16 +47,14 @@ class Lazy(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except UserError as error:
-            click.echo(f"xdist: {error}", err=True)
-            ctx.exit(2)
-        except RunError as error:
-            click.echo(f"xdist: {error}", err=True)
-            ctx.exit(1)
+        except (UserError, RunError) as error:
+            if not error.told:
+                click.echo(f"xdist: {error}", err=True)
+            ctx.exit(2 if isinstance(error, UserError) else 1)
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(xdist.__version__, prog_name="xdist")
+@click.version_option(__version__, prog_name="xdist")
 def main() -> None:
     """Train multilingual encoders on intermediate tasks, robustly, and score them on all of XTREME-R.
 

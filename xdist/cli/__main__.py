@@ -2,4 +2,5 @@
 
 from xdist.cli import main
 
-main(prog_name="xdist")
+if __name__ == "__main__":
+    main(prog_name="xdist")

@@ -29,11 +29,11 @@ def command(a: Path, b: Path, more_a: tuple[Path, ...], more_b: tuple[Path, ...]
     """
     from rich.console import Console
 
+    from xdist import api
     from xdist.report.terminal import comparison_table
-    from xdist.study.comparing import compare_runs
 
     console = Console()
-    for one in compare_runs((a, *more_a), (b, *more_b), only):
+    for one in api.compare((a, *more_a), (b, *more_b), only):
         if one.metric is None or one.comparison is None:
             console.print(f"{one.task}: {one.absent}\n", markup=False)
             continue

@@ -1,6 +1,5 @@
 """xdist evaluate: score a run's model, or any model folder, on the ranks of this machine."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,7 @@ from typing import Any
 import click
 
 from xdist.cli.options import dry_run
-from xdist.config import load_run
-from xdist.config.checkpoint_run import check_age, overrides_of, run_of_checkpoint
 from xdist.errors import UserError
-from xdist.runtime.run_folder import RunFolder
 
 # The options that describe the run of a model folder, and the keys that say the same of a RUN.yaml.
 KEYS = {
@@ -84,19 +80,12 @@ def _described(
     labels: str | None = None,
     **others: Any,
 ) -> tuple[Path, tuple[str, ...]]:
-    """The run of a model folder: an empty file, and all of it as overrides, so that every mistake names what was given."""
+    """The run of a model folder, from the options as they were typed."""
+    from xdist.launch.starting import of_model
+
     if more and "=" not in more[0]:
         raise UserError(f"{more[0]}: give either RUN.yaml or --model")
     if not tasks:
         raise UserError(f"{model}: say what to score it on: --task NAME (`xdist tasks` lists them)")
-    sections = run_of_checkpoint(
-        model,
-        tasks,
-        languages=languages if languages == "all" else languages.split(","),
-        labels=labels.split(",") if labels else None,
-        **others,
-    )
-    path, overrides = Path(os.devnull), (*overrides_of(sections), *more)
-    run = load_run(path, overrides)
-    check_age(Path(run.model.backbone), RunFolder(run.folder).scores)
-    return path, overrides
+    chosen = languages if languages == "all" else languages.split(",")
+    return of_model(model, tasks, more, languages=chosen, labels=labels.split(",") if labels else None, **others)

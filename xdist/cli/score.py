@@ -29,11 +29,12 @@ def command(folder: Path, gold: Path, split: Any, partial: bool, described: Path
     from rich.console import Console
     from rich.table import Table
 
-    from xdist.evaluation.official import average, score_folder
+    from xdist import api
+    from xdist.evaluation.official import average
     from xdist.files import write_json
     from xdist.report.scores import over
 
-    scores = score_folder(folder, gold, split, partial, described)
+    scores = api.score(folder, gold, split, partial, described)
     if out:
         write_json(out, scores)
     console = Console()

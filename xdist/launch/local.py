@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-import xdist
+from xdist.files import PACKAGE
 from xdist.runtime import devices
 from xdist.runtime.lock import RunLock
 from xdist.runtime.run_folder import RunFolder
@@ -22,9 +22,8 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 def command(kind: Literal["train", "evaluate"], path: Path, overrides: Sequence[str], ranks: int) -> list[str]:
     """What a user would type: `python xdist/launch/ranks.py N xdist/train.py RUN.yaml a.b=c`."""
-    package = Path(xdist.__file__).resolve().parent
-    program = [str(package / f"{kind}.py"), str(path), *overrides]
-    return [sys.executable, str(package / "launch" / "ranks.py"), str(ranks), *program]
+    program = [str(PACKAGE / f"{kind}.py"), str(path), *overrides]
+    return [sys.executable, str(PACKAGE / "launch" / "ranks.py"), str(ranks), *program]
 
 
 def only_step(step: int, path: Path, overrides: Sequence[str], ranks: int) -> int:

@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from xdist.config import Run, recorded_run
+from xdist.config import recorded_run
 from xdist.errors import UserError
 from xdist.files import read_json
-from xdist.tasks.catalog import Task, sharing, unchecked
+from xdist.tasks.catalog import Share, Task, sharing, unchecked
 
 FILE = "trained_on.json"
 
@@ -96,17 +96,18 @@ def _of_run(model: Path, seen: set[Path]) -> Lineage:
     run = recorded_run(config)
     if run.train is None:
         return ()
+    heads = [_head(entry.task, run.data.tasks, run.plugins, run.train.share) for entry in run.train.tasks]
     tasks = tuple(
-        TrainedTask(task=entry.task, head=_head(run, entry.task), languages=entry.languages) for entry in run.train.tasks
+        TrainedTask(task=entry.task, head=head, languages=entry.languages)
+        for entry, head in zip(run.train.tasks, heads, strict=True)
     )
     before = _of_run(Path(run.model.backbone), {*seen, config})
     return (*before, Stage(run=run.name, tasks=tasks, description=_kept(run.dump())))
 
 
-def _head(run: Run, name: str) -> str:
+def _head(name: str, described: Path | None, plugins: Sequence[str], share: Share | None) -> str:
     try:
-        entry = unchecked(name, run.data.tasks, run.plugins)
+        entry = unchecked(name, described, plugins)
     except UserError:  # a task of one's own whose description is not here
         return name
-    share = run.train and run.train.share
     return (sharing(entry, share) if share else entry).head

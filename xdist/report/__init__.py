@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import xdist
 from xdist.files import write_text
 from xdist.languages import LANGUAGES
 from xdist.report import markdown, page
 from xdist.report.record import Record, read_record
 from xdist.report.scores import Column, Mean, Scores, group_of, name_of, read_scores
+from xdist.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def _content(title: str, scores: Scores, records: Sequence[Record], notes: Seque
     return {
         "title": title,
         "written": written.isoformat(timespec="seconds"),
-        "xdist": xdist.__version__,
+        "xdist": __version__,
         "notes": [*notes, *scores.remarks],
         "languages": [_language(code) for code in scores.languages],
         "columns": [_column(column) for column in scores.columns],

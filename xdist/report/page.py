@@ -12,12 +12,12 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-import xdist
 from xdist.formats.gold import NO_GOLD
 from xdist.languages import GROUPS, LANGUAGES
 from xdist.report import curves
 from xdist.report.record import Record
 from xdist.report.scores import ALL, SMALL, SUMMARY, ZERO_SHOT, Column, Scores, group_of, name_of, size_of
+from xdist.version import __version__
 
 FLIP = 0.715  # where black and white read equally well on the scale of report.css, light and dark (a test measures it)
 GROUP_MEANING = {
@@ -69,7 +69,7 @@ def context(title: str, scores: Scores, written: datetime) -> dict[str, Any]:
     present = [group for group in (*GROUPS, "other") if any(group_of(code) == group for code in scores.languages)]
     return {
         "title": title,
-        "version": xdist.__version__,
+        "version": __version__,
         "written": written,
         "scores": scores,
         "tasks": _tasks(scores.columns),

@@ -4,11 +4,11 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-import xdist
 from xdist.metrics.significance import Interval
 from xdist.report.findings import Findings, costs, statistics
 from xdist.report.results import RunFacts
 from xdist.report.task_table import Score
+from xdist.version import __version__
 
 
 def content(found: Findings, written: datetime) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def content(found: Findings, written: datetime) -> dict[str, Any]:
     return {
         "title": results.title,
         "written": written.isoformat(timespec="seconds"),
-        "xdist": xdist.__version__,
+        "xdist": __version__,
         "sentences": list(found.sentences),
         "notes": [*results.notes, *results.missing],
         "statistics": statistics(found),

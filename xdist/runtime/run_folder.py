@@ -14,13 +14,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from xdist import __version__
 from xdist.config import Run, recorded_run
 from xdist.config.run import IDENTITY, RECORD
 from xdist.errors import UserError, writing
 from xdist.files import read_json, write_json, write_text, write_yaml
 from xdist.runtime.ds_config import DeepSpeed, Precision
 from xdist.runtime.lock import RunLock
+from xdist.version import __version__
 
 State = Literal["new", "running", "finished", "unfinished", "failed"]
 MARKS: tuple[State, ...] = ("finished", "failed", "unfinished")

@@ -6,8 +6,8 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from xdist import __version__
 from xdist.launch.doctor.finding import Finding
+from xdist.version import __version__
 
 CHECK = "versions"
 SHOWN = ("torch", "deepspeed", "transformers")

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -210,14 +210,22 @@ class Task:
     def _place(self, root: Path, split: str, language: str) -> Path:
         return root / f"{self.files[split][0].format(language=language)}.txt"
 
-    def examples(self, root: Path, split: str, language: str) -> Iterator[Any]:
+    def examples(self, root: str | Path, split: str, language: str) -> Iterator[Any]:
         """The Examples of a split in a language, as published. Raises UserError naming the file that is missing, wrong or
         without an example."""
+        root = Path(root)
         if self.fields and (sources := self.sources(root, split, language)):
             found = (block for source in sources for block in corpus.blocks(source, self.fields))
             return (line for block in found for line in corpus.lines(block, self.fields, Counter()))
         paths = self.paths(root, split, language)
         return _some(self._read(paths, root, split, language), f"{paths[0]}: holds no example ({self.name} {split} {language})")
+
+    def score(self, predictions: Any, examples: Sequence[Any], language: str = "") -> dict[str, float]:
+        """The numbers of its metric, in points, of predictions as its family makes them: a label or a number for each example,
+        the tags of each, by id an answer or a ranking. Empty where the examples have no gold."""
+        from xdist.tasks.family import family_of
+
+        return family_of(self).score(predictions, examples, language)
 
     def _read(self, paths: tuple[Path, ...], root: Path, split: str, language: str) -> Iterator[Any]:
         if self.pairs_of:

@@ -1,0 +1,107 @@
+"""A start on this machine: all that can be checked, then its ranks, then how it ended. What commands and the API do alike."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from xdist.config import load_run
+from xdist.config.checkpoint_run import check_age, overrides_of, run_of_checkpoint
+from xdist.errors import RunError, UserError
+from xdist.evaluation.request import Request
+from xdist.evaluation.scores import said, without_gold
+from xdist.evaluation.to_do import ToDo, to_do, untold
+from xdist.files import read_json
+from xdist.launch import local
+from xdist.launch.prepared import launch
+from xdist.resolve.resolved import Resolved, resolve
+from xdist.runtime import devices
+from xdist.runtime.lock import RunLock
+from xdist.runtime.run_folder import USER_ERROR
+
+Work = Literal["train", "evaluate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a run stands after `train` or `evaluate`.
+
+    `folder`: the run's folder; `state`: "finished", or "unfinished" where it was stopped and saved, and the same call goes on;
+    `scores`: the content of its scores.json, empty where nothing was scored; `started`: False where all was done already;
+    `notes`: what is to be said of scores that were there already, such as languages without gold.
+    """
+
+    name: str
+    folder: Path
+    state: Literal["finished", "unfinished"]
+    scores: Mapping[str, Any]
+    started: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A start of which everything was checked. `path` and `overrides` describe it to its ranks; `done`: nothing is left."""
+
+    work: Work
+    path: Path
+    overrides: tuple[str, ...]
+    resolved: Resolved
+    request: Request | None
+    todo: ToDo
+    done: bool
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        if self.request is None:
+            return ()
+        blanked = without_gold(self.request)
+        return (*untold(self.request, self.todo), *([said(blanked)] if blanked else ()))
+
+    def go(self) -> Finished:
+        """To its end. Raises UserError where somebody works in the folder and for what ranks find wrong, RunError where the run
+        broke."""
+        run, folder = self.resolved.run, self.resolved.folder
+        state: Literal["finished", "unfinished"] = "finished"
+        if not self.done:
+            RunLock(folder.path).check()
+            state = self._end(launch(self.work, self.resolved, self.path, self.overrides))
+        scores = read_json(folder.scores) if folder.scores.exists() else {}
+        return Finished(run.name, folder.path, state, scores, not self.done, self.notes if self.done else ())
+
+    def _end(self, code: int) -> Literal["finished", "unfinished"]:
+        if code in (local.FINISHED, local.UNFINISHED):
+            return "finished" if code == local.FINISHED else "unfinished"
+        name, folder = self.resolved.run.name, self.resolved.folder
+        reason = folder.reason().removeprefix(USER_ERROR) if folder.state == "failed" else ""
+        error: UserError | RunError = RunError(f"{name} broke: {reason or 'see above'} ({folder.path})")
+        if code == local.USER_ERROR:
+            error = UserError(f"{name}: {reason or 'see above'} ({folder.path})")
+        error.told = True
+        raise error
+
+
+def checked(work: Work, path: Path, overrides: Sequence[str]) -> Start:
+    """The start of the run that is described. Raises UserError for all that would end it before its first step."""
+    resolved = resolve(load_run(path, overrides), work)
+    request = resolved.request if resolved.run.evaluate else None
+    todo = to_do(request) if request else ToDo()  # what is wrong with it is said before anything is started
+    done = resolved.folder.state == "finished" and not todo
+    if not done:
+        devices.check(resolved.run.runtime.ranks)
+    return Start(work, path, tuple(overrides), resolved, request, todo, done)
+
+
+def described(sections: Mapping[str, Any], more: Sequence[str] = ()) -> tuple[Path, tuple[str, ...]]:
+    """A run as path and overrides: an empty file, and all of it as overrides, so that every mistake names what was given."""
+    return Path(os.devnull), (*overrides_of(sections), *more)
+
+
+def of_model(model: str, tasks: Sequence[str], more: Sequence[str] = (), **options: Any) -> tuple[Path, tuple[str, ...]]:
+    """The run that scores a model folder, as path and overrides; `options` are those of `run_of_checkpoint`. Raises UserError
+    where the model was written after it was scored."""
+    path, overrides = described(run_of_checkpoint(model, tasks, **options), more)
+    run = load_run(path, overrides)
+    check_age(Path(run.model.backbone), run.folder / "scores.json")
+    return path, overrides

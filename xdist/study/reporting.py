@@ -1,0 +1,65 @@
+"""A report on whatever is named: a study, run folders beside each other, or compared with one of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from xdist.config import load_study
+from xdist.config.loading import read_yaml
+from xdist.errors import UserError
+from xdist.report import write_report
+from xdist.report.results import Results
+from xdist.report.scores import Scores, read_scores
+from xdist.report.study_report import write_study_report
+from xdist.study.expansion import expand
+from xdist.study.facts import Facts
+from xdist.study.loose import run_results
+from xdist.study.results import study_results
+from xdist.study.state import standings
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What `report` wrote. `sentences`: the answer, where something was compared; `scores`: the table, where nothing was."""
+
+    html: Path
+    sentences: tuple[str, ...] = ()
+    scores: Scores | None = None
+
+    @property
+    def markdown(self) -> Path:
+        return self.html.with_suffix(".md")
+
+    @property
+    def json(self) -> Path:
+        return self.html.with_suffix(".json")
+
+
+def report_on(places: Sequence[str], out: Path | None, against: str | None, title: str | None, tensorboard: bool) -> Reported:
+    """On a study (its YAML, then overrides) or on run folders. Raises UserError for what is neither, has no scores or is not
+    there to be compared with."""
+    first = Path(places[0]) if places else Path()
+    if first.suffix in (".yaml", ".yml") and "stages" in read_yaml(first)[0]:
+        return _on_study(first, places[1:], out, against, title, tensorboard)
+    folders, out = [Path(place) for place in places], out or Path("report")
+    if against is not None:
+        return _written(run_results(folders, Path(against), title or "Conditions compared"), out, tensorboard)
+    if tensorboard:
+        raise UserError("--tensorboard needs something to compare: a study, or --against BASELINE")
+    paths = write_report(folders, out, title=title or "Scores by language")
+    return Reported(paths.html, scores=read_scores(folders))
+
+
+def _on_study(
+    path: Path, overrides: Sequence[str], out: Path | None, against: str | None, title: str | None, tensorboard: bool
+) -> Reported:
+    study = load_study(path, overrides)
+    facts = Facts(study.folder / "digests.json")
+    graph = expand(study, facts)
+    results = study_results(graph, standings(graph, facts), against)
+    return _written(replace(results, title=title or results.title), out or study.folder / "report", tensorboard)
+
+
+def _written(results: Results, out: Path, tensorboard: bool) -> Reported:
+    written = write_study_report(results, out, tensorboard)
+    return Reported(written.html, tuple(written.found.sentences))

@@ -224,7 +224,10 @@ def test_doctor_lets_both_nodes_meet(typed: Typed, place: Path) -> None:
 
 
 def test_failing_run_is_not_requeued(typed: Typed, slurm: Slurm, place: Path) -> None:
-    job = submitted(typed, place, "folder=runs/failing", "model.backbone=no/such/encoder")
+    mistake = ("folder=runs/failing", "model.backbone=no/such/encoder")
+    refused = typed("xdist", "submit", "run.yaml", "--cluster", "slurm.yaml", *mistake, cwd=place)
+    assert (refused.returncode, refused.stderr) == (2, "xdist: no/such/encoder: no such folder (model.backbone)\n")
+    job = submitted(typed, place, *mistake, "--set", "data=remote")  # where nothing is looked at before the job begins
     ended = slurm.ended(job)
     assert (ended["JobState"], ended["Restarts"]) == ("FAILED", "0")
     assert "no/such/encoder: no such folder" in (place / "runs" / "failing" / "failed").read_text()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from safetensors.torch import load_file, save_file
 from tiny import tiny_benchmark, tiny_model
 from tiny_finetuned import tiny_finetuned
 
@@ -123,6 +124,16 @@ def test_mistakes_are_one_line_at_a_dry_run_and_at_the_start(place: Path, words:
     assert said in lines[0]
     assert lines[0] == lines[1]
     assert sorted(place.rglob("*")) == before
+
+
+def test_a_head_that_cannot_be_carried_is_told_by_a_dry_run(place: Path) -> None:
+    """Its weights are read as the ranks would."""
+    file = place / "tagger/model.safetensors"
+    weights = load_file(file)
+    save_file({**weights, "classifier.bias": weights["classifier.bias"][:-1].clone()}, file, {"format": "pt"})
+    done = typed(*MODEL, "cldr-spans", "--dry-run")
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1), done.output
+    assert "tagger: classifier.bias is (" in done.stderr
 
 
 def test_the_order_of_labels_that_the_model_does_not_name_is_asked_for(place: Path) -> None:

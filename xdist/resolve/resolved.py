@@ -206,10 +206,12 @@ class Resolved:
             raise run.error(("evaluate", "layer"), message)
         held = self.heads if run.train else encoder.heads
         elsewhere = None if run.train or held else read_finetuned(self.model.backbone)
-        for subset in self.scored:
-            if elsewhere and subset.task.needs_head:
-                elsewhere.order(subset.task, run.model.labels)
-            elif subset.task.needs_head and subset.task.head not in held:
+        if elsewhere or (run.train is None and not held and run.model.labels is not None):
+            from xdist.model.folder import check_finetuned  # reads the weights of the head, with torch
+
+            check_finetuned(self.model.backbone, dict.fromkeys(subset.task for subset in self.scored), run.model.labels)
+        for subset in () if elsewhere else self.scored:
+            if subset.task.needs_head and subset.task.head not in held:
                 place = self.scored_model
                 there = ", ".join(held) or "none"
                 raise UserError(f"{place}: holds no head '{subset.task.head}' (it has: {there}); train that task first")
@@ -249,7 +251,7 @@ def resolve(
         raise run.error(("data", "root"), f"{run.data.root}: no such folder")
     # Also asked for where nothing is trained: scores say what their model was trained on.
     trained = resolved.subsets.training if work == "evaluate" else resolved.subsets.trained
-    used = [*(trained if work != "evaluate" else ()), *resolved.scored]
+    used = [*(() if work == "evaluate" else trained), *resolved.scored]
     if work == "evaluate" and run.train and starts_here and not resolved.folder.model.is_dir():
         raise UserError(f"{resolved.folder.model}: not there yet; train the run first: xdist train RUN.yaml")
     if data_here:

@@ -37,11 +37,13 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, folder: Path) -> None:
+    from xdist.checkpoint import checkpoints, tags
     from xdist.config import load_run
     from xdist.resolve.assembly import Assembly
     from xdist.resolve.resolved import resolve
-    from xdist.runtime import checkpoints, distributed, script, tags
-    from xdist.runtime.training import Training
+    from xdist.run import distributed
+    from xdist.run import worker as script
+    from xdist.training.loop import Training
 
     script.quiet()
     distributed.init()

@@ -183,7 +183,7 @@ def _ranks(options: argparse.Namespace, world: int, folder: Path) -> float:
 def _rank(options: argparse.Namespace) -> None:
     import torch
 
-    from xdist.runtime import distributed
+    from xdist.run import distributed
 
     torch.set_num_threads(1)
     distributed.init()

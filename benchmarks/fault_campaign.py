@@ -37,9 +37,9 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from xdist.checkpoint import tags
 from xdist.demo.tiny import tiny_encoder
-from xdist.runtime import tags
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 
 KINDS = ("kill-rank", "kill-all", "term", "usr1", "stop", "full", "no-room", "second", "flip", "cut", "remove", "ranks")
 KINDS += ("freeze", "pause")

@@ -114,7 +114,8 @@ def _rank(options: argparse.Namespace) -> None:
     from xdist.resolve.assembly import Assembly
     from xdist.resolve.resolved import resolve
     from xdist.robust.passes import Chain
-    from xdist.runtime import distributed, script
+    from xdist.run import distributed
+    from xdist.run import worker as script
 
     script.quiet()
     methods = dict(METHODS)

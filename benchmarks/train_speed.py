@@ -236,7 +236,8 @@ def _rank(options: argparse.Namespace) -> None:
     from xdist.config.run import Run
     from xdist.resolve.assembly import Assembly
     from xdist.resolve.resolved import resolve
-    from xdist.runtime import distributed, script
+    from xdist.run import distributed
+    from xdist.run import worker as script
 
     script.quiet()
     torch.set_num_threads(options.threads)

@@ -10,7 +10,7 @@ from xdist.config.method import METHODS
 from xdist.launch.scheduler import KINDS
 from xdist.metrics import METRICS
 from xdist.registry import Registry
-from xdist.runtime.sinks import SINKS
+from xdist.run.sinks import SINKS
 from xdist.tasks.catalog import TASKS
 from xdist.tasks.families import FAMILIES
 

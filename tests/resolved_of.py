@@ -13,7 +13,7 @@ from xdist.data.prepare import Preparation
 from xdist.evaluation.request import Request
 from xdist.resolve.resolved import Resolved, Work
 from xdist.resolve.subsets import Subsets
-from xdist.runtime.ds_config import DeepSpeed, Precision
+from xdist.run.ds_config import DeepSpeed, Precision
 
 
 def resolved_of(run: Run) -> Resolved:

@@ -13,7 +13,7 @@ from xdist.config import load_study
 from xdist.evaluation import submission
 from xdist.evaluation.scores import Scores
 from xdist.languages import LANGUAGES
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 from xdist.study import Facts, Graph, expand
 from xdist.tasks.catalog import task
 from xdist.tasks.catalog.demo import TOPICS

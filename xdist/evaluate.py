@@ -18,10 +18,11 @@ if __name__ == "__main__":
 from xdist.config import Run
 from xdist.resolve.assembly import Assembly
 from xdist.resolve.resolved import Resolved, resolve
-from xdist.runtime import distributed, script
-from xdist.runtime.heartbeat import Heartbeat
-from xdist.runtime.run_folder import RunFolder
-from xdist.runtime.together import on_first
+from xdist.run import distributed
+from xdist.run import worker as script
+from xdist.run.folder import RunFolder
+from xdist.run.heartbeat import Heartbeat
+from xdist.run.together import on_first
 
 
 def work(run: Run) -> None:

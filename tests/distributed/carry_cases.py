@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 from distributed.cases import _training
 
-from xdist.runtime import checkpoints, distributed
-from xdist.runtime.saved import WEIGHT, read_saved
+from xdist.checkpoint import checkpoints
+from xdist.checkpoint.saved import WEIGHT, read_saved
+from xdist.run import distributed
 
 
 def carried(path: str, overrides: list[str], source: str, target: str) -> list[str]:

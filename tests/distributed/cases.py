@@ -15,10 +15,12 @@ from resolved_of import data_of, prepared_of, resolved_of
 from xdist.config import Run, load_run
 from xdist.data.batches import TrainingData, row_id
 from xdist.data.tokenizer import load_tokenizer
+from xdist.engine import optimizer
 from xdist.model.encoder import load_encoder
 from xdist.model.model import Model
 from xdist.resolve.assembly import Assembly
-from xdist.runtime import distributed, optimizer, training
+from xdist.run import distributed
+from xdist.training import loop as training
 
 
 def _training(path: str, overrides: list[str]) -> training.Training:
@@ -179,7 +181,7 @@ def whole_run(path: str, overrides: list[str], stop_at: int | None = None) -> di
 
 def suspended_run(path: str, overrides: list[str], stop_at: int, silence: float) -> dict[str, Any]:
     """A whole run under a heartbeat, in which this rank stops itself before a step, as a suspension of the job does."""
-    from xdist.runtime.heartbeat import End, Heartbeat
+    from xdist.run.heartbeat import End, Heartbeat
 
     plain_step = training.Training.step
 
@@ -204,7 +206,7 @@ def suspended_run(path: str, overrides: list[str], stop_at: int, silence: float)
 def together(where: str, rank: int, kind: str) -> dict[str, Any]:
     """What this rank gets of a function that fails with an error of this kind on one rank, or on none (-1)."""
     from xdist import errors
-    from xdist.runtime.together import on_each, on_first
+    from xdist.run.together import on_each, on_first
 
     called = False
 
@@ -287,8 +289,8 @@ def run_in_want_of_room(path: str, overrides: list[str], rank: int, writable: in
     """Train with `rank` unable to write files of more than `writable` bytes during some of its saves, counted from 0."""
     import resource
 
+    from xdist.checkpoint import checkpoints
     from xdist.errors import RunError
-    from xdist.runtime import checkpoints
 
     plain = checkpoints.save
     count = 0
@@ -341,7 +343,7 @@ def run_with_bad_numbers(path: str, overrides: list[str], rank: int, steps: list
 
 def replayed(path: str, overrides: list[str], step: int) -> list[str]:
     """What a replay of a step says."""
-    from xdist.runtime.replay import replay
+    from xdist.training.replay import replay
 
     parts = _parts(path, overrides)
     return replay(parts.training(parts.prepare("train")), parts.resolved.folder.checkpoints, step)

@@ -79,7 +79,8 @@ def _serve() -> None:
     os.dup2(2, 1)  # whatever libraries print goes to stderr; stdout carries results only
     import torch
 
-    from xdist.runtime import distributed, script
+    from xdist.run import distributed
+    from xdist.run import worker as script
 
     script.quiet()
     torch.set_num_threads(1)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from xdist.evaluation.search import search
-from xdist.runtime import distributed
+from xdist.run import distributed
 
 
 def found(queries: int, candidates: int, width: int, k: int, empty_rank: bool = False) -> dict[str, Any]:

@@ -7,10 +7,11 @@ import torch
 from distributed.group import Group
 from safetensors.torch import load_file
 
+from xdist.checkpoint import tags
+from xdist.checkpoint.saved import WEIGHT, read_saved
 from xdist.config import load_run
-from xdist.runtime import tags, weights
-from xdist.runtime.run_folder import RunFolder
-from xdist.runtime.saved import WEIGHT, read_saved
+from xdist.export import weights
+from xdist.run.folder import RunFolder
 
 NAME = "embeddings.word_embeddings.weight"
 PLAIN = ["train.steps=6", "train.weight_decay=0", "evaluate={tasks: [cldr-topic, cldr-names]}"]

@@ -7,7 +7,7 @@ import torch
 from distributed.group import Group
 from safetensors.torch import load_file
 
-from xdist.runtime import tags
+from xdist.checkpoint import tags
 
 SAVING = ["train.steps=5", "runtime.save_every=1", "runtime.log_every=1", "runtime.keep=3"]
 

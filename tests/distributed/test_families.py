@@ -12,7 +12,7 @@ from tiny import tiny_benchmark, tiny_model
 from tiny_families import LANGUAGES, tiny_families
 from tiny_kinds import tiny_kind
 
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 
 STAGES = Path(__file__).with_name("ds_configs")
 EVALUATED = ("xquad", "mlqa", "xcopa", "udpos", "xnli-pairs")

@@ -15,7 +15,7 @@ from tiny import tiny_benchmark, tiny_model
 from tiny_families import tiny_families
 
 from xdist.cli import main
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 
 TASKS = ("xquad", "xcopa", "udpos", "xnli", "cldr-topic")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 
 # A rank that beats until it reads a line: "done", or "leave", as one does that has said what is wrong. Words: a run's
 # description or "", and `elsewhere` where ranks seem to be on hosts of their own.
@@ -19,7 +19,7 @@ PROGRAM = """
 import os, sys
 from pathlib import Path
 import torch.distributed as dist
-from xdist.runtime import heartbeat
+from xdist.run import heartbeat
 def over(end):
     print(end.dead, flush=True)
     os._exit(10 + end.code)
@@ -28,9 +28,9 @@ if "elsewhere" in sys.argv:
     heartbeat.socket.gethostname = lambda: host
 if sys.argv[1].endswith(".yaml"):
     from xdist.config import load_run
-    from xdist.runtime import script
-    from xdist.runtime.run_folder import RunFolder
-    from xdist.runtime.together import on_first
+    from xdist.run import worker as script
+    from xdist.run.folder import RunFolder
+    from xdist.run.together import on_first
     run = load_run(Path(sys.argv[1]))
     script.started_for(run)
     script.claim(RunFolder(run.folder), "xdist train", bool)

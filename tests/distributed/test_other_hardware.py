@@ -7,8 +7,8 @@ import pytest
 import torch
 from distributed.group import Group
 
-from xdist.runtime import tags
-from xdist.runtime.saved import MOMENTS, WEIGHT, read_saved
+from xdist.checkpoint import tags
+from xdist.checkpoint.saved import MOMENTS, WEIGHT, read_saved
 
 # From every stage to every other, and between one rank and two at each.
 MOVES = [

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from distributed.group import Group
 
-from xdist.runtime.planning.activations import activations
-from xdist.runtime.planning.memory import Setting, moments
-from xdist.runtime.planning.shapes import shape_of
+from xdist.estimate.activations import activations
+from xdist.estimate.memory import Setting, moments
+from xdist.estimate.shapes import shape_of
 
 BUCKET = 30_000
 # So few that what is held between steps decides, and so many that activations do.

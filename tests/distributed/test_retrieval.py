@@ -17,7 +17,7 @@ from transformers import AutoModel, AutoTokenizer
 from xdist.config import load_run
 from xdist.errors import UserError
 from xdist.evaluation.official import score_folder
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 from xdist.tasks.catalog import task
 
 STAGES = Path(__file__).with_name("ds_configs")

@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModel, AutoTokenizer
 
+from xdist.checkpoint import tags
 from xdist.cli import main
 from xdist.config.checkpoint_run import overrides_of, run_of_checkpoint
-from xdist.runtime import tags
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 
 EVALUATED = [
     "evaluate={tasks: [cldr-topic, cldr-names]}",
@@ -36,7 +36,7 @@ def overrides(folder: Path, stage: int) -> list[str]:
 
 
 BROKEN = """
-from xdist.runtime.sinks import Sink, register
+from xdist.run.sinks import Sink, register
 
 class Broken(Sink):
     name = "broken"

@@ -9,8 +9,8 @@ from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoin
 from distributed.group import Group
 from transformers import AutoModelForSequenceClassification
 
+from xdist.checkpoint import tags
 from xdist.cli import main
-from xdist.runtime import tags
 
 TOKENS = torch.tensor([[0, 30, 31, 50, 42, 2]])
 

@@ -50,7 +50,7 @@ def test_what_breaks_on_one_ends_the_run_on_all(two: Group, where: str, rank: in
 
 def test_a_port_that_is_taken_is_one_line() -> None:
     """As where two runs on one machine are started with the default port."""
-    program = "from xdist.runtime import distributed\ndistributed.init()"
+    program = "from xdist.run import distributed\ndistributed.init()"
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

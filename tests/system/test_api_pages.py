@@ -10,7 +10,7 @@ import yaml
 from elsewhere import Scored
 from pages import ROOT, blocks
 
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 
 NOTEBOOK = ROOT / "docs/notebooks/api.ipynb"
 TARGET, BASELINE = Path("runs/demo/target-multilingual-adversarial"), Path("runs/demo/target-english-none")

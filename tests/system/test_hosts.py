@@ -15,7 +15,7 @@ import yaml
 from tiny import tiny_benchmark, tiny_model
 from typing_of_commands import Typed
 
-from xdist.runtime import tags
+from xdist.checkpoint import tags
 
 pytestmark = pytest.mark.cluster
 

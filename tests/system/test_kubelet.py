@@ -19,11 +19,11 @@ import pytest
 import yaml
 from tiny import tiny_benchmark, tiny_model
 
+from xdist.checkpoint import tags
 from xdist.config import load_run
 from xdist.files import shipped
 from xdist.launch import submission
 from xdist.launch.clusters import load_cluster
-from xdist.runtime import tags
 
 pytestmark = pytest.mark.cluster
 SECONDS = 400

@@ -14,8 +14,8 @@ from pathlib import Path
 import yaml
 
 from xdist.config import load_run
-from xdist.runtime.run_folder import RunFolder
-from xdist.runtime.sinks import Sinks, Start
+from xdist.run.folder import RunFolder
+from xdist.run.sinks import Sinks, Start
 
 
 def test_runs_are_shown_by_name_on_this_machine_only(tmp_path: Path) -> None:

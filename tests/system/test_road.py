@@ -19,7 +19,7 @@ from typing_of_commands import Typed
 import xdist
 from xdist.cli import main
 from xdist.files import file_digest, read_json
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 
 PACKAGE = Path(xdist.__file__).parent
 PLUGINS = ("task.py", "macro_f1.py", "fading.py")

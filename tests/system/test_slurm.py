@@ -16,8 +16,8 @@ from slurm_cluster import Slurm, await_that, two_nodes, why_not
 from tiny import tiny_benchmark, tiny_model
 from typing_of_commands import Typed
 
+from xdist.checkpoint import tags
 from xdist.files import read_json
-from xdist.runtime import tags
 
 pytestmark = pytest.mark.cluster
 

@@ -18,7 +18,7 @@ from tiny_study import AXES
 def killed_in() -> Callable[[Path], None]:
     """Let a process take the lock of a run folder and be killed."""
     program = (
-        "import os, sys\nfrom pathlib import Path\nfrom xdist.runtime.lock import RunLock\n"
+        "import os, sys\nfrom pathlib import Path\nfrom xdist.run.lock import RunLock\n"
         "RunLock(Path(sys.argv[1])).take('xdist train')\nos.kill(os.getpid(), 9)"
     )
 

@@ -27,7 +27,7 @@ from xdist.errors import RunError, UserError
 from xdist.files import read_json, shipped
 from xdist.launch import local
 from xdist.launch.starting import described
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 from xdist.tasks.catalog import TASKS
 
 NAMES = [name for name in xdist.__all__ if name != "__version__"]
@@ -127,7 +127,7 @@ class Ranks:
     def end(self, description: Path, mark: str, said: str = "", code: int = 0) -> None:
         program = (
             "import sys\nfrom pathlib import Path\nfrom xdist.config import load_run\n"
-            "from xdist.runtime.run_folder import RunFolder\n"
+            "from xdist.run.folder import RunFolder\n"
             f"run = load_run(Path({str(description)!r}))\nfolder = RunFolder(run.folder)\nfolder.announce(run)\n"
             f"folder.mark({mark!r}, {said!r})\nsys.exit({code})"
         )

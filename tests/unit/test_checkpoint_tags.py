@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xdist.runtime import tags
-from xdist.runtime.checkpoints import write_shard
-from xdist.runtime.tags import DAMAGED, LATEST, MANIFEST, SAVING, Tag, checksum, prune
+from xdist.checkpoint import tags
+from xdist.checkpoint.checkpoints import write_shard
+from xdist.checkpoint.tags import DAMAGED, LATEST, MANIFEST, SAVING, Tag, checksum, prune
 
 SHARDS = {"rank0.pt": b"weights", "below/rank1.pt": b"more weights", "rank2.pt": b""}
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from xdist.config import Run
-from xdist.runtime.checkpointing import needed, setting
-from xdist.runtime.ds_config import DeepSpeed
-from xdist.runtime.planning.memory import Setting
-from xdist.runtime.planning.recommend import GB
-from xdist.runtime.planning.shapes import Shape, shape_of
+from xdist.engine.recompute import needed, setting
+from xdist.estimate.memory import Setting
+from xdist.estimate.recommend import GB
+from xdist.estimate.shapes import Shape, shape_of
+from xdist.run.ds_config import DeepSpeed
 
 
 def described(**more: Any) -> Run:

@@ -6,9 +6,9 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from xdist.checkpoint import tags
 from xdist.cli import main
-from xdist.runtime import tags
-from xdist.runtime.lock import RunLock
+from xdist.run.lock import RunLock
 
 
 @pytest.fixture

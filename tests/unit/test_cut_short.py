@@ -20,9 +20,9 @@ from xdist.fetch.parts import Repository
 from xdist.files import read_json
 from xdist.launch import submission
 from xdist.launch.clusters import load_cluster
-from xdist.runtime.ds_config import shipped
-from xdist.runtime.lock import RunLock
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.ds_config import shipped
+from xdist.run.folder import RunFolder
+from xdist.run.lock import RunLock
 
 DEEPSPEED, DATA = {"bf16": {"enabled": False}}, {"cldr-topic train en": "0123"}
 

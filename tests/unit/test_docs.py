@@ -21,9 +21,9 @@ from xdist.config import Run, load_run, load_study
 from xdist.config.loading import read_yaml
 from xdist.config.method import StepCost
 from xdist.errors import UserError
+from xdist.estimate.flops import work
 from xdist.launch.clusters import load_cluster
 from xdist.robust.passes import Chain, Context
-from xdist.runtime.planning.flops import work
 from xdist.tasks.catalog import task
 from xdist.tasks.catalog.user import user_tasks
 

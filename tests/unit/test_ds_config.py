@@ -11,8 +11,8 @@ import torch
 from xdist import files
 from xdist.errors import UserError
 from xdist.files import shipped
-from xdist.runtime import distributed, ds_config
-from xdist.runtime.ds_config import DeepSpeed
+from xdist.run import distributed, ds_config
+from xdist.run.ds_config import DeepSpeed
 
 SHIPPED = sorted(path.stem for path in shipped("ds_configs").glob("*.json"))
 Said = Literal["auto", "fp32", "bf16"]

@@ -24,7 +24,7 @@ from xdist.fetch.hub import Hub
 from xdist.fetch.parts import Repository, files_of
 from xdist.files import file_digest
 from xdist.model.encoder import load_encoder
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 from xdist.tasks.catalog import TASKS, task
 
 ENCODER = "someone/tiny-encoder"

@@ -28,7 +28,7 @@ from xdist.evaluation.to_do import MixtureError, to_do
 from xdist.files import Digests, read_json, write_json
 from xdist.formats.gold import labelled
 from xdist.metrics import metric
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 from xdist.tasks.catalog import task
 from xdist.tasks.check import check
 

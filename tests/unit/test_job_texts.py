@@ -24,7 +24,7 @@ from xdist.launch.direct import HOSTS, Hosts
 from xdist.launch.job import Job
 from xdist.launch.kubernetes import KUBERNETES, Kubernetes
 from xdist.launch.slurm import SLURM, Slurm
-from xdist.runtime.lock import RunLock
+from xdist.run.lock import RunLock
 
 GOLDEN = Path(__file__).with_name("golden")
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")

@@ -15,14 +15,14 @@ from xdist.config import Run
 from xdist.errors import BusyError, UserError
 from xdist.launch import local, prepared
 from xdist.resolve import preparing
-from xdist.runtime.lock import RunLock
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
+from xdist.run.lock import RunLock
 from xdist.study.running import _at_work, alone
 
 # A rank that ends as soon as it is asked to.
 RANK = """import sys, time
 from pathlib import Path
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 folder = RunFolder(Path(sys.argv[1]))
 (folder.path / "started").touch()
 while not folder.stop.exists():

@@ -7,8 +7,8 @@ import torch
 from batch_of import batch_of
 
 from xdist.config import Run
+from xdist.engine.out_of_memory import advice, explained
 from xdist.errors import RankError
-from xdist.runtime.memory import advice, explained
 from xdist.tasks.batch import Batch
 
 RUN = {

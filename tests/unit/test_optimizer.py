@@ -4,7 +4,7 @@ import pytest
 from torch import nn, optim
 
 from xdist.config import Train
-from xdist.runtime.optimizer import optimizer, parameter_groups, rate
+from xdist.engine.optimizer import optimizer, parameter_groups, rate
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from resolved_of import resolved_of, scored_of
 from tiny import tiny_benchmark, tiny_model
 from transformers import AutoModelForSequenceClassification
 
+from xdist.checkpoint import tags
+from xdist.checkpoint.checkpoints import write_shard
 from xdist.cli import main
 from xdist.config import Run, load_run
 from xdist.data.heads import heads_in
@@ -31,8 +33,6 @@ from xdist.model.encoder import load_encoder
 from xdist.model.folder import save_model
 from xdist.model.model import Model
 from xdist.resolve.subsets import Subsets
-from xdist.runtime import tags
-from xdist.runtime.checkpoints import write_shard
 from xdist.tasks.catalog import sharing, task
 from xdist.tasks.family import family_of
 

@@ -21,18 +21,18 @@ from xdist.config.method import StepCost
 from xdist.data.tokenizer import load_tokenizer
 from xdist.data.vocabulary import used_rows
 from xdist.errors import UserError
+from xdist.estimate import recommend
+from xdist.estimate.flops import flops, traffic, work
+from xdist.estimate.memory import Setting, memory, moments
+from xdist.estimate.memory import trained as trained_parameters
+from xdist.estimate.peak import measured
+from xdist.estimate.recommend import GB
+from xdist.estimate.shapes import shape_of
 from xdist.model.encoder import load_encoder
 from xdist.model.model import Model
 from xdist.robust.adversarial import Adversarial
 from xdist.robust.subword import Subword
-from xdist.runtime import ds_config
-from xdist.runtime.planning import recommend
-from xdist.runtime.planning.flops import flops, traffic, work
-from xdist.runtime.planning.memory import Setting, memory, moments
-from xdist.runtime.planning.memory import trained as trained_parameters
-from xdist.runtime.planning.peak import measured
-from xdist.runtime.planning.recommend import GB
-from xdist.runtime.planning.shapes import shape_of
+from xdist.run import ds_config
 from xdist.study.planning import Machine, plan_run
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of

@@ -10,9 +10,9 @@ import yaml
 
 from xdist.config import load_run
 from xdist.launch import pod
-from xdist.runtime import distributed
-from xdist.runtime.lock import RunLock
-from xdist.runtime.run_folder import RunFolder
+from xdist.run import distributed
+from xdist.run.folder import RunFolder
+from xdist.run.lock import RunLock
 
 
 def test_a_pod_waits_for_the_word_of_rank_0(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from resolved_of import deepspeed_of
 from xdist.config import Run
 from xdist.errors import BusyError, UserError
 from xdist.files import read_json
-from xdist.runtime.lock import RunLock
-from xdist.runtime.run_folder import MARKS, PACKAGES, RunFolder, State, environment
+from xdist.run.folder import MARKS, PACKAGES, RunFolder, State, environment
+from xdist.run.lock import RunLock
 
 
 def run_of(**changes: object) -> Run:

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from xdist.errors import BusyError, UserError
-from xdist.runtime.lock import RunLock
+from xdist.run.lock import RunLock
 
 HOLD = (
-    "import sys, time\nfrom pathlib import Path\nfrom xdist.runtime.lock import RunLock\n"
+    "import sys, time\nfrom pathlib import Path\nfrom xdist.run.lock import RunLock\n"
     "RunLock(Path(sys.argv[1])).take('xdist train')\nprint('held', flush=True)\ntime.sleep(60)"
 )
 

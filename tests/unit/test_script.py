@@ -13,11 +13,11 @@ import yaml
 
 from xdist.config import Run, load_run
 from xdist.errors import RunError, UserError, own
-from xdist.runtime import script
-from xdist.runtime.heartbeat import End
-from xdist.runtime.lock import RunLock
-from xdist.runtime.progress import Progress
-from xdist.runtime.run_folder import RunFolder, State
+from xdist.run import worker as script
+from xdist.run.folder import RunFolder, State
+from xdist.run.heartbeat import End
+from xdist.run.lock import RunLock
+from xdist.run.progress import Progress
 
 Ended = Callable[[int, Callable[[Run], None]], int]
 

@@ -16,8 +16,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from xdist import plugins
 from xdist.errors import UserError
 from xdist.evaluation.evaluator import show_scores
-from xdist.runtime.sinks import SINKS, Sink, Sinks, Start, TensorBoard, register
-from xdist.runtime.sinks.json_lines import last_step
+from xdist.run.sinks import SINKS, Sink, Sinks, Start, TensorBoard, register
+from xdist.run.sinks.json_lines import last_step
 from xdist.tasks.catalog import task
 
 OURS = ("jsonl", "tensorboard")
@@ -238,6 +238,6 @@ def test_a_name_is_one_sinks(others: None) -> None:
     class Other(Broken):
         name = "tensorboard"
 
-    with pytest.raises(UserError, match=r"^sink 'tensorboard' is there already, in .*xdist/runtime/sinks/__init__\.py$"):
+    with pytest.raises(UserError, match=r"^sink 'tensorboard' is there already, in .*xdist/run/sinks/__init__\.py$"):
         register(Other)
     assert SINKS.get("tensorboard") is TensorBoard

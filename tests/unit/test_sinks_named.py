@@ -15,7 +15,7 @@ from tiny_study import graph_of
 from xdist.cli import main
 from xdist.config import load_run
 from xdist.errors import UserError
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 from xdist.study import Facts
 from xdist.study.running import run_study
 

@@ -14,9 +14,9 @@ from xdist.errors import UserError
 from xdist.files import digest, write_json
 from xdist.launch.status import find, link, status, submitted
 from xdist.launch.submission import live, record
-from xdist.runtime.lock import RunLock
-from xdist.runtime.run_folder import RunFolder
-from xdist.runtime.sinks import Sinks, Start
+from xdist.run.folder import RunFolder
+from xdist.run.lock import RunLock
+from xdist.run.sinks import Sinks, Start
 
 
 def opened(root: Path, name: str, folder: str, **train: object) -> RunFolder:

@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import XLMRobertaConfig, XLMRobertaModel
 
 from xdist.data.deal import deal
+from xdist.engine.optimizer import parameter_groups
 from xdist.model.model import Model
-from xdist.runtime.optimizer import parameter_groups
 from xdist.tasks.batch import Batch, View
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xdist.runtime.stopping import SIGNALS, StopRequest
+from xdist.run.stopping import SIGNALS, StopRequest
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -46,7 +46,7 @@ def test_time_runs_out(tmp_path: Path) -> None:
 
 def test_a_second_signal_ends_the_process() -> None:
     program = (
-        "import os, signal\nfrom pathlib import Path\nfrom xdist.runtime.stopping import StopRequest\n"
+        "import os, signal\nfrom pathlib import Path\nfrom xdist.run.stopping import StopRequest\n"
         "request = StopRequest(Path('stop'), False)\n"
         "os.kill(os.getpid(), signal.SIGTERM)\nprint('noted', bool(request), flush=True)\nos.kill(os.getpid(), signal.SIGTERM)"
     )

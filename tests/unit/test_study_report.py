@@ -26,7 +26,7 @@ from xdist.report.kinship import rank_correlation
 from xdist.report.latex import escaped
 from xdist.report.results import as_scores
 from xdist.report.sentences import sentence
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 from xdist.study import Facts, expand
 from xdist.study.conditions import conditions_of
 from xdist.study.loose import run_results

@@ -12,8 +12,8 @@ from predicted import predict
 from resolved_of import scored_of
 from tiny_study import graph_of
 
-from xdist.runtime.lock import RunLock
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
+from xdist.run.lock import RunLock
 from xdist.study import Facts
 from xdist.study.state import last_step, make_scorable, note_failure, standings
 

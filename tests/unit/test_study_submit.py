@@ -13,7 +13,7 @@ from tiny import tiny_benchmark
 from xdist.cli import main
 from xdist.config import load_study
 from xdist.files import shipped
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 from xdist.study import Facts, Graph, expand
 
 SBATCH = 'number=$(($(wc -l <"$0.log") + 101)); echo "$@" >>"$0.log"; echo "$number"'

@@ -23,12 +23,12 @@ from xdist.config.method import StepCost
 from xdist.config.robust import NotHere
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
+from xdist.estimate.flops import work
 from xdist.files import write_yaml
 from xdist.model.encoder import load_encoder
 from xdist.model.model import Model
-from xdist.runtime.ds_config import shipped
-from xdist.runtime.planning.flops import work
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.ds_config import shipped
+from xdist.run.folder import RunFolder
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
 

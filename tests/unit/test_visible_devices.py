@@ -15,7 +15,8 @@ from xdist.cli import main
 from xdist.config import load_study
 from xdist.errors import UserError
 from xdist.launch import local
-from xdist.runtime import devices, distributed, script
+from xdist.run import devices, distributed
+from xdist.run import worker as script
 from xdist.study import Facts, expand
 from xdist.study.running import run_study
 
@@ -246,7 +247,7 @@ def test_visible_devices_that_torch_does_not_find_are_not_replaced_by_the_cpu(
 
 # A process under the name of a launcher that starts the next with other devices, as DeepSpeed's do; the last is a rank.
 CHAIN = """import os, subprocess, sys
-from xdist.runtime import devices
+from xdist.run import devices
 name, then, *more = sys.argv[1:]
 if name == "rank":
     devices.check_rank(int(then), 0, 1)

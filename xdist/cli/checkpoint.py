@@ -30,7 +30,7 @@ def list_(place: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from xdist.runtime import tags
+    from xdist.checkpoint import tags
 
     folder = _checkpoints(place)
     table = Table("checkpoint", "step", "ranks", "ZeRO stage", "files", "MB", "state")
@@ -57,9 +57,9 @@ def verify(place: Path, step: int | None) -> None:
     Example:
       xdist checkpoint verify runs/demo/target-multilingual-adversarial --step 28
     """
+    from xdist.checkpoint import tags
     from xdist.errors import UserError, unknown
-    from xdist.runtime import tags
-    from xdist.runtime.progress import Progress
+    from xdist.run.progress import Progress
 
     folder = _checkpoints(place)
     found = tags.tags(folder)
@@ -95,8 +95,8 @@ def prune(place: Path, keep: int) -> None:
     Example:
       xdist checkpoint prune runs/demo/target-multilingual-adversarial --keep 2
     """
-    from xdist.runtime import tags
-    from xdist.runtime.lock import RunLock
+    from xdist.checkpoint import tags
+    from xdist.run.lock import RunLock
 
     folder = _checkpoints(place)
     lock = RunLock(folder.parent)
@@ -112,7 +112,7 @@ def prune(place: Path, keep: int) -> None:
 
 def _checkpoints(place: Path) -> Path:
     from xdist.errors import UserError
-    from xdist.runtime.run_folder import located
+    from xdist.run.folder import located
 
     folder = located(place).checkpoints
     if not folder.is_dir():

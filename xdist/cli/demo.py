@@ -47,7 +47,7 @@ def command(folder: Path, intermediate: str, robust: str, ranks: int | None, dry
     from xdist.launch.local import shown
     from xdist.report.scores import read_scores
     from xdist.report.terminal import print_scores
-    from xdist.runtime import devices
+    from xdist.run import devices
 
     ranks = ranks or min(2, len(devices.visible()) or 2)
     demo = pipeline.plan(folder, intermediate, robust, ranks)  # type: ignore[arg-type]

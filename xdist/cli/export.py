@@ -26,13 +26,14 @@ def command(places: tuple[Path, ...], out: Path, tag: str, average: int | None, 
       xdist export runs/demo/target-multilingual-adversarial models/step-28 --tag 28
       xdist export runs/seed1 runs/seed2 runs/seed3 models/seeds
     """
+    from xdist.checkpoint import tags
     from xdist.errors import UserError, unknown
+    from xdist.export import weights
+    from xdist.export.card import card
+    from xdist.export.hugging_face import export
     from xdist.model.lineage import joined, read_lineage
     from xdist.resolve.resolved import Resolved
-    from xdist.runtime import tags, weights
-    from xdist.runtime.export import export
-    from xdist.runtime.model_card import card
-    from xdist.runtime.run_folder import located
+    from xdist.run.folder import located
 
     if average and tag != "model":
         raise UserError("--average takes the last checkpoints: leave --tag out")

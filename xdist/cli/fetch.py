@@ -51,7 +51,7 @@ def command(
     from xdist.fetch.fetching import fetch, plan
     from xdist.fetch.hub import Hub, free_bytes
     from xdist.resolve.subsets import Subsets
-    from xdist.runtime.progress import Progress
+    from xdist.run.progress import Progress
     from xdist.tasks.catalog import task
 
     if path is None and not models and not tasks:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from xdist.runtime.planning.memory import host_memory, state_on_disk
-from xdist.runtime.planning.recommend import GB, usable
+from xdist.estimate.memory import host_memory, state_on_disk
+from xdist.estimate.recommend import GB, usable
 from xdist.study.planning import Plan
 
 WHERE = {"none": "", "optimizer": ", optimizer in main memory", "all": ", optimizer and weights in main memory"}

@@ -15,7 +15,7 @@ from xdist.evaluation.scores import said
 from xdist.launch import local
 from xdist.launch.starting import Start, checked
 from xdist.resolve.resolved import resolve
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 
 
 def start(kind: Literal["train", "evaluate"], path: Path, overrides: Sequence[str], ranks: int | None, dry_run: bool) -> None:

@@ -15,8 +15,8 @@ from xdist.launch import local
 from xdist.launch.prepared import launch
 from xdist.report import ReportPaths, write_report
 from xdist.resolve.resolved import resolve
-from xdist.runtime.progress import Progress
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
+from xdist.run.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

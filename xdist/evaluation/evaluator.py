@@ -10,6 +10,7 @@ from xdist.config import Model as ModelSection
 from xdist.config import Runtime
 from xdist.data.pieces import Piece, pool_pieces
 from xdist.data.prepare import Preparation
+from xdist.engine import zero3
 from xdist.errors import UserError
 from xdist.evaluation.predicting import once, predict
 from xdist.evaluation.queue import budget_of, queue, share
@@ -23,12 +24,12 @@ from xdist.model.backbone import check_layer
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads
 from xdist.model.model import Model
-from xdist.runtime import distributed, zero3
-from xdist.runtime.ds_config import DeepSpeed
-from xdist.runtime.progress import Progress, say
-from xdist.runtime.sinks import Sinks, Start
-from xdist.runtime.sinks.json_lines import last_step
-from xdist.runtime.together import on_first
+from xdist.run import distributed
+from xdist.run.ds_config import DeepSpeed
+from xdist.run.progress import Progress, say
+from xdist.run.sinks import Sinks, Start
+from xdist.run.sinks.json_lines import last_step
+from xdist.run.together import on_first
 from xdist.tasks.catalog import Task
 from xdist.tasks.family import family_of
 

@@ -12,7 +12,7 @@ from xdist.files import read_json
 from xdist.metrics import Metric, metric, missing
 from xdist.metrics.counts import Rows
 from xdist.registry import not_here
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 from xdist.tasks.catalog import Task, known
 from xdist.tasks.family import family_of
 

@@ -13,7 +13,7 @@ from xdist.data.shards import Rows
 from xdist.evaluation.queue import Work
 from xdist.evaluation.vectors import Key, Vectors, predictions
 from xdist.model.model import Model
-from xdist.runtime import distributed
+from xdist.run import distributed
 from xdist.tasks.batch import Batch, View
 from xdist.tasks.family import Family
 from xdist.tasks.retrieval import Retrieval

@@ -12,7 +12,7 @@ from xdist.errors import UserError
 from xdist.files import digest
 from xdist.languages import by_size
 from xdist.model.lineage import Lineage, languages_of
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 from xdist.tasks.catalog import Task
 
 PRECISION = "runtime.precision"

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xdist.runtime import distributed
+from xdist.run import distributed
 
 QUERY_BLOCK = 1024
 CANDIDATE_BLOCK = 8192

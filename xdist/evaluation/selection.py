@@ -14,7 +14,7 @@ from xdist.evaluation.predicting import predict
 from xdist.evaluation.queue import queue, share
 from xdist.metrics import metric
 from xdist.model.model import Model
-from xdist.runtime import distributed
+from xdist.run import distributed
 from xdist.tasks.batch import View
 from xdist.tasks.family import family_of
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from xdist.errors import UserError
-from xdist.runtime.lock import RunLock
+from xdist.run.lock import RunLock
 
 USER_ERROR = 2
 

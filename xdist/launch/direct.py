@@ -17,8 +17,8 @@ from xdist.launch.local import FINISHED, supervise
 from xdist.launch.prepared import launch
 from xdist.launch.scheduler import Direct
 from xdist.resolve.resolved import resolve
-from xdist.runtime import devices
-from xdist.runtime.run_folder import RunFolder
+from xdist.run import devices
+from xdist.run.folder import RunFolder
 
 FILE = "start.sh"
 

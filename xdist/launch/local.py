@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from xdist.files import PACKAGE
-from xdist.runtime import devices
-from xdist.runtime.lock import RunLock
-from xdist.runtime.run_folder import RunFolder
+from xdist.run import devices
+from xdist.run.folder import RunFolder
+from xdist.run.lock import RunLock
 
 FINISHED, BROKEN, USER_ERROR, UNFINISHED = 0, 1, 2, 75
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)

@@ -9,7 +9,7 @@ the variables PET_…, which torchrun reads itself.
 
 Kubeflow Trainer's MPI policy gives the list of hosts in a file that a variable names; the pod with Open MPI's launcher reaches
 them by ssh. A node's shell has none of the launcher's variables, so they are handed on by name, which keeps values off the
-command line. Ranks learn their numbers from Open MPI (xdist.runtime.distributed) and meet at the first host, where rank 0 is.
+command line. Ranks learn their numbers from Open MPI (xdist.run.distributed) and meet at the first host, where rank 0 is.
 """
 
 import os
@@ -23,7 +23,7 @@ from pathlib import Path
 
 from xdist.config import load_run
 from xdist.errors import RunError, UserError
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 
 FINISHED, BROKEN, USER_ERROR, UNFINISHED = 0, 1, 2, 75
 MARK_SECONDS = 20.0

@@ -10,8 +10,8 @@ import click
 from xdist.errors import UserError
 from xdist.launch import local
 from xdist.resolve.resolved import Resolved
-from xdist.runtime import devices
-from xdist.runtime.lock import RunLock
+from xdist.run import devices
+from xdist.run.lock import RunLock
 
 if TYPE_CHECKING:
     from xdist.data.prepare import Preparation
@@ -47,7 +47,7 @@ def prepare(
     """Make the prepared sets that are missing, or a part of their shards, and say what was cut or left out."""
     from xdist.data.pieces import Piece
     from xdist.data.shards import Shards
-    from xdist.runtime.progress import Progress
+    from xdist.run.progress import Progress
 
     preparation.check(list(preparation.folders))
     missing = preparation.missing()

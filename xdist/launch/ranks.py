@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 USER_ERROR = 2  # the code of a rank that has said what the user did wrong
 POLL = 0.1  # seconds
-GRACE = 4.0  # seconds for the others to see by themselves that a rank has died, and to say so (xdist.runtime.heartbeat)
+GRACE = 4.0  # seconds for the others to see by themselves that a rank has died, and to say so (xdist.run.heartbeat)
 PATIENCE = 30.0  # seconds from SIGTERM to SIGKILL
 
 Processes = Sequence["subprocess.Popen[bytes]"]

@@ -14,7 +14,7 @@ from xdist.errors import UserError
 from xdist.launch.doctor.finding import Finding
 from xdist.launch.job import Job, Module
 from xdist.registry import Registry
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 
 Options = TypeVar("Options", bound=Cluster)
 

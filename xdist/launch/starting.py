@@ -16,9 +16,9 @@ from xdist.files import read_json
 from xdist.launch import local
 from xdist.launch.prepared import launch
 from xdist.resolve.resolved import Resolved, resolve
-from xdist.runtime import devices
-from xdist.runtime.lock import RunLock
-from xdist.runtime.run_folder import USER_ERROR
+from xdist.run import devices
+from xdist.run.folder import USER_ERROR
+from xdist.run.lock import RunLock
 
 Work = Literal["train", "evaluate"]
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from xdist.checkpoint import tags
 from xdist.config import load_study, recorded_run
 from xdist.config.loading import read_yaml
 from xdist.errors import UserError
 from xdist.launch.scheduler import JobState, JobStatus
 from xdist.launch.submission import Submitted, record
-from xdist.runtime import tags
-from xdist.runtime.lock import RunLock
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
+from xdist.run.lock import RunLock
 
 RECENT = 20  # logged steps that the speed is taken from
 

@@ -18,7 +18,7 @@ from xdist.launch.job import Job, Work
 from xdist.launch.scheduler import JobStatus, Scheduler
 from xdist.resolve.encoder import Encoder
 from xdist.resolve.resolved import resolve
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 
 
 @dataclass(frozen=True, slots=True)

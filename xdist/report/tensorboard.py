@@ -6,8 +6,8 @@ from pathlib import Path
 from xdist.report.findings import Findings
 from xdist.report.picture import forest, heat_map
 from xdist.report.results import Results
-from xdist.runtime.run_folder import RunFolder
-from xdist.runtime.sinks import Sink, Start, TensorBoard
+from xdist.run.folder import RunFolder
+from xdist.run.sinks import Sink, Start, TensorBoard
 
 
 def write_events(found: Findings, out: Path) -> None:

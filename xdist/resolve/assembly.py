@@ -7,6 +7,11 @@ import torch
 from xdist.data.batches import TrainingData
 from xdist.data.prepare import Preparation
 from xdist.data.vocabulary import used_rows
+from xdist.engine import out_of_memory as memory
+from xdist.engine import recompute as checkpointing
+from xdist.engine import zero3
+from xdist.engine.engine import Engine
+from xdist.estimate.shapes import shape_of
 from xdist.evaluation import evaluator
 from xdist.evaluation.queue import budget_of
 from xdist.evaluation.selection import DevJudge
@@ -23,12 +28,10 @@ from xdist.resolve.preparing import preparation_of
 from xdist.resolve.resolved import Resolved, Work
 from xdist.robust.passes import Chain
 from xdist.robust.rewriting import rewriters
-from xdist.runtime import checkpointing, distributed, memory, zero3
-from xdist.runtime import training as loop
-from xdist.runtime.engine import Engine
-from xdist.runtime.planning.shapes import shape_of
-from xdist.runtime.together import on_each
-from xdist.runtime.training import Training
+from xdist.run import distributed
+from xdist.run.together import on_each
+from xdist.training import loop
+from xdist.training.loop import Training
 
 log = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ from xdist.model.finetuned import read_finetuned
 from xdist.model.lineage import Lineage, read_lineage, stage_of
 from xdist.resolve.encoder import Encoder, read_encoder
 from xdist.resolve.subsets import Subsets
-from xdist.runtime import ds_config
-from xdist.runtime.ds_config import DeepSpeed
-from xdist.runtime.run_folder import RunFolder
-from xdist.runtime.sinks import SINKS, Start
+from xdist.run import ds_config
+from xdist.run.ds_config import DeepSpeed
+from xdist.run.folder import RunFolder
+from xdist.run.sinks import SINKS, Start
 from xdist.tasks.catalog import Task
 
 Work = Literal["train", "evaluate", "prepare"]

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xdist.errors import UserError
-from xdist.runtime.planning.memory import Setting, state_on_disk
-from xdist.runtime.planning.shapes import Shape, shape_of
+from xdist.estimate.memory import Setting, state_on_disk
+from xdist.estimate.shapes import Shape, shape_of
 from xdist.study.expansion import Graph, Node
 from xdist.study.planning import Machine, plan_run
 from xdist.study.state import Standing

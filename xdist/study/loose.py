@@ -11,8 +11,8 @@ from xdist.files import digest, read_json
 from xdist.model.lineage import Lineage, Stage, read_lineage
 from xdist.report.record import read_record
 from xdist.report.results import Condition, Results, RunFacts
-from xdist.runtime.run_folder import RunFolder, located
-from xdist.runtime.sinks.json_lines import last_step
+from xdist.run.folder import RunFolder, located
+from xdist.run.sinks.json_lines import last_step
 from xdist.study.results import Folders, task_results
 
 SECTIONS = {"train", "robust"}

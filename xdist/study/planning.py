@@ -8,15 +8,15 @@ from typing import Any
 from xdist.config import load_run
 from xdist.config.method import StepCost
 from xdist.errors import UserError
+from xdist.estimate import peak as peaks
+from xdist.estimate.flops import work
+from xdist.estimate.forecast import Forecast, forecast
+from xdist.estimate.memory import Memory, Setting, host_memory, memory, state_on_disk
+from xdist.estimate.recommend import GB, MASKED, ds_config, recommend, usable
+from xdist.estimate.shapes import Shape, shape_of
 from xdist.files import write_json
 from xdist.resolve.resolved import Resolved
 from xdist.resolve.subsets import Subsets
-from xdist.runtime.planning import peak as peaks
-from xdist.runtime.planning.flops import work
-from xdist.runtime.planning.forecast import Forecast, forecast
-from xdist.runtime.planning.memory import Memory, Setting, host_memory, memory, state_on_disk
-from xdist.runtime.planning.recommend import GB, MASKED, ds_config, recommend, usable
-from xdist.runtime.planning.shapes import Shape, shape_of
 from xdist.study.estimate import cost, embedding_rows
 
 REACHED, REACHED_OF_MEASURED = 0.4, 0.7  # of a stated peak (published: 0.33 to 0.55), of a matrix product's own speed

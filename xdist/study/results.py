@@ -12,7 +12,7 @@ from xdist.metrics.counts import Rows
 from xdist.metrics.pooled import replicate
 from xdist.report.record import read_record
 from xdist.report.results import Condition, Results, RunFacts, System, TaskResult
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 from xdist.study.conditions import conditions_of
 from xdist.study.expansion import Graph, Node
 from xdist.study.state import Standing

@@ -18,9 +18,9 @@ from xdist.files import write_yaml
 from xdist.launch import local
 from xdist.launch.prepared import launch
 from xdist.resolve.resolved import resolve
-from xdist.runtime import devices
-from xdist.runtime.lock import NO_LOCKS
-from xdist.runtime.run_folder import RunFolder
+from xdist.run import devices
+from xdist.run.folder import RunFolder
+from xdist.run.lock import NO_LOCKS
 from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
 from xdist.study.state import Standing, failure, make_scorable, note_failure, standing

@@ -10,9 +10,9 @@ from xdist.errors import UserError
 from xdist.evaluation.scores import Scores
 from xdist.evaluation.to_do import MixtureError, to_do
 from xdist.files import read_json, write_text
-from xdist.runtime.lock import RunLock
-from xdist.runtime.run_folder import RunFolder
-from xdist.runtime.sinks.json_lines import last_step
+from xdist.run.folder import RunFolder
+from xdist.run.lock import RunLock
+from xdist.run.sinks.json_lines import last_step
 from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
 

@@ -17,7 +17,7 @@ from xdist.launch import submission
 from xdist.launch.clusters import kind_of, scheduler
 from xdist.launch.scheduler import JobState, Scheduler
 from xdist.launch.submission import Submission
-from xdist.runtime.run_folder import RunFolder
+from xdist.run.folder import RunFolder
 from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
 from xdist.study.state import failure, make_scorable, standings

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 
 from xdist.launch.doctor.finding import Finding
-from xdist.runtime import devices
+from xdist.run import devices
 
 CHECK = "accelerator"
 BUILD = "install the torch build of your driver first, as pytorch.org says, then xdist"

@@ -21,7 +21,7 @@ from xdist.launch.doctor.meeting import NODE, RESULT
 from xdist.launch.job import Job
 from xdist.launch.local import environment
 from xdist.launch.scheduler import Scheduler
-from xdist.runtime import devices
+from xdist.run import devices
 
 CHECK = "network"
 SECONDS = 300.0  # for launchers to start, all to meet and every pair to be timed

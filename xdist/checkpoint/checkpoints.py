@@ -1,0 +1,168 @@
+"""Checkpoints in shards: every rank writes its own, to the disk and with a checksum, under a temporary name (checkpoint.tags).
+
+A rank that cannot write says nothing at once: it takes part in every collective of the save, and all ranks agree on the outcome
+afterwards. So a full disk on one node costs a checkpoint, not the run.
+"""
+
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from xdist.checkpoint import tags
+from xdist.checkpoint.resharding import load_resharded
+from xdist.checkpoint.saved import same_vocabulary
+from xdist.checkpoint.tags import Tag
+from xdist.engine.engine import Engine
+from xdist.errors import UserError
+from xdist.run import distributed
+
+log = logging.getLogger(__name__)
+Files = dict[str, dict[str, Any]]
+
+
+class _Summed:
+    """A file that is only written to and sums up what goes by, so that the shard is not read again for its checksum."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.size, self.sum = file, 0, hashlib.sha256()
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            self._file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+        self.sum.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def write_shard(state: Any, path: Path) -> dict[str, Any]:
+    """Save `state` at `path`, on the disk when this returns; its size and sha256. Raises OSError."""
+    with path.open("wb") as file:
+        summed = _Summed(file)
+        try:
+            torch.save(state, summed)  # type: ignore[arg-type]
+        except RuntimeError:  # the zip writer speaks of an unexpected position
+            if summed.error:
+                raise summed.error from None
+            raise
+        file.flush()
+        os.fsync(file.fileno())
+    return {"size": summed.size, "sha256": summed.sum.hexdigest()}
+
+
+class _Shards:
+    """What this rank wrote during one save, and what kept it from writing."""
+
+    def __init__(self) -> None:
+        self.files: Files = {}
+        self.problem = ""
+
+    def save(self, state_dict: Any, path: str) -> None:
+        """Stands in for DeepSpeed's writer."""
+        try:
+            self.files[Path(path).name] = write_shard(state_dict, Path(path))
+        except OSError as error:
+            self._note(error, f" ({Path(path).name})")
+
+    @contextmanager
+    def excused(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._note(error)
+
+    def _note(self, error: OSError, where: str = "") -> None:
+        self.problem = self.problem or f"rank {distributed.rank()}: {error.strerror or error}{where}"
+
+
+def save(folder: Path, engine: Engine, step: int, stage: int, keep: int, client_state: dict[str, Any]) -> str:
+    """Save `step` done steps as a tag and drop all but the last `keep`. Returns "" or, on every rank, what kept a rank from
+    writing; nothing of the attempt is then left, and the earlier tags are. Collective."""
+    saving = folder / tags.SAVING
+    shards = _Shards()
+    if distributed.rank() == 0:
+        with shards.excused():
+            shutil.rmtree(saving, ignore_errors=True)  # what a killed save may have left
+            saving.mkdir(parents=True)
+    if problem := distributed.agree(shards.problem):
+        return problem
+    deepspeed = engine.deepspeed
+    plain, deepspeed.checkpoint_engine.save = deepspeed.checkpoint_engine.save, shards.save
+    deepspeed._copy_recovery_script = lambda _path: None  # `xdist export` reads every stage; a copy can fail on rank 0 alone
+    try:
+        deepspeed.save_checkpoint(
+            str(folder), tag=tags.SAVING, client_state=client_state, save_latest=False, exclude_frozen_parameters=True
+        )
+    finally:
+        deepspeed.checkpoint_engine.save = plain
+    written = distributed.gather_on_first((shards.files, shards.problem))
+    if written is not None:
+        shards.problem = next((problem for _, problem in written if problem), "")
+        with shards.excused():
+            if not shards.problem:
+                files: Files = {name: file for rank, _ in written for name, file in rank.items()}
+                tags.finish(folder, step, distributed.world(), stage, files | _others(saving, files))
+                tags.prune(folder, keep)
+        if shards.problem:
+            shutil.rmtree(saving, ignore_errors=True)
+    return distributed.agree(shards.problem)
+
+
+def _others(saving: Path, files: Files) -> Files:
+    """What DeepSpeed wrote beside the shards: optimizer states that it keeps on NVMe."""
+    others = [path for path in saving.rglob("*") if path.is_file() and str(path.relative_to(saving)) not in files]
+    for path in others:
+        tags.to_disk(path)
+    return {str(path.relative_to(saving)): {"size": path.stat().st_size, "sha256": tags.checksum(path)} for path in others}
+
+
+def find(folder: Path, verify: bool = True) -> Tag | None:
+    """The newest whole tag, of which every rank has read a share. Damaged newer ones are named and set aside. Raises UserError
+    where several tags are there and none is whole, which no accident of one save explains. Collective."""
+    found = distributed.agree(tags.tags(folder) if distributed.rank() == 0 else None)
+    damaged: list[Tag] = []
+    for tag in reversed(found):
+        wrong = tag.damage(distributed.rank(), distributed.world()) if verify else tag.shrunken()
+        shares = distributed.gather_on_first(wrong)
+        wrong = distributed.agree([line for share in shares for line in share] if shares is not None else None)
+        if not wrong:
+            if distributed.rank() == 0:
+                for other in damaged:
+                    tags.set_aside(other)
+            distributed.barrier()
+            return tag
+        damaged.append(tag)
+        if distributed.rank() == 0:
+            log.warning("%s is damaged and not used: %s", tag.path, "; ".join(wrong))
+    if len(damaged) > 1:
+        raise UserError(f"{folder}: none of the {len(damaged)} checkpoints is whole; remove the folder to start at step 0")
+    if damaged and distributed.rank() == 0:
+        log.warning("%s holds no other checkpoint: starting at step 0", folder)
+        tags.set_aside(damaged[0])
+    distributed.barrier()
+    return None
+
+
+def load(tag: Tag, engine: Engine, stage: int) -> dict[str, Any]:
+    """Bring a fresh engine of `stage` to the saved step; returns the client state. Raises UserError. Collective."""
+    same_vocabulary(tag, engine.module)
+    if tag.stage != stage or (stage and tag.world != distributed.world()):
+        log.info("%s was saved by %d ranks at ZeRO %d: resharding", tag.path, tag.world, tag.stage)
+        return load_resharded(tag, engine, stage)
+    path, client_state = engine.deepspeed.load_checkpoint(str(tag.path.parent), tag=tag.path.name, load_module_strict=False)
+    if path is None:
+        raise UserError(f"{tag.path}: DeepSpeed could not load this checkpoint")
+    return client_state

@@ -1,0 +1,77 @@
+"""The fp32 weights of a run from wherever they lie: its model folder, its best model, a checkpoint of any stage, or a mean."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from xdist.checkpoint import tags
+from xdist.checkpoint.saved import WEIGHT, read_saved
+from xdist.checkpoint.tags import Tag
+from xdist.config import Model
+from xdist.data.tokenizer import load_tokenizer
+from xdist.errors import UserError, unknown
+from xdist.model.encoder import load_encoder
+from xdist.model.folder import HEADS
+from xdist.model.vocabulary import active_rows
+from xdist.run.folder import RunFolder
+
+Weights = dict[str, Tensor]  # by the name that xdist.model.Model gives them: encoder.…, heads.<head>.…
+
+
+def of_model(folder: Path) -> Weights:
+    """What a model folder holds. Raises UserError."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: not there yet")
+    weights = {}
+    for file in sorted(folder.glob("model*.safetensors")):
+        with safe_open(file, "pt") as shard:
+            weights.update({f"encoder.{name}": shard.get_tensor(name) for name in shard.keys()})  # noqa: SIM118
+    return weights | {f"heads.{name}": value for name, value in load_file(folder / HEADS).items()}
+
+
+def of_tag(tag: Tag, model: Model) -> Weights:
+    """What a checkpoint holds; frozen parameters are not in it and come from the backbone that `model` names. Raises UserError
+    for damage."""
+    if wrong := tag.damage():
+        raise UserError(f"{tag.path} is damaged: {'; '.join(wrong)}")
+    saved = read_saved(tag)
+    weights = {name: parameter.whole(WEIGHT) for name, parameter in saved.parameters.items()}
+    encoder = load_encoder(model, load_tokenizer(model.backbone), torch.float32)
+    whole = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
+    for name, ids in active_rows(saved.common["module"]).items():
+        weights[name] = whole[name].index_copy(0, ids, weights[name])
+    return whole | weights
+
+
+def tag_of(folder: RunFolder, step: int | None) -> Tag:
+    """The checkpoint of `step`, or the newest. Raises UserError with the nearest step."""
+    found = tags.tags(folder.checkpoints)
+    if not found:
+        raise UserError(f"{folder.checkpoints}: holds no checkpoint")
+    if step is None:
+        return found[-1]
+    by_step = {tag.step: tag for tag in found}
+    if step not in by_step:
+        raise UserError(f"{folder.checkpoints}: {unknown('step', step, by_step)}")
+    return by_step[step]
+
+
+def mean(many: Sequence[Mapping[str, Tensor]], names: Sequence[str]) -> Weights:
+    """The mean of each weight; `names` says where each came from. Raises UserError where they do not fit each other."""
+    first = many[0]
+    for other, name in zip(many[1:], names[1:], strict=True):
+        if other.keys() != first.keys():
+            raise UserError(f"{name}: does not hold the same weights as {names[0]} ({min(other.keys() ^ first.keys())})")
+        for key, value in other.items():
+            if value.shape != first[key].shape:
+                raise UserError(f"{name}: '{key}' is {tuple(value.shape)}, in {names[0]} {tuple(first[key].shape)}")
+    if len(many) == 1:
+        return dict(first)
+    return {
+        key: torch.stack([one[key].double() for one in many]).mean(0).to(value.dtype) if value.is_floating_point() else value
+        for key, value in first.items()
+    }

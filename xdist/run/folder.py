@@ -1,0 +1,182 @@
+"""A run is a folder: what was asked for, what came out, and how it ended.
+
+config.yaml  data.json  deepspeed.json  environment.json  metrics.jsonl  tensorboard/  checkpoints/<tag>/  model/
+best/    the best model so far, where `train.select` chooses one; it becomes model/
+predictions/<task>/test-<language>.<ext>  scores.json    what was predicted and scored, and of what it was made
+finished | unfinished | failed    a mark each, since launchers garble exit codes
+stop    put there to end a run early; gone when the run has ended, however it ended
+"""
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from xdist.config import Run, recorded_run
+from xdist.config.run import IDENTITY, RECORD
+from xdist.errors import UserError, writing
+from xdist.files import read_json, write_json, write_text, write_yaml
+from xdist.run.ds_config import DeepSpeed, Precision
+from xdist.run.lock import RunLock
+from xdist.version import __version__
+
+State = Literal["new", "running", "finished", "unfinished", "failed"]
+MARKS: tuple[State, ...] = ("finished", "failed", "unfinished")
+USER_ERROR = "user error: "
+PACKAGES = ("torch", "deepspeed", "transformers", "tokenizers", "datasets", "sentencepiece", "numpy", "pyarrow")
+
+
+class RunFolder:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / RECORD
+        self.environment = path / "environment.json"
+        self.data = path / "data.json"
+        self.deepspeed = path / "deepspeed.json"
+        self.metrics = path / "metrics.jsonl"
+        self.tensorboard = path / "tensorboard"
+        self.checkpoints = path / "checkpoints"
+        self.model = path / "model"
+        self.best = path / "best"
+        self.predictions = path / "predictions"
+        self.digests = self.predictions / ".digests.json"  # of files that predictions were made of, so that each is read once
+        self.scores = path / "scores.json"
+        self.stop = path / "stop"
+
+    @property
+    def state(self) -> State:
+        for mark in MARKS:
+            if (self.path / mark).exists():
+                return mark
+        return "running" if self.config.exists() else "new"
+
+    def mark(self, state: State, text: str = "") -> None:
+        """Leave one mark and remove the others; `running` leaves none. With an end a request to stop is answered."""
+        if state in MARKS:
+            self.stop.unlink(missing_ok=True)
+            write_text(self.path / state, text + "\n" if text else "")
+        for mark in MARKS:
+            if mark != state:
+                (self.path / mark).unlink(missing_ok=True)
+
+    @property
+    def user_error(self) -> bool:
+        """Whether it failed by what the user gave, so that trying again cannot help."""
+        return self.state == "failed" and self.reason().startswith(USER_ERROR)
+
+    def reason(self) -> str:
+        """What stands in the mark."""
+        return (self.path / self.state).read_text(encoding="utf-8").strip() if self.state in MARKS else ""
+
+    def check(self, run: Run) -> None:
+        """Raises UserError when the folder holds a run of another configuration, naming the first key that differs."""
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"{self.path}: is a file, not a run folder; choose another one (folder=…)")
+        if not self.config.exists():  # a run folder begins with its config: before it there are only the lock, files that were
+            # being written when a start was killed, which are hidden as well, and perhaps a request to stop
+            entries = self.path.iterdir() if self.path.is_dir() else ()
+            if any(entry != self.stop and not entry.name.startswith(".") for entry in entries):
+                raise UserError(f"{self.path}: is not a run folder and not empty; choose another one (folder=…)")
+            return
+        there = recorded_run(self.config)
+        if there.identity != run.identity:
+            key, old, new = _difference(there.dump(), run.dump())
+            raise UserError(
+                f"{self.config}: this folder holds another run: {key} was {old}, is {new}; "
+                "choose another folder (folder=…) or remove this one"
+            )
+
+    def check_data(self, fingerprints: dict[str, str]) -> None:
+        """Raises UserError when the run was started on other training data."""
+        if self.data.exists():
+            for piece, fingerprint in read_json(self.data).items():
+                if fingerprints.get(piece) != fingerprint:
+                    raise UserError(f"{self.data}: the files, tokenizer or length of '{piece}' changed since this run began")
+
+    @property
+    def begun_in(self) -> Precision | None:
+        """The precision of the checkpoints that a start goes on from; None where there is nothing to go on from."""
+        if self.model.is_dir() or not self.deepspeed.exists() or not any(self.checkpoints.glob("step-*")):
+            return None
+        return "bf16" if read_json(self.deepspeed).get("bf16", {}).get("enabled") else "fp32"
+
+    def check_precision(self, config: DeepSpeed) -> None:
+        """Raises UserError when training would go on in another precision than its checkpoints have: with `auto` a machine of
+        another kind takes another."""
+        then, now = self.begun_in, config.precision
+        if then and then != now:
+            raise UserError(
+                f"{self.deepspeed}: this run was begun in {then}, here it would go on in {now}: runtime.precision={then}"
+            )
+
+    def announce(self, run: Run) -> None:
+        """Make the folder this run's own before its ranks start elsewhere: how an earlier start ended is forgotten, so that a
+        mistake that they meet on the way is marked, and not taken for a saved run. Raises UserError as `check` does, and where
+        somebody works there; RunError where it cannot be written to."""
+        self.check(run)
+        RunLock(self.path).check()
+        with writing(self.path):
+            write_yaml(self.config, run.dump())
+            if self.state != "finished":
+                self.mark("running")
+
+    def open(
+        self,
+        run: Run,
+        config: DeepSpeed | None,
+        fingerprints: dict[str, str],
+        fetched: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Write what was asked for, and which commits of the hub's repositories were `fetched`; called by one process. Raises
+        UserError as `check`, `check_data`, `check_precision` do, and RunError where it cannot be written."""
+        self.check(run)
+        self.check_data(fingerprints)
+        if config is not None:
+            self.check_precision(config)
+        with writing(self.path):
+            write_yaml(self.config, run.dump())  # first: without it whatever else is here would be nobody's
+            write_json(self.data, fingerprints)
+            if config is not None:
+                write_json(self.deepspeed, dict(config.values))
+            write_json(self.environment, {**environment(), **({"fetched": dict(fetched)} if fetched else {})})
+            self.mark("running")
+
+
+def located(place: Path) -> RunFolder:
+    """The run folder that `place` is, or that the YAML `place` describes. Raises UserError."""
+    if place.suffix in (".yaml", ".yml"):
+        return RunFolder(recorded_run(place).folder)
+    folder = RunFolder(place)
+    if not folder.config.is_file():
+        raise UserError(f"{place}: is not a run folder (no config.yaml)" if place.is_dir() else f"{place}: no such folder")
+    return folder
+
+
+def environment() -> dict[str, str]:
+    """Versions and platform; nothing of the user's environment variables, which may hold secrets."""
+    found = {"xdist": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> tuple[str, object, object]:
+    """The first key that differs, as deep as both sides have it."""
+    keys = dict.fromkeys((*old, *new))  # a method has options that another has not, so what decides on them comes first
+    # Of plugins only the digests count, which are compared last: the same one may lie elsewhere.
+    for key in sorted(keys, key=lambda key: (key == "plugins", key != "method", key not in old or key not in new)):
+        if not prefix and key not in {*IDENTITY, "plugins"}:
+            continue
+        one, other = old.get(key, "not set"), new.get(key, "not set")
+        if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+            one, other = ({str(place): value for place, value in enumerate(values)} for values in (one, other))
+        if one != other:
+            if isinstance(one, dict) and isinstance(other, dict):
+                return _difference(one, other, f"{prefix}{key}.")
+            return prefix + key, one, other
+    raise AssertionError("equal configurations with different identities")

@@ -1,1 +1,0 @@
-"""Running on ranks: process group, engine, loop, checkpoints, run folder, monitor. DeepSpeed is imported here only."""

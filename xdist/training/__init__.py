@@ -1,0 +1,1 @@
+"""The training loop: step by step, with what it logs."""

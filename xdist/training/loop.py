@@ -1,0 +1,185 @@
+"""The training of a run on this rank: step by step, from wherever it stopped, to a model folder."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from xdist.checkpoint import checkpoints
+from xdist.checkpoint.best import Best, Judge
+from xdist.checkpoint.saving import Saver
+from xdist.config import Runtime
+from xdist.data.ahead import Ahead
+from xdist.data.batches import TrainingData
+from xdist.data.permutation import key_of
+from xdist.engine import out_of_memory as memory
+from xdist.engine.engine import Engine
+from xdist.errors import own
+from xdist.model.folder import save_model
+from xdist.model.masks import Masks
+from xdist.robust.passes import Chain, Context
+from xdist.run import distributed
+from xdist.run.folder import RunFolder
+from xdist.run.progress import Progress
+from xdist.run.sinks import JsonLines, Sinks, Start
+from xdist.run.stopping import StopRequest
+from xdist.tasks.batch import View
+from xdist.training.bad_numbers import BadSteps
+from xdist.training.piece_losses import PieceLosses
+from xdist.training.record import StepRecord
+
+log = logging.getLogger(__name__)
+
+
+class Training:
+    """Everything a training step needs, put together by `xdist.resolve.assembly`."""
+
+    def __init__(self, data: TrainingData, engine: Engine, chain: Chain, seed: int, special_ids: Tensor) -> None:
+        self.data, self.engine, self.chain, self.seed, self.special_ids = data, engine, chain, seed, special_ids
+        self.rank, self.world, self.device = distributed.rank(), distributed.world(), distributed.device()
+        self.losses = PieceLosses(data, self.device)
+        for family in data.families.values():
+            family.compared = chain.compares
+        self.input = Ahead(data, self.rank, self.world, pinned=self.device.type == "cuda")
+
+    def step(self, number: int, stop: bool = False) -> StepRecord:
+        """One update: every micro-batch of this rank, each as many passes as the methods of `robust` make.
+
+        The loss is a sum over valid tokens or examples divided by their count over all ranks; where a step holds several
+        heads, each counts by its share of the rows.
+        """
+        # Dropout depends on (seed, step, rank) alone, so a resumed run draws what an uninterrupted one would have drawn.
+        torch.manual_seed(key_of(self.seed, number, self.rank) >> 1)
+        batches = [batch.to(self.device) for batch in self.input.step(number)]
+        record = StepRecord(batches, self.data, self.device)
+        record.reduce(stop)
+        for batch in batches:
+            share, family = record.share(batch), self.data.families[batch.head]
+            masks = Masks() if self.chain.one_dropout else None
+
+            def outputs(*views: View, masks: Masks | None = masks) -> tuple[Tensor, ...]:
+                return self.engine.module(*views, masks=masks)
+
+            context = Context(
+                batch,
+                number,
+                self.data.steps,
+                self.seed,
+                self.special_ids,
+                family,
+                self.engine.module.embedding,
+                outputs,
+                record.statistics,
+            )
+            for one in record.timed(batch, self.chain.passes(context)):
+                loss, parts = one.loss(self.engine(*one.views, masks=masks), family)
+                # DeepSpeed averages gradients over ranks: times world makes it the sum that the global count divides.
+                self.engine.backward(loss * (share * self.world))
+                record.add(one, share, loss.detach(), parts)
+                self.losses.add(one.views[0].batch, parts[0])
+        self.engine.step()
+        record.finish()
+        return record
+
+    def close(self) -> None:
+        self.input.close()
+        self.engine.close()
+
+
+def train(
+    training: Training,
+    start: Start,
+    runtime: Runtime,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    advice: memory.Advice,
+    facts: Mapping[str, object],
+    judge: Judge | None = None,
+    every: int | None = None,
+) -> bool:
+    """Train in the run folder that `start` names, from its last checkpoint if there is one. True when it is finished, False
+    when it was stopped and saved. `judge` says how good a model is, where the best one is to be kept, and is asked once in
+    `every` steps; `advice` is given where memory does not suffice; `facts` go beside the model as JSON files, by name."""
+    folder = RunFolder(start.folder)
+    engine, steps = training.engine, training.data.steps
+    every = every or steps
+    tag = checkpoints.find(folder.checkpoints)
+    saved: dict[str, Any] = checkpoints.load(tag, engine, engine.stage) if tag else {"step": 0}
+    done = saved["step"]
+    if "piece_losses" in saved:
+        training.losses.restore(saved["piece_losses"])
+    first = training.rank == 0
+    if first and tag:
+        log.info("going on after step %d, from %s", done, tag.path)
+    sinks = Sinks((JsonLines.name, *runtime.sinks) if first else (), replace(start, step=done))
+    progress = Progress(f"train {start.name}", steps, done, enabled=first)
+    stop = StopRequest(folder.stop, first, runtime.max_minutes)
+    best = Best(folder.best, judge, engine, tokenizer, facts) if judge else None
+    saver = Saver(folder.checkpoints, engine, engine.stage, runtime, lambda: {"piece_losses": training.losses.state()})
+    bad = BadSteps(training.data, runtime.bad_steps, engine.skipped, saver.last_good)
+    stopped = False
+    tokens, since = 0.0, time.perf_counter()
+    logged = since
+    try:
+        for number in range(done, steps):
+            rate = engine.rate
+            with memory.explained(advice, training.rank, number, training.data.step), own():
+                record = training.step(number, bool(stop))
+            bad.note(number, engine.skipped)
+            done, tokens = number + 1, tokens + record.tokens
+            scalars: dict[str, float] = {}
+            if done % runtime.log_every == 0 or done == steps:
+                means = record.means()
+                now = time.perf_counter()
+                (waited,) = distributed.sum_over_ranks([training.input.waited()])
+                scalars |= {
+                    **means,
+                    "train/lr": rate,
+                    "train/grad_norm": engine.grad_norm,
+                    "train/tokens_per_second": tokens / (now - since),
+                    # All that passed since the last line, times ranks: the sum over lines is what the training cost.
+                    "train/rank_seconds": (now - logged) * training.world,
+                    "train/skipped_steps": float(engine.skipped),
+                    "train/saving_share": saver.share,
+                    "train/waiting_percent": 100 * waited / training.world / (now - since),
+                }
+                if len(training.data.pieces) > 1:
+                    scalars |= {f"loss/{name}": value for name, value in training.losses.means().items()}
+                    scalars |= training.data.mixture(done)
+                progress.note(f"loss {means['train/loss']:.3f}")
+                tokens, since, logged = 0.0, now, now
+            if best and (done % every == 0 or done == steps):
+                paused = time.perf_counter()
+                scalars |= {"dev/value": best.look(done), "dev/best": best.value}
+                since += time.perf_counter() - paused  # not training time
+            if scalars:
+                sinks.scalars(done, scalars)
+            progress.advance()
+            if record.stop and done < steps:
+                stopped = True
+                break
+            if done < steps and saver.due(done):
+                sinks.flush()
+                since += saver.save(done)
+        sinks.flush()
+        saver.save(done, last=stopped)
+    finally:
+        training.input.close()
+        stop.close()
+        progress.close()
+        sinks.close()
+    if not stopped and best:
+        log.info("kept the model of step %d, dev value %.4f", best.step, best.value)
+        best.become(folder.model)
+    elif not stopped:
+        state = engine.state()
+        if first:
+            save_model(folder.model, engine.module, state, tokenizer, facts)
+        distributed.barrier()
+    training.close()
+    return not stopped

@@ -1,0 +1,112 @@
+"""What one step saw on a rank, and its sums over all ranks: counts that weigh its loss, and what is logged of it."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from xdist.data.batches import TrainingData
+from xdist.robust.passes import Pass
+from xdist.robust.statistics import Statistics
+from xdist.robust.statistics import scalars as robust_scalars
+from xdist.run import distributed
+from xdist.tasks.batch import Batch
+from xdist.training import stopwatch
+
+
+class StepRecord:
+    """What one step saw on this rank, and its sums over all ranks."""
+
+    def __init__(self, batches: list[Batch], data: TrainingData, device: torch.device) -> None:
+        self.heads = sorted(data.families)
+        self.counts: dict[str, float] = defaultdict(float)
+        self.rows: dict[str, float] = defaultdict(float)
+        self.tokens = 0.0
+        self.places = 0.0  # what the layers compute: tokens and padding
+        self.loads = [0.0] * distributed.world()  # tokens of each rank
+        self.stop = False
+        self.device = device
+        self.statistics = Statistics(device)
+        self.losses = {name: torch.zeros((), device=device) for name in ("loss", "clean", "perturbed")}
+        self.weights = {"clean": 0.0, "perturbed": 0.0}  # of the passes that know such a loss
+        self.batches = len(batches)
+        self.began = stopwatch.now(device)
+        self.spans: list[tuple[stopwatch.Moment, stopwatch.Moment, float]] = []  # begin, end, share that robustness has in it
+        for batch in batches:
+            if not batch.dummy:
+                self.counts[batch.head] += data.families[batch.head].count(batch)
+                self.rows[batch.head] += len(batch.row_ids)
+                self.tokens += len(batch.tokens)
+                self.places += len(batch.tokens) if data.packed else len(batch.lengths) * batch.width
+                self.statistics.rewritten(batch.words)
+
+    def reduce(self, stop: bool) -> None:
+        """Sum the counts over ranks: the one collective that a step makes of its own. `stop` becomes true if any rank's is."""
+        values = [self.counts[head] for head in self.heads] + [self.rows[head] for head in self.heads]
+        self.loads[distributed.rank()] = self.tokens
+        totals = distributed.sum_over_ranks([*values, *self.loads, self.places, float(stop)])
+        self.counts = dict(zip(self.heads, totals, strict=False))
+        self.rows = dict(zip(self.heads, totals[len(self.heads) :], strict=False))
+        self.loads, self.places, self.stop = totals[2 * len(self.heads) : -2], totals[-2], totals[-1] > 0
+        self.tokens = sum(self.loads)
+
+    def layout(self) -> dict[str, float]:
+        """How much of what the layers compute is padding, and by how much the rank with the most tokens exceeds the mean."""
+        mean = self.tokens / len(self.loads)
+        return {
+            "train/padding_percent": 100 * (1 - self.tokens / self.places),
+            "train/imbalance_percent": 100 * (max(self.loads) / mean - 1),
+        }
+
+    def share(self, batch: Batch) -> float:
+        """What one unit of this batch's summed loss weighs in the loss of the step."""
+        if batch.dummy or not self.counts[batch.head]:
+            return 0.0
+        return self.rows[batch.head] / sum(self.rows.values()) / self.counts[batch.head]
+
+    def timed(self, batch: Batch, passes: Iterator[Pass]) -> Iterator[Pass]:
+        """The passes of a micro-batch. Noted are the seconds in which they are sought, and those in which they train, of which
+        plain training has the share of one view."""
+        trained, views, seeking = [], 0, stopwatch.now(self.device)
+        for one in passes:
+            views += len(one.views)
+            begin = stopwatch.now(self.device)
+            self.spans.append((seeking, begin, 1.0))
+            yield one
+            seeking = stopwatch.now(self.device)
+            trained.append((begin, seeking))
+        self.spans.append((seeking, stopwatch.now(self.device), 1.0))
+        self.spans.extend((begin, end, 1 - 1 / views) for begin, end in trained)
+
+    def add(self, one: Pass, share: float, loss: Tensor, parts: Sequence[Tensor]) -> None:
+        """Note a pass, what it minimised, and the losses of the task of each of its views."""
+        weight = sum(one.weights)
+        self.losses["loss"] += share * loss
+        for name, perturbed in (("clean", False), ("perturbed", True)):
+            found = [part.sum() for view, part in zip(one.views, parts, strict=True) if view.perturbed == perturbed]
+            if name == "clean" and one.loss_before is not None:
+                found = [one.loss_before]
+            if found:
+                self.weights[name] += weight
+                self.losses[name] += share * weight * sum(found) / len(found)
+
+    def finish(self) -> None:
+        self.ended = stopwatch.now(self.device)
+
+    def means(self) -> dict[str, float]:
+        """What is logged of the step, over all ranks. Collective."""
+        whole = stopwatch.seconds(self.began, self.ended)
+        robust = sum(share * stopwatch.seconds(begin, end) for begin, end, share in self.spans)
+        values = {**self.losses, **self.statistics.sums}
+        here = [whole, robust, *torch.stack([value.double() for value in values.values()]).tolist()]
+        whole, robust, *there = distributed.sum_over_ranks(here)
+        sums = dict(zip(values, there, strict=True))
+        found = {"train/loss": sums["loss"], **self.layout(), **robust_scalars(sums)}
+        if not self.weights["perturbed"]:
+            return found
+        # Every micro-batch of every rank makes the same passes, so their weights are the same too.
+        mean = {name: sums[name] * self.batches / weight for name, weight in self.weights.items() if weight}
+        if "clean" in mean:
+            found |= {"robust/loss_clean": mean["clean"], "robust/loss_gap": mean["perturbed"] - mean["clean"]}
+        return found | {"robust/loss_perturbed": mean["perturbed"], "robust/seconds_share": robust / whole}

@@ -285,9 +285,9 @@ def _rank(options: argparse.Namespace) -> None:
     if options.side == "xdist":
         found["xdist"] = [step(number) for number in range(options.rounds)]
     else:
-        shards, family = data.shards[0], data.pieces[0].task.family
+        shards, family = data.shards[0], data.subsets[0].task.family
         rows = [shards.row(number) for number in range(min(ROWS, len(shards)))]
-        labels = len(data.pieces[0].task.labels)
+        labels = len(data.subsets[0].task.labels)
         per_rank = options.batch // options.ranks
         where = Path(options.out).parent / "trainer"
         steps = options.rounds + (options.side == "both")

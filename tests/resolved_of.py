@@ -8,10 +8,10 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Run
 from xdist.data.batches import Rewriter, TrainingData
-from xdist.data.pieces import Piece
 from xdist.data.prepare import Preparation
+from xdist.data.subset import Subset
 from xdist.evaluation.request import Request
-from xdist.resolve.resolved import Resolved, Work
+from xdist.resolve.resolved import Purpose, Resolved
 from xdist.resolve.subsets import Subsets
 from xdist.run.ds_config import DeepSpeed, Precision
 
@@ -25,15 +25,15 @@ def subsets_of(run: Run) -> Subsets:
     return Subsets(run)
 
 
-def trained_of(run: Run) -> list[Piece]:
+def trained_of(run: Run) -> list[Subset]:
     return list(Subsets(run).training)
 
 
-def scored_of(run: Run) -> list[Piece]:
+def scored_of(run: Run) -> list[Subset]:
     return list(Subsets(run).evaluation)
 
 
-def chosen_of(run: Run) -> list[Piece]:
+def chosen_of(run: Run) -> list[Subset]:
     return list(Subsets(run).selection)
 
 
@@ -41,7 +41,7 @@ def request_of(run: Run) -> Request:
     return resolved_of(run).request
 
 
-def prepared_of(run: Run, tokenizer: PreTrainedTokenizerBase, work: Work = "prepare") -> Preparation:
+def prepared_of(run: Run, tokenizer: PreTrainedTokenizerBase, work: Purpose = "prepare") -> Preparation:
     return Preparation(resolved_of(run).read(work), run.data, tokenizer)
 
 

@@ -17,15 +17,15 @@ from xdist.tasks.catalog import task as task_called
 
 if TYPE_CHECKING:
     from xdist.launch.starting import Finished
-    from xdist.study.comparing import Compared
+    from xdist.study.comparing import TaskDifferences
     from xdist.study.reporting import Reported
 
 __all__ = ["RunError", "UserError", "compare", "evaluate", "load", "report", "score", "tasks", "train"]
 
-Place = str | Path
+AnyPath = str | Path
 
 
-def load(path: Place, *overrides: str) -> Run:
+def load(path: AnyPath, *overrides: str) -> Run:
     """The run that the YAML at `path` describes, checked as far as the file itself can be: keys, values, plugins. It is frozen;
     its fields are the keys of the YAML (docs/reference.md). `overrides` are "a.b=value", as on the command line.
 
@@ -37,7 +37,7 @@ def load(path: Place, *overrides: str) -> Run:
     return load_run(Path(path), overrides)
 
 
-def train(description: Place | Run, *overrides: str, ranks: int | None = None) -> Finished:
+def train(description: AnyPath | Run, *overrides: str, ranks: int | None = None) -> Finished:
     """Train a run on the ranks of this machine, then evaluate it where it has a section `evaluate`, as `xdist train` does.
 
     `description`: a YAML, or what `load` gave; `overrides`: "a.b=value"; `ranks`: short for "runtime.ranks=N". Ranks are
@@ -54,16 +54,16 @@ def train(description: Place | Run, *overrides: str, ranks: int | None = None) -
 
 
 def evaluate(
-    description: Place | Run | None = None,
+    description: AnyPath | Run | None = None,
     *overrides: str,
     ranks: int | None = None,
-    model: Place | None = None,
+    model: AnyPath | None = None,
     task: str | Sequence[str] = (),
-    data: Place | None = None,
+    data: AnyPath | None = None,
     languages: Sequence[str] | Literal["all"] | None = None,
     split: Literal["dev", "test"] | None = None,
     labels: Sequence[str] | None = None,
-    out: Place | None = None,
+    out: AnyPath | None = None,
 ) -> Finished:
     """Score a run's model, or any model folder, on the ranks of this machine, as `xdist evaluate` does. What has a score is not
     computed again.
@@ -102,11 +102,11 @@ def evaluate(
 
 
 def score(
-    folder: Place,
-    gold: Place,
+    folder: AnyPath,
+    gold: AnyPath,
     split: Literal["dev", "test"] = "test",
     partial: bool = False,
-    tasks: Place | None = None,
+    tasks: AnyPath | None = None,
 ) -> dict[str, Any]:
     """The official scores of predictions that anyone made, as `xdist score` gives them.
 
@@ -124,7 +124,7 @@ def score(
     return score_folder(Path(folder), Path(gold), split, partial, Path(tasks) if tasks else None)
 
 
-def compare(a: Place | Sequence[Place], b: Place | Sequence[Place], only: str | None = None) -> list[Compared]:
+def compare(a: AnyPath | Sequence[AnyPath], b: AnyPath | Sequence[AnyPath], only: str | None = None) -> list[TaskDifferences]:
     """How the runs in the folders `a` differ from those in `b`, on every task that all have scores of, as `xdist compare` says
     it. Each side is a run folder, or several: seeds, in the same order on both sides. `only`: one task.
 
@@ -141,9 +141,9 @@ def compare(a: Place | Sequence[Place], b: Place | Sequence[Place], only: str | 
 
 
 def report(
-    places: Place | Sequence[Place],
-    out: Place | None = None,
-    against: Place | None = None,
+    places: AnyPath | Sequence[AnyPath],
+    out: AnyPath | None = None,
+    against: AnyPath | None = None,
     title: str | None = None,
     *,
     tensorboard: bool = False,
@@ -197,7 +197,7 @@ class _Tasks(Mapping[str, Task]):
 tasks = _Tasks()
 
 
-def _start(work: Literal["train", "evaluate"], description: Place | Run, more: Sequence[str], ranks: int | None) -> Finished:
+def _start(work: Literal["train", "evaluate"], description: AnyPath | Run, more: Sequence[str], ranks: int | None) -> Finished:
     from xdist.launch.starting import checked, described
 
     overrides = (*more, f"runtime.ranks={ranks}") if ranks else tuple(more)
@@ -206,5 +206,5 @@ def _start(work: Literal["train", "evaluate"], description: Place | Run, more: S
     return checked(work, Path(description), overrides).go()
 
 
-def _several(places: Place | Sequence[Place]) -> list[Path]:
+def _several(places: AnyPath | Sequence[AnyPath]) -> list[Path]:
     return [Path(places)] if isinstance(places, (str, Path)) else [Path(place) for place in places]

@@ -18,9 +18,9 @@ def evaluated(path: str, overrides: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {"rows": {}, "said": [], "refused": ""}
     predict, say = evaluator.predict, evaluator.say
 
-    def predicting(model: Any, family: Any, read: Any, sets: Any, pieces: int, work: Any, *rest: Any) -> Any:
+    def predicting(model: Any, family: Any, read: Any, sets: Any, subsets: int, work: Any, *rest: Any) -> Any:
         found["rows"][family.task.name] = sum(len(item.rows) for item in work)
-        return predict(model, family, read, sets, pieces, work, *rest)
+        return predict(model, family, read, sets, subsets, work, *rest)
 
     evaluator.predict, evaluator.say = predicting, found["said"].append
     try:

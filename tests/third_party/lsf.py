@@ -11,7 +11,7 @@ from typing import Literal
 
 from xdist.config import Cluster
 from xdist.config.cluster import seconds
-from xdist.config.plain import Duration, Word
+from xdist.config.plain import Duration, OneWord
 from xdist.launch import quoting
 from xdist.launch.call import asked, call
 from xdist.launch.job import Job, filled
@@ -47,7 +47,7 @@ REASONS = {
 class Lsf(Cluster):
     kind: Literal["lsf"]
     nodes: Literal[1] = 1
-    queue: Word = "normal"
+    queue: OneWord = "normal"
     time_limit: Duration
     python: str | None = None
 

@@ -16,21 +16,21 @@ from xdist.formats.gold import labelled
 
 
 def predict(run: Run, originals: Path) -> list[str]:
-    """Do what is to be done, right answers taken for a model's; the pieces that were predicted."""
+    """Do what is to be done, right answers taken for a model's; the subsets that were predicted."""
     scoring = Scoring(request_of(run), "fp32")
     todo = to_do(request_of(run), scoring.digests)
     scoring.make_room(todo.predict)
-    for pieces in by_task(todo.score).values():
-        scoring.again(pieces)
-    for piece in todo.predict:
-        where = submission.path(scoring.folder.predictions, piece.task, piece.split, piece.language)
-        right = gold_of(piece.task, list(piece.task.examples(originals, piece.split, piece.language)))
-        submission.write(where, piece.task, right)
-        examples = list(piece.task.examples(run.data.root, piece.split, piece.language))
-        inputs = inputs_of(run.data.root, piece, examples, scoring.digests)
-        made = Made(inputs, files_of(run.data.root, piece, scoring.digests), file_digest(where))
+    for subsets in by_task(todo.score).values():
+        scoring.again(subsets)
+    for subset in todo.predict:
+        where = submission.path(scoring.folder.predictions, subset.task, subset.split, subset.language)
+        right = gold_of(subset.task, list(subset.task.examples(originals, subset.split, subset.language)))
+        submission.write(where, subset.task, right)
+        examples = list(subset.task.examples(run.data.root, subset.split, subset.language))
+        inputs = inputs_of(run.data.root, subset, examples, scoring.digests)
+        made = Made(inputs, files_of(run.data.root, subset, scoring.digests), file_digest(where))
         assert not labelled(examples)
-        of = made_of(request_of(run).options(piece.task), scoring.model, "fp32", {piece.language: made})
+        of = made_of(request_of(run).options(subset.task), scoring.model, "fp32", {subset.language: made})
         layer = run.evaluate.layer if run.evaluate else None
-        scoring.scores.add(piece.task, piece.split, [], {piece.language: {"count": len(right)}}, layer, made_of=of)
-    return [str(piece) for piece in todo.predict]
+        scoring.scores.add(subset.task, subset.split, [], {subset.language: {"count": len(right)}}, layer, made_of=of)
+    return [str(subset) for subset in todo.predict]

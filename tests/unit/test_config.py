@@ -276,7 +276,7 @@ def test_selection_needs_dev_sets_and_what_can_be_scored(path: Path) -> None:
         return str(caught.value).replace(f"{path.parent}/", "")
 
     chosen = chosen_of(load_run(path, ["train.select={every: 10, languages: [en, de]}"]))
-    assert [str(piece) for piece in chosen] == ["xnli dev en", "xnli dev de", "udpos dev en", "udpos dev de"]
+    assert [str(subset) for subset in chosen] == ["xnli dev en", "xnli dev de", "udpos dev en", "udpos dev de"]
     assert chosen_of(load_run(path)) == []
     assert refused("train.select={every: 10, languages: [en, dd]}").startswith("train.select={every: 10, languages: [en, dd]}")
     pairs = "train.tasks=[{task: squad-sentences}]"

@@ -14,8 +14,8 @@ from tiny import tiny_benchmark, tiny_model
 from xdist.config import Run, load_run
 from xdist.data.prepare import Preparation
 from xdist.data.tokenizer import load_tokenizer
-from xdist.fetch.fetching import Plan, fetch, plan
-from xdist.fetch.hub import Hub
+from xdist.fetch.fetching import FetchPlan, fetch, plan
+from xdist.fetch.hub import HubClient
 from xdist.fetch.parts import Repository
 from xdist.files import read_json
 from xdist.launch import submission
@@ -97,7 +97,7 @@ def test_the_next_preparation_makes_the_same_set(run: Run, tmp_path: Path) -> No
         return made
 
     def content(made: Preparation) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in made.folders[made.pieces[0]].iterdir() if path.name[0] != "."}
+        return {path.name: path.read_bytes() for path in made.folders[made.subsets[0]].iterdir() if path.name[0] != "."}
 
     expected, times = content(prepared("whole")), 0
     for _ in cut_short(lambda: prepared("cut"), tmp_path / "cut", "killed"):
@@ -113,9 +113,9 @@ def test_the_next_fetch_brings_the_same_files(tmp_path: Path) -> None:
     repository, times = Repository("dataset", "facebook/xnli", ("en/test", "en/train"), frozenset()), 0
     with serving() as server:
         server.add("dataset", repository.id, files)
-        hub = Hub(server.url)
+        hub = HubClient(server.url)
 
-        def fetched() -> Plan:
+        def fetched() -> FetchPlan:
             todo = plan(hub, tmp_path, repository, None, False, False)
             fetch(hub, repository, todo, lambda count: None)
             return plan(hub, tmp_path, repository, None, False, True)

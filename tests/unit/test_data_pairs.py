@@ -34,15 +34,15 @@ def preparation(folder: Path, tokenizer: PreTrainedTokenizerBase, *overrides: st
 
 def test_rows_are_those_of_the_tokenizer(tmp_path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     made = preparation(tiny_families(tmp_path), tokenizer)
-    assert len(made.pieces) == 9
+    assert len(made.subsets) == 9
     made.make_missing()
     assert sorted(path.name.rsplit("-", 1)[0] for path in (tmp_path / "prepared").iterdir()) == [
         f"xnli-pairs-test-{code}" for code in ("de", "en", "sw")
     ]
     assert made.missing() == []
     truncated = 0
-    for piece, shards in zip(made.pieces, made.shards(made.pieces), strict=True):
-        examples = list(piece.task.examples(tmp_path, "test", piece.language))
+    for subset, shards in zip(made.subsets, made.shards(made.subsets), strict=True):
+        examples = list(subset.task.examples(tmp_path, "test", subset.language))
         assert len(shards) == len(examples) == len(shards.tokens)
         assert shards.column("example").tolist() == list(range(len(examples)))
         for number, example in enumerate(examples):
@@ -51,7 +51,7 @@ def test_rows_are_those_of_the_tokenizer(tmp_path: Path, tokenizer: PreTrainedTo
             assert row["tokens"].tolist() == expected
             assert row["lengths"].tolist() == [len(expected)] == [shards.tokens[number]]
             assert row["cut"] == len(tokenizer(*example.texts)["input_ids"]) - len(expected)
-            assert piece.task.labels[row["label"]] == example.label
+            assert subset.task.labels[row["label"]] == example.label
             truncated += int(row["cut"] > 0)
     assert truncated > 10
 
@@ -76,7 +76,7 @@ def test_files_that_are_not_parallel(tmp_path: Path, tokenizer: PreTrainedTokeni
         made = preparation(tmp_path, tokenizer, "evaluate.languages=[en-de]")
         made.make_missing()
         with pytest.raises(UserError, match=message):
-            list(made.shards(made.pieces))
+            list(made.shards(made.subsets))
 
 
 def test_rows_that_are_left_out_on_either_side(tmp_path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -86,10 +86,10 @@ def test_rows_that_are_left_out_on_either_side(tmp_path: Path, tokenizer: PreTra
         path.write_text(rows)
     made = preparation(tmp_path, tokenizer, "evaluate.languages=[en-de,en-en]", name="pawsx-pairs")
     made.make_missing()
-    assert {piece.language: len(shards) for piece, shards in zip(made.pieces, made.shards(made.pieces), strict=True)} == {
+    assert {subset.language: len(shards) for subset, shards in zip(made.subsets, made.shards(made.subsets), strict=True)} == {
         "en-de": 1,
         "en-en": 3,
     }
-    shards = next(iter(made.shards(made.pieces)))
+    shards = next(iter(made.shards(made.subsets)))
     assert isinstance(shards, PairShards)
     assert shards.row(0)["tokens"].tolist() == tokenizer("a b", "i")["input_ids"]

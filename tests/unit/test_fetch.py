@@ -15,12 +15,12 @@ from tiny import tiny_benchmark, tiny_model
 
 from xdist.config import Run
 from xdist.data.fetched import LOCK, Lock, read_lock
-from xdist.data.pieces import Piece
+from xdist.data.subset import Subset
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
 from xdist.fetch import parts
-from xdist.fetch.fetching import PARTIAL, UNFINISHED, Plan, fetch, plan
-from xdist.fetch.hub import Hub
+from xdist.fetch.fetching import PARTIAL, UNFINISHED, FetchPlan, fetch, plan
+from xdist.fetch.hub import HubClient
 from xdist.fetch.parts import Repository, files_of
 from xdist.files import file_digest
 from xdist.model.encoder import load_encoder
@@ -73,8 +73,8 @@ def run_of(root: Path, **changes: object) -> Run:
     return Run.model_validate({**values, **changes})
 
 
-def fetched(server: HubServer, root: Path, repository: Repository, revision: str | None = None, **options: bool) -> Plan:
-    hub = Hub(server.url)
+def fetched(server: HubServer, root: Path, repository: Repository, revision: str | None = None, **options: bool) -> FetchPlan:
+    hub = HubClient(server.url)
     made = plan(hub, root, repository, revision, options.get("update", False), options.get("verify", False))
     came: list[int] = []
     fetch(hub, repository, made, came.append)
@@ -121,8 +121,8 @@ def test_parts_of_a_data_set() -> None:
 @pytest.mark.parametrize("name", [name for name, entry in TASKS.ours().items() if entry.hub])
 def test_what_is_fetched_is_what_is_read(name: str, tmp_path: Path) -> None:
     """For every task of the hub, the files that a fetch takes are those that the catalog then finds, and its lock can name."""
-    for piece in parts.pieces_of_task(task(name), ()):
-        ((repository,), elsewhere) = parts.data_sets([(piece, True)], tmp_path)
+    for subset in parts.subsets_of_task(task(name), ()):
+        ((repository,), elsewhere) = parts.data_sets([(subset, True)], tmp_path)
         (part,) = repository.parts
         file = f"{part}-00000-of-00001.parquet"
         assert files_of("dataset", part, [file, "other/test.parquet"]) == [file]
@@ -131,7 +131,7 @@ def test_what_is_fetched_is_what_is_read(name: str, tmp_path: Path) -> None:
         path = tmp_path / "hub" / repository.id / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-        assert piece.task.paths(tmp_path, piece.split, piece.language) == (path,)
+        assert subset.task.paths(tmp_path, subset.split, subset.language) == (path,)
         assert (elsewhere, repository.needed) == ([], {part})
 
 
@@ -154,14 +154,14 @@ def test_what_a_run_needs(tmp_path: Path) -> None:
 
 
 def test_what_a_task_needs() -> None:
-    found = parts.pieces_of_task(task("xnli"), ("en", "sw"))
-    assert [(piece.split, piece.language) for piece in found] == [
+    found = parts.subsets_of_task(task("xnli"), ("en", "sw"))
+    assert [(subset.split, subset.language) for subset in found] == [
         *(("train", "en"), ("dev", "en"), ("dev", "sw"), ("test", "en"), ("test", "sw"))
     ]
     with pytest.raises(UserError, match="task 'xnli': unknown language 'sv': did you mean 'sw'"):
-        parts.pieces_of_task(task("xnli"), ("sv",))
+        parts.subsets_of_task(task("xnli"), ("sv",))
     with pytest.raises(UserError, match="task 'ntrex': no data set of the hub holds it"):
-        parts.pieces_of_task(task("ntrex"), ())
+        parts.subsets_of_task(task("ntrex"), ())
     with pytest.raises(UserError, match="runs/a/model: is not a hub id"):
         parts.model("runs/a/model")
 
@@ -210,7 +210,7 @@ def test_again_nothing_is_asked(server: HubServer, tmp_path: Path) -> None:
 def test_interrupted_fetch_goes_on(server: HubServer, tmp_path: Path) -> None:
     repository, folder = parts.model(ENCODER), tmp_path / "models" / ENCODER
     first = server.repositories["model", ENCODER]["main"]
-    size, hub = len(first["model.safetensors"]), Hub(server.url)
+    size, hub = len(first["model.safetensors"]), HubClient(server.url)
     server.drop["model.safetensors"] = size // 2
     todo = plan(hub, tmp_path, repository, None, False, False)
     come: list[int] = []
@@ -277,7 +277,7 @@ def test_revisions(server: HubServer, tmp_path: Path) -> None:
     first = fetched(server, tmp_path, repository).lock
     second = server.add("dataset", "facebook/xnli", shards)
     assert fetched(server, tmp_path, repository).lock.commit == first.commit
-    dry = plan(Hub(server.url), tmp_path, repository, None, True, False)
+    dry = plan(HubClient(server.url), tmp_path, repository, None, True, False)
     assert (dry.lock.commit, dry.stale) == (second, ("en/test-00000-of-00001.parquet",))
     assert fetched(server, tmp_path, repository, update=True).lock.commit == second
     assert len(list(task("xnli").examples(tmp_path, "test", "en"))) == 10
@@ -296,7 +296,7 @@ def test_a_data_set_in_another_format_is_taken_as_converted(server: HubServer, t
     pq.write_table(pa.Table.from_pylist([{"sentence1": "یک", "sentence2": "One"}]), buffer)
     server.add("dataset", name, {"pes-eng/test.jsonl.gz": b"..."})
     server.add("dataset", name, {"pes-eng/test/0000.parquet": buffer.getvalue()}, "refs/convert/parquet")
-    (repository,), _ = parts.data_sets([(Piece(task("tatoeba"), "test", "fa"), True)], tmp_path)
+    (repository,), _ = parts.data_sets([(Subset(task("tatoeba"), "test", "fa"), True)], tmp_path)
     assert fetched(server, tmp_path, repository).lock.revision == "refs/convert/parquet"
     assert len(list(task("tatoeba").examples(tmp_path, "test", "fa"))) == 2
 
@@ -304,7 +304,7 @@ def test_a_data_set_in_another_format_is_taken_as_converted(server: HubServer, t
 def test_refusals_are_one_line(server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(repository: Repository, message: str, url: str = server.url) -> None:
         with pytest.raises(UserError, match=message) as caught:
-            plan(Hub(url), tmp_path, repository, None, False, False)
+            plan(HubClient(url), tmp_path, repository, None, False, False)
         assert "\n" not in str(caught.value)
 
     refused(parts.model("someone/tiny-encoders"), r"model someone/tiny-encoders: the hub .* has no such repository")

@@ -23,7 +23,7 @@ from xdist.errors import UserError
 from xdist.fetch import hub as hub_module
 from xdist.fetch import parts
 from xdist.fetch.fetching import fetch, plan
-from xdist.fetch.hub import Hub
+from xdist.fetch.hub import HubClient
 from xdist.fetch.parts import Repository
 from xdist.model.folder import HEADS, HEADS_INDEX
 
@@ -70,7 +70,7 @@ def everything(folder: Path) -> dict[str, bytes | str]:
 
 
 def brought(server: HubServer, root: Path, **options: Any) -> Any:
-    hub, repository = Hub(server.url), options.pop("repository", parts.model(ID))
+    hub, repository = HubClient(server.url), options.pop("repository", parts.model(ID))
     todo = plan(hub, root, repository, options.get("revision"), options.get("update", False), options.get("verify", False))
     fetch(hub, repository, todo, lambda count: None)
     return todo
@@ -345,7 +345,7 @@ def test_a_new_folder_holds_no_model_until_all_of_it_has_come(server: HubServer,
     ],
 )
 def test_the_rest_of_a_file(server: HubServer, root: Path, answer: Callable[[bytes], Any], said: str | None) -> None:
-    todo = plan(Hub(server.url), root, parts.model(ID), None, False, False)
+    todo = plan(HubClient(server.url), root, parts.model(ID), None, False, False)
     partial = root / "models" / ID / PARTIAL / todo.missing[WEIGHTS].blob
     partial.parent.mkdir(parents=True)
     partial.write_bytes(FILES[WEIGHTS][:8000])
@@ -461,7 +461,7 @@ def test_links_are_followed_neither_to_write_nor_to_remove(server: HubServer, ro
     folder = root / "hub/a/set"
     (folder / "en/test/0.parquet").symlink_to(out)
     server.add("dataset", "a/set", {"en/test/0.parquet": b"x"})
-    todo = plan(Hub(server.url), root, SET, None, False, False)
+    todo = plan(HubClient(server.url), root, SET, None, False, False)
     (folder / PARTIAL).mkdir()
     (folder / PARTIAL / todo.missing["en/test/0.parquet"].blob).symlink_to(out)
     brought(server, root, repository=SET)

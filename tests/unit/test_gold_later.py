@@ -19,7 +19,7 @@ from tiny_retrieval import bucc
 from xdist.cli import main
 from xdist.config import Run, load_run
 from xdist.data.look import look
-from xdist.data.pieces import Piece
+from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.evaluation.made_of import inputs_of
 from xdist.evaluation.scores import Scores, said, without_gold
@@ -74,8 +74,8 @@ def times(run: Run) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in RunFolder(run.folder).predictions.rglob("test-*")}
 
 
-def names(pieces: tuple[Piece, ...]) -> list[str]:
-    return [str(piece) for piece in pieces]
+def names(subsets: tuple[Subset, ...]) -> list[str]:
+    return [str(subset) for subset in subsets]
 
 
 def test_gold_that_comes_later_is_scored_by_the_predictions_that_are_there(
@@ -83,11 +83,11 @@ def test_gold_that_comes_later_is_scored_by_the_predictions_that_are_there(
 ) -> None:
     run = described()
     changed = blank(run.data.root)
-    every = [str(piece) for piece in scored_of(run)]
+    every = [str(subset) for subset in scored_of(run)]
     assert len(every) > len(TASKS)
     assert predict(run, originals) == every
     assert not to_do(request_of(run))
-    assert [str(piece) for piece in without_gold(request_of(run))] == every
+    assert [str(subset) for subset in without_gold(request_of(run))] == every
     assert said(without_gold(request_of(run))).startswith("no gold: predicted, not scored: xquad (")
     before = times(run)
     for path in changed:  # one after another: some languages have gold before others
@@ -217,7 +217,7 @@ def test_another_metric_scores_the_predictions_that_are_there(described: Callabl
     values = read_json(path)
     values["tasks"]["xnli"]["scored_by"] = "another"
     write_json(path, values)
-    assert names(to_do(request_of(run)).score) == [str(piece) for piece in scored_of(run)]
+    assert names(to_do(request_of(run)).score) == [str(subset) for subset in scored_of(run)]
     assert predict(run, originals) == []
     assert Scores(path, "").tasks["xnli"]["scored_by"] == task("xnli").metric
     assert not to_do(request_of(run))
@@ -227,8 +227,8 @@ def test_mined_pairs_depend_on_the_gold_of_development_alone(tmp_path: Path) -> 
     bucc(tmp_path, "de")
 
     def found(split: str) -> str:
-        piece = Piece(task("bucc2018"), split, "de")
-        return inputs_of(tmp_path, piece, piece.task.examples(tmp_path, split, "de"), Digests())
+        subset = Subset(task("bucc2018"), split, "de")
+        return inputs_of(tmp_path, subset, subset.task.examples(tmp_path, split, "de"), Digests())
 
     before = found("test"), found("dev")
     assert check(task("bucc2018"), tmp_path, "test", "de").gold
@@ -290,9 +290,9 @@ def test_a_pair_of_which_one_language_has_gold_is_predicted_without(described: C
     run = described("evaluate.tasks=[xnli-pairs]")
     blank(run.data.root)
     shutil.copyfile(originals / "xnli/test-sw.tsv", run.data.root / "xnli/test-sw.tsv")
-    pieces = {piece.language: piece for piece in scored_of(run)}
-    assert {code for code, piece in pieces.items() if piece not in look(run.data.root, (), scored_of(run))} == {"sw-sw"}
-    assert [code for code in pieces if labelled(pieces[code].task.examples(run.data.root, "test", code))] == ["sw-sw"]
+    subsets = {subset.language: subset for subset in scored_of(run)}
+    assert {code for code, subset in subsets.items() if subset not in look(run.data.root, (), scored_of(run))} == {"sw-sw"}
+    assert [code for code in subsets if labelled(subsets[code].task.examples(run.data.root, "test", code))] == ["sw-sw"]
 
 
 def test_the_check_tells_what_has_no_gold(described: Callable[..., Run]) -> None:

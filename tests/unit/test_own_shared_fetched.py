@@ -28,7 +28,7 @@ from xdist.evaluation.per_example import Gold, scored
 from xdist.evaluation.scores import Scores
 from xdist.fetch import parts
 from xdist.fetch.fetching import fetch, plan
-from xdist.fetch.hub import Hub
+from xdist.fetch.hub import HubClient
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import save_model
 from xdist.model.model import Model
@@ -78,7 +78,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tasks.yaml").write_text(yaml.safe_dump({"tasks": OWN}))
     with serving() as server:
         server.add_folder(ENCODER, folder / "encoder")
-        hub, repository = Hub(server.url), parts.model(ENCODER)
+        hub, repository = HubClient(server.url), parts.model(ENCODER)
         fetch(hub, repository, plan(hub, folder / "data", repository, None, False, False), lambda count: None)
     return folder
 
@@ -197,10 +197,10 @@ def test_a_run_that_only_evaluates_has_the_heads_that_were_trained(kind: str, pl
     for name in ("train", "folder", "model"):
         del values[name]
     run = Run.model_validate({**values, "folder": str(tmp_path / "scored"), "model": {"backbone": str(tmp_path / "run/model")}})
-    pieces = scored_of(run)
-    assert {piece.task.head for piece in pieces} == {head}
+    subsets = scored_of(run)
+    assert {subset.task.head for subset in subsets} == {head}
     backbone = run.model.backbone
-    model = load_for_evaluation(resolved_of(run).model, load_tokenizer(backbone), pieces, torch.float32)
+    model = load_for_evaluation(resolved_of(run).model, load_tokenizer(backbone), subsets, torch.float32)
     assert list(model.heads) == [head]
     # Other tasks than the trained ones keep their own name, for the message that there is no such head.
     other = run.model_copy(update={"evaluate": run.evaluate.model_copy(update={"tasks": ("cldr-spans",)})})  # type: ignore[union-attr]
@@ -342,15 +342,15 @@ def with_scores(path: Path, wrong: bool = False) -> Path:
     run.folder.mkdir()
     (run.folder / "config.yaml").write_text(path.read_text())
     scores = Scores(run.folder / "scores.json", run.name)
-    for entry in dict.fromkeys(piece.task for piece in scored_of(run)):
+    for entry in dict.fromkeys(subset.task for subset in scored_of(run)):
         found = {}
-        for piece in scored_of(run):
-            if piece.task is entry:
-                examples = list(entry.examples(run.data.root, "test", piece.language))
+        for subset in scored_of(run):
+            if subset.task is entry:
+                examples = list(entry.examples(run.data.root, "test", subset.language))
                 labels = [example.label for example in examples]
                 labels[0] = next(label for label in entry.labels if label != labels[0]) if wrong else labels[0]
-                submission.write(submission.path(run.folder / "predictions", entry, "test", piece.language), entry, labels)
-                found[piece.language] = {**family_of(entry).score(labels, examples, piece.language), "count": len(labels)}
+                submission.write(submission.path(run.folder / "predictions", entry, "test", subset.language), entry, labels)
+                found[subset.language] = {**family_of(entry).score(labels, examples, subset.language), "count": len(labels)}
         scores.add(entry, "test", ["en"], found)
     return run.folder
 

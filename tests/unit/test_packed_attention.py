@@ -20,10 +20,11 @@ from transformers import (
     XLMRobertaXLModel,
 )
 
+from xdist.config.robust import Place
 from xdist.model import packed
 from xdist.model.masks import Masks
 from xdist.model.model import Model
-from xdist.tasks.batch import PLACES, Batch, Place, View
+from xdist.tasks.batch import PLACES, Batch, View
 from xdist.tasks.catalog import task
 from xdist.tasks.family import Family, family_of
 from xdist.tasks.packing import CALL, PLACE, Packing, cut

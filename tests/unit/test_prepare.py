@@ -13,9 +13,9 @@ from tiny import tiny_benchmark, tiny_model
 
 from xdist.config import load_run
 from xdist.data import encoding
-from xdist.data.pieces import Piece
 from xdist.data.prepare import Preparation
 from xdist.data.shards import MANIFEST, Shards
+from xdist.data.subset import Subset
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
 from xdist.formats import corpus
@@ -63,12 +63,12 @@ def make(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
 
 
 def content(made: Preparation) -> dict[str, Any]:
-    """The rows of each piece, and its manifest."""
+    """The rows of each subset, and its manifest."""
     found = {}
-    for piece, shards in zip(made.pieces, made.shards(made.pieces), strict=True):
+    for subset, shards in zip(made.subsets, made.shards(made.subsets), strict=True):
         assert isinstance(shards, Shards)
         rows = [{key: np.asarray(value).tolist() for key, value in shards.row(n).items()} for n in range(len(shards))]
-        found[str(piece)] = (rows, shards.manifest)
+        found[str(subset)] = (rows, shards.manifest)
     return found
 
 
@@ -84,7 +84,7 @@ def test_workers_and_parts_make_the_same_shards(make: Callable[..., Preparation]
     for part in ((2, 3), (1, 3), (3, 3)):
         make("parts").make_missing(part=part)
     parts = make("parts")
-    assert all(parts.finish(piece) for piece in parts.missing())
+    assert all(parts.finish(subset) for subset in parts.missing())
     assert content(parts) == expected
 
 
@@ -100,7 +100,7 @@ def test_no_text_is_lost_between_shards(make: Callable[..., Preparation], place:
     assert manifest["lines"]["empty"] == 45
     assert manifest["tokens"] == sum(len(row["tokens"]) for row in rows)
     assert manifest["bytes"] == (place / "data/mlm/sw.txt").stat().st_size
-    assert manifest["fingerprint"] in str(made.folders[made.pieces[0]])
+    assert manifest["fingerprint"] in str(made.folders[made.subsets[0]])
     assert sum(manifest["lengths"].values()) == len(rows)
 
 
@@ -109,7 +109,7 @@ def test_an_interrupted_preparation_makes_what_is_left(make: Callable[..., Prepa
     whole.make_missing()
     shown: list[int] = []
 
-    def stop(piece: Piece, facts: dict[str, Any]) -> None:
+    def stop(subset: Subset, facts: dict[str, Any]) -> None:
         shown.append(facts["number"])
         if len(shown) == 3:
             raise KeyboardInterrupt
@@ -117,19 +117,19 @@ def test_an_interrupted_preparation_makes_what_is_left(make: Callable[..., Prepa
     with pytest.raises(KeyboardInterrupt):
         make("cut").make_missing(on_shard=stop)
     again = make("cut")
-    assert not (again.folders[again.pieces[0]] / MANIFEST).exists()
+    assert not (again.folders[again.subsets[0]] / MANIFEST).exists()
     made: list[tuple[str, int]] = []
-    again.make_missing(on_shard=lambda piece, facts: made.append((str(piece), facts["number"])))
+    again.make_missing(on_shard=lambda subset, facts: made.append((str(subset), facts["number"])))
     assert shown == [0, 1, 2]
     assert not {("mlm train sw", number) for number in shown} & set(made)
     assert content(again) == content(whole)
-    again.make_missing(on_shard=lambda piece, facts: pytest.fail("nothing was missing"))
+    again.make_missing(on_shard=lambda subset, facts: pytest.fail("nothing was missing"))
 
 
 def test_a_part_that_is_missing_is_told(make: Callable[..., Preparation]) -> None:
     made = make()
     made.make_missing(part=(1, 2))
-    assert [made.finish(piece) for piece in made.missing()] == [None] * len(made.missing())
+    assert [made.finish(subset) for subset in made.missing()] == [None] * len(made.missing())
     assert len(made.missing()) == 3
 
 

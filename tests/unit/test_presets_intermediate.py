@@ -31,11 +31,11 @@ def test_they_differ_in_their_tasks_alone() -> None:
 def test_tasks_languages_and_weights(name: str) -> None:
     run = preset(name)
     assert run.train
-    pieces = trained_of(run)
+    subsets = trained_of(run)
     languages = {"en"} if name.startswith("english") else {"en", "de", "ru", "sw"}
     for task in ("multinli", "squad", "hellaswag"):
-        assert {piece.language for piece in pieces if piece.task.name == task} == languages
-    text = [piece.language for piece in pieces if piece.task.name == "mlm"]
+        assert {subset.language for subset in subsets if subset.task.name == task} == languages
+    text = [subset.language for subset in subsets if subset.task.name == "mlm"]
     assert len(set(text)) == (50 if name.endswith("mlm") else 0)
     weights = {entry.task: entry.weight or 0 for entry in run.train.tasks}
     if text:

@@ -19,7 +19,7 @@ from xdist.report.curves import charts, ticks
 from xdist.report.markdown import escaped, readme_table
 from xdist.report.page import scale
 from xdist.report.record import Record, read_metrics
-from xdist.report.scores import ALL, ZERO_SHOT, Scores, read_scores
+from xdist.report.scores import ALL, ZERO_SHOT, ScoreTable, read_scores
 from xdist.report.terminal import print_scores
 
 HOSTILE = "<script>alert('x')</script> | `*_[a](b) &amp;"
@@ -51,7 +51,7 @@ def make_run(folder: Path, name: str = "demo", tasks: dict[str, Any] | None = No
     return folder
 
 
-def printed(scores: Scores, width: int = 100) -> str:
+def printed(scores: ScoreTable, width: int = 100) -> str:
     out = StringIO()
     print_scores(scores, Console(file=out, width=width, color_system=None))
     return out.getvalue()

@@ -20,7 +20,7 @@ from xdist.formats.examples import Answer, Passage, Query, Question, Tagged
 from xdist.robust.code_switch import CodeSwitcher
 from xdist.robust.rewriting import WordRewriter
 from xdist.robust.subword import Segmenter
-from xdist.robust.words import Vocabulary
+from xdist.robust.words import WordPieces
 from xdist.tasks.catalog import task
 from xdist.tasks.dual import DualEncoder
 from xdist.tasks.family import Family, Row, family_of
@@ -177,7 +177,7 @@ def test_both_views_have_the_same_places(tokenizer: PreTrainedTokenizerBase) -> 
 
 
 # --- tagging -------------------------------------------------------------------------------------------------------------
-def check_tags(family: Family, vocabulary: Vocabulary, row: Row, after: Row) -> None:
+def check_tags(family: Family, vocabulary: WordPieces, row: Row, after: Row) -> None:
     assert after["labels"].tolist() == row["labels"].tolist()
     assert len(after["words"]) == len(row["words"])
     assert (
@@ -192,7 +192,7 @@ def test_a_task_word_of_several_pieces_of_text_is_one_word(tokenizer: PreTrained
     family = Tagging(task("udpos"))
     example = Tagged(words=("good", "not at", "Ω", "\u200b", "film"), tags=("ADJ", "ADV", "X", "X", "NOUN"))
     (row,) = arrays(family.encode([example], tokenizer, 64))
-    vocabulary = Vocabulary(tokenizer)
+    vocabulary = WordPieces(tokenizer)
     words = vocabulary.words(row, family)
     assert words.low.tolist() == row["words"].tolist()
     assert words.free.tolist() == [True, True, False, False, True]

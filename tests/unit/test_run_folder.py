@@ -8,7 +8,7 @@ from resolved_of import deepspeed_of
 from xdist.config import Run
 from xdist.errors import BusyError, UserError
 from xdist.files import read_json
-from xdist.run.folder import MARKS, PACKAGES, RunFolder, State, environment
+from xdist.run.folder import MARKS, PACKAGES, RunFolder, RunState, environment
 from xdist.run.lock import RunLock
 
 
@@ -72,7 +72,7 @@ def test_a_run_at_work_is_announced_by_nobody_else(folder: RunFolder) -> None:
 
 
 @pytest.mark.parametrize("end", MARKS)
-def test_an_end_answers_a_request_to_stop(folder: RunFolder, end: State) -> None:
+def test_an_end_answers_a_request_to_stop(folder: RunFolder, end: RunState) -> None:
     folder.stop.touch()
     folder.mark("running")
     assert folder.stop.exists()

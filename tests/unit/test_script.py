@@ -14,7 +14,7 @@ import yaml
 from xdist.config import Run, load_run
 from xdist.errors import RunError, UserError, own
 from xdist.run import worker as script
-from xdist.run.folder import RunFolder, State
+from xdist.run.folder import RunFolder, RunState
 from xdist.run.heartbeat import End
 from xdist.run.lock import RunLock
 from xdist.run.progress import Progress
@@ -124,7 +124,12 @@ def test_one_step_again_leaves_no_mark(folder: RunFolder, ended: Ended, monkeypa
     "found, now, said", [("new", "new", True), ("unfinished", "unfinished", True), ("new", "failed", False)]
 )
 def test_a_death_is_said_unless_the_folder_says_how_the_run_ended(
-    folder: RunFolder, found: State, now: State, said: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: RunFolder,
+    found: RunState,
+    now: RunState,
+    said: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     lock = RunLock(folder.path)
     monkeypatch.setattr(script, "_folder", folder)

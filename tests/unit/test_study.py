@@ -153,7 +153,7 @@ def test_a_change_of_words_leaves_keys_as_they_were() -> None:
         ({"method": "consistency", "noise": "gaussian"}, {"method": "consistency", "noise": "normal"}),
     ):
         run = Run.model_validate({**sections, "train": train, "robust": robust})
-        data = [facts.piece(run.data, piece) for piece in trained_of(run)]
+        data = [facts.subset(run.data, subset) for subset in trained_of(run)]
         content = (run.seed, data, [])
         assert identity(facts.resolved(run), "encoder", facts) == digest(
             RESULTS, "encoder", {}, "train", train_as_dumped(run), [first], *content

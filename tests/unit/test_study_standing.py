@@ -68,7 +68,7 @@ def test_standing_of_scores_and_steps(tmp_path: Path, described: dict[str, Any])
     assert standings(graph, Facts())[node.key].state == "stopped"  # trained, not scored
     languages = {code: {"f1": 50.0, "count": 40} for code in ("en", "de", "sw")}
     folder.scores.write_text(json.dumps({"run": "x", "tasks": {"cldr-spans": {"split": "test", "languages": languages}}}))
-    noted = {str(piece): Facts().piece(node.run.data, piece) for piece in scored_of(node.run)}
+    noted = {str(subset): Facts().subset(node.run.data, subset) for subset in scored_of(node.run)}
     folder.path.with_name(f"{folder.path.name}.evaluated.json").write_text(json.dumps(noted))  # as earlier versions did
     assert standings(graph, Facts())[node.key].state == "finished"
     gold = node.run.data.root / "cldr-spans/test-de.tsv"

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from xdist.errors import UserError
 from xdist.formats.examples import Choice
-from xdist.robust.rewriting import Draws
+from xdist.robust.rewriting import WordDraws
 from xdist.robust.substitution import Substituter
 from xdist.robust.word_lists import look_up, read_synonyms
 from xdist.tasks.catalog import task
@@ -91,7 +91,7 @@ def test_places_are_drawn_independently(tokenizer: PreTrainedTokenizerBase, syno
 
 
 def test_draws_are_uniform_and_apart() -> None:
-    numbers = np.stack([Draws(1, 0, row, 0)(np.arange(50), np.arange(4)[:, None]) for row in range(100)])
+    numbers = np.stack([WordDraws(1, 0, row, 0)(np.arange(50), np.arange(4)[:, None]) for row in range(100)])
     assert numbers.min() >= 0
     assert numbers.max() < 1
     assert numbers.mean() == pytest.approx(0.5, abs=5 / math.sqrt(12 * numbers.size))
@@ -99,7 +99,7 @@ def test_draws_are_uniform_and_apart() -> None:
     for axis in range(3):
         moved = np.moveaxis(numbers, axis, 0)
         assert abs(np.corrcoef(moved[:-1].ravel(), moved[1:].ravel())[0, 1]) < 5 / math.sqrt(numbers.size)
-    assert Draws(1, 0, 3, 0)(7, np.arange(4)).tolist() == numbers[3, :, 7].tolist()
+    assert WordDraws(1, 0, 3, 0)(7, np.arange(4)).tolist() == numbers[3, :, 7].tolist()
 
 
 def test_the_key_is_seed_stream_row_and_epoch(tokenizer: PreTrainedTokenizerBase, synonyms: Path) -> None:

@@ -263,7 +263,7 @@ def test_recipes_are_the_official_ones(name: str) -> None:
         decay,
     )
     assert (run.train.batch_size, run.train.epsilon, run.train.clip, run.runtime.precision) == (32, 1e-8, 1.0, "fp32")
-    assert [str(piece) for piece in trained_of(run)] == [f"{name} train en"]
+    assert [str(subset) for subset in trained_of(run)] == [f"{name} train en"]
     assert set(run.evaluate.tasks) == evaluated
     trained = task(name).head
     assert all(task(other).head == trained or other == "tatoeba" for other in run.evaluate.tasks)
@@ -273,14 +273,14 @@ def test_recipes_are_the_official_ones(name: str) -> None:
 def test_recipes_can_be_evaluated_where_the_files_are(tmp_path: Path) -> None:
     root = tiny_families(tmp_path)
     run = load_run(ROOT / "squad.yaml", [f"data.root={root}", "evaluate.tasks=[xquad,mlqa]"])
-    assert Counter(piece.task.name for piece in scored_of(run)) == {"xquad": 3, "mlqa": 3}
+    assert Counter(subset.task.name for subset in scored_of(run)) == {"xquad": 3, "mlqa": 3}
 
 
 def test_languages_of_pairs(tmp_path: Path) -> None:
     root = tiny_families(tmp_path)
     both = ["evaluate.tasks=[xnli,xnli-pairs]", f"data.root={root}"]
     run = load_run(ROOT / "xnli.yaml", [*both, "evaluate.languages=[en,sw,de-en]"])
-    found = sorted(str(piece) for piece in scored_of(run))
+    found = sorted(str(subset) for subset in scored_of(run))
     assert found == sorted(
         [*(f"xnli test {code}" for code in ("en", "sw"))]
         + [f"xnli-pairs test {pair}" for pair in ("de-en", "en-en", "en-sw", "sw-en", "sw-sw")]

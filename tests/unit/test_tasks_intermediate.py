@@ -249,7 +249,7 @@ def test_tasks_of_a_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert trained_of(run) == [news, web]
     (tmp_path / "other.yaml").write_text(TASKS.replace("texts: 1", "texts: 2"))
     other = trained_of(load_run(tmp_path / "run.yaml", ["data.tasks=other.yaml"]))[0]
-    assert Facts().piece(run.data, other) != Facts().piece(run.data, news)  # rows made in another way are not found again
+    assert Facts().subset(run.data, other) != Facts().subset(run.data, news)  # rows made in another way are not found again
     with pytest.raises(UserError, match=r"run\.yaml|command line.*unknown task 'newz': did you mean 'news'"):
         trained_of(load_run(tmp_path / "run.yaml", ["train.tasks.0.task=newz"]))
 

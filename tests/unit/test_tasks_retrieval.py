@@ -372,7 +372,7 @@ def test_recipes_are_the_official_ones(name: str, trained: str, rate: float, epo
     assert run.train is not None
     assert run.evaluate is not None
     assert (run.name, run.folder, run.evaluate.tasks) == (name, Path("runs/xtreme-r") / name, (name,))
-    assert [str(piece) for piece in trained_of(run)] == [f"{trained} train en"]
+    assert [str(subset) for subset in trained_of(run)] == [f"{trained} train en"]
     assert (run.train.learning_rate, run.train.epochs, run.train.batch_size) == (rate, epochs, batch)
     assert (run.train.negatives, run.train.warmup, run.train.weight_decay) == (negatives, 0, 0)
 

@@ -19,8 +19,8 @@ from tiny_study import graph_of, named
 from xdist import plugins
 from xdist.cli import main
 from xdist.config import load_run
-from xdist.data.encoding import Job, make_shard, units
-from xdist.data.pieces import Piece
+from xdist.data.encoding import ShardJob, make_shard, units
+from xdist.data.subset import Subset
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
 from xdist.evaluation import submission
@@ -139,7 +139,7 @@ def test_a_model_tells_what_it_was_trained_on_without_its_code(place: Path) -> N
     shared = ["train.share=family"]
     with forgetting():
         run = load_run(Path("run.yaml"), shared)
-        (known_head,) = {piece.task.head for piece in trained_of(run)}
+        (known_head,) = {subset.task.head for subset in trained_of(run)}
     (place / "run/model").mkdir(parents=True)
     (place / "run/config.yaml").write_text(yaml.safe_dump(run.dump()))
 
@@ -195,8 +195,10 @@ def test_a_process_that_was_not_forked_prepares_it(place: Path) -> None:
     tokenizer = load_tokenizer(str(tiny_model(place / "encoder", place / "benchmark")))
     with forgetting():
         run = load_run(Path("run.yaml"))
-        (piece,) = trained_of(run)
-        made = Job(piece.task.name, None, piece.task.plugins, "train", 32, "fail", place, next(units(piece, run.data.root)))
+        (subset,) = trained_of(run)
+        made = ShardJob(
+            subset.task.name, None, subset.task.plugins, "train", 32, "fail", place, next(units(subset, run.data.root))
+        )
         sent = pickle.dumps(made)
     assert not TASKS.has("place")
     assert make_shard(pickle.loads(sent), tokenizer)["rows"] == 120
@@ -269,7 +271,7 @@ def test_its_rows_are_of_the_code_of_both_the_task_and_the_family(place: Path) -
     def facts() -> str:
         with forgetting():
             run = load_run(Path("run.yaml"), ["plugins=[reviews.py, ordered.py]"])
-            return Facts().piece(run.data, Piece(task("reviews", None, run.plugins), "train", "en"))
+            return Facts().subset(run.data, Subset(task("reviews", None, run.plugins), "train", "en"))
 
     before = facts()
     change("reviews.py")

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from xdist.errors import UserError
 from xdist.formats.examples import Choice
-from xdist.robust.words import Vocabulary
+from xdist.robust.words import WordPieces
 from xdist.tasks.catalog import task
 from xdist.tasks.choice import MultipleChoice
 from xdist.tasks.rewritten import rewritten
@@ -28,13 +28,13 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerBa
 
 
 @pytest.fixture(scope="module")
-def vocabulary(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
-    return Vocabulary(tokenizer)
+def vocabulary(tokenizer: PreTrainedTokenizerBase) -> WordPieces:
+    return WordPieces(tokenizer)
 
 
 @given(st.data())
 def test_words_are_those_of_the_text_and_replacing_is_tokenising_anew(
-    tokenizer: PreTrainedTokenizerBase, vocabulary: Vocabulary, data: st.DataObject
+    tokenizer: PreTrainedTokenizerBase, vocabulary: WordPieces, data: st.DataObject
 ) -> None:
     first, second = data.draw(sentences), data.draw(sentences)
     family, (row,) = pair_rows([(" ".join(first), " ".join(second))], tokenizer)
@@ -85,7 +85,7 @@ def test_two_sequences_change_their_own_lengths() -> None:
     assert after.places.tolist() == [0, 1, 1, 2, 3, 4, 7, 8]
 
 
-def test_a_word_that_is_not_whole_stays(tokenizer: PreTrainedTokenizerBase, vocabulary: Vocabulary) -> None:
+def test_a_word_that_is_not_whole_stays(tokenizer: PreTrainedTokenizerBase, vocabulary: WordPieces) -> None:
     family, (row, strange) = pair_rows([("good film", "bad film"), ("good Ω film", "bad xΩ")], tokenizer)
     assert vocabulary.words({**row, "cut": 3}, family).free.tolist() == [True, False, True, False]
     words = vocabulary.words(row, family)
@@ -96,14 +96,14 @@ def test_a_word_that_is_not_whole_stays(tokenizer: PreTrainedTokenizerBase, voca
     assert vocabulary.words(strange, family).free.tolist() == [True, False, True, True, False]
 
 
-def test_nothing_to_spell_is_no_replacement(vocabulary: Vocabulary) -> None:
+def test_nothing_to_spell_is_no_replacement(vocabulary: WordPieces) -> None:
     assert vocabulary.encode("  ", False) is None
     assert vocabulary.encode("Ω", False) is None
     assert vocabulary.encode("not good", True) is None
     assert vocabulary.encode("not good", False) is not None
 
 
-def test_options_number_the_words_of_their_prompt_alike(tokenizer: PreTrainedTokenizerBase, vocabulary: Vocabulary) -> None:
+def test_options_number_the_words_of_their_prompt_alike(tokenizer: PreTrainedTokenizerBase, vocabulary: WordPieces) -> None:
     family = MultipleChoice(task("copa"))
     (row,) = arrays(family.encode([Choice(prompt="good film", options=("bad", "was not bad"), label=0)], tokenizer, 128))
     words = vocabulary.words(row, family)
@@ -114,7 +114,7 @@ def test_options_number_the_words_of_their_prompt_alike(tokenizer: PreTrainedTok
 def test_word_piece_words_and_marks(tmp_path: Path) -> None:
     tiny_model(tmp_path / "encoder", tiny_benchmark(tmp_path / "benchmark"), kind="bert")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "encoder")
-    vocabulary = Vocabulary(tokenizer)
+    vocabulary = WordPieces(tokenizer)
     family, (row,) = pair_rows([("Peru and Perude Ω", "Kenya")], tokenizer)
     words = vocabulary.words(row, family)
     texts = [vocabulary.text(row["tokens"][low:high].tolist()) for low, high in zip(words.low, words.high, strict=True)]
@@ -128,4 +128,4 @@ def test_a_vocabulary_that_does_not_show_words_is_refused() -> None:
     with pytest.raises(
         UserError, match=r"words cannot be told from the pieces of a BPE vocabulary \(valid: Unigram, WordPiece\)"
     ):
-        Vocabulary(tokenizer)
+        WordPieces(tokenizer)

@@ -14,7 +14,7 @@ from xdist.run import distributed
 
 # A part of a parameter in this rank's optimizer: the parameter, where in it the part starts, the flat tensor that AdamW
 # updates, where in that, and how many values.
-Place = tuple[nn.Parameter, int, Tensor, int, int]
+Slot = tuple[nn.Parameter, int, Tensor, int, int]
 
 
 def load_resharded(tag: Tag, engine: Engine, stage: int) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def load_resharded(tag: Tag, engine: Engine, stage: int) -> dict[str, Any]:
     return common
 
 
-def _places(optimizer: Any, stage: int) -> Iterator[Place]:
+def _places(optimizer: Any, stage: int) -> Iterator[Slot]:
     if stage == 0:
         trained = [group["params"] for group in optimizer.param_groups]
         computing = getattr(optimizer, "fp16_groups", trained)  # in bf16 another tensor than AdamW updates

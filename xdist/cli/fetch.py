@@ -49,7 +49,7 @@ def command(
     from xdist.config import load_run
     from xdist.fetch import parts
     from xdist.fetch.fetching import fetch, plan
-    from xdist.fetch.hub import Hub, free_bytes
+    from xdist.fetch.hub import HubClient, free_bytes
     from xdist.resolve.subsets import Subsets
     from xdist.run.progress import Progress
     from xdist.tasks.catalog import task
@@ -60,18 +60,18 @@ def command(
     root = into or (run.data.root if run else Path("download"))
     wanted = [parts.model(id) for id in models]
     entries = [task(name, run.data.tasks, run.plugins) if run else task(name) for name in tasks]
-    pieces = [(piece, bool(languages)) for entry in entries for piece in parts.pieces_of_task(entry, languages)]
+    subsets = [(subset, bool(languages)) for entry in entries for subset in parts.subsets_of_task(entry, languages)]
     if run:
-        pieces += Subsets(run).wanted
+        subsets += Subsets(run).wanted
         backbone = run.model.backbone
         if backbone not in models and not Path(backbone).is_dir() and parts.may_be_hub_id(backbone):
             wanted.append(parts.model(backbone))
-    data_sets, elsewhere = parts.data_sets(pieces, root)
+    data_sets, elsewhere = parts.data_sets(subsets, root)
     wanted += data_sets
     if revision and len(wanted) != 1:
         raise UserError(f"--revision {revision}: names one repository's, here are {', '.join(map(str, wanted)) or 'none'}")
 
-    hub = Hub()
+    hub = HubClient()
     plans = [(repository, plan(hub, root, repository, revision, update, verify)) for repository in wanted]
     for repository, todo in plans:
         sizes = f"{len(todo.sizes)} files, {decimal(sum(todo.sizes))}"

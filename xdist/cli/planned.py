@@ -4,12 +4,12 @@ from pathlib import Path
 
 from xdist.estimate.memory import host_memory, state_on_disk
 from xdist.estimate.recommend import GB, usable
-from xdist.study.planning import Plan
+from xdist.study.planning import TrainingEstimate
 
 WHERE = {"none": "", "optimizer": ", optimizer in main memory", "all": ", optimizer and weights in main memory"}
 
 
-def shown(plan: Plan, written: Path | None) -> str:
+def shown(plan: TrainingEstimate, written: Path | None) -> str:
     """What the user reads; ends with how to train so."""
     setting, shape, machine = plan.setting, plan.shape, plan.machine
     share = plan.memory.total / usable(plan.capacity)

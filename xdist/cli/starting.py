@@ -13,7 +13,7 @@ from xdist.config import load_run
 from xdist.data.look import look
 from xdist.evaluation.scores import said
 from xdist.launch import local
-from xdist.launch.starting import Start, checked
+from xdist.launch.starting import CheckedStart, checked
 from xdist.resolve.resolved import resolve
 from xdist.run.folder import RunFolder
 
@@ -34,7 +34,7 @@ def start(kind: Literal["train", "evaluate"], path: Path, overrides: Sequence[st
         click.echo(line)
 
 
-def _show(start: Start) -> None:
+def _show(start: CheckedStart) -> None:
     run, subsets = start.resolved.run, start.resolved.subsets
     blanked = look(run.data.root, subsets.trained if start.work == "train" else (), subsets.evaluation)
     scored = Counter(subset.task.name for subset in subsets.evaluation)

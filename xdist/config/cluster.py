@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from xdist.config.plain import Line
+from xdist.config.plain import OneLine
 from xdist.config.plugin import Plugin
 from xdist.config.section import Section
 
@@ -33,7 +33,7 @@ class Cluster(Section):
     nodes: int = Field(1, ge=1)
     gpus_per_node: int = Field(0, ge=0)
     ranks_per_node: int | None = Field(None, ge=1, description="processes on a node; null: one per GPU, or one")
-    environment: dict[str, Line] = Field({}, description="variables of every rank")
+    environment: dict[str, OneLine] = Field({}, description="variables of every rank")
     data: Path | Literal["remote"] | None = Field(
         None,
         description="where the official files lie there; null: data.root of the run; remote: there as well, but not on the "

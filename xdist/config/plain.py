@@ -24,8 +24,10 @@ def _plain_path(value: Path) -> Path:
     return value
 
 
-Word = Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9._:@+,=&|*-]*", "one word of letters, digits and . _ : @ + , = & | * -")]
-Line = Annotated[str, matching(r"[^\x00-\x1f\x7f]*", "one line without control characters")]
+OneWord = Annotated[
+    str, matching(r"[A-Za-z0-9][A-Za-z0-9._:@+,=&|*-]*", "one word of letters, digits and . _ : @ + , = & | * -")
+]
+OneLine = Annotated[str, matching(r"[^\x00-\x1f\x7f]*", "one line without control characters")]
 Label = Annotated[
     str,
     matching(
@@ -38,7 +40,7 @@ LabelKey = Annotated[
 LabelValue = Annotated[
     str, matching(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", "a label value: letters, digits, '-', '_' and '.'")
 ]
-Quantity = Annotated[str, matching(r"[1-9][0-9]*(\.[0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?", "a quantity such as 16Gi")]
+ResourceQuantity = Annotated[str, matching(r"[1-9][0-9]*(\.[0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?", "a quantity such as 16Gi")]
 Duration = Annotated[str, matching(r"[1-9][0-9]*[smhd]", "a number and a unit: 90m, 24h or 2d")]
 HostName = Annotated[str, matching(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", "a host name")]
 Image = Annotated[
@@ -49,5 +51,5 @@ Image = Annotated[
     ),
 ]
 PlainPath = Annotated[Path, AfterValidator(_plain_path)]
-Memory = Annotated[str, matching(r"[0-9]+[KMGT]?", "a number and K, M, G or T; 0: all of the node")]
+MemoryLimit = Annotated[str, matching(r"[0-9]+[KMGT]?", "a number and K, M, G or T; 0: all of the node")]
 Cores = Annotated[str, matching(r"[1-9][0-9]*m?", "a number of cores such as 4 or 500m")]

@@ -11,17 +11,17 @@ from torch import Tensor
 from xdist.config import Train
 from xdist.data.deal import deal
 from xdist.data.masking import Masking
-from xdist.data.pieces import Piece
 from xdist.data.plan import Draws, Plan, shares_of
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
+from xdist.data.subsets import Subset
 from xdist.errors import unknown
 from xdist.tasks.batch import Batch, WordCounts
 from xdist.tasks.family import Family, Row, family_of
 from xdist.tasks.mlm import MaskedLM
 
 WORDS = tuple(f"words_{name}" for name in WordCounts._fields)
-ROW_BITS = 40  # of a row's identity; the bits above them are the number of its piece
+ROW_BITS = 40  # of a row's identity; the bits above them are the number of its subset
 
 
 class Rewriter(Protocol):
@@ -89,19 +89,19 @@ def comparable(row: Row, family: Family) -> Row:
 
 
 class TrainingData:
-    """The rows of all training pieces of a run (those of `train`, in its order), the plan over them, and the batches of one
+    """The rows of all training subsets of a run (those of `train`, in its order), the plan over them, and the batches of one
     rank.
 
     `rewriters` put each row into other words, one after another, whenever it is drawn. Rows are dealt by their lengths before,
     so a micro-batch may be as much larger than its budget as they grow. With `keep_plain` every batch has its `plain`.
     `packed` says whether the model does without padding: the budget of a micro-batch, `micro_batch_tokens`, is then one of
-    real tokens. Raises UserError for a piece without examples and for a schedule that cannot be.
+    real tokens. Raises UserError for a subset without examples and for a schedule that cannot be.
     """
 
     def __init__(
         self,
         train: Train,
-        pieces: Sequence[Piece],
+        subsets: Sequence[Subset],
         preparation: Preparation,
         seed: int,
         *,
@@ -112,10 +112,10 @@ class TrainingData:
     ) -> None:
         self.rewriters, self.keep_plain = rewriters, keep_plain
         self.packed, self._budget = packed, micro_batch_tokens
-        self.pieces: list[Piece] = list(pieces)
-        self.shards: list[Rows] = list(preparation.shards(self.pieces))
-        self.families = {piece.task.head: family_of(piece.task) for piece in self.pieces}
-        self._family_of = [family_of(piece.task) for piece in self.pieces]
+        self.subsets: list[Subset] = list(subsets)
+        self.shards: list[Rows] = list(preparation.shards(self.subsets))
+        self.families = {subset.task.head: family_of(subset.task) for subset in self.subsets}
+        self._family_of = [family_of(subset.task) for subset in self.subsets]
         masked = any(isinstance(family, MaskedLM) for family in self.families.values())
         self.masking = Masking(preparation.tokenizer, seed) if masked else None
         # Rows of a step that a loss compares stay together: so many consecutive ones of the plan.
@@ -126,9 +126,9 @@ class TrainingData:
         entry_of = [number for number, entry in enumerate(train.tasks) for _ in entry.languages]
         limits = [train.tasks[number].limit for number in entry_of]
         sizes = [_rows_within(shards, limit) for shards, limit in zip(self.shards, limits, strict=True)]
-        for piece, size in zip(self.pieces, sizes, strict=True):
+        for subset, size in zip(self.subsets, sizes, strict=True):
             if size == 0:
-                raise train.error(("tasks",), f"{piece}: the file holds no example")
+                raise train.error(("tasks",), f"{subset}: the file holds no example")
         self.rows = sum(sizes)
         epochs = train.epochs or 1
         self.steps = train.steps or max(1, round(epochs * self.rows / train.batch_size))
@@ -139,12 +139,12 @@ class TrainingData:
         self.plan = Plan(sizes, shares, train.batch_size, seed, later)
 
     def mixture(self, step: int) -> dict[str, float]:
-        """What the first `step` steps drew, by piece: its share of all rows, how often it was read through, its tokens by the
+        """What the first `step` steps drew, by subset: its share of all rows, how often it was read through, its tokens by the
         mean length of its rows. In constant time, and the same on every rank."""
         drawn = self.plan.drawn(step)
         found: dict[str, float] = {}
-        for piece, rows, size, shards in zip(self.pieces, drawn, self.plan.sizes, self.shards, strict=True):
-            name = f"{piece.task.name}/{piece.language}"
+        for subset, rows, size, shards in zip(self.subsets, drawn, self.plan.sizes, self.shards, strict=True):
+            name = f"{subset.task.name}/{subset.language}"
             found[f"mixture/{name}"] = rows / drawn.sum()
             found[f"epochs/{name}"] = rows / size
             found[f"tokens/{name}"] = rows * shards.mean_tokens
@@ -156,7 +156,7 @@ class TrainingData:
         batches: list[Batch] = []
         loads = np.zeros(world, np.int64)
         for head in sorted(self.families):
-            mine = [index for index, source in enumerate(draws.source) if self.pieces[source].task.head == head]
+            mine = [index for index, source in enumerate(draws.source) if self.subsets[source].task.head == head]
             if not mine:
                 continue
             size = self.together[head]
@@ -190,7 +190,7 @@ class TrainingData:
         if self.keep_plain:
             row = comparable(row, family)
         for rewriter in self.rewriters:
-            row = rewriter.rewrite(row, family, self.pieces[source].language, row_id(source, int(draws.row[index])), epoch)
+            row = rewriter.rewrite(row, family, self.subsets[source].language, row_id(source, int(draws.row[index])), epoch)
         return row
 
 
@@ -221,7 +221,7 @@ def row_id(source: int, row: int) -> int:
 
 
 def sources_of(row_ids: Tensor) -> Tensor:
-    """The number of the training piece that each row belongs to."""
+    """The number of the training subset that each row belongs to."""
     return row_ids >> ROW_BITS
 
 

@@ -5,16 +5,16 @@ from pathlib import Path
 
 from xdist.data.claims import LOCK
 from xdist.data.fetched import lock_of_model, place, read_lock
-from xdist.data.pieces import Piece
+from xdist.data.subsets import Subset
 
 
-def commits(backbone: str, root: Path, pieces: Iterable[Piece]) -> dict[str, str]:
+def commits(backbone: str, root: Path, subsets: Iterable[Subset]) -> dict[str, str]:
     """The commit of each fetched repository that is read, by its id; nothing of what came in another way."""
     lock = lock_of_model(backbone, root)
     found = {lock.id: lock.commit} if lock else {}
-    for piece in pieces:
-        hub = (piece.task.pairs_of or piece.task).hub
-        if hub and hub.id not in found and piece.task.paths(root, piece.split, piece.language)[0].suffix == ".parquet":
+    for subset in subsets:
+        hub = (subset.task.pairs_of or subset.task).hub
+        if hub and hub.id not in found and subset.task.paths(root, subset.split, subset.language)[0].suffix == ".parquet":
             lock = read_lock(place(root, "dataset", hub.id) / LOCK)
             if lock:
                 found[hub.id] = lock.commit

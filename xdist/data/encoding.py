@@ -1,4 +1,4 @@
-"""From a piece to its shards: one process reads units of whole lines or examples, any number of workers make a shard of each.
+"""From a subset to its shards: one process reads units of whole lines or examples, any number of workers make a shard of each.
 
 Which unit a shard is made of depends on the source alone, so shards can be made in any order, by any number of processes, and
 again after any interruption.
@@ -21,8 +21,8 @@ import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
 from xdist.data.pairs import CELL_COLUMNS, encode_cells
-from xdist.data.pieces import Piece
 from xdist.data.shards import write_shard
+from xdist.data.subsets import Subset
 from xdist.errors import UserError
 from xdist.formats.corpus import Block, OnBad, blocks, lines
 from xdist.plugins import pinned
@@ -42,7 +42,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ShardJob:
     """A unit and where its shard goes; tasks are named, since they cannot be sent to another process."""
 
     task: str
@@ -55,14 +55,14 @@ class Job:
     unit: Unit
 
 
-def units(piece: Piece, root: Path) -> Iterator[Unit]:
-    """The units of a piece, the same ones each time. Raises UserError naming file and line of what cannot be read."""
-    entry = piece.task
-    if entry.fields and (sources := entry.sources(root, piece.split, piece.language)):
+def units(subset: Subset, root: Path) -> Iterator[Unit]:
+    """The units of a subset, the same ones each time. Raises UserError naming file and line of what cannot be read."""
+    entry = subset.task
+    if entry.fields and (sources := entry.sources(root, subset.split, subset.language)):
         found = (block for source in sources for block in blocks(source, entry.fields))
         yield from (Unit(number, block) for number, block in enumerate(found))
         return
-    examples = iter((entry.pairs_of or entry).examples(root, piece.split, piece.language))
+    examples = iter((entry.pairs_of or entry).examples(root, subset.split, subset.language))
     size = None if family_of(entry).whole else EXAMPLES_PER_SHARD
     first = 0
     for number in count():
@@ -73,17 +73,17 @@ def units(piece: Piece, root: Path) -> Iterator[Unit]:
         first += len(content)
 
 
-def schema_of(piece: Piece) -> pa.Schema:
-    columns = CELL_COLUMNS if piece.task.pairs_of else {**COMMON_COLUMNS, **family_of(piece.task).columns}
+def schema_of(subset: Subset) -> pa.Schema:
+    columns = CELL_COLUMNS if subset.task.pairs_of else {**COMMON_COLUMNS, **family_of(subset.task).columns}
     return pa.schema(list(columns.items()))
 
 
-def make_shard(job: Job, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+def make_shard(job: ShardJob, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     """Encode a unit and write its shard; what the manifest says of it. Raises UserError as readers and `lines` do."""
     for plugin in job.plugins:
         pinned(plugin)
     entry = unchecked(job.task, job.described, job.plugins)
-    piece, counts = Piece(entry, job.split, ""), Counter[str]()
+    subset, counts = Subset(entry, job.split, ""), Counter[str]()
     content = job.unit.content
     size = 0
     if isinstance(content, Block):
@@ -97,7 +97,7 @@ def make_shard(job: Job, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
         else family_of(entry).encode(examples, tokenizer, job.max_length)
     )
     rows = ({**row, "example": row["example"] + job.unit.first} for row in encoded)
-    facts = write_shard(job.folder, job.unit.number, rows, schema_of(piece))
+    facts = write_shard(job.folder, job.unit.number, rows, schema_of(subset))
     return {**facts, "bytes": size, **({"lines": dict(counts)} if counts else {})}
 
 
@@ -110,16 +110,16 @@ def _start(tokenizer: PreTrainedTokenizerBase) -> None:
     _tokenizer = tokenizer
 
 
-def _work(job: Job) -> dict[str, Any]:
+def _work(job: ShardJob) -> dict[str, Any]:
     assert _tokenizer
     return make_shard(job, _tokenizer)
 
 
-Made = Callable[[Iterable[Job]], Iterator[tuple[Job, dict[str, Any]]]]
+MakeShards = Callable[[Iterable[ShardJob]], Iterator[tuple[ShardJob, dict[str, Any]]]]
 
 
 @contextmanager
-def workers(number: int, tokenizer: PreTrainedTokenizerBase) -> Iterator[Made]:
+def workers(number: int, tokenizer: PreTrainedTokenizerBase) -> Iterator[MakeShards]:
     """`made(jobs)` gives each job with its facts as it is done, at most two a worker in hand; in this process where `number` is
     1."""
     if number == 1:
@@ -128,9 +128,9 @@ def workers(number: int, tokenizer: PreTrainedTokenizerBase) -> Iterator[Made]:
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     pool = ProcessPoolExecutor(number, context, _start, (tokenizer,))
 
-    def made(jobs: Iterable[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
+    def made(jobs: Iterable[ShardJob]) -> Iterator[tuple[ShardJob, dict[str, Any]]]:
         coming = iter(jobs)
-        running: dict[Future[dict[str, Any]], Job] = {}
+        running: dict[Future[dict[str, Any]], ShardJob] = {}
         try:
             while True:
                 for job in islice(coming, 2 * number - len(running)):

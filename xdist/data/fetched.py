@@ -17,7 +17,7 @@ from xdist.files import Digests, digest
 MODEL_FILES = ("config.json", "tokenizer.json", "*.safetensors", "pytorch_model*.bin")
 FOLDERS = {"model": "models", "dataset": "hub"}
 
-Kind = Literal["model", "dataset"]
+RepositoryKind = Literal["model", "dataset"]
 
 
 class FetchedFile(BaseModel):
@@ -34,7 +34,7 @@ class Lock(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: FilePath
-    kind: Kind
+    kind: RepositoryKind
     revision: str
     commit: Digest
     parts: tuple[Inside, ...]
@@ -48,7 +48,7 @@ class Lock(BaseModel):
         return self
 
 
-def place(root: Path, kind: Kind, id: str) -> Path:
+def place(root: Path, kind: RepositoryKind, id: str) -> Path:
     """The folder of a repository."""
     return root / FOLDERS[kind] / id
 

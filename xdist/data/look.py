@@ -3,32 +3,32 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from xdist.data.pieces import Piece, pool_pieces
+from xdist.data.subsets import Subset, pool_subsets
 from xdist.formats.gold import labelled
 from xdist.tasks.catalog import Task
 from xdist.tasks.catalog.task import pair
 
 
-def look(root: Path, trained: Iterable[Piece], scored: Sequence[Piece]) -> list[Piece]:
+def look(root: Path, trained: Iterable[Subset], scored: Sequence[Subset]) -> list[Subset]:
     """Those of `scored` whose files hold no gold. What is `trained` on is looked into too, as far as it is there; running text
     is not, nor are candidates beyond the first. Raises UserError as readers do, naming file and line, and for a file without
     an example."""
-    for piece in trained:
-        if not piece.task.fields and all(path.is_file() for path in piece.task.paths(root, piece.split, piece.language)):
-            _read(piece.task, root, piece.split, piece.language)
+    for subset in trained:
+        if not subset.task.fields and all(path.is_file() for path in subset.task.paths(root, subset.split, subset.language)):
+            _read(subset.task, root, subset.split, subset.language)
     gold: dict[tuple[Task, str, str], bool] = {}
     blanked = []
-    for piece in scored:
+    for subset in scored:
         # The files of a mixed pair are those of its languages, each of which stands in many pairs.
-        parts = [(piece.task.pairs_of or piece.task, piece.split, code) for code in _codes(piece)]
+        parts = [(subset.task.pairs_of or subset.task, subset.split, code) for code in _codes(subset)]
         for part in parts:
             if part not in gold:
                 gold[part] = _read(part[0], root, *part[1:])
         if not all(gold[part] for part in parts):
-            blanked.append(piece)
-    for task in dict.fromkeys(piece.task for piece in scored):
-        for piece in pool_pieces(task):
-            next(iter(task.examples(root, piece.split, piece.language)))
+            blanked.append(subset)
+    for task in dict.fromkeys(subset.task for subset in scored):
+        for subset in pool_subsets(task):
+            next(iter(task.examples(root, subset.split, subset.language)))
     return blanked
 
 
@@ -36,5 +36,5 @@ def _read(task: Task, root: Path, split: str, language: str) -> bool:
     return labelled(list(task.examples(root, split, language)))
 
 
-def _codes(piece: Piece) -> tuple[str, ...]:
-    return pair(piece.language) if piece.task.pairs_of else (piece.language,)
+def _codes(subset: Subset) -> tuple[str, ...]:
+    return pair(subset.language) if subset.task.pairs_of else (subset.language,)

@@ -25,7 +25,7 @@ class Draws:
     epoch: np.ndarray  # (B,)
 
 
-class Phase:
+class PlanPhase:
     """A mixture and the step that it begins with; `before` are the draws of each source up to there."""
 
     def __init__(self, first: int, shares: Sequence[float], before: np.ndarray) -> None:
@@ -60,10 +60,10 @@ class Plan:
         self.sizes = list(sizes)
         self.batch_size = batch_size
         self.seed = seed
-        self.phases = [Phase(0, shares, np.zeros(len(sizes), np.int64))]
+        self.phases = [PlanPhase(0, shares, np.zeros(len(sizes), np.int64))]
         for first, other in later:
             last = self.phases[-1]
-            self.phases.append(Phase(first, other, last.drawn((first - last.first) * batch_size)))
+            self.phases.append(PlanPhase(first, other, last.drawn((first - last.first) * batch_size)))
 
     def step(self, number: int) -> Draws:
         phase = self._phase(number)
@@ -83,7 +83,7 @@ class Plan:
         phase = self._phase(max(step - 1, 0))
         return phase.drawn((step - phase.first) * self.batch_size)
 
-    def _phase(self, step: int) -> Phase:
+    def _phase(self, step: int) -> PlanPhase:
         return next(phase for phase in reversed(self.phases) if phase.first <= step)
 
 

@@ -26,7 +26,7 @@ from xdist.demo.cldr_names import (
     split_of,
     unambiguous_names_in,
 )
-from xdist.demo.cldr_spans import Sentence, sentences
+from xdist.demo.cldr_spans import TaggedWords, sentences
 from xdist.files import digest, write_json, write_text, written_folder
 from xdist.languages import LANGUAGES, language
 
@@ -140,7 +140,7 @@ def _write_spans(folder: Path, code: str) -> dict[str, int]:
     return counts
 
 
-def _lines(sentence: Sentence) -> str:
+def _lines(sentence: TaggedWords) -> str:
     return "".join(f"{word}\t{tag}\n" for word, tag in sentence)
 
 

@@ -25,7 +25,7 @@ WORDS_PER_SENTENCE = (5, 25)
 CHARACTERS_PER_SENTENCE = (10, 50)
 
 Segment = tuple[str, str]  # text, type ("" for none)
-Sentence = tuple[tuple[str, str], ...]  # (word, tag)
+TaggedWords = tuple[tuple[str, str], ...]  # (word, tag)
 ListStyle = Literal["standard", "or"]
 
 _FORMS = {"name": 8, "name (name)": 3, "name (dates)": 2, "date": 2, "unit": 2}  # what a list item is, and how often
@@ -51,13 +51,13 @@ def _without_punctuation(chunk: str) -> Iterator[str]:
     yield from chunk[end:]
 
 
-def sentences(language: str, names: Mapping[str, tuple[str, ...]], count: int, seed: str) -> list[Sentence]:
+def sentences(language: str, names: Mapping[str, tuple[str, ...]], count: int, seed: str) -> list[TaggedWords]:
     """`count` different sentences over `names` (concept -> forms, of which the first is used), or fewer where ten times
     as many draws do not give them. The same arguments give the same sentences."""
     characters = language in CHARACTER_LANGUAGES
     fewest, most = CHARACTERS_PER_SENTENCE if characters else WORDS_PER_SENTENCE
     grammar = _grammar(language, names, random.Random(seed))
-    found: dict[Sentence, None] = {}
+    found: dict[TaggedWords, None] = {}
     for _ in range(10 * count):
         if len(found) == count:
             break
@@ -130,7 +130,7 @@ def _filled(pattern: str, items: Sequence[list[Segment]]) -> list[Segment]:
     return segments
 
 
-def _tagged(segments: Sequence[Segment], *, characters: bool) -> Sentence:
+def _tagged(segments: Sequence[Segment], *, characters: bool) -> TaggedWords:
     tagged = []
     for text, kind in segments:
         for position, word in enumerate(words(clean(text), characters=characters)):

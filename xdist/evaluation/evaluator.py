@@ -8,8 +8,8 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Model as ModelSection
 from xdist.config import Runtime
-from xdist.data.pieces import Piece, pool_pieces
 from xdist.data.prepare import Preparation
+from xdist.data.subsets import Subset, pool_subsets
 from xdist.engine import zero3
 from xdist.errors import UserError
 from xdist.evaluation.predicting import once, predict
@@ -37,17 +37,17 @@ from xdist.tasks.family import family_of
 def load_for_evaluation(
     section: ModelSection,
     tokenizer: PreTrainedTokenizerBase,
-    pieces: Sequence[Piece],
+    subsets: Sequence[Subset],
     dtype: torch.dtype,
     *,
     layer: int | None = None,
     packed: bool = True,
     seed: int = 0,
 ) -> Model:
-    """The model in the folder `section.backbone` with the heads that `pieces` need; sentence vectors come from hidden `layer`.
+    """The model in the folder `section.backbone` with the heads that `subsets` need; sentence vectors come from hidden `layer`.
     Raises UserError naming a head or layer that it does not hold."""
     folder = section.backbone
-    families = {piece.task.head: family_of(piece.task) for piece in pieces}
+    families = {subset.task.head: family_of(subset.task) for subset in subsets}
     model = Model(load_encoder(section, tokenizer, dtype), families, seed, packed)
     check_layer(layer, folder, model.encoder.config)
     if layer is not None:
@@ -77,11 +77,11 @@ class Evaluator:
         self.model, self.preparation, self.scoring, self.sinks = model, preparation, scoring, sinks
         self.budget, self.lockstep, self.smoothing = budget, lockstep, smoothing
 
-    def run_all(self, todo: dict[str, list[Piece]]) -> None:
-        """Predict, gather, write and score `todo` (pieces by task), one task after another."""
+    def run_all(self, todo: dict[str, list[Subset]]) -> None:
+        """Predict, gather, write and score `todo` (subsets by task), one task after another."""
         rank, world = distributed.rank(), distributed.world()
-        read = {name: [*pieces, *pool_pieces(pieces[0].task)] for name, pieces in todo.items()}
-        sets = {name: list(self.preparation.shards(pieces)) for name, pieces in read.items()}
+        read = {name: [*subsets, *pool_subsets(subsets[0].task)] for name, subsets in todo.items()}
+        sets = {name: list(self.preparation.shards(subsets)) for name, subsets in read.items()}
         work = {
             name: share(queue(parts, self.budget, self.model.packed), rank, world, self.lockstep)
             for name, parts in sets.items()
@@ -89,22 +89,22 @@ class Evaluator:
         rows = sum(len(item.rows) for items in work.values() for item in items if not item.dummy)
         progress = Progress(f"evaluate {self.scoring.request.name}", rows, enabled=rank == 0)
         try:
-            for name, pieces in todo.items():
+            for name, subsets in todo.items():
                 progress.note(name)
                 # The task's own family, not the head's: tasks that share a head may have metrics of their own.
-                family = family_of(pieces[0].task)
+                family = family_of(subsets[0].task)
                 forward = self.smoothing.outputs if self.smoothing else once
-                what = (family, read[name], sets[name], len(pieces), work[name])
+                what = (family, read[name], sets[name], len(subsets), work[name])
                 predicted = predict(self.model, *what, forward, progress.advance)
                 cost = self._cost()
                 gathered = distributed.gather_on_first(predicted)
                 if gathered is not None:
-                    results: list[dict[int, Any]] = [{} for _ in pieces]
+                    results: list[dict[int, Any]] = [{} for _ in subsets]
                     for part in gathered:
                         for (number, row), value in part.items():
                             results[number][row] = value
-                    found = self.scoring.predicted(pieces, sets[name], results, cost)
-                    show_scores(self.sinks, last_step(self.scoring.folder.metrics), pieces[0].task, found)
+                    found = self.scoring.predicted(subsets, sets[name], results, cost)
+                    show_scores(self.sinks, last_step(self.scoring.folder.metrics), subsets[0].task, found)
         finally:
             progress.close()
 
@@ -138,11 +138,11 @@ def evaluate(
     scoring = Scoring(request, config.precision)
     sinks = Sinks(runtime.sinks if distributed.rank() == 0 else (), start)
     predict = set(on_first(lambda: _begin(scoring, sinks)))
-    if pieces := [piece for piece in request.subsets if str(piece) in predict]:
+    if subsets := [subset for subset in request.subsets if str(subset) in predict]:
         section, tokenizer = section.model_copy(update={"backbone": request.model}), preparation.tokenizer
         with zero3.partitioned_loading(config):
             packed, layer = runtime.attention == "packed", request.how.layer
-            model = load_for_evaluation(section, tokenizer, pieces, config.dtype, layer=layer, packed=packed, seed=seed)
+            model = load_for_evaluation(section, tokenizer, subsets, config.dtype, layer=layer, packed=packed, seed=seed)
         smoothing = None
         if request.how.smoothing:
             special = torch.tensor(sorted(tokenizer.all_special_ids), device=distributed.device())
@@ -150,7 +150,7 @@ def evaluate(
         budget = budget_of(runtime, distributed.device().type)
         with zero3.placed(model, config) as placed:
             what = (placed, preparation, scoring, sinks)
-            Evaluator(*what, budget=budget, lockstep=config.stage == 3, smoothing=smoothing).run_all(by_task(pieces))
+            Evaluator(*what, budget=budget, lockstep=config.stage == 3, smoothing=smoothing).run_all(by_task(subsets))
     sinks.close()
     if distributed.rank() == 0:
         scoring.digests.remember()
@@ -160,11 +160,11 @@ def evaluate(
 
 
 def _begin(scoring: Scoring, sinks: Sinks) -> list[str]:
-    """On rank 0: score what is predicted already; which pieces are left to predict."""
+    """On rank 0: score what is predicted already; which subsets are left to predict."""
     todo = to_do(scoring.request, scoring.digests, scoring.precision)
     for line in untold(scoring.request, todo):
         say(line)
     scoring.make_room(todo.predict)
-    for pieces in by_task(todo.score).values():
-        show_scores(sinks, last_step(scoring.folder.metrics), pieces[0].task, scoring.again(pieces))
-    return [str(piece) for piece in todo.predict]
+    for subsets in by_task(todo.score).values():
+        show_scores(sinks, last_step(scoring.folder.metrics), subsets[0].task, scoring.again(subsets))
+    return [str(subset) for subset in todo.predict]

@@ -10,7 +10,7 @@ from xdist.evaluation import submission
 from xdist.evaluation.scores import scored_by
 from xdist.files import read_json
 from xdist.metrics import Metric, metric, missing
-from xdist.metrics.counts import Rows
+from xdist.metrics.counts import CountRows
 from xdist.registry import not_here
 from xdist.run.folder import RunFolder
 from xdist.tasks.catalog import Task, known
@@ -27,7 +27,7 @@ class Scored:
     scored_by: str
     split: str
     trained_on: tuple[str, ...]
-    rows: dict[str, Rows]
+    rows: dict[str, CountRows]
     family: str
     absent: str | None = None
     blank: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ def _scored(where: RunFolder, data: Data, gold: Gold, name: str, entry: dict[str
         return Scored(name, by, split, trained_on, {}, entry["family"], absent)
     one = replace(one, metric=by)  # what it was scored by, whatever its file says today
     family = family_of(one)
-    rows: dict[str, Rows] = {}
+    rows: dict[str, CountRows] = {}
     for code, numbers in entry["languages"].items():
         if metric(by).headline not in numbers:  # nor does its gold count that came after the evaluation
             continue

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from xdist.data.batches import collate, row_id
-from xdist.data.pieces import Piece
 from xdist.data.shards import Rows
-from xdist.evaluation.queue import Work
+from xdist.data.subsets import Subset
+from xdist.evaluation.queue import ForwardRows
 from xdist.evaluation.vectors import Key, Vectors, predictions
 from xdist.model.model import Model
 from xdist.run import distributed
@@ -31,15 +31,15 @@ def once(model: Model, family: Family, batch: Batch) -> Tensor:
 def predict(
     model: Model,
     family: Family,
-    read: Sequence[Piece],
+    read: Sequence[Subset],
     sets: Sequence[Rows],
-    pieces: int,
-    work: Sequence[Work],
+    subsets: int,
+    work: Sequence[ForwardRows],
     forward: Forward = once,
     advance: Callable[[int], None] = lambda rows: None,
 ) -> dict[Key, np.ndarray]:
     """This rank's share of a task's rows: {(set number, row): prediction}. `sets` are the rows of `read`, of which the first
-    `pieces` are scored and the others hold candidates. Vectors are not predictions: of a retrieval task what they find is.
+    `subsets` are scored and the others hold candidates. Vectors are not predictions: of a retrieval task what they find is.
     Collective for retrieval and ZeRO-3; `advance` hears of the rows of each batch."""
     found: dict[Key, np.ndarray] = {}
     retrieval = family if isinstance(family, Retrieval) else None
@@ -58,4 +58,4 @@ def predict(
             else:
                 found.update(zip(item.rows, family.predict(outputs, batch), strict=True))
             advance(len(rows))
-    return predictions(retrieval, sets, pieces, vectors) if retrieval and vectors else found
+    return predictions(retrieval, sets, subsets, vectors) if retrieval and vectors else found

@@ -22,8 +22,8 @@ def budget_of(runtime: Runtime, device: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """Rows of one forward pass: (piece number, row in that piece)."""
+class ForwardRows:
+    """Rows of one forward pass: (subset number, row in that subset)."""
 
     rows: tuple[tuple[int, int], ...]
     cost: int  # tokens, those of the padding too where there is any
@@ -31,7 +31,7 @@ class Work:
     dummy: bool = False
 
 
-def queue(sets: Sequence[Rows], budget: int, packed: bool = False) -> list[Work]:
+def queue(sets: Sequence[Rows], budget: int, packed: bool = False) -> list[ForwardRows]:
     """All rows of `sets`, longest first, in batches of at most `budget` tokens, padded ones unless the model is `packed`,
     and fewer where the sets are small.
 
@@ -45,14 +45,14 @@ def queue(sets: Sequence[Rows], budget: int, packed: bool = False) -> list[Work]
     work = []
     for group in split_by_budget(order.tolist(), tokens, budget, packed):
         cost = tokens[list(group)].sum() if packed else tokens[group[0]] * len(group)
-        work.append(Work(tuple((int(owner[i]), int(row[i])) for i in group), int(cost)))
+        work.append(ForwardRows(tuple((int(owner[i]), int(row[i])) for i in group), int(cost)))
     return work
 
 
-def share(work: Sequence[Work], rank: int, world: int, lockstep: bool = False) -> list[Work]:
+def share(work: Sequence[ForwardRows], rank: int, world: int, lockstep: bool = False) -> list[ForwardRows]:
     """What falls to a rank: each batch, dearest first, to the rank with the least so far. In `lockstep` all ranks get equally
     many, those with fewer the cheapest batch again as a dummy."""
-    hands: list[list[Work]] = [[] for _ in range(world)]
+    hands: list[list[ForwardRows]] = [[] for _ in range(world)]
     loads = [0] * world
     for item in sorted(work, key=lambda item: -item.cost):
         least = loads.index(min(loads))

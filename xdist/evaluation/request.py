@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from xdist.config import Data, Evaluate
 from xdist.config.loading import KeyPath
-from xdist.data.pieces import Piece
+from xdist.data.subsets import Subset
 from xdist.errors import UserError
 from xdist.files import digest
 from xdist.languages import by_size
@@ -25,7 +25,7 @@ class Request:
 
     name: str
     folder: RunFolder
-    subsets: tuple[Piece, ...]
+    subsets: tuple[Subset, ...]
     data: Data
     how: Evaluate
     model: str

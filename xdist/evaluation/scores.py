@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from xdist.data.pieces import Piece
+from xdist.data.subsets import Subset
 from xdist.evaluation.made_of import Made
 from xdist.evaluation.request import PRECISION, Request
 from xdist.files import read_json, write_json
@@ -38,8 +38,8 @@ class Scores:
 
     def made(self, task: str) -> dict[str, Made]:
         """By "split language" what predictions were made of; earlier versions did not say it."""
-        pieces = self.tasks.get(task, {}).get("made_of", {}).get("pieces", {})
-        return {key: Made(**values) for key, values in pieces.items()}
+        subsets = self.tasks.get(task, {}).get("made_of", {}).get("pieces", {})
+        return {key: Made(**values) for key, values in subsets.items()}
 
     def options(self, task: str) -> dict[str, Any]:
         """With which options a task was predicted, by their keys, as far as it is known."""
@@ -59,7 +59,7 @@ class Scores:
     ) -> None:
         """Add the scores of some languages of a task; those of another split, metric, hidden layer or smoothing are replaced.
         `cost` is what the smoothing of these languages took. `made_of` has the `model`, the `options` and by language the
-        `pieces`."""
+        `subsets`."""
         before = self.tasks.get(task.name, {})
         layer = layer if task.layer else None
         same = _is_of(before, task, split) and (before.get("layer"), before.get("smoothing")) == (layer, smoothing)
@@ -75,14 +75,14 @@ class Scores:
         write_json(self.path, self.values)
 
     def forget(self, gone: Callable[[str, str, str], bool]) -> None:
-        """Forget what was made of the pieces (task, split, language) that `gone` is true for, before they are made anew: a
+        """Forget what was made of the subsets (task, split, language) that `gone` is true for, before they are made anew: a
         start that is killed meanwhile leaves no score beside other predictions."""
         changed = False
         for name, entry in list(self.tasks.items()):
-            pieces = entry.get("made_of", {}).get("pieces", {})
-            keys = [key for key in pieces if gone(name, *key.split(" "))]
+            subsets = entry.get("made_of", {}).get("pieces", {})
+            keys = [key for key in subsets if gone(name, *key.split(" "))]
             for key in keys:
-                del pieces[key]
+                del subsets[key]
                 if key.split(" ")[0] == entry["split"]:
                     entry["languages"].pop(key.split(" ")[1], None)
             if keys:
@@ -127,22 +127,22 @@ def _is_of(entry: Mapping[str, Any], task: Task, split: str) -> bool:
     return entry.get("split") == split and scored_by(entry, task.name) in (None, task.metric)
 
 
-def made_of(options: Mapping[str, Any], model: str, precision: str, pieces: Mapping[str, Made]) -> dict[str, Any]:
-    """What `Scores.add` keeps of how `pieces`, by language, were made, `options` those of their task."""
+def made_of(options: Mapping[str, Any], model: str, precision: str, subsets: Mapping[str, Made]) -> dict[str, Any]:
+    """What `Scores.add` keeps of how `subsets`, by language, were made, `options` those of their task."""
     options = {key: value for key, value in options.items() if key not in NAMED}
-    return {"model": model, "options": {**options, PRECISION: precision}, "pieces": pieces}
+    return {"model": model, "options": {**options, PRECISION: precision}, "pieces": subsets}
 
 
-def without_gold(request: Request) -> list[Piece]:
+def without_gold(request: Request) -> list[Subset]:
     """What was predicted, but not scored, for want of gold."""
     scores = Scores(request.folder.scores, request.name)
-    found = [(piece, scores.of(piece.task, piece.split, piece.language)) for piece in request.subsets]
-    return [piece for piece, numbers in found if numbers is not None and metric(piece.task.metric).headline not in numbers]
+    found = [(subset, scores.of(subset.task, subset.split, subset.language)) for subset in request.subsets]
+    return [subset for subset, numbers in found if numbers is not None and metric(subset.task.metric).headline not in numbers]
 
 
-def said(pieces: Iterable[Piece]) -> str:
+def said(subsets: Iterable[Subset]) -> str:
     """That these have no gold, on one line."""
     languages: dict[str, list[str]] = {}
-    for piece in pieces:
-        languages.setdefault(piece.task.name, []).append(piece.language)
+    for subset in subsets:
+        languages.setdefault(subset.task.name, []).append(subset.language)
     return f"{NO_GOLD}: " + ", ".join(f"{name} ({named(codes)})" for name, codes in languages.items())

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from xdist.data.fetched import model_digest
-from xdist.data.pieces import Piece
 from xdist.data.shards import Rows
+from xdist.data.subsets import Subset
 from xdist.evaluation import submission
 from xdist.evaluation.made_of import Made, files_of, inputs_of
 from xdist.evaluation.request import Request
@@ -19,7 +19,7 @@ from xdist.formats.gold import labelled
 from xdist.tasks.family import family_of
 from xdist.tasks.retrieval import Retrieval
 
-Found = dict[str, dict[str, float]]
+ValuesByLanguage = dict[str, dict[str, float]]
 """By language the numbers of a task's metric, and `count`."""
 
 
@@ -39,57 +39,57 @@ class Scoring:
     def model(self) -> str:
         return model_digest(self.request.model, self.digests)
 
-    def make_room(self, pieces: Sequence[Piece]) -> None:
-        """Forget what is known of `pieces`, which are to be predicted, and of predictions that are gone."""
-        again = {(piece.task.name, piece.split, piece.language) for piece in pieces}
-        self.scores.forget(lambda *piece: piece in again or not is_there(self.folder.predictions, *piece))
+    def make_room(self, subsets: Sequence[Subset]) -> None:
+        """Forget what is known of `subsets`, which are to be predicted, and of predictions that are gone."""
+        again = {(subset.task.name, subset.split, subset.language) for subset in subsets}
+        self.scores.forget(lambda *subset: subset in again or not is_there(self.folder.predictions, *subset))
 
     def predicted(
-        self, pieces: Sequence[Piece], sets: Sequence[Rows], results: Sequence[dict[int, Any]], cost: dict[str, float]
-    ) -> Found:
-        """Write the submission files of a task's pieces and score them; `results` has the predictions by row."""
+        self, subsets: Sequence[Subset], sets: Sequence[Rows], results: Sequence[dict[int, Any]], cost: dict[str, float]
+    ) -> ValuesByLanguage:
+        """Write the submission files of a task's subsets and score them; `results` has the predictions by row."""
         found, made = {}, {}
-        for piece, shards, by_row in zip(pieces, sets, results, strict=False):  # a pool comes after the pieces
-            family = family_of(piece.task)
-            files, examples = files_of(self.request.root, piece, self.digests), self._examples(piece)
-            assert isinstance(family, Retrieval) or len(by_row) == len(shards), piece
+        for subset, shards, by_row in zip(subsets, sets, results, strict=False):  # a pool comes after the subsets
+            family = family_of(subset.task)
+            files, examples = files_of(self.request.root, subset, self.digests), self._examples(subset)
+            assert isinstance(family, Retrieval) or len(by_row) == len(shards), subset
             finished = family.finish([by_row[row] for row in sorted(by_row)], shards, examples)
-            submission.write(self._path(piece), piece.task, finished)
-            found[piece.language] = _scored(piece, finished, examples)
-            inputs = inputs_of(self.request.root, piece, examples, self.digests)
-            made[piece.language] = Made(inputs, files, file_digest(self._path(piece)))
-        return self._add(pieces, found, made_of(self.request.options(pieces[0].task), self.model, self.precision, made), cost)
+            submission.write(self._path(subset), subset.task, finished)
+            found[subset.language] = _scored(subset, finished, examples)
+            inputs = inputs_of(self.request.root, subset, examples, self.digests)
+            made[subset.language] = Made(inputs, files, file_digest(self._path(subset)))
+        return self._add(subsets, found, made_of(self.request.options(subsets[0].task), self.model, self.precision, made), cost)
 
-    def again(self, pieces: Sequence[Piece]) -> Found:
+    def again(self, subsets: Sequence[Subset]) -> ValuesByLanguage:
         """Score predictions of a task that are there against files whose gold is new."""
-        before = self.scores.tasks[pieces[0].task.name]
+        before = self.scores.tasks[subsets[0].task.name]
         found, made = {}, {}
-        for piece in pieces:
-            files, examples = files_of(self.request.root, piece, self.digests), self._examples(piece)
-            predictions = submission.read(self._path(piece), piece.task, examples)
-            found[piece.language] = _scored(piece, predictions, examples)
-            then = self.scores.made(piece.task.name)[f"{piece.split} {piece.language}"]
-            made[piece.language] = replace(then, files=files)
-        return self._add(pieces, found, {**before["made_of"], "pieces": made}, before.get("smoothing_cost"))
+        for subset in subsets:
+            files, examples = files_of(self.request.root, subset, self.digests), self._examples(subset)
+            predictions = submission.read(self._path(subset), subset.task, examples)
+            found[subset.language] = _scored(subset, predictions, examples)
+            then = self.scores.made(subset.task.name)[f"{subset.split} {subset.language}"]
+            made[subset.language] = replace(then, files=files)
+        return self._add(subsets, found, {**before["made_of"], "pieces": made}, before.get("smoothing_cost"))
 
     def _add(
         self,
-        pieces: Sequence[Piece],
-        found: Found,
+        subsets: Sequence[Subset],
+        found: ValuesByLanguage,
         made: Mapping[str, Any],
         cost: dict[str, float] | None,
-    ) -> Found:
-        task, options = pieces[0].task, (self.request.how.layer, self.request.smoothing)
-        self.scores.add(task, pieces[0].split, self.request.seen(task), found, *options, cost, made)
+    ) -> ValuesByLanguage:
+        task, options = subsets[0].task, (self.request.how.layer, self.request.smoothing)
+        self.scores.add(task, subsets[0].split, self.request.seen(task), found, *options, cost, made)
         return found
 
-    def _examples(self, piece: Piece) -> list[Any]:
-        return list(piece.task.examples(self.request.root, piece.split, piece.language))
+    def _examples(self, subset: Subset) -> list[Any]:
+        return list(subset.task.examples(self.request.root, subset.split, subset.language))
 
-    def _path(self, piece: Piece) -> Path:
-        return submission.path(self.folder.predictions, piece.task, piece.split, piece.language)
+    def _path(self, subset: Subset) -> Path:
+        return submission.path(self.folder.predictions, subset.task, subset.split, subset.language)
 
 
-def _scored(piece: Piece, predictions: Any, examples: list[Any]) -> dict[str, float]:
-    scores = family_of(piece.task).score(predictions, examples, piece.language) if labelled(examples) else {}
+def _scored(subset: Subset, predictions: Any, examples: list[Any]) -> dict[str, float]:
+    scores = family_of(subset.task).score(predictions, examples, subset.language) if labelled(examples) else {}
     return {**scores, "count": len(predictions)}

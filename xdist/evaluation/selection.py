@@ -7,9 +7,9 @@ import torch
 from xdist.config import Select
 from xdist.data.batches import collate
 from xdist.data.deal import deal
-from xdist.data.pieces import Piece
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
+from xdist.data.subsets import Subset
 from xdist.evaluation.predicting import predict
 from xdist.evaluation.queue import queue, share
 from xdist.metrics import metric
@@ -20,47 +20,47 @@ from xdist.tasks.family import family_of
 
 
 class DevJudge:
-    """`judge(model)` is a number on every rank, larger for a better model: the mean over the dev pieces of the headline of the
+    """`judge(model)` is a number on every rank, larger for a better model: the mean over the dev subsets of the headline of the
     task's metric (of minus it where less is better), or of minus the loss per valid token or example. Collective; all ranks
     make equally many forward passes."""
 
     def __init__(
-        self, select: Select, pieces: Sequence[Piece], preparation: Preparation, *, budget: int, negatives: int | None = None
+        self, select: Select, subsets: Sequence[Subset], preparation: Preparation, *, budget: int, negatives: int | None = None
     ) -> None:
         """`budget`: tokens of a forward pass; `negatives` as in training, None: each task's own."""
-        self.by, self.pieces, self.budget, self.negatives = select.by, pieces, budget, negatives
-        self.sets = list(preparation.shards(pieces))
+        self.by, self.subsets, self.budget, self.negatives = select.by, subsets, budget, negatives
+        self.sets = list(preparation.shards(subsets))
         self._root = preparation.data.root
 
     def __call__(self, model: Model) -> float:
         training = model.training
         model.eval()
         try:
-            values = [self._value(model, piece, rows) for piece, rows in zip(self.pieces, self.sets, strict=True)]
+            values = [self._value(model, subset, rows) for subset, rows in zip(self.subsets, self.sets, strict=True)]
         finally:
             model.train(training)
         return sum(values) / len(values)
 
-    def _value(self, model: Model, piece: Piece, rows: Rows) -> float:
-        return self._score(model, piece, rows) if self.by == "score" else -self._loss(model, piece, rows)
+    def _value(self, model: Model, subset: Subset, rows: Rows) -> float:
+        return self._score(model, subset, rows) if self.by == "score" else -self._loss(model, subset, rows)
 
-    def _score(self, model: Model, piece: Piece, rows: Rows) -> float:
-        family = family_of(piece.task)
+    def _score(self, model: Model, subset: Subset, rows: Rows) -> float:
+        family = family_of(subset.task)
         work = share(queue([rows], self.budget, model.packed), distributed.rank(), distributed.world(), lockstep=True)
-        gathered = distributed.gather_on_first(predict(model, family, [piece], [rows], 1, work))
+        gathered = distributed.gather_on_first(predict(model, family, [subset], [rows], 1, work))
         value = 0.0
         if gathered is not None:
             found = {row: prediction for part in gathered for (_, row), prediction in part.items()}
-            examples = list(piece.task.examples(self._root, piece.split, piece.language))
+            examples = list(subset.task.examples(self._root, subset.split, subset.language))
             finished = family.finish([found[row] for row in sorted(found)], rows, examples)
-            by = metric(piece.task.metric)
-            value = by.sign * family.score(finished, examples, piece.language)[by.headline]
+            by = metric(subset.task.metric)
+            value = by.sign * family.score(finished, examples, subset.language)[by.headline]
         return float(distributed.agree(value))
 
-    def _loss(self, model: Model, piece: Piece, rows: Rows) -> float:
+    def _loss(self, model: Model, subset: Subset, rows: Rows) -> float:
         """Rows that a loss compares are consecutive ones of the file, as many as in training."""
-        family, tokens = family_of(piece.task), rows.tokens
-        size = self.negatives or piece.task.negatives if piece.task.negatives > 1 else 1
+        family, tokens = family_of(subset.task), rows.tokens
+        size = self.negatives or subset.task.negatives if subset.task.negatives > 1 else 1
         groups = [range(low, min(low + size, len(rows))) for low in range(0, len(rows), size)]
         padded = torch.tensor([int(max(tokens[group])) * len(group) for group in groups]).numpy()
         total = valid = 0.0

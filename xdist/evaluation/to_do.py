@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xdist.data.fetched import model_digest
-from xdist.data.pieces import Piece
+from xdist.data.subsets import Subset
 from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.made_of import files_of, inputs_of
@@ -26,9 +26,9 @@ class ToDo:
     """`predict` and score, or `score` alone, since the predictions are there; `untold` are done, but an earlier version did not
     say what their scores were made of: they are taken as they are."""
 
-    predict: tuple[Piece, ...] = ()
-    score: tuple[Piece, ...] = ()
-    untold: tuple[Piece, ...] = ()
+    predict: tuple[Subset, ...] = ()
+    score: tuple[Subset, ...] = ()
+    untold: tuple[Subset, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.predict or self.score)
@@ -42,13 +42,13 @@ def to_do(request: Request, digests: Digests | None = None, precision: str | Non
     predictions that are there.
     """
     digests = digests or Digests(request.folder.digests)
-    pieces = request.subsets
+    subsets = request.subsets
     scores = Scores(request.folder.scores, request.name)
-    _check_options(request, pieces, scores)
+    _check_options(request, subsets, scores)
     _check_model(request, scores, digests)
-    found: dict[str, list[Piece]] = {"predict": [], "score": [], "untold": [], "done": []}
-    for piece in pieces:
-        found[_standing(request, piece, scores, digests)].append(piece)
+    found: dict[str, list[Subset]] = {"predict": [], "score": [], "untold": [], "done": []}
+    for subset in subsets:
+        found[_standing(request, subset, scores, digests)].append(subset)
     todo = ToDo(*(tuple(found[key]) for key in ("predict", "score", "untold")))
     if precision:
         _check_precision(request, todo, scores, precision)
@@ -61,10 +61,10 @@ def untold(request: Request, todo: ToDo) -> list[str]:
     return [f"{request.folder.scores}: {what}"] if todo.untold else []
 
 
-def by_task(pieces: Sequence[Piece]) -> dict[str, list[Piece]]:
-    found: dict[str, list[Piece]] = {}
-    for piece in pieces:
-        found.setdefault(piece.task.name, []).append(piece)
+def by_task(subsets: Sequence[Subset]) -> dict[str, list[Subset]]:
+    found: dict[str, list[Subset]] = {}
+    for subset in subsets:
+        found.setdefault(subset.task.name, []).append(subset)
     return found
 
 
@@ -73,23 +73,23 @@ def is_there(predictions: Path, task: str, split: str, language: str) -> bool:
     return any((predictions / task).glob(f"{split}-{language}.*"))
 
 
-def _standing(request: Request, piece: Piece, scores: Scores, digests: Digests) -> str:
+def _standing(request: Request, subset: Subset, scores: Scores, digests: Digests) -> str:
     root, folder = request.root, request.folder
-    numbers = scores.of(piece.task, piece.split, piece.language)
-    made = scores.made(piece.task.name).get(f"{piece.split} {piece.language}")
+    numbers = scores.of(subset.task, subset.split, subset.language)
+    made = scores.made(subset.task.name).get(f"{subset.split} {subset.language}")
     if made is None:
         if numbers is None:
             return "predict"
-        scored = metric(piece.task.metric).headline in numbers
-        new = not scored and labelled(piece.task.examples(root, piece.split, piece.language))
+        scored = metric(subset.task.metric).headline in numbers
+        new = not scored and labelled(subset.task.examples(root, subset.split, subset.language))
         return "predict" if new else "untold"
-    path = submission.path(folder.predictions, piece.task, piece.split, piece.language)
+    path = submission.path(folder.predictions, subset.task, subset.split, subset.language)
     if not path.is_file():
         return "predict"
-    if files_of(root, piece, digests) == made.files:
+    if files_of(root, subset, digests) == made.files:
         return "score" if numbers is None else "done"
-    examples = piece.task.examples(root, piece.split, piece.language)
-    same = inputs_of(root, piece, examples, digests) == made.inputs and file_digest(path) == made.predictions
+    examples = subset.task.examples(root, subset.split, subset.language)
+    same = inputs_of(root, subset, examples, digests) == made.inputs and file_digest(path) == made.predictions
     return "score" if same else "predict"
 
 
@@ -102,8 +102,8 @@ def _tasks_there(request: Request, scores: Scores) -> Iterable[tuple[str, dict[s
             yield name, entry
 
 
-def _check_options(request: Request, pieces: Iterable[Piece], scores: Scores) -> None:
-    tasks = {piece.task.name: piece.task for piece in pieces}
+def _check_options(request: Request, subsets: Iterable[Subset], scores: Scores) -> None:
+    tasks = {subset.task.name: subset.task for subset in subsets}
     for name, _ in _tasks_there(request, scores):
         if name not in tasks:
             continue
@@ -131,9 +131,9 @@ def _check_model(request: Request, scores: Scores, digests: Digests) -> None:
 def _check_precision(request: Request, todo: ToDo, scores: Scores, precision: str) -> None:
     """With `auto` a machine of another kind takes another. Where everything of a task is predicted anew, nothing is mixed."""
     predictions = request.folder.predictions
-    for task in dict.fromkeys(piece.task for piece in todo.predict):
+    for task in dict.fromkeys(subset.task for subset in todo.predict):
         then = scores.options(task.name).get(PRECISION, precision)
-        again = {f"{piece.split} {piece.language}" for piece in todo.predict if piece.task == task}
+        again = {f"{subset.split} {subset.language}" for subset in todo.predict if subset.task == task}
         kept = [key for key in scores.made(task.name) if key not in again and is_there(predictions, task.name, *key.split(" "))]
         if kept and then != precision:
             _refuse(request, PRECISION, then, precision, task.name)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from xdist.data.shards import Rows
-from xdist.evaluation.queue import Work
+from xdist.evaluation.queue import ForwardRows
 from xdist.evaluation.search import search
 from xdist.tasks.retrieval import Retrieval
 
@@ -19,7 +19,7 @@ Key = tuple[int, int]  # (set number, row in that set)
 class Vectors:
     """This rank's share of the rows of `sets` as unit vectors, in the order of set, side and row."""
 
-    def __init__(self, sets: Sequence[Rows], work: Sequence[Work], width: int) -> None:
+    def __init__(self, sets: Sequence[Rows], work: Sequence[ForwardRows], width: int) -> None:
         keys = np.array([key for item in work for key in item.rows], np.int64).reshape(-1, 2)
         sides = [rows.column("side").astype(np.int64) for rows in sets]
         self._sides = 1 + max((int(side.max()) for side in sides if len(side)), default=0)
@@ -55,11 +55,11 @@ class Joined:
         return self._sets[place].row(number - (self._ends[place - 1] if place else 0))
 
 
-def predictions(family: Retrieval, sets: Sequence[Rows], pieces: int, vectors: Vectors) -> dict[Key, np.ndarray]:
-    """The prediction of each of this rank's rows that look others up. The first `pieces` of `sets` are scored, the others are
+def predictions(family: Retrieval, sets: Sequence[Rows], subsets: int, vectors: Vectors) -> dict[Key, np.ndarray]:
+    """The prediction of each of this rank's rows that look others up. The first `subsets` of `sets` are scored, the others are
     the pool. Collective."""
     found: dict[Key, np.ndarray] = {}
-    everything, pool = range(pieces), range(pieces, len(sets))
+    everything, pool = range(subsets), range(subsets, len(sets))
     groups = [(everything, pool)] if family.pooled else [(one := range(n, n + 1), one) for n in everything]
     for asking, index in groups:
         begins = np.cumsum([0, *(len(sets[number]) for number in index)])

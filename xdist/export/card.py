@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from xdist.files import read_json
-from xdist.model.lineage import Lineage, Stage
+from xdist.model.lineage import Lineage, PastTraining
 
 
 def card(name: str, lineage: Lineage, scores: Path, kind: str, head: str | None, source: str) -> str:
@@ -24,7 +24,7 @@ def card(name: str, lineage: Lineage, scores: Path, kind: str, head: str | None,
     return "\n".join([*lines, *_scores(scores)]).rstrip("\n") + "\n"
 
 
-def _training(stage: Stage) -> Iterator[str]:
+def _training(stage: PastTraining) -> Iterator[str]:
     train = stage.description["train"]
     for entry in train["tasks"]:
         more = f" (weight {entry['weight']:g})" if entry["weight"] is not None else ""

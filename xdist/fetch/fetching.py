@@ -17,7 +17,7 @@ from pathlib import Path
 from xdist.data.claims import LOCK, PARTIAL, UNFINISHED, file_path
 from xdist.data.fetched import FetchedFile, Lock, place, read_lock
 from xdist.errors import UserError
-from xdist.fetch.hub import Advance, Hub, Listed, NoRevision, reason
+from xdist.fetch.hub import Advance, HubClient, Listed, NoRevision, reason
 from xdist.fetch.parts import Repository, files_of, known_parts
 from xdist.files import write_text, written
 
@@ -27,7 +27,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FetchPlan:
     """`lock` is what will be written; its `files` are those that are there and whole. `missing` says of each other file how the
     hub lists it, `why` what is wrong with it; `stale` are files of an earlier commit that the parts no longer have; `locked`:
     this lock is there, and no other fetch has begun."""
@@ -55,7 +55,7 @@ class Plan:
         return self.locked and not self.missing and not self.stale
 
 
-def plan(hub: Hub, root: Path, repository: Repository, revision: str | None, update: bool, verify: bool) -> Plan:
+def plan(hub: HubClient, root: Path, repository: Repository, revision: str | None, update: bool, verify: bool) -> FetchPlan:
     """What fetching `repository` would do. The recorded commit is kept unless there is a `revision` or it is to `update`;
     where all is recorded and there, the hub is not asked. Sizes are always looked at, checksums to `verify`.
 
@@ -64,7 +64,7 @@ def plan(hub: Hub, root: Path, repository: Repository, revision: str | None, upd
         return _plan(hub, place(root, repository.kind, repository.id), repository, revision, update, verify)
 
 
-def _plan(hub: Hub, folder: Path, repository: Repository, revision: str | None, update: bool, verify: bool) -> Plan:
+def _plan(hub: HubClient, folder: Path, repository: Repository, revision: str | None, update: bool, verify: bool) -> FetchPlan:
     whole, begun = (_lock_of(repository, folder / name) for name in (LOCK, UNFINISHED))
     if whole and begun and begun.commit == whole.commit and set(begun.parts) <= set(whole.parts):
         begun = None  # it began with what is whole: nothing of it is left to be done but what `whole` lacks
@@ -80,7 +80,7 @@ def _plan(hub: Hub, folder: Path, repository: Repository, revision: str | None, 
         and set(parts) == set(whole.parts)
         and repository.needed.isdisjoint(whole.absent)
     ):
-        return Plan(folder, whole, locked=True)
+        return FetchPlan(folder, whole, locked=True)
 
     name, commit, listing = _resolved(hub, repository, revision, recorded if kept else None)
     of_part = {part: files_of(repository.kind, part, listing) for part in parts}
@@ -105,10 +105,10 @@ def _plan(hub: Hub, folder: Path, repository: Repository, revision: str | None, 
     lock = Lock(id=repository.id, kind=repository.kind, revision=name, commit=commit, parts=parts, absent=absent, files=there)
     stale = tuple(path for path in earlier if path not in files)
     missing = {path: listed for path, listed in files.items() if path not in there}
-    return Plan(folder, lock, missing, {path: why[path] for path in missing}, stale, locked=lock == whole and not begun)
+    return FetchPlan(folder, lock, missing, {path: why[path] for path in missing}, stale, locked=lock == whole and not begun)
 
 
-def fetch(hub: Hub, repository: Repository, todo: Plan, advance: Advance) -> None:
+def fetch(hub: HubClient, repository: Repository, todo: FetchPlan, advance: Advance) -> None:
     """Carry out a plan; `advance` is told the bytes that have come. Raises UserError; what has come is kept."""
     if todo.done:
         return
@@ -116,7 +116,7 @@ def fetch(hub: Hub, repository: Repository, todo: Plan, advance: Advance) -> Non
         _fetch(hub, repository, todo, advance)
 
 
-def _fetch(hub: Hub, repository: Repository, todo: Plan, advance: Advance) -> None:
+def _fetch(hub: HubClient, repository: Repository, todo: FetchPlan, advance: Advance) -> None:
     folder, files = todo.folder, dict(todo.lock.files)
     _write(folder / UNFINISHED, todo.lock)
     replaces = (folder / LOCK).is_file()
@@ -188,7 +188,7 @@ def _on_disk(repository: Repository) -> Iterator[None]:
 
 
 def _resolved(
-    hub: Hub, repository: Repository, revision: str | None, recorded: Lock | None
+    hub: HubClient, repository: Repository, revision: str | None, recorded: Lock | None
 ) -> tuple[str, str, dict[str, Listed]]:
     """(revision, commit, files). A data set without Parquet files of its own is taken as the hub has converted it."""
     if recorded:

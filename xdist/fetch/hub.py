@@ -66,7 +66,7 @@ REVISION, FILE = TypeAdapter(_Revision), TypeAdapter(_File)
 PAGE = TypeAdapter(Annotated[list[dict[str, Any]], FailFast()])
 
 
-class Hub:
+class HubClient:
     """`endpoint` is HF_ENDPOINT or the public hub; a token comes from HF_TOKEN or `hf auth login`, as everywhere."""
 
     def __init__(self, endpoint: str | None = None) -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from xdist.data.fetched import Kind, may_be_hub_id
-from xdist.data.pieces import Piece
+from xdist.data.fetched import RepositoryKind, may_be_hub_id
+from xdist.data.subsets import Subset
 from xdist.errors import UserError, unknown
 from xdist.tasks.catalog import Task
 from xdist.tasks.catalog.task import POOL, pair, parquet_files
@@ -32,7 +32,7 @@ class Repository:
     """`parts` are keys of MODEL_PARTS, or `<config>/<split>` of a data set in its own names; without one of `needed` a fetch
     is refused."""
 
-    kind: Kind
+    kind: RepositoryKind
     id: str
     parts: tuple[str, ...]
     needed: frozenset[str]
@@ -41,12 +41,12 @@ class Repository:
         return f"{'model' if self.kind == 'model' else 'data set'} {self.id}"
 
 
-def known_parts(kind: Kind, parts: Iterable[str]) -> bool:
+def known_parts(kind: RepositoryKind, parts: Iterable[str]) -> bool:
     """Whether `parts` can be parts of a repository of this kind."""
     return all(part in MODEL_PARTS if kind == "model" else "/" in part for part in parts)
 
 
-def files_of(kind: Kind, part: str, paths: Iterable[str]) -> list[str]:
+def files_of(kind: RepositoryKind, part: str, paths: Iterable[str]) -> list[str]:
     """Those of `paths` that make up a part; none where the repository does not have it."""
     if kind == "model":
         folder, alternatives = "", MODEL_PARTS[part]
@@ -72,7 +72,7 @@ def model(id: str) -> Repository:
     return Repository("model", id, tuple(MODEL_PARTS), frozenset(MODEL_PARTS) - {OPTIONAL})
 
 
-def pieces_of_task(task: Task, languages: tuple[str, ...]) -> list[Piece]:
+def subsets_of_task(task: Task, languages: tuple[str, ...]) -> list[Subset]:
     """Every split of a task that its data set has, in `languages` or all of them. Raises UserError."""
     base = task.pairs_of or task
     if base.hub is None:
@@ -82,31 +82,31 @@ def pieces_of_task(task: Task, languages: tuple[str, ...]) -> list[Piece]:
             raise UserError(f"task '{task.name}': {unknown('language', code, base.languages)}")
     splits = [split for split in base.files if split in base.hub.splits]
     return [
-        Piece(base, split, code)
+        Subset(base, split, code)
         for split in splits
         for code in base.languages_of(split)
         if split == POOL or ((not languages or code in languages) and (split != "train" or code in base.train_languages))
     ]
 
 
-def data_sets(pieces: Iterable[tuple[Piece, bool]], root: Path) -> tuple[list[Repository], list[str]]:
-    """The data sets that hold `pieces` (and whether each is named, so that it must be there), but for pieces whose official
+def data_sets(subsets: Iterable[tuple[Subset, bool]], root: Path) -> tuple[list[Repository], list[str]]:
+    """The data sets that hold `subsets` (and whether each is named, so that it must be there), but for subsets whose official
     files lie below `root`; and a line for each task and split that no data set holds."""
     parts: dict[str, dict[str, bool]] = {}
     elsewhere: dict[str, None] = {}
-    for piece, needed in pieces:
-        base = piece.task.pairs_of or piece.task
-        for code in pair(piece.language) if piece.task.pairs_of else (piece.language,):
-            of_hub = base.hub and base.paths(root, piece.split, code)[0].suffix == ".parquet"
-            if base.is_there(root, piece.split, code) and not of_hub:
+    for subset, needed in subsets:
+        base = subset.task.pairs_of or subset.task
+        for code in pair(subset.language) if subset.task.pairs_of else (subset.language,):
+            of_hub = base.hub and base.paths(root, subset.split, code)[0].suffix == ".parquet"
+            if base.is_there(root, subset.split, code) and not of_hub:
                 continue
-            if base.hub is None or piece.split not in base.hub.splits:
-                pattern = base.files[piece.split][0] if piece.split in base.files else piece.split
-                elsewhere[f"{base.name} {piece.split}: no data set of the hub holds it; xdist looks for {root / pattern}"] = (
+            if base.hub is None or subset.split not in base.hub.splits:
+                pattern = base.files[subset.split][0] if subset.split in base.files else subset.split
+                elsewhere[f"{base.name} {subset.split}: no data set of the hub holds it; xdist looks for {root / pattern}"] = (
                     None
                 )
                 continue
-            part = f"{base.hub.config_of(code)}/{base.hub.splits[piece.split]}"
+            part = f"{base.hub.config_of(code)}/{base.hub.splits[subset.split]}"
             wanted = parts.setdefault(base.hub.id, {})
             wanted[part] = wanted.get(part, False) or needed
     sets = [

@@ -13,7 +13,7 @@ from xdist.formats.examples import Choice, Classified, Example, Pair, Passage, Q
 from xdist.formats.lines import nearest
 from xdist.formats.squad import answers
 
-Kind = Literal[
+RowKind = Literal[
     "classified",
     "copa",
     "siqa",
@@ -52,7 +52,7 @@ class Columns:
     row is the id. `agreed`: rows without a label are those on which annotators did not agree, and are left out.
     """
 
-    kind: Kind
+    kind: RowKind
     texts: tuple[str, ...]
     gold: str | None = None
     names: tuple[str, ...] = ()

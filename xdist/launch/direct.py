@@ -9,7 +9,7 @@ import click
 from pydantic import Field, model_validator
 
 from xdist.config import Cluster, load_run
-from xdist.config.plain import HostName, Line
+from xdist.config.plain import HostName, OneLine
 from xdist.errors import UserError
 from xdist.launch import quoting
 from xdist.launch.job import Job, Work, template
@@ -38,7 +38,7 @@ class Hosts(Cluster):
     nodes: int = Field(0, description="follows from hosts")
     ssh: bool = Field(True, description="false: the launcher is started on every host, with the host's number")
     port: int = Field(29500, ge=1024, le=65535)
-    python: Line | None = Field(None, description="interpreter on the hosts; null: the one that submits")
+    python: OneLine | None = Field(None, description="interpreter on the hosts; null: the one that submits")
 
     @model_validator(mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from xdist.config import Cluster
 from xdist.config.cluster import seconds
-from xdist.config.plain import Cores, Duration, Image, Label, LabelKey, LabelValue, Line, PlainPath, Quantity
+from xdist.config.plain import Cores, Duration, Image, Label, LabelKey, LabelValue, OneLine, PlainPath, ResourceQuantity
 from xdist.config.section import Section
 from xdist.errors import UserError
 from xdist.launch import quoting
@@ -43,7 +43,7 @@ class PodPreparation(Section):
     """What each pod of `xdist submit --prepare` gets: cores and memory, no GPU."""
 
     cpus: int = Field(4, ge=1)
-    memory: Quantity = "8Gi"
+    memory: ResourceQuantity = "8Gi"
 
 
 class Kubernetes(Cluster):
@@ -58,11 +58,11 @@ class Kubernetes(Cluster):
     save_time: Duration = Field("10m", description="from the notice of preemption to the end; longer than a step and saving")
     policy: Literal["torch", "mpi"] = Field("torch", description="of a trainjob: how its ranks are started")
     runtime: Label | None = Field(None, description="a ClusterTrainingRuntime; null: the policy's of jobs/kubernetes/")
-    python: Line = "python"
+    python: OneLine = "python"
     cpu: Cores = "4"
-    memory: Quantity = "16Gi"
-    shared_memory: Quantity = "8Gi"
-    scratch: Quantity = Field("20Gi", description="of each node's disk, for what is compiled on first use")
+    memory: ResourceQuantity = "16Gi"
+    shared_memory: ResourceQuantity = "8Gi"
+    scratch: ResourceQuantity = Field("20Gi", description="of each node's disk, for what is compiled on first use")
     gpu_resource: LabelKey = "nvidia.com/gpu"
     rdma_resource: LabelKey | None = Field(None, description="such as rdma/ib; also allows locked memory")
     node_selector: dict[LabelKey, LabelValue] = Field({})

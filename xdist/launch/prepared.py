@@ -45,8 +45,8 @@ def prepare(
     on_bad: Literal["fail", "skip"] = "fail",
 ) -> None:
     """Make the prepared sets that are missing, or a part of their shards, and say what was cut or left out."""
-    from xdist.data.pieces import Piece
     from xdist.data.shards import Shards
+    from xdist.data.subsets import Subset
     from xdist.run.progress import Progress
 
     preparation.check(list(preparation.folders))
@@ -57,14 +57,14 @@ def prepare(
     left_out: list[str] = []
     tokens, begun = 0, time.perf_counter()
 
-    def shard(piece: Piece, facts: dict[str, Any]) -> None:
+    def shard(subset: Subset, facts: dict[str, Any]) -> None:
         nonlocal tokens
         tokens += facts["tokens"]
-        progress.note(f"{tokens:,} tokens, {tokens / (time.perf_counter() - begun):,.0f} tokens/s, {piece}")
+        progress.note(f"{tokens:,} tokens, {tokens / (time.perf_counter() - begun):,.0f} tokens/s, {subset}")
         progress.advance(0)
 
-    def made(piece: Piece, shards: Shards) -> None:
-        left_out.extend(_left_out(str(piece), shards.manifest))
+    def made(subset: Subset, shards: Shards) -> None:
+        left_out.extend(_left_out(str(subset), shards.manifest))
         progress.advance()
 
     try:
@@ -77,9 +77,9 @@ def prepare(
 
 def finish(preparation: "Preparation") -> None:
     """Write the manifests of sets whose shards were made in parts. Raises UserError for one that lacks any."""
-    for piece in preparation.missing():
-        if preparation.finish(piece) is None:
-            raise UserError(f"{piece}: shards are missing in {preparation.folders[piece]}: run the parts that have not ended")
+    for subset in preparation.missing():
+        if preparation.finish(subset) is None:
+            raise UserError(f"{subset}: shards are missing in {preparation.folders[subset]}: run the parts that have not ended")
 
 
 # What is counted in running text, as it is told.
@@ -90,8 +90,8 @@ TOLD = {
 }
 
 
-def _left_out(piece: str, manifest: dict[str, Any]) -> list[str]:
+def _left_out(subset: str, manifest: dict[str, Any]) -> list[str]:
     told = [text.format(f"{manifest['lines'][key]:,}") for key, text in TOLD.items() if manifest.get("lines", {}).get(key)]
     if manifest["cut"]:
         told.append(f"{manifest['cut']} tokens of {manifest['cut_rows']} rows did not fit and were cut")
-    return [f"{piece}: {', '.join(told)}"] if told else []
+    return [f"{subset}: {', '.join(told)}"] if told else []

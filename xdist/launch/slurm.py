@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from xdist.config import Cluster
 from xdist.config.cluster import seconds
-from xdist.config.plain import Duration, Line, Memory, Word
+from xdist.config.plain import Duration, MemoryLimit, OneLine, OneWord
 from xdist.config.section import Section
 from xdist.launch import quoting
 from xdist.launch.call import asked, call
@@ -26,13 +26,13 @@ STATES = {
 REASONS = {"Dependency": JobState.WAITING, "DependencyNeverSatisfied": JobState.STOPPED}
 
 
-class Preparation(Section):
+class PreparationJob(Section):
     """What each job of `xdist submit --prepare` gets: cores and memory, no GPU."""
 
     cpus: int = Field(4, ge=1)
-    memory: Memory = "8G"
+    memory: MemoryLimit = "8G"
     time_limit: Duration = "4h"
-    partition: Word | None = Field(None, description="null: the cluster's")
+    partition: OneWord | None = Field(None, description="null: the cluster's")
 
 
 class Slurm(Cluster):
@@ -42,20 +42,20 @@ class Slurm(Cluster):
         "10m", description="asked to save this long before the limit: longest step, saving and a minute"
     )
     max_restarts: int = Field(20, ge=0)
-    partition: Word | None = None
-    account: Word | None = None
-    qos: Word | None = None
-    constraint: Word | None = None
-    reservation: Word | None = None
-    gpu_type: Word | None = None
+    partition: OneWord | None = None
+    account: OneWord | None = None
+    qos: OneWord | None = None
+    constraint: OneWord | None = None
+    reservation: OneWord | None = None
+    gpu_type: OneWord | None = None
     cpus_per_node: int = Field(1, ge=1)
-    memory: Memory = "0"
+    memory: MemoryLimit = "0"
     exclusive: bool = False
     launcher: Literal["torchrun", "deepspeed"] = "torchrun"
-    setup: tuple[Line, ...] = Field((), description="shell lines that set up the environment, such as 'module load cuda'")
-    python: Line | None = Field(None, description="interpreter on the nodes; null: the one that submits")
+    setup: tuple[OneLine, ...] = Field((), description="shell lines that set up the environment, such as 'module load cuda'")
+    python: OneLine | None = Field(None, description="interpreter on the nodes; null: the one that submits")
     scratch: Path | None = Field(None, description="folder on each node's own disk for what is compiled on first use")
-    prepare: Preparation = Preparation()
+    prepare: PreparationJob = PreparationJob()
 
     @model_validator(mode="after")
     def _time_to_save(self) -> "Slurm":

@@ -14,13 +14,12 @@ from xdist.evaluation.scores import said, without_gold
 from xdist.evaluation.to_do import ToDo, to_do, untold
 from xdist.files import read_json
 from xdist.launch import local
+from xdist.launch.job import Work
 from xdist.launch.prepared import launch
 from xdist.resolve.resolved import Resolved, resolve
 from xdist.run import devices
 from xdist.run.folder import USER_ERROR
 from xdist.run.lock import RunLock
-
-Work = Literal["train", "evaluate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class CheckedStart:
     """A start of which everything was checked. `path` and `overrides` describe it to its ranks; `done`: nothing is left."""
 
     work: Work
@@ -82,7 +81,7 @@ class Start:
         raise error
 
 
-def checked(work: Work, path: Path, overrides: Sequence[str]) -> Start:
+def checked(work: Work, path: Path, overrides: Sequence[str]) -> CheckedStart:
     """The start of the run that is described. Raises UserError for all that would end it before its first step."""
     resolved = resolve(load_run(path, overrides), work)
     request = resolved.request if resolved.run.evaluate else None
@@ -90,7 +89,7 @@ def checked(work: Work, path: Path, overrides: Sequence[str]) -> Start:
     done = resolved.folder.state == "finished" and not todo
     if not done:
         devices.check(resolved.run.runtime.ranks)
-    return Start(work, path, tuple(overrides), resolved, request, todo, done)
+    return CheckedStart(work, path, tuple(overrides), resolved, request, todo, done)
 
 
 def described(sections: Mapping[str, Any], more: Sequence[str] = ()) -> tuple[Path, tuple[str, ...]]:

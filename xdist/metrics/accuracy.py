@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xdist.metrics.counts import Array, Rows, Sums, ratio
+from xdist.metrics.counts import Array, CountRows, Sums, ratio
 from xdist.metrics.definition import Given, Metric, register
 
-Answer = str | int | Sequence[str]
+Predicted = str | int | Sequence[str]
 
 
-def rows(predictions: Sequence[Answer], gold: Sequence[Answer], given: Given) -> Rows:
+def rows(predictions: Sequence[Predicted], gold: Sequence[Predicted], given: Given) -> CountRows:
     """Per example how many of its answers are right, and how many it has: one, or the tags of a sentence. Answers are right
     where both are the same text once stripped (numbers compare as text). Raises ValueError when the lengths differ."""
     if len(predictions) != len(gold):
@@ -29,7 +29,7 @@ def score(sums: Sums) -> dict[str, Array]:
     return {"accuracy": ratio(sums[:, 0], sums[:, 1])}
 
 
-def _several(answer: Answer) -> Sequence[Answer]:
+def _several(answer: Predicted) -> Sequence[Predicted]:
     return answer if isinstance(answer, list | tuple) else [answer]
 
 

@@ -13,7 +13,7 @@ from xdist.languages import GROUPS, language
 from xdist.metrics.definition import Metric
 
 Variant = Literal["official", "f1"]
-Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
+TaskScores = Mapping[str, Mapping[str, Mapping[str, float]]]
 """task, language, name of a number: points."""
 Languages = Mapping[str, Sequence[str]]
 """task: the languages that its mean is over."""
@@ -46,7 +46,7 @@ def task_mean(
     return sum(sum(scores[code][name] for name in names) / len(names) for code in languages) / len(languages)
 
 
-def benchmark(scores: Scores, languages: Languages, metrics: Metrics, variant: Variant = "official") -> Average:
+def benchmark(scores: TaskScores, languages: Languages, metrics: Metrics, variant: Variant = "official") -> Average:
     """The average over all the tasks of `languages` (the ten of XTREME-R, the nine of v1)."""
     means = {task: task_mean(scores.get(task, {}), codes, metrics[task], variant) for task, codes in languages.items()}
     done = {task: value for task, value in means.items() if value is not None}
@@ -54,7 +54,7 @@ def benchmark(scores: Scores, languages: Languages, metrics: Metrics, variant: V
     return Average(sum(done.values()) / len(done) if whole else None, len(done), len(languages), done)
 
 
-def by_group(scores: Scores, languages: Languages, metrics: Metrics, variant: Variant = "official") -> dict[str, Average]:
+def by_group(scores: TaskScores, languages: Languages, metrics: Metrics, variant: Variant = "official") -> dict[str, Average]:
     """The same for each resource group (unseen, low, mid, high): within a task over the languages of the group, then
     over the tasks that have any. Compare groups within a task, not across tasks with different languages. Raises
     UserError for a language outside the fifty."""

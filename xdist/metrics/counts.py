@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
-Rows = NDArray[np.float64]
+CountRows = NDArray[np.float64]
 """[n, columns]: what a metric counts, a row for each example or group of examples."""
 Sums = NDArray[np.float64]
 """[..., columns]: rows summed over one or more selections."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from xdist.errors import UserError
-from xdist.metrics.counts import Array, Rows, Sums
+from xdist.metrics.counts import Array, CountRows, Sums
 from xdist.registry import Registry, not_here
 
 
@@ -42,7 +42,7 @@ class Metric:
     about: str = ""
     families: tuple[str, ...]
     numbers: tuple[str, ...]
-    rows: Callable[[Any, Any, Given], Rows]
+    rows: Callable[[Any, Any, Given], CountRows]
     score: Callable[[Sums], Mapping[str, Array]]
     bounds: tuple[float, float] = (0.0, 1.0)
     percent: bool = True
@@ -86,7 +86,7 @@ class Metric:
         reason = self.refuses(labels, languages)
         return f"metric '{self.name}': {reason}" if reason else None
 
-    def rows_of(self, predictions: Any, gold: Any, given: Given | None = None) -> Rows:
+    def rows_of(self, predictions: Any, gold: Any, given: Given | None = None) -> CountRows:
         """Rows [n, columns] of predictions beside gold, both in the form of the task's family. Raises UserError for rows that
         are no table of finite numbers."""
         rows = np.asarray(self.rows(predictions, gold, given or Given()), dtype=np.float64)
@@ -95,7 +95,7 @@ class Metric:
             raise UserError(f"metric '{self.name}': rows must be [examples, columns] of finite numbers")
         return rows
 
-    def of_rows(self, rows: Rows) -> dict[str, float]:
+    def of_rows(self, rows: CountRows) -> dict[str, float]:
         """The numbers, in points, of a whole test set. Raises ValueError where it is empty."""
         if len(rows) == 0:
             raise ValueError("no examples: nothing to score")

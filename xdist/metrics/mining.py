@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from xdist.metrics.counts import Array, Rows, Sums, precision_recall_f1
+from xdist.metrics.counts import Array, CountRows, Sums, precision_recall_f1
 from xdist.metrics.definition import Given, Metric, register
 
 NEIGHBOURS = 4
@@ -34,7 +34,7 @@ class Candidate(NamedTuple):
     english: int
 
 
-Pair = tuple[str, str]
+MinedPair = tuple[str, str]
 
 
 def unite(sentences: Iterable[str]) -> list[int]:
@@ -76,7 +76,7 @@ def mine(forward: Neighbours, backward: Neighbours) -> list[Candidate]:
 
 def identify(
     candidates: Iterable[Candidate], foreign: Sequence[str | None], english: Sequence[str | None]
-) -> list[tuple[float, Pair]]:
+) -> list[tuple[float, MinedPair]]:
     """Candidates as (score, (foreign id, English id)). Where `unique_ids` gave None the candidate is left out."""
     named = ((candidate.score, foreign[candidate.foreign], english[candidate.english]) for candidate in candidates)
     return [(score, (left, right)) for score, left, right in named if left is not None and right is not None]
@@ -90,7 +90,7 @@ def unique_ids(sentences: Sequence[str], ids: Sequence[str]) -> list[str | None]
     return [ids[row] if count[sentences[row]] == 1 else None for row in unite(sentences)]
 
 
-def best_threshold(scored: Iterable[tuple[float, Pair]], gold: Collection[Pair]) -> float:
+def best_threshold(scored: Iterable[tuple[float, MinedPair]], gold: Collection[MinedPair]) -> float:
     """The score at or above which the pairs have the highest F1: half-way to the next lower score, or the lowest score
     if all pairs are kept; 0 where no pair is right. Raises ValueError for empty gold."""
     wanted = set(gold)
@@ -106,12 +106,12 @@ def best_threshold(scored: Iterable[tuple[float, Pair]], gold: Collection[Pair])
     return float((values[best] + following[best]) / 2) if f1.any() else 0.0
 
 
-def extract(scored: Iterable[tuple[float, Pair]], threshold: float) -> set[Pair]:
+def extract(scored: Iterable[tuple[float, MinedPair]], threshold: float) -> set[MinedPair]:
     """The pairs at or above the threshold."""
     return {pair for value, pair in scored if value >= threshold}
 
 
-def rows(predictions: Iterable[str], gold: Mapping[str, Collection[str]], given: Given) -> Rows:
+def rows(predictions: Iterable[str], gold: Mapping[str, Collection[str]], given: Given) -> CountRows:
     """Right, predicted and gold pairs of each foreign sentence, shape [n, 3]. `gold`: its English ids by its id, none for most;
     `predictions`: `foreign id TAB English id`, all of one foreign sentence counted with it."""
     found = {id: [0, 0, len(set(english))] for id, english in gold.items()}

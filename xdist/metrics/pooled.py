@@ -12,7 +12,7 @@ import numpy as np
 
 from xdist.files import digest
 from xdist.languages import by_size
-from xdist.metrics.counts import Array, Rows
+from xdist.metrics.counts import Array, CountRows
 from xdist.metrics.definition import Metric
 from xdist.metrics.significance import CHUNK, LEVEL, Interval, Part, interval, of_seeds
 
@@ -64,7 +64,7 @@ class Differences:
 
 
 def replicate(
-    systems: Mapping[Hashable, Mapping[str, Rows]], metric: Metric, task: str, seed: int = 0, draws: int = DRAWS
+    systems: Mapping[Hashable, Mapping[str, CountRows]], metric: Metric, task: str, seed: int = 0, draws: int = DRAWS
 ) -> Replicated:
     """The scores of `systems` (rows of `metric` by language) under draws of examples with replacement. Test
     sets of one size draw alike, since such sets are often translations of each other; tasks draw apart. Raises ValueError

@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 from xdist.errors import UserError, unknown
-from xdist.metrics.counts import Array, Rows, Sums, ratio
+from xdist.metrics.counts import Array, CountRows, Sums, ratio
 from xdist.metrics.definition import Given, Metric, register
 
 Normaliser = Callable[[str], str]
@@ -51,7 +51,7 @@ def mlqa_normaliser(language: str) -> Normaliser:
     return partial(_mlqa, language)
 
 
-def rows(predictions: Mapping[str, str], gold: Mapping[str, Sequence[str]], normaliser: Normaliser) -> Rows:
+def rows(predictions: Mapping[str, str], gold: Mapping[str, Sequence[str]], normaliser: Normaliser) -> CountRows:
     """Exact match, F1 and 1 for each question of `gold` (id to answer texts), in its order. Shape [n, 3], 0 to 1.
 
     A question without prediction scores 0; predictions for other ids are ignored. A question whose gold is an empty
@@ -103,11 +103,11 @@ def _is_punctuation(character: str) -> bool:
     return character in _ASCII_PUNCTUATION or unicodedata.category(character).startswith("P")
 
 
-def _squad_rows(predictions: Mapping[str, str], gold: Mapping[str, Sequence[str]], given: Given) -> Rows:
+def _squad_rows(predictions: Mapping[str, str], gold: Mapping[str, Sequence[str]], given: Given) -> CountRows:
     return rows(predictions, gold, squad_normaliser)
 
 
-def _mlqa_rows(predictions: Mapping[str, str], gold: Mapping[str, Sequence[str]], given: Given) -> Rows:
+def _mlqa_rows(predictions: Mapping[str, str], gold: Mapping[str, Sequence[str]], given: Given) -> CountRows:
     return rows(predictions, gold, mlqa_normaliser(given.language))
 
 

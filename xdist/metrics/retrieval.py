@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from xdist.metrics.counts import Array, Rows, Sums, ratio
+from xdist.metrics.counts import Array, CountRows, Sums, ratio
 from xdist.metrics.definition import Given, Metric, register
 
 K = 20
@@ -29,14 +29,14 @@ def average_precision(ranking: Sequence[str], relevant: Collection[str], k: int 
     return total / min(len(wanted), k)
 
 
-def rows(rankings: Mapping[str, Sequence[str]], gold: Mapping[str, Collection[str]], given: Given) -> Rows:
+def rows(rankings: Mapping[str, Sequence[str]], gold: Mapping[str, Collection[str]], given: Given) -> CountRows:
     """AP@20 and 1 per query of `gold` (id to relevant ids), in its order; `rankings` are best first. Shape [n, 2], 0 to 1.
     A query without ranking scores 0; rankings of other ids are ignored."""
     found = [(average_precision(rankings.get(id, ()), relevant), 1.0) for id, relevant in gold.items()]
     return np.array(found, dtype=np.float64).reshape(-1, 2)
 
 
-def first_hit(rankings: Mapping[str, Sequence[str]], gold: Mapping[str, Collection[str]]) -> Rows:
+def first_hit(rankings: Mapping[str, Sequence[str]], gold: Mapping[str, Collection[str]]) -> CountRows:
     """1 where the first item ranked is relevant, else 0, per query of `gold`. Shape [n]."""
     hits = (bool(rankings.get(id)) and rankings[id][0] in relevant for id, relevant in gold.items())
     return np.array(list(hits), dtype=np.float64)

@@ -22,7 +22,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from xdist.metrics.counts import Array, Rows
+from xdist.metrics.counts import Array, CountRows
 from xdist.metrics.definition import Metric
 
 DRAWS = 2000
@@ -53,7 +53,7 @@ class Interval:
         return self.low > 0 or self.high < 0
 
 
-def paired(a: Sequence[Rows], b: Sequence[Rows]) -> Paired:
+def paired(a: Sequence[CountRows], b: Sequence[CountRows]) -> Paired:
     """Rows of the same test set, one array per seed. Raises ValueError when they are not of the same examples or seeds."""
     first, second = (np.stack([rows.reshape(len(rows), -1) for rows in system]) for system in (a, b))
     if first.shape != second.shape:

@@ -18,7 +18,7 @@ from functools import lru_cache, partial
 import numpy as np
 
 from xdist.errors import UserError
-from xdist.metrics.counts import Array, Rows, Sums, precision_recall_f1, ratio
+from xdist.metrics.counts import Array, CountRows, Sums, precision_recall_f1, ratio
 from xdist.metrics.definition import Given, Metric, register
 
 Span = tuple[str, int, int]
@@ -59,7 +59,7 @@ def spans(tags: Sequence[str], parse: Parse) -> set[Span]:
     return found
 
 
-def rows(parse: Parse, predictions: Sequence[Sequence[str]], gold: Sequence[Sequence[str]], given: Given) -> Rows:
+def rows(parse: Parse, predictions: Sequence[Sequence[str]], gold: Sequence[Sequence[str]], given: Given) -> CountRows:
     """Per sentence: right spans, predicted spans, gold spans, right tags, tags. Shape [n, 5], counts.
     Raises ValueError for another number of sentences, or of tags in one of them."""
     if len(predictions) != len(gold):

@@ -9,7 +9,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class EncoderKind:
     # Attention knows of order by learned positions alone, lets any token see any other, and asks transformers' interface for
     # it, so sequences need no padding. Others (rotary positions, windows, relative distances) are padded.
     packs: bool = False
@@ -19,25 +19,25 @@ class Kind:
     closing: str | None = None
 
 
-_LIKE_BERT = Kind(packs=True, stack="encoder")
+_LIKE_BERT = EncoderKind(packs=True, stack="encoder")
 KINDS = {
     "bert": _LIKE_BERT,
     "camembert": _LIKE_BERT,
-    "deberta-v2": Kind(stack="encoder"),
+    "deberta-v2": EncoderKind(stack="encoder"),
     "electra": _LIKE_BERT,
-    "rembert": Kind(stack="encoder"),
+    "rembert": EncoderKind(stack="encoder"),
     "roberta": _LIKE_BERT,
     "xlm-roberta": _LIKE_BERT,
-    "xlm-roberta-xl": Kind(packs=True, stack="encoder", closing="LayerNorm"),
+    "xlm-roberta-xl": EncoderKind(packs=True, stack="encoder", closing="LayerNorm"),
 }
 
 
-def kind_of(config: PretrainedConfig) -> Kind:
-    return KINDS.get(config.model_type, Kind())
+def kind_of(config: PretrainedConfig) -> EncoderKind:
+    return KINDS.get(config.model_type, EncoderKind())
 
 
 @contextmanager
-def only_layers(encoder: PreTrainedModel, kind: Kind, number: int) -> Iterator[None]:
+def only_layers(encoder: PreTrainedModel, kind: EncoderKind, number: int) -> Iterator[None]:
     """Inside, an encoder of a kind with a `stack` ends after its first `number` layers, at least one and fewer than it has:
     its last hidden state is then that of this layer."""
     assert kind.stack

@@ -22,7 +22,7 @@ class TrainedTask(BaseModel):
     languages: tuple[str, ...]
 
 
-class Stage(BaseModel):
+class PastTraining(BaseModel):
     """One training: `description` has of its run what decided on the result, and the precision."""
 
     model_config = ConfigDict(frozen=True)
@@ -36,17 +36,17 @@ class Stage(BaseModel):
         return str(self.description["model"]["backbone"])
 
 
-Lineage = tuple[Stage, ...]
-_KIND = TypeAdapter(tuple[Stage, ...])
+Lineage = tuple[PastTraining, ...]
+_KIND = TypeAdapter(tuple[PastTraining, ...])
 
 
-def stage_of(run: str, description: dict[str, Any], subsets: Iterable[tuple[Task, str]]) -> Stage:
+def stage_of(run: str, description: dict[str, Any], subsets: Iterable[tuple[Task, str]]) -> PastTraining:
     """The training of a run on `subsets`, each a task and a language; `description` as config.yaml has it."""
     found: dict[Task, list[str]] = {}
     for entry, language in subsets:
         found.setdefault(entry, []).append(language)
     tasks = tuple(TrainedTask(task=entry.name, head=entry.head, languages=tuple(codes)) for entry, codes in found.items())
-    return Stage(run=run, tasks=tasks, description=_kept(description))
+    return PastTraining(run=run, tasks=tasks, description=_kept(description))
 
 
 def _kept(description: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def read_lineage(model: str) -> Lineage:
 
 def joined(many: Sequence[Lineage]) -> Lineage:
     """Of several models whose weights are averaged: each training once, in the order in which it is met."""
-    found: list[Stage] = []
+    found: list[PastTraining] = []
     for stage in (stage for lineage in many for stage in lineage):
         if stage not in found:
             found.append(stage)
@@ -102,7 +102,7 @@ def _of_run(model: Path, seen: set[Path]) -> Lineage:
         for entry, head in zip(run.train.tasks, heads, strict=True)
     )
     before = _of_run(Path(run.model.backbone), {*seen, config})
-    return (*before, Stage(run=run.name, tasks=tasks, description=_kept(run.dump())))
+    return (*before, PastTraining(run=run.name, tasks=tasks, description=_kept(run.dump())))
 
 
 def _head(name: str, described: Path | None, plugins: Sequence[str], share: Share | None) -> str:

@@ -84,10 +84,10 @@ def attention(
 
 
 # Query, key and value, each (T, H, D).
-Rows = tuple[Tensor, Tensor, Tensor]
+QueryKeyValue = tuple[Tensor, Tensor, Tensor]
 
 
-def _by_bounds(rows: Rows, packing: Packing, dropout: float, scaling: float | None) -> Tensor:
+def _by_bounds(rows: QueryKeyValue, packing: Packing, dropout: float, scaling: float | None) -> Tensor:
     bounds, longest = packing.bounds, packing.longest
     if flash_attn_varlen_func:
         return flash_attn_varlen_func(*rows, bounds, bounds, longest, longest, dropout_p=dropout, softmax_scale=scaling)
@@ -96,7 +96,7 @@ def _by_bounds(rows: Rows, packing: Packing, dropout: float, scaling: float | No
     return states
 
 
-def _by_buckets(rows: Rows, packing: Packing, dropout: float, scaling: float | None) -> Tensor:
+def _by_buckets(rows: QueryKeyValue, packing: Packing, dropout: float, scaling: float | None) -> Tensor:
     sizes = [bucket.sequences * bucket.length for bucket in packing.buckets]
     spread = [_Spread.apply(states.flatten(1), packing).split(sizes) for states in rows]
     heads = rows[0].shape[1:]

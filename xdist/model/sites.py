@@ -8,9 +8,10 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from xdist.config.robust import Place
 from xdist.errors import UserError
 from xdist.model.kinds import kind_of
-from xdist.tasks.batch import Batch, Place, Shift
+from xdist.tasks.batch import Batch, Shift
 
 BEFORE_LAYERS: tuple[Place, ...] = ("input", "embedding")
 

@@ -11,7 +11,7 @@ from xdist.files import write_text
 from xdist.languages import LANGUAGES
 from xdist.report import markdown, page
 from xdist.report.record import Record, read_record
-from xdist.report.scores import Column, Mean, Scores, group_of, name_of, read_scores
+from xdist.report.scores import Column, Mean, ScoreTable, group_of, name_of, read_scores
 from xdist.version import __version__
 
 
@@ -42,7 +42,9 @@ def write_report(runs: Sequence[Path], out: Path, notes: Sequence[str] = (), tit
     return paths
 
 
-def _content(title: str, scores: Scores, records: Sequence[Record], notes: Sequence[str], written: datetime) -> dict[str, Any]:
+def _content(
+    title: str, scores: ScoreTable, records: Sequence[Record], notes: Sequence[str], written: datetime
+) -> dict[str, Any]:
     return {
         "title": title,
         "written": written.isoformat(timespec="seconds"),

@@ -38,7 +38,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class GroupDifference:
     """A group of languages or pairs; `headline`: the sentences speak of it."""
 
     name: str
@@ -53,14 +53,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Conclusion:
     """`corrected` says for how many comparisons the p-values of headline rows and of the other rows were corrected."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[GroupDifference, ...]
     corrected: tuple[int, int]
 
 
-def answer(results: Results) -> Answer:
+def answer(results: Results) -> Conclusion:
     found: dict[tuple[str, str], tuple[Interval, tuple[int, int, int], str]] = {}
     for name, languages in _members(results).items():
         sample = name not in (DIAGONAL, OFF_DIAGONAL)
@@ -81,8 +81,8 @@ def answer(results: Results) -> Answer:
             if key[0] == name
         )
         if differences:
-            rows.append(Row(name, name in headlines, differences))
-    return Answer(tuple(rows), (len(families[0]), len(families[1])))
+            rows.append(GroupDifference(name, name in headlines, differences))
+    return Conclusion(tuple(rows), (len(families[0]), len(families[1])))
 
 
 def headline_rows(results: Results) -> tuple[str, str]:

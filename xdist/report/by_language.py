@@ -12,7 +12,7 @@ from xdist.report.scores import SMALL
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class LanguageDifference:
     """`p` is corrected for all cells of the condition after Holm; `small`: fewer than 200 examples."""
 
     interval: Interval
@@ -34,7 +34,7 @@ class ByLanguage:
 
     condition: str
     against: str
-    cells: Mapping[str, Mapping[str, Cell]]
+    cells: Mapping[str, Mapping[str, LanguageDifference]]
 
     @property
     def count(self) -> int:
@@ -60,7 +60,7 @@ def by_language(results: Results) -> list[ByLanguage]:
         corrected = holm({f"{task} {code}": one.p for task, row in intervals.items() for code, one in row.items()})
         counts = {task.name: task.replicated.counts for task in results.tasks}
         cells = {
-            task: {code: Cell(one, corrected[f"{task} {code}"], counts[task][code]) for code, one in row.items()}
+            task: {code: LanguageDifference(one, corrected[f"{task} {code}"], counts[task][code]) for code, one in row.items()}
             for task, row in intervals.items()
         }
         if cells:

@@ -7,11 +7,11 @@ import numpy as np
 
 from xdist.languages import GROUPS, by_size
 from xdist.metrics import Metric
-from xdist.metrics.counts import Rows
+from xdist.metrics.counts import CountRows
 from xdist.metrics.significance import Interval, Paired, group_interval, holm, intervals, paired, randomisation
 from xdist.report.scores import ALL, ZERO_SHOT, group_of, over
 
-Runs = Sequence[Mapping[str, Rows]]
+Runs = Sequence[Mapping[str, CountRows]]
 """For each seed the rows of the metric, by language."""
 LEVEL = 0.05
 DIAGONAL, OFF_DIAGONAL = "pairs of one language", "pairs of two languages"

@@ -29,7 +29,7 @@ QUANTITIES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Curve:
     """One run: `path` is an SVG path, `index` the place of the run in the report (its colour and dashes)."""
 
     run: str
@@ -47,7 +47,7 @@ class Tick:
 @dataclass(frozen=True, slots=True)
 class Chart:
     title: str
-    lines: tuple[Line, ...]
+    lines: tuple[Curve, ...]
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     window: int  # how many logged steps each drawn point is the mean of
@@ -95,7 +95,7 @@ def _chart(quantity: Quantity, records: Sequence[Record]) -> Chart | None:
     lines = []
     for index, points in found.items():
         path = _path([(x(step), y(value)) for step, value in drawn[index]])
-        lines.append(Line(records[index].name, index, path, _said(points, quantity.digits)))
+        lines.append(Curve(records[index].name, index, path, _said(points, quantity.digits)))
     x_ticks = tuple(Tick(round(x(mark), 1), _short(mark)) for mark in x_marks)
     y_ticks = tuple(Tick(round(y(mark), 1), _short(mark)) for mark in y_marks)
     return Chart(quantity.title, tuple(lines), x_ticks, y_ticks, window)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from xdist.metrics.pooled import DRAWS
-from xdist.report.answer import Answer, answer, headline_rows
+from xdist.report.answer import Conclusion, answer, headline_rows
 from xdist.report.by_language import ByLanguage, by_language
 from xdist.report.pair_matrix import PairMatrix, pair_matrices
 from xdist.report.results import Results, RunFacts, as_scores
-from xdist.report.scores import SMALL, Scores
+from xdist.report.scores import SMALL, ScoreTable
 from xdist.report.sentences import sentences
 from xdist.report.task_table import TaskRow, task_rows
 
@@ -17,12 +17,12 @@ from xdist.report.task_table import TaskRow, task_rows
 @dataclass(frozen=True, slots=True)
 class Findings:
     results: Results
-    answer: Answer
+    answer: Conclusion
     sentences: tuple[str, ...]
     tasks: tuple[TaskRow, ...]
     languages: tuple[ByLanguage, ...]
     pairs: tuple[PairMatrix, ...]
-    scores: Scores
+    scores: ScoreTable
 
     @property
     def averaged(self) -> bool:

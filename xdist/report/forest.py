@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from xdist.report.answer import Row
+from xdist.report.answer import GroupDifference
 from xdist.report.curves import Tick, ticks
 
 MARGIN = 3.0  # per cent on either side, so that marks at the ends are whole
@@ -22,7 +22,7 @@ class Axis:
         return [Tick(self.at(value), f"{value:+g}" if value else "0") for value in ticks(self.low, self.high)]
 
 
-def axis(rows: Sequence[Row]) -> Axis:
+def axis(rows: Sequence[GroupDifference]) -> Axis:
     """Round numbers that enclose zero and every interval."""
     ends = [end for row in rows for one in row.differences for end in (one.interval.low, one.interval.high)]
     marks = ticks(min([0.0, *ends]), max([0.0, *ends]))

@@ -9,7 +9,7 @@ import numpy as np
 
 from xdist.languages import LANGUAGES
 from xdist.report.curves import BOTTOM, LEFT, RIGHT, TOP, Tick, ticks
-from xdist.report.scores import Column, Scores, group_of, name_of, over
+from xdist.report.scores import Column, ScoreTable, group_of, name_of, over
 
 NONE_AT = LEFT + 14  # languages without pre-training text stand left of the logarithmic scale
 FIRST = LEFT + 64
@@ -19,7 +19,7 @@ MOST_LINES = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class Dot:
     x: float
     y: float
     code: str
@@ -44,7 +44,7 @@ class SizePlot:
     task: str
     metric: str
     condition: str
-    points: tuple[Point, ...]
+    points: tuple[Dot, ...]
     trends: tuple[Trend, ...]
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
@@ -61,20 +61,20 @@ class Kin:
     over: tuple[str, ...]
 
 
-def size_plots(scores: Scores) -> list[SizePlot]:
+def size_plots(scores: ScoreTable) -> list[SizePlot]:
     tasks = dict.fromkeys(column.task for column in scores.columns if column.cells)
     return [_size_plot(scores, [column for column in scores.columns if column.task == task]) for task in tasks]
 
 
-def families(scores: Scores) -> list[Kin]:
+def families(scores: ScoreTable) -> list[Kin]:
     return _kin(scores, lambda code: LANGUAGES[code].family if code in LANGUAGES else "not listed")
 
 
-def scripts(scores: Scores) -> list[Kin]:
+def scripts(scores: ScoreTable) -> list[Kin]:
     return _kin(scores, lambda code: LANGUAGES[code].script if code in LANGUAGES else "not listed")
 
 
-def _kin(scores: Scores, kind: Callable[[str], str]) -> list[Kin]:
+def _kin(scores: ScoreTable, kind: Callable[[str], str]) -> list[Kin]:
     """From most languages to fewest, then by name."""
     members: dict[str, list[str]] = {}
     for code in scores.languages:
@@ -90,7 +90,7 @@ def _kin(scores: Scores, kind: Callable[[str], str]) -> list[Kin]:
     ]
 
 
-def _mean(scores: Scores, run: str, codes: Sequence[str]) -> float | None:
+def _mean(scores: ScoreTable, run: str, codes: Sequence[str]) -> float | None:
     averaged = [column for column in scores.columns if column.percent] or scores.columns
     means = [
         fmean(found)
@@ -100,7 +100,7 @@ def _mean(scores: Scores, run: str, codes: Sequence[str]) -> float | None:
     return fmean(means) if means else None
 
 
-def _over(scores: Scores, run: str, codes: Sequence[str]) -> str:
+def _over(scores: ScoreTable, run: str, codes: Sequence[str]) -> str:
     columns = [column for column in scores.columns if column.run == run]
     predicted, scored = (
         sum(any(code in languages(column) for column in columns) for code in codes)
@@ -125,7 +125,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return (last - (counts - 1) / 2)[place]
 
 
-def _size_plot(scores: Scores, columns: Sequence[Column]) -> SizePlot:
+def _size_plot(scores: ScoreTable, columns: Sequence[Column]) -> SizePlot:
     values = [cell.score for column in columns for code, cell in column.cells.items() if code in LANGUAGES]
     marks = ticks(min(values), max(values)) if values else [0.0, 100.0]
 
@@ -134,7 +134,7 @@ def _size_plot(scores: Scores, columns: Sequence[Column]) -> SizePlot:
 
     shown = columns[0]
     points = tuple(
-        Point(
+        Dot(
             x_of(code),
             y(cell.score),
             code,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from xdist.report.record import Record
-from xdist.report.scores import SMALL, SUMMARY, Column, Scores, group_of, name_of, size_of
+from xdist.report.scores import SMALL, SUMMARY, Column, ScoreTable, group_of, name_of, size_of
 
 
 def escaped(text: str) -> str:
@@ -14,13 +14,13 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", plain)
 
 
-def readme_table(scores: Scores) -> str:
+def readme_table(scores: ScoreTable) -> str:
     """A row per resource group: mean score and number of languages, a column per task and run."""
     rows = [[row, *(_mean(column, row) for column in scores.columns)] for row in SUMMARY]
     return table(["mean over", *(_header(scores, column) for column in scores.columns)], rows)
 
 
-def language_table(scores: Scores) -> str:
+def language_table(scores: ScoreTable) -> str:
     """A row per language, from least to most pre-training text."""
     headers = ["language", "group", "GiB", *(_header(scores, column) for column in scores.columns)]
     rows = []
@@ -31,7 +31,7 @@ def language_table(scores: Scores) -> str:
     return table(headers, rows, texts=2)
 
 
-def report(title: str, scores: Scores, records: Sequence[Record], notes: Sequence[str], written: datetime) -> str:
+def report(title: str, scores: ScoreTable, records: Sequence[Record], notes: Sequence[str], written: datetime) -> str:
     parts = [f"# {escaped(title)}", f"Written {written:%Y-%m-%d %H:%M} UTC. Scores in the unit of their metric."]
     parts += ["## Means by resource group", readme_table(scores)]
     parts.append("In brackets: how many languages the mean is over; tasks cover different languages.")
@@ -57,7 +57,7 @@ def _provenance(record: Record) -> Iterator[str]:
         yield f"{fence}yaml\n{record.config.rstrip()}\n{fence}"
 
 
-def _header(scores: Scores, column: Column) -> str:
+def _header(scores: ScoreTable, column: Column) -> str:
     run = f", {escaped(column.run)}" if len(scores.runs) > 1 else ""
     return f"{escaped(column.task)}{run} ({escaped(column.metric)})"
 

@@ -16,7 +16,7 @@ from xdist.formats.gold import NO_GOLD
 from xdist.languages import GROUPS, LANGUAGES
 from xdist.report import curves
 from xdist.report.record import Record
-from xdist.report.scores import ALL, SMALL, SUMMARY, ZERO_SHOT, Column, Scores, group_of, name_of, size_of
+from xdist.report.scores import ALL, SMALL, SUMMARY, ZERO_SHOT, Column, ScoreTable, group_of, name_of, size_of
 from xdist.version import __version__
 
 FLIP = 0.715  # where black and white read equally well on the scale of report.css, light and dark (a test measures it)
@@ -46,7 +46,7 @@ class Scale:
         return round(min(1.0, max(0.0, (score - self.low) / (self.high - self.low))), 3)
 
 
-def render(title: str, scores: Scores, records: Sequence[Record], notes: Sequence[str], written: datetime) -> str:
+def render(title: str, scores: ScoreTable, records: Sequence[Record], notes: Sequence[str], written: datetime) -> str:
     return template("report.html.j2").render(
         **context(title, scores, written), records=records, notes=list(notes), charts=curves.charts(records)
     )
@@ -64,7 +64,7 @@ def template(name: str) -> Template:
     return environment.get_template(name)
 
 
-def context(title: str, scores: Scores, written: datetime) -> dict[str, Any]:
+def context(title: str, scores: ScoreTable, written: datetime) -> dict[str, Any]:
     """What every page has: the tables of `scores` and what explains them."""
     present = [group for group in (*GROUPS, "other") if any(group_of(code) == group for code in scores.languages)]
     return {

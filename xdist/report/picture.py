@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from xdist.report.answer import Row
+from xdist.report.answer import GroupDifference
 from xdist.report.forest import axis
 from xdist.report.numbers import signed
 from xdist.report.page import scale
-from xdist.report.scores import Scores, name_of
+from xdist.report.scores import ScoreTable, name_of
 
 LINE = 22
 NAME, PLOT, RIGHT = 260, 420, 110
@@ -18,7 +18,7 @@ INK, SOFT, PAPER = (29, 28, 26), (150, 145, 136), (252, 251, 248)
 LOW, MIDDLE, HIGH = np.array([245, 240, 223]), np.array([98, 179, 166]), np.array([17, 60, 107])  # those of report.css
 
 
-def forest(rows: Sequence[Row]) -> bytes:
+def forest(rows: Sequence[GroupDifference]) -> bytes:
     """A line per condition below the name of its group: interval, mark (filled: shown) and difference."""
     count = sum(1 + len(row.differences) for row in rows) + 2
     image, draw, font = _canvas(NAME + PLOT + RIGHT, count * LINE)
@@ -45,7 +45,7 @@ def forest(rows: Sequence[Row]) -> bytes:
     return _png(image)
 
 
-def heat_map(scores: Scores) -> bytes:
+def heat_map(scores: ScoreTable) -> bytes:
     """A row per language from least to most pre-training text, a column per task and condition."""
     wide = 120
     image, draw, font = _canvas(NAME // 2 + wide * len(scores.columns), (len(scores.languages) + 3) * LINE)

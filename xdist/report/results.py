@@ -9,7 +9,7 @@ from xdist.languages import by_size
 from xdist.metrics import Metric
 from xdist.metrics.pooled import Differences, Replicated
 from xdist.report.record import Record
-from xdist.report.scores import Cell, Column, Scores, over
+from xdist.report.scores import Cell, Column, ScoreTable, over
 
 System = tuple[str, int]
 """(condition, seed)."""
@@ -169,7 +169,7 @@ def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:
     return fmean(values), stdev(values) if len(values) > 1 else None
 
 
-def as_scores(results: Results) -> Scores:
+def as_scores(results: Results) -> ScoreTable:
     """The scores of tasks in single languages as the tables of a report have them: a column per task and condition, each cell
     the mean over seeds."""
     columns = []
@@ -181,7 +181,7 @@ def as_scores(results: Results) -> Scores:
             if runs and (column := _column(task, one.name, runs)):
                 columns.append(column)
     names = tuple(dict.fromkeys(column.run for column in columns))
-    return Scores(names, tuple(columns), tuple(by_size({code for column in columns for code in column.languages})))
+    return ScoreTable(names, tuple(columns), tuple(by_size({code for column in columns for code in column.languages})))
 
 
 def _column(task: TaskResult, condition: str, runs: Sequence[Numbers]) -> Column | None:

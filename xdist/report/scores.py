@@ -105,7 +105,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class ScoreTable:
     """Columns with the runs of one task side by side; languages from least to most pre-training text."""
 
     runs: tuple[str, ...]
@@ -141,7 +141,7 @@ def size_of(code: str) -> str:
     return f"{LANGUAGES[code].pretraining_gib:g}" if code in LANGUAGES else "?"
 
 
-def read_scores(runs: Sequence[Path]) -> Scores:
+def read_scores(runs: Sequence[Path]) -> ScoreTable:
     """The scores of these run folders. Raises UserError naming file and key."""
     if not runs:
         raise UserError("no run to report on: name at least one run folder")
@@ -155,7 +155,7 @@ def read_scores(runs: Sequence[Path]) -> Scores:
     tasks = list(dict.fromkeys((column.task, column.metric, column.split) for column in columns))
     columns.sort(key=lambda column: tasks.index((column.task, column.metric, column.split)))
     languages = by_size({code for column in columns for code in column.languages})
-    return Scores(tuple(named), tuple(columns), tuple(languages))
+    return ScoreTable(tuple(named), tuple(columns), tuple(languages))
 
 
 def _read(file: Path) -> tuple[str, list[Column]]:

@@ -3,7 +3,7 @@ leaves out zero and the corrected p-value is below 0.05; else it says that no di
 
 from collections.abc import Sequence
 
-from xdist.report.answer import RARE, RICH, Answer, Difference
+from xdist.report.answer import RARE, RICH, Conclusion, Difference
 from xdist.report.comparison import DIAGONAL, OFF_DIAGONAL
 from xdist.report.numbers import limits, signed
 from xdist.report.results import Results
@@ -17,7 +17,7 @@ SPOKEN = {
 }
 
 
-def sentences(results: Results, found: Answer, rows: Sequence[str]) -> list[str]:
+def sentences(results: Results, found: Conclusion, rows: Sequence[str]) -> list[str]:
     """One sentence for each of `rows`."""
     by_name = {row.name: row.differences for row in found.rows}
     return [sentence(SPOKEN[name], by_name.get(name, ()), found.corrected[0], results.one_seed) for name in rows]

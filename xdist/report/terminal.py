@@ -10,7 +10,7 @@ from rich.text import Text
 from xdist.formats.gold import NO_GOLD, named
 from xdist.languages import by_size
 from xdist.report.comparison import Compared, Comparison
-from xdist.report.scores import SMALL, SUMMARY, Column, Scores, group_of, name_of, size_of
+from xdist.report.scores import SMALL, SUMMARY, Column, ScoreTable, group_of, name_of, size_of
 
 WIDTH = 100
 STYLES = {"unseen": "red", "low": "yellow", "mid": "green", "high": "blue", "other": ""}
@@ -18,7 +18,7 @@ _FIXED = 37  # language, group and GiB with their spacing
 _NARROW, _WIDE = 8, 16  # a column of scores without its spacing
 
 
-def print_scores(scores: Scores, console: Console) -> None:
+def print_scores(scores: ScoreTable, console: Console) -> None:
     width = min(WIDTH, console.width)
     for table in tables(scores, width):
         console.print(table)
@@ -26,7 +26,7 @@ def print_scores(scores: Scores, console: Console) -> None:
         console.print(Text(line, style="dim"), width=width)
 
 
-def tables(scores: Scores, wide: int = WIDTH) -> Iterator[Table]:
+def tables(scores: ScoreTable, wide: int = WIDTH) -> Iterator[Table]:
     """One table, or several below each other where the columns do not fit side by side into `wide` characters."""
     columns: list[Column] = []
     used = _FIXED
@@ -40,7 +40,7 @@ def tables(scores: Scores, wide: int = WIDTH) -> Iterator[Table]:
     yield _table(scores, columns)
 
 
-def _table(scores: Scores, columns: Sequence[Column]) -> Table:
+def _table(scores: ScoreTable, columns: Sequence[Column]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
     table.add_column("language", max_width=20, no_wrap=True)
     table.add_column("group", no_wrap=True)
@@ -64,7 +64,7 @@ def _table(scores: Scores, columns: Sequence[Column]) -> Table:
     return table
 
 
-def _cell(scores: Scores, column: Column, code: str) -> str:
+def _cell(scores: ScoreTable, column: Column, code: str) -> str:
     cell = column.cells.get(code)
     if cell is None:
         return _aligned(scores, column, None)
@@ -72,22 +72,22 @@ def _cell(scores: Scores, column: Column, code: str) -> str:
     return _aligned(scores, column, cell.score, marks)
 
 
-def _aligned(scores: Scores, column: Column, score: float | None, marks: str = "") -> str:
+def _aligned(scores: ScoreTable, column: Column, score: float | None, marks: str = "") -> str:
     """The number with room for two marks behind it, so that decimals stand below each other."""
     number = "–" if score is None else f"{score:.1f}"
     return number.rjust(_width(scores, column) - 2) + marks
 
 
-def _header(scores: Scores, column: Column) -> list[str]:
+def _header(scores: ScoreTable, column: Column) -> list[str]:
     small = "*" if column.all_small else ""
     return [column.task + small, column.metric, *([column.run] if len(scores.runs) > 1 else [])]
 
 
-def _width(scores: Scores, column: Column) -> int:
+def _width(scores: ScoreTable, column: Column) -> int:
     return max(_NARROW, min(_WIDE, max(len(line) for line in _header(scores, column))))
 
 
-def _legend(scores: Scores) -> Iterator[str]:
+def _legend(scores: ScoreTable) -> Iterator[str]:
     """Only what the tables above show."""
     yield from scores.remarks
     if any(cell.trained for column in scores.columns for cell in column.cells.values()):

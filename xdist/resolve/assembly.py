@@ -25,7 +25,7 @@ from xdist.model.lineage import dumped
 from xdist.model.model import Model
 from xdist.model.vocabulary import activate
 from xdist.resolve.preparing import preparation_of
-from xdist.resolve.resolved import Resolved, Work
+from xdist.resolve.resolved import Purpose, Resolved
 from xdist.robust.passes import Chain
 from xdist.robust.rewriting import rewriters
 from xdist.run import distributed
@@ -42,7 +42,7 @@ class Assembly:
     def __init__(self, resolved: Resolved) -> None:
         self.resolved, self.run = resolved, resolved.run
 
-    def prepare(self, work: Work) -> Preparation:
+    def prepare(self, work: Purpose) -> Preparation:
         """The prepared sets of what `work` reads, which the ranks share the making of. Raises UserError on every rank alike,
         but for a row that only one of them reads."""
         preparation = on_each(lambda: preparation_of(self.resolved, work))

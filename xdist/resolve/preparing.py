@@ -3,10 +3,10 @@
 from xdist.data.prepare import Preparation
 from xdist.data.tokenizer import load_tokenizer
 from xdist.model.backbone import check_tokenizer, load_config
-from xdist.resolve.resolved import Resolved, Work
+from xdist.resolve.resolved import Purpose, Resolved
 
 
-def preparation_of(resolved: Resolved, work: Work = "prepare") -> Preparation:
+def preparation_of(resolved: Resolved, work: Purpose = "prepare") -> Preparation:
     """Of what `work` reads, made or not. Raises UserError for a tokenizer that does not fit the encoder."""
     backbone = resolved.model.backbone
     tokenizer = load_tokenizer(backbone)

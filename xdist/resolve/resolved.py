@@ -13,7 +13,7 @@ from typing import Literal
 from xdist.config import Model, Run, recorded_run
 from xdist.data.commits import commits
 from xdist.data.fetched import check_place, found_model, not_loaded, offline
-from xdist.data.pieces import Piece
+from xdist.data.subsets import Subset
 from xdist.errors import UserError
 from xdist.evaluation.request import Request
 from xdist.model.finetuned import read_finetuned
@@ -26,7 +26,7 @@ from xdist.run.folder import RunFolder
 from xdist.run.sinks import SINKS, Start
 from xdist.tasks.catalog import Task
 
-Work = Literal["train", "evaluate", "prepare"]
+Purpose = Literal["train", "evaluate", "prepare"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Resolved:
     to_come: bool = False
 
     @cached_property
-    def scored(self) -> tuple[Piece, ...]:
+    def scored(self) -> tuple[Subset, ...]:
         """The subsets to score; where the data are elsewhere those that are named."""
         return self.subsets.evaluation if self.data_here else self.subsets.evaluation_named
 
@@ -79,7 +79,7 @@ class Resolved:
         run = recorded_run(folder.config)
         return cls(run.model_copy(update={"folder": folder.path}), Subsets(run))
 
-    def read(self, work: Work) -> tuple[Piece, ...]:
+    def read(self, work: Purpose) -> tuple[Subset, ...]:
         """The subsets that `work` reads."""
         trained = () if work == "evaluate" else self.subsets.trained
         return (*trained, *self.subsets.scored)
@@ -182,7 +182,7 @@ class Resolved:
             except UserError as error:
                 raise self.run.error(("runtime", "sinks", number), str(error)) from None
 
-    def check_files(self, used: Sequence[Piece]) -> None:
+    def check_files(self, used: Sequence[Subset]) -> None:
         """Raises UserError for one that is not there."""
         root = self.run.data.root
         for subset in [*used, *self.subsets.pools]:
@@ -192,7 +192,7 @@ class Resolved:
         if self.run.train and not self.folder.model.is_dir():
             self.run.check_method_files()
 
-    def check_encoder(self, used: Sequence[Piece]) -> None:
+    def check_encoder(self, used: Sequence[Subset]) -> None:
         """Raises UserError for what the encoder has not: positions, a layer, a head."""
         run, encoder = self.run, self.encoder
         if encoder is None:
@@ -216,7 +216,7 @@ class Resolved:
                 there = ", ".join(held) or "none"
                 raise UserError(f"{place}: holds no head '{subset.task.head}' (it has: {there}); train that task first")
 
-    def _lengths(self, used: Sequence[Piece]) -> Iterator[tuple[int, str, tuple[str, str] | None]]:
+    def _lengths(self, used: Sequence[Subset]) -> Iterator[tuple[int, str, tuple[str, str] | None]]:
         """(tokens, how the user may have said so, the key that says it)."""
         if most := self.run.data.max_length:
             yield most, f"data.max_length={most}", ("data", "max_length")
@@ -227,7 +227,7 @@ class Resolved:
 
 def resolve(
     run: Run,
-    work: Work = "train",
+    work: Purpose = "train",
     *,
     to_come: bool = False,
     begins_with: Encoder | None = None,

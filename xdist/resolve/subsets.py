@@ -8,7 +8,7 @@ from xdist.config import Data, Evaluate, Model, Run, Train
 from xdist.config.loading import KeyPath
 from xdist.data.fetched import found_model
 from xdist.data.heads import heads_in
-from xdist.data.pieces import Piece, pool_pieces
+from xdist.data.subsets import Subset, pool_subsets
 from xdist.errors import UserError
 from xdist.languages import LANGUAGES, by_size
 from xdist.tasks.catalog import Task, sharing, task
@@ -45,9 +45,9 @@ class Subsets:
         return tuple(found)
 
     @cached_property
-    def training(self) -> tuple[Piece, ...]:
+    def training(self) -> tuple[Subset, ...]:
         """Those that `train.tasks` names."""
-        found: list[Piece] = []
+        found: list[Subset] = []
         entries = self._train.tasks if self._train else ()
         for number, (described, entry) in enumerate(zip(self.tasks, entries, strict=True)):
             key = ("train", "tasks", number)
@@ -56,7 +56,7 @@ class Subsets:
             found += [
                 self._subset((*key, "languages", index), described, "train", code) for index, code in enumerate(entry.languages)
             ]
-        seen: set[Piece] = set()
+        seen: set[Subset] = set()
         for subset in found:
             if subset in seen:
                 raise self._error(("train", "tasks"), f"{subset} stands here twice")
@@ -64,7 +64,7 @@ class Subsets:
         return tuple(found)
 
     @cached_property
-    def selection(self) -> tuple[Piece, ...]:
+    def selection(self) -> tuple[Subset, ...]:
         """The dev sets that the model to keep is chosen by: of every trained task that has any."""
         if self._train is None or self._train.select is None:
             return ()
@@ -81,44 +81,44 @@ class Subsets:
         )
 
     @cached_property
-    def evaluation(self) -> tuple[Piece, ...]:
+    def evaluation(self) -> tuple[Subset, ...]:
         """Those that `evaluate` asks for: with languages 'all', every language whose files are there."""
         if self._there is not None:
             return tuple(subset for subset in self.evaluation_named if str(subset) in self._there)
         return self._evaluation(there=True)
 
     @cached_property
-    def evaluation_named(self) -> tuple[Piece, ...]:
+    def evaluation_named(self) -> tuple[Subset, ...]:
         """The same whether their files are there or not: with languages 'all', every language of each task."""
         return self._evaluation(there=False)
 
     @cached_property
-    def pools(self) -> tuple[Piece, ...]:
+    def pools(self) -> tuple[Subset, ...]:
         """Those whose rows are the candidates of the queries that are scored."""
-        return tuple(pool for entry in dict.fromkeys(subset.task for subset in self.evaluation) for pool in pool_pieces(entry))
+        return tuple(pool for entry in dict.fromkeys(subset.task for subset in self.evaluation) for pool in pool_subsets(entry))
 
     @cached_property
-    def trained(self) -> tuple[Piece, ...]:
+    def trained(self) -> tuple[Subset, ...]:
         """All that training reads."""
         return self.training + self.selection
 
     @cached_property
-    def scored(self) -> tuple[Piece, ...]:
+    def scored(self) -> tuple[Subset, ...]:
         """All that evaluation reads."""
         return self.evaluation + self.pools
 
     @cached_property
-    def wanted(self) -> tuple[tuple[Piece, bool], ...]:
+    def wanted(self) -> tuple[tuple[Subset, bool], ...]:
         """All that the run reads, wherever it lies, and whether the run names the language itself instead of taking all."""
         named = self._evaluate is not None and self._evaluate.languages != "all"
-        pools = (pool for entry in dict.fromkeys(one.task for one in self.evaluation_named) for pool in pool_pieces(entry))
+        pools = (pool for entry in dict.fromkeys(one.task for one in self.evaluation_named) for pool in pool_subsets(entry))
         return (
             *((subset, True) for subset in self.trained),
             *((subset, named) for subset in self.evaluation_named),
             *((pool, True) for pool in pools),
         )
 
-    def _evaluation(self, there: bool) -> tuple[Piece, ...]:
+    def _evaluation(self, there: bool) -> tuple[Subset, ...]:
         if self._evaluate is None:
             return ()
         root, split = self._data.root, self._evaluate.split
@@ -127,11 +127,11 @@ class Subsets:
             if not entry.scorable:
                 raise self._error(("evaluate", "tasks", number), f"task '{entry.name}' is trained, not evaluated")
         known = set(LANGUAGES).union(*(entry.languages for entry in entries))
-        found: list[Piece] = []
+        found: list[Subset] = []
         for number, entry in enumerate(entries):
             if self._evaluate.languages == "all":
                 here = [
-                    Piece(entry, split, code)
+                    Subset(entry, split, code)
                     for code in by_size(entry.languages)
                     if split in entry.files and (not there or entry.is_there(root, split, code))
                 ]
@@ -147,7 +147,7 @@ class Subsets:
                     found.append(self._subset(("evaluate", "languages"), entry, split, code))
             if entry.pairs_of:  # two languages ask for all four pairs of them
                 chosen = set(self._evaluate.languages)
-                found += [Piece(entry, split, code) for code in entry.languages if chosen.issuperset(pair(code))]
+                found += [Subset(entry, split, code) for code in entry.languages if chosen.issuperset(pair(code))]
         return tuple(dict.fromkeys(found))
 
     def _task(self, key: KeyPath, name: str) -> Task:
@@ -161,12 +161,12 @@ class Subsets:
         held = heads_in(Path(found_model(self._model, self._data.root).backbone))
         return next((one for one in (entry, sharing(entry, "task"), sharing(entry, "family")) if one.head in held), entry)
 
-    def _subset(self, key: KeyPath, entry: Task, split: str, code: str) -> Piece:
+    def _subset(self, key: KeyPath, entry: Task, split: str, code: str) -> Subset:
         try:
             entry.paths(self._data.root, split, code)
         except UserError as error:
             raise self._error(key, str(error)) from None
-        return Piece(entry, split, code)
+        return Subset(entry, split, code)
 
 
 def _absent(paths: tuple[Path, ...]) -> Path:

@@ -22,10 +22,10 @@ from pydantic import Field
 
 from xdist.config.method import Method, register
 from xdist.errors import UserError, unknown
-from xdist.robust.rewriting import Draws, WordRewriter
+from xdist.robust.rewriting import WordDraws, WordRewriter
 from xdist.robust.word_lists import Lookup, look_up, read_dictionary
 from xdist.robust.words import CACHED, Words
-from xdist.tasks.rewritten import Word
+from xdist.tasks.rewritten import WordIds
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -95,8 +95,8 @@ class CodeSwitcher(WordRewriter):
         self.found = lru_cache(CACHED)(self._found)
 
     def replacements(
-        self, pieces: Sequence[Word], words: Words, draws: Draws, language: str, one: bool
-    ) -> Iterator[tuple[int, Word]] | None:
+        self, pieces: Sequence[WordIds], words: Words, draws: WordDraws, language: str, one: bool
+    ) -> Iterator[tuple[int, WordIds]] | None:
         return self._drawn(pieces, words, draws, one) if language == self.source else None
 
     def produces(self, ids: np.ndarray) -> np.ndarray | None:
@@ -105,14 +105,14 @@ class CodeSwitcher(WordRewriter):
         lists = self.dictionaries
         return np.union1d(ids, self.spelled(word for words in lists for found in words.values() for word in found))
 
-    def _drawn(self, pieces: Sequence[Word], words: Words, draws: Draws, one: bool) -> Iterator[tuple[int, Word]]:
+    def _drawn(self, pieces: Sequence[WordIds], words: Words, draws: WordDraws, one: bool) -> Iterator[tuple[int, WordIds]]:
         switch, language, translation = draws(words.index, np.arange(3)[:, None])
         for word in np.flatnonzero(words.free & (switch < self.probability)).tolist():
             found = self.found(int(language[word] * len(self.dictionaries)), one, pieces[word])
             if found:
                 yield word, found[int(translation[word] * len(found))]
 
-    def _found(self, number: int, one: bool, word: Word) -> list[Word]:
+    def _found(self, number: int, one: bool, word: WordIds) -> list[WordIds]:
         """The tokens of each translation that the vocabulary can spell."""
         found = look_up(self.vocabulary.text(word), self.dictionaries[number], self.lookup)
         spelled = (self.vocabulary.encode(other, one) for other in found)

@@ -17,8 +17,8 @@ import numpy as np
 
 from xdist.config.method import Method
 from xdist.data.permutation import key_of, mix
-from xdist.robust.words import Vocabulary, Words
-from xdist.tasks.rewritten import Word, rewritten
+from xdist.robust.words import WordPieces, Words
+from xdist.tasks.rewritten import WordIds, rewritten
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -40,7 +40,7 @@ def rewriters(
     ]
 
 
-class Draws:
+class WordDraws:
     """Random numbers in [0, 1) of a row, by word and number of the draw."""
 
     def __init__(self, *key: int) -> None:
@@ -66,14 +66,14 @@ class WordRewriter(ABC):
         copies: int | None = None,
     ) -> None:
         """`max_length`: tokens of a sequence, None: the task's own; `copies`: None for new draws in every epoch."""
-        self.vocabulary = Vocabulary(tokenizer)
+        self.vocabulary = WordPieces(tokenizer)
         self.seed, self.stream = seed, stream
         self.max_length, self.copies = max_length, copies
 
     @abstractmethod
     def replacements(
-        self, pieces: Sequence[Word], words: Words, draws: Draws, language: str, one: bool
-    ) -> Iterable[tuple[int, Word]] | None:
+        self, pieces: Sequence[WordIds], words: Words, draws: WordDraws, language: str, one: bool
+    ) -> Iterable[tuple[int, WordIds]] | None:
         """(word, its new tokens) for the words of a row that are free and drawn, in order; `pieces` are the tokens of each.
         None where the method knows nothing of this language. With `one` a word is replaced by a single word."""
 
@@ -96,13 +96,13 @@ class WordRewriter(ABC):
         spans = list(zip(words.low.tolist(), words.high.tolist(), strict=True))
         pieces = [tuple(tokens[first:last]) for first, last in spans]
         turn = epoch if self.copies is None else epoch % self.copies
-        drawn = self.replacements(pieces, words, Draws(self.seed, self.stream, row_id, turn), language, family.one_for_one)
+        drawn = self.replacements(pieces, words, WordDraws(self.seed, self.stream, row_id, turn), language, family.one_for_one)
         if drawn is None:
             return row
         limits = family.limits(row, self.max_length or family.task.max_length)
         room = [max(limit - length, 0) for limit, length in zip(limits, lengths, strict=True)]
         ends = list(accumulate(lengths))
-        new: dict[int, Word] = {}
+        new: dict[int, WordIds] = {}
         too_long = 0
         for word, ids in drawn:
             if ids == pieces[word]:

@@ -25,10 +25,10 @@ from pydantic import Field
 from xdist.config.method import Method, register
 from xdist.errors import UserError, unknown
 from xdist.languages import LANGUAGES
-from xdist.robust.rewriting import Draws, WordRewriter
+from xdist.robust.rewriting import WordDraws, WordRewriter
 from xdist.robust.word_lists import Lookup, look_up, read_synonyms
 from xdist.robust.words import CACHED, Words
-from xdist.tasks.rewritten import Word
+from xdist.tasks.rewritten import WordIds
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -78,8 +78,8 @@ class Substituter(WordRewriter):
         self.found = lru_cache(CACHED)(self._found)
 
     def replacements(
-        self, pieces: Sequence[Word], words: Words, draws: Draws, language: str, one: bool
-    ) -> Iterator[tuple[int, Word]] | None:
+        self, pieces: Sequence[WordIds], words: Words, draws: WordDraws, language: str, one: bool
+    ) -> Iterator[tuple[int, WordIds]] | None:
         return self._drawn(pieces, words, draws, language, one) if language in self.synonyms else None
 
     def produces(self, ids: np.ndarray) -> np.ndarray | None:
@@ -89,8 +89,8 @@ class Substituter(WordRewriter):
         return np.union1d(ids, self.spelled(word for words in lists for found in words.values() for word in found))
 
     def _drawn(
-        self, pieces: Sequence[Word], words: Words, draws: Draws, language: str, one: bool
-    ) -> Iterator[tuple[int, Word]]:
+        self, pieces: Sequence[WordIds], words: Words, draws: WordDraws, language: str, one: bool
+    ) -> Iterator[tuple[int, WordIds]]:
         free = words.free if self.second else words.free & (words.text == 0)
         draw = draws(words.index, 0).tolist()
         for word in np.flatnonzero(free).tolist():
@@ -99,7 +99,7 @@ class Substituter(WordRewriter):
             if choice:
                 yield word, synonyms[choice - 1]
 
-    def _found(self, language: str, one: bool, word: Word) -> list[Word]:
+    def _found(self, language: str, one: bool, word: WordIds) -> list[WordIds]:
         """The tokens of each synonym that the vocabulary can spell."""
         found = look_up(self.vocabulary.text(word), self.synonyms[language], self.lookup)
         spelled = (self.vocabulary.encode(other, one) for other in found)

@@ -24,9 +24,9 @@ from tokenizers.models import Unigram
 from xdist.config.method import Method, register
 from xdist.errors import UserError
 from xdist.robust.lattice import BestSampler, Lattice, Sampler
-from xdist.robust.rewriting import Draws, WordRewriter
+from xdist.robust.rewriting import WordDraws, WordRewriter
 from xdist.robust.words import WORD_START, Words
-from xdist.tasks.rewritten import Word
+from xdist.tasks.rewritten import WordIds
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -79,8 +79,8 @@ class Segmenter(WordRewriter):
         self.sampler = lru_cache(REMEMBERED)(self._sampler)
 
     def replacements(
-        self, pieces: Sequence[Word], words: Words, draws: Draws, language: str, one: bool
-    ) -> Iterator[tuple[int, Word]]:
+        self, pieces: Sequence[WordIds], words: Words, draws: WordDraws, language: str, one: bool
+    ) -> Iterator[tuple[int, WordIds]]:
         chosen = words.free & (draws(words.index, 0) < self.probability)
         for word in np.flatnonzero(chosen).tolist():
             text = WORD_START + self.vocabulary.text(pieces[word]).replace(" ", WORD_START)

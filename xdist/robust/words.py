@@ -16,7 +16,7 @@ import numpy as np
 from tokenizers.models import Unigram, WordPiece
 
 from xdist.errors import UserError
-from xdist.tasks.rewritten import Word
+from xdist.tasks.rewritten import WordIds
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -39,7 +39,7 @@ class Words:
     free: np.ndarray  # (W,) bool: whole, spelled without <unk>, and not held fast by the task
 
 
-class Vocabulary:
+class WordPieces:
     """What a tokenizer's pieces are to words. Raises UserError for a tokenizer whose pieces do not tell where words begin."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -93,11 +93,11 @@ class Vocabulary:
             part = text[low] - text[begin]
         return Words(low, high, index, part, free)
 
-    def text(self, tokens: Word) -> str:
+    def text(self, tokens: WordIds) -> str:
         """How the word of these tokens is written; a space in it where it is really two."""
         return "".join([self.pieces[token] for token in tokens]).strip()
 
-    def _encode(self, text: str, one: bool) -> Word | None:
+    def _encode(self, text: str, one: bool) -> WordIds | None:
         """The tokens of `text`; None where it has none or an unknown one, or with `one` where it is more than one word."""
         tokens = tuple(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
         if not tokens or self.unknown in tokens or (one and sum(self.starts[list(tokens)]) != 1):

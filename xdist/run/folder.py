@@ -22,8 +22,8 @@ from xdist.run.ds_config import DeepSpeed, Precision
 from xdist.run.lock import RunLock
 from xdist.version import __version__
 
-State = Literal["new", "running", "finished", "unfinished", "failed"]
-MARKS: tuple[State, ...] = ("finished", "failed", "unfinished")
+RunState = Literal["new", "running", "finished", "unfinished", "failed"]
+MARKS: tuple[RunState, ...] = ("finished", "failed", "unfinished")
 USER_ERROR = "user error: "
 PACKAGES = ("torch", "deepspeed", "transformers", "tokenizers", "datasets", "sentencepiece", "numpy", "pyarrow")
 
@@ -46,13 +46,13 @@ class RunFolder:
         self.stop = path / "stop"
 
     @property
-    def state(self) -> State:
+    def state(self) -> RunState:
         for mark in MARKS:
             if (self.path / mark).exists():
                 return mark
         return "running" if self.config.exists() else "new"
 
-    def mark(self, state: State, text: str = "") -> None:
+    def mark(self, state: RunState, text: str = "") -> None:
         """Leave one mark and remove the others; `running` leaves none. With an end a request to stop is answered."""
         if state in MARKS:
             self.stop.unlink(missing_ok=True)
@@ -91,9 +91,9 @@ class RunFolder:
     def check_data(self, fingerprints: dict[str, str]) -> None:
         """Raises UserError when the run was started on other training data."""
         if self.data.exists():
-            for piece, fingerprint in read_json(self.data).items():
-                if fingerprints.get(piece) != fingerprint:
-                    raise UserError(f"{self.data}: the files, tokenizer or length of '{piece}' changed since this run began")
+            for subset, fingerprint in read_json(self.data).items():
+                if fingerprints.get(subset) != fingerprint:
+                    raise UserError(f"{self.data}: the files, tokenizer or length of '{subset}' changed since this run began")
 
     @property
     def begun_in(self) -> Precision | None:

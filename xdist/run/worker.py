@@ -21,7 +21,7 @@ from xdist.config import Run, load_run
 from xdist.errors import OwnError, RankError, RunError, UserError
 from xdist.run import distributed, heartbeat
 from xdist.run import folder as run_folder
-from xdist.run.folder import MARKS, RunFolder, State
+from xdist.run.folder import MARKS, RunFolder, RunState
 from xdist.run.lock import RunLock
 from xdist.run.progress import say
 from xdist.run.stopping import SIGNALS
@@ -39,7 +39,7 @@ class Claim:
     """What every rank knows of its start's hold on the run folder: what the lock says, and the state that was found."""
 
     record: dict[str, Any]
-    found: State
+    found: RunState
 
 
 _claim: Claim | None = None

@@ -12,7 +12,7 @@ from xdist.report.comparison import Comparison, compare
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class TaskDifferences:
     """The differences A - B on one task, by the headline of its metric; `absent` says why there are none: what is not installed
     here."""
 
@@ -23,7 +23,7 @@ class Compared:
     absent: str = ""
 
 
-def compare_runs(a: Sequence[Path], b: Sequence[Path], only: str | None = None) -> list[Compared]:
+def compare_runs(a: Sequence[Path], b: Sequence[Path], only: str | None = None) -> list[TaskDifferences]:
     """Run folders A against run folders B (seeds, in the same order) on every task that all have scores of, or that one `only`.
     Raises UserError for what is no run with scores, runs without a common task, and runs that were scored on other splits or
     examples or by other metrics."""
@@ -43,11 +43,11 @@ def compare_runs(a: Sequence[Path], b: Sequence[Path], only: str | None = None) 
     return found
 
 
-def _compared(where: str, name: str, sides: Sequence[Sequence[Scored]]) -> Compared:
+def _compared(where: str, name: str, sides: Sequence[Sequence[Scored]]) -> TaskDifferences:
     every = [one for side in sides for one in side]
     splits, metrics = sorted({one.split for one in every}), sorted({one.scored_by for one in every})
     if absent := next((one.absent for one in every if one.absent), None):
-        return Compared(name, splits[0], absent=absent)
+        return TaskDifferences(name, splits[0], absent=absent)
     if len(splits) > 1:
         raise UserError(f"{where}: some were scored on {splits[0]}, some on {splits[1]}")
     if len(metrics) > 1:
@@ -58,6 +58,6 @@ def _compared(where: str, name: str, sides: Sequence[Sequence[Scored]]) -> Compa
     by_all = [code for code in every[0].languages if all(code in one.languages for one in every)]
     blank = by_size(code for code in by_all if not all(code in one.rows for one in every))
     try:
-        return Compared(name, splits[0], metric, compare(first, second, metric, trained_on, blank=blank))
+        return TaskDifferences(name, splits[0], metric, compare(first, second, metric, trained_on, blank=blank))
     except ValueError as error:
         raise UserError(f"{where}: {error}") from None

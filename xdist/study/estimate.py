@@ -13,8 +13,8 @@ import numpy as np
 
 from xdist.config import Data, Train
 from xdist.data.histogram import read_histogram
-from xdist.data.pieces import Piece
 from xdist.data.shards import MANIFEST
+from xdist.data.subsets import Subset
 from xdist.files import read_json
 
 
@@ -29,24 +29,24 @@ class Cost:
     attended: float = 0.0
 
 
-def updates(train: Train | None, data: Data, pieces: Sequence[Piece]) -> int | None:
-    """Optimizer steps of training on `pieces`, those of `train` in its order; None where they depend on a number of rows that
+def updates(train: Train | None, data: Data, subsets: Sequence[Subset]) -> int | None:
+    """Optimizer steps of training on `subsets`, those of `train` in its order; None where they depend on a number of rows that
     is not known; 0 for a run that only evaluates."""
     if train is None:
         return 0
     if train.steps:
         return train.steps
-    rows = [size for size, *_ in _sizes(train, data, pieces)]
+    rows = [size for size, *_ in _sizes(train, data, subsets)]
     if None in rows:
         return None
     return max(1, round((train.epochs or 1) * sum(size or 0 for size in rows) / train.batch_size))
 
 
-def cost(train: Train | None, data: Data, pieces: Sequence[Piece]) -> Cost:
-    steps = updates(train, data, pieces)
+def cost(train: Train | None, data: Data, subsets: Sequence[Subset]) -> Cost:
+    steps = updates(train, data, subsets)
     if train is None or steps is None:
         return Cost(steps, 0 if train is None else None, False)
-    sizes = list(_sizes(train, data, pieces))
+    sizes = list(_sizes(train, data, subsets))
     longest = max(tokens for _, tokens, _, _ in sizes)
     known = [size for size, *_ in sizes if size]
     weights = [size if len(known) == len(sizes) and size else 1 for size, *_ in sizes]
@@ -57,25 +57,25 @@ def cost(train: Train | None, data: Data, pieces: Sequence[Piece]) -> Cost:
     return Cost(steps, round(steps * train.batch_size * (longest if bound else mean)), bound, attended)
 
 
-def _sizes(train: Train, data: Data, pieces: Sequence[Piece]) -> Iterator[tuple[int | None, float, bool, float]]:
-    """Per training piece (rows or None, tokens per row, whether they were counted, tokens that one attends to)."""
+def _sizes(train: Train, data: Data, subsets: Sequence[Subset]) -> Iterator[tuple[int | None, float, bool, float]]:
+    """Per training subset (rows or None, tokens per row, whether they were counted, tokens that one attends to)."""
     limits = [entry.limit for entry in train.tasks for _ in entry.languages]
-    for piece, limit in zip(pieces, limits, strict=True):
-        manifest = _manifest(data.cache, piece)
-        rows = manifest["rows"] if manifest else piece.task.count("train", piece.language)
-        length = data.max_length or piece.task.max_length
+    for subset, limit in zip(subsets, limits, strict=True):
+        manifest = _manifest(data.cache, subset)
+        rows = manifest["rows"] if manifest else subset.task.count("train", subset.language)
+        length = data.max_length or subset.task.max_length
         tokens = manifest["tokens"] / max(1, manifest["rows"]) if manifest else float(length)
         attended = _attended(manifest.get("lengths", {})) if manifest else 0.0
         rows = (rows if limit is None or rows is None else min(rows, limit)) or limit
         yield rows, tokens, manifest is not None, attended or tokens
 
 
-def embedding_rows(data: Data, pieces: Sequence[Piece]) -> int | None:
+def embedding_rows(data: Data, subsets: Sequence[Subset]) -> int | None:
     """Rows of the input embedding that the training data uses, which are those that are trained (xdist.data.vocabulary); None
     where that is not known before the data is there."""
     used: np.ndarray | None = None
-    for piece in pieces:
-        path = _prepared(data.cache, piece)
+    for subset in subsets:
+        path = _prepared(data.cache, subset)
         counts = read_histogram(path.parent) if path else None
         if counts is None:
             return None
@@ -85,14 +85,14 @@ def embedding_rows(data: Data, pieces: Sequence[Piece]) -> int | None:
     return None if used is None else int(used.sum())
 
 
-def _prepared(cache: Path, piece: Piece) -> Path | None:
-    """The manifest of the newest prepared set of this piece, whatever its tokenizer: near enough for an estimate."""
-    found = cache.glob(f"{piece.task.name}-{piece.split}-{piece.language}-*/{MANIFEST}")
+def _prepared(cache: Path, subset: Subset) -> Path | None:
+    """The manifest of the newest prepared set of this subset, whatever its tokenizer: near enough for an estimate."""
+    found = cache.glob(f"{subset.task.name}-{subset.split}-{subset.language}-*/{MANIFEST}")
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
-def _manifest(cache: Path, piece: Piece) -> dict[str, Any] | None:
-    path = _prepared(cache, piece)
+def _manifest(cache: Path, subset: Subset) -> dict[str, Any] | None:
+    path = _prepared(cache, subset)
     return read_json(path) if path else None
 
 

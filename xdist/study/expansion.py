@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xdist.config import Run, Study, Train
-from xdist.data.pieces import Piece
+from xdist.data.subsets import Subset
 from xdist.errors import UserError
 from xdist.files import digest
 from xdist.metrics import METRICS
@@ -161,18 +161,18 @@ def identity(resolved: Resolved, beginning: str, facts: Facts) -> str:
         {**method.in_first_words(method.model_dump(mode="json", exclude_defaults=True)), "method": method.method}
         for method in run.methods
     ]
-    data = [facts.piece(run.data, piece) for piece in resolved.subsets.trained]
+    data = [facts.subset(run.data, subset) for subset in resolved.subsets.trained]
     data += _chosen_by(run.train, resolved.subsets.selection)
     read = [facts.file(path) for path in run.method_files]
     others = [run.plugin_digests] if run.plugins else []
     return digest(*common, "train", sections["train"], robust, run.seed, data, read, *others)
 
 
-def _chosen_by(train: Train, pieces: Iterable[Piece]) -> list[str]:
+def _chosen_by(train: Train, subsets: Iterable[Subset]) -> list[str]:
     """What a model is chosen by on tasks of one's own that name a metric; that of the others never changes."""
     if not (train.select and train.select.by == "score"):
         return []
-    tasks = dict.fromkeys(piece.task for piece in pieces if piece.task.name not in TASKS.ours())
+    tasks = dict.fromkeys(subset.task for subset in subsets if subset.task.name not in TASKS.ours())
     return [f"{task.name} by {_with_code(task.metric)}" for task in tasks if task.metric != DEFAULT_METRICS.get(task.family)]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from xdist.config import Data, Run
 from xdist.data.fetched import model_digest
-from xdist.data.pieces import ENCODING, Piece
+from xdist.data.subsets import ENCODING, Subset
 from xdist.files import ABSENT, Digests, digest
 from xdist.model.finetuned import read_finetuned
 from xdist.resolve.resolved import Resolved
@@ -17,7 +17,7 @@ class Facts:
 
     def __init__(self, memory: Path | None = None) -> None:
         self.digests = Digests(memory)
-        self._pieces: dict[tuple[Path, int | None, Piece], str] = {}
+        self._digests: dict[tuple[Path, int | None, Subset], str] = {}
         self._subsets: dict[Hashable, Subsets] = {}
         self._backbones: dict[str, str] = {}
 
@@ -31,15 +31,15 @@ class Facts:
         model = None if run.train else run.model  # whose heads say by which name tasks are scored
         return Resolved(run, self._subsets.setdefault((run.data, run.plugins, train, run.evaluate, model), Subsets(run)))
 
-    def piece(self, data: Data, piece: Piece) -> str:
-        """The digest of the files of a piece and of how its rows are made; the tokenizer is the backbone's."""
-        key = (data.root, data.max_length, piece)
-        if key not in self._pieces:
-            task = piece.task
-            files = [self.file(path) for path in task.paths(data.root, piece.split, piece.language)]
+    def subset(self, data: Data, subset: Subset) -> str:
+        """The digest of the files of a subset and of how its rows are made; the tokenizer is the backbone's."""
+        key = (data.root, data.max_length, subset)
+        if key not in self._digests:
+            task = subset.task
+            files = [self.file(path) for path in task.paths(data.root, subset.split, subset.language)]
             length = data.max_length or task.max_length
-            self._pieces[key] = digest(ENCODING, str(piece), files, length, task.form)
-        return self._pieces[key]
+            self._digests[key] = digest(ENCODING, str(subset), files, length, task.form)
+        return self._digests[key]
 
     def backbone(self, name: str) -> str:
         """A hub id as it is; of a folder the digest of its files."""

@@ -8,7 +8,7 @@ from typing import Any
 from xdist.config import recorded_run
 from xdist.errors import UserError
 from xdist.files import digest, read_json
-from xdist.model.lineage import Lineage, Stage, read_lineage
+from xdist.model.lineage import Lineage, PastTraining, read_lineage
 from xdist.report.record import read_record
 from xdist.report.results import Condition, Results, RunFacts
 from xdist.run.folder import RunFolder, located
@@ -82,7 +82,7 @@ def _lineage(folder: RunFolder) -> Lineage:
     return read_lineage(str(folder.model) if run.train else run.model.backbone)
 
 
-def _anonymous(stage: Stage, first: bool) -> dict[str, Any]:
+def _anonymous(stage: PastTraining, first: bool) -> dict[str, Any]:
     """A training without its seed and its name, and, but for the first one, the place of the model that it began with."""
     description = {key: value for key, value in stage.description.items() if key != "seed"}
     model = {key: value for key, value in description["model"].items() if first or key != "backbone"}

@@ -57,7 +57,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingEstimate:
     shape: Shape
     machine: Machine
     setting: Setting
@@ -126,7 +126,7 @@ def plan(
     tokens: int | None = None,
     rows: int | None = None,
     length: int = 128,
-) -> Plan:
+) -> TrainingEstimate:
     """For a model's name or folder, or the YAML of a run. Raises UserError for what is neither and for what does not fit."""
     if what.endswith((".yaml", ".yml")):
         run = load_run(Path(what), overrides)
@@ -144,15 +144,15 @@ def plan_run(
     tokens: int | None = None,
     rows: int | None = None,
     shape: Shape | None = None,
-) -> Plan:
+) -> TrainingEstimate:
     """For a run; of its backbone only config.json is read, and not even that where `shape` is given."""
-    run, pieces = resolved.run, resolved.subsets.training
+    run, subsets = resolved.run, resolved.subsets.training
     if run.train is None:
         raise UserError(f"{run.name}: trains nothing")
-    expected = cost(run.train, run.data, pieces)
-    tied = any(piece.task.family == "masked-lm" for piece in pieces)
+    expected = cost(run.train, run.data, subsets)
+    tied = any(subset.task.family == "masked-lm" for subset in subsets)
     whole = tied or run.model.vocabulary == "full" or any(method.rewrites for method in run.methods)
-    used = None if whole else embedding_rows(run.data, pieces) if rows is None else rows
+    used = None if whole else embedding_rows(run.data, subsets) if rows is None else rows
     if run.model.freeze_embeddings:
         used = 0
     start = Setting(
@@ -188,7 +188,7 @@ def _planned(
     head: float,
     steps: int | None,
     bound: bool = False,
-) -> Plan:
+) -> TrainingEstimate:
     capacity = machine.capacity
     setting = recommend(shape, start, capacity, tokens=tokens, step_tokens=step_tokens, views=one.views, head=head)
     micro_batch = round(setting.tokens / one.views)
@@ -206,4 +206,4 @@ def _planned(
             reached=speed[1],
             interconnect=machine.interconnect * GB if machine.interconnect else None,
         )
-    return Plan(shape, machine, setting, one, micro_batch, memory(shape, setting), capacity, expected, steps, bound)
+    return TrainingEstimate(shape, machine, setting, one, micro_batch, memory(shape, setting), capacity, expected, steps, bound)

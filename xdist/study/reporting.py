@@ -9,7 +9,7 @@ from xdist.config.loading import read_yaml
 from xdist.errors import UserError
 from xdist.report import write_report
 from xdist.report.results import Results
-from xdist.report.scores import Scores, read_scores
+from xdist.report.scores import ScoreTable, read_scores
 from xdist.report.study_report import write_study_report
 from xdist.study.expansion import expand
 from xdist.study.facts import Facts
@@ -24,7 +24,7 @@ class Reported:
 
     html: Path
     sentences: tuple[str, ...] = ()
-    scores: Scores | None = None
+    scores: ScoreTable | None = None
 
     @property
     def markdown(self) -> Path:

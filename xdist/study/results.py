@@ -8,7 +8,7 @@ from typing import Any
 from xdist.errors import UserError
 from xdist.evaluation.per_example import Gold, scored
 from xdist.files import read_json
-from xdist.metrics.counts import Rows
+from xdist.metrics.counts import CountRows
 from xdist.metrics.pooled import replicate
 from xdist.report.record import read_record
 from xdist.report.results import Condition, Results, RunFacts, System, TaskResult
@@ -68,7 +68,7 @@ def task_results(folders: Folders, conditions: Iterable[Condition]) -> tuple[tup
         if first.absent:
             left_out.append(f"{name} is left out: {first.absent}")
             continue
-        rows: dict[Any, Mapping[str, Rows]] = {system: found[folder][1].rows for system, folder in systems.items()}
+        rows: dict[Any, Mapping[str, CountRows]] = {system: found[folder][1].rows for system, folder in systems.items()}
         try:
             replicated = replicate(rows, first.metric, name)
         except ValueError as error:

@@ -16,7 +16,7 @@ from xdist.run.sinks.json_lines import last_step
 from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
 
-State = Literal["finished", "running", "queued", "stopped", "failed", "blocked", "waiting"]
+NodeState = Literal["finished", "running", "queued", "stopped", "failed", "blocked", "waiting"]
 EVALUATED = ".evaluated.json"  # beside a run folder, by earlier versions: digests of what its scores are made from
 FAILED = "study-failed"  # in a study folder: why runs failed that have no folder of their own to say so
 
@@ -25,7 +25,7 @@ FAILED = "study-failed"  # in a study folder: why runs failed that have no folde
 class Standing:
     """`step` of `steps` updates, None where that is not known; `reason` of what failed or is blocked."""
 
-    state: State
+    state: NodeState
     step: int
     steps: int | None
     reason: str = ""
@@ -85,11 +85,11 @@ def stale(node: Node, facts: Facts) -> bool:
     noted = read_json(beside) if beside.is_file() else {}
     scores = Scores(resolved.folder.scores, resolved.run.name)
     untold = [
-        piece
-        for piece in resolved.subsets.evaluation
-        if str(piece) in noted and f"{piece.split} {piece.language}" not in scores.made(piece.task.name)
+        subset
+        for subset in resolved.subsets.evaluation
+        if str(subset) in noted and f"{subset.split} {subset.language}" not in scores.made(subset.task.name)
     ]
-    return any(noted[str(piece)] != facts.piece(resolved.run.data, piece) for piece in untold)
+    return any(noted[str(subset)] != facts.subset(resolved.run.data, subset) for subset in untold)
 
 
 def make_scorable(node: Node, facts: Facts) -> None:

@@ -7,11 +7,12 @@ plan draws; it holds one sequence, or several (the options of a multiple choice)
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from xdist.config.robust import Place
 from xdist.tasks.packing import Packing
 
 
@@ -129,7 +130,6 @@ class Batch:
         return changed
 
 
-Place = Literal["input", "embedding", "last"]
 PLACES: tuple[Place, ...] = ("input", "embedding", "last")
 
 

@@ -10,7 +10,7 @@ from xdist.tasks.catalog.task import POOL, pair
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Checked:
     """Examples of one split in one language; `official` is None where that count is not known. `gold` is true too where none
     is needed."""
 
@@ -41,7 +41,7 @@ def files_there(root: Path, tasks: Iterable[Task]) -> list[tuple[Task, str, str]
     ]
 
 
-def check(task: Task, root: Path, split: str, language: str) -> Found:
+def check(task: Task, root: Path, split: str, language: str) -> Checked:
     """Read one split in one language. Raises UserError for a file that is not what it should be."""
     count, gold = 0, split == POOL or bool(task.fields)  # candidates and running text need none
     for example in task.examples(root, split, language):
@@ -53,4 +53,4 @@ def check(task: Task, root: Path, split: str, language: str) -> Found:
     left_out = 0
     if task.pairs_of:
         left_out = sum(1 for _ in task.pairs_of.examples(root, split, pair(language)[0])) - count
-    return Found(count, task.count(split, language), gold, left_out)
+    return Checked(count, task.count(split, language), gold, left_out)

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from xdist.formats.examples import Choice
 from xdist.tasks.batch import Batch
 from xdist.tasks.classification import FirstTokenHead
-from xdist.tasks.family import Columns, Family, Row
+from xdist.tasks.family import Family, PreparedColumns, Row
 from xdist.tasks.segments import log_softmax
 
 
@@ -73,7 +73,7 @@ class MultipleChoice(Family):
         parts = outputs[:, 0].float().cpu().split(batch.targets["options"].tolist())
         return [part.argmax().numpy() for part in parts]
 
-    def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[Choice]) -> list[int]:
+    def finish(self, predictions: Sequence[np.ndarray], rows: PreparedColumns, examples: Sequence[Choice]) -> list[int]:
         return [int(option) for option in predictions]
 
     def gold(self, examples: Sequence[Choice]) -> list[int] | None:

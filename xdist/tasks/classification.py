@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.formats.examples import Classified
 from xdist.tasks.batch import Batch
-from xdist.tasks.family import Columns, Family, Row
+from xdist.tasks.family import Family, PreparedColumns, Row
 
 
 class FirstTokenHead(nn.Sequential):
@@ -68,7 +68,7 @@ class Classification(Family):
     def predict(self, outputs: Tensor, batch: Batch) -> list[np.ndarray]:
         return list(outputs.argmax(-1).cpu().numpy())
 
-    def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[Any]) -> list[str]:
+    def finish(self, predictions: Sequence[np.ndarray], rows: PreparedColumns, examples: Sequence[Any]) -> list[str]:
         return [self.task.labels[int(number)] for number in predictions]
 
     def gold(self, examples: Sequence[Classified]) -> list[str] | None:

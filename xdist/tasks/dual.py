@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerBase
 from xdist.formats.examples import Passage, Query
 from xdist.metrics import retrieval
 from xdist.tasks.batch import Batch
-from xdist.tasks.family import Columns, Row
+from xdist.tasks.family import PreparedColumns, Row
 from xdist.tasks.retrieval import Retrieval, Searched, sequences
 
 QUERY, CANDIDATE = 0, 1
@@ -111,7 +111,7 @@ class DualEncoder(Retrieval):
         ]
 
     def finish(
-        self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[tuple[str, Query]]
+        self, predictions: Sequence[np.ndarray], rows: PreparedColumns, examples: Sequence[tuple[str, Query]]
     ) -> dict[str, list[str]]:
         return {query.id: found.tolist() for (_, query), found in zip(examples, predictions, strict=True)}
 

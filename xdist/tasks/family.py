@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.errors import UserError
 from xdist.metrics import Given, metric
-from xdist.metrics.counts import Rows
+from xdist.metrics.counts import CountRows
 from xdist.tasks.batch import Batch
 from xdist.tasks.catalog import Task
 from xdist.tasks.families import FAMILIES, FamilyEntry
@@ -31,7 +31,7 @@ COMMON_COLUMNS: dict[str, pa.DataType] = {
 }
 
 
-class Columns(Protocol):
+class PreparedColumns(Protocol):
     """The prepared rows, as far as `finish` needs them."""
 
     def column(self, name: str) -> np.ndarray:
@@ -123,7 +123,7 @@ class Family(ABC):
         """One array per row of the batch."""
 
     @abstractmethod
-    def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[Any]) -> Predictions:
+    def finish(self, predictions: Sequence[np.ndarray], rows: PreparedColumns, examples: Sequence[Any]) -> Predictions:
         """From the predictions of all rows (in row order) to what the submission file holds: one prediction per entry, or one
         per id."""
 
@@ -131,7 +131,7 @@ class Family(ABC):
     def gold(self, examples: Sequence[Any]) -> Any | None:
         """What the predictions should have been, in their form; None when the file holds no gold."""
 
-    def per_example(self, predictions: Any, examples: Sequence[Any], language: str) -> Rows | None:
+    def per_example(self, predictions: Any, examples: Sequence[Any], language: str) -> CountRows | None:
         """What the task's metric counts, so that two systems can be compared example by example. None without gold."""
         if (gold := self.gold(examples)) is None:
             return None

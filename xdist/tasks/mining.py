@@ -14,8 +14,8 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.formats.examples import Sentence
 from xdist.metrics import mining
-from xdist.metrics.mining import Neighbours, Pair
-from xdist.tasks.family import Columns, Row
+from xdist.metrics.mining import MinedPair, Neighbours
+from xdist.tasks.family import PreparedColumns, Row
 from xdist.tasks.retrieval import Searched, sequences
 from xdist.tasks.sentences import MeanPooled
 
@@ -40,7 +40,9 @@ class Mining(MeanPooled):
     def answers(self, scores: np.ndarray, numbers: np.ndarray, searched: Searched) -> list[np.ndarray]:
         return list(np.stack([scores, numbers], axis=1).astype(np.float64))
 
-    def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[tuple[str, Sentence]]) -> list[str]:
+    def finish(
+        self, predictions: Sequence[np.ndarray], rows: PreparedColumns, examples: Sequence[tuple[str, Sentence]]
+    ) -> list[str]:
         """`foreign id TAB English id` per mined pair, sorted."""
         side = rows.column("side")
         tuned = 2 if (side == 2).any() else 0
@@ -64,7 +66,7 @@ def _united(examples: Iterable[tuple[str, Sentence]]) -> Iterator[tuple[int, str
 
 def _mined(
     first: int, predictions: Sequence[np.ndarray], side: np.ndarray, examples: Sequence[tuple[str, Sentence]]
-) -> list[tuple[float, Pair]]:
+) -> list[tuple[float, MinedPair]]:
     """The candidates between side `first` (foreign) and the one after it, with their scores."""
     neighbours, ids = [], []
     for own, other in ((first, first + 1), (first + 1, first)):

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from xdist.errors import UserError
 from xdist.formats.examples import Line
 from xdist.tasks.batch import Batch
-from xdist.tasks.family import Columns, Family, Row
+from xdist.tasks.family import Family, PreparedColumns, Row
 from xdist.tasks.large_vocabulary import cross_entropies
 from xdist.tasks.special_tokens import around_text
 
@@ -137,7 +137,7 @@ class MaskedLM(Family):
     def predict(self, outputs: Tensor, batch: Batch) -> list[np.ndarray]:
         raise self._not_evaluated()
 
-    def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[Any]) -> list[int]:
+    def finish(self, predictions: Sequence[np.ndarray], rows: PreparedColumns, examples: Sequence[Any]) -> list[int]:
         raise self._not_evaluated()
 
     def gold(self, examples: Sequence[Any]) -> None:

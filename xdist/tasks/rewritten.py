@@ -7,7 +7,7 @@ from itertools import accumulate
 
 import numpy as np
 
-Word = tuple[int, ...]  # its tokens
+WordIds = tuple[int, ...]  # its tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Rewritten:
     shared: np.ndarray  # (T,) bool: kept as it was, or the first token of a replaced word
 
 
-def rewritten(tokens: list[int], lengths: list[int], spans: Sequence[tuple[int, int]], new: Mapping[int, Word]) -> Rewritten:
+def rewritten(tokens: list[int], lengths: list[int], spans: Sequence[tuple[int, int]], new: Mapping[int, WordIds]) -> Rewritten:
     """`tokens` with word w, which is tokens[first:last] for (first, last) = spans[w], replaced by `new[w]` (not empty) for
     every w in `new`. Lists, because words are too short for arrays to be faster."""
     made: list[int] = []

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.formats.examples import Sentence
 from xdist.tasks.batch import Batch
-from xdist.tasks.family import Columns, Row
+from xdist.tasks.family import PreparedColumns, Row
 from xdist.tasks.retrieval import Retrieval, Searched, sequences
 
 FOREIGN, ENGLISH = 0, 1
@@ -54,7 +54,9 @@ class SentenceRetrieval(MeanPooled):
         # The foreign side stands first in its piece, so the number of a row is its line.
         return list(numbers[:, 0])
 
-    def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[tuple[str, Sentence]]) -> list[int]:
+    def finish(
+        self, predictions: Sequence[np.ndarray], rows: PreparedColumns, examples: Sequence[tuple[str, Sentence]]
+    ) -> list[int]:
         return [int(line) for line in predictions]
 
     def gold(self, examples: Sequence[tuple[str, Sentence]]) -> list[str] | None:

@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from xdist.errors import UserError
 from xdist.formats.examples import Question
 from xdist.tasks.batch import Batch
-from xdist.tasks.family import Columns, Family, Row
+from xdist.tasks.family import Family, PreparedColumns, Row
 from xdist.tasks.rewritten import Rewritten
 from xdist.tasks.segments import log_softmax
 from xdist.tasks.special_tokens import around_pair
@@ -137,7 +137,7 @@ class SpanQA(Family):
             for score, window, character in zip(scores, windows, characters, strict=True)
         ]
 
-    def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[Question]) -> dict[str, str]:
+    def finish(self, predictions: Sequence[np.ndarray], rows: PreparedColumns, examples: Sequence[Question]) -> dict[str, str]:
         """The answer to each question by its id; empty where no window has a legal span."""
         best: dict[int, np.ndarray] = {}
         for example, spans in zip(rows.column("example").tolist(), predictions, strict=True):

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.formats.examples import Tagged
 from xdist.tasks.batch import Batch
-from xdist.tasks.family import Columns, Family, Row
+from xdist.tasks.family import Family, PreparedColumns, Row
 from xdist.tasks.rewritten import Rewritten
 from xdist.tasks.special_tokens import around_text
 
@@ -103,7 +103,7 @@ class Tagging(Family):
         tags = outputs.argmax(-1).to(torch.int16).cpu()
         return [part.numpy() for part in tags.split(batch.targets["words_of_row"].tolist())]
 
-    def finish(self, predictions: Sequence[np.ndarray], rows: Columns, examples: Sequence[Tagged]) -> list[list[str]]:
+    def finish(self, predictions: Sequence[np.ndarray], rows: PreparedColumns, examples: Sequence[Tagged]) -> list[list[str]]:
         sentences: list[list[str]] = [[] for _ in examples]
         for example, tags in zip(rows.column("example"), predictions, strict=True):
             sentences[example].extend(self.task.labels[tag] for tag in tags)

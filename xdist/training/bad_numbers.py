@@ -41,8 +41,8 @@ def rows_of(data: TrainingData, number: int) -> str:
     draws = data.plan.step(number)
     rows: dict[str, list[int]] = defaultdict(list)
     for source, row in zip(draws.source, draws.row, strict=True):
-        rows[str(data.pieces[source])].append(int(row))
+        rows[str(data.subsets[source])].append(int(row))
     return "; ".join(
-        f"{piece} rows {', '.join(map(str, sorted(found)[:SHOWN]))}{' …' if len(found) > SHOWN else ''}"
-        for piece, found in sorted(rows.items())
+        f"{subset} rows {', '.join(map(str, sorted(found)[:SHOWN]))}{' …' if len(found) > SHOWN else ''}"
+        for subset, found in sorted(rows.items())
     )

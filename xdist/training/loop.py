@@ -30,8 +30,8 @@ from xdist.run.sinks import JsonLines, Sinks, Start
 from xdist.run.stopping import StopRequest
 from xdist.tasks.batch import View
 from xdist.training.bad_numbers import BadSteps
-from xdist.training.piece_losses import PieceLosses
 from xdist.training.record import StepRecord
+from xdist.training.subset_losses import SubsetLosses
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Training:
     def __init__(self, data: TrainingData, engine: Engine, chain: Chain, seed: int, special_ids: Tensor) -> None:
         self.data, self.engine, self.chain, self.seed, self.special_ids = data, engine, chain, seed, special_ids
         self.rank, self.world, self.device = distributed.rank(), distributed.world(), distributed.device()
-        self.losses = PieceLosses(data, self.device)
+        self.losses = SubsetLosses(data, self.device)
         for family in data.families.values():
             family.compared = chain.compares
         self.input = Ahead(data, self.rank, self.world, pinned=self.device.type == "cuda")
@@ -148,7 +148,7 @@ def train(
                     "train/saving_share": saver.share,
                     "train/waiting_percent": 100 * waited / training.world / (now - since),
                 }
-                if len(training.data.pieces) > 1:
+                if len(training.data.subsets) > 1:
                     scalars |= {f"loss/{name}": value for name, value in training.losses.means().items()}
                     scalars |= training.data.mixture(done)
                 progress.note(f"loss {means['train/loss']:.3f}")

@@ -40,7 +40,7 @@ def _rows(training: Training, number: int) -> list[str]:
         if data.together[batch.head] == 1:  # elsewhere a row has no loss of its own
             for source, row in ((identity >> 40, identity & (1 << 40) - 1) for identity in batch.row_ids.tolist()):
                 entry = collate([data.shards[source].row(row)], [source << 40 | row], data.families[batch.head])
-                alone.append((f"{data.pieces[source]} row {row}", entry, batch.dummy))
+                alone.append((f"{data.subsets[source]} row {row}", entry, batch.dummy))
     lines = []
     module.eval()
     for index in range(max(distributed.every(len(alone)))):

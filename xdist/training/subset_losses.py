@@ -8,19 +8,19 @@ from xdist.run import distributed
 from xdist.tasks.batch import Batch
 
 
-class PieceLosses:
-    """Means over the valid tokens or examples of each training piece."""
+class SubsetLosses:
+    """Means over the valid tokens or examples of each training subset."""
 
     def __init__(self, data: TrainingData, device: torch.device) -> None:
         self.families = data.families
-        self.names = [f"{piece.task.name}/{piece.language}" for piece in data.pieces]
+        self.names = [f"{subset.task.name}/{subset.language}" for subset in data.subsets]
         self._sums = torch.zeros(len(self.names), 2, dtype=torch.float64, device=device)  # losses, valid tokens or examples
 
     def add(self, batch: Batch, losses: Tensor) -> None:
         """Note the (count,) losses of a batch. Nothing is read back from the device."""
         if not batch.dummy:
-            piece = sources_of(batch.row_ids)[self.families[batch.head].row_of(batch)]
-            self._sums.index_add_(0, piece, torch.stack([losses, torch.ones_like(losses)], 1).double())
+            subset = sources_of(batch.row_ids)[self.families[batch.head].row_of(batch)]
+            self._sums.index_add_(0, subset, torch.stack([losses, torch.ones_like(losses)], 1).double())
 
     def state(self) -> list[list[float]]:
         """What was noted so far, by rank, for a checkpoint. Collective."""

@@ -10,7 +10,7 @@ ENCODING = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Subset:
     """One task in one language and split: the unit of preparation, mixing and scoring."""
 
     task: Task
@@ -21,6 +21,6 @@ class Piece:
         return f"{self.task.name} {self.split} {self.language}"
 
 
-def pool_pieces(task: Task) -> list[Piece]:
-    """The pieces whose rows are the candidates of all queries of `task`; none for most tasks."""
-    return [Piece(task, POOL, code) for code in task.pool]
+def pool_subsets(task: Task) -> list[Subset]:
+    """The subsets whose rows are the candidates of all queries of `task`; none for most tasks."""
+    return [Subset(task, POOL, code) for code in task.pool]

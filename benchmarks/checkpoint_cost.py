@@ -37,15 +37,14 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, folder: Path) -> None:
-    from xdist.checkpoint import checkpoints, tags
+    from xdist.checkpoint import store, tags
     from xdist.config import load_run
     from xdist.resolve.assembly import Assembly
     from xdist.resolve.resolved import resolve
-    from xdist.run import distributed
-    from xdist.run import worker as script
+    from xdist.run import distributed, worker
     from xdist.training.loop import Training
 
-    script.quiet()
+    worker.quiet()
     distributed.init()
     parts = Assembly(resolve(load_run(_describe(options, folder))))
     preparation = parts.prepare("train")
@@ -65,7 +64,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
 
     state = {"step": 1, "parameters": training.engine.names}
     for number in range(1, options.repeats + 1):
-        timed("save", lambda number=number: checkpoints.save(folder / "tags", training.engine, number, options.stage, 1, state))
+        timed("save", lambda number=number: store.save(folder / "tags", training.engine, number, options.stage, 1, state))
         (tag,) = tags.tags(folder / "tags")
         shards = {path.name: torch.load(path, weights_only=False) for path in tag.path.glob("*.pt")}
         timed("plain save", lambda shards=shards: _plain(shards, folder / "plain"))
@@ -73,7 +72,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
         timed("plain load", lambda: [torch.load(path, weights_only=False) for path in (folder / "plain").iterdir()])
         for name, verify in (("load, verified", True), ("load", False)):
             engine = fresh().engine
-            timed(name, lambda verify=verify, engine=engine: _load(checkpoints, folder / "tags", engine, options.stage, verify))
+            timed(name, lambda verify=verify, engine=engine: _load(folder / "tags", engine, options.stage, verify))
             engine.close()
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     print(f"{parameters / 1e6:.1f} M parameters, {tag.bytes / 1e6:.1f} MB, {tag.bytes / parameters:.1f} bytes per parameter")
@@ -100,9 +99,11 @@ def _plain(shards: dict[str, object], folder: Path) -> None:
             os.fsync(file.fileno())
 
 
-def _load(checkpoints: object, folder: Path, engine: object, stage: int, verify: bool) -> None:
-    tag = checkpoints.find(folder, verify)  # type: ignore[attr-defined]
-    checkpoints.load(tag, engine, stage)  # type: ignore[attr-defined]
+def _load(folder: Path, engine: object, stage: int, verify: bool) -> None:
+    from xdist.checkpoint import store
+
+    tag = store.find(folder, verify)
+    store.load(tag, engine, stage)
 
 
 def _describe(options: argparse.Namespace, folder: Path) -> Path:

@@ -114,10 +114,9 @@ def _rank(options: argparse.Namespace) -> None:
     from xdist.resolve.assembly import Assembly
     from xdist.resolve.resolved import resolve
     from xdist.robust.passes import Chain
-    from xdist.run import distributed
-    from xdist.run import worker as script
+    from xdist.run import distributed, worker
 
-    script.quiet()
+    worker.quiet()
     methods = dict(METHODS)
     if options.synonyms:
         methods["substitution"] = {"method": "substitution", "synonyms": options.synonyms}

@@ -236,10 +236,9 @@ def _rank(options: argparse.Namespace) -> None:
     from xdist.config.run import Run
     from xdist.resolve.assembly import Assembly
     from xdist.resolve.resolved import resolve
-    from xdist.run import distributed
-    from xdist.run import worker as script
+    from xdist.run import distributed, worker
 
-    script.quiet()
+    worker.quiet()
     torch.set_num_threads(options.threads)
     part, task = options.part.split(":")
     robust = {"method": "adversarial", "steps": 1} if part == "adversarial" else {"method": "none"}

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    gc.disable()  # until script.main: what imports make stays, and collections would look through it again and again
+    gc.disable()  # until worker.main: what imports make stays, and collections would look through it again and again
     # A script's own folder comes first on sys.path, where xdist's rooms would shadow installed packages.
     here = Path(__file__).resolve().parent
     sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != here)]
@@ -18,8 +18,7 @@ if __name__ == "__main__":
 from xdist.config import Run
 from xdist.resolve.assembly import Assembly
 from xdist.resolve.resolved import Resolved, resolve
-from xdist.run import distributed
-from xdist.run import worker as script
+from xdist.run import distributed, worker
 from xdist.run.folder import RunFolder
 from xdist.run.heartbeat import Heartbeat
 from xdist.run.together import on_first
@@ -27,9 +26,9 @@ from xdist.run.together import on_first
 
 def work(run: Run) -> None:
     folder = RunFolder(run.folder)
-    lock, found = script.claim(folder, "xdist evaluate", lambda: resolve(run, "evaluate").found)
+    lock, found = worker.claim(folder, "xdist evaluate", lambda: resolve(run, "evaluate").found)
     parts = Assembly(Resolved.of(run, found))
-    beats = Heartbeat(script.end_for)
+    beats = Heartbeat(worker.end_for)
     preparation = parts.prepare("evaluate")
     on_first(lambda: None if folder.environment.exists() else parts.open_folder())
     parts.evaluate(preparation)
@@ -41,4 +40,4 @@ def work(run: Run) -> None:
 
 
 if __name__ == "__main__":
-    script.main(work, __doc__ or "")
+    worker.main(work, __doc__ or "")

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    gc.disable()  # until script.main: what imports make stays, and collections would look through it again and again
+    gc.disable()  # until worker.main: what imports make stays, and collections would look through it again and again
     # A script's own folder comes first on sys.path, where xdist's rooms would shadow installed packages.
     here = Path(__file__).resolve().parent
     sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != here)]
@@ -18,8 +18,7 @@ if __name__ == "__main__":
 from xdist.config import Run
 from xdist.resolve.assembly import Assembly
 from xdist.resolve.resolved import Resolved, resolve
-from xdist.run import distributed
-from xdist.run import worker as script
+from xdist.run import distributed, worker
 from xdist.run.folder import RunFolder
 from xdist.run.heartbeat import Heartbeat
 from xdist.run.together import on_first
@@ -28,14 +27,14 @@ from xdist.training import replay
 
 def work(run: Run) -> None:
     folder = RunFolder(run.folder)
-    if (step := script.only_step()) is not None:
-        parts = Assembly(Resolved.of(run, script.join(lambda: resolve(run, "train").found)))
+    if (step := worker.only_step()) is not None:
+        parts = Assembly(Resolved.of(run, worker.join(lambda: resolve(run, "train").found)))
         made = parts.training(parts.prepare("train"))
         print("\n".join(replay.replay(made, folder.checkpoints, step)), flush=True)
         return
-    lock, found = script.claim(folder, "xdist train", lambda: resolve(run, "train").found)
+    lock, found = worker.claim(folder, "xdist train", lambda: resolve(run, "train").found)
     parts = Assembly(Resolved.of(run, found))
-    beats = Heartbeat(script.end_for)
+    beats = Heartbeat(worker.end_for)
     preparation = parts.prepare("train")
     on_first(lambda: parts.open_folder(preparation))
     finished = on_first(folder.model.is_dir) or parts.train(preparation)
@@ -49,4 +48,4 @@ def work(run: Run) -> None:
 
 
 if __name__ == "__main__":
-    script.main(work, __doc__ or "")
+    worker.main(work, __doc__ or "")

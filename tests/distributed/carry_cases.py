@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 from distributed.cases import _training
 
-from xdist.checkpoint import checkpoints
-from xdist.checkpoint.saved import WEIGHT, read_saved
+from xdist.checkpoint import store
+from xdist.checkpoint.resharding import read_saved
+from xdist.private import WEIGHT
 from xdist.run import distributed
 
 
@@ -14,11 +15,11 @@ def carried(path: str, overrides: list[str], source: str, target: str) -> list[s
     """Load the newest tag of the folder `source`, save it in `target`; names of parameters that the model computes with and
     that are not the saved ones in its precision."""
     made = _training(path, overrides)
-    tag = checkpoints.find(Path(source))
+    tag = store.find(Path(source))
     assert tag
-    checkpoints.load(tag, made.engine, made.engine.stage)
+    store.load(tag, made.engine, made.engine.stage)
     state = {"step": tag.step, "parameters": made.engine.names}
-    assert not checkpoints.save(Path(target), made.engine, tag.step, made.engine.stage, 1, state)
+    assert not store.save(Path(target), made.engine, tag.step, made.engine.stage, 1, state)
     found, saved = made.engine.state(), read_saved(tag).parameters
     made.engine.close()
     if distributed.rank():

@@ -289,10 +289,10 @@ def run_in_want_of_room(path: str, overrides: list[str], rank: int, writable: in
     """Train with `rank` unable to write files of more than `writable` bytes during some of its saves, counted from 0."""
     import resource
 
-    from xdist.checkpoint import checkpoints
+    from xdist.checkpoint import store
     from xdist.errors import RunError
 
-    plain = checkpoints.save
+    plain = store.save
     count = 0
 
     def saving(*arguments: Any) -> str:
@@ -306,13 +306,13 @@ def run_in_want_of_room(path: str, overrides: list[str], rank: int, writable: in
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
-    checkpoints.save = saving
+    store.save = saving
     try:
         return {**whole_run(path, overrides), "error": ""}
     except RunError as error:
         return {"finished": False, "error": str(error)}
     finally:
-        checkpoints.save = plain
+        store.save = plain
 
 
 def run_with_bad_numbers(path: str, overrides: list[str], rank: int, steps: list[int]) -> dict[str, Any]:

@@ -79,14 +79,13 @@ def _serve() -> None:
     os.dup2(2, 1)  # whatever libraries print goes to stderr; stdout carries results only
     import torch
 
-    from xdist.run import distributed
-    from xdist.run import worker as script
+    from xdist.run import distributed, worker
 
-    script.quiet()
+    worker.quiet()
     torch.set_num_threads(1)
     distributed.init(timeout_minutes=1)
     import_module("distributed.cases")
-    gc.freeze()  # as script.main does: a case ends with a collection
+    gc.freeze()  # as worker.main does: a case ends with a collection
     for line in sys.stdin:
         request = json.loads(line)
         try:

@@ -8,9 +8,10 @@ from distributed.group import Group
 from safetensors.torch import load_file
 
 from xdist.checkpoint import tags
-from xdist.checkpoint.saved import WEIGHT, read_saved
+from xdist.checkpoint.resharding import read_saved
 from xdist.config import load_run
 from xdist.export import weights
+from xdist.private import WEIGHT
 from xdist.run.folder import RunFolder
 
 NAME = "embeddings.word_embeddings.weight"

@@ -28,14 +28,14 @@ if "elsewhere" in sys.argv:
     heartbeat.socket.gethostname = lambda: host
 if sys.argv[1].endswith(".yaml"):
     from xdist.config import load_run
-    from xdist.run import worker as script
+    from xdist.run import worker
     from xdist.run.folder import RunFolder
     from xdist.run.together import on_first
     run = load_run(Path(sys.argv[1]))
-    script.started_for(run)
-    script.claim(RunFolder(run.folder), "xdist train", bool)
+    worker.started_for(run)
+    worker.claim(RunFolder(run.folder), "xdist train", bool)
     on_first(lambda: RunFolder(run.folder).open(run, None, {}))
-    over = script.end_for
+    over = worker.end_for
 else:
     dist.init_process_group("gloo")
 heartbeat.GRACE = 0.2

@@ -8,7 +8,8 @@ import torch
 from distributed.group import Group
 
 from xdist.checkpoint import tags
-from xdist.checkpoint.saved import MOMENTS, WEIGHT, read_saved
+from xdist.checkpoint.resharding import read_saved
+from xdist.private import MOMENTS, WEIGHT
 
 # From every stage to every other, and between one rank and two at each.
 MOVES = [

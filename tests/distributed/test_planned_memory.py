@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from distributed.group import Group
 
-from xdist.estimate.activations import activations
-from xdist.estimate.memory import Setting, moments
+from xdist.estimate.memory import Setting, activations, moments
 from xdist.estimate.shapes import shape_of
 
 BUCKET = 30_000

@@ -18,7 +18,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from xdist.checkpoint import tags
 from xdist.cli import main
-from xdist.config.checkpoint_run import overrides_of, run_of_checkpoint
+from xdist.config.scoring_run import overrides_of, run_of_checkpoint
 from xdist.run.folder import RunFolder
 
 EVALUATED = [

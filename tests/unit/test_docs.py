@@ -21,7 +21,7 @@ from xdist.config import Run, load_run, load_study
 from xdist.config.loading import read_yaml
 from xdist.config.method import StepCost
 from xdist.errors import UserError
-from xdist.estimate.flops import work
+from xdist.estimate.hours import work
 from xdist.launch.clusters import load_cluster
 from xdist.robust.passes import Chain, Context
 from xdist.tasks.catalog import task

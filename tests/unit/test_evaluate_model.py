@@ -13,7 +13,7 @@ from tiny_finetuned import tiny_finetuned
 
 from xdist.cli import main
 from xdist.config import load_run
-from xdist.config.checkpoint_run import overrides_of, run_of_checkpoint
+from xdist.config.scoring_run import overrides_of, run_of_checkpoint
 from xdist.files import read_json, write_json
 from xdist.tasks.catalog import task
 

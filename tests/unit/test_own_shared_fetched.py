@@ -16,7 +16,7 @@ from tiny import tiny_benchmark, tiny_model
 from transformers import AutoModelForSequenceClassification
 
 from xdist.checkpoint import tags
-from xdist.checkpoint.checkpoints import write_shard
+from xdist.checkpoint.store import write_shard
 from xdist.cli import main
 from xdist.config import Run, load_run
 from xdist.data.heads import heads_in

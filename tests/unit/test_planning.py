@@ -22,10 +22,9 @@ from xdist.data.tokenizer import load_tokenizer
 from xdist.data.vocabulary import used_rows
 from xdist.errors import UserError
 from xdist.estimate import recommend
-from xdist.estimate.flops import flops, traffic, work
+from xdist.estimate.hours import flops, measured, traffic, work
 from xdist.estimate.memory import Setting, memory, moments
 from xdist.estimate.memory import trained as trained_parameters
-from xdist.estimate.peak import measured
 from xdist.estimate.recommend import GB
 from xdist.estimate.shapes import shape_of
 from xdist.model.encoder import load_encoder

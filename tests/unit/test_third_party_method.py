@@ -23,7 +23,7 @@ from xdist.config.method import StepCost
 from xdist.config.robust import NotHere
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
-from xdist.estimate.flops import work
+from xdist.estimate.hours import work
 from xdist.files import write_yaml
 from xdist.model.encoder import load_encoder
 from xdist.model.model import Model

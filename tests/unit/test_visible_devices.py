@@ -15,8 +15,7 @@ from xdist.cli import main
 from xdist.config import load_study
 from xdist.errors import UserError
 from xdist.launch import local
-from xdist.run import devices, distributed
-from xdist.run import worker as script
+from xdist.run import devices, distributed, worker
 from xdist.study import Facts, expand
 from xdist.study.running import run_study
 
@@ -218,15 +217,15 @@ def test_visible_devices_are_counted_by_a_rank_that_others_started(
     monkeypatch.setattr(torch.version, "cuda", "12.8")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(sys, "argv", ["train.py", str(described)])
-    monkeypatch.setattr(script, "quiet", lambda: None)
-    monkeypatch.setattr(script, "SAYING", 0.0)
-    monkeypatch.setattr(script, "_leave", sys.exit)
+    monkeypatch.setattr(worker, "quiet", lambda: None)
+    monkeypatch.setattr(worker, "SAYING", 0.0)
+    monkeypatch.setattr(worker, "_leave", sys.exit)
     worked: list[str] = []
     if said is None:
-        script.main(lambda run: worked.append(run.name), "usage")
+        worker.main(lambda run: worked.append(run.name), "usage")
     else:
         with pytest.raises(SystemExit) as left:
-            script.main(lambda run: worked.append(run.name), "usage")
+            worker.main(lambda run: worked.append(run.name), "usage")
         assert left.value.code == 2
     assert capsys.readouterr().err == (f"xdist: {said}\n" if said else "")
     assert worked == (["a"] if said is None else [])

@@ -14,7 +14,7 @@ from xdist.data.masking import Masking
 from xdist.data.plan import Draws, Plan, shares_of
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
-from xdist.data.subsets import Subset
+from xdist.data.subset import Subset
 from xdist.errors import unknown
 from xdist.tasks.batch import Batch, WordCounts
 from xdist.tasks.family import Family, Row, family_of

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from xdist.data.claims import LOCK
 from xdist.data.fetched import lock_of_model, place, read_lock
-from xdist.data.subsets import Subset
+from xdist.data.subset import Subset
 
 
 def commits(backbone: str, root: Path, subsets: Iterable[Subset]) -> dict[str, str]:

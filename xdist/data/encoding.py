@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.data.pairs import CELL_COLUMNS, encode_cells
 from xdist.data.shards import write_shard
-from xdist.data.subsets import Subset
+from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.formats.corpus import Block, OnBad, blocks, lines
 from xdist.plugins import pinned

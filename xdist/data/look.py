@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from xdist.data.subsets import Subset, pool_subsets
+from xdist.data.subset import Subset, pool_subsets
 from xdist.formats.gold import labelled
 from xdist.tasks.catalog import Task
 from xdist.tasks.catalog.task import pair

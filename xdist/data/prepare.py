@@ -12,7 +12,7 @@ from xdist.config import Data
 from xdist.data.encoding import MakeShards, ShardJob, make_shard, units, workers
 from xdist.data.pairs import PairShards
 from xdist.data.shards import MANIFEST, Journal, Rows, Shards
-from xdist.data.subsets import ENCODING, Subset
+from xdist.data.subset import ENCODING, Subset
 from xdist.data.tokenizer import tokenizer_digest
 from xdist.errors import UserError, own
 from xdist.files import digest, file_digest, read_json

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, optim
 from torch.optim.lr_scheduler import LambdaLR
 
+from xdist import private
 from xdist.config import Train
-from xdist.engine import optimizer, zero3
+from xdist.engine import optimizer
 from xdist.model.masks import Masks
 from xdist.model.model import Model
 from xdist.model.vocabulary import merged
@@ -36,7 +37,7 @@ class Engine:
         if config.stage == 0 and config.precision == "fp32":
             self._guard(made)
         self.stage, self._clip_at = config.stage, train.clip
-        _load_muon_uncompiled()
+        private.load_muon_uncompiled()
         self.deepspeed, *_ = deepspeed.initialize(
             model=model,
             optimizer=made,
@@ -79,10 +80,10 @@ class Engine:
         def step(_made: optim.Optimizer, closure: None = None) -> None:
             gradients = [p.grad for group in made.param_groups for p in group["params"] if p.grad is not None]
             norm = self._norm_hook = float(torch.nn.utils.get_total_norm(gradients))
-            made.overflow = not math.isfinite(norm)  # type: ignore[attr-defined]
-            if not made.overflow:  # type: ignore[attr-defined]
+            private.counted_as_skipped(made, not math.isfinite(norm))
+            if math.isfinite(norm):
                 if self._clip_at and norm > self._clip_at:
-                    torch._foreach_mul_(gradients, self._clip_at / (norm + 1e-6))
+                    private.scale(gradients, self._clip_at / (norm + 1e-6))
                 update()
 
         made.step = MethodType(step, made)  # type: ignore[method-assign]
@@ -105,16 +106,6 @@ class Engine:
         """Let go of parameters, gradients and optimizer states; the engine's hooks tie them in cycles. What the process
         computes from here on, such as an evaluation, is to the bit what it would be had the engine never been."""
         self.deepspeed.destroy()
-        zero3.restore_linear()
+        private.restore_linear()
         self.deepspeed = self.module = None  # type: ignore[assignment]
         gc.collect()
-
-
-def _load_muon_uncompiled() -> None:
-    """DeepSpeed looks whether an optimizer is its Muon by importing that, which loads torch's compiler for kernels that nothing
-    here runs: 1.4 s and 41 MB of every rank. Loaded before, without compiling, Muon costs nothing and is still found."""
-    plain, torch.compile = torch.compile, lambda *_, **__: lambda function: function  # type: ignore[assignment]
-    try:
-        import deepspeed.runtime.zero.muon.muon_optimizer  # noqa: F401
-    finally:
-        torch.compile = plain  # type: ignore[assignment]

@@ -8,7 +8,7 @@ import torch
 
 from xdist.config import Model
 from xdist.config.robust import Method
-from xdist.estimate.flops import work
+from xdist.estimate.hours import work
 from xdist.estimate.memory import Setting, memory
 from xdist.estimate.recommend import MASKED, logits, usable
 from xdist.estimate.shapes import Shape

@@ -7,17 +7,10 @@ import deepspeed
 import torch
 from transformers.integrations import HfDeepSpeedConfig
 
+from xdist import private
 from xdist.model.model import Model
 from xdist.run import distributed
 from xdist.run.ds_config import DeepSpeed
-
-_LINEAR = torch.nn.functional.linear
-
-
-def restore_linear() -> None:
-    """ZeRO-3 puts a linear function that needs less memory in training, and sums to other last bits, in place of PyTorch's and
-    leaves it there for the whole process; this puts PyTorch's back."""
-    torch.nn.functional.linear = _LINEAR
 
 
 @contextmanager
@@ -55,7 +48,7 @@ def placed(model: Model, config: DeepSpeed) -> Iterator[Model]:
         dist_init_required=False,
     )
     engine.eval()
-    restore_linear()
+    private.restore_linear()
     try:
         yield engine.module
     finally:

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from xdist.config import Model as ModelSection
 from xdist.config import Runtime
 from xdist.data.prepare import Preparation
-from xdist.data.subsets import Subset, pool_subsets
+from xdist.data.subset import Subset, pool_subsets
 from xdist.engine import zero3
 from xdist.errors import UserError
 from xdist.evaluation.predicting import once, predict

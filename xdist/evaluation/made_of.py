@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xdist.data.subsets import Subset, pool_subsets
+from xdist.data.subset import Subset, pool_subsets
 from xdist.files import Digests, digest
 from xdist.formats.gold import without_gold
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from xdist.data.batches import collate, row_id
 from xdist.data.shards import Rows
-from xdist.data.subsets import Subset
+from xdist.data.subset import Subset
 from xdist.evaluation.queue import ForwardRows
 from xdist.evaluation.vectors import Key, Vectors, predictions
 from xdist.model.model import Model

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from xdist.config import Data, Evaluate
 from xdist.config.loading import KeyPath
-from xdist.data.subsets import Subset
+from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.files import digest
 from xdist.languages import by_size

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from xdist.data.subsets import Subset
+from xdist.data.subset import Subset
 from xdist.evaluation.made_of import Made
 from xdist.evaluation.request import PRECISION, Request
 from xdist.files import read_json, write_json

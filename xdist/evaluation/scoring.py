@@ -8,7 +8,7 @@ from typing import Any
 
 from xdist.data.fetched import model_digest
 from xdist.data.shards import Rows
-from xdist.data.subsets import Subset
+from xdist.data.subset import Subset
 from xdist.evaluation import submission
 from xdist.evaluation.made_of import Made, files_of, inputs_of
 from xdist.evaluation.request import Request

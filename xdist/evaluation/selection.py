@@ -9,7 +9,7 @@ from xdist.data.batches import collate
 from xdist.data.deal import deal
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
-from xdist.data.subsets import Subset
+from xdist.data.subset import Subset
 from xdist.evaluation.predicting import predict
 from xdist.evaluation.queue import queue, share
 from xdist.metrics import metric

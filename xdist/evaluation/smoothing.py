@@ -1,7 +1,7 @@
 """Smoothed prediction: the mean over draws of noise of what the model predicts (randomized smoothing, arXiv 1902.02918, as
 averaged probabilities; no certificate is computed). Off unless `evaluate.smoothing` is given.
 
-    log p(x) = log mean over m draws of p(y | x + noise),   noise as in robust/draws.py, drawn by (seed, row)
+    log p(x) = log mean over m draws of p(y | x + noise),   noise as in robust/noise.py, drawn by (seed, row)
 
 A family then predicts from it as from its head's outputs. What a softmax takes no notice of, a constant per distribution, stays
 as its mean over the draws: spans of several windows are compared by it. Sentence vectors are averaged and made unit length.
@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 
 from xdist.config.robust import Noise
 from xdist.model.model import Model
-from xdist.robust.draws import noise
+from xdist.robust.noise import noise
 from xdist.tasks.batch import Batch, View
 from xdist.tasks.family import Family
 from xdist.tasks.retrieval import Retrieval

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xdist.data.fetched import model_digest
-from xdist.data.subsets import Subset
+from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.made_of import files_of, inputs_of

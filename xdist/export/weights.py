@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from xdist.checkpoint import tags
-from xdist.checkpoint.saved import WEIGHT, read_saved
+from xdist.checkpoint.resharding import read_saved
 from xdist.checkpoint.tags import Tag
 from xdist.config import Model
 from xdist.data.tokenizer import load_tokenizer
@@ -17,6 +17,7 @@ from xdist.errors import UserError, unknown
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import HEADS
 from xdist.model.vocabulary import active_rows
+from xdist.private import WEIGHT
 from xdist.run.folder import RunFolder
 
 Weights = dict[str, Tensor]  # by the name that xdist.model.Model gives them: encoder.…, heads.<head>.…

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from xdist.data.fetched import RepositoryKind, may_be_hub_id
-from xdist.data.subsets import Subset
+from xdist.data.subset import Subset
 from xdist.errors import UserError, unknown
 from xdist.tasks.catalog import Task
 from xdist.tasks.catalog.task import POOL, pair, parquet_files

@@ -46,7 +46,7 @@ def prepare(
 ) -> None:
     """Make the prepared sets that are missing, or a part of their shards, and say what was cut or left out."""
     from xdist.data.shards import Shards
-    from xdist.data.subsets import Subset
+    from xdist.data.subset import Subset
     from xdist.run.progress import Progress
 
     preparation.check(list(preparation.folders))

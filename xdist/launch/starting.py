@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xdist.config import load_run
-from xdist.config.checkpoint_run import check_age, overrides_of, run_of_checkpoint
+from xdist.config.scoring_run import check_age, overrides_of, run_of_checkpoint
 from xdist.errors import RunError, UserError
 from xdist.evaluation.request import Request
 from xdist.evaluation.scores import said, without_gold

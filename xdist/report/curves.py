@@ -1,10 +1,12 @@
-"""Training curves as geometry: what an inline SVG needs, in the coordinates of its view box."""
+"""Figures as geometry. Training curves: what an inline SVG needs, in the coordinates of its view box. Differences and their
+intervals: where each stands on one axis, in per cent of its width."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from xdist.report.answer import GroupDifference
 from xdist.report.record import Points, Record
 
 WIDTH, HEIGHT = 420, 250
@@ -137,3 +139,26 @@ def _said(points: Points, digits: int) -> str:
         f"{start:,.{digits}f} at step {first:,}, {end:,.{digits}f} at step {last:,}; "
         f"lowest {low:,.{digits}f}, highest {high:,.{digits}f}"
     )
+
+
+MARGIN = 3.0  # per cent on either side, so that marks at the ends are whole
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    low: float
+    high: float
+
+    def at(self, value: float) -> float:
+        return round(MARGIN + (100 - 2 * MARGIN) * (value - self.low) / (self.high - self.low), 2)
+
+    @property
+    def ticks(self) -> list[Tick]:
+        return [Tick(self.at(value), f"{value:+g}" if value else "0") for value in ticks(self.low, self.high)]
+
+
+def axis(rows: Sequence[GroupDifference]) -> Axis:
+    """Round numbers that enclose zero and every interval."""
+    ends = [end for row in rows for one in row.differences for end in (one.interval.low, one.interval.high)]
+    marks = ticks(min([0.0, *ends]), max([0.0, *ends]))
+    return Axis(marks[0], marks[-1])

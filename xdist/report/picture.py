@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from xdist.report.answer import GroupDifference
-from xdist.report.forest import axis
+from xdist.report.curves import axis
 from xdist.report.numbers import signed
 from xdist.report.page import scale
 from xdist.report.scores import ScoreTable, name_of

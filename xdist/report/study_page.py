@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from xdist.report import curves, numbers, page
+from xdist.report.curves import axis
 from xdist.report.findings import Findings, costs, statistics
-from xdist.report.forest import axis
 from xdist.report.kinship import families, scripts, size_plots
 from xdist.report.pair_matrix import SAID
 from xdist.report.results import RunFacts

@@ -13,7 +13,7 @@ from typing import Literal
 from xdist.config import Model, Run, recorded_run
 from xdist.data.commits import commits
 from xdist.data.fetched import check_place, found_model, not_loaded, offline
-from xdist.data.subsets import Subset
+from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.evaluation.request import Request
 from xdist.model.finetuned import read_finetuned

@@ -8,7 +8,7 @@ from xdist.config import Data, Evaluate, Model, Run, Train
 from xdist.config.loading import KeyPath
 from xdist.data.fetched import found_model
 from xdist.data.heads import heads_in
-from xdist.data.subsets import Subset, pool_subsets
+from xdist.data.subset import Subset, pool_subsets
 from xdist.errors import UserError
 from xdist.languages import LANGUAGES, by_size
 from xdist.tasks.catalog import Task, sharing, task

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from xdist.config.robust import Ascending
 from xdist.robust.ball import ball_round
-from xdist.robust.draws import uniform_in
+from xdist.robust.noise import uniform_in
 from xdist.robust.passes import Context
 from xdist.tasks.batch import Batch, View
 

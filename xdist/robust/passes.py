@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from xdist.config.method import Method
 from xdist.robust.divergence import symmetric_kl
-from xdist.robust.draws import DRAWS
+from xdist.robust.noise import DRAWS
 from xdist.robust.statistics import Statistics
 from xdist.tasks.batch import Batch, View
 

@@ -50,7 +50,7 @@ class Random(Noise, Method):
                 yield replace(one.scaled(1 / draws), views=views)
 
     def _moved(self, view: View, context: Context, draw: int) -> View:
-        from xdist.robust.draws import noise
+        from xdist.robust.noise import noise
 
         def note(ball: Ball, delta: Tensor) -> None:
             if not view.batch.dummy:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from xdist import private
 from xdist.errors import RunError
 from xdist.run import devices
 
@@ -63,16 +64,12 @@ def init(timeout_minutes: float = 10) -> None:
         _keep_from_nvml()
     else:
         dist.barrier()
-        _forget_shared_memory()
+        private.forget_shared_memory(dist.get_rank())
 
 
 def _keep_from_nvml() -> None:
-    """Where GPUs are named by UUID, DeepSpeed breaks when it asks NVML how much memory is free, which takes numbers; without
-    NVML it asks torch."""
     if devices.named():
-        from deepspeed.accelerator import cuda_accelerator
-
-        cuda_accelerator.pynvml = None
+        private.keep_from_nvml()
 
 
 def _build_cpu_collective() -> None:
@@ -91,18 +88,10 @@ def _build_cpu_collective() -> None:
     root.mkdir(parents=True, exist_ok=True)
     with (root / "xdist.lock").open("w") as own:
         fcntl.flock(own, fcntl.LOCK_EX)
-        for left in root.glob("**/deepspeed_shm_comm*/lock"):
-            left.unlink(missing_ok=True)
+        private.unlock_build(root)
         builder = get_accelerator().create_op_builder("ShareMemCommBuilder")
         if builder is not None and builder.is_compatible(verbose=False):
             builder.load(verbose=False)
-
-
-def _forget_shared_memory() -> None:
-    """Take its name from the shared memory of DeepSpeed's CPU collective, which every rank has mapped by now. DeepSpeed never
-    does, so each start, ended well or killed, would keep 66 MB a rank of the machine's memory until it is switched off."""
-    group = f"{os.getuid()}_{os.environ['MASTER_ADDR']}_{os.environ['MASTER_PORT']}"
-    Path(f"/dev/shm/deepspeed_allreduce_buffer_{group}_{dist.get_rank()}").unlink(missing_ok=True)
 
 
 def shutdown() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from xdist.config import Data, Train
 from xdist.data.histogram import read_histogram
 from xdist.data.shards import MANIFEST
-from xdist.data.subsets import Subset
+from xdist.data.subset import Subset
 from xdist.files import read_json
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xdist.config import Run, Study, Train
-from xdist.data.subsets import Subset
+from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.files import digest
 from xdist.metrics import METRICS

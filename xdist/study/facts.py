@@ -5,7 +5,7 @@ from pathlib import Path
 
 from xdist.config import Data, Run
 from xdist.data.fetched import model_digest
-from xdist.data.subsets import ENCODING, Subset
+from xdist.data.subset import ENCODING, Subset
 from xdist.files import ABSENT, Digests, digest
 from xdist.model.finetuned import read_finetuned
 from xdist.resolve.resolved import Resolved

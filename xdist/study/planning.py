@@ -8,9 +8,7 @@ from typing import Any
 from xdist.config import load_run
 from xdist.config.method import StepCost
 from xdist.errors import UserError
-from xdist.estimate import peak as peaks
-from xdist.estimate.flops import work
-from xdist.estimate.forecast import Forecast, forecast
+from xdist.estimate.hours import Forecast, forecast, measured, work
 from xdist.estimate.memory import Memory, Setting, host_memory, memory, state_on_disk
 from xdist.estimate.recommend import GB, MASKED, ds_config, recommend, usable
 from xdist.estimate.shapes import Shape, shape_of
@@ -52,7 +50,7 @@ class Machine:
     def speed(self, shape: Shape, bf16: bool) -> tuple[float, float] | None:
         """FLOP/s of one GPU and the share of it that training reaches; None where the peak is not known."""
         if self.measure:
-            return peaks.measured(shape.width, shape.inner, bf16) * 1e12, self.mfu or REACHED_OF_MEASURED
+            return measured(shape.width, shape.inner, bf16) * 1e12, self.mfu or REACHED_OF_MEASURED
         return (self.peak * 1e12, self.mfu or REACHED) if self.peak else None
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
+from xdist import private
 from xdist.tasks.limits import LOGITS
 
 
@@ -60,7 +61,7 @@ class _CrossEntropies(torch.autograd.Function):
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, scales: Tensor) -> tuple[Tensor | None, ...]:
         scale = scales[0] if len(scales) else scales.sum()
-        torch._assert_async((scales == scale).all())  # the gradient that was taken is that of the sum
+        private.assert_later((scales == scale).all())  # the gradient that was taken is that of the sum
         kept = iter(ctx.saved_tensors)
         found = [
             (next(kept) * scale).to(dtype) if wanted else None for wanted, dtype in zip(ctx.wanted, ctx.dtypes, strict=True)

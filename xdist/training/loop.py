@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from xdist.checkpoint import checkpoints
+from xdist.checkpoint import store
 from xdist.checkpoint.best import Best, Judge
-from xdist.checkpoint.saving import Saver
+from xdist.checkpoint.store import Saver
 from xdist.config import Runtime
 from xdist.data.ahead import Ahead
 from xdist.data.batches import TrainingData
@@ -30,8 +30,7 @@ from xdist.run.sinks import JsonLines, Sinks, Start
 from xdist.run.stopping import StopRequest
 from xdist.tasks.batch import View
 from xdist.training.bad_numbers import BadSteps
-from xdist.training.record import StepRecord
-from xdist.training.subset_losses import SubsetLosses
+from xdist.training.record import StepRecord, SubsetLosses
 
 log = logging.getLogger(__name__)
 
@@ -108,8 +107,8 @@ def train(
     folder = RunFolder(start.folder)
     engine, steps = training.engine, training.data.steps
     every = every or steps
-    tag = checkpoints.find(folder.checkpoints)
-    saved: dict[str, Any] = checkpoints.load(tag, engine, engine.stage) if tag else {"step": 0}
+    tag = store.find(folder.checkpoints)
+    saved: dict[str, Any] = store.load(tag, engine, engine.stage) if tag else {"step": 0}
     done = saved["step"]
     if "piece_losses" in saved:
         training.losses.restore(saved["piece_losses"])

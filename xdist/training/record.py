@@ -1,18 +1,20 @@
-"""What one step saw on a rank, and its sums over all ranks: counts that weigh its loss, and what is logged of it."""
+"""What one step saw on a rank, and its sums over all ranks: counts that weigh its loss, and what is logged of it.
 
+Seconds of its parts are read from a GPU's events, and only when asked for: nothing waits before."""
+
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from xdist.data.batches import TrainingData
+from xdist.data.batches import TrainingData, sources_of
 from xdist.robust.passes import Pass
 from xdist.robust.statistics import Statistics
 from xdist.robust.statistics import scalars as robust_scalars
 from xdist.run import distributed
 from xdist.tasks.batch import Batch
-from xdist.training import stopwatch
 
 
 class StepRecord:
@@ -31,8 +33,8 @@ class StepRecord:
         self.losses = {name: torch.zeros((), device=device) for name in ("loss", "clean", "perturbed")}
         self.weights = {"clean": 0.0, "perturbed": 0.0}  # of the passes that know such a loss
         self.batches = len(batches)
-        self.began = stopwatch.now(device)
-        self.spans: list[tuple[stopwatch.Moment, stopwatch.Moment, float]] = []  # begin, end, share that robustness has in it
+        self.began = now(device)
+        self.spans: list[tuple[Moment, Moment, float]] = []  # begin, end, share that robustness has in it
         for batch in batches:
             if not batch.dummy:
                 self.counts[batch.head] += data.families[batch.head].count(batch)
@@ -68,15 +70,15 @@ class StepRecord:
     def timed(self, batch: Batch, passes: Iterator[Pass]) -> Iterator[Pass]:
         """The passes of a micro-batch. Noted are the seconds in which they are sought, and those in which they train, of which
         plain training has the share of one view."""
-        trained, views, seeking = [], 0, stopwatch.now(self.device)
+        trained, views, seeking = [], 0, now(self.device)
         for one in passes:
             views += len(one.views)
-            begin = stopwatch.now(self.device)
+            begin = now(self.device)
             self.spans.append((seeking, begin, 1.0))
             yield one
-            seeking = stopwatch.now(self.device)
+            seeking = now(self.device)
             trained.append((begin, seeking))
-        self.spans.append((seeking, stopwatch.now(self.device), 1.0))
+        self.spans.append((seeking, now(self.device), 1.0))
         self.spans.extend((begin, end, 1 - 1 / views) for begin, end in trained)
 
     def add(self, one: Pass, share: float, loss: Tensor, parts: Sequence[Tensor]) -> None:
@@ -92,12 +94,12 @@ class StepRecord:
                 self.losses[name] += share * weight * sum(found) / len(found)
 
     def finish(self) -> None:
-        self.ended = stopwatch.now(self.device)
+        self.ended = now(self.device)
 
     def means(self) -> dict[str, float]:
         """What is logged of the step, over all ranks. Collective."""
-        whole = stopwatch.seconds(self.began, self.ended)
-        robust = sum(share * stopwatch.seconds(begin, end) for begin, end, share in self.spans)
+        whole = seconds(self.began, self.ended)
+        robust = sum(share * seconds(begin, end) for begin, end, share in self.spans)
         values = {**self.losses, **self.statistics.sums}
         here = [whole, robust, *torch.stack([value.double() for value in values.values()]).tolist()]
         whole, robust, *there = distributed.sum_over_ranks(here)
@@ -110,3 +112,62 @@ class StepRecord:
         if "clean" in mean:
             found |= {"robust/loss_clean": mean["clean"], "robust/loss_gap": mean["perturbed"] - mean["clean"]}
         return found | {"robust/loss_perturbed": mean["perturbed"], "robust/seconds_share": robust / whole}
+
+
+Moment = float | torch.cuda.Event
+
+
+def now(device: torch.device) -> Moment:
+    if device.type != "cuda":
+        return time.perf_counter()
+    event = torch.cuda.Event(enable_timing=True)
+    event.record()
+    return event
+
+
+def seconds(begin: Moment, end: Moment) -> float:
+    """Between two moments; waits for the GPU."""
+    if isinstance(begin, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
+        end.synchronize()
+        return begin.elapsed_time(end) / 1000
+    assert isinstance(begin, float)
+    assert isinstance(end, float)
+    return end - begin
+
+
+class SubsetLosses:
+    """Means over the valid tokens or examples of each training subset."""
+
+    def __init__(self, data: TrainingData, device: torch.device) -> None:
+        self.families = data.families
+        self.names = [f"{subset.task.name}/{subset.language}" for subset in data.subsets]
+        self._sums = torch.zeros(len(self.names), 2, dtype=torch.float64, device=device)  # losses, valid tokens or examples
+
+    def add(self, batch: Batch, losses: Tensor) -> None:
+        """Note the (count,) losses of a batch. Nothing is read back from the device."""
+        if not batch.dummy:
+            subset = sources_of(batch.row_ids)[self.families[batch.head].row_of(batch)]
+            self._sums.index_add_(0, subset, torch.stack([losses, torch.ones_like(losses)], 1).double())
+
+    def state(self) -> list[list[float]]:
+        """What was noted so far, by rank, for a checkpoint. Collective."""
+        here, size = distributed.rank(), self._sums.numel()
+        placed = [0.0] * (size * distributed.world())
+        placed[here * size : (here + 1) * size] = self._sums.flatten().tolist()
+        there = distributed.sum_over_ranks(placed)
+        return [there[low : low + size] for low in range(0, len(there), size)]
+
+    def restore(self, state: list[list[float]]) -> None:
+        """Go on from a `state`; that of other numbers of ranks goes to the first."""
+        if len(state) == distributed.world():
+            mine = state[distributed.rank()]
+        else:
+            mine = [sum(values) * (distributed.rank() == 0) for values in zip(*state, strict=True)]
+        self._sums.copy_(torch.tensor(mine, dtype=torch.float64).view_as(self._sums))
+
+    def means(self) -> dict[str, float]:
+        """By task/language, for those that had a row, over all ranks; begins anew. Collective."""
+        totals = distributed.sum_over_ranks(self._sums.flatten().tolist())
+        self._sums.zero_()
+        pairs = zip(self.names, totals[0::2], totals[1::2], strict=True)
+        return {name: losses / count for name, losses, count in pairs if count}

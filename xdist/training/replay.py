@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from xdist.checkpoint import checkpoints, tags
+from xdist.checkpoint import store, tags
 from xdist.data.batches import collate
 from xdist.errors import UserError
 from xdist.run import distributed
@@ -20,7 +20,7 @@ def replay(training: Training, saved: Path, number: int) -> list[str]:
         raise UserError(f"--only-step {number}: the run has steps 0 to {training.data.steps - 1}")
     found = [tag for tag in tags.tags(saved) if tag.step <= number and not tag.shrunken()]
     tag = distributed.agree(found[-1] if found else None)
-    done = checkpoints.load(tag, training.engine, training.engine.stage)["step"] if tag else 0
+    done = store.load(tag, training.engine, training.engine.stage)["step"] if tag else 0
     for earlier in range(done, number):
         training.step(earlier)
     rows = distributed.gather_on_first(_rows(training, number))

@@ -13,7 +13,7 @@ import yaml
 
 from xdist.config import Run, load_run
 from xdist.errors import RunError, UserError, own
-from xdist.run import worker as script
+from xdist.run import worker
 from xdist.run.folder import RunFolder, RunState
 from xdist.run.heartbeat import End
 from xdist.run.lock import RunLock
@@ -46,12 +46,12 @@ def ended(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> Ended:
         monkeypatch.setenv("RANK", str(rank))
         monkeypatch.setenv("WORLD_SIZE", "2")
         monkeypatch.setattr(sys, "argv", ["train.py", str(folder.path.with_name("run.yaml"))])
-        monkeypatch.setattr(script, "quiet", lambda: None)
-        monkeypatch.setattr(script, "SAYING", 0.0)
-        monkeypatch.setattr(script, "_leave", sys.exit)
-        monkeypatch.setattr(script, "_answer_signals", lambda how: None)
+        monkeypatch.setattr(worker, "quiet", lambda: None)
+        monkeypatch.setattr(worker, "SAYING", 0.0)
+        monkeypatch.setattr(worker, "_leave", sys.exit)
+        monkeypatch.setattr(worker, "_answer_signals", lambda how: None)
         with pytest.raises(SystemExit) as left:
-            script.main(work, "usage")
+            worker.main(work, "usage")
         return int(left.value.code or 0)
 
     return run
@@ -106,7 +106,7 @@ def test_a_start_that_has_lost_its_folder_leaves_no_mark(
 ) -> None:
     """As one that was stopped for long, where locks are kept to each machine, and that another start took for dead."""
     lock = RunLock(folder.path)
-    monkeypatch.setattr(script, "_claim", script.Claim(lock.take("xdist train"), "running"))
+    monkeypatch.setattr(worker, "_claim", worker.Claim(lock.take("xdist train"), "running"))
     lock.release()
     lock.take("another start")
     assert ended(0, breaks) == 1
@@ -115,7 +115,7 @@ def test_a_start_that_has_lost_its_folder_leaves_no_mark(
 
 
 def test_one_step_again_leaves_no_mark(folder: RunFolder, ended: Ended, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(script, "only_step", lambda: 3)
+    monkeypatch.setattr(worker, "only_step", lambda: 3)
     assert [ended(0, work) for work in (wrong, breaks)] == [2, 1]
     assert folder.state == "running"
 
@@ -132,18 +132,18 @@ def test_a_death_is_said_unless_the_folder_says_how_the_run_ended(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     lock = RunLock(folder.path)
-    monkeypatch.setattr(script, "_folder", folder)
-    monkeypatch.setattr(script, "_claim", script.Claim(lock.take("xdist train"), found))
-    monkeypatch.setattr(script, "_leave", sys.exit)
+    monkeypatch.setattr(worker, "_folder", folder)
+    monkeypatch.setattr(worker, "_claim", worker.Claim(lock.take("xdist train"), found))
+    monkeypatch.setattr(worker, "_leave", sys.exit)
     folder.config.unlink()
     if now != "new":
         folder.mark(now, "another rank said it")
     with pytest.raises(SystemExit) as left:
-        script.end_for(End("rank 1 died"))
+        worker.end_for(End("rank 1 died"))
     assert left.value.code == 1
     assert capsys.readouterr().err == ("xdist: rank 1 died; ending rank 0\n" if said else "")
     with pytest.raises(SystemExit) as left:
-        script.end_for(End("", 2))
+        worker.end_for(End("", 2))
     assert (left.value.code, capsys.readouterr().err) == (2, "")
     lock.release()
 
@@ -178,13 +178,13 @@ def test_an_end_is_marked_where_nothing_more_can_be_said(
         raise error
 
     monkeypatch.setattr(sys, "argv", ["train.py", str(folder.path.with_name("run.yaml"))])
-    monkeypatch.setattr(script, "quiet", lambda: None)
+    monkeypatch.setattr(worker, "quiet", lambda: None)
     monkeypatch.setattr(signal, "signal", lambda number, action: None)
     monkeypatch.setattr(os, "_exit", sys.exit)
     with open("/dev/full", "w", buffering=1) as full, monkeypatch.context() as patched:
         patched.setattr(sys, "stderr", full)
         with pytest.raises(SystemExit) as left:
-            script.main(breaks, "usage")
+            worker.main(breaks, "usage")
         with contextlib.suppress(OSError):
             full.close()
     assert left.value.code == 1

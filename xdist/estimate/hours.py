@@ -1,0 +1,108 @@
+"""Work, traffic and hours of training, by formula: a profiler does not see inner forward passes, and costs time. Products run
+at a share of the peak, then comes traffic that nothing hides.
+
+A forward pass over one token takes 2 FLOPs for each parameter that multiplies it, 4 L d S for attention over S tokens, and
+2 d V for a head over V pieces; the embedding is looked up. A backward pass takes twice that, towards the input alone once.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xdist.config.method import Method, StepCost
+from xdist.estimate.memory import Setting, trained
+from xdist.estimate.shapes import Shape
+
+
+def work(methods: Sequence[Method]) -> StepCost:
+    """What the methods of `robust` make of one plain pass, in the mean over steps."""
+    rewritten = any(method.rewrites for method in methods)
+    cost = StepCost(clean=0.0, moved=1.0) if rewritten else StepCost()
+    for method in methods:
+        if not method.idle:
+            cost = method.cost(cost, alone=len(methods) == 1)
+    return cost
+
+
+def flops(shape: Shape, attended: float, head: float = 0.0) -> float:
+    """Of a forward pass over one token that attends to `attended` tokens; `head` is the share of tokens whose states are
+    multiplied by the whole embedding."""
+    return 2 * shape.matrices + 4 * shape.layers * shape.width * attended + 2 * shape.embedding * head
+
+
+def traffic(shape: Shape, setting: Setting, one: StepCost) -> float:
+    """Bytes that a rank sends in one optimizer step."""
+    if setting.ranks == 1:
+        return 0.0
+    count, size, micro = trained(shape, setting.trained_rows), setting.size, setting.micro_batches
+    crossing = (setting.ranks - 1) / setting.ranks
+    if setting.stage == 3:
+        # Weights come together for every forward and every backward pass; gradients leave in parts.
+        gathers = 2 * one.trained + one.looked + one.climbed + (one.trained + one.climbed) * setting.checkpointing
+        return crossing * micro * size * (gathers * shape.parameters + one.trained * count)
+    reduced = {0: size, 1: 4, 2: size * micro * one.trained}[setting.stage]
+    return crossing * count * (2 * reduced + (size if setting.stage else 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """One optimizer step over all ranks."""
+
+    flops_per_token: float  # as MFU counts them: what checkpointing computes again is left out
+    tokens_per_step: float
+    compute: float  # seconds of a step
+    traffic: float  # seconds of a step
+
+    @property
+    def seconds(self) -> float:
+        return self.compute + self.traffic
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens_per_step / self.seconds
+
+
+def forecast(
+    shape: Shape,
+    setting: Setting,
+    one: StepCost,
+    *,
+    step_tokens: float,
+    attended: float,
+    head: float,
+    peak: float,
+    reached: float,
+    interconnect: float | None,
+) -> Forecast:
+    """`peak` FLOP/s of one device, of which the share `reached` is reached; `interconnect` bytes/s that a rank sends, None:
+    traffic is not counted. `step_tokens` over all ranks."""
+    forward = flops(shape, attended, head)
+    compute = step_tokens * forward * one.forwards(setting.checkpointing) / (setting.ranks * peak * reached)
+    sent = traffic(shape, setting, one) / interconnect if interconnect else 0.0
+    return Forecast(forward * one.forwards(False), step_tokens, compute, sent)
+
+
+def measured(width: int, inner: int, bf16: bool, seconds: float = 1.0) -> float:
+    """TFLOP/s of one device (of one process on a CPU) on the largest product of a layer, the best of a few rounds."""
+    import torch
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    rows = 16384 if device.type == "cuda" else 64 if bf16 else 1024  # a CPU without units for bf16 takes seconds
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    left, right = torch.randn(rows, width, dtype=dtype, device=device), torch.randn(width, inner, dtype=dtype, device=device)
+    best, until = float("inf"), time.perf_counter() + seconds
+    left @ right
+    _wait(device.type)
+    while best == float("inf") or time.perf_counter() < until:
+        begun = time.perf_counter()
+        left @ right
+        _wait(device.type)
+        best = min(best, time.perf_counter() - begun)
+    return 2 * rows * width * inner / best / 1e12
+
+
+def _wait(kind: str) -> None:
+    if kind == "cuda":
+        import torch
+
+        torch.cuda.synchronize()

@@ -27,6 +27,7 @@ from xdist.demo.cldr_names import (
     unambiguous_names_in,
 )
 from xdist.demo.cldr_spans import TaggedWords, sentences
+from xdist.errors import UserError, unknown
 from xdist.files import digest, write_json, write_text, written_folder
 from xdist.languages import LANGUAGES, language
 
@@ -63,11 +64,11 @@ class Summary:
         """What a reader of the scores has to know, a line each: names that are another language's, or missing."""
         lines = []
         for code, summary in self.languages.items():
-            name = LANGUAGES[code].name
+            name = language(code).name
             if code in CLDR_CODES:
                 lines.append(f"{name}: the names are those of CLDR's locale {CLDR_CODES[code]}")
             if summary.inherits_from:
-                share, source = summary.same_as_inherited, LANGUAGES[summary.inherits_from].name
+                share, source = summary.same_as_inherited, language(summary.inherits_from).name
                 lines.append(f"{name}: {share:.1%} of the names are the {source} ones, which CLDR falls back on")
             if code != "en" and summary.same_as_english >= MANY_ENGLISH:
                 lines.append(f"{name}: {summary.same_as_english:.0%} of the names are the English ones")
@@ -82,7 +83,10 @@ def generate(folder: Path, languages: Iterable[str] = tuple(LANGUAGES)) -> Summa
     The files of a language do not depend on which others are asked for. English has no retrieval task. Raises UserError
     for a code outside the fifty.
     """
-    codes = [language(code).code for code in languages]
+    codes = list(languages)
+    for code in codes:
+        if code not in LANGUAGES:
+            raise UserError(unknown("language", code, LANGUAGES))
     with written_folder(folder / "cldr-topic") as tables:
         topic = {code: _write_topic(tables, code) for code in codes}
     with written_folder(folder / "cldr-spans") as tables:

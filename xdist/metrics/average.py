@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from xdist.languages import GROUPS, language
+from xdist.languages import CC100, GROUPS, language
 from xdist.metrics.definition import Metric
 
 Variant = Literal["official", "f1"]
@@ -55,9 +55,9 @@ def benchmark(scores: TaskScores, languages: Languages, metrics: Metrics, varian
 
 
 def by_group(scores: TaskScores, languages: Languages, metrics: Metrics, variant: Variant = "official") -> dict[str, Average]:
-    """The same for each resource group (unseen, low, mid, high): within a task over the languages of the group, then
+    """The same for each resource group of CC-100 (unseen, low, mid, high): within a task over the languages of the group, then
     over the tasks that have any. Compare groups within a task, not across tasks with different languages. Raises
-    UserError for a language outside the fifty."""
+    UserError for what is no language."""
     return {
         group: benchmark(scores, {task: codes for task, codes in _members(languages, group).items() if codes}, metrics, variant)
         for group in GROUPS
@@ -65,4 +65,8 @@ def by_group(scores: TaskScores, languages: Languages, metrics: Metrics, variant
 
 
 def _members(languages: Languages, group: str) -> dict[str, list[str]]:
-    return {task: [code for code in codes if language(code).group == group] for task, codes in languages.items()}
+    return {task: [code for code in codes if _group(code) == group] for task, codes in languages.items()}
+
+
+def _group(code: str) -> str:
+    return CC100.group(language(code).code)

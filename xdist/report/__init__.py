@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xdist.files import write_text
-from xdist.languages import LANGUAGES
+from xdist.languages import CC100
 from xdist.report import markdown, page
 from xdist.report.record import Record, read_record
 from xdist.report.scores import Column, Mean, ScoreTable, group_of, name_of, read_scores
@@ -57,8 +57,7 @@ def _content(
 
 
 def _language(code: str) -> dict[str, Any]:
-    size = LANGUAGES[code].pretraining_gib if code in LANGUAGES else None
-    return {"code": code, "name": name_of(code), "group": group_of(code), "pretraining_gib": size}
+    return {"code": code, "name": name_of(code), "group": group_of(code), "pretraining_gib": CC100.size(code)}
 
 
 def _column(column: Column) -> dict[str, Any]:

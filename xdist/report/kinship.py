@@ -7,9 +7,9 @@ from statistics import fmean
 
 import numpy as np
 
-from xdist.languages import LANGUAGES
+from xdist.languages import CC100
 from xdist.report.curves import BOTTOM, LEFT, RIGHT, TOP, Tick, ticks
-from xdist.report.scores import Column, ScoreTable, group_of, name_of, over
+from xdist.report.scores import Column, ScoreTable, family_of, group_of, name_of, over, script_of, size_of
 
 NONE_AT = LEFT + 14  # languages without pre-training text stand left of the logarithmic scale
 FIRST = LEFT + 64
@@ -67,11 +67,11 @@ def size_plots(scores: ScoreTable) -> list[SizePlot]:
 
 
 def families(scores: ScoreTable) -> list[Kin]:
-    return _kin(scores, lambda code: LANGUAGES[code].family if code in LANGUAGES else "not listed")
+    return _kin(scores, family_of)
 
 
 def scripts(scores: ScoreTable) -> list[Kin]:
-    return _kin(scores, lambda code: LANGUAGES[code].script if code in LANGUAGES else "not listed")
+    return _kin(scores, script_of)
 
 
 def _kin(scores: ScoreTable, kind: Callable[[str], str]) -> list[Kin]:
@@ -126,7 +126,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 
 def _size_plot(scores: ScoreTable, columns: Sequence[Column]) -> SizePlot:
-    values = [cell.score for column in columns for code, cell in column.cells.items() if code in LANGUAGES]
+    values = [cell.score for column in columns for code, cell in column.cells.items() if CC100.size(code) is not None]
     marks = ticks(min(values), max(values)) if values else [0.0, 100.0]
 
     def y(score: float) -> float:
@@ -139,10 +139,10 @@ def _size_plot(scores: ScoreTable, columns: Sequence[Column]) -> SizePlot:
             y(cell.score),
             code,
             group_of(code),
-            f"{name_of(code)}: {cell.score:.1f}, {LANGUAGES[code].pretraining_gib:g} GiB",
+            f"{name_of(code)}: {cell.score:.1f}, {size_of(code)} GiB",
         )
         for code, cell in shown.cells.items()
-        if code in LANGUAGES
+        if CC100.size(code) is not None
     )
     trends = [_trend(column, scores.runs.index(column.run), y) for column in columns[:MOST_LINES]]
     x_ticks = (Tick(NONE_AT, "none"), *(Tick(_place(mark), f"{mark:g}") for mark in MARKS))
@@ -152,10 +152,10 @@ def _size_plot(scores: ScoreTable, columns: Sequence[Column]) -> SizePlot:
 
 
 def _trend(column: Column, index: int, y: Callable[[float], float]) -> Trend | None:
-    seen = [code for code in column.cells if code in LANGUAGES and LANGUAGES[code].pretraining_gib > 0]
+    seen = {code: size for code in column.cells if (size := CC100.size(code))}
     if len(seen) < 3:
         return None
-    xs = [math.log10(LANGUAGES[code].pretraining_gib) for code in seen]
+    xs = [math.log10(size) for size in seen.values()]
     ys = [column.cells[code].score for code in seen]
     slope, start = (float(value) for value in np.polyfit(xs, ys, 1))
     ends = [(x, start + slope * x) for x in (min(xs), max(xs))]
@@ -166,8 +166,8 @@ def _trend(column: Column, index: int, y: Callable[[float], float]) -> Trend | N
 
 
 def x_of(code: str) -> float:
-    size = LANGUAGES[code].pretraining_gib
-    return NONE_AT if size == 0 else _place(size)
+    size = CC100.size(code)
+    return _place(size) if size else NONE_AT
 
 
 def _place(size: float) -> float:

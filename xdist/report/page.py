@@ -13,10 +13,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from xdist.formats.gold import NO_GOLD
-from xdist.languages import GROUPS, LANGUAGES
+from xdist.languages import GROUPS
 from xdist.report import curves
 from xdist.report.record import Record
-from xdist.report.scores import ALL, SMALL, SUMMARY, ZERO_SHOT, Column, ScoreTable, group_of, name_of, size_of
+from xdist.report.scores import ALL, SMALL, SUMMARY, ZERO_SHOT, Column, ScoreTable, family_of, group_of, name_of, size_of
 from xdist.version import __version__
 
 FLIP = 0.715  # where black and white read equally well on the scale of report.css, light and dark (a test measures it)
@@ -91,7 +91,7 @@ def context(title: str, scores: ScoreTable, written: datetime) -> dict[str, Any]
 
 
 def _family(code: str) -> str:
-    return LANGUAGES[code].family.partition(":")[0] if code in LANGUAGES else "not listed"
+    return family_of(code).partition(":")[0]
 
 
 def scale(scores: Iterable[float]) -> Scale:

@@ -15,7 +15,7 @@ from typing import Any
 
 from xdist.errors import UserError
 from xdist.formats.gold import NO_GOLD, named
-from xdist.languages import GROUPS, LANGUAGES, by_size
+from xdist.languages import CC100, GROUPS, UNKNOWN, by_size, language
 from xdist.metrics import missing
 
 SMALL = 200  # a test set below this many examples moves by several points by chance alone
@@ -128,17 +128,36 @@ class ScoreTable:
 
 
 def group_of(code: str) -> str:
-    """The resource group; 'other' for codes outside the fifty (BUCC, NTREX), whose pre-training size is not listed."""
-    return LANGUAGES[code].group if code in LANGUAGES else "other"
+    """The resource group; 'other' where the size of its pre-training text is not known (a mixed pair, a code of one's own)."""
+    found = CC100.group(code)
+    return "other" if found == UNKNOWN else found
 
 
 def name_of(code: str) -> str:
-    return LANGUAGES[code].name if code in LANGUAGES else code
+    try:
+        return language(code).name
+    except UserError:
+        return code
+
+
+def family_of(code: str) -> str:
+    try:
+        return language(code).family
+    except UserError:
+        return "not listed"
+
+
+def script_of(code: str) -> str:
+    try:
+        return language(code).script_name
+    except UserError:
+        return "not listed"
 
 
 def size_of(code: str) -> str:
-    """GiB of pre-training text as printed, '?' outside the fifty."""
-    return f"{LANGUAGES[code].pretraining_gib:g}" if code in LANGUAGES else "?"
+    """GiB of pre-training text as printed, '?' where it is not known."""
+    size = CC100.size(code)
+    return "?" if size is None else f"{size:g}"
 
 
 def read_scores(runs: Sequence[Path]) -> ScoreTable:

@@ -1,0 +1,108 @@
+"""A language by whatever code a file or a user has for it: `yo`, `yor`, `yor_Latn` and `yor-Latn` are one.
+
+What is one is told by the ISO 639-3 code and the script. A macrolanguage and the member that its bare code means (Arabic and
+Standard Arabic) are one; another member (Moroccan Arabic) is a language of its own. docs/make_languages.py makes the table.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from xdist.errors import UserError, unknown
+
+PLACE = Path(__file__).parent
+# Codes that Wikipedia, older files and language identification have for a language.
+OLD = {
+    "iw": "he",
+    "in": "id",
+    "ji": "yi",
+    "jw": "jv",
+    "mo": "ro",
+    "sh": "hbs",
+    "simple": "en",
+    "be-x-old": "be",
+    "zh-yue": "yue",
+}
+OLD |= {"zh-classical": "lzh", "zh-min-nan": "nan", "bat-smg": "sgs", "fiu-vro": "vro", "roa-rup": "rup", "nds-nl": "nds"}
+WRITTEN = {"rom": "Latn", "cn": "Hans", "sg": "Hans", "tw": "Hant", "hk": "Hant", "mo": "Hant"}  # a romanisation, or of Chinese
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """`code` as it was asked for; `iso` of ISO 639-3; `script` of ISO 15924, with its name; Glottolog's family, of
+    Indo-European with the branch; the continent that it comes from, empty where nobody says."""
+
+    code: str
+    iso: str
+    script: str
+    name: str
+    family: str
+    script_name: str
+    continent: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What is equal for all codes of one language."""
+        return self.iso, self.script
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    iso: str
+    name: str
+    script: str
+    family: str
+    continent: str
+
+
+@cache
+def _entries() -> dict[str, _Entry]:
+    """By ISO 639-1 and 639-3 code, of macrolanguages and of the member that each stands for."""
+    found: dict[str, _Entry] = {}
+    for iso, short, members, name, script, family, continent in _rows("table.tsv"):
+        entry = _Entry(iso, name, script, family, continent)
+        found.update(dict.fromkeys([iso, *filter(None, [short, *members.split(",")])], entry))
+    return found
+
+
+@cache
+def _scripts() -> dict[str, str]:
+    return {row[0]: row[1] for row in _rows("scripts.tsv")}
+
+
+def _rows(name: str) -> Iterator[list[str]]:
+    with (PLACE / name).open(encoding="utf-8") as file:
+        for line in file:
+            if not line.startswith("#"):
+                yield line.rstrip("\n").split("\t")
+
+
+@cache
+def language(code: str) -> Language:
+    """The language of a code of ISO 639-1 or 639-3, with or without a script of ISO 15924 (or a country that tells it, for
+    Chinese). Raises UserError with the nearest valid code."""
+    entries, scripts = _entries(), _scripts()
+    plain = code.replace("_", "-")
+    first, *rest = OLD.get(plain.lower(), plain).split("-")
+    entry = entries.get(OLD.get(first.lower(), first.lower()))
+    if entry is None:
+        raise UserError(unknown("language", code, [*entries]))
+    script = entry.script
+    for part in rest:
+        if re.fullmatch("[A-Za-z]{4}", part):
+            if part.title() not in scripts:
+                raise UserError(f"language '{code}': {unknown('script', part.title(), scripts)}")
+            script = part.title()
+        elif part.lower() == "rom" or (entry.iso in ("zho", "yue") and part.lower() in WRITTEN):
+            script = WRITTEN[part.lower()]
+        elif not re.fullmatch("[A-Z]{2}|[0-9]{3}", part):  # a country changes nothing; "sw-en" is a pair
+            raise UserError(unknown("language", code, [*entries]))
+    name = entry.name if script == entry.script else f"{entry.name} ({scripts[script]})"
+    return Language(code, entry.iso, script, name, entry.family, scripts.get(script, "not known"), entry.continent)
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two codes are of one language in one script. Raises UserError for a code that is none."""
+    return language(one).key == language(other).key

@@ -289,3 +289,27 @@ def test_languages_of_pairs(tmp_path: Path) -> None:
     run = load_run(ROOT / "xnli.yaml", [*both, "evaluate.languages=[en,xx]"])
     with pytest.raises(UserError, match="unknown language 'xx'"):
         scored_of(run)
+
+
+def test_languages_by_any_code(tmp_path: Path) -> None:
+    """A user of FLORES's codes names the files of tasks that have others."""
+    tiny_families(tmp_path)
+    described = tmp_path / "run.yaml"
+    described.write_text(
+        f"name: any\nfolder: {tmp_path}/any\nmodel: {{backbone: x}}\ndata: {{root: {tmp_path}}}\n"
+        "train: {tasks: [{task: xnli, languages: [eng_Latn]}], steps: 1}\n"
+        "evaluate: {tasks: [xnli, xquad, mlqa], languages: [swh_Latn, deu, en]}\n",
+        encoding="utf-8",
+    )
+    run = load_run(described)
+    assert [str(subset) for subset in trained_of(run)] == ["xnli train en"]
+    assert sorted(str(subset) for subset in scored_of(run)) == [
+        *("mlqa test de", "mlqa test en", "xnli test de", "xnli test en", "xnli test sw", "xquad test de", "xquad test en"),
+    ]
+    with pytest.raises(UserError, match=r"evaluate.languages: task 'xnli': unknown language 'hau_Latn'"):
+        scored_of(load_run(described, ["evaluate.languages=[hau_Latn]"]))
+
+
+def test_what_was_trained_in_another_set_s_code_is_no_zero_shot_language() -> None:
+    assert [task("xnli").own(code) for code in ("eng_Latn", "swa", "zho_Hans", "yor_Latn")] == ["en", "sw", "zh", "yor_Latn"]
+    assert task("bucc2018").own("deu_Latn") == "de"

@@ -54,4 +54,4 @@ class Request:
 
     def seen(self, task: Task) -> list[str]:
         """The languages that the head of a task was trained in."""
-        return by_size(languages_of(self.lineage, task))
+        return by_size({task.own(code) for code in languages_of(self.lineage, task)})

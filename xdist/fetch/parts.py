@@ -77,6 +77,7 @@ def subsets_of_task(task: Task, languages: tuple[str, ...]) -> list[Subset]:
     base = task.pairs_of or task
     if base.hub is None:
         raise UserError(f"task '{task.name}': no data set of the hub holds it (`xdist tasks` lists the official files)")
+    languages = tuple(base.own(code) for code in languages)
     for code in languages:
         if code not in base.languages:
             raise UserError(f"task '{task.name}': {unknown('language', code, base.languages)}")

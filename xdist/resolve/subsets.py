@@ -126,7 +126,9 @@ class Subsets:
         for number, entry in enumerate(entries):
             if not entry.scorable:
                 raise self._error(("evaluate", "tasks", number), f"task '{entry.name}' is trained, not evaluated")
-        known = set(LANGUAGES).union(*(entry.languages for entry in entries))
+        known = set(LANGUAGES)
+        for code in self._evaluate.languages:
+            known |= {code for entry in entries if entry.own(code) in entry.languages}
         found: list[Subset] = []
         for number, entry in enumerate(entries):
             if self._evaluate.languages == "all":
@@ -143,10 +145,10 @@ class Subsets:
                 found += here
                 continue
             for code in self._evaluate.languages:
-                if code not in known or code in entry.languages:
+                if code not in known or entry.own(code) in entry.languages:
                     found.append(self._subset(("evaluate", "languages"), entry, split, code))
             if entry.pairs_of:  # two languages ask for all four pairs of them
-                chosen = set(self._evaluate.languages)
+                chosen = {entry.pairs_of.own(code) for code in self._evaluate.languages}
                 found += [Subset(entry, split, code) for code in entry.languages if chosen.issuperset(pair(code))]
         return tuple(dict.fromkeys(found))
 
@@ -162,11 +164,12 @@ class Subsets:
         return next((one for one in (entry, sharing(entry, "task"), sharing(entry, "family")) if one.head in held), entry)
 
     def _subset(self, key: KeyPath, entry: Task, split: str, code: str) -> Subset:
+        own = entry.own(code)
         try:
-            entry.paths(self._data.root, split, code)
+            entry.paths(self._data.root, split, own)
         except UserError as error:
             raise self._error(key, str(error)) from None
-        return Subset(entry, split, code)
+        return Subset(entry, split, own)
 
 
 def _absent(paths: tuple[Path, ...]) -> Path:

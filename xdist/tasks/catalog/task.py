@@ -11,6 +11,7 @@ from typing import Any
 from xdist.errors import UserError, unknown
 from xdist.formats import corpus, pairs, parquet
 from xdist.formats.columns import Columns
+from xdist.languages import same
 from xdist.metrics import metric
 from xdist.plugins import digest_in
 from xdist.registry import Registry
@@ -28,7 +29,7 @@ POOL = "pool"
 Read = Callable[..., Iterator[Any]]
 
 # A language outside the listed ones, where a task takes any: as in BCP 47, such as "quy" or "sr-Latn".
-LANGUAGE_CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+LANGUAGE_CODE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +171,12 @@ class Task:
         if reason := by.refusal(read, self.labels, self.languages):
             raise UserError(reason)
 
+    def own(self, language: str) -> str:
+        """The code that this task's files have for a language in any code; the code itself where they have none."""
+        if language in self.languages:
+            return language
+        return next((code for code in self.languages if _one(code, language)), language)
+
     def has_language(self, split: str, language: str) -> bool:
         return language in self.languages_of(split) or (
             (self.any_language or self.translated is not None) and bool(LANGUAGE_CODE.fullmatch(language))
@@ -274,3 +281,10 @@ def splits(pattern: str, names: tuple[str, ...] = ("train", "dev", "test")) -> d
 
 TASKS: Registry[Task] = Registry("task", "xdist.tasks.catalog")
 register = TASKS.register
+
+
+def _one(one: str, other: str) -> bool:
+    try:
+        return same(one, other)
+    except UserError:  # a pair of languages, or a code of one's own
+        return False

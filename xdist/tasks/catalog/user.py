@@ -77,7 +77,7 @@ def _described(path: Path) -> dict[str, Task]:
             raise wrong((name, "metric"), f"a {entry.family} task is trained, not scored")
         for index, code in enumerate(entry.languages):
             if not LANGUAGE_CODE.fullmatch(code):
-                raise wrong((name, "languages", index), f"'{code}' is no language code such as sw, quy or sr-Latn")
+                raise wrong((name, "languages", index), f"'{code}' is no language code such as sw, quy or yor_Latn")
         for split, pattern in entry.files.items():
             try:
                 names = {field for _, field, _, _ in Formatter().parse(pattern) if field is not None}

@@ -66,11 +66,30 @@ def forget_shared_memory(rank: int) -> None:
     Path(f"/dev/shm/deepspeed_allreduce_buffer_{group}_{rank}").unlink(missing_ok=True)
 
 
-def unlock_build(root: Path) -> None:
-    """Remove what a killed build of DeepSpeed's CPU collective left below torch's folder of extensions, and every later start
-    would wait for, for ever. Only for whoever knows that nobody builds."""
-    for left in root.glob("**/deepspeed_shm_comm*/lock"):
+def trains_in_fp16() -> bool:
+    """Whether DeepSpeed takes fp16 on this device, and does not end with an error of its own."""
+    from deepspeed.accelerator import get_accelerator
+
+    return get_accelerator().is_fp16_supported()
+
+
+def unlock_build(root: Path, op: str) -> None:
+    """Remove what a killed build of DeepSpeed's `op` left below torch's folder of extensions, and every later start would wait
+    for, for ever. Only for whoever knows that nobody builds."""
+    for left in root.glob(f"**/{op}*/lock"):
         left.unlink(missing_ok=True)
+
+
+def begin_anew(optimizer: Any) -> None:
+    """Undo the update of zero gradients by which DeepSpeed's optimizer for 16 bits at ZeRO 0 makes room for moments when it is
+    built, and never takes back: weights decay, and AdamW takes the first real update for its second, three quarters as long."""
+    optimizer.optimizer.state.clear()
+    optimizer.refresh_fp32_params()
+
+
+def set_loss_scale(optimizer: Any, value: float) -> None:
+    """Of a DeepSpeed optimizer for fp16, whose own scaler was told never to move."""
+    optimizer.loss_scale = value
 
 
 def counted_as_skipped(optimizer: torch.optim.Optimizer, skipped: bool) -> None:
@@ -148,7 +167,7 @@ def spread(optimizer: Any, stage: int) -> None:
 # DeepSpeed's checkpoints, by ZeRO stage
 
 # A part of a trained parameter as a shard holds it: its name, and flat tensors by WEIGHT and MOMENTS.
-Part = tuple[str, Mapping[str, Tensor]]
+KeptPart = tuple[str, Mapping[str, Tensor]]
 
 
 def shapes(stage: int, common: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -158,7 +177,7 @@ def shapes(stage: int, common: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(common["module"][name].shape) for group in common["parameters"] for name in group}
 
 
-def parts(stage: int, common: Mapping[str, Any], optimizers: Sequence[Mapping[str, Any]]) -> tuple[int, list[Part]]:
+def parts(stage: int, common: Mapping[str, Any], optimizers: Sequence[Mapping[str, Any]]) -> tuple[int, list[KeptPart]]:
     """(updates that AdamW has made, the parts in the order of ranks) of a checkpoint; `optimizers` are the states of all
     ranks, none at stage 0. Raises ValueError where states lie elsewhere, on NVMe."""
     if stage == 0:
@@ -166,10 +185,10 @@ def parts(stage: int, common: Mapping[str, Any], optimizers: Sequence[Mapping[st
     return _partitions(optimizers, common) if stage == 3 else _slices(optimizers)
 
 
-def _slices(ranks: Sequence[Mapping[str, Any]]) -> tuple[int, list[Part]]:
+def _slices(ranks: Sequence[Mapping[str, Any]]) -> tuple[int, list[KeptPart]]:
     """ZeRO 1 and 2: a rank has a slice of each group's parameters laid end to end."""
     updates = 0
-    found: list[Part] = []
+    found: list[KeptPart] = []
     for rank in ranks:
         states = rank["base_optimizer_state"]["state"]
         for group, slices in enumerate(rank["param_slice_mappings"]):
@@ -182,10 +201,10 @@ def _slices(ranks: Sequence[Mapping[str, Any]]) -> tuple[int, list[Part]]:
     return updates, found
 
 
-def _partitions(ranks: Sequence[Mapping[str, Any]], common: Mapping[str, Any]) -> tuple[int, list[Part]]:
+def _partitions(ranks: Sequence[Mapping[str, Any]], common: Mapping[str, Any]) -> tuple[int, list[KeptPart]]:
     """ZeRO 3: a rank has an equal part of every parameter, the last ranks' padded."""
     updates = 0
-    found: list[Part] = []
+    found: list[KeptPart] = []
     for number, rank in enumerate(ranks):
         for group, shapes_of_group in enumerate(common["param_shapes"]):
             if group not in rank["optimizer_state_dict"]["state"]:
@@ -202,7 +221,7 @@ def _partitions(ranks: Sequence[Mapping[str, Any]], common: Mapping[str, Any]) -
     return updates, found
 
 
-def _whole(common: Mapping[str, Any]) -> tuple[int, list[Part]]:
+def _whole(common: Mapping[str, Any]) -> tuple[int, list[KeptPart]]:
     """ZeRO 0: everything in one file; the optimizer counts parameters in the order of its groups. In bf16 the fp32 weights are
     in its wrapper."""
     optimizer, names = common["optimizer"], [name for group in common["parameters"] for name in group]
@@ -212,7 +231,7 @@ def _whole(common: Mapping[str, Any]) -> tuple[int, list[Part]]:
         weights, optimizer = dict(zip(names, masters, strict=True)), optimizer["optimizer_state_dict"]
     numbers = [number for group in optimizer["param_groups"] for number in group["params"]]
     updates = 0
-    found: list[Part] = []
+    found: list[KeptPart] = []
     for name, number in zip(names, numbers, strict=True):
         state = optimizer["state"][number]
         updates = int(state["step"])

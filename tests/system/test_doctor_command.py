@@ -13,7 +13,8 @@ def test_this_machine(typed: Typed, tmp_path: Path) -> None:
     done = typed("xdist", "doctor", "--folder", "runs", "--json", cwd=tmp_path)
     found = json.loads(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {one["check"] for one in found} == {"versions", "accelerator", "compiler", "shared memory", "storage", "network"}
+    checks = {"versions", "accelerator", "attention", "compiler", "shared memory", "storage", "network"}
+    assert {one["check"] for one in found} == checks
     pair, together = (one["says"] for one in found if one["check"] == "network")
     assert " rank 0 and " in pair
     assert together.startswith("2 ranks on 1 node meet by gloo, all-reduce at ")

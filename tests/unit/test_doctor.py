@@ -26,13 +26,22 @@ def levels(found: list[Finding]) -> list[str]:
 def test_versions() -> None:
     there = {"torch": "2.13.0+cpu", "deepspeed": "0.19.9", "transformers": "5.23.1"}
     wanted = ["torch<2.14,>=2.13", "deepspeed<0.20,>=0.19.8", "pytest>=9; extra == 'dev'"]
-    assert levels(versions.judge(wanted, there.get)) == ["good"]
+    assert [one.level for one in versions.judge(wanted, there.get) if not one.says.startswith("python")] == ["good"]
     (old,) = versions.judge(wanted, {**there, "torch": "2.9.0"}.get)
     assert (old.level, old.do) == ("bad", "pip install 'torch<2.14,>=2.13'")
     (absent,) = versions.judge([*wanted, "ninja>=1.13"], there.get)
     assert absent.says == "ninja is not installed"
     (other,) = versions.judge(wanted, {**there, "pytest-xdist": "3.8"}.get)
     assert "owns the import name" in other.says
+
+
+def test_versions_that_the_ranges_hold_and_the_suite_was_not_run_with_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"torch": "2.11.0+cu130", "deepspeed": "0.19.8", "transformers": "5.17.0"}
+    monkeypatch.setattr("platform.python_version", lambda: "3.13.0")
+    good, python, torch = versions.judge(["torch>=2.11,<2.15"], there.get)
+    assert (good.level, python.level, torch.level) == ("good", "note", "note")
+    assert python.says == "python 3.13.0: not checked; the suite was run with 3.11"
+    assert torch.says == "torch 2.11.0+cu130: not checked; the suite was run with 2.13"
 
 
 def test_versions_of_the_nodes_are_compared() -> None:

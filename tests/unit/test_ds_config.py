@@ -3,19 +3,18 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import pytest
 import torch
 
-from xdist import files
+from xdist import files, private
+from xdist.config.run import AskedPrecision as Said
 from xdist.errors import UserError
 from xdist.files import shipped
 from xdist.run import distributed, ds_config
 from xdist.run.ds_config import DeepSpeed
 
 SHIPPED = sorted(path.stem for path in shipped("ds_configs").glob("*.json"))
-Said = Literal["auto", "fp32", "bf16"]
 
 
 def settings(deepspeed: object, precision: Said = "auto", clip: float | None = 1.0) -> DeepSpeed:
@@ -34,13 +33,14 @@ def error(path: Path, values: object, precision: Said = "fp32") -> str:
     return message
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("name", SHIPPED)
-def test_deepspeed_takes_what_is_shipped(name: str, precision: Said, tmp_path: Path) -> None:
+def test_deepspeed_takes_what_is_shipped(name: str, precision: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the compiled operators that offloading needs when it runs. As a file of one's own it is checked against
     DeepSpeed's classes, too, which a shipped one need not be again."""
     from deepspeed.runtime.config import DeepSpeedConfig
 
+    monkeypatch.setattr(private, "trains_in_fp16", lambda: True)
     typed = settings(name, precision, clip=0.7)
     config = DeepSpeedConfig(dict(typed.values))
     stage = int(name[4])
@@ -52,7 +52,10 @@ def test_deepspeed_takes_what_is_shipped(name: str, precision: Said, tmp_path: P
     assert typed.bucket == (config.zero_config.reduce_bucket_size if stage else None)
     assert config.zero_optimization_stage == stage
     assert bool(config.bfloat16_config.enabled) == (precision == "bf16")
-    assert config.gradient_clipping == (0.7 if stage or precision == "bf16" else 0.0)
+    assert bool(config.float16_config.enabled) == (precision == "fp16")
+    assert config.float16_config.loss_scale == (2.0**16 if precision == "fp16" else 0.0)  # 0: DeepSpeed would move it
+    assert config.gradient_clipping == (0.7 if stage or precision != "fp32" else 0.0)
+    assert typed.ops == {"zero3_offload": ["cpu_adam"], "zero3_nvme": ["cpu_adam", "async_io"]}.get(name, [])
     assert config.gradient_accumulation_steps == 1
     assert (config.zero_config.offload_optimizer is not None) == name.endswith(("offload", "nvme"))
 
@@ -65,7 +68,9 @@ def test_bf16_sums_gradients_in_fp32_where_zero_can() -> None:
     resolved = {name: settings(name, "bf16").values for name in ("zero0", "zero2")}
     assert [values["bf16"] for values in resolved.values()] == [{"enabled": True}] * 2
     assert resolved["zero2"]["data_types"] == {"grad_accum_dtype": "fp32"}
+    # At ZeRO 0 the engine sums in fp32, where DeepSpeed is not to round on the way from rank to rank.
     assert "data_types" not in resolved["zero0"]
+    assert [values.get("communication_data_type") for values in resolved.values()] == ["fp32", None]
     assert "bf16" not in settings("zero2").values
 
 
@@ -78,6 +83,7 @@ def test_a_run_that_only_evaluates_needs_no_clipping() -> None:
     [
         ({"zero_optimisation": {}}, "a.json: unknown key 'zero_optimisation': did you mean 'zero_optimization'?"),
         ({"train_batch_size": 8}, "a.json: train_batch_size: xdist sets this itself; use train.batch_size"),
+        ({"fp16": {"enabled": True}}, "a.json: fp16: xdist sets this itself; use runtime.precision=fp16"),
         ({"gradient_clipping": 1}, "a.json: gradient_clipping: xdist sets this itself; use train.clip"),
         (
             {"zero_optimization": {"stage": 2, "reduce_bucket_size": "auto"}},
@@ -125,6 +131,10 @@ def test_a_run_that_only_evaluates_needs_no_clipping() -> None:
             {"zero_optimization": {"stage": 3, "offload_optimizer": {"device": "nvme"}}},
             "a.json: zero_optimization.offload_optimizer.nvme_path: is required for device nvme",
         ),
+        (
+            {"zero_optimization": {"stage": 3, "offload_param": {"device": "nvme", "nvme_path": "~/nvme"}}},
+            "a.json: zero_optimization.offload_param.nvme_path: '~/nvme': is a path for DeepSpeed, where '~' and '$' are",
+        ),
     ],
 )
 def test_mistakes_in_a_file(tmp_path: Path, values: object, message: str) -> None:
@@ -166,14 +176,62 @@ def test_a_wheel_carries_the_folder_inside_the_package(tmp_path: Path, monkeypat
     assert shipped("jobs") == package.parent / "jobs"
 
 
-@pytest.mark.parametrize("hardware", [True, False])
-def test_without_a_word_on_precision_it_is_the_file_s_or_the_hardware_s(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hardware: bool
+def hardware(monkeypatch: pytest.MonkeyPatch, gpu: bool, bf16: bool = False, tensor_cores: bool = False) -> None:
+    monkeypatch.setattr(distributed, "on_gpu", lambda: gpu)
+    monkeypatch.setattr(distributed, "_has_bf16", lambda: bf16)
+    monkeypatch.setattr(distributed, "_has_tensor_cores", lambda: tensor_cores)
+    monkeypatch.setattr(private, "trains_in_fp16", lambda: tensor_cores)
+
+
+OLD, VOLTA, AMPERE = (True, False, False), (True, False, True), (True, True, True)
+
+
+@pytest.mark.parametrize(
+    "device, asked, becomes",
+    [
+        ((False,), "auto", "fp32"),
+        (OLD, "auto", "fp32"),
+        (VOLTA, "auto", "fp16"),
+        (AMPERE, "auto", "bf16"),
+        ((False,), "tf32", "fp32"),
+        (VOLTA, "tf32", "fp32"),
+        (AMPERE, "tf32", "tf32"),
+        (AMPERE, "fp16", "fp16"),
+        ((False,), "bf16", "bf16"),
+    ],
+)
+def test_what_a_precision_becomes_on_a_device(
+    monkeypatch: pytest.MonkeyPatch, device: tuple[bool, ...], asked: Said, becomes: str
 ) -> None:
-    monkeypatch.setattr(distributed, "has_bf16", lambda: hardware)
+    hardware(monkeypatch, *device)
+    found = settings("zero2", asked)
+    assert found.precision == becomes
+    assert found.half == (becomes in ("bf16", "fp16"))
+    assert found.dtype == {"bf16": torch.bfloat16, "fp16": torch.float16}.get(becomes, torch.float32)
+
+
+@pytest.mark.parametrize(
+    "device, line",
+    [
+        ((False,), "DeepSpeed does not train in it on a CPU (valid here: fp32, bf16)"),
+        (OLD, "this GPU is too old for it (valid here: fp32, tf32)"),
+    ],
+)
+def test_fp16_where_there_is_none(monkeypatch: pytest.MonkeyPatch, device: tuple[bool, ...], line: str) -> None:
+    hardware(monkeypatch, *device)
+    with pytest.raises(UserError) as caught:
+        settings("zero2", "fp16")
+    assert str(caught.value) == f"runtime.precision=fp16: {line}"
+
+
+@pytest.mark.parametrize("bf16", [True, False])
+def test_without_a_word_on_precision_it_is_the_file_s_or_the_hardware_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bf16: bool
+) -> None:
+    hardware(monkeypatch, True, bf16)
     path = tmp_path / "a.json"
     for values, expected in (
-        ({}, hardware),
+        ({}, bf16),
         ({"bf16": {"enabled": True}}, True),
         ({"bf16": {"enabled": False}}, False),
         ({"torch_autocast": {"enabled": True, "dtype": "bfloat16"}}, False),

@@ -73,6 +73,32 @@ def test_other_encoders_are_counted_on_the_meta_device(tmp_path: Path) -> None:
     assert 900 * 32 + shape.matrices < shape.parameters < 900 * 32 + 1.3 * shape.matrices
 
 
+@pytest.mark.parametrize(
+    "name, millions, hub",
+    [
+        ("mbert", 177, "google-bert/bert-base-multilingual-cased"),
+        ("xlm-100", 571, "FacebookAI/xlm-mlm-100-1280"),
+        ("mmbert-small", 140, "jhu-clsp/mmBERT-small"),
+        ("mmbert-base", 307, "jhu-clsp/mmBERT-base"),
+        ("eurobert-210m", 212, "EuroBERT/EuroBERT-210m"),
+        ("mdeberta-v3-base", 278, "microsoft/mdeberta-v3-base"),
+    ],
+)
+def test_encoders_that_xlm_r_is_compared_with_have_their_published_sizes(name: str, millions: int, hub: str) -> None:
+    """What EuroBERT has beside its encoder, a matrix for words, is not counted."""
+    shape = shape_of(name)
+    assert round(shape.parameters / 1e6) == millions
+    assert shape_of(hub) == shape
+    assert 0 < shape.matrices < shape.parameters - shape.embedding
+    assert shape.layer * shape.layers == pytest.approx(shape.matrices, rel=0.01)
+
+
+def test_a_plan_of_what_is_no_encoder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    with pytest.raises(UserError, match="model type 'gpt2' is not taken: a decoder"):
+        shape_of(str(tmp_path))
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     folder = tmp_path_factory.mktemp("planning")
@@ -252,8 +278,10 @@ def test_a_run_tells_its_steps_and_method(tmp_path: Path) -> None:
     assert found["adversarial"]["gpu_hours"] == pytest.approx(plain["gpu_hours"] * 5 / 3, rel=1e-3)
     # Of a run that leaves it to the hardware, a plan for GPUs is in what they compute in.
     assert plain["precision"] == "bf16"
-    done = typed(*words[:1], "runtime.precision=fp32", *words[2:])
-    assert json.loads(done.stdout)["precision"] == "fp32"
+    for precision, more in (("fp32", False), ("tf32", False), ("fp16", True)):
+        facts = json.loads(typed(*words[:1], f"runtime.precision={precision}", *words[2:]).stdout)
+        assert (facts["precision"], facts["overrides"][0]) == (precision, f"runtime.precision={precision}")
+        assert (facts["memory"]["total"] == plain["memory"]["total"]) == more
 
 
 def test_of_a_prepared_run_the_rows_in_use_are_known(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """xdist doctor: what may keep runs from working here or on a cluster."""
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -19,8 +20,9 @@ import click
     type=click.Path(path_type=Path),
     help="Where runs lie; all nodes must see it.",
 )
+@click.option("--build", is_flag=True, help="Compile DeepSpeed's ops now, which the first start waits for otherwise.")
 @click.option("--json", "as_json", is_flag=True, help="Print findings as a JSON list.")
-def command(cluster_path: Path | None, settings: tuple[str, ...], folder: Path, as_json: bool) -> None:
+def command(cluster_path: Path | None, settings: tuple[str, ...], folder: Path, build: bool, as_json: bool) -> None:
     """Check versions, accelerator, compiler, shared memory and the folder for runs, and let ranks meet: two on this machine, or
     those of all nodes of a cluster, with the bandwidth of every pair of nodes. Says what to do about each finding.
 
@@ -28,7 +30,7 @@ def command(cluster_path: Path | None, settings: tuple[str, ...], folder: Path, 
 
     \b
     Example:
-      xdist doctor
+      xdist doctor --build
       xdist doctor --cluster jobs/clusters/slurm.yaml --folder /shared/me/runs
     """
     from xdist.launch.clusters import kind_of, load_cluster
@@ -36,6 +38,8 @@ def command(cluster_path: Path | None, settings: tuple[str, ...], folder: Path, 
     from xdist.launch.doctor import machine, reach, storage
     from xdist.launch.doctor.finding import Finding
 
+    if build:
+        os.environ[machine.BUILD] = "1"  # here and on the nodes
     cluster = load_cluster(cluster_path, settings) if cluster_path else reach.here()
     found: list[Finding] = []
 

@@ -14,7 +14,7 @@ import click
 @click.option(
     "--gpu-memory", type=click.FloatRange(0, min_open=True), help="GB (10^9 bytes) of one GPU; this machine's if left out."
 )
-@click.option("--precision", type=click.Choice(["bf16", "fp32"]), help="bf16, or what the run says.")
+@click.option("--precision", type=click.Choice(["bf16", "fp16", "tf32", "fp32"]), help="bf16, or what the run says.")
 @click.option(
     "--tokens-per-batch", type=click.IntRange(16), help="Tokens of one micro-batch on one GPU; as many as fit if left out."
 )

@@ -17,7 +17,7 @@ def shown(plan: TrainingEstimate, written: Path | None) -> str:
     lines = [
         f"{shape.name}: {shape.parameters / 1e6:,.0f} M parameters, of them {shape.embedding / shape.parameters:.0%} embedding",
         f"on {gpus} of {plan.capacity / GB:.0f} GB: ZeRO {setting.stage}{WHERE[setting.offload]}, "
-        f"{'bf16' if setting.bf16 else 'fp32'}, gradient checkpointing {'on' if setting.checkpointing else 'off'}, "
+        f"{plan.precision}, gradient checkpointing {'on' if setting.checkpointing else 'off'}, "
         f"{plan.micro_batch:,} tokens per micro-batch, {setting.micro_batches} per step",
         "",
         f"memory of a GPU   {plan.memory.total / GB:8.2f} GB, {share:.0%} of what can be used",

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from xdist import plugins
+from xdist.config.fitting import PathText
 from xdist.config.loading import Reading, load
 from xdist.config.method import METHODS, Method
 from xdist.config.plugin import Plugin
@@ -21,14 +22,19 @@ from xdist.errors import UserError
 from xdist.files import digest
 
 IDENTITY = {"seed", "model", "train", "robust"}
+LARGE = 10**12  # of what is counted: steps, examples, tokens
+Seed = Annotated[int, Field(ge=-(10**18), le=10**18)]
+LONGEST_NAME = 240  # folders and links are named by it
 RECORD = "config.yaml"  # the name under which xdist itself writes a run down
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+AskedPrecision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 
 
 class Model(Section):
     """The encoder: a hub id, a folder, or the `model/` folder of another run. Heads that fit are carried over: those of another
     run, and that of a model fine-tuned elsewhere."""
 
-    backbone: str
+    backbone: PathText
     freeze_embeddings: bool = False
     vocabulary: Literal["active", "full"] = Field(
         "active",
@@ -43,6 +49,14 @@ class Model(Section):
     dropout: float | None = Field(
         None, ge=0, lt=1, description="every dropout of the encoder and heads; null: the encoder's own"
     )
+    attention_dropout: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        exclude_if=lambda share: share is None,
+        description="that inside attention alone; null: as `dropout` says, else the encoder's own. On a GPU any above 0 needs "
+        "`flash_attn` (the extra `gpu`), or attention takes a slower way",
+    )
     labels: tuple[str, ...] | None = Field(
         None,
         min_length=1,
@@ -52,12 +66,22 @@ class Model(Section):
     )
 
 
+# How words that are given one by one (tagging) become the text that a tokenizer reads.
+Joining = Literal["separate", "joined", "text"]
+
+
 class Data(Section):
     """Where the official files lie, and where prepared token rows are kept."""
 
     root: Path
     cache: Path = Path("runs/prepared")
-    max_length: int | None = Field(None, ge=8, description="tokens per sequence; null: each task's own")
+    max_length: int | None = Field(None, ge=8, le=1_000_000, description="tokens per sequence; null: each task's own")
+    words: Joining = Field(
+        "joined",
+        description="how the words of a tagging task are encoded. joined: by single blanks, as running text; separate: each "
+        "alone, as published figures often have it (otherwise for byte-level, Gemma and Llama tokenizers alone); text: with "
+        "blanks where a treebank has them (SpaceAfter of .conllu files)",
+    )
     tasks: Path | None = Field(None, description="a YAML of tasks of your own, beside those of the catalog")
 
 
@@ -65,15 +89,15 @@ class TrainTask(Section):
     """A task in some of its languages. `weight` is its share of the examples; null: by number of examples."""
 
     task: str
-    languages: tuple[str, ...] = ("en",)
-    weight: float | None = Field(None, gt=0)
-    limit: int | None = Field(None, ge=1, description="at most so many examples per language, the first of the file")
+    languages: tuple[str, ...] = Field(("en",), min_length=1)
+    weight: float | None = Field(None, gt=0, le=1e9)
+    limit: int | None = Field(None, ge=1, le=LARGE, description="at most so many examples per language, the first of the file")
 
 
 class Select(Section):
     """Keep the model that is best on dev, looked at every so many steps and after the last; the first of equal ones."""
 
-    every: int = Field(ge=1, description="steps from one look to the next")
+    every: int = Field(ge=1, le=LARGE, description="steps from one look to the next")
     by: Literal["score", "loss"] = Field("score", description="the task's official metric, or the mean loss")
     languages: tuple[str, ...] = Field(("en",), min_length=1)
 
@@ -81,32 +105,37 @@ class Select(Section):
 class Phase(Section):
     """From a step on, other weights of some tasks; 0: the task rests."""
 
-    at: float = Field(gt=0, description="the step that it begins with; below 1: a share of all steps")
-    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(min_length=1)
+    at: float = Field(gt=0, le=LARGE, description="the step that it begins with; below 1: a share of all steps")
+    weights: dict[str, Annotated[float, Field(ge=0, le=1e9)]] = Field(min_length=1)
 
 
 class Train(Section):
     tasks: tuple[TrainTask, ...] = Field(min_length=1)
-    steps: int | None = Field(None, ge=1)
-    epochs: float | None = Field(None, gt=0)
-    batch_size: int = Field(32, ge=1, description="examples per step, over all ranks")
+    steps: int | None = Field(None, ge=1, le=LARGE)
+    epochs: float | None = Field(None, gt=0, le=1e6)
+    batch_size: int = Field(32, ge=1, le=10_000_000, description="examples per step, over all ranks")
     negatives: int | None = Field(
-        None, ge=2, description="answers that a query is told apart from, its own among them; null: each task's own"
+        None,
+        ge=2,
+        le=1_000_000,
+        description="answers that a query is told apart from, its own among them; null: each task's own",
     )
     alpha: float = Field(1.0, ge=0, le=1, description="languages of a task are drawn in proportion to size ** alpha")
     task_alpha: float = Field(
         1.0, ge=0, le=1, description="tasks without a weight are drawn by size ** task_alpha: 1 proportional, 0 uniform"
     )
-    cap: int | None = Field(None, ge=1, description="of a task without a weight at most so many examples count in its size")
+    cap: int | None = Field(
+        None, ge=1, le=LARGE, description="of a task without a weight at most so many examples count in its size"
+    )
     schedule: tuple[Phase, ...] = Field((), description="other weights from later steps on; tasks not named keep theirs")
     share: Literal["family", "task"] | None = Field(
         None, description="one head per family (and labels) or per task; null: as the catalog has it"
     )
-    learning_rate: float = Field(2e-5, gt=0)
-    warmup: float = Field(0.0, ge=0, description="steps of linear warm-up; below 1: a share of all steps")
-    weight_decay: float = Field(0.0, ge=0, description="not applied to biases and layer norms")
-    epsilon: float = Field(1e-8, gt=0)
-    clip: float = Field(1.0, ge=0, description="largest gradient norm; 0: no clipping")
+    learning_rate: float = Field(2e-5, gt=0, le=1000)
+    warmup: float = Field(0.0, ge=0, le=LARGE, description="steps of linear warm-up; below 1: a share of all steps")
+    weight_decay: float = Field(0.0, ge=0, le=1000, description="not applied to biases and layer norms")
+    epsilon: float = Field(1e-8, gt=0, le=1)
+    clip: float = Field(1.0, ge=0, le=1e9, description="largest gradient norm; 0: no clipping")
     select: Select | None = Field(None, description="null: the model after the last step")
 
     @model_validator(mode="after")
@@ -118,10 +147,13 @@ class Train(Section):
 
 class Evaluate(Section):
     tasks: tuple[str, ...] = Field(min_length=1)
-    languages: tuple[str, ...] | Literal["all"] = "all"
+    languages: Annotated[tuple[str, ...], Field(min_length=1)] | Literal["all"] = "all"
     split: Literal["dev", "test"] = "test"
     layer: int | None = Field(
-        None, ge=0, description="hidden layer of sentence vectors (Tatoeba, BUCC), 0: the embedding; null: each task's own"
+        None,
+        ge=0,
+        le=1000,
+        description="hidden layer of sentence vectors (Tatoeba, BUCC), 0: the embedding; null: each task's own",
     )
     smoothing: Noise | None = Field(None, description="average the predictions over draws of noise; null: one clean forward")
 
@@ -129,24 +161,40 @@ class Evaluate(Section):
 class Runtime(Section):
     """How a run is executed. Nothing here changes its result beyond rounding."""
 
-    ranks: int = Field(1, ge=1, description="processes on this machine")
-    deepspeed: str = Field("zero2", description="a file of ds_configs/ (without .json) or a path to one")
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="of the weights that the model computes with; auto: bf16 on a GPU that has it, else fp32"
+    ranks: int = Field(1, ge=1, le=1024, description="processes on this machine")
+    deepspeed: PathText = Field("zero2", description="a file of ds_configs/ (without .json) or a path to one")
+    precision: AskedPrecision = Field(
+        "auto",
+        description="that the model computes in; tf32: weights of 32 bits, of which products read 19; auto: bf16 on a GPU that "
+        "has it, fp16 on one that has tensor cores but not that, else fp32, and so it stays when the run goes on",
+    )
+    deterministic: bool = Field(
+        False, description="equal bits whenever a run is repeated on GPUs of one kind; slower. On CPUs they are equal anyway"
     )
     attention: Literal["packed", "padded"] = Field(
         "packed", description="packed: no padding, where the encoder is built like BERT; padded: transformers' own layout"
     )
     micro_batch_tokens: int = Field(
-        8192, ge=16, description="tokens in one forward pass of one rank; with padded attention, padding is counted too"
+        8192,
+        ge=16,
+        le=LARGE,
+        description="tokens in one forward pass of one rank; with padded attention, padding is counted too",
     )
-    eval_batch_tokens: int | None = Field(None, ge=16, description="the same in evaluation; null: what suits the device")
-    log_every: int = Field(10, ge=1)
-    save_every: int = Field(200, ge=1, description="steps between checkpoints")
-    save_minutes: float | None = Field(None, gt=0, description="also save when so long has passed since the last checkpoint")
-    max_minutes: float | None = Field(None, gt=0, description="save and leave, unfinished, so long after the training began")
-    bad_steps: int = Field(5, ge=1, description="end after so many steps in a row whose loss or gradient is not finite")
-    keep: int = Field(2, ge=1, description="checkpoints kept")
+    eval_batch_tokens: int | None = Field(
+        None, ge=16, le=LARGE, description="the same in evaluation; null: what suits the device"
+    )
+    log_every: int = Field(10, ge=1, le=LARGE)
+    save_every: int = Field(200, ge=1, le=LARGE, description="steps between checkpoints")
+    save_minutes: float | None = Field(
+        None, gt=0, le=1e7, description="also save when so long has passed since the last checkpoint"
+    )
+    max_minutes: float | None = Field(
+        None, gt=0, le=1e7, description="save and leave, unfinished, so long after the training, or the evaluation, began"
+    )
+    bad_steps: int = Field(
+        5, ge=1, le=LARGE, description="end after so many steps in a row whose loss or gradient is not finite"
+    )
+    keep: int = Field(2, ge=1, le=1_000_000, description="checkpoints kept")
     sinks: tuple[str, ...] = Field(
         ("tensorboard",),
         description="where logged numbers and scores are shown, beside metrics.jsonl: `tensorboard`, by whose events `xdist "
@@ -155,9 +203,9 @@ class Runtime(Section):
 
 
 class Run(Section):
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+/-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+/-]*$", max_length=LONGEST_NAME)
     folder: Path
-    seed: int = 1
+    seed: Seed = 1
     plugins: tuple[Plugin, ...] = Field(
         (),
         description="what brings tasks, families, metrics, methods and sinks of your own: files (*.py), installed "
@@ -230,7 +278,10 @@ def load_run(path: Path, overrides: Sequence[str] = ()) -> Run:
 
 def recorded_run(path: Path) -> Run:
     """The run that a folder's config.yaml says, whoever wrote it: nothing that it names is imported, and a method that is not
-    of this package has its options as they stand there. Raises UserError as `load_run` does."""
+    of this package has its options as they stand there. Raises UserError as `load_run` does, and for what is no file, such as a
+    named pipe, which would keep its reader waiting."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: is no file")
     return _read(path, (), Reading(earlier=True, imports=False))
 
 

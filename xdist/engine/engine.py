@@ -2,7 +2,9 @@
 
 import gc
 import math
+from collections.abc import Mapping
 from types import MethodType
+from typing import Any
 
 import deepspeed
 import torch
@@ -12,10 +14,12 @@ from torch.optim.lr_scheduler import LambdaLR
 from xdist import private
 from xdist.config import Train
 from xdist.engine import optimizer
+from xdist.engine.loss_scale import LossScale
+from xdist.errors import UserError
 from xdist.model.masks import Masks
 from xdist.model.model import Model
 from xdist.model.vocabulary import merged
-from xdist.run import distributed
+from xdist.run import building, distributed
 from xdist.run.ds_config import DeepSpeed
 from xdist.tasks.batch import View
 
@@ -29,14 +33,20 @@ class Engine:
 
     def __init__(self, model: Model, train: Train, config: DeepSpeed, steps: int) -> None:
         model.train()  # an encoder comes out of `from_pretrained` in evaluation mode: without dropout and without checkpointing
+        if config.ops and (missing := building.build(config.ops)):
+            raise UserError(f"{config.path}: needs {missing[0]} of DeepSpeed's, and {building.IMPOSSIBLE[missing[0]]}")
         made = optimizer.optimizer(model, train, config.offload != "none")
         named = {id(parameter): name for name, parameter in model.named_parameters()}
         # The trained parameters in the order of the optimizer's groups; a checkpoint of ZeRO 0 only counts them.
         self.names = [[named[id(parameter)] for parameter in group["params"]] for group in made.param_groups]
+        trained = [parameter for group in made.param_groups for parameter in group["params"]]
         self._norm_hook: float | None = None
-        if config.stage == 0 and config.precision == "fp32":
+        self.loss_scale = LossScale() if config.precision == "fp16" else None
+        self._scale_of_step = 1.0
+        if config.stage == 0 and not config.half:
             self._guard(made)
         self.stage, self._clip_at = config.stage, train.clip
+        self.precision, self.dtype, self.half = config.precision, config.dtype, config.half
         private.load_muon_uncompiled()
         self.deepspeed, *_ = deepspeed.initialize(
             model=model,
@@ -46,15 +56,45 @@ class Engine:
             dist_init_required=False,
         )
         self.module: Model = self.deepspeed.module
+        # Of 16 bits each: DeepSpeed cannot sum their gradients in fp32 at ZeRO 0, PyTorch can.
+        self._summed = trained if config.stage == 0 and config.half else []
+        for parameter in self._summed:
+            parameter.grad_dtype = torch.float32
+        if self._summed:
+            private.begin_anew(self.deepspeed.optimizer)
+        self.restore_scaling(self.scaling())
 
     def __call__(self, *views: View, masks: Masks | None = None) -> tuple[Tensor, ...]:
         return self.deepspeed(*views, masks=masks)
 
     def backward(self, loss: Tensor) -> None:
-        self.deepspeed.backward(loss, scale_wrt_gas=False)
+        # At ZeRO 0 DeepSpeed leaves out the scale that it later divides by.
+        self.deepspeed.backward(loss * self.scale if self.stage == 0 else loss, scale_wrt_gas=False)
 
     def step(self) -> None:
+        for parameter in self._summed:
+            if parameter.grad is None:  # DeepSpeed would put zeros of 16 bits there
+                parameter.grad = torch.zeros_like(parameter, dtype=torch.float32)
+        before, self._scale_of_step = self.skipped, self.scale
         self.deepspeed.step()
+        if self.loss_scale:
+            self.loss_scale.note(self.skipped > before)
+            private.set_loss_scale(self.deepspeed.optimizer, self.scale)
+
+    @property
+    def scale(self) -> float:
+        """What `backward` multiplies the loss by, so that fp16 has room for its gradient; 1 in every other precision."""
+        return self.loss_scale.value if self.loss_scale else 1.0
+
+    def scaling(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the loss scale; nothing where there is none."""
+        return {"loss_scale": self.loss_scale.state()} if self.loss_scale else {}
+
+    def restore_scaling(self, state: Mapping[str, Any]) -> None:
+        """Go on from the scale in the `state` of a checkpoint, where it has one."""
+        if self.loss_scale and "loss_scale" in state:
+            self.loss_scale.restore(state["loss_scale"])
+            private.set_loss_scale(self.deepspeed.optimizer, self.scale)
 
     @property
     def rate(self) -> float:
@@ -65,7 +105,9 @@ class Engine:
     def grad_norm(self) -> float:
         """Norm of the last step's gradient before clipping."""
         norm = self._norm_hook if self._norm_hook is not None else self.deepspeed.get_global_grad_norm()
-        return float(norm) if norm is not None else float("nan")
+        if norm is None:
+            return float("nan")
+        return float(norm) / (self._scale_of_step if self.stage == 0 else 1.0)  # there DeepSpeed gives that of the scaled one
 
     @property
     def skipped(self) -> int:

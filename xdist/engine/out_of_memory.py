@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import torch
-
 from xdist.config import Model, Runtime
 from xdist.errors import RankError
 from xdist.run import distributed
+from xdist.run.lacking import is_out_of_memory
 from xdist.tasks.batch import Batch
 
 
@@ -27,7 +26,7 @@ def explained(advice: Advice, rank: int, number: int, batches: Callable[[int, in
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         raise RankError(out_of_memory(advice, rank, number, batches(number, rank, distributed.world()))) from None
 
@@ -50,9 +49,3 @@ def out_of_memory(advice: Advice, rank: int, number: int, batches: Sequence[Batc
         f"rank {rank} ran out of memory in step {number}, whose largest micro-batch is {sequences} sequences of up to "
         f"{longest} tokens ('{largest.head}'); try {', '.join(advice.remedies)}"
     )
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return any(text in str(error) for text in ("can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED"))

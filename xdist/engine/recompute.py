@@ -46,7 +46,7 @@ def setting(
     return Setting(
         ranks=ranks,
         stage=config.stage,
-        bf16=config.precision == "bf16",
+        bf16=config.half,
         tokens=tokens,
         logits=logits(shape, MASKED * masked * tokens),
         tied=masked and not model.freeze_embeddings,

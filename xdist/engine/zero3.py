@@ -39,7 +39,7 @@ def placed(model: Model, config: DeepSpeed) -> Iterator[Model]:
     if config.stage != 3:
         yield model.to(distributed.device())
         return
-    kept = ("zero_optimization", "bf16", "train_micro_batch_size_per_gpu", "steps_per_print")
+    kept = ("zero_optimization", "bf16", "fp16", "train_micro_batch_size_per_gpu", "steps_per_print")
     section = {**config.values["zero_optimization"]}
     section.pop("offload_optimizer", None)
     engine, *_ = deepspeed.initialize(

@@ -99,8 +99,8 @@ def moments(shape: Shape, setting: Setting) -> dict[str, Memory]:
     buckets: tuple[float, float, float]
     if stage == 0:
         optimizer = (12 if setting.bf16 else 8) * count
-        gradients = (size * count * several, size * count, (6 if setting.bf16 else 4) * count)
-        buckets = (0, 0, size * min(count, REDUCED_AT_ONCE) * (setting.ranks > 1))
+        gradients = (4 * count * several, 4 * count, 4 * count)
+        buckets = (0, 0, 4 * min(count, REDUCED_AT_ONCE) * (setting.ranks > 1))
     elif stage == 1 and setting.bf16:
         gradients = (4 * count + 2 * count * several, 6 * count, 6 * count + 4 * part)
         buckets = (0, 0, 4 * min(count, REDUCED_AT_ONCE))

@@ -31,7 +31,7 @@ def logits(shape: Shape, tokens: float) -> int:
 def ways(ranks: int, bf16: bool) -> Iterator[tuple[int, bool, Offload]]:
     """ZeRO stage, gradient checkpointing, offload. Recomputing a layer costs a third more products; stage 3 sends half as much
     again, and with every inner forward pass; main memory is slowest."""
-    # One rank has nothing to share: stage 0, or in bf16 stage 2, which sums gradients in fp32.
+    # One rank has nothing to share: stage 0, or in 16 bits stage 2, which takes as much.
     stages = (1, 2) if ranks > 1 else (2,) if bf16 else (0,)
     for checkpointing in (False, True):
         yield from ((stage, checkpointing, "none") for stage in stages)

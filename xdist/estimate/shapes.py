@@ -8,9 +8,20 @@ from typing import Any
 from xdist.data.fetched import may_be_hub_id
 from xdist.errors import UserError, unknown
 from xdist.files import read_json
+from xdist.model.admission import check_values
+from xdist.model.kinds import check_kind
 
 # Encoders built as BERT is. Others are counted on the meta device, and their activations estimated as if they were.
 LIKE_BERT = ("bert", "roberta", "camembert", "xlm-roberta", "xlm-roberta-xl")
+
+
+def _sizes(kind: str, pieces: int, width: int, layers: int, heads: int, inner: int, **more: Any) -> dict[str, Any]:
+    named = {"vocab_size": pieces, "hidden_size": width, "num_hidden_layers": layers}
+    # Ids within the smallest vocabulary: transformers warns of others.
+    ids = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), 0)
+    return {"model_type": kind, **named, "num_attention_heads": heads, "intermediate_size": inner, **ids, **more}
+
+
 # Pieces, width, layers, attention heads, inner width: Conneau et al. 2020 (arXiv 1911.02116), Goyal et al. 2021 (arXiv
 # 2105.00572), and the encoder of `xdist demo`.
 BUILT_IN = {
@@ -20,13 +31,47 @@ BUILT_IN = {
     "xlm-roberta-xl": (250880, 2560, 36, 32, 10240),
     "xlm-roberta-xxl": (250880, 4096, 48, 32, 16384),
 }
-SHORT = {name.removeprefix("xlm-roberta-"): name for name in BUILT_IN}
+# Beside them, those that XLM-R is compared with: what their config.json says of sizes (docs/encoders.md).
+OTHERS: Mapping[str, Mapping[str, Any]] = {
+    "mbert": _sizes("bert", 119547, 768, 12, 12, 3072, max_position_embeddings=512, type_vocab_size=2),
+    "xlm-100": {
+        "model_type": "xlm",
+        "vocab_size": 200000,
+        "emb_dim": 1280,
+        "n_layers": 16,
+        "n_heads": 16,
+        "use_lang_emb": False,
+    },
+    "mmbert-small": _sizes("modernbert", 256000, 384, 22, 6, 1152, max_position_embeddings=8192),
+    "mmbert-base": _sizes("modernbert", 256000, 768, 22, 12, 1152, max_position_embeddings=8192),
+    "eurobert-210m": _sizes("eurobert", 128256, 768, 12, 12, 3072, max_position_embeddings=8192),
+    "mdeberta-v3-base": _sizes(
+        "deberta-v2",
+        251000,
+        768,
+        12,
+        12,
+        3072,
+        max_position_embeddings=512,
+        type_vocab_size=0,
+        relative_attention=True,
+        position_buckets=256,
+        pos_att_type=["p2c", "c2p"],
+        position_biased_input=False,
+        share_att_key=True,
+        norm_rel_ebd="layer_norm",
+    ),
+}
+# What the hub calls them, in small letters.
+ON_THE_HUB = {"bert-base-multilingual-cased": "mbert", "xlm-mlm-100-1280": "xlm-100"}
+SHORT = {name.removeprefix("xlm-roberta-"): name for name in BUILT_IN} | {name: name for name in OTHERS}
 POSITIONS = 514  # of XLM-R, the two before the first real one included
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`parameters` counts the encoder as xdist trains it: without the pooler, and without heads."""
+    """`parameters` counts the encoder as xdist trains it: without the pooler, and without heads. `counted`, of a kind that is
+    not built like BERT: parameters of the table of pieces, of all layers' matrices, and of one layer."""
 
     name: str
     pieces: int
@@ -36,28 +81,33 @@ class Shape:
     inner: int
     positions: int  # and kinds of segments: what is embedded beside pieces
     parameters: int
+    counted: tuple[int, int, int] | None = None
 
     @property
     def embedding(self) -> int:
         """Parameters of the table of pieces."""
-        return self.pieces * self.width
+        return self.counted[0] if self.counted else self.pieces * self.width
 
     @property
     def matrices(self) -> int:
         """Parameters of the layers' matrices: what multiplies each token."""
-        return self.layers * (4 * self.width**2 + 2 * self.width * self.inner)
+        return self.counted[1] if self.counted else self.layers * (4 * self.width**2 + 2 * self.width * self.inner)
 
     @property
     def layer(self) -> int:
         """Parameters of one layer."""
-        return 4 * self.width**2 + 2 * self.width * self.inner + 9 * self.width + self.inner
+        return (
+            self.counted[2] if self.counted else 4 * self.width**2 + 2 * self.width * self.inner + 9 * self.width + self.inner
+        )
 
 
 def shape_of(model: str) -> Shape:
     """The shape of a built-in name (base, large, xl, xxl, demo, or in full), a folder with config.json, or a hub id whose
     config.json is in the cache. Raises UserError."""
     name = SHORT.get(model, model.removeprefix("facebook/").removeprefix("FacebookAI/"))
-    folder = Path(model)
+    folder, last = Path(model), model.rpartition("/")[2].lower()
+    if (known := OTHERS.get(ON_THE_HUB.get(last, last))) and not folder.is_dir():
+        return _of_values(ON_THE_HUB.get(last, last), known)
     if name in BUILT_IN and not folder.is_dir():
         pieces, width, layers, heads, inner = BUILT_IN[name]
         return _like_bert(
@@ -79,8 +129,15 @@ def shape_of(model: str) -> Shape:
     if not folder.is_dir() and "/" not in model:
         raise UserError(unknown("model", model, [*SHORT, *BUILT_IN]) + "; a folder or a hub id will do too")
     values = read_json(folder / "config.json") if folder.is_dir() else _from_hub(model)
-    kind = values.get("model_type")
-    return _like_bert(model, values) if kind in LIKE_BERT else _on_meta(model, values)
+    return _of_values(model, values)
+
+
+def _of_values(name: str, values: Any) -> Shape:
+    if not isinstance(values, dict):
+        raise UserError(f"{name}: config.json holds no 'key: value' pairs")
+    check_kind(name, values)
+    check_values(name, values)
+    return _like_bert(name, values) if values["model_type"] in LIKE_BERT else _on_meta(name, values)
 
 
 def _like_bert(name: str, values: Mapping[str, Any]) -> Shape:
@@ -90,29 +147,42 @@ def _like_bert(name: str, values: Mapping[str, Any]) -> Shape:
         positions = int(values["max_position_embeddings"]) + int(values["type_vocab_size"])
     except KeyError as error:
         raise UserError(f"{name}: config.json says nothing of {error}") from None
+    except (TypeError, ValueError):
+        raise UserError(f"{name}: a size in config.json is no number") from None
     shape = Shape(name, pieces, width, layers, heads, inner, positions, 0)
     # One norm beside those of the layers: after the embeddings, in XLM-R XL and XXL after the last layer.
     return replace(shape, parameters=(pieces + positions + 2) * width + layers * shape.layer)
 
 
 def _on_meta(name: str, values: Mapping[str, Any]) -> Shape:
-    """Of any other encoder that transformers knows."""
+    """Of any other kind of encoder."""
     import torch
-    from transformers import AutoConfig, AutoModel
+    from transformers import MODEL_MAPPING, AutoConfig
+
+    from xdist.model.encoder import without_pooler
 
     try:
         config = AutoConfig.for_model(**values)
+        kind: Any = MODEL_MAPPING[type(config)]
         with torch.device("meta"):
-            encoder = AutoModel.from_config(config)
-        pieces, width = encoder.get_input_embeddings().weight.shape
-        sizes = (config.num_hidden_layers, config.num_attention_heads, config.intermediate_size)
-        shape = Shape(name, pieces, width, *sizes, config.max_position_embeddings, 0)
+            encoder: Any = kind(config, **without_pooler(kind))
     except (ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
         raise UserError(f"{name}: not an encoder whose shape can be told: {str(error).strip().splitlines()[0]}") from None
-    return replace(shape, parameters=sum(parameter.numel() for parameter in encoder.parameters()))
+    table, width, layers = encoder.get_input_embeddings().weight, config.hidden_size, config.num_hidden_layers
+    inner = next((size for key in ("intermediate_size", "hidden_dim") if (size := getattr(config, key, None))), 4 * width)
+    positions = getattr(config, "max_position_embeddings", 0)
+    shape = Shape(name, len(table), width, layers, config.num_attention_heads, inner, positions, 0)
+    total = sum(parameter.numel() for parameter in encoder.parameters())
+    beside = [
+        parameter for part in encoder.modules() if isinstance(part, torch.nn.Embedding) for parameter in part.parameters()
+    ]
+    inside = total - sum(parameter.numel() for parameter in beside)
+    matrices = sum(parameter.numel() for parameter in encoder.parameters() if parameter.dim() == 2)
+    matrices -= sum(parameter.numel() for parameter in beside)
+    return replace(shape, parameters=total, counted=(table.numel(), matrices, inside // layers))
 
 
-def _from_hub(model: str) -> dict[str, Any]:
+def _from_hub(model: str) -> Any:
     from transformers.utils.hub import cached_file
 
     try:
@@ -124,4 +194,4 @@ def _from_hub(model: str) -> dict[str, Any]:
             f"{model}: neither a folder, nor fetched, nor in the hub's cache; `xdist fetch --model {model} --into ROOT` brings "
             f"it to ROOT/models/{model}: plan that folder, or a run whose data.root is ROOT"
         )
-    return dict(read_json(Path(path)))
+    return read_json(Path(path))

@@ -90,9 +90,8 @@ class Adversarial(Ascending, Method):
                 loss = context.family.loss(outputs, view.batch)
             else:
                 loss = kl(clean, context.family.log_probabilities(outputs, view.batch))
-            (gradient,) = torch.autograd.grad(loss, ascent.delta)
             before = loss.detach() if before is None else before
-            ascent.climb(gradient)
+            ascent.climb(context.slope(loss, ascent.delta))
         ascent.note(context)
         assert before is not None
         return ascent.shifted(view), before

@@ -33,8 +33,7 @@ class Ascent:
         self.delta = self._sound(start, start)
 
     def climb(self, gradient: Tensor) -> None:
-        """One step in the direction of `gradient` (T, d)."""
-        gradient = gradient.float()
+        """One step in the direction of `gradient` (T, d), fp32."""
         moved = self.ball.project(self.delta.detach() + self.stride * self.ball.direction(gradient))
         self.delta = self._sound(moved, gradient)
 

@@ -36,11 +36,13 @@ class Consistency(Method):
     comes_last = "it compares the clean input with what the methods before it made"
 
     method: Literal["consistency"] = "consistency"
-    weight: float = Field(1.0, ge=0, description="of the symmetric KL divergence between clean and perturbed prediction")
+    weight: float = Field(
+        1.0, ge=0, le=1e6, description="of the symmetric KL divergence between clean and perturbed prediction"
+    )
     stop_gradient: bool = Field(False, description="each direction teaches only the side that is the second argument")
     clean: float = Field(1.0, ge=0, le=1, description="share of the clean input in the task's loss")
     noise: Distribution = Field("uniform", description="what is added to the embeddings where it stands alone")
-    scale: float = Field(1e-5, ge=0, description="of that noise, absolute: half its width, or its standard deviation")
+    scale: float = Field(1e-5, ge=0, le=1000, description="of that noise, absolute: half its width, or its standard deviation")
     same_dropout: bool = Field(False, description="all forwards of a micro-batch draw the same dropout masks")
 
     @property
@@ -50,6 +52,10 @@ class Consistency(Method):
     @property
     def compares(self) -> bool:
         return True
+
+    @property
+    def leaves_inputs(self) -> bool:
+        return not self.idle and not self.scale
 
     @property
     def compares_rows(self) -> bool:

@@ -28,7 +28,7 @@ class Free(Ascending, Method):
     """FreeLB: an ascent each of whose steps trains."""
 
     method: Literal["free"] = "free"
-    steps: int = Field(3, ge=0, description="ascent steps, each of which trains")
+    steps: int = Field(3, ge=0, le=10_000, description="ascent steps, each of which trains")
     random_start: bool = Field(True, description="begin anywhere in the ball, not at its centre")
 
     @property
@@ -55,7 +55,7 @@ class Free(Ascending, Method):
                 yield replace(one.scaled(1 / self.steps), views=views)
                 for ascent in ascents:
                     if (gradient := ascent.delta.grad) is not None:
-                        ascent.climb(gradient)
+                        ascent.climb(context.unscaled(gradient))
             for ascent in ascents:
                 ascent.note(context)
 

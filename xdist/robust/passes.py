@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from xdist.config.method import Method
@@ -77,10 +78,22 @@ class Context:
     statistics: Statistics
     methods: tuple[Method, ...] = ()  # of the run, in their order
     number: int = 0  # which of them this one is
+    scale: float = 1.0  # see `slope`
 
     def key(self, draw: int = 0) -> tuple[int, int, int]:
         """(seed, step, number) of a draw of noise (noise.py, draws.py), of which a method has 2 ** 20 in a step."""
         return self.seed, self.step, self.number * DRAWS + draw
+
+    def slope(self, loss: Tensor, of: Tensor) -> Tensor:
+        """The gradient of `loss`, fp32. On its way through a model in fp16 it is scaled, so that it neither vanishes there nor,
+        where training's does not either, becomes infinite."""
+        (gradient,) = torch.autograd.grad(loss.float() * self.scale, of)
+        return self.unscaled(gradient)
+
+    def unscaled(self, gradient: Tensor) -> Tensor:
+        """fp32, of one that the backward of a pass has left: in fp16 as large as the gradient of the loss, up to a factor of
+        two and the weight of the pass."""
+        return gradient.float() / self.scale
 
 
 class Chain:

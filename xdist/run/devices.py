@@ -1,19 +1,48 @@
 """Which GPUs a process sees: those of the machine, or what CUDA_VISIBLE_DEVICES leaves of them; and how many ranks they hold.
 
-What xdist knows of a machine's devices without torch stands here. What it learns of other kinds of devices, or of ranks that
-each see a device of their own, belongs here too.
+What xdist knows of a machine's devices without torch stands here; what torch says of them is asked in distributed.py.
 """
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from xdist.errors import OwnError, UserError
 
 DEV, PROC = Path("/dev"), Path("/proc")
-VARIABLE = "CUDA_VISIBLE_DEVICES"
+VARIABLE, ACCELERATOR = "CUDA_VISIBLE_DEVICES", "DS_ACCELERATOR"
+OTHERS = {"xpu": "Intel's GPUs", "npu": "Huawei's Ascend", "hpu": "Intel's Gaudi", "mps": "Apple's GPUs"}
 NUMBER, NAME = re.compile(r"\d+"), re.compile(r"(GPU|MIG)-")
+
+
+def kind(cuda: bool, others: Callable[[], Sequence[str]], variables: Mapping[str, str] = os.environ) -> Literal["cuda", "cpu"]:
+    """What ranks compute on. `cuda`: whether torch finds GPUs of NVIDIA's or AMD's; `others`: the kinds of device that it finds
+    besides. Raises UserError where neither those nor the CPU are meant."""
+    said = _said(variables)
+    if said == "cuda" and not cuda:
+        raise UserError(f"{ACCELERATOR}=cuda: torch finds no GPU here; leave {ACCELERATOR} out, or say cpu")
+    if said:
+        return said
+    if not cuda and (found := others()):
+        raise UserError(
+            f"this machine has {_called(found[0])}, which xdist does not run on; to train on the CPU, put {ACCELERATOR}=cpu "
+            "before the command"
+        )
+    return "cuda" if cuda else "cpu"
+
+
+def _said(variables: Mapping[str, str]) -> Literal["cuda", "cpu", ""]:
+    """What is to be computed on, in DeepSpeed's words; "" where that is left open. Raises UserError for what xdist has not."""
+    said = variables.get(ACCELERATOR, "").strip()
+    if said not in ("cuda", "cpu", ""):
+        raise UserError(f"{ACCELERATOR}={said}: xdist does not run on {_called(said)} (valid: cuda, of AMD's too; cpu)")
+    return said  # type: ignore[return-value]
+
+
+def _called(kind: str) -> str:
+    return f"{OTHERS[kind]} ({kind.upper()})" if kind in OTHERS else f"'{kind}'"
 
 
 def present() -> int:
@@ -24,8 +53,8 @@ def present() -> int:
 def visible(variables: Mapping[str, str] = os.environ) -> list[str]:
     """The GPUs that a process with these variables sees, named as CUDA_VISIBLE_DEVICES names them, by CUDA's rules: the first
     word that is no device ends the list, a device named twice empties it, and of MIG devices there is only ever one. Whether a
-    UUID or MIG name is right is not known without the driver. Empty where `present` is 0."""
-    there = present()
+    UUID or MIG name is right is not known without the driver. Empty where `present` is 0, and where the CPU is asked for."""
+    there = present() if variables.get(ACCELERATOR) != "cpu" else 0
     if VARIABLE not in variables:
         return [str(number) for number in range(there)]
     found: list[str] = []
@@ -42,6 +71,8 @@ def visible(variables: Mapping[str, str] = os.environ) -> list[str]:
 
 def check(ranks: int, variables: Mapping[str, str] = os.environ) -> None:
     """Raises UserError where so many ranks cannot be started with these variables: a GPU holds one, the CPU any number."""
+    if _said(variables) == "cpu":
+        return
     devices = len(visible(variables))
     if not devices and present() and _asks(variables):
         raise UserError(_nothing_left(variables))
@@ -51,9 +82,9 @@ def check(ranks: int, variables: Mapping[str, str] = os.environ) -> None:
 
 def check_rank(seen: int | None, local: int, on_machine: int | None, variables: Mapping[str, str] = os.environ) -> None:
     """The same for a rank, which somebody else may have started, before it waits for others. `seen`: GPUs by torch, None where
-    it was built for none; `local`: the rank's number on its machine; `on_machine`: how many ranks that has, None where nobody
-    told. Raises OwnError in the one rank of each machine that is to say it, UserError in the others."""
-    speaker = 0
+    it was built for none; `local`: the rank's number on its machine; `on_machine`: how many ranks that has which see the same
+    GPUs, None where each may see its own, as srun's tasks do. Raises OwnError in the one rank of each machine that is to say
+    it, UserError in the others."""
     asked = _asked_of_deepspeed()
     if asked is not None and not _kept(asked, bool(seen), variables):
         message = (
@@ -62,12 +93,11 @@ def check_rank(seen: int | None, local: int, on_machine: int | None, variables: 
         )
     elif seen == 0 and present() and _asks(variables):
         message = _nothing_left(variables)
-    elif seen and (on_machine or local + 1) > seen:
-        message = _too_many(str(on_machine or f"at least {local + 1}"), seen, variables)
-        speaker = 0 if on_machine else seen  # the first rank without a GPU; those that have one do not know of it
+    elif seen and on_machine and on_machine > seen:
+        message = _too_many(str(on_machine), seen, variables)
     else:
         return
-    raise (OwnError if local == speaker else UserError)(message)
+    raise (OwnError if local == 0 else UserError)(message)
 
 
 def named(variables: Mapping[str, str] = os.environ) -> bool:

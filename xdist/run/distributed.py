@@ -1,97 +1,114 @@
 """The process group: rank, world, and the few collectives that xdist itself makes."""
 
-import fcntl
 import os
 import pickle
-import sys
+import socket
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
 from xdist import private
-from xdist.errors import RunError
-from xdist.run import devices
+from xdist.config.run import AskedPrecision, Precision
+from xdist.errors import RunError, UserError
+from xdist.run import building, devices, starters, surroundings
+from xdist.run.starters import STARTERS
 
-# Rank, local rank and world as they are named by what starts ranks without torch's variables; mpirun may run within SLURM.
-STARTERS = (
-    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_SIZE"),
-    ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS"),
-)
+
+def on_gpu() -> bool:
+    """Whether ranks compute on GPUs and meet by NCCL: every choice between them and CPUs is made here. Raises UserError where
+    neither is meant: for what DS_ACCELERATOR names, or for a device of another kind that is there, and would stay idle."""
+    return devices.kind(torch.cuda.is_available(), _others, os.environ) == "cuda"
+
+
+def _others() -> list[str]:
+    """The devices of other kinds that torch finds on this machine."""
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return [accelerator.type] if accelerator else []
 
 
 def default_accelerator() -> None:
-    """Make DeepSpeed take the CPU where there is no GPU; call before the first import of deepspeed."""
-    if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    """Have DeepSpeed take the same device; call before the first import of deepspeed."""
+    global _found
+    if not os.environ.get("DS_ACCELERATOR"):
+        _found = os.environ["DS_ACCELERATOR"] = "cuda" if on_gpu() else "cpu"
+    else:
+        on_gpu()
+
+
+_found = ""  # what DS_ACCELERATOR was set to because nobody had
 
 
 def check_devices() -> None:
-    """Raises UserError where this machine has more ranks than GPUs, or other GPUs than were asked for; call before `init`."""
+    """Raises UserError where this machine has more ranks than GPUs, other GPUs than were asked for, or another kind of device,
+    or where the ranks that the environment speaks of were never started; call before `init`."""
+    surroundings.check_started()
+    if not on_gpu() and os.environ.get("DS_ACCELERATOR") == "cpu" != _found:  # asked for: no GPU matters
+        return
     seen = torch.cuda.device_count() if torch.version.cuda or torch.version.hip else None
-    sizes = ("LOCAL_WORLD_SIZE", "LOCAL_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE")  # of torchrun, DeepSpeed's launcher, mpirun
+    sizes = ("LOCAL_WORLD_SIZE", "LOCAL_SIZE")  # of torchrun and DeepSpeed's launcher, which show all ranks the same GPUs
     on_machine = next((int(os.environ[name]) for name in sizes if name in os.environ), None)
     devices.check_rank(seen, _told("LOCAL_RANK", 1, 0), on_machine)
+    default_accelerator()
 
 
 def init(timeout_minutes: float = 10) -> None:
     """Join the process group; alone where no launcher set RANK, from Open MPI's or SLURM's variables where mpirun or srun
-    started the ranks. Raises RunError where another program has the port to meet at."""
+    started the ranks. Raises RunError where another program has the port to meet at, UserError where nobody says where to meet
+    and where two ranks have one GPU."""
     default_accelerator()
     import deepspeed
 
-    if "RANK" not in os.environ and "MASTER_ADDR" in os.environ:
-        for names in STARTERS:
-            if names[0] in os.environ and "RANK" not in os.environ:
-                rank, local, size = (os.environ.get(name, "0") for name in names)
-                os.environ.update(RANK=rank, LOCAL_RANK=local, WORLD_SIZE=size)
-    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}.items():
+    tasks = starters.take()
+    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}.items():
         os.environ.setdefault(name, value)
-    os.environ.setdefault("MASTER_PORT", str(_free_port()))
-    _build_cpu_collective()
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    if "MASTER_ADDR" not in os.environ or "MASTER_PORT" not in os.environ:
+        address, free = surroundings.free_port()
+        os.environ.setdefault("MASTER_ADDR", address)
+        os.environ.setdefault("MASTER_PORT", str(free))
+    surroundings.without_shared_memory()
+    gpu = on_gpu()
+    if gpu:  # where every rank sees a GPU of its own, it is the first one that each of them sees
+        os.environ["LOCAL_RANK"] = str(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    else:
+        building.build([building.COLLECTIVE])
+    backend = "nccl" if gpu else "gloo"
+    timeout = timedelta(minutes=timeout_minutes)
     try:
-        deepspeed.init_distributed(backend, timeout=timedelta(minutes=timeout_minutes), verbose=False)
+        if gpu and tasks:
+            _meet(timeout)
+        deepspeed.init_distributed(backend, timeout=timeout, verbose=False)
     except dist.DistNetworkError as error:
         if "EADDRINUSE" not in str(error):
             raise
         port = os.environ["MASTER_PORT"]
         raise RunError(f"port {port}, where the ranks are to meet, is taken; choose another (--master_port)") from None
-    if torch.cuda.is_available():
+    if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         _keep_from_nvml()
     else:
         dist.barrier()
-        private.forget_shared_memory(dist.get_rank())
+        if "LOCAL_SIZE" in os.environ:
+            private.forget_shared_memory(dist.get_rank())
+
+
+def _meet(timeout: timedelta) -> None:
+    """Join the process group before DeepSpeed would, where tasks may see GPUs of their own. Raises UserError for one of two."""
+    rank, world, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    if world == 1:
+        return
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = dist.TCPStore(address, port, world, is_master=rank == 0, timeout=timeout)
+    gpu = torch.cuda.get_device_properties(local)
+    starters.one_gpu_each(store, rank, world, f"{gpu.name} {gpu.uuid} of {socket.gethostname()}")
+    place = torch.device("cuda", local)
+    dist.init_process_group("nccl", timeout=timeout, rank=rank, world_size=world, store=store, device_id=place)
 
 
 def _keep_from_nvml() -> None:
     if devices.named():
         private.keep_from_nvml()
-
-
-def _build_cpu_collective() -> None:
-    """Compile DeepSpeed's CPU collective, one process at a time. torch guards the build with a file that a killed process
-    leaves behind and every later start then waits for, for ever; this lock dies with its process, and whoever holds it may
-    remove that file."""
-    if torch.cuda.is_available():
-        return
-    from deepspeed.accelerator import get_accelerator
-    from torch.utils.cpp_extension import get_default_build_root
-
-    # Two ninjas reject each other's logs and compile for a minute at every change: always the one that came with this Python.
-    own_commands = str(Path(sys.executable).parent)
-    os.environ["PATH"] = os.pathsep.join([own_commands, *filter(None, [os.environ.get("PATH")])])
-    root = Path(os.environ.get("TORCH_EXTENSIONS_DIR") or get_default_build_root())
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / "xdist.lock").open("w") as own:
-        fcntl.flock(own, fcntl.LOCK_EX)
-        private.unlock_build(root)
-        builder = get_accelerator().create_op_builder("ShareMemCommBuilder")
-        if builder is not None and builder.is_compatible(verbose=False):
-            builder.load(verbose=False)
 
 
 def shutdown() -> None:
@@ -112,12 +129,32 @@ def _told(name: str, which: int, alone: int) -> int:
 
 
 def device() -> torch.device:
-    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device()) if on_gpu() else torch.device("cpu")
 
 
-def has_bf16() -> bool:
-    """Whether this rank's device computes in bf16 by its hardware; a CPU, where it is seldom faster, does not count."""
-    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+def precision(asked: AskedPrecision) -> Precision:
+    """What `asked` becomes on this rank's device: `auto` what its hardware is made for, on a CPU fp32; `tf32` fp32 where there
+    is no such thing. Raises UserError for fp16 where it cannot be trained in."""
+    gpu = on_gpu()
+    new, tensor_cores = (gpu and able() for able in (_has_bf16, _has_tensor_cores))
+    if asked == "tf32":
+        return "tf32" if new else "fp32"
+    if asked == "auto":
+        return "bf16" if new else "fp16" if tensor_cores else "fp32"
+    if asked == "fp16" and not private.trains_in_fp16():
+        here = "this GPU is too old for it" if gpu else "DeepSpeed does not train in it on a CPU"
+        raise UserError(f"runtime.precision=fp16: {here} (valid here: fp32, {'tf32' if gpu else 'bf16'})")
+    return asked
+
+
+def _has_bf16() -> bool:
+    return torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def _has_tensor_cores() -> bool:
+    """Of NVIDIA's GPUs from Volta on, but for the small ones of Turing; AMD's that have them have bf16 too."""
+    properties = torch.cuda.get_device_properties(torch.cuda.current_device())
+    return torch.version.cuda is not None and properties.major >= 7 and "GTX 16" not in properties.name
 
 
 def sum_over_ranks(values: list[float]) -> list[float]:
@@ -168,11 +205,3 @@ def agree(value: Any) -> Any:
     box = [value]
     dist.broadcast_object_list(box, src=0, device=device())
     return box[0]
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]

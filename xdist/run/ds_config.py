@@ -4,15 +4,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, create_model
 
 from xdist.config import Source
+from xdist.config.fitting import not_put_in
 from xdist.config.loading import KeyPath, validated
+from xdist.config.run import AskedPrecision, Precision
 from xdist.errors import UserError, unknown
 from xdist.files import shipped
 from xdist.formats.lines import read_json
+from xdist.run.building import ASYNC_IO, CPU_ADAM
 
 if TYPE_CHECKING:
     import torch
@@ -27,9 +30,11 @@ OWNED = {
     "tensorboard": "runtime.sinks",
     "steps_per_print": "runtime.log_every",
     "managed_gradient_accumulation": "nothing: a step is the boundary",
+    "fp16": "runtime.precision=fp16",
 }
 Dtype = Literal["fp32", "fp16", "bf16"]
-Precision = Literal["fp32", "bf16"]
+HALF = ("bf16", "fp16")
+FIRST_SCALE = 2.0**16  # of the loss in fp16
 Offload = Literal["none", "optimizer", "all"]  # of what is trained, out of the device's memory
 
 
@@ -114,7 +119,20 @@ class DeepSpeed:
         """The precision of the weights."""
         import torch
 
-        return torch.bfloat16 if self.precision == "bf16" else torch.float32
+        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision, torch.float32)
+
+    @property
+    def ops(self) -> list[str]:
+        """Of DeepSpeed's compiled ops those that training under it uses, whatever the device."""
+        if self.offload == "none":
+            return []
+        parts = [self.values["zero_optimization"].get(f"offload_{part}") or {} for part in ("optimizer", "param")]
+        return [CPU_ADAM, *([ASYNC_IO] if any(part.get("device") == "nvme" for part in parts) else [])]
+
+    @property
+    def half(self) -> bool:
+        """Whether weights and states have 16 bits."""
+        return self.precision in HALF
 
 
 def find(name: str) -> Path:
@@ -153,41 +171,47 @@ def read(path: Path) -> dict[str, Any]:
     return values
 
 
-def check(path: Path, precision: Literal["auto", "fp32", "bf16"]) -> None:
-    """Raises UserError as `settings` does. Needs no torch for the files that come with xdist."""
+def check(path: Path, precision: AskedPrecision) -> None:
+    """Raises UserError as `settings` does, but for what the hardware cannot do. Needs no torch for the files that come with
+    xdist."""
     _agreeing(path, precision)
 
 
-def settings(path: Path, precision: Literal["auto", "fp32", "bf16"], clip: float | None) -> DeepSpeed:
-    """The file at `path` as training under it gets it: `precision` as the run says it, `clip` the largest gradient norm (None:
-    nothing is trained). Raises UserError as `read`, and where file and run contradict each other."""
+def settings(path: Path, precision: AskedPrecision, clip: float | None) -> DeepSpeed:
+    """The file at `path` as training under it on this hardware gets it: `precision` as the run says it, `clip` the largest
+    gradient norm (None: nothing is trained). Raises UserError as `read`, where file and run contradict each other, and for a
+    precision that the hardware has not."""
     values = _agreeing(path, precision)
-    autocast = values.get("torch_autocast", {}).get("enabled", False)
-    said = values.get("bf16", {}).get("enabled")
-    bf16 = precision == "bf16" if precision != "auto" else said if said is not None else not autocast and _hardware_has_bf16()
     zero = values.get("zero_optimization", {})
     stage = int(zero.get("stage", 0))
-    if bf16:
+    becomes = _precision(values, precision)
+    if becomes == "bf16":
         values.setdefault("bf16", {"enabled": True})
-        if stage:
-            values.setdefault("data_types", {"grad_accum_dtype": "fp32"})
+    elif becomes == "fp16":
+        # A scale of its own would make DeepSpeed change it; engine.loss_scale does, alike at every stage.
+        values["fp16"] = {"enabled": True, "loss_scale": FIRST_SCALE}
+    if becomes in HALF and stage:
+        values.setdefault("data_types", {"grad_accum_dtype": "fp32"})
+    elif becomes in HALF:  # DeepSpeed cannot sum them in fp32 there, so the engine does, and so they are to be sent
+        values.pop("data_types", None)
+        values.setdefault("communication_data_type", "fp32")
     values |= {
         # Nominal: xdist decides which rows make a micro-batch, and `step()` is the boundary.
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,
         "managed_gradient_accumulation": False,
         # At ZeRO 0 in fp32 the optimizer hook of engine.engine clips, since DeepSpeed then reports no norm.
-        "gradient_clipping": clip if clip is not None and (stage or bf16) else 0.0,
+        "gradient_clipping": clip if clip is not None and (stage or becomes in HALF) else 0.0,
         "zero_allow_untested_optimizer": True,
         "steps_per_print": 10**12,
     }
     offload: Offload = "all" if zero.get("offload_param") else "optimizer" if zero.get("offload_optimizer") else "none"
     sizes = (zero.get("reduce_bucket_size"), zero.get("stage3_max_live_parameters"))
     bucket, live = (None if size is None else int(size) for size in sizes)
-    return DeepSpeed(path, values, stage, "bf16" if bf16 else "fp32", offload, bucket, live)
+    return DeepSpeed(path, values, stage, becomes, offload, bucket, live)
 
 
-def _agreeing(path: Path, precision: Literal["auto", "fp32", "bf16"]) -> dict[str, Any]:
+def _agreeing(path: Path, precision: AskedPrecision) -> dict[str, Any]:
     values = read(path)
     said = values.get("bf16", {}).get("enabled")
     if precision != "auto" and said not in (None, precision == "bf16"):
@@ -195,10 +219,18 @@ def _agreeing(path: Path, precision: Literal["auto", "fp32", "bf16"]) -> dict[st
     return values
 
 
-def _hardware_has_bf16() -> bool:
+def _precision(values: Mapping[str, Any], asked: AskedPrecision) -> Precision:
+    """What `asked` becomes under a file of these `values` on this hardware. Raises UserError."""
+    said = values.get("bf16", {}).get("enabled")
+    if asked == "auto" and said:
+        return "bf16"
+    if asked == "auto" and (said is False or values.get("torch_autocast", {}).get("enabled", False)):
+        return "fp32"
+    if asked in ("fp32", "bf16"):
+        return cast(Precision, asked)
     from xdist.run import distributed
 
-    return distributed.has_bf16()
+    return distributed.precision(asked)
 
 
 def _auto(value: Any, key: str = "") -> str:
@@ -244,3 +276,5 @@ def _check_stage(path: Path, zero: Mapping[str, Any]) -> None:
         part = zero.get(key) or {}
         if part.get("device") == "nvme" and not part.get("nvme_path"):
             raise UserError(f"{path}: zero_optimization.{key}.nvme_path: is required for device nvme")
+        if wrong := not_put_in(str(part.get("nvme_path") or ""), "a path for DeepSpeed"):
+            raise UserError(f"{path}: zero_optimization.{key}.nvme_path: {wrong}")

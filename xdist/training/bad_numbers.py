@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from xdist.data.batches import TrainingData
+from xdist.engine.engine import Engine
+from xdist.engine.loss_scale import SMALLEST
 from xdist.errors import RunError
 from xdist.run import distributed
 
@@ -14,25 +16,39 @@ SHOWN = 8
 
 
 class BadSteps:
-    """`note` after every step; ends the run after `limit` skipped steps in a row."""
+    """`note` after every step; ends the run after `limit` skipped steps in a row. In fp16 the first steps are skipped until the
+    loss scale is small enough, which is no mistake; there a scale that has fallen to where nothing is scaled ends the run."""
 
-    def __init__(self, data: TrainingData, limit: int, skipped: int, last_good: Callable[[], str]) -> None:
-        self._data, self._limit, self._skipped, self._last_good = data, limit, skipped, last_good
-        self.in_a_row = 0
+    def __init__(self, data: TrainingData, limit: int, engine: Engine, last_good: Callable[[], str]) -> None:
+        self._data, self._limit, self._engine, self._last_good = data, limit, engine, last_good
+        self._skipped, self.in_a_row = engine.skipped, 0
 
-    def note(self, number: int, skipped: int) -> None:
-        """`skipped` steps of the run were skipped once step `number` was done. Raises RunError. The same on every rank."""
+    def note(self, number: int) -> None:
+        """Once step `number` is done. Raises RunError. The same on every rank."""
+        engine = self._engine
+        skipped = engine.skipped
         bad, self._skipped = skipped > self._skipped, skipped
         self.in_a_row = self.in_a_row + 1 if bad else 0
         if not bad:
             return
-        rows = rows_of(self._data, number)
-        if distributed.rank() == 0:
+        rows, scale, seeking = rows_of(self._data, number), engine.loss_scale, skipped > number
+        if distributed.rank() == 0 and scale:
+            log.log(
+                logging.INFO if seeking or self.in_a_row == 1 else logging.WARNING,
+                "step %d skipped: fp16 has no room for its gradients; the loss scale is now %g (%s)",
+                number,
+                scale.value,
+                rows,
+            )
+        elif distributed.rank() == 0:
             log.warning("step %d skipped: its loss or gradient is not finite (%s)", number, rows)
-        if self.in_a_row >= self._limit:
+        collapsed = scale is not None and scale.value <= SMALLEST
+        if collapsed or (self.in_a_row >= self._limit and not (scale and seeking)):
+            fell = f" in fp16, whose loss scale fell to {scale.value:g}" if scale else ""
+            wider = ", or train in a folder of its own with runtime.precision=fp32" if engine.half else ""
             raise RunError(
-                f"{self.in_a_row} steps in a row without a finite gradient, the last one step {number} of {rows}; "
-                f"{self._last_good()}; look at the batch: xdist train RUN.yaml --only-step {number}"
+                f"{self.in_a_row} steps in a row without a finite gradient{fell}, the last one step {number} of {rows}; "
+                f"{self._last_good()}; look at the batch: xdist train RUN.yaml --only-step {number}{wider}"
             )
 
 

@@ -19,10 +19,12 @@ from xdist.data.batches import TrainingData
 from xdist.data.permutation import key_of
 from xdist.engine import out_of_memory as memory
 from xdist.engine.engine import Engine
+from xdist.engine.loss_scale import power_of_two
 from xdist.errors import own
 from xdist.model.folder import save_model
 from xdist.model.masks import Masks
 from xdist.robust.passes import Chain, Context
+from xdist.robust.rounding import Rounding, warning
 from xdist.run import distributed
 from xdist.run.folder import RunFolder
 from xdist.run.progress import Progress
@@ -44,6 +46,7 @@ class Training:
         self.losses = SubsetLosses(data, self.device)
         for family in data.families.values():
             family.compared = chain.compares
+        self.rounding = Rounding(engine.dtype, self.device) if engine.half else None
         self.input = Ahead(data, self.rank, self.world, pinned=self.device.type == "cuda")
 
     def step(self, number: int, stop: bool = False) -> StepRecord:
@@ -74,16 +77,28 @@ class Training:
                 self.engine.module.embedding,
                 outputs,
                 record.statistics,
+                # As the backward that trains scales it, to a power of two, by which dividing loses nothing.
+                scale=power_of_two(self.engine.scale * self.world * share) if self.engine.loss_scale else 1.0,
             )
             for one in record.timed(batch, self.chain.passes(context)):
-                loss, parts = one.loss(self.engine(*one.views, masks=masks), family)
+                views = (self.rounding.watched(one) if self.rounding else one).views
+                loss, parts = one.loss(self.engine(*views, masks=masks), family)
                 # DeepSpeed averages gradients over ranks: times world makes it the sum that the global count divides.
                 self.engine.backward(loss * (share * self.world))
                 record.add(one, share, loss.detach(), parts)
                 self.losses.add(one.views[0].batch, parts[0])
         self.engine.step()
+        self._tell_of_rounding()
         record.finish()
         return record
+
+    def _tell_of_rounding(self) -> None:
+        """Once, after the first step that perturbs. Collective there."""
+        if self.rounding and self.rounding.seen:
+            said = warning(distributed.sum_over_ranks(self.rounding.sums.tolist()), self.engine.precision)
+            if said and self.rank == 0:
+                log.warning(said)
+            self.rounding = None
 
     def close(self) -> None:
         self.input.close()
@@ -112,6 +127,7 @@ def train(
     done = saved["step"]
     if "piece_losses" in saved:
         training.losses.restore(saved["piece_losses"])
+    engine.restore_scaling(saved)
     first = training.rank == 0
     if first and tag:
         log.info("going on after step %d, from %s", done, tag.path)
@@ -119,8 +135,10 @@ def train(
     progress = Progress(f"train {start.name}", steps, done, enabled=first)
     stop = StopRequest(folder.stop, first, runtime.max_minutes)
     best = Best(folder.best, judge, engine, tokenizer, facts) if judge else None
-    saver = Saver(folder.checkpoints, engine, engine.stage, runtime, lambda: {"piece_losses": training.losses.state()})
-    bad = BadSteps(training.data, runtime.bad_steps, engine.skipped, saver.last_good)
+    saver = Saver(
+        folder.checkpoints, engine, engine.stage, runtime, lambda: {"piece_losses": training.losses.state(), **engine.scaling()}
+    )
+    bad = BadSteps(training.data, runtime.bad_steps, engine, saver.last_good)
     stopped = False
     tokens, since = 0.0, time.perf_counter()
     logged = since
@@ -129,7 +147,7 @@ def train(
             rate = engine.rate
             with memory.explained(advice, training.rank, number, training.data.step), own():
                 record = training.step(number, bool(stop))
-            bad.note(number, engine.skipped)
+            bad.note(number)
             done, tokens = number + 1, tokens + record.tokens
             scalars: dict[str, float] = {}
             if done % runtime.log_every == 0 or done == steps:
@@ -144,6 +162,7 @@ def train(
                     # All that passed since the last line, times ranks: the sum over lines is what the training cost.
                     "train/rank_seconds": (now - logged) * training.world,
                     "train/skipped_steps": float(engine.skipped),
+                    **({"train/loss_scale": engine.scale} if engine.loss_scale else {}),
                     "train/saving_share": saver.share,
                     "train/waiting_percent": 100 * waited / training.world / (now - since),
                 }

@@ -39,7 +39,8 @@ def _rows(training: Training, number: int) -> list[str]:
     for batch in batches:
         if data.together[batch.head] == 1:  # elsewhere a row has no loss of its own
             for source, row in ((identity >> 40, identity & (1 << 40) - 1) for identity in batch.row_ids.tolist()):
-                entry = collate([data.shards[source].row(row)], [source << 40 | row], data.families[batch.head])
+                drawn, languages = [data.shards[source].row(row)], [data.subsets[source].language]
+                entry = collate(drawn, [source << 40 | row], data.families[batch.head], languages=languages)
                 alone.append((f"{data.subsets[source]} row {row}", entry, batch.dummy))
     lines = []
     module.eval()

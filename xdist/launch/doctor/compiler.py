@@ -5,18 +5,22 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from xdist.launch.doctor.finding import Finding
+from xdist.run import building
 
 CHECK = "compiler"
+BROKEN = "see the whole message: python -m deepspeed.env_report"
 PROGRAM = "#include <Python.h>\nint main() { return 0; }\n"
 
 
 def check() -> list[Finding]:
     compiler = os.environ.get("CXX", "g++")
     ninja = shutil.which("ninja", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
-    return judge(compiler, _tried(compiler) if shutil.which(compiler) else None, ninja, extensions())
+    return judge(compiler, _tried(compiler) if shutil.which(compiler) else None, ninja, building.folder())
 
 
 def judge(compiler: str, said: str | None, ninja: str | None, folder: Path) -> list[Finding]:
@@ -39,10 +43,29 @@ def judge(compiler: str, said: str | None, ninja: str | None, folder: Path) -> l
     return found or [Finding(CHECK, "good", f"{compiler} with Python's headers, ninja; compiled ops in {folder}")]
 
 
-def extensions() -> Path:
-    from torch.utils.cpp_extension import get_default_build_root
+def built() -> list[Finding]:
+    """Compiles what DeepSpeed would compile on first use, where it is not yet: no start has to wait for it."""
+    from xdist.run import distributed  # loads torch
 
-    return Path(os.environ.get("TORCH_EXTENSIONS_DIR") or get_default_build_root())
+    distributed.default_accelerator()
+    gpu = distributed.on_gpu()
+    ops = [op for op in building.BUILDERS if op != building.COLLECTIVE or not gpu]
+    begun = time.monotonic()
+    try:
+        missing = building.build(ops)
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+        return [Finding(CHECK, "bad", f"DeepSpeed's ops do not compile: {(str(error).splitlines() or [''])[0]}", BROKEN)]
+    return judge_built([op for op in ops if op not in missing], missing, time.monotonic() - begun)
+
+
+def judge_built(there: Sequence[str], missing: Sequence[str], seconds: float) -> list[Finding]:
+    found = [Finding(CHECK, "good", f"compiled in {seconds:.0f} s: {', '.join(there)}")] if there else []
+    needed = {"async_io": "zero3_nvme", "cpu_adam": "zero3_offload and zero3_nvme", "deepspeed_shm_comm": "ranks on CPUs"}
+    notes = [
+        Finding(CHECK, "note", f"{op} cannot be compiled, and is needed by {needed[op]}", building.IMPOSSIBLE[op])
+        for op in missing
+    ]
+    return found + notes
 
 
 def _tried(compiler: str) -> str:

@@ -22,10 +22,12 @@ import torch.distributed as dist
 
 from xdist.files import write_json
 from xdist.launch.doctor import machine, versions
+from xdist.run import distributed
 
 RESULT = "meeting.json"
 NODE = "XDIST_DOCTOR_NODE"  # names the variable that holds a node's name, where that is not the host name
 SECONDS = 60.0  # for all to come, and for each exchange
+BUILDING = 180.0  # besides, where nodes compile before
 REPEATS = 3
 ALL_PAIRS = 16  # nodes; of more only neighbours are timed
 
@@ -34,12 +36,15 @@ def main(folder: Path) -> None:
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     local = int(os.environ["LOCAL_RANK"])
     per_node = int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ["LOCAL_SIZE"])
-    gpu = torch.cuda.is_available()
+    gpu = distributed.on_gpu()
     if gpu:
+        local %= torch.cuda.device_count()
         torch.cuda.set_device(local)
     device = torch.device("cuda", local) if gpu else torch.device("cpu")
     looked = {"host": host(), "findings": [asdict(one) for one in machine.check(per_node)], "facts": versions.facts()}
-    dist.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(seconds=SECONDS))
+    dist.init_process_group(
+        "nccl" if gpu else "gloo", timeout=timedelta(seconds=SECONDS + (BUILDING if machine.BUILD in os.environ else 0))
+    )
     nodes: list[Any] = [None] * world
     dist.all_gather_object(nodes, looked)
     nodes = nodes[::per_node]

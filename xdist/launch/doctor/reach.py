@@ -16,7 +16,7 @@ from xdist.launch.clusters import kind_of
 from xdist.launch.direct import Hosts, Local
 from xdist.launch.doctor import versions
 from xdist.launch.doctor.finding import Finding, size
-from xdist.launch.doctor.machine import GPUS
+from xdist.launch.doctor.machine import BUILD, GPUS
 from xdist.launch.doctor.meeting import NODE, RESULT
 from xdist.launch.job import Job
 from xdist.launch.local import environment
@@ -84,7 +84,8 @@ def _failed(said: str) -> Finding:
 def _held(cluster: Cluster, place: Path) -> str:
     """Hold the meeting in `place`; returns what the launchers said."""
     kind = kind_of(cluster)
-    variables = {**cluster.environment, GPUS: str(cluster.gpus_per_node)}
+    wish = {BUILD: os.environ[BUILD]} if BUILD in os.environ else {}
+    variables = {**cluster.environment, GPUS: str(cluster.gpus_per_node), **wish}
     if isinstance(kind, Scheduler) and kind.node_variable:
         variables[NODE] = kind.node_variable
     there = cluster.model_copy(update={"environment": variables})

@@ -1,6 +1,6 @@
 """How fast is training? xdist against Hugging Face's Trainer with DeepSpeed, on PAWS-X, POS, TyDiQA and running text.
 
-    python benchmarks/train_speed.py --data DOWNLOAD_FOLDER [--encoder FOLDER | --shape base] [--rounds 5] [--only PART …]
+    python benchmarks/train_speed.py --data DOWNLOAD_FOLDER [--encoder FOLDER|KIND | --shape base] [--rounds 5] [--only PART …]
     python benchmarks/train_speed.py --data DOWNLOAD_FOLDER --quick        # a tiny encoder: does it run? its ratios say nothing
 
 Two ranks of one thread each, ZeRO-2, fp32 (bf16 on CUDA), the same examples in a global batch, dropout as the encoder has it.
@@ -34,6 +34,7 @@ from typing import Any
 PARTS = ("finetune", "adversarial", "mlm", "memory", "startup")
 FINETUNED = ("pawsx", "udpos", "tydiqa")
 MLM = ("bible", ("sw", "uk"))
+KINDS = ("modernbert", "eurobert")
 SHAPES = {"base": (12, 768), "large": (24, 1024)}
 ROWS = 2000  # that Trainer's dataset holds; it draws a few hundred of them
 
@@ -46,7 +47,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         options.data = str(_data(Path(options.data), folder / "data"))
-        options.encoder = options.encoder or str(_encoder(options, folder))
+        if options.encoder is None or options.encoder in KINDS:
+            options.encoder = str(_encoder(options, folder))
         options.cache = str(folder / "prepared")
         result: dict[str, float] = {}
         for part in options.only:
@@ -57,7 +59,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="the download/ folder of the official scripts; running text under mlm/")
-    parser.add_argument("--encoder", help="a model folder; default: the demo's encoder")
+    parser.add_argument("--encoder", help=f"a model folder, or {', '.join(KINDS)} with random weights; default: the demo's")
     parser.add_argument("--shape", choices=sorted(SHAPES), help="random weights in XLM-R's shape instead")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=32, help="examples in a step, over all ranks")
@@ -99,6 +101,8 @@ def _encoder(options: argparse.Namespace, folder: Path) -> Path:
         lines = Path(options.data, "pawsx/train-en.tsv").read_text(encoding="utf-8").splitlines()
         return tiny_encoder(folder / "encoder", lines[:500])
     build_encoder(folder / "encoder")
+    if options.encoder:
+        return _of_kind(folder / "encoder", folder / options.encoder, options.encoder)
     return _shaped(folder / "encoder", folder / "shaped", *SHAPES[options.shape]) if options.shape else folder / "encoder"
 
 
@@ -111,6 +115,19 @@ def _shaped(demo: Path, folder: Path, layers: int, hidden: int) -> Path:
     config.num_attention_heads = hidden // 64
     AutoModel.from_config(config, add_pooling_layer=False).save_pretrained(folder)
     AutoTokenizer.from_pretrained(demo).save_pretrained(folder)
+    return folder
+
+
+def _of_kind(demo: Path, folder: Path, kind: str) -> Path:
+    """A random encoder of another kind, in the demo's width and depth and with its tokenizer."""
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(demo)
+    ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos", "cls", "sep", "mask")}
+    sizes = {"vocab_size": len(tokenizer), "hidden_size": 384, "num_hidden_layers": 12, "intermediate_size": 1152}
+    config = AutoConfig.for_model(kind, **sizes, num_attention_heads=6, max_position_embeddings=8192, **ids)
+    AutoModel.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder
 
 

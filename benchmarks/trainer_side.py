@@ -82,6 +82,7 @@ def trainer(
     steps: int,
     callback: TrainerCallback,
     adversarial: bool = False,
+    deepspeed: dict[str, Any] | None = DEEPSPEED,
 ) -> Trainer:
     """A Trainer over prepared rows of a family: `per_rank` examples of each rank in a step, padded to the longest of them."""
     kind, collator, target = KINDS[family]
@@ -91,7 +92,7 @@ def trainer(
         max_steps=steps,
         per_device_train_batch_size=per_rank,
         learning_rate=RATE,
-        deepspeed=DEEPSPEED,
+        deepspeed=deepspeed,
         bf16=cuda,
         use_cpu=not cuda,
         save_strategy="no",

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from tiny import NAMES
+from tiny_bpe import gemma_like, llama3_like
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.processors import TemplateProcessing
 from transformers import (
@@ -85,8 +86,8 @@ KINDS: dict[str, tuple[Callable[[], PreTrainedTokenizerBase], Any, dict[str, Any
     ),
     "deberta-v2 with segments": (lambda: _bracketed(DebertaV2Tokenizer), DebertaV2Config, {"type_vocab_size": 2}),
     "distilbert": (lambda: _word_piece(DistilBertTokenizer), DistilBertConfig, {}),
-    "modernbert": (_xlmr, ModernBertConfig, {"local_attention": 8, "global_attn_every_n_layers": 2}),
-    "eurobert": (_xlmr, EuroBertConfig, {}),
+    "modernbert": (lambda: gemma_like(TEXTS, 200), ModernBertConfig, {"local_attention": 8, "global_attn_every_n_layers": 2}),
+    "eurobert": (lambda: llama3_like(TEXTS, 100), EuroBertConfig, {}),  # pads with the token that ends texts
     "xlm": (_xlmr, XLMConfig, {}),
 }
 # Whose encoder has learnt two segments and whose tokenizer marks them, though those of ALBERT and RemBERT only when asked.

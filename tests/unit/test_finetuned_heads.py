@@ -178,7 +178,7 @@ def test_pickled_weights_are_not_read(copied: Callable[[str], Path]) -> None:
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     assert refused(folder, "udpos") == (
-        f"{folder}: holds no safetensors; the head of pickled weights is not read: save the model again"
+        f"{folder}: its weights are pickled (pytorch_model.bin), which are not read: save the model as safetensors"
     )
 
 

@@ -190,6 +190,17 @@ def test_gradients_of_every_family(made: Made, kind: str, family: str, method: s
     compare(pair, *rows_of(pair, family, lengths), METHODS[method])
 
 
+@pytest.mark.parametrize("method", ["adversarial", "free", "several"])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_a_loop_in_fp16_climbs_as_one_in_fp32(made: Made, method: str, autocast: bool) -> None:
+    pair = made("xlm-roberta", "classification")
+    batch, _ = rows_of(pair, "classification", (2, 6, 1))
+    expected = number(pair.theirs, batch, METHODS[method], step=4, seed=1, steps=10)
+    model = deepcopy(pair.theirs) if autocast else deepcopy(pair.theirs).half()
+    with torch.autocast("cpu", torch.float16, enabled=autocast):
+        assert number(model, batch, METHODS[method], step=4, seed=1, steps=10) == pytest.approx(expected, rel=5e-3)
+
+
 @pytest.mark.parametrize(
     "nothing", ["none", [], {"method": "adversarial", "radius": 0}, [{"method": "free", "steps": 0}, "none"]], ids=str
 )

@@ -3,8 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from xdist.files import read_json
+from transformers import PreTrainedTokenizerBase
+
 from xdist.model.lineage import Lineage, PastTraining
+from xdist.run.recorded import recorded_scores
+from xdist.tasks.catalog import Task
+from xdist.tasks.given_words import alone
 
 
 def card(name: str, lineage: Lineage, scores: Path, kind: str, head: str | None, source: str) -> str:
@@ -22,6 +26,17 @@ def card(name: str, lineage: Lineage, scores: Path, kind: str, head: str | None,
             "",
         ]
     return "\n".join([*lines, *_scores(scores)]).rstrip("\n") + "\n"
+
+
+def on_words(task: Task | None, tokenizer: PreTrainedTokenizerBase) -> str:
+    """What a card says to whoever gives words to a tagger, where a word after a blank has other pieces; else nothing."""
+    if task is None or task.predicts != "tagging" or alone(tokenizer):
+        return ""
+    return (
+        "\n## Words\n\nPieces of this tokenizer say whether a blank stands before them. Join the words of a sentence by single "
+        "blanks, encode the text, and read the tag of a word at its first piece, found by offsets. `is_split_into_words=True` "
+        "gives other pieces, right for a model trained under `data.words: separate` alone.\n"
+    )
 
 
 def _training(stage: PastTraining) -> Iterator[str]:
@@ -44,7 +59,7 @@ def _scores(scores: Path) -> Iterator[str]:
     if not scores.is_file():
         return
     yield from ("## Scores", "", "| task | split | metric | language | score |", "|---|---|---|---|--:|")
-    for name, found in read_json(scores)["tasks"].items():
+    for name, found in recorded_scores(scores)["tasks"].items():
         metric = found["metric"]
         scored = sum(metric in values for values in found["languages"].values())
         part = f" over {scored} of {len(found['languages'])} languages" if scored < len(found["languages"]) else ""

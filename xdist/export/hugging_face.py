@@ -11,6 +11,7 @@ from transformers import MODEL_MAPPING, AutoModel
 
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
+from xdist.export.card import on_words
 from xdist.export.weights import Weights
 from xdist.files import write_json, write_text, written_folder
 from xdist.model.backbone import load_config
@@ -61,7 +62,7 @@ def export(
     with written_folder(out) as folder:
         model.save_pretrained(folder, state_dict=state)
         save_tokenizer(folder, tokenizer, config)
-        write_text(folder / "README.md", about(type(model).__name__))
+        write_text(folder / "README.md", about(type(model).__name__) + on_words(scored, tokenizer))
         write_json(folder / FILE, dumped(lineage))
     return type(model).__name__
 
@@ -71,9 +72,11 @@ def _renamed(model: Any, weights: Weights, scored: Task | None) -> dict[str, Ten
     base = f"{model.base_model_prefix}." if scored else ""
     state = {base + name.removeprefix("encoder."): value for name, value in weights.items() if name.startswith("encoder.")}
     if scored:
+        prefix = f"heads.{scored.head}."
+        held = [name.removeprefix(prefix) for name in weights if name.startswith(prefix)]
         try:
-            names = names_there(type(model), model.config, family_of(scored))
+            names = names_there(type(model), model.config, family_of(scored), held)
         except UserError as error:
             raise UserError(f"{error}; export the encoder alone (--head none)") from None
-        state |= {there: weights[f"heads.{scored.head}.{name}"] for name, there in names.items()}
+        state |= {there: weights[prefix + name] for name, there in names.items()}
     return state

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import Tensor
 
 from xdist.checkpoint import tags
@@ -15,7 +14,7 @@ from xdist.config import Model
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError, unknown
 from xdist.model.encoder import load_encoder
-from xdist.model.folder import HEADS
+from xdist.model.folder import read_heads
 from xdist.model.vocabulary import active_rows
 from xdist.private import WEIGHT
 from xdist.run.folder import RunFolder
@@ -31,7 +30,7 @@ def of_model(folder: Path) -> Weights:
     for file in sorted(folder.glob("model*.safetensors")):
         with safe_open(file, "pt") as shard:
             weights.update({f"encoder.{name}": shard.get_tensor(name) for name in shard.keys()})  # noqa: SIM118
-    return weights | {f"heads.{name}": value for name, value in load_file(folder / HEADS).items()}
+    return weights | {f"heads.{name}": value for name, value in read_heads(folder).items()}
 
 
 def of_tag(tag: Tag, model: Model) -> Weights:

@@ -6,9 +6,9 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 
 from xdist.data.fetched import check_place, not_loaded
 from xdist.errors import UserError
+from xdist.model.admission import check_files, check_values
+from xdist.model.kinds import check_kind
 from xdist.tasks import special_tokens
-
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
 def load_config(backbone: str) -> PretrainedConfig:
@@ -16,13 +16,14 @@ def load_config(backbone: str) -> PretrainedConfig:
     check_place(backbone)
     folder = Path(backbone)
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise UserError(f"{folder}: is not a model folder (no config.json)")
-        if not any((folder / name).is_file() for name in WEIGHTS):
-            raise UserError(f"{folder}: holds no weights (none of {', '.join(WEIGHTS)})")
+        check_files(folder)
     try:
-        return AutoConfig.from_pretrained(backbone)
-    except (OSError, ValueError, AttributeError) as error:  # the last where id2label is no mapping
+        values, _ = PretrainedConfig.get_config_dict(backbone)
+        check_kind(backbone, values)
+        check_values(backbone, values, folder if folder.is_dir() else None)
+        return AutoConfig.from_pretrained(backbone, trust_remote_code=False)
+    # Whatever a class says of values of other kinds than its own: transformers checks few of them.
+    except (OSError, ValueError, AttributeError, TypeError, LookupError, RecursionError, ArithmeticError) as error:
         raise not_loaded(backbone, "", error) from None
 
 

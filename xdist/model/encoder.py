@@ -1,33 +1,30 @@
-"""Any Hugging Face encoder whose input embedding can be hooked: XLM-R base to XXL, BERT, and their kin."""
+"""Loading an encoder of a kind that is described in xdist/model/kinds.py: XLM-R base to XXL, mBERT, mmBERT, and others."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import MODEL_MAPPING, PreTrainedModel, PreTrainedTokenizerBase
+from torch import Tensor
+from transformers import MODEL_MAPPING, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from xdist.config import Model as ModelSection
-from xdist.errors import UserError
+from xdist.errors import OwnError, UserError
 from xdist.model import segments
 from xdist.model.backbone import check_tokenizer, load_config
+from xdist.model.kinds import kind_of
 
 
 def load_encoder(section: ModelSection, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype) -> PreTrainedModel:
     """The encoder without its pooler, as `section` wants it. Raises UserError for a folder without weights, for weights
-    that do not fit the configuration, and for a tokenizer that does not fit the encoder."""
+    that do not fit the configuration or are not finite, and for a tokenizer that does not fit the encoder."""
     backbone = section.backbone
     config = load_config(backbone)
     check_tokenizer(backbone, config, tokenizer)
-    if section.dropout is not None:
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
-            if hasattr(config, name):
-                setattr(config, name, section.dropout)
-    try:
-        kind: Any = MODEL_MAPPING[type(config)]
-    except KeyError:
-        raise UserError(f"{backbone}: model type '{config.model_type}' is not an encoder that xdist can load") from None
+    set_dropout(config, section)
+    kind: Any = MODEL_MAPPING[type(config)]
     before = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # its report lists the dropped pooler and MLM head; what matters is checked here
     try:
@@ -36,6 +33,8 @@ def load_encoder(section: ModelSection, tokenizer: PreTrainedTokenizerBase, dtyp
             config=config,
             dtype=dtype,
             output_loading_info=True,
+            use_safetensors=True,
+            trust_remote_code=False,
             **without_pooler(kind),
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -45,10 +44,31 @@ def load_encoder(section: ModelSection, tokenizer: PreTrainedTokenizerBase, dtyp
     if report["missing_keys"]:
         first = sorted(report["missing_keys"])[0]
         raise UserError(f"{backbone}: {len(report['missing_keys'])} weights are missing, such as '{first}'")
+    check_finite(backbone, encoder.state_dict())
     if section.freeze_embeddings:
         encoder.get_input_embeddings().requires_grad_(False)
     segments.enable(encoder, tokenizer)
     return encoder
+
+
+def check_finite(place: object, weights: Mapping[str, Tensor]) -> None:
+    """Raises UserError for weights that are not finite: every loss would be none, and every prediction the same. Where ZeRO 3
+    has given each rank a part of them, the rank that has such a part says so."""
+    for name, weight in weights.items():
+        part: Tensor = getattr(weight, "ds_tensor", weight)
+        if part.is_floating_point() and not bool(part.isfinite().all()):
+            kind = UserError if part is weight else OwnError
+            raise kind(f"{place}: the weight '{name}' holds numbers that are not finite; the model is damaged or diverged")
+
+
+def set_dropout(config: PretrainedConfig, section: ModelSection) -> None:
+    """Give the configuration the dropout that `section` asks for; what it says nothing of stays the checkpoint's."""
+    kind = kind_of(config)
+    if section.dropout is not None:
+        for name in kind.dropouts:
+            setattr(config, name, section.dropout)
+    if section.attention_dropout is not None:
+        setattr(config, kind.attention_dropout, section.attention_dropout)
 
 
 def without_pooler(kind: Any) -> dict[str, bool]:

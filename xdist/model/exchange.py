@@ -1,6 +1,7 @@
 """What transformers calls the layers of a head: for models that leave xdist, and for those that were fine-tuned elsewhere."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,15 @@ import torch
 import transformers
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from transformers import AutoConfig, PretrainedConfig
+from transformers import PretrainedConfig
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from xdist.errors import UserError
 from xdist.files import read_json
+from xdist.model.backbone import load_config
 from xdist.model.finetuned import Finetuned
+from xdist.model.heads import FormedHead, as_held, make_head
+from xdist.model.kinds import kind_of
 from xdist.tasks.family import Family
 
 # The layers of a family's head and their names there, which differ with where the dense layer is: in the head, in the encoder's
@@ -27,14 +31,23 @@ LAYOUTS: Mapping[str, tuple[Mapping[str, str], ...]] = {
 }
 
 
-def names_there(kind: Any, config: PretrainedConfig, family: Family) -> dict[str, str]:
+def names_there(kind: Any, config: PretrainedConfig, family: Family, held: Collection[str] | None = None) -> dict[str, str]:
     """The name of each parameter of a family's head in `kind`, a class of transformers whose models have this configuration.
-    Raises UserError where their head has other layers or sizes, or computes something else."""
-    head, own = family.head(config.hidden_size, 0.0), family.task.head
+    `held`: what parameters of the head there are, where it is trained. Raises UserError where their head has other layers or
+    sizes, or computes something else."""
+    head, own = make_head(family, config, 0.0), family.task.head
+    if held is not None:
+        head = as_held(head, family, config, held)
     with torch.device("meta"):  # no weights
         model = kind(config)
     shapes = {name: tuple(value.shape) for name, value in model.named_parameters()}
-    layouts = [_renamed(head, layers, model.base_model_prefix) for layers in LAYOUTS[family.task.family]]
+    form = kind_of(config).heads.get(family.task.family)
+    known = LAYOUTS[family.task.family]
+    if form and isinstance(head, FormedHead):
+        known = ({"out": form.out, "dense": form.dense, "norm": form.norm},)
+    elif form:  # in the place of the kind's own
+        known = ({"4": form.out, "1": form.dense},)
+    layouts = [_renamed(head, layers, model.base_model_prefix) for layers in known]
     names = next((names for names in layouts if _is_whole(names.values(), shapes, model.base_model_prefix)), None)
     if names is None:
         raise UserError(f"{kind.__name__} has other layers than head '{own}'")
@@ -53,13 +66,13 @@ def head_weights(found: Finetuned, family: Family, given: Sequence[str] | None =
     kind = getattr(transformers, found.kind, None)
     if kind is None:
         raise UserError(f"{found.folder}: transformers has no class {found.kind}")
-    config = AutoConfig.from_pretrained(found.folder)
+    config = load_config(str(found.folder))
     try:
         names = names_there(kind, config, family)
     except UserError as error:
         raise UserError(f"{found.folder}: {error}") from None
     weights = _read(found.folder, names)
-    for name, value in family.head(config.hidden_size, 0.0).named_parameters():
+    for name, value in make_head(family, config, 0.0).named_parameters():
         if (there := weights[name].shape) != value.shape:
             raise UserError(f"{found.folder}: {names[name]} is {tuple(there)}, its config.json says {tuple(value.shape)}")
     if order is not None:
@@ -113,15 +126,17 @@ def _computes(model: Any, head: nn.Module, names: Mapping[str, str], family: str
     except Exception:  # whatever a class asks of its encoder beyond states, its head is another one
         return False
     logits = torch.stack([found.start_logits, found.end_logits], -1) if family == "span-qa" else found.logits
-    expected = head.eval()(states if family in ("tagging", "span-qa") else states[:, 0])
+    head.eval()
+    if isinstance(head, FormedHead) and head.pooling != "first":
+        expected = head.of_sequences(states, partial(torch.mean, dim=1))
+    else:
+        expected = head(states if family in ("tagging", "span-qa") else states[:, 0])
     return logits.numel() == expected.numel() and torch.allclose(logits.reshape(expected.shape), expected, atol=1e-5)
 
 
 def _read(folder: Path, names: Mapping[str, str]) -> dict[str, Tensor]:
     """The tensors of a model folder under our names; `names` says theirs. Raises UserError."""
     index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
-    if not index.is_file() and not single.is_file():
-        raise UserError(f"{folder}: holds no safetensors; the head of pickled weights is not read: save the model again")
     found: dict[str, Tensor] = {}
     try:
         files = read_json(index)["weight_map"] if index.is_file() else dict.fromkeys(names.values(), single.name)

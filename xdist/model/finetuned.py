@@ -56,7 +56,7 @@ def read_finetuned(backbone: str) -> Finetuned | None:
         config = read_json(folder / "config.json")
         kind, names = config["architectures"][0], config.get("id2label")
         family = next(family for family, part in CLASSES.items() if re.search(rf"{part}(Simple)?$", kind))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
+    except (OSError, UserError, LookupError, TypeError, AttributeError, StopIteration):
         return None  # no such head; and what is no model at all is said where it is loaded
     return Finetuned(folder, kind, family, _labels(names))
 

@@ -6,6 +6,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -14,8 +15,10 @@ from xdist.data.heads import HEADS_INDEX, heads_in
 from xdist.errors import UserError
 from xdist.files import read_json, write_json, written_folder
 from xdist.model.backbone import separator
+from xdist.model.encoder import check_finite
 from xdist.model.exchange import head_weights
 from xdist.model.finetuned import read_finetuned
+from xdist.model.heads import as_held
 from xdist.model.model import Model
 from xdist.tasks.catalog import Task
 from xdist.tasks.family import family_of
@@ -73,7 +76,7 @@ def carry_heads(
     index = heads_in(Path(backbone))
     if not index:
         return _carry_finetuned(backbone, model, labels, needed)
-    weights = load_file(Path(backbone) / HEADS)
+    weights = read_heads(Path(backbone))
     carried, dropped = [], []
     for name, entry in index.items():
         family = model.families.get(name)
@@ -81,6 +84,8 @@ def carry_heads(
             dropped.append(name)
             continue
         own = {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
+        found = as_held(model.heads[name], family, model.encoder.config, own)
+        model.heads[name] = found.to(model.encoder.dtype).train(model.training)
         try:
             missing, superfluous = model.heads[name].load_state_dict(own, strict=False)
             tied = getattr(model.heads[name], "tied", ())  # belong to the encoder, and came with it
@@ -92,6 +97,18 @@ def carry_heads(
             ) from None
         carried.append(name)
     return carried, dropped
+
+
+def read_heads(folder: Path) -> dict[str, Tensor]:
+    """The weights of all heads by `<head>.<parameter>`. Raises UserError for a file that is none, and for weights that are not
+    finite."""
+    file = folder / HEADS
+    try:
+        weights = load_file(file)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(f"{file}: cannot be read: {str(error).strip().splitlines()[0]}") from None
+    check_finite(file, weights)
+    return weights
 
 
 def check_finetuned(backbone: str, tasks: Iterable[Task], labels: Sequence[str] | None = None) -> None:
@@ -114,7 +131,9 @@ def _carry_finetuned(backbone: str, model: Model, labels: Sequence[str] | None, 
     wrong: UserError | None = None
     for name in (name for name, head in model.heads.items() if _is_trained(head)):
         try:
-            model.heads[name].load_state_dict(head_weights(found, model.families[name], labels))
+            own = head_weights(found, model.families[name], labels)
+            check_finite(found.folder, own)
+            model.heads[name].load_state_dict(own)
             carried.append(name)
         except UserError as error:
             wrong = wrong or error

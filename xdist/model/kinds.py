@@ -1,54 +1,274 @@
-"""What xdist knows of each kind of encoder, by its model type. What it does not know of a kind it leaves to transformers."""
+"""What xdist knows of each kind of encoder, by its model type: the one place that differs from kind to kind. Needs no torch.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+What stands here is held against transformers' own classes by the admission test (tests/unit/test_admission_*.py).
+"""
 
-from torch import nn
-from transformers import PretrainedConfig, PreTrainedModel
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from xdist.errors import UserError, unknown
+
+
+@dataclass(frozen=True, slots=True)
+class HeadForm:
+    """A head as transformers' class of the kind has it: dropout, dense, activation, norm, dropout, projection. The names of its
+    layers there; an activation or a pooling may be that of the configuration, whose key is given with a `$`."""
+
+    out: str
+    dense: str = ""
+    activation: str = ""
+    norm: str = ""
+    biases: str = ""  # the key that says whether `dense` has a bias; '': it has
+    drops_states: bool = False  # whether dropout also stands before the dense layer
+    pooling: str = "first"  # the states of a sequence that are read: its first token's, or the mean of all
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageForm:
+    """The head of masked language modelling in a checkpoint of the kind: the names of `dense`, of `norm`, of the product's
+    `matrix`, which is the embedding unless tie_word_embeddings is false, and of its `bias`; '': it has none."""
+
+    dense: str = ""
+    norm: str = ""
+    matrix: str = ""
+    bias: str = ""
+    activation: str = "gelu"  # as in HeadForm
+    biases: str = ""
+    width: str = ""  # the key of the matrix's width; '': that of the embedding
+    tied: bool = True  # unless the configuration says otherwise
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderKind:
-    # Attention knows of order by learned positions alone, lets any token see any other, and asks transformers' interface for
-    # it, so sequences need no padding. Others (rotary positions, windows, relative distances) are padded.
+    """`heads`: by family, those that are not xdist's own, which are RoBERTa's and BERT's."""
+
+    # Sequences need no padding: order is known by positions that can be given, and attention asks transformers' interface.
     packs: bool = False
-    # The module that runs one layer of its list `layer` after another, so that the lower layers can be run alone.
-    stack: str | None = None
+    # How order is known: learned for places from 0, from the padding's id + 1, by rotation, or by distance alone.
+    positions: Literal["learned", "after padding", "rotary", "relative"] = "learned"
+    segments: bool = True  # whether its forward takes token_type_ids
+    languages: bool = False  # whether its forward takes the language of each token
+    # The module whose output is the embedding layer's.
+    embedded: str = "embeddings"
+    # The module that runs the layers; '': the encoder itself. None: not known.
+    stack: str | None = "encoder"
+    # The module whose output's first part is the last hidden states that all else is made of, where `stack` is not.
+    last: str | None = None
+    # What of `stack` is cut to run the lower layers alone: its list of layers, or the number of those that are run.
+    layers: str = ""
+    counter: str = ""
     # The norm of that module which comes after the last layer, and is no part of the states of any layer below.
-    closing: str | None = None
+    closing: str = ""
+    # Keys of the configuration: every dropout of encoder and heads, that of attention, and where heads look for theirs.
+    dropouts: tuple[str, ...] = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
+    attention_dropout: str = "attention_probs_dropout_prob"
+    head_dropouts: tuple[str, ...] = ("classifier_dropout", "hidden_dropout_prob")
+    checkpointing: bool = True  # whether its layers can be computed again in the backward pass
+    language_heads: tuple[LanguageForm, ...] = ()  # several where checkpoints call the same differently
+    heads: Mapping[str, HeadForm] = field(default_factory=dict)
+    # Families that it cannot be trained or scored on, with the reason.
+    without: Mapping[str, str] = field(default_factory=dict)
+    # Raised whenever a model of this kind would train to another result than before: part of a run's key in a study.
+    revision: int = 0
 
 
-_LIKE_BERT = EncoderKind(packs=True, stack="encoder")
-KINDS = {
-    "bert": _LIKE_BERT,
-    "camembert": _LIKE_BERT,
-    "deberta-v2": EncoderKind(stack="encoder"),
-    "electra": _LIKE_BERT,
-    "rembert": EncoderKind(stack="encoder"),
-    "roberta": _LIKE_BERT,
-    "xlm-roberta": _LIKE_BERT,
-    "xlm-roberta-xl": EncoderKind(packs=True, stack="encoder", closing="LayerNorm"),
+def _first(out: str, dense: str, activation: str, **more: Any) -> dict[str, HeadForm]:
+    form = HeadForm(out, dense, activation, **more)
+    return {"classification": form, "multiple-choice": form}
+
+
+_ROBERTA_LM = (LanguageForm("lm_head.dense", "lm_head.layer_norm", "lm_head.decoder.weight", "lm_head.bias"),)
+
+
+def _bert_lm(prefix: str, dense: str = "transform.dense", norm: str = "transform.LayerNorm") -> LanguageForm:
+    dense, norm, matrix, bias = (f"{prefix}.{part}" for part in (dense, norm, "decoder.weight", "bias"))
+    return LanguageForm(dense, norm, matrix, bias, activation="$hidden_act")
+
+
+_ROBERTA = EncoderKind(packs=True, positions="after padding", layers="layer", language_heads=_ROBERTA_LM)
+_MODERN: Mapping[str, Any] = {
+    "dense": "head.dense",
+    "activation": "$classifier_activation",
+    "norm": "head.norm",
+    "biases": "classifier_bias",
+}
+KINDS: Mapping[str, EncoderKind] = {
+    "xlm-roberta": _ROBERTA,
+    "xlm-roberta-xl": EncoderKind(
+        packs=True, positions="after padding", layers="layer", closing="LayerNorm", language_heads=_ROBERTA_LM
+    ),
+    "roberta": replace(_ROBERTA, revision=1),  # words of tagging tasks had other pieces
+    "camembert": _ROBERTA,
+    "bert": EncoderKind(packs=True, layers="layer", language_heads=(_bert_lm("cls.predictions"),)),
+    "electra": EncoderKind(
+        packs=True,
+        layers="layer",
+        language_heads=(
+            LanguageForm(
+                "generator_predictions.dense",
+                "generator_predictions.LayerNorm",
+                "generator_lm_head.weight",
+                "generator_lm_head.bias",
+            ),
+        ),
+        heads={
+            "classification": HeadForm("classifier.out_proj", "classifier.dense", "gelu", drops_states=True),
+            "multiple-choice": HeadForm("classifier", "sequence_summary.summary", "$summary_activation"),
+        },
+        revision=1,
+    ),
+    "modernbert": EncoderKind(
+        packs=True,
+        positions="rotary",
+        segments=False,
+        stack="",
+        layers="layers",
+        closing="final_norm",
+        dropouts=("attention_dropout", "embedding_dropout", "mlp_dropout", "classifier_dropout"),
+        attention_dropout="attention_dropout",
+        head_dropouts=("classifier_dropout",),
+        language_heads=(
+            LanguageForm(
+                "head.dense",
+                "head.norm",
+                "decoder.weight",
+                "decoder.bias",
+                activation="$classifier_activation",
+                biases="classifier_bias",
+            ),
+        ),
+        heads={
+            **_first("classifier", pooling="$classifier_pooling", **_MODERN),
+            "tagging": HeadForm("classifier", **_MODERN),
+            "span-qa": HeadForm("classifier", **_MODERN),
+        },
+        revision=1,
+    ),
+    "eurobert": EncoderKind(
+        packs=True,
+        positions="rotary",
+        segments=False,
+        embedded="embed_tokens",
+        stack="",
+        layers="layers",
+        closing="norm",
+        dropouts=("attention_dropout", "classifier_dropout"),  # the second is xdist's own: heads have none there
+        attention_dropout="attention_dropout",
+        head_dropouts=("classifier_dropout",),
+        language_heads=(LanguageForm(matrix="lm_head.weight", tied=False),),
+        heads={"classification": HeadForm("classifier", "dense", "gelu", pooling="$classifier_pooling")},
+        revision=1,
+    ),
+    "deberta-v2": EncoderKind(
+        positions="relative",
+        last="",  # the encoder reads its stack's second part, all hidden states
+        layers="layer",
+        dropouts=("hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_dropout", "cls_dropout"),
+        head_dropouts=("cls_dropout", "hidden_dropout_prob"),
+        language_heads=(
+            _bert_lm("cls.predictions"),
+            _bert_lm("lm_predictions.lm_head", "dense", "LayerNorm"),
+        ),
+        heads=_first("classifier", "pooler.dense", "$pooler_hidden_act"),
+        revision=1,
+    ),
+    "rembert": EncoderKind(
+        layers="layer",
+        dropouts=("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob"),
+        head_dropouts=("classifier_dropout_prob",),
+        language_heads=(
+            LanguageForm(
+                "cls.predictions.dense",
+                "cls.predictions.LayerNorm",
+                "cls.predictions.decoder.weight",
+                "cls.predictions.decoder.bias",
+                activation="$hidden_act",
+                width="output_embedding_size",
+                tied=False,
+            ),
+        ),
+        revision=1,
+    ),
+    "distilbert": EncoderKind(
+        segments=False,
+        stack="transformer",
+        layers="layer",
+        dropouts=("dropout", "attention_dropout", "seq_classif_dropout", "qa_dropout"),
+        attention_dropout="attention_dropout",
+        head_dropouts=("seq_classif_dropout",),
+        language_heads=(
+            LanguageForm(
+                "vocab_transform",
+                "vocab_layer_norm",
+                "vocab_projector.weight",
+                "vocab_projector.bias",
+                activation="$activation",
+            ),
+        ),
+        heads=_first("classifier", "pre_classifier", "relu"),
+        revision=1,
+    ),
+    "albert": EncoderKind(
+        dropouts=("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob"),
+        head_dropouts=("classifier_dropout_prob",),
+        checkpointing=False,
+        language_heads=(_bert_lm("predictions", "dense", "LayerNorm"),),
+        revision=1,
+    ),
+    "xlm": EncoderKind(
+        segments=False,  # it has the argument, and looks the ids up among the words
+        languages=True,
+        embedded="layer_norm_emb",
+        stack="",
+        counter="n_layers",
+        dropouts=("dropout", "attention_dropout", "summary_first_dropout"),
+        attention_dropout="attention_dropout",
+        head_dropouts=("summary_first_dropout",),
+        checkpointing=False,
+        language_heads=(LanguageForm(matrix="pred_layer.proj.weight", bias="pred_layer.proj.bias"),),
+        heads={"classification": HeadForm("sequence_summary.summary", drops_states=True)},
+        without={"span-qa": "XLM answered questions with a beam search over starts and ends, which is not here"},
+        revision=1,
+    ),
+}
+UNKNOWN = EncoderKind(stack=None)
+
+_DECODER = "a decoder: each token sees only those before it, so the first, which heads read, sees nothing"
+_BOTH = "an encoder with a decoder; xdist trains encoders"
+_UNCHECKED = "its attention is of a kind that was not checked here"
+# What is asked for now and then, and why it is not there.
+REFUSED: Mapping[str, str] = {
+    **dict.fromkeys(("gpt2", "gpt_neo", "gpt_neox", "llama", "mistral", "gemma", "gemma2", "qwen2", "qwen3", "opt"), _DECODER),
+    **dict.fromkeys(("bloom", "xglm", "phi3", "falcon", "gemma3", "gemma3_text", "openai-gpt", "mamba", "olmo2"), _DECODER),
+    **dict.fromkeys(("t5", "mt5", "umt5", "longt5", "bart", "mbart", "m2m_100", "marian", "pegasus"), _BOTH),
+    **dict.fromkeys(("encoder-decoder", "t5gemma", "nllb-moe", "byt5", "switch_transformers"), _BOTH),
+    "canine": "it reads characters and has no vocabulary of pieces",
+    "xmod": "it computes with adapters of one language at a time, and needs to be told which",
+    **dict.fromkeys(("mpnet", "roformer"), _UNCHECKED),
 }
 
 
-def kind_of(config: PretrainedConfig) -> EncoderKind:
-    return KINDS.get(config.model_type, EncoderKind())
+def kind_of(config: Any) -> EncoderKind:
+    """Of a configuration of transformers; of a type that is not described here, what holds for any."""
+    return KINDS.get(config.model_type, UNKNOWN)
 
 
-@contextmanager
-def only_layers(encoder: PreTrainedModel, kind: EncoderKind, number: int) -> Iterator[None]:
-    """Inside, an encoder of a kind with a `stack` ends after its first `number` layers, at least one and fewer than it has:
-    its last hidden state is then that of this layer."""
-    assert kind.stack
-    stack = encoder.get_submodule(kind.stack)
-    parts: dict[str, nn.Module] = {"layer": stack.get_submodule("layer")}
-    if kind.closing:
-        parts[kind.closing] = stack.get_submodule(kind.closing)
-        setattr(stack, kind.closing, nn.Identity())
-    stack.layer = parts["layer"][:number]  # type: ignore[index]
-    try:
-        yield
-    finally:
-        for name, part in parts.items():
-            setattr(stack, name, part)
+def check_kind(place: str, values: Mapping[str, Any]) -> EncoderKind:
+    """The kind of a config.json with these values. Raises UserError, one line, for what is no encoder that xdist takes."""
+    name = values.get("model_type")
+    if not isinstance(name, str):
+        raise UserError(f"{place}: config.json names no model_type")
+    reason = REFUSED.get(name)
+    if values.get("is_encoder_decoder"):
+        reason = reason or _BOTH
+    elif name in KINDS and values.get("is_decoder"):
+        reason = f"is_decoder in config.json makes it {_DECODER}"
+    if reason:
+        raise UserError(f"{place}: model type '{name}' is not taken: {reason} (taken: {', '.join(KINDS)})")
+    if name not in KINDS:
+        raise UserError(f"{place}: {unknown('model type', name, KINDS)}")
+    kind = KINDS[name]
+    if kind.positions == "after padding" and "pad_token_id" in values and values["pad_token_id"] is None:
+        raise UserError(f"{place}: pad_token_id is null in config.json, and encoders of type '{name}' count positions from it")
+    return kind

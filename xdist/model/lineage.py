@@ -65,7 +65,7 @@ def read_lineage(model: str) -> Lineage:
         return _of_run(Path(model), set())
     try:
         return _KIND.validate_python(read_json(path))
-    except (ValidationError, ValueError):
+    except (ValidationError, UserError):
         raise UserError(f"{path}: is not what xdist writes beside a model") from None
 
 

@@ -2,14 +2,17 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from xdist.model import packed, segments
-from xdist.model.kinds import kind_of, only_layers
+from xdist.model import languages, packed, segments
+from xdist.model.heads import FormedHead, make_head, sequence_means
+from xdist.model.kinds import kind_of
+from xdist.model.layers import cuts, only_layers
 from xdist.model.masks import Masks
 from xdist.model.sites import delta_of, shifted
 from xdist.tasks.batch import Batch, Shift, View
@@ -30,9 +33,6 @@ class Model(nn.Module):
         self.families = dict(families)
         config = encoder.config
         self.pad: int = config.pad_token_id or 0
-        dropout: float | None = getattr(config, "classifier_dropout", None)
-        if dropout is None:
-            dropout = getattr(config, "hidden_dropout_prob", 0.1)
         self.width: int = config.hidden_size
         # The hidden layer that each head reads: the last where heads are trained.
         self.layers = {name: family.layer(config.num_hidden_layers) for name, family in families.items()}
@@ -40,7 +40,7 @@ class Model(nn.Module):
         for name in sorted(families):
             with torch.random.fork_rng(devices=[]):  # a head starts the same whichever other heads there are
                 torch.manual_seed(int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8]))
-                head = families[name].head(config.hidden_size, dropout)
+                head = make_head(families[name], config)
                 head.apply(lambda module: _initialise(module, getattr(config, "initializer_range", 0.02)))
             self.heads[name] = head.to(encoder.dtype)
             if isinstance(head, LanguageHead):
@@ -62,14 +62,17 @@ class Model(nn.Module):
             return packed.inputs(self.encoder, batch)
         ids, mask = batch.padded(self.pad)
         inputs = {"input_ids": ids, "attention_mask": mask}
-        types = segments.of(self.encoder, batch)
-        return inputs if types is None else {**inputs, "token_type_ids": batch.in_rectangle(types, 0)}
+        if (types := segments.of(self.encoder, batch)) is not None:
+            inputs["token_type_ids"] = batch.in_rectangle(types, 0)
+        if (spoken := languages.of(self.encoder, batch)) is not None:
+            inputs["langs"] = batch.in_rectangle(spoken, 0)
+        return inputs
 
     def _states(self, layer: int | None, **inputs: Any) -> Tensor:
         """The hidden states of a layer in the layout of the inputs."""
         if layer is None or layer == self.encoder.config.num_hidden_layers:
             return self.encoder(**inputs).last_hidden_state
-        if (kind := kind_of(self.encoder.config)).stack:
+        if cuts(kind := kind_of(self.encoder.config)):
             # One layer for the embedding too: DeBERTa's stack cannot do without any.
             with only_layers(self.encoder, kind, max(layer, 1)):
                 outputs = self.encoder(**inputs, output_hidden_states=layer == 0)
@@ -94,18 +97,25 @@ class Model(nn.Module):
             for shift in view.shifts:
                 if shift.place == "last":
                     hidden = hidden + delta_of(shift, hidden)
-            family = self.families[head]
-            outputs.append(family.outputs(self.heads[head], hidden[family.select(view.batch)], view.batch))
+            outputs.append(self._outputs(head, hidden, view.batch))
         if self.training:
             # Every head takes part in every step, with weight 0: else ZeRO-3 trains idle heads differently from ZeRO 0-2.
             hidden, _ = next(iter(encoded.values()))
             for name, head_module in self.heads.items():
                 if all(name != view.batch.head for view in views) and any(True for _ in head_module.parameters()):
-                    outputs[0] = outputs[0] + 0.0 * head_module(hidden[:1]).sum()
+                    # A sum over a vocabulary has no room in fp16, and 0 times infinity is no number.
+                    outputs[0] = outputs[0] + 0.0 * head_module(hidden[:1]).float().sum()
         return tuple(outputs)
+
+    def _outputs(self, name: str, hidden: Tensor, batch: Batch) -> Tensor:
+        family, head = self.families[name], self.heads[name]
+        if isinstance(head, FormedHead) and head.pooling != "first":
+            return head.of_sequences(hidden, partial(sequence_means, batch=batch))
+        return family.outputs(head, hidden[family.select(batch)], batch)
 
 
 def _initialise(module: nn.Module, deviation: float) -> None:
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=deviation)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -45,22 +45,22 @@ def enable(encoder: PreTrainedModel) -> None:
 def inputs(encoder: PreTrainedModel, batch: Batch) -> dict[str, Any]:
     """What the encoder is called with to see the tokens of `batch` in one row. Positions restart with every sequence: as in
     the padded layout they count from 0, or in the kin of RoBERTa what is not padding from the padding's id + 1."""
-    pad: int | None = getattr(encoder.embeddings, "padding_idx", None)  # type: ignore[union-attr]
-    positions = batch.positions
-    if pad is not None:
+    kind, positions = kind_of(encoder.config), batch.positions
+    if kind.positions == "after padding":
+        pad = encoder.config.pad_token_id
         real = (batch.tokens != pad).long()
         counted = torch.cumsum(real, 0)
         before = (counted - real)[batch.starts]
         positions = (counted - before[batch.token_sequence]) * real + pad
-    found = segments.of(encoder, batch)
-    # Zeros are said too: else they are looked up by place in the row, which may be too long.
-    types = torch.zeros_like(batch.tokens) if found is None else found
-    return {
-        "input_ids": batch.tokens[None],
-        "position_ids": positions[None],
-        "token_type_ids": types[None],
-        "packing": batch.packing,
-    }
+    found = {"input_ids": batch.tokens[None], "position_ids": positions[None], "packing": batch.packing}
+    if kind.segments:
+        types = segments.of(encoder, batch)
+        # Zeros are said too: else they are looked up by place in the row, which may be too long.
+        found["token_type_ids"] = (torch.zeros_like(batch.tokens) if types is None else types)[None]
+    if hasattr(encoder.config, "layer_types"):
+        # A mapping is taken as it is: without one, masks over all pairs of the row would be made, a local one for its windows.
+        found["attention_mask"] = dict.fromkeys(encoder.config.layer_types)
+    return found
 
 
 def attention(
@@ -71,41 +71,72 @@ def attention(
     attention_mask: Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
+    sliding_window: int | None = None,
     packing: Packing | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Called by each layer with `query`, `key`, `value` (1, H, T, D); gives (1, T, H, D)."""
+    """Called by each layer with `query` (1, H, T, D), `key` and `value` (1, K, T, D), of which groups of H / K heads share one;
+    gives (1, T, H, D). Places i and j of a sequence see each other where abs(i - j) < `sliding_window`, None: always."""
     if packing is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
+    assert attention_mask is None  # it would be over all pairs of the row
     rows = (query.transpose(1, 2)[0], key.transpose(1, 2)[0], value.transpose(1, 2)[0])
-    if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16) and (flash_attn_varlen_func or not dropout):
-        return _by_bounds(rows, packing, dropout, scaling)[None], None
-    return _by_buckets(rows, packing, dropout, scaling)[None], None
+    way = by_bounds if kernel(query.device.type, query.dtype, query.shape[-1], dropout) != BUCKETS else by_buckets
+    return way(rows, packing, dropout, scaling, sliding_window)[None], None
 
 
-# Query, key and value, each (T, H, D).
+FLASH, VARLEN, BUCKETS = "flash_attn", "varlen_attn", "buckets"
+
+
+def kernel(device: str, dtype: torch.dtype, width: int, dropout: float) -> str:
+    """Which of FLASH, VARLEN and BUCKETS packed attention runs on: for heads of `width`, and with this dropout in attention."""
+    if device != "cuda" or dtype not in (torch.bfloat16, torch.float16) or width % 8 or width > 256:
+        return BUCKETS
+    if flash_attn_varlen_func:
+        return FLASH
+    return BUCKETS if dropout else VARLEN
+
+
+# Query, key and value: (T, H, D), and twice (T, K, D).
 QueryKeyValue = tuple[Tensor, Tensor, Tensor]
 
 
-def _by_bounds(rows: QueryKeyValue, packing: Packing, dropout: float, scaling: float | None) -> Tensor:
+def by_bounds(rows: QueryKeyValue, packing: Packing, dropout: float, scaling: float | None, window: int | None) -> Tensor:
+    """(T, H, D) by a kernel that knows sequences by where they begin."""
     bounds, longest = packing.bounds, packing.longest
+    reach = (-1, -1) if window is None else (window - 1, window - 1)  # the farthest place on each side, itself included
     if flash_attn_varlen_func:
-        return flash_attn_varlen_func(*rows, bounds, bounds, longest, longest, dropout_p=dropout, softmax_scale=scaling)
-    states = varlen_attn(*rows, bounds, bounds, longest, longest, scale=scaling)
+        return flash_attn_varlen_func(
+            *rows,
+            bounds,
+            bounds,
+            longest,
+            longest,
+            dropout_p=dropout,
+            softmax_scale=scaling,
+            window_size=reach,
+            deterministic=torch.are_deterministic_algorithms_enabled(),  # a switch that only PyTorch's own kernels see
+        )
+    assert not dropout
+    grouped = rows[0].shape[1] != rows[1].shape[1]
+    states = varlen_attn(*rows, bounds, bounds, longest, longest, scale=scaling, window_size=reach, enable_gqa=grouped)
     assert isinstance(states, Tensor)
     return states
 
 
-def _by_buckets(rows: QueryKeyValue, packing: Packing, dropout: float, scaling: float | None) -> Tensor:
+def by_buckets(rows: QueryKeyValue, packing: Packing, dropout: float, scaling: float | None, window: int | None) -> Tensor:
+    """(T, H, D) of sequences of like length, padded."""
     sizes = [bucket.sequences * bucket.length for bucket in packing.buckets]
     spread = [_Spread.apply(states.flatten(1), packing).split(sizes) for states in rows]
-    heads = rows[0].shape[1:]
+    heads, width = rows[0].shape[1:]
     found = []
-    for bucket, *parts in zip(packing.buckets, *spread, strict=True):
-        query, key, value = (part.view(bucket.sequences, bucket.length, *heads).transpose(1, 2) for part in parts)
-        states = scaled_dot_product_attention(query, key, value, bucket.mask, dropout, scale=scaling)
+    for bucket, mask, *parts in zip(packing.buckets, packing.masks(window), *spread, strict=True):
+        query, key, value = (part.view(bucket.sequences, bucket.length, -1, width).transpose(1, 2) for part in parts)
+        if (groups := heads // key.shape[1]) > 1:  # not every kernel of PyTorch's takes groups
+            key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        states = scaled_dot_product_attention(query, key, value, mask, dropout, scale=scaling)
         found.append(states.transpose(1, 2).flatten(2).flatten(0, 1))
-    return _Collect.apply(found[0] if len(found) == 1 else torch.cat(found), packing).view(-1, *heads)
+    return _Collect.apply(found[0] if len(found) == 1 else torch.cat(found), packing).view(-1, heads, width)
 
 
 class _Spread(torch.autograd.Function):

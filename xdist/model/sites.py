@@ -46,16 +46,20 @@ def shifted_last(encoder: PreTrainedModel, batch: Batch, shifts: Sequence[Shift]
 
 def site(encoder: PreTrainedModel, place: Place) -> nn.Module:
     """The module whose output is shifted. Raises UserError for an encoder that does not say which its embedding layer is."""
-    layer = encoder.get_input_embeddings() if place == "input" else getattr(encoder, "embeddings", None)
-    if not isinstance(layer, nn.Module):
-        raise UserError(f"place: embedding: a model of type '{encoder.config.model_type}' has no module 'embeddings'")
-    return layer
+    if place == "input":
+        return encoder.get_input_embeddings()
+    name = kind_of(encoder.config).embedded
+    try:
+        return encoder.get_submodule(name)
+    except AttributeError:
+        raise UserError(f"place: embedding: a model of type '{encoder.config.model_type}' has no module '{name}'") from None
 
 
 def last_site(encoder: PreTrainedModel) -> nn.Module:
     """The module whose output has the last hidden states that heads and a pooler read."""
-    if stack := kind_of(encoder.config).stack:
-        return encoder.get_submodule(stack)
+    kind = kind_of(encoder.config)
+    if (name := kind.stack if kind.last is None else kind.last) is not None:
+        return encoder.get_submodule(name)
     if getattr(encoder, "pooler", None) is None:
         return encoder
     raise UserError(f"place: last: of a model of type '{encoder.config.model_type}' it is not known what its pooler reads")

@@ -1,32 +1,42 @@
 """What is known of an encoder and its tokenizer from their configuration files alone: no weights, and no torch."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from xdist.config import Model
+from xdist.data.fetched import check_package, may_be_hub_id
 from xdist.data.heads import heads_in
+from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.formats.lines import read_json
+from xdist.model.admission import check_files, check_values
+from xdist.model.kinds import KINDS, EncoderKind, check_kind
 
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-# Kinds that count positions from the padding id on, so that the first of them are never used.
-AFTER_PADDING = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert")
+# Families whose rows are of one language each.
+ONE_LANGUAGE = ("classification", "multiple-choice", "tagging", "sentence-retrieval", "bitext-mining")
 
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """`positions`: tokens of the longest sequence, special tokens included; None where the kind has no such bound. `heads`:
-    those that lie beside the encoder, by name: (family, labels)."""
+    """`positions`: tokens of the longest sequence, special tokens included; None where the kind has no such bound. `languages`:
+    those that it tells apart; None for an encoder that is not told the language of a text. `heads`: those that lie beside the
+    encoder, by name: (family, labels)."""
 
     place: str
     kind: str
     layers: int
     rows: int
     positions: int | None
+    languages: frozenset[str] | None
     heads: Mapping[str, tuple[str, tuple[str, ...]]]
+
+    @property
+    def described(self) -> EncoderKind:
+        return KINDS[self.kind]
 
 
 def read_encoder(place: str) -> Encoder | None:
@@ -38,23 +48,61 @@ def read_encoder(place: str) -> Encoder | None:
         if config is None:
             return None
         folder = config.parent
-    elif not (folder / "config.json").is_file():
-        raise UserError(f"{folder}: is not a model folder (no config.json)")
-    elif not any((folder / name).is_file() for name in WEIGHTS):
-        raise UserError(f"{folder}: holds no weights (none of {', '.join(WEIGHTS)})")
     path = folder / "config.json"
+    if not path.is_file():
+        raise UserError(f"{folder}: is not a model folder (no config.json)")
     values = read_json(path)
-    if not isinstance(values, dict) or not isinstance(values.get("model_type"), str):
+    if not isinstance(values, dict):
         raise UserError(f"{path}: names no model_type")
+    kind = check_kind(place, values)
+    if Path(place).is_dir():
+        check_files(folder)
+    check_values(place, values, folder)
     # Names of XLM and DistilBERT beside everybody's.
     layers = _number(values, path, "num_hidden_layers", "n_layers")
     rows = _number(values, path, "vocab_size", "n_words")
     heads = {name: (entry["family"], tuple(entry["labels"])) for name, entry in heads_in(folder).items()}
-    encoder = Encoder(place, values["model_type"], layers, rows, _positions(values), heads)
+    languages = _languages(values) if kind.languages else None
+    encoder = Encoder(place, values["model_type"], layers, rows, _positions(values, kind), languages, heads)
+    if not (folder / "tokenizer.json").is_file():
+        check_package(place, encoder.kind)
     largest = _largest_id(folder / "tokenizer.json")
     if largest is not None and largest >= rows:
         raise UserError(f"{place}: the tokenizer's ids reach {largest}, the encoder's embedding has {rows} rows")
     return encoder
+
+
+def revision_of(place: str) -> int:
+    """That of the kind of encoder at `place`; 0 where there is none to be seen, which is no matter for whoever asks."""
+    config: Path | None = Path(place, "config.json")
+    if not Path(place).is_dir():
+        config = _cached(place, "config.json") if may_be_hub_id(place) else None
+    try:
+        return KINDS[json.loads(config.read_bytes())["model_type"]].revision if config else 0
+    except (OSError, ValueError, LookupError, TypeError):
+        return 0
+
+
+def check_recomputing(section: Model, kind: str) -> None:
+    """Raises UserError where layers are to be computed again in the backward pass, and those of this kind cannot."""
+    if section.gradient_checkpointing is True and not KINDS[kind].checkpointing:
+        message = f"encoders of type '{kind}' cannot compute their layers again; leave it out"
+        raise section.error(("gradient_checkpointing",), message)
+
+
+def check_subsets(encoder: Encoder, used: Iterable[Subset]) -> None:
+    """Raises UserError for one that an encoder of this kind cannot be trained or scored on."""
+    for subset in used:
+        task = subset.task
+        if reason := encoder.described.without.get(task.family):
+            raise UserError(f"{encoder.place}: no {task.family} ('{task.name}') with '{encoder.kind}': {reason}")
+        if encoder.languages is None:
+            continue
+        if subset.language not in encoder.languages:
+            known = ", ".join(sorted(encoder.languages))
+            raise UserError(f"{encoder.place}: was not taught '{subset.language}' ({subset}), but {known}")
+        if task.family not in ONE_LANGUAGE:
+            raise UserError(f"{encoder.place}: is told the language of each text, and rows of '{task.name}' may have two")
 
 
 def _number(values: Mapping[str, Any], path: Path, *names: str) -> int:
@@ -64,11 +112,16 @@ def _number(values: Mapping[str, Any], path: Path, *names: str) -> int:
     raise UserError(f"{path}: {names[0]} is {values.get(names[0], 'not there')!r}: expected a whole number above 0")
 
 
-def _positions(values: Mapping[str, Any]) -> int | None:
+def _languages(values: Mapping[str, Any]) -> frozenset[str] | None:
+    told = values.get("use_lang_emb", True) and values.get("n_langs", 1) > 1
+    return frozenset(values.get("lang2id", ())) if told else None
+
+
+def _positions(values: Mapping[str, Any], kind: EncoderKind) -> int | None:
     most = values.get("max_position_embeddings")
     if not isinstance(most, int) or values.get("position_biased_input") is False:  # only relative distances
         return None
-    if values["model_type"] in AFTER_PADDING:
+    if kind.positions == "after padding":
         return most - 1 - int(values.get("pad_token_id") or 0)
     return most
 

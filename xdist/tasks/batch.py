@@ -39,6 +39,8 @@ class Batch:
     # Stands in on a rank that has no rows left, so that all ranks make the same collective calls; its loss counts nothing.
     dummy: bool = False
     words: WordCounts = NO_WORDS
+    # The language of each row, where its model is told it.
+    languages: tuple[str, ...] | None = None
     # The same rows before their words were rewritten, where a loss compares the two.
     plain: "Batch | None" = None
 

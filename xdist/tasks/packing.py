@@ -35,6 +35,7 @@ class Packing:
 
     def __init__(self, lengths: Sequence[int], device: torch.device) -> None:
         self.lengths, self.device = np.asarray(lengths, np.int64), device
+        self._masks: dict[int | None, list[Tensor | None]] = {}  # the same in every layer of a kind
 
     @cached_property
     def bounds(self) -> Tensor:
@@ -59,6 +60,13 @@ class Packing:
             found.append(Bucket(count, length, None if mask.all() else mask[:, None, None].to(self.device)))
             first += count
         return found
+
+    def masks(self, window: int | None) -> list[Tensor | None]:
+        """Of each bucket which places see which, to broadcast over (sequences, heads, length, length); None where all see all.
+        Within a sequence places i and j see each other where abs(i - j) < `window`, None: always."""
+        if window not in self._masks:
+            self._masks[window] = [_mask(bucket, window, self.device) for bucket in self.buckets]
+        return self._masks[window]
 
     @cached_property
     def source(self) -> Tensor:
@@ -106,6 +114,18 @@ class Packing:
         place = np.empty(int(self.lengths.sum()), np.int64)
         place[source[filled]] = np.flatnonzero(filled)
         return source, place, np.flatnonzero(~filled)
+
+
+def _mask(bucket: Bucket, window: int | None, device: torch.device) -> Tensor | None:
+    if window is None or bucket.length <= window:
+        return bucket.mask
+    places = torch.arange(bucket.length, device=device)
+    near = (places[:, None] - places).abs() < window
+    if bucket.mask is None:
+        return near[None, None]
+    # A place without a token sees itself, else it would see nothing where no token is near, and give gradients that are no
+    # numbers; tokens do not see it.
+    return bucket.mask & near | torch.eye(bucket.length, dtype=torch.bool, device=device)
 
 
 def cut(lengths: Sequence[int] | np.ndarray, call: int) -> list[tuple[int, int]]:

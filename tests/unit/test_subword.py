@@ -117,7 +117,7 @@ def test_draws_of_a_row_have_the_lattices_frequencies(tokenizer: PreTrainedToken
     """Through rows, epochs and the row's random numbers; each place of the word is independent of the others."""
     family, (row,) = pair_rows([("good good", "good")], tokenizer)
     method = Segmenter(tokenizer, seed=9, stream=2, probability=1, alpha=0.5)
-    expected = probabilities("▁good", method.pieces, 0.5)
+    expected = probabilities("▁good", method.cutter.pieces, 0.5)
     low = {number: score for number, score in ((one, share) for one, share in expected.items()) if score < 0.01}
     seen: Counter[tuple[int, ...]] = Counter()
     count = 1500
@@ -134,5 +134,5 @@ def test_draws_of_a_row_have_the_lattices_frequencies(tokenizer: PreTrainedToken
 def test_word_piece_vocabularies_are_refused(tmp_path: Path) -> None:
     tiny_model(tmp_path / "encoder", tiny_benchmark(tmp_path / "benchmark"), kind="bert")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "encoder")
-    with pytest.raises(UserError, match="sub-word sampling needs a Unigram vocabulary, this one is WordPiece"):
+    with pytest.raises(UserError, match="sub-word sampling needs a Unigram or BPE vocabulary, this one is WordPiece"):
         Segmenter(tokenizer, seed=1, stream=0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tiny import tiny_benchmark, tiny_model
 from tiny_words import WORDS, arrays, pair_rows, words_tokenizer
 from tokenizers import Tokenizer
-from tokenizers.models import BPE
+from tokenizers.models import BPE, WordLevel
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from xdist.errors import UserError
@@ -125,7 +125,9 @@ def test_word_piece_words_and_marks(tmp_path: Path) -> None:
 
 def test_a_vocabulary_that_does_not_show_words_is_refused() -> None:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(BPE({"a": 0}, [])))
-    with pytest.raises(
-        UserError, match=r"words cannot be told from the pieces of a BPE vocabulary \(valid: Unigram, WordPiece\)"
-    ):
+    with pytest.raises(UserError, match="words cannot be told from the pieces of its BPE vocabulary"):
+        WordPieces(tokenizer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"a": 0})))
+    said = r"words cannot be told from the pieces of a WordLevel vocabulary \(valid: BPE, Unigram, WordPiece\)"
+    with pytest.raises(UserError, match=said):
         WordPieces(tokenizer)

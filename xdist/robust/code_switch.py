@@ -103,7 +103,7 @@ class CodeSwitcher(WordRewriter):
         if self.lookup == "folded":
             return None  # translations in the word's capitals, its punctuation round them
         lists = self.dictionaries
-        return np.union1d(ids, self.spelled(word for words in lists for found in words.values() for word in found))
+        return np.union1d(ids, self.vocabulary.spelled(word for words in lists for found in words.values() for word in found))
 
     def _drawn(self, pieces: Sequence[WordIds], words: Words, draws: WordDraws, one: bool) -> Iterator[tuple[int, WordIds]]:
         switch, language, translation = draws(words.index, np.arange(3)[:, None])
@@ -115,7 +115,8 @@ class CodeSwitcher(WordRewriter):
     def _found(self, number: int, one: bool, word: WordIds) -> list[WordIds]:
         """The tokens of each translation that the vocabulary can spell."""
         found = look_up(self.vocabulary.text(word), self.dictionaries[number], self.lookup)
-        spelled = (self.vocabulary.encode(other, one) for other in found)
+        after_blank = self.vocabulary.after_blank(word)
+        spelled = (self.vocabulary.encode(other, one, after_blank) for other in found)
         return [ids for ids in spelled if ids is not None]
 
 

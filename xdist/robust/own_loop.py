@@ -27,6 +27,7 @@ from xdist.tasks.batch import Batch, View
 
 ME = "perturbed_loss"
 IGNORED = -100  # the label of what has none, in every loss of transformers
+IN_FP16 = 2.0**12  # that a mean loss is multiplied by on its way to where it is climbed; the loop's own scale is not known here
 Described = str | Mapping[str, Any] | Method
 
 
@@ -82,11 +83,12 @@ def perturbed_loss(
         bare.get_input_embeddings(),
         outputs,
         Statistics(device),
+        scale=IN_FP16 if _in_fp16(bare, device) else 1.0,
     )
     total: Tensor | None = None
     for one in chain.passes(context):
         loss, _ = labels.weighed(one).loss(outputs(*one.views, of=model), labels)
-        _climb_from(one, loss)
+        _climb_from(one, loss, context.scale)
         total = loss if total is None else total + loss
     assert total is not None
     return total
@@ -210,11 +212,20 @@ class _Labels:
         return max(1, int((self.labels != IGNORED).sum()))
 
 
-def _climb_from(one: Pass, loss: Tensor) -> None:
-    """The gradients of shifts that ask for theirs, which in a training step the backward of the pass leaves on them."""
+def _in_fp16(model: PreTrainedModel, device: torch.device) -> bool:
+    """Whether the model computes in fp16, by itself or where its products are told to."""
+    told = torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type) == torch.float16
+    return told or model.dtype == torch.float16
+
+
+def _climb_from(one: Pass, loss: Tensor, scale: float) -> None:
+    """The gradients, times `scale`, of shifts that ask for theirs, which in a training step the backward of the pass leaves on
+    them."""
     shifts = (shift.delta for view in one.views for shift in view.shifts)
     asked = list({id(delta): delta for delta in shifts if isinstance(delta, Tensor) and delta.requires_grad}.values())
-    for delta, slope in zip(asked, torch.autograd.grad(loss, asked, retain_graph=True) if asked else (), strict=True):
+    for delta, slope in zip(
+        asked, torch.autograd.grad(loss.float() * scale, asked, retain_graph=True) if asked else (), strict=True
+    ):
         delta.grad = slope
 
 
@@ -234,7 +245,11 @@ def _special(model: PreTrainedModel, methods: Sequence[Method], given: Iterable[
 def _of_tokenizer(place: str) -> list[int] | None:
     """The special tokens of the tokenizer that lies in a folder, or in the hub's cache; the hub is not asked."""
     try:
-        return list(AutoTokenizer.from_pretrained(place, local_files_only=True).all_special_ids) if place else None
+        return (
+            list(AutoTokenizer.from_pretrained(place, local_files_only=True, trust_remote_code=False).all_special_ids)
+            if place
+            else None
+        )
     except (OSError, ValueError, KeyError):
         return None
 

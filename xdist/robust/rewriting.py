@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, islice
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from xdist.data.batches import Rewriter
     from xdist.tasks.family import Family, Row
-
-WORDS_AT_A_TIME = 10_000
 
 
 def rewriters(
@@ -80,15 +78,6 @@ class WordRewriter(ABC):
     def produces(self, ids: np.ndarray) -> np.ndarray | None:
         """As in `xdist.data.batches.Rewriter`; a method that can tell overrides it."""
         return None
-
-    def spelled(self, words: Iterable[str]) -> np.ndarray:
-        """The sorted ids that the words are spelled with."""
-        found: set[int] = set()
-        coming = iter(dict.fromkeys(words))
-        while chunk := list(islice(coming, WORDS_AT_A_TIME)):
-            encoded = self.vocabulary.tokenizer(chunk, add_special_tokens=False, verbose=False)["input_ids"]
-            found.update(*encoded)
-        return np.array(sorted(found), np.int64)
 
     def rewrite(self, row: Row, family: Family, language: str, row_id: int, epoch: int) -> Row:
         words = self.vocabulary.words(row, family)

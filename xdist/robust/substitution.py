@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -38,8 +38,12 @@ class Substitution(Method):
     """Words replaced by synonyms."""
 
     method: Literal["substitution"] = "substitution"
-    synonyms: Path | dict[str, Path] = Field(description="JSON file {word: [synonyms]}, or such a file per language")
-    copies: int | None = Field(None, ge=1, description="so many fixed variants of each example; null: drawn anew each time")
+    synonyms: Path | Annotated[dict[str, Path], Field(min_length=1)] = Field(
+        description="JSON file {word: [synonyms]}, or such a file per language"
+    )
+    copies: int | None = Field(
+        None, ge=1, le=1_000_000, description="so many fixed variants of each example; null: drawn anew each time"
+    )
     lookup: Literal["exact", "folded"] = Field("exact", description="folded: whatever the case, punctuation aside")
     second: bool = Field(True, description="false: the second text of a pair stays as it is")
 
@@ -86,7 +90,7 @@ class Substituter(WordRewriter):
         if self.lookup == "folded":
             return None  # synonyms in the word's capitals, its punctuation round them
         lists = self.synonyms.values()
-        return np.union1d(ids, self.spelled(word for words in lists for found in words.values() for word in found))
+        return np.union1d(ids, self.vocabulary.spelled(word for words in lists for found in words.values() for word in found))
 
     def _drawn(
         self, pieces: Sequence[WordIds], words: Words, draws: WordDraws, language: str, one: bool
@@ -102,7 +106,8 @@ class Substituter(WordRewriter):
     def _found(self, language: str, one: bool, word: WordIds) -> list[WordIds]:
         """The tokens of each synonym that the vocabulary can spell."""
         found = look_up(self.vocabulary.text(word), self.synonyms[language], self.lookup)
-        spelled = (self.vocabulary.encode(other, one) for other in found)
+        after_blank = self.vocabulary.after_blank(word)
+        spelled = (self.vocabulary.encode(other, one, after_blank) for other in found)
         return [ids for ids in spelled if ids is not None]
 
 

@@ -23,6 +23,7 @@ from xdist.tasks.segments import log_softmax
 
 class MultipleChoice(Family):
     columns: ClassVar = {"label": pa.int8()}  # which option is right, from 0; -1 without gold
+    pairs: ClassVar = True
     repeats: ClassVar = True
 
     def encode(self, examples: Iterable[Choice], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:

@@ -27,6 +27,7 @@ class FirstTokenHead(nn.Sequential):
 
 class Classification(Family):
     columns: ClassVar = {"label": pa.int16()}
+    pairs: ClassVar = True
 
     def encode(self, examples: Iterable[Classified], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:
         numbers = {label: number for number, label in enumerate(self.task.labels)}

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from xdist.config.run import Joining
 from xdist.errors import UserError
 from xdist.metrics import Given, metric
 from xdist.metrics.counts import CountRows
@@ -31,6 +32,14 @@ COMMON_COLUMNS: dict[str, pa.DataType] = {
 }
 
 
+class ExampleError(UserError):
+    """An example of which no row can be made; `number` counts those given to `encode` from 0."""
+
+    def __init__(self, number: int, what: str) -> None:
+        super().__init__(what)
+        self.number = number
+
+
 class PreparedColumns(Protocol):
     """The prepared rows, as far as `finish` needs them."""
 
@@ -45,6 +54,7 @@ class Family(ABC):
     # Whether `encode` must see all examples of a piece at once; else any run of them.
     whole: ClassVar[bool] = False
     # What a rewriting of words (xdist/robust) has to know of the family's rows.
+    pairs: ClassVar[bool] = False  # a sequence may hold two texts
     repeats: ClassVar[bool] = False  # the sequences of a row begin with the same text, which is rewritten alike in all
     one_for_one: ClassVar[bool] = False  # a word is replaced by one word, never by several
     by_position: ClassVar[bool] = False  # a row and its rewriting are compared at the positions `shared` that both have
@@ -52,11 +62,17 @@ class Family(ABC):
     def __init__(self, task: Task) -> None:
         self.task = task
         self.compared = False  # whether training compares predictions, so that outputs must hold them
+        self.joining: Joining = "joined"  # how `encode` makes text of given words (`data.words`)
 
     # --- from examples to rows -----------------------------------------------------------------------------------
     @abstractmethod
     def encode(self, examples: Iterable[Any], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:
-        """Rows with the common columns and the family's own, in the order of `examples`."""
+        """Rows with the common columns and the family's own, in the order of `examples`. Raises ExampleError for one that no
+        row can be made of."""
+
+    def language(self, row: Row, language: str) -> str:
+        """The language of a row of a subset of `language`."""
+        return language
 
     # --- from a row to the same row in other words ---------------------------------------------------------------
     def word_starts(self, row: Row) -> np.ndarray | None:
@@ -66,6 +82,10 @@ class Family(ABC):
     def fixed(self, row: Row) -> np.ndarray:
         """Positions of tokens whose word must stay as it is."""
         return np.zeros(0, np.int64)
+
+    def continued(self, row: Row) -> int | None:
+        """The position of a token that may go on with a word begun outside of the row; None for rows that begin with a word."""
+        return None
 
     def limits(self, row: Row, max_length: int) -> list[int]:
         """The largest number of tokens of each sequence of the row."""

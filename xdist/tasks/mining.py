@@ -37,6 +37,9 @@ class Mining(MeanPooled):
         for number, (side, row) in enumerate(sequences(texts, tokenizer)):
             yield {"example": number, **row, "side": side}
 
+    def language(self, row: Row, language: str) -> str:
+        return "en" if SIDES[row["side"]].endswith("english") else language
+
     def answers(self, scores: np.ndarray, numbers: np.ndarray, searched: Searched) -> list[np.ndarray]:
         return list(np.stack([scores, numbers], axis=1).astype(np.float64))
 

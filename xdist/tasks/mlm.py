@@ -6,7 +6,7 @@ is visited (`xdist.data.masking`); logits are computed at the masked positions a
 more than the encoder, and in training for some of these at a time.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -29,30 +29,45 @@ LINES_AT_A_TIME = 1000
 
 
 class LanguageHead(nn.Module):
-    """Dense, GELU, LayerNorm, then the product with every input embedding, plus a bias: the head of RoBERTa (arXiv 1907.11692).
+    """Dense, activation, LayerNorm, then the product with every input embedding, plus a bias: the head of RoBERTa (arXiv
+    1907.11692). Of other kinds it has other parts, or none of them, and perhaps a matrix of its own (xdist/model/heads.py).
 
     `tie` makes the encoder's embedding the head's last matrix: one parameter in two places, trained or frozen in both.
     """
 
-    tied = ("decoder",)  # not the head's own: neither saved nor loaded with it
-
-    def __init__(self, width: int) -> None:
+    def __init__(
+        self,
+        dense: nn.Linear | None,
+        activation: Callable[[Tensor], Tensor] = gelu,
+        norm: nn.LayerNorm | None = None,
+        bias: bool = True,
+        matrix: nn.Linear | None = None,
+    ) -> None:
+        """`matrix`: in place of the embedding, (pieces, inner width), without a bias."""
         super().__init__()
-        self.dense = nn.Linear(width, width)
-        self.layer_norm = nn.LayerNorm(width)
+        self.dense, self.layer_norm, self.activation, self._biased = dense, norm, activation, bias
+        self.own = matrix
+        # What is not the head's own: neither saved nor loaded with it.
+        self.tied = ("decoder",) if matrix is None else ()
 
     def tie(self, encoder: PreTrainedModel) -> None:
-        config = encoder.config
-        self.layer_norm.eps = getattr(config, "layer_norm_eps", self.layer_norm.eps)
-        self.decoder: nn.Parameter = encoder.get_input_embeddings().weight  # type: ignore[assignment]
-        self.bias = nn.Parameter(torch.zeros(config.vocab_size, dtype=self.dense.weight.dtype))
+        if self.own is None:
+            self.decoder: nn.Parameter = encoder.get_input_embeddings().weight  # type: ignore[assignment]
+        kept = torch.zeros(encoder.config.vocab_size, dtype=encoder.dtype)
+        if self._biased:
+            self.bias = nn.Parameter(kept)
+        else:
+            self.register_buffer("bias", kept, persistent=False)
 
     def forward(self, hidden: Tensor, labels: Tensor | None = None) -> Tensor:
         """(n, pieces) logits of hidden states (n, d); with `labels` (n,) their cross-entropies alone, fp32."""
-        states = self.layer_norm(gelu(self.dense(hidden)))
+        states = hidden if self.dense is None else self.activation(self.dense(hidden))
+        if self.layer_norm is not None:
+            states = self.layer_norm(states)
+        matrix = self.decoder if self.own is None else self.own.weight
         if labels is not None:
-            return cross_entropies(states, self.decoder, self.bias, labels)
-        return linear(states, self.decoder, self.bias)
+            return cross_entropies(states, matrix, self.bias, labels)
+        return linear(states, matrix, self.bias)
 
 
 class MaskedLM(Family):
@@ -73,12 +88,11 @@ class MaskedLM(Family):
             if chunk[0].translation is not None:
                 yield from self._pairs(chunk, tokenizer, max_length)
                 continue
-            encoded = tokenizer.backend_tokenizer.encode_batch_fast([line.text for line in chunk], add_special_tokens=False)
-            for line, one in zip(chunk, encoded, strict=True):
+            for line, ids in zip(chunk, _pieces([line.text for line in chunk], tokenizer), strict=True):
                 if line.new and held:
                     yield row()
                     held, full = [], 0
-                tokens = np.array(one.ids, np.int32)
+                tokens = np.array(ids, np.int32)
                 while len(tokens):
                     if not held:
                         begins = line.number
@@ -109,7 +123,7 @@ class MaskedLM(Family):
         return {MASKED: torch.zeros(0, dtype=torch.long), LABEL: torch.zeros(0, dtype=torch.long)}
 
     def head(self, width: int, dropout: float) -> nn.Module:
-        return LanguageHead(width)
+        return LanguageHead(nn.Linear(width, width), norm=nn.LayerNorm(width))
 
     def select(self, batch: Batch) -> Tensor:
         return batch.targets[MASKED]
@@ -145,3 +159,10 @@ class MaskedLM(Family):
 
     def _not_evaluated(self) -> UserError:
         return UserError(f"task '{self.task.name}' ({self.task.family}) is trained, not evaluated")
+
+
+def _pieces(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    """Of each text, without special tokens, and without the offsets that cost most of the time."""
+    if not tokenizer.is_fast:
+        return tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+    return [one.ids for one in tokenizer.backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False)]

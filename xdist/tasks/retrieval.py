@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.tasks.batch import Batch
 from xdist.tasks.family import Family, Row
+from xdist.tasks.special_tokens import around_text
 
 T = TypeVar("T")
 
@@ -47,9 +48,10 @@ class Retrieval(Family):
 
 def sequences(texts: Iterator[tuple[T, str, int]], tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[T, Row]]:
     """For each (what it is, text, limit) what it is and a row of one sequence of at most `limit` tokens, without a number."""
+    _, after = around_text(tokenizer)
     while chunk := list(islice(texts, 1000)):  # the fast tokenizer works on many texts at once
         encoded = tokenizer([text for _, text, _ in chunk], return_attention_mask=False, verbose=False)["input_ids"]
         for (what, _, limit), tokens in zip(chunk, encoded, strict=True):
-            # The token that ends every sequence stays.
-            fitting = [*tokens[: limit - 1], tokens[-1]] if len(tokens) > limit else tokens
+            # What ends every sequence stays.
+            fitting = [*tokens[: limit - len(after)], *after] if len(tokens) > limit else tokens
             yield what, {"tokens": fitting, "lengths": [len(fitting)], "cut": len(tokens) - len(fitting)}

@@ -50,6 +50,9 @@ class SentenceRetrieval(MeanPooled):
         for number, (side, row) in enumerate(sequences(texts, tokenizer)):
             yield {"example": number, **row, "side": side}
 
+    def language(self, row: Row, language: str) -> str:
+        return "en" if row["side"] == ENGLISH else language
+
     def answers(self, scores: np.ndarray, numbers: np.ndarray, searched: Searched) -> list[np.ndarray]:
         # The foreign side stands first in its piece, so the number of a row is its line.
         return list(numbers[:, 0])

@@ -40,10 +40,13 @@ class SpanQA(Family):
         "start": pa.int32(),  # position of the answer's first token; 0 if it is not in this window; -1 without gold
         "end": pa.int32(),  # of its last token
     }
+    pairs: ClassVar = True
     by_position: ClassVar = True
 
     def encode(self, examples: Iterable[Question], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:
         """A row per window. `cut` of a question's first row counts the question's own tokens that were left out."""
+        if not tokenizer.is_fast:
+            raise UserError(f"{tokenizer.name_or_path}: its tokenizer does not tell where in a text a piece stands: no span QA")
         before, between, after = around_pair(tokenizer)
         specials = len(before) + len(between) + len(after)
         if max_length < specials + 2:
@@ -82,6 +85,9 @@ class SpanQA(Family):
         """The answer, and the last token of a window, which may be the beginning of a word that goes on in the next."""
         answer = np.arange(row["start"], row["end"] + 1) if row["start"] > 0 else np.zeros(0, np.int64)
         return np.append(answer, row["context"] + len(row["begins"]) - 1)
+
+    def continued(self, row: Row) -> int | None:
+        return int(row["context"]) if len(row["begins"]) and row["begins"][0] > 0 else None
 
     def moved(self, row: Row, new: Rewritten) -> Row:
         """Every new token of a replaced word has the characters of the old word."""
@@ -146,7 +152,8 @@ class SpanQA(Family):
         answers = {}
         for number, example in enumerate(examples):
             _, begin, end = best.get(number, (0, 0, 0))
-            answers[example.key] = example.context[int(begin) : int(end)]
+            # Pieces of Gemma and Llama hold the blank before them.
+            answers[example.key] = example.context[int(begin) : int(end)].lstrip()
         return answers
 
     def gold(self, examples: Sequence[Question]) -> dict[str, list[str]] | None:

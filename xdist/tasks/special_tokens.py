@@ -1,29 +1,33 @@
 """The special tokens that a tokenizer puts around a text or a pair of texts, and the segment ids that it gives with them."""
 
-from collections.abc import Sequence
-from itertools import groupby
+from __future__ import annotations
 
-from transformers import PreTrainedTokenizerBase
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from xdist.errors import UserError
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 def around_text(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """What stands before and after a single text: `<s>` and `</s>` for XLM-R."""
-    before, after = _around(tokenizer("a", return_special_tokens_mask=True))
-    return before, after
+    """What stands before and after a single text: `<s>` and `</s>` for XLM-R. Either may be nothing."""
+    tokens, text = _marked(tokenizer, "a")
+    return tokens[: text[0]], tokens[text[-1] + 1 :]
 
 
 def around_pair(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int], list[int]]:
-    """What stands before, between and after two texts: `<s>`, `</s></s>` and `</s>` for XLM-R."""
-    before, between, after = _around(tokenizer("a", "a", return_special_tokens_mask=True))
-    return before, between, after
+    """What stands before, between and after two texts: `<s>`, `</s></s>` and `</s>` for XLM-R. Each may be nothing."""
+    tokens, text = _marked(tokenizer, "a", "a")
+    first = len(_marked(tokenizer, "a")[1])
+    return tokens[: text[0]], tokens[text[first - 1] + 1 : text[first]], tokens[text[-1] + 1 :]
 
 
-def _around(encoded: dict[str, list[int]]) -> list[list[int]]:
-    marked = zip(encoded["special_tokens_mask"], encoded["input_ids"], strict=True)
-    runs = [(special, [token for _, token in run]) for special, run in groupby(marked, key=lambda pair: pair[0])]
-    return [tokens for special, tokens in runs if special]
+def _marked(tokenizer: PreTrainedTokenizerBase, *texts: str) -> tuple[list[int], list[int]]:
+    """The tokens of the texts in their template, and which of them are not the template's."""
+    encoded = tokenizer(*texts, return_special_tokens_mask=True)
+    return encoded["input_ids"], [place for place, special in enumerate(encoded["special_tokens_mask"]) if not special]
 
 
 def separator(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

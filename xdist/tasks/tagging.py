@@ -1,7 +1,8 @@
 """Tagging of words: a label for each word from its first sub-word. UD-POS, WikiANN.
 
 A sentence that is too long is cut into several rows at word boundaries and joined again, as the official preparation does
-(xtreme/utils_preprocess.py), so no word is lost. A word without a sub-word, or too long for any row, becomes <unk>.
+(xtreme/utils_preprocess.py), so no word is lost. A word without a sub-word, or too long for any row, becomes <unk>. How the
+sub-words of given words are found stands in xdist/tasks/given_words.py.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,8 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.formats.examples import Tagged
 from xdist.tasks.batch import Batch
-from xdist.tasks.family import Family, PreparedColumns, Row
+from xdist.tasks.family import ExampleError, Family, PreparedColumns, Row
+from xdist.tasks.given_words import Spelled, spelled
 from xdist.tasks.rewritten import Rewritten
 from xdist.tasks.special_tokens import around_text
 
@@ -36,24 +38,14 @@ class Tagging(Family):
         source = iter(examples)
         number = 0
         while chunk := list(islice(source, 1000)):
-            encoded = tokenizer(
-                [list(example.words) for example in chunk],
-                is_split_into_words=True,
-                add_special_tokens=False,
-                return_attention_mask=False,
-                verbose=False,
-            )
-            for index, example in enumerate(chunk):
-                pieces: list[list[int]] = [[] for _ in example.words]
-                for token, word in zip(encoded["input_ids"][index], encoded.word_ids(index), strict=True):
-                    pieces[word].append(token)
-                unknown = [tokenizer.unk_token_id]
-                pieces = [word if 0 < len(word) <= room else unknown for word in pieces]
+            for example, found in zip(chunk, spelled(chunk, tokenizer, self.joining), strict=True):
+                words = self._fitting(found, number, example, tokenizer.unk_token_id, room)
                 tags = [numbers[tag] for tag in example.tags or ()]
-                for first, last in _chunks([len(word) for word in pieces], room):
-                    inside = pieces[first:last]
+                for first, last in _chunks([len(word) for word in words], room):
+                    inside = words[first:last]
                     tokens = [*before, *(token for word in inside for token in word), *after]
-                    firsts = np.cumsum([len(before), *map(len, inside)])[:-1]
+                    # A word that shares a piece with the one before it is read there.
+                    firsts = np.cumsum([len(before), *map(len, inside)])[:-1] - np.array(found.shares[first:last], np.int64)
                     yield {
                         "example": number,
                         "tokens": tokens,
@@ -63,6 +55,22 @@ class Tagging(Family):
                         "labels": tags[first:last],
                     }
                 number += 1
+
+    def _fitting(self, found: Spelled, number: int, example: Tagged, unknown: int | None, room: int) -> list[list[int]]:
+        """The pieces of each word; <unk> for a word that has none or too many. A tokenizer without <unk> spells every word: of
+        one that is too long the first pieces stay. Raises ExampleError for one that has none."""
+        words = list(found.pieces)
+        for index, pieces in enumerate(words):
+            if 0 < len(pieces) <= room or (not pieces and found.shares[index]):
+                continue
+            if unknown is not None:
+                words[index] = [unknown]
+            elif pieces:
+                words[index] = pieces[:room]
+            else:
+                what = f"word {index + 1} ({example.words[index]!r}) has no piece, and the tokenizer knows no <unk>"
+                raise ExampleError(number, what)
+        return words
 
     def word_starts(self, row: Row) -> np.ndarray:
         return row["words"]

@@ -4,6 +4,7 @@
 
 write_ratio          tokens per second of `xdist prepare` over `datasets.map`, the same tokenizer, two workers each
 read_ratio           random rows made into padded batches: batches per second of xdist's shards over `datasets`' files
+checked_ratio        the batches of one epoch as a rank makes them: with each block's checksums looked at, over without
 open_1000_shards_s   seconds to the first batch of a set of 1,000 shards
 resume_s, resume_mb  step 1,000,000 of a plan over 10^8 rows, in a process of its own: seconds, and its whole memory
 
@@ -15,6 +16,7 @@ import argparse
 import contextlib
 import json
 import os
+import random
 import shutil
 import statistics
 import subprocess
@@ -31,6 +33,7 @@ import psutil
 WORKERS = 2
 BATCH, BATCHES = 32, 200
 SHARDS = 1000
+PASSES = 15
 RESUME = """
 import time
 begin = time.perf_counter()
@@ -67,6 +70,7 @@ def main() -> None:
         for _ in range(options.repeats):
             read["datasets"].append(reading_datasets(table, options.encoder))
             read["xdist"].append(reading_xdist(shards))
+        checked = [checking(text, options.encoder, shards.parent) for _ in range(PASSES)]
         opened = [opening(shards, place / f"many-{number}") for number in range(options.repeats)]
         resumed = [_resumed() for _ in range(options.repeats)]
         for times in (1, 4):
@@ -78,6 +82,7 @@ def main() -> None:
     result = {
         "write_ratio": round(statistics.median(written["xdist"]) / statistics.median(written["datasets"]), 2),
         "read_ratio": round(statistics.median(read["xdist"]) / statistics.median(read["datasets"]), 2),
+        "checked_ratio": round(statistics.median(checked), 4),
         "open_1000_shards_s": round(statistics.median(opened), 3),
         "resume_s": round(statistics.median(seconds for seconds, _ in resumed), 3),
         "resume_mb": round(statistics.median(megabytes for _, megabytes in resumed)),
@@ -188,15 +193,40 @@ def reading_xdist(folder: Path) -> float:
     return _rate(lambda rows: collate([shards.row(row) for row in rows], rows, family).padded(1), len(shards))
 
 
+def checking(root: Path, encoder: str, cache: Path) -> float:
+    """Time of this thread for one pass with checks over that for one without, in an order drawn each time."""
+    seconds = {checks: _one_pass(root, encoder, cache, checks) for checks in random.sample((True, False), 2)}
+    return seconds[True] / seconds[False]
+
+
+def _one_pass(root: Path, encoder: str, cache: Path, checks: bool) -> float:
+    """Seconds in which a rank of one makes the batches of all rows, as it does while the model trains."""
+    from xdist.config import Train
+    from xdist.data.batches import TrainingData
+
+    preparation = _preparation(root, encoder, cache)
+    train = Train.model_validate({"tasks": [{"task": "mlm"}], "batch_size": BATCH, "epochs": 1})
+    data = TrainingData(train, preparation.subsets, preparation, 1, micro_batch_tokens=BATCH * 256)
+    (shards,) = data.shards
+    for number in range(len(shards.manifest["shards"])):
+        opened = shards._shard(number)
+        if not checks:
+            opened.checked[:] = b"\1" * len(opened.checked)
+    begin = time.thread_time()
+    for step in range(data.steps):
+        data.step(step, 0, 1)
+    return time.thread_time() - begin
+
+
 def opening(folder: Path, many: Path) -> float:
     """Seconds to the first batch of 1,000 shards, each a link to one of `folder`."""
     from xdist.data.batches import collate
     from xdist.data.plan import Plan
-    from xdist.data.shards import Shards
+    from xdist.data.shards import Shards, read_manifest, write_manifest
     from xdist.tasks.catalog import task
     from xdist.tasks.family import family_of
 
-    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest = read_manifest(folder)
     one, many_shards = manifest["shards"][0], []
     many.mkdir()
     for number in range(SHARDS):
@@ -204,7 +234,7 @@ def opening(folder: Path, many: Path) -> float:
         os.link(folder / one["file"], many / name)
         many_shards.append({**one, "number": number, "file": name})
     totals = {key: SHARDS * one[key] for key in ("rows", "tokens")}
-    (many / "manifest.json").write_text(json.dumps({**manifest, **totals, "shards": many_shards}))
+    write_manifest(many, {**manifest, **totals, "shards": many_shards})
     begin = time.perf_counter()
     shards, family = Shards(many), family_of(task("mlm"))
     rows = Plan([len(shards)], [1.0], BATCH, 1).step(0).row.tolist()

@@ -3,14 +3,19 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from xdist.errors import UserError
+from xdist.strict_json import parsed
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -53,17 +58,45 @@ def written_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+LEFT = re.compile(r"\.(.+)\.[a-z0-9_]{8}")  # as `written` and `written_folder` name what is on its way
+
+
+def clear(folder: Path, names: Collection[str] | None = None, older: float = 0.0) -> None:
+    """Remove what killed writers left in `folder`, on its way to one of `names`, or to any. Where others may write there too,
+    what nobody has touched for `older` seconds."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        found = LEFT.fullmatch(entry.name)
+        if found and (names is None or found[1] in names):
+            with suppress(OSError):
+                if older and entry.stat().st_mtime > time.time() - older:
+                    continue
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
 def write_text(path: Path, text: str) -> None:
-    with written(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
+    """The content is on the disk before the name is: after a power cut the file is the old one or the new one, never empty."""
+    with written(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, ensure_ascii=False, indent=1, sort_keys=False) + "\n")
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes a text that any reader would take for something else: by YAML 1.1, which is PyYAML's, or by 1.2, which is ours."""
+
+
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$"), list("-+.0123456789")
+)
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"0o[0-7]+$"), ["0"])
+
+
 def yaml_text(value: Any) -> str:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def write_yaml(path: Path, value: Any) -> None:
@@ -71,7 +104,8 @@ def write_yaml(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    """The JSON value of a file of ours, or of a model. Raises OSError, and UserError as `parsed`."""
+    return parsed(path.read_bytes(), path)
 
 
 def digest(*parts: object) -> str:
@@ -99,7 +133,7 @@ class Digests:
 
     def __init__(self, memory: Path | None = None) -> None:
         self._memory = memory
-        self._digests: dict[str, list[Any]] = read_json(memory) if memory and memory.is_file() else {}
+        self._digests: dict[str, list[Any]] = _remembered(memory) if memory and memory.is_file() else {}
         self._changed = False
         self._now: dict[Path, str] = {}
 
@@ -121,10 +155,20 @@ class Digests:
             return ABSENT
         name, stamp = str(path.resolve()), [status.st_size, status.st_mtime_ns]
         known = self._digests.get(name)
-        if known is None or known[:2] != stamp:
+        if not isinstance(known, list) or len(known) != 3 or known[:2] != stamp or not isinstance(known[2], str):
             self._changed = True
             known = self._digests[name] = [*stamp, file_digest(path)]
         return known[2]
+
+
+def _remembered(memory: Path) -> dict[str, list[Any]]:
+    """Without what is no (size, time, digest) of a file: a damaged memory costs the reading of files again."""
+    try:
+        found = read_json(memory)
+    except (OSError, UserError, ValueError, RecursionError):
+        return {}
+    entries = found.items() if isinstance(found, dict) else ()
+    return {name: one for name, one in entries if isinstance(one, list) and [type(part) for part in one] == [int, int, str]}
 
 
 def _umask() -> int:

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xdist.errors import UserError
-from xdist.formats.corpus import aligned, blocks, lines, source_digest, sources
+from xdist.formats.corpus import aligned, blocks, lines
+from xdist.formats.disguised import refuse_disguised
+from xdist.formats.sources import source_digest, sources
 
 TEXT = ("text",)
 BOTH = ("text", "translation")
@@ -49,7 +52,15 @@ def test_every_line_once_whatever_the_block(tmp_path: Path, ending: str, size: i
     assert counts["empty"] == 12
 
 
-@given(st.binary(max_size=60).filter(lambda data: not data.startswith(b"\xef\xbb\xbf")), st.integers(1, 20))
+def is_text(data: bytes) -> bool:
+    """Whether bytes may be taken for lines: they carry no mark of another form of file."""
+    with suppress(UserError):
+        refuse_disguised(data, "")
+        return not data.startswith(b"\xef\xbb\xbf")
+    return False
+
+
+@given(st.binary(max_size=60).filter(is_text), st.integers(1, 20))
 @settings(max_examples=60)
 def test_blocks_hold_the_bytes_of_the_source(tmp_path_factory: pytest.TempPathFactory, data: bytes, size: int) -> None:
     path = tmp_path_factory.getbasetemp() / "bytes.txt"
@@ -112,7 +123,74 @@ def test_a_line_longer_than_a_block_is_left_out_and_counted(tmp_path: Path) -> N
     assert counts["over_long"] == 2
 
 
+def test_files_that_are_not_the_users_are_no_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What notebooks, file managers and sync programs leave; and every sign in a path is a letter."""
+    root = tmp_path / "corp [v2] *?"
+    for name in (
+        "sw/a.txt",
+        "sw/.ipynb_checkpoints/a.txt",
+        "sw/._a.txt",
+        "sw/deep/.trash/b.txt",
+        "de.txt",
+        "de.d/a.txt",
+        ".fr.txt",
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("habari\n")
+    assert sources(root, "sw") == [f"{root}/sw/a.txt"]
+    assert sources(root, "de") == [f"{root}/de.txt"]
+    assert sources(root, "de.txt") == [f"{root}/de.txt"]
+    assert sources(root, "d*") == sources(root, "fr") == sources(tmp_path / "nowhere", "sw") == []
+    assert read(root / "de.txt")[0] == [(1, "habari", True)]
+    assert source_digest(f"{root}/de.txt") == source_digest(f"{root}/sw/a.txt")
+    monkeypatch.chdir(tmp_path)
+    for name in ("sw", "de", "de.txt"):
+        assert sources(Path(root.name), name) == sources(root, name) != []
+    hidden = tmp_path / ".data"  # a root may be hidden: what is below it counts
+    (hidden / "sw").mkdir(parents=True)
+    (hidden / "sw/a.txt").write_text("habari\n")
+    assert sources(hidden, "sw") == [f"{hidden}/sw/a.txt"]
+
+
+def damaged_parquet(path: Path, rows: int = 4000, group: int = 1000) -> None:
+    """Four row groups, of which the second has a page that was overwritten."""
+    texts = [f"row {number} " + "x" * (number % 50) for number in range(rows)]
+    pq.write_table(pa.table({"text": texts}), path, row_group_size=group, compression="snappy", use_dictionary=False)
+    place = pq.ParquetFile(path).metadata.row_group(1).column(0)
+    content = bytearray(path.read_bytes())
+    middle = place.data_page_offset + place.total_compressed_size // 2
+    content[middle : middle + 400] = b"\xff" * 400
+    path.write_bytes(content)
+
+
+def test_a_damaged_page_is_told_with_its_row_and_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    damaged_parquet(path)
+    with pytest.raises(UserError, match=r"a\.parquet:1001: damaged: "):
+        read(path)
+    for size in (1 << 20, 5000):
+        found, counts = read(path, size, on_bad="skip")
+        assert [number for number, _, _ in found] == [*range(1, 1001), *range(2001, 4001)]
+        assert (counts["lines"], counts["bad"]) == (4000, 1000)
+
+
+def test_texts_of_records_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    raw = pa.array([b"good", b"b\xffd", None, "też".encode()])
+    pq.write_table(pa.table({"text": raw.view(pa.string())}), path)
+    with pytest.raises(UserError, match=r"a\.parquet:2: column 'text' holds bytes that are not UTF-8$"):
+        read(path)
+    found, counts = read(path, on_bad="skip")
+    assert [text for _, text, _ in found] == ["good", "też"]
+    assert counts["bad"] == 2
+
+
 BROKEN = {
+    "c.jsonl": (b'{"text": "a"}\n{"text": "\\ud83d"}\n', r"c\.jsonl:2: not text: half a surrogate pair"),
+    "d.jsonl": (b'{"text": "a"}\n' + b"[" * 200_000 + b"\n", r"d\.jsonl:2: not JSON that can be read: too many brackets"),
+    "e.jsonl": (b'{"text": "a"}\n{"n": 1' + b"0" * 5000 + b"}\n", r"e\.jsonl:2: .* an integer of more than 40 digits"),
+    "f.jsonl": (b'{"text": "a"}\n["a"]\n', r"f\.jsonl:2: expected an object with field 'text', found list"),
+    "g.jsonl": (b'{"text": "a"}\n{"text": ["a"]}\n', r"g\.jsonl:2: field 'text' must be str, found list$"),
     "a.txt": (b"good\nb\xffd\n", r"a\.txt:2: not UTF-8: byte 0xff at offset 6 of the text"),
     "a.jsonl": (b'{"text": "a"}\n{"text": \n', r"a\.jsonl:2: not JSON: .* at column"),
     "b.jsonl": (b'{"text": "a"}\n{"txt": "a"}\n', r"b\.jsonl:2: no field 'text'; nearest: 'txt'"),
@@ -185,7 +263,7 @@ def test_the_digest_follows_the_content(tmp_path: Path, monkeypatch: pytest.Monk
     assert source_digest(str(copy)) == first
     copy.write_bytes(b"one" * 99_999 + b"two")
     assert source_digest(str(copy)) != first
-    monkeypatch.setattr("xdist.formats.corpus.DIGESTED_WHOLE", 1000)
+    monkeypatch.setattr("xdist.formats.sources.DIGESTED_WHOLE", 1000)
     sampled = source_digest(str(path))
     assert sampled != first
     path.write_bytes(b"one" * 100_001)

@@ -2,15 +2,18 @@
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from resolved_of import prepared_of
 from tiny import tiny_benchmark, tiny_model
 
+from xdist.cli import main
 from xdist.config import load_run
 from xdist.data import encoding
 from xdist.data.prepare import Preparation
@@ -152,3 +155,38 @@ def test_too_many_broken_lines_are_no_accident(make: Callable[..., Preparation],
     options = [f"data.root={tmp_path / 'root'}", "train.tasks=[{task: mlm, languages: [sw]}]"]
     with pytest.raises(UserError, match="mlm train sw: 11 of 511 lines cannot be read: more than 1%"):
         make("bad", *options).make_missing(on_bad="skip")
+
+
+def test_every_byte_is_verified_on_request(place: Path, tmp_path: Path) -> None:
+    words = ["prepare", str(place / "run.yaml"), f"data.cache={tmp_path}"]
+    typed = CliRunner().invoke(main, [*words, "--verify"])
+    assert typed.exit_code == 2
+    assert typed.output.count("not prepared (no manifest.json)") == 3
+    assert typed.output.endswith("xdist: 3 of 3 prepared sets are damaged or missing\n")
+    assert CliRunner().invoke(main, words).exit_code == 0
+    typed = CliRunner().invoke(main, [*words, "--verify"])
+    assert typed.exit_code == 0, typed.output
+    assert typed.output.count(" rows are as they were written\n") == 3
+    (shard,) = tmp_path.glob("mlm-train-sw-*/shard-00000.arrow")
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 4
+    shard.write_bytes(content)
+    typed = CliRunner().invoke(main, [*words, "--verify"])
+    assert typed.exit_code == 2
+    assert typed.output.count(" rows are as they were written\n") == 2
+    assert f"mlm train sw: {shard}: damaged shard (" in typed.output
+    assert typed.output.endswith("xdist: 1 of 3 prepared sets are damaged or missing\n")
+    assert CliRunner().invoke(main, [*words, "--verify", "--finish"]).exit_code == 2
+
+
+def test_shards_that_killed_writers_left_half_written_are_removed(make: Callable[..., Preparation]) -> None:
+    made = make()
+    folder = next(iter(made.folders.values()))
+    folder.mkdir(parents=True)
+    names = (".shard-00000.arrow.0123abcd", ".shard-00000.arrow.fresh_er", ".manifest.json.01234567")
+    for name in names:
+        (folder / name).touch()
+    os.utime(folder / names[0], (1.0, 1.0))
+    os.utime(folder / names[2], (1.0, 1.0))
+    made.make_missing()
+    assert [(folder / name).exists() for name in names] == [False, True, True]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from generated_mewslix import generate
 from tiny import tiny_benchmark
 from tiny_families import LANGUAGES, tiny_families
 
@@ -14,6 +15,8 @@ from xdist.cli import main
 from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.official import average, score_folder
+from xdist.files import write_json
+from xdist.metrics.spans import parse_0_0_12, spans
 from xdist.tasks.catalog import Task, task
 
 TASKS = ("xquad", "xcopa", "udpos", "xnli", "cldr-names")
@@ -230,6 +233,80 @@ def test_blanked_gold_is_refused(folder: Path, root: Path, tmp_path: Path) -> No
     (blanked / "xcopa/test-et.jsonl").unlink()
     with pytest.raises(UserError, match=r"xcopa/test-et.jsonl: no such file \(task 'xcopa', test, et\)"):
         score_folder(folder, blanked, partial=True)
+
+
+def test_the_official_o_is_a_tag_and_a_wrong_one(folder: Path, root: Path) -> None:
+    """Its label list has O for UD-POS too, which a model may predict; a task of one's own has the labels that it names."""
+    for name in ("cldr-names", "xcopa", "xnli", "xquad"):
+        shutil.rmtree(folder / name)
+    path = folder / "udpos/test-de.tsv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(["O", *lines[1:]]) + "\n")
+    scores = score_folder(folder, root, partial=True)["tasks"]["udpos"]["languages"]["de"]
+    gold = [list(example.tags) for example in task("udpos").examples(root, "test", "de")]
+    wrong = [["O", *gold[0][1:]], *gold[1:]]
+    parse = parse_0_0_12
+    right, found, wanted = (
+        sum(len(spans(one, parse) & spans(other, parse)) for one, other in zip(first, second, strict=True))
+        for first, second in ((wrong, gold), (wrong, wrong), (gold, gold))
+    )
+    assert scores["f1"] == pytest.approx(100 * 2 * right / (found + wanted))
+    assert 0 < scores["f1"] < 100
+
+
+def test_blank_lines_at_the_end_of_gold_and_predictions_are_none(folder: Path, root: Path, tmp_path: Path) -> None:
+    padded = tmp_path / "padded"
+    shutil.copytree(root, padded)
+    wanted = score_folder(folder, root, partial=True)["tasks"]
+    for place in (padded, folder):
+        for path in [*place.rglob("test-*.tsv"), *place.rglob("test-*.jsonl"), *place.rglob("*-en.??")]:
+            path.write_text(path.read_text() + "\n\n")
+    assert score_folder(folder, padded, partial=True)["tasks"] == wanted
+
+
+def rankings(root: Path, name: str, code: str, split: str = "test") -> tuple[Path, dict[str, list[str]]]:
+    """The right candidates of each query, as predictions beside the data."""
+    entry = task(name)
+    path = submission.path(root / "predictions", entry, split, code)
+    found = {query.id: list(query.relevant) for _, query in entry.examples(root, split, code)}
+    write_json(path, found)
+    return path, found
+
+
+def test_unknown_candidates_are_errors(tmp_path: Path) -> None:
+    generate(tmp_path, candidates=2000, mentions=30, languages=("de", "en"), pairs=60)
+    path, found = rankings(tmp_path, "mewslix", "de")
+    assert score_folder(path.parents[1], tmp_path, partial=True)["tasks"]["mewslix"]["mean"] == {"map@20": 100.0}
+    first = next(iter(found))
+    write_json(path, {**found, first: [*found[first], "Q0"]})
+    with pytest.raises(UserError, match=rf"test-de\.json:\d+: '{first}': there is no candidate 'Q0'$"):
+        score_folder(path.parents[1], tmp_path, partial=True)
+    (missing,) = task("mewslix").paths(tmp_path, "pool", "all")
+    missing.unlink()
+    notes = score_folder(path.parents[1], tmp_path, partial=True)["tasks"]["mewslix"]["notes"]
+    assert notes == [f"whether the ids are those of candidates was not checked: {missing}: no such file"]
+
+
+def test_the_direction_is_stated_and_dev_scores_are_not_the_benchmarks(perfect: Path, root: Path, tmp_path: Path) -> None:
+    typed = CliRunner().invoke(main, ["score", str(perfect), "--gold", str(root), "--partial"], env={"COLUMNS": "80"})
+    told = "line i of a prediction file names the row, from 0, of xx-en.xx that translates line i of xx-en.en"
+    assert f"cldr-names: {told}\n" in typed.output
+    dev = tmp_path / "dev"
+    entry = task("xnli")
+    (dev / "xnli").mkdir(parents=True)
+    for code in ("en", "sw"):
+        target = entry.paths(tmp_path, "dev", code)[0]
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(entry.paths(root, "test", code)[0], target)
+        shutil.copy(perfect / f"xnli/test-{code}.tsv", dev / f"xnli/dev-{code}.tsv")
+    typed = CliRunner().invoke(main, ["score", str(dev), "--gold", str(tmp_path), "--split", "dev", "--partial"])
+    assert typed.exit_code == 0, typed.output
+    assert typed.output.endswith("XTREME-R: –, since it is of the test sets\n")
+    scores = score_folder(dev, tmp_path, "dev", partial=True)
+    assert scores["tasks"]["xnli"]["mean"] == {"accuracy": 100.0}
+    numbers = {code: {"accuracy": 9.0} for code in entry.languages}
+    for split, done in (("dev", 0), ("test", 1)):
+        assert average({"tasks": {"xnli": {"split": split, "languages": numbers}}}).done == done
 
 
 def test_commands(perfect: Path, root: Path, tmp_path: Path) -> None:

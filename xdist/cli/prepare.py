@@ -22,6 +22,7 @@ def _part(_context: click.Context, _option: click.Parameter, value: str | None) 
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that tokenise.")
 @click.option("--part", callback=_part, metavar="i/n", help="Only the i-th of n parts, as in an array job; then --finish.")
 @click.option("--finish", is_flag=True, help="Only write the manifests of what all parts have done.")
+@click.option("--verify", is_flag=True, help="Make nothing: read all that is prepared and check every byte of it.")
 @click.option(
     "--on-bad-row",
     type=click.Choice(["fail", "skip"]),
@@ -36,19 +37,23 @@ def command(
     workers: int,
     part: tuple[int, int] | None,
     finish: bool,
+    verify: bool,
     on_bad_row: Literal["fail", "skip"],
     dry_run: bool,
 ) -> None:
     """Read, tokenise and write what RUN.yaml trains and evaluates on, each task, split and language once.
 
     What is prepared already (same files, tokenizer and length) is found again, and of what was interrupted only the unfinished
-    shards are made. `xdist train` does this by itself; on a cluster do it beforehand.
+    shards are made. `xdist train` does this by itself; on a cluster do it beforehand. Training checks each block of rows when
+    it first reads it; --verify reads and checks all of them.
 
     \b
     Examples:
       xdist prepare jobs/runs/demo/target.yaml --workers 2
       xdist prepare RUN.yaml --part $((SLURM_ARRAY_TASK_ID + 1))/16; afterwards: xdist prepare RUN.yaml --finish
     """
+    if verify and (finish or part):
+        raise click.UsageError("--verify makes nothing: leave --part and --finish out")
     from xdist.config import load_run
     from xdist.data.look import look
     from xdist.resolve.resolved import resolve
@@ -61,8 +66,12 @@ def command(
         return
     from xdist.launch.prepared import finish as finish_parts
     from xdist.launch.prepared import prepare
+    from xdist.launch.prepared import verify as verify_sets
     from xdist.resolve.preparing import preparation_of
 
+    if verify:
+        verify_sets(preparation_of(resolved))
+        return
     if finish:
         finish_parts(preparation_of(resolved))
     else:

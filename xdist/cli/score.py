@@ -19,7 +19,8 @@ from xdist.cli.options import described_tasks, given_plugins
 def command(folder: Path, gold: Path, split: Any, partial: bool, described: Path | None, out: Path | None) -> None:
     """Score FOLDER, which is in the submission layout: a folder per task, a file test-xx.EXT per language.
 
-    Predictions that are missing, too many, twice or of the wrong size are errors; so is gold that is blanked.
+    Predictions that are missing, too many, twice or of the wrong size are errors; so are unknown candidates, and gold that is
+    blanked. Of sentence retrieval, line i of a file names the row, from 0, of xx-en.xx that translates line i of xx-en.en.
 
     \b
     Example:
@@ -49,4 +50,9 @@ def command(folder: Path, gold: Path, split: Any, partial: bool, described: Path
         for what, value in entry.get("transfer", {}).items():
             table.add_row(what.replace("_", " "), "", *(f"{value:.2f}" if m == entry["metric"] else "" for m in metrics))
         console.print(table)
+        for note in entry["notes"]:
+            console.print(f"{name}: {note}", markup=False, highlight=False, soft_wrap=True)
+    if split != "test":
+        console.print("XTREME-R: –, since it is of the test sets")
+        return
     console.print(f"XTREME-R: {average(scores)} (official: QA as mean of EM and F1), {average(scores, 'f1')} (QA as F1)")

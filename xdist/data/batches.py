@@ -41,8 +41,10 @@ def collate(
     family: Family,
     dummy: bool = False,
     group: Sequence[int] | None = None,
+    languages: Sequence[str] | None = None,
 ) -> Batch:
-    """Rows of one family in one batch; `group` says which of them belong together, in families whose loss compares rows."""
+    """Rows of one family in one batch; `group` says which of them belong together, in families whose loss compares rows,
+    `languages` of which language the subset of each is."""
     lengths = np.concatenate([row["lengths"] for row in rows])
     # Most rows are one sequence, and were not rewritten.
     sequence_row = np.arange(len(rows))
@@ -57,6 +59,7 @@ def collate(
         row_ids=torch.tensor(ids, dtype=torch.long),
         targets={**family.targets(rows), **({} if group is None else {"group": torch.tensor(group, dtype=torch.long)})},
         dummy=dummy,
+        languages=tuple(map(family.language, rows, languages)) if languages else None,
         words=WordCounts(*(sum(row.get(name, 0) for row in rewritten) for name in WORDS)),
     )
 
@@ -68,6 +71,7 @@ def collate_pair(
     family: Family,
     dummy: bool = False,
     group: Sequence[int] | None = None,
+    languages: Sequence[str] | None = None,
 ) -> Batch:
     """The batch of rewritten `rows` and, as its `plain`, that of the same rows before. Where a family compares by position, the
     rewritten rows hold `shared` (see `comparable`), and each of the two batches has the target `shared`: the positions in its
@@ -75,8 +79,8 @@ def collate_pair(
     if family.by_position:
         plain = [{**row, "shared": other["shared"][:, 0]} for row, other in zip(plain, rows, strict=True)]
         rows = [{**row, "shared": row["shared"][:, 1]} for row in rows]
-    before = collate(plain, ids, family, dummy, group)
-    return replace(collate(rows, ids, family, dummy, group), plain=before)
+    before = collate(plain, ids, family, dummy, group, languages)
+    return replace(collate(rows, ids, family, dummy, group, languages), plain=before)
 
 
 def comparable(row: Row, family: Family) -> Row:
@@ -171,16 +175,17 @@ class TrainingData:
                 ids = [row_id(int(draws.source[index]), int(draws.row[index])) for index in indices]
                 group = [number for number, _ in drawn] if size > 1 else None
                 family = self.families[head]
+                languages = [self.subsets[draws.source[index]].language for index in indices]
                 if isinstance(family, MaskedLM):
-                    batch = collate(plain, ids, family, micro.dummy, group)
+                    batch = collate(plain, ids, family, micro.dummy, group, languages)
                     assert self.masking
                     batches.append(self.masking(batch, [int(draws.epoch[index]) for index in indices]))
                     continue
                 rows = [self._rewritten(row, draws, index) for row, index in zip(plain, indices, strict=True)]
                 if self.keep_plain:
-                    batches.append(collate_pair(rows, plain, ids, family, micro.dummy, group))
+                    batches.append(collate_pair(rows, plain, ids, family, micro.dummy, group, languages))
                 else:
-                    batches.append(collate(rows, ids, family, micro.dummy, group))
+                    batches.append(collate(rows, ids, family, micro.dummy, group, languages))
         return batches
 
     def _rewritten(self, row: Row, draws: Draws, index: int) -> Row:

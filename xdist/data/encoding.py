@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
+from xdist.config.run import Joining
 from xdist.data.pairs import CELL_COLUMNS, encode_cells
 from xdist.data.shards import write_shard
 from xdist.data.subset import Subset
@@ -27,7 +28,7 @@ from xdist.errors import UserError
 from xdist.formats.corpus import Block, OnBad, blocks, lines
 from xdist.plugins import pinned
 from xdist.tasks.catalog import unchecked
-from xdist.tasks.family import COMMON_COLUMNS, Row, family_of
+from xdist.tasks.family import COMMON_COLUMNS, ExampleError, Row, family_of
 
 EXAMPLES_PER_SHARD = 4096
 
@@ -53,6 +54,8 @@ class ShardJob:
     on_bad: OnBad
     folder: Path
     unit: Unit
+    file: str = ""  # that it is of, for errors
+    joining: Joining = "joined"
 
 
 def units(subset: Subset, root: Path) -> Iterator[Unit]:
@@ -91,13 +94,17 @@ def make_shard(job: ShardJob, tokenizer: PreTrainedTokenizerBase) -> dict[str, A
         examples: Iterable[Any] = lines(content, entry.fields, counts, job.on_bad)
     else:
         examples = content
-    encoded: Iterator[Row] = (
-        encode_cells(examples, entry, tokenizer)
-        if entry.pairs_of
-        else family_of(entry).encode(examples, tokenizer, job.max_length)
-    )
+    if entry.pairs_of:
+        encoded: Iterator[Row] = encode_cells(examples, entry, tokenizer)
+    else:
+        family = family_of(entry)
+        family.joining = job.joining
+        encoded = family.encode(examples, tokenizer, job.max_length)
     rows = ({**row, "example": row["example"] + job.unit.first} for row in encoded)
-    facts = write_shard(job.folder, job.unit.number, rows, schema_of(subset))
+    try:
+        facts = write_shard(job.folder, job.unit.number, rows, schema_of(subset))
+    except ExampleError as error:
+        raise UserError(f"{job.file}: example {job.unit.first + error.number + 1}: {error}") from None
     return {**facts, "bytes": size, **({"lines": dict(counts)} if counts else {})}
 
 

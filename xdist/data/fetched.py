@@ -3,6 +3,7 @@
 <root>/models/<id>/…   <root>/hub/<id of a data set>/…   each with fetched.json, which is there when all of it is
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ from xdist.files import Digests, digest
 
 # The files of a model folder that say what it computes.
 MODEL_FILES = ("config.json", "tokenizer.json", "*.safetensors", "pytorch_model*.bin")
+SLOW_TOKENIZER = ("vocab.json", "merges.txt", "tokenizer_config.json")  # where there is no tokenizer.json, as of XLM
 FOLDERS = {"model": "models", "dataset": "hub"}
 
 RepositoryKind = Literal["model", "dataset"]
@@ -79,7 +81,13 @@ def check_place(backbone: str) -> None:
         raise UserError(f"{backbone}: no such folder (model.backbone)")
 
 
-def not_loaded(backbone: str, what: str, error: Exception) -> UserError:
+def check_package(backbone: str, kind: str) -> None:
+    """Raises UserError where the tokenizer of encoders of this type needs a package that is not here."""
+    if kind == "xlm" and find_spec("sacremoses") is None:
+        raise UserError(f"{backbone}: XLM's tokenizer needs the package sacremoses: pip install sacremoses")
+
+
+def not_loaded(backbone: str, what: str, error: BaseException) -> UserError:
     """Why nothing could be loaded, and what to do about it where the backbone is a hub id."""
     if not Path(backbone).is_dir() and offline():
         return UserError(
@@ -108,7 +116,9 @@ def found_model(model: Model, root: Path) -> Model:
 def model_digest(name: str, digests: Digests, *more: str) -> str:
     """A hub id as it is; of a folder the digest of the files that say what the model computes, and of what `more` does."""
     folder = Path(name)
-    files = sorted(path for pattern in MODEL_FILES for path in folder.glob(pattern)) if folder.is_dir() else []
+    names = MODEL_FILES if (folder / "tokenizer.json").is_file() else (*MODEL_FILES, *SLOW_TOKENIZER)
+    found = (path for pattern in names for path in folder.glob(pattern)) if folder.is_dir() else ()
+    files = sorted(path for path in found if not path.name.startswith("."))
     return digest([(path.name, digests.of(path)) for path in files], *more) if files else name
 
 

@@ -4,30 +4,40 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
-from xdist.files import written
+from xdist.errors import UserError
+from xdist.files import file_digest, written
 
 HISTOGRAM = "histogram.npy"
 
 
-def count_pieces(shards: Iterable[Path]) -> np.ndarray:
+def count_pieces(shards: Iterable[np.ndarray]) -> np.ndarray:
     """(ids,) int64: how often each id up to the largest stands in the tokens of `shards`."""
     total = np.zeros(0, np.int64)
-    for path in shards:
-        tokens = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0).column("tokens").values.to_numpy()
+    for tokens in shards:
         counts = np.bincount(tokens, minlength=len(total))
         counts[: len(total)] += total
         total = counts
     return total
 
 
-def write_histogram(folder: Path, counts: np.ndarray) -> None:
-    with written(folder / HISTOGRAM) as temporary, temporary.open("wb") as file:
-        np.save(file, counts)
+def write_histogram(folder: Path, counts: np.ndarray) -> str:
+    """Returns the digest of what was written."""
+    with written(folder / HISTOGRAM) as temporary:
+        with temporary.open("wb") as file:
+            np.save(file, counts)
+        return file_digest(temporary)
 
 
-def read_histogram(folder: Path) -> np.ndarray | None:
-    """None for a set that was prepared before histograms were kept."""
+def read_histogram(folder: Path, digest: str | None = None) -> np.ndarray | None:
+    """None where there is none, as of a set that was prepared before histograms were kept: it is counted anew then. Raises
+    UserError for one that is damaged, by the `digest` of what was written where the set knows it."""
     path = folder / HISTOGRAM
-    return np.load(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        if digest is None or file_digest(path) == digest:
+            return np.load(path)
+    except (OSError, ValueError, EOFError):
+        pass
+    raise UserError(f"{path}: damaged; remove this file, it is counted anew")

@@ -62,7 +62,7 @@ class PairShards:
         self._sides = (first, second)
         self._specials = specials
         self._columns = {"example": np.arange(len(self._rows)), "label": label}
-        whole = [shards.list_column("lengths").reshape(-1, 2)[self._rows, side] for side, shards in enumerate(self._sides)]
+        whole = [shards.column("lengths").reshape(-1, 2)[self._rows, side] for side, shards in enumerate(self._sides)]
         extra = sum(map(len, specials))
         self._kept = longest_first(whole[0], whole[1], max_length - extra)
         self.tokens = self._kept[0] + self._kept[1] + extra

@@ -9,19 +9,23 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Data
+from xdist.config.run import Joining
 from xdist.data.encoding import MakeShards, ShardJob, make_shard, units, workers
 from xdist.data.pairs import PairShards
-from xdist.data.shards import MANIFEST, Journal, Rows, Shards
+from xdist.data.shards import MANIFEST, Journal, Rows, Shards, read_manifest
 from xdist.data.subset import ENCODING, Subset
 from xdist.data.tokenizer import tokenizer_digest
 from xdist.errors import UserError, own
-from xdist.files import digest, file_digest, read_json
-from xdist.formats.corpus import OnBad, source_digest
+from xdist.files import clear, digest, file_digest
+from xdist.formats.corpus import OnBad
+from xdist.formats.sources import source_digest
 from xdist.tasks.catalog.task import pair
+from xdist.tasks.given_words import joining_form
 from xdist.tasks.special_tokens import around_pair
 
 # Where bad lines are skipped, so many are forgiven, or such a share of all.
 BAD_LINES, BAD_SHARE = 10, 0.01
+ABANDONED = 3600.0  # seconds after which a shard on its way is nobody's: another run may make the same set
 OnShard = Callable[[Subset, dict[str, Any]], None]
 
 
@@ -55,6 +59,7 @@ class Preparation:
         journal = Journal(self.folders[subset], part)
         number = list(self.folders).index(subset)  # so that small subsets do not all fall to the first part
         total = 0
+        file = str((subset.task.pairs_of or subset.task).paths(self.data.root, subset.split, subset.language)[0])
 
         def jobs() -> Iterator[ShardJob]:
             nonlocal total
@@ -65,6 +70,8 @@ class Preparation:
                         *(subset.task.name, self.data.tasks, subset.task.plugins),
                         *(subset.split, self._max_length(subset), on_bad),
                         *(self.folders[subset], unit),
+                        file=file,
+                        joining=self._joining(subset),
                     )
 
         self.folders[subset].mkdir(parents=True, exist_ok=True)
@@ -85,7 +92,11 @@ class Preparation:
             raise UserError(f"{subset}: {bad} of {lines} lines cannot be read: more than {BAD_SHARE:.0%} is no accident")
         facts = {"task": subset.task.name, "split": subset.split, "language": subset.language}
         facts["fingerprint"] = self.folders[subset].name.rsplit("-", 1)[1]
-        return Shards(self.folders[subset]) if journal.finish(facts) else None
+        if not journal.finish(facts):
+            return None
+        made = Shards(self.folders[subset])
+        clear(made.folder, [shard["file"] for shard in made.manifest["shards"]], older=ABANDONED)
+        return made
 
     def make_missing(
         self,
@@ -116,10 +127,10 @@ class Preparation:
             time.sleep(0.2)
 
     def check(self, subsets: Sequence[Subset]) -> None:
-        """Raises UserError for a set without a row: earlier versions prepared those, too."""
+        """Raises UserError for a damaged manifest, and for a set without a row: earlier versions prepared those, too."""
         for subset in subsets:
-            manifest = self.folders[subset] / MANIFEST
-            if manifest.is_file() and not read_json(manifest)["rows"]:
+            folder = self.folders[subset]
+            if (folder / MANIFEST).is_file() and not read_manifest(folder)["rows"]:
                 paths = (subset.task.pairs_of or subset.task).paths(self.data.root, subset.split, subset.language)
                 raise UserError(f"{paths[0]}: holds no example ({subset})")
 
@@ -138,6 +149,9 @@ class Preparation:
     def _max_length(self, subset: Subset) -> int:
         return self.data.max_length or subset.task.max_length
 
+    def _joining(self, subset: Subset) -> Joining:
+        return subset.task.joining(self.data.words) or self.data.words
+
     def _folder(self, subset: Subset) -> Path:
         paths = (subset.task.pairs_of or subset.task).paths(self.data.root, subset.split, subset.language)
         sources = subset.task.sources(self.data.root, subset.split, subset.language) if subset.task.fields else []
@@ -150,6 +164,7 @@ class Preparation:
             self._tokenizer_digest,
             self._max_length(subset),
             subset.task.form,
+            *joining_form(subset.task, self.tokenizer, self.data.words),
         )
         return self.data.cache / f"{subset.task.name}-{subset.split}-{subset.language}-{fingerprint}"
 

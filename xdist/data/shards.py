@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from xdist.data.histogram import count_pieces, read_histogram, write_histogram
+from xdist.data.sums import MappedShard, StoredColumn, with_sums
 from xdist.errors import UserError
-from xdist.files import file_digest, read_json, write_json, written
+from xdist.files import digest, file_digest, read_json, write_json, written
 
 MANIFEST = "manifest.json"
 LENGTHS = 32  # rows are counted by length in steps of so many tokens
@@ -35,8 +37,9 @@ def write_shard(folder: Path, number: int, rows: Iterable[dict[str, Any]], schem
         lengths[-(-len(row["tokens"]) // LENGTHS) * LENGTHS] += 1
         cut_rows += row["cut"] > 0
     batch = pa.record_batch([_array(schema.field(column), values) for column, values in columns.items()], schema=schema)
+    batch = with_sums(batch)
     with written(folder / name) as temporary:
-        with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
             writer.write_batch(batch)
         digest, size = file_digest(temporary), temporary.stat().st_size
     return {
@@ -49,6 +52,7 @@ def write_shard(folder: Path, number: int, rows: Iterable[dict[str, Any]], schem
         "lengths": {str(length): lengths[length] for length in sorted(lengths)},
         "size": size,
         "sha256": digest,
+        "summed": True,
     }
 
 
@@ -75,8 +79,8 @@ class Journal:
         self.done: dict[int, dict[str, Any]] = {}
         self.units: int | None = None
         for path in sorted(folder.glob("journal-*.jsonl")):
-            for line in path.read_text(encoding="utf-8").splitlines():
-                with suppress(ValueError):
+            for line in path.read_bytes().splitlines():
+                with suppress(ValueError, KeyError, TypeError, RecursionError):
                     self._take(json.loads(line))
 
     def add(self, facts: dict[str, Any]) -> None:
@@ -93,8 +97,8 @@ class Journal:
         shards = [self.done[number] for number in range(self.units)]
         totals = {key: sum(shard.get(key, 0) for shard in shards) for key in ("rows", "tokens", "cut", "cut_rows", "bytes")}
         nested = {key: _added(shard.get(key, {}) for shard in shards) for key in ("lines", "lengths")}
-        write_histogram(self.folder, count_pieces(self.folder / shard["file"] for shard in shards))
-        write_json(self.folder / MANIFEST, {**facts, **totals, **nested, "shards": shards})
+        counted = {"histogram": write_histogram(self.folder, count_pieces(_tokens(self.folder, shard) for shard in shards))}
+        write_manifest(self.folder, {**facts, **totals, **nested, **counted, "shards": shards})
         for path in self.folder.glob("journal-*.jsonl"):
             path.unlink(missing_ok=True)
         return True
@@ -106,6 +110,38 @@ class Journal:
         file = self.folder / facts["file"]
         if file.is_file() and file.stat().st_size == facts["size"]:
             self.done[facts["number"]] = facts
+
+
+def _tokens(folder: Path, facts: dict[str, Any]) -> np.ndarray:
+    opened = MappedShard(folder, facts)
+    opened.check_all("tokens")
+    return opened.columns["tokens"][0]
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    write_json(folder / MANIFEST, {**manifest, "digest": digest(manifest)})
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What a prepared set says of itself. Raises UserError: not prepared, damaged."""
+    path = folder / MANIFEST
+    try:
+        manifest = read_json(path)
+        own = manifest.pop("digest", None)  # earlier versions wrote none
+        whole = own is None or digest(manifest) == own
+        kinds = {"file": str, "rows": int, "size": int, "sha256": str}
+        counts = {key: sum(shard[key] for shard in manifest["shards"]) for key in ("rows", "tokens")}
+        named = all(type(shard[key]) is kind for shard in manifest["shards"] for key, kind in kinds.items())
+        if whole and named and counts == {key: manifest[key] for key in counts}:
+            return manifest
+        reason = "it is not what was written"
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{folder}: not prepared (no {MANIFEST}); run: xdist prepare RUN.yaml") from None
+    except (OSError, UserError) as error:
+        reason = str(error)
+    except (KeyError, TypeError, AttributeError, RecursionError):
+        reason = "it has not the form of one"
+    raise UserError(f"{path}: damaged manifest ({reason}); remove {folder} and prepare again")
 
 
 def _added(counts: Iterable[dict[str, int]]) -> dict[str, int]:
@@ -136,17 +172,14 @@ class Rows(Protocol):
 
 
 class Shards:
-    """The rows of one prepared set, by number. Files are opened when a row of theirs is first asked for."""
+    """The rows of one prepared set, by number. Files are opened when a row of theirs is first asked for, and each block of rows
+    is checked when one of its rows is. Raises UserError: not prepared, a damaged manifest, file or block."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        try:
-            self.manifest: dict[str, Any] = read_json(folder / MANIFEST)
-        except FileNotFoundError:
-            raise UserError(f"{folder}: not prepared (no {MANIFEST}); run: xdist prepare RUN.yaml") from None
-        ends = np.cumsum([shard["rows"] for shard in self.manifest["shards"]])
-        self._ends: list[int] = ends.tolist()
-        self._open: dict[int, dict[str, tuple[np.ndarray, np.ndarray | None]]] = {}
+        self.manifest = read_manifest(folder)
+        self._ends: list[int] = list(accumulate(shard["rows"] for shard in self.manifest["shards"]))
+        self._open: dict[int, MappedShard] = {}
 
     def __len__(self) -> int:
         return self.manifest["rows"]
@@ -155,21 +188,23 @@ class Shards:
         """Row `number` as {column: value}; lists are read-only views of the mapped file."""
         shard = bisect_right(self._ends, number)
         local = number - (self._ends[shard - 1] if shard else 0)
+        # Written out, since this is done for every row of every batch.
+        opened = self._open.get(shard) or self._shard(shard)
+        if not opened.checked[local // opened.block]:
+            opened.check(local // opened.block)
         return {
             name: values[local] if offsets is None else values[offsets.item(local) : offsets.item(local + 1)]
-            for name, (values, offsets) in self._columns(shard).items()
+            for name, (values, offsets) in opened.columns.items()
         }
 
     def column(self, name: str) -> np.ndarray:
-        """A scalar column over all rows."""
-        parts = [self._columns(shard)[name][0] for shard in range(len(self._ends))]
-        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+        """A scalar column over all rows, or a list column, the lists one after another."""
+        return self._joined([self._whole(shard, name)[0] for shard in range(len(self._ends))], np.int64)
 
     @cached_property
     def tokens(self) -> np.ndarray:
         """(rows,) tokens of each row."""
-        parts = [np.diff(self._offsets(shard, "tokens")) for shard in range(len(self._ends))]
-        return np.concatenate(parts) if parts else np.zeros(0, np.int32)
+        return self._joined([np.diff(self._begins(shard, "tokens")) for shard in range(len(self._ends))], np.int32)
 
     @property
     def mean_tokens(self) -> float:
@@ -179,39 +214,40 @@ class Shards:
     def length(self, number: int) -> int:
         """Tokens of one row; opens its file only, so a large set is never looked at as a whole."""
         shard = bisect_right(self._ends, number)
-        offsets = self._offsets(shard, "tokens")
-        local = number - (self._ends[shard - 1] if shard else 0)
-        return int(offsets[local + 1] - offsets[local])
+        return self._shard(shard).length(number - (self._ends[shard - 1] if shard else 0), "tokens")
 
     def used(self) -> np.ndarray:
         """The sorted ids that stand in the rows."""
-        counts = read_histogram(self.folder)
+        counts = read_histogram(self.folder, self.manifest.get("histogram"))
         if counts is None:
-            counts = count_pieces(self.folder / shard["file"] for shard in self.manifest["shards"])
+            counts = count_pieces(self._whole(shard, "tokens")[0] for shard in range(len(self._ends)))
         return np.flatnonzero(counts)
 
-    def list_column(self, name: str) -> np.ndarray:
-        """A list column over all rows, the lists one after another."""
-        parts = [self._columns(shard)[name][0] for shard in range(len(self._ends))]
-        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    def verify(self) -> None:
+        """Read every byte. Raises UserError for the first file that is not what was written."""
+        for number, facts in enumerate(self.manifest["shards"]):
+            path = self.folder / facts["file"]
+            if not path.is_file() or file_digest(path) != facts["sha256"]:
+                self._shard(number).check_all()  # says where, if rows are damaged
+                what = "damaged shard (its bytes are not those that were written)"
+                raise UserError(f"{path}: {what}; remove {self.folder} and prepare again")
+        read_histogram(self.folder, self.manifest.get("histogram"))
 
-    def _offsets(self, shard: int, name: str) -> np.ndarray:
-        offsets = self._columns(shard)[name][1]
-        assert offsets is not None, name
-        return offsets
+    @staticmethod
+    def _joined(parts: list[np.ndarray], kind: type) -> np.ndarray:
+        return np.concatenate(parts) if parts else np.zeros(0, kind)
 
-    def _columns(self, shard: int) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
-        if shard not in self._open:
-            path = self.folder / self.manifest["shards"][shard]["file"]
-            try:
-                batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
-            except (OSError, pa.ArrowInvalid) as error:
-                raise UserError(f"{path}: damaged or missing shard ({error}); remove {self.folder} and prepare again") from None
-            self._open[shard] = {name: _numpy(batch.column(name)) for name in batch.schema.names}
-        return self._open[shard]
+    def _whole(self, shard: int, name: str) -> StoredColumn:
+        opened = self._shard(shard)
+        opened.check_all(name)
+        return opened.columns[name]
 
+    def _begins(self, shard: int, name: str) -> np.ndarray:
+        opened = self._shard(shard)
+        opened.check_all(f"{name} begin")
+        return opened.offsets(name)
 
-def _numpy(column: pa.Array) -> tuple[np.ndarray, np.ndarray | None]:
-    if isinstance(column, pa.ListArray):
-        return column.values.to_numpy(), column.offsets.to_numpy()
-    return column.to_numpy(), None
+    def _shard(self, number: int) -> MappedShard:
+        if number not in self._open:
+            self._open[number] = MappedShard(self.folder, self.manifest["shards"][number])
+        return self._open[number]

@@ -14,14 +14,15 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from xdist.errors import UserError, unknown
 from xdist.files import write_json, write_text
-from xdist.formats.lines import field, read_jsonl, read_lines
+from xdist.formats.lines import field, filled, read_jsonl, read_lines
 from xdist.metrics.retrieval import K
+from xdist.strict_json import parsed
 from xdist.tasks.catalog import Task
 
 
@@ -41,17 +42,20 @@ def write(path: Path, task: Task, predictions: Sequence[Any] | Mapping[str, Any]
         write_text(path, "".join(f"{prediction}\n" for prediction in predictions))
 
 
-def read(path: Path, task: Task, examples: Sequence[Any]) -> Any:
-    """Predictions that anyone wrote, in the form that `family.score` takes, one for each of `examples`.
+def read(path: Path, task: Task, examples: Sequence[Any], candidates: Collection[str] | None = None) -> Any:
+    """Predictions that anyone wrote, in the form that `family.score` takes, one for each of `examples`. Where `candidates` are
+    given, rankings name no others.
 
     Raises UserError that names the file, the first line that is wrong and the number that was expected: predictions that are
     missing, too many, twice, of the wrong size, or that cannot be.
     """
-    return READERS.get(task.predicts, _rankings)(path, task, examples)
+    if task.predicts in READERS:
+        return READERS[task.predicts](path, task, examples)
+    return _rankings(path, examples, candidates)
 
 
 def _labels(path: Path, task: Task, examples: Sequence[Any]) -> list[str]:
-    rows = _counted(path, ((number, line.strip()) for number, line in read_lines(path)), len(examples))
+    rows = _counted(path, ((number, line.strip()) for number, line in filled(read_lines(path))), len(examples))
     for number, label in rows:
         if label not in task.labels:
             raise UserError(f"{path}:{number}: {unknown('label', label, task.labels)}")
@@ -69,7 +73,7 @@ def _options(path: Path, task: Task, examples: Sequence[Any]) -> list[int]:
 
 def _rows(path: Path, task: Task, examples: Sequence[Any]) -> list[int]:
     queries = sum(side == "english" for side, _ in examples)
-    rows = _counted(path, ((number, line.strip()) for number, line in read_lines(path)), queries)
+    rows = _counted(path, ((number, line.strip()) for number, line in filled(read_lines(path))), queries)
     last = len(examples) - queries - 1
     for number, row in rows:
         if not re.fullmatch(r"\d{1,9}", row, re.ASCII) or int(row) > last:
@@ -80,7 +84,7 @@ def _rows(path: Path, task: Task, examples: Sequence[Any]) -> list[int]:
 def _pairs(path: Path, task: Task, examples: Sequence[Any]) -> list[str]:
     known = [{sentence.id for side, sentence in examples if side == name} for name in ("foreign", "english")]
     found: dict[str, int] = {}
-    for number, line in read_lines(path):
+    for number, line in filled(read_lines(path)):
         cells = line.strip().split("\t")
         if len(cells) != 2:
             raise UserError(f"{path}:{number}: expected 'foreign id TAB English id', found {line!r:.40}")
@@ -94,9 +98,9 @@ def _pairs(path: Path, task: Task, examples: Sequence[Any]) -> list[str]:
 
 
 def _tags(path: Path, task: Task, examples: Sequence[Any]) -> list[list[str]]:
-    lines = [(number, line.strip()) for number, line in read_lines(path)]
-    while lines and not lines[-1][1]:
-        lines.pop()
+    lines = [(number, line.strip()) for number, line in filled(read_lines(path))]
+    # The official label list has O for every task, UD-POS too: a model trained so may predict it, and is wrong then.
+    tags_of = {*task.labels, *(["O"] if task.metric == "seqeval-0.0.12" else [])}
     found: list[list[str]] = []
     at = 0
     for sentence, example in enumerate(examples, start=1):
@@ -106,7 +110,7 @@ def _tags(path: Path, task: Task, examples: Sequence[Any]) -> list[list[str]]:
             number, tag = lines[at]
             if len(tags) == len(example.words):
                 raise UserError(f"{path}:{number}: one tag too many: {where}")
-            if tag not in task.labels:
+            if tag not in tags_of:
                 raise UserError(f"{path}:{number}: {unknown('tag', tag, task.labels)}")
             tags.append(tag)
             at += 1
@@ -128,7 +132,7 @@ def _answers(path: Path, task: Task, examples: Sequence[Any]) -> dict[str, str]:
     return {id: answer for id, (_, answer) in found.items()}
 
 
-def _rankings(path: Path, task: Task, examples: Sequence[Any]) -> dict[str, list[str]]:
+def _rankings(path: Path, examples: Sequence[Any], candidates: Collection[str] | None) -> dict[str, list[str]]:
     # Examples of retrieval come as (what they are, Example); the queries are those that say what is relevant.
     found = _by_id(path, [example.id for _, example in examples if hasattr(example, "relevant")])
     for id, (line, ranking) in found.items():
@@ -137,6 +141,8 @@ def _rankings(path: Path, task: Task, examples: Sequence[Any]) -> dict[str, list
         if len(ranking) > K or len(set(ranking)) < len(ranking):
             what = f"{len(ranking)} candidates, at most {K}" if len(ranking) > K else "a candidate stands twice"
             raise UserError(f"{path}:{line}: '{id}': {what}")
+        if candidates is not None and (unknown_ids := [item for item in ranking if item not in candidates]):
+            raise UserError(f"{path}:{line}: '{id}': there is no candidate '{unknown_ids[0]:.60}'")
     return {id: ranking for id, (_, ranking) in found.items()}
 
 
@@ -163,10 +169,7 @@ def _counted(path: Path, rows: Iterable[tuple[int, Any]], expected: int) -> list
 def _by_id(path: Path, ids: Sequence[str]) -> dict[str, tuple[int, Any]]:
     """{id: (line, value)} of a JSON object that has exactly the keys `ids`."""
     text = "\n".join(line for _, line in read_lines(path))
-    try:
-        pairs = json.loads(text, object_pairs_hook=_Pairs)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{error.lineno}: not JSON: {error.msg} at column {error.colno}") from None
+    pairs = parsed(text, path, pairs=_Pairs)
     if not isinstance(pairs, _Pairs):
         raise UserError(f"{path}:1: expected one JSON object with {len(ids)} ids, found {type(pairs).__name__}")
     lines = _lines_of_keys(text)

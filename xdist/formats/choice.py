@@ -43,7 +43,7 @@ def read_copa(path: Path, *, need_gold: bool = False) -> Iterator[Choice]:
 
     Raises UserError: a missing field, an unknown question, a label outside 0 and 1, no gold under `need_gold`.
     """
-    yield from uniform(blank_zeros(list(_copa(path))), need_gold)
+    yield from uniform(blank_zeros(list(_copa(path))), need_gold, "field 'label', not 0 throughout")
 
 
 def read_siqa(path: Path, *, need_gold: bool = False) -> Iterator[Choice]:
@@ -51,7 +51,7 @@ def read_siqa(path: Path, *, need_gold: bool = False) -> Iterator[Choice]:
 
     Raises UserError: a missing field, another letter, no gold under `need_gold`.
     """
-    return uniform(_siqa(path), need_gold)
+    return uniform(_siqa(path), need_gold, "field 'correct'")
 
 
 def _copa(path: Path) -> Iterator[tuple[str, Choice]]:
@@ -89,24 +89,24 @@ def _siqa(path: Path) -> Iterator[tuple[str, Choice]]:
 
 def read_hellaswag(path: Path, *, need_gold: bool = False) -> Iterator[Choice]:
     """HellaSwag: `ctx`, four `endings`, `label` 0 to 3 (absent in test). Raises UserError as the others."""
-    return uniform(_listed(path, "ctx", "endings"), need_gold)
+    return uniform(_listed(path, "ctx", "endings"), need_gold, "field 'label'")
 
 
 def read_listed(path: Path, *, need_gold: bool = False) -> Iterator[Choice]:
     """Any other choice: `prompt`, a list of `options`, `label` from 0 (absent or -1: None). Raises UserError as the others."""
-    return uniform(_listed(path, "prompt", "options"), need_gold)
+    return uniform(_listed(path, "prompt", "options"), need_gold, "field 'label'")
 
 
 def read_commonsenseqa(path: Path, *, need_gold: bool = False) -> Iterator[Choice]:
     """CommonsenseQA 1.11: `question` with `stem` and `choices` of `label` and `text`, `answerKey` (absent in test). Raises
     UserError as the others."""
-    return uniform(_commonsense(path), need_gold)
+    return uniform(_commonsense(path), need_gold, "field 'answerKey'")
 
 
 def read_cosmosqa(path: Path, *, need_gold: bool = False) -> Iterator[Choice]:
     """CosmosQA: csv with a header and `context`, `question`, `answer0` to `answer3`, `label` (absent in test), or the same
     fields as jsonl. Raises UserError as the others."""
-    return uniform(_cosmos(path), need_gold)
+    return uniform(_cosmos(path), need_gold, "column 'label'")
 
 
 def _listed(path: Path, prompt: str, options: str) -> Iterator[tuple[str, Choice]]:

@@ -6,20 +6,52 @@ alone. They are written with csv quoting and CRLF, and the official reader does 
 """
 
 import csv
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from xdist.errors import UserError, unknown
+from xdist.errors import UserError, shown, unknown
 from xdist.formats.examples import Classified
 from xdist.formats.gold import uniform
-from xdist.formats.lines import nearest, read_lines
+from xdist.formats.lines import filled, nearest, read_lines
 
 Quoting = Literal["faithful", "clean"]
 
 # What PAWS-X holds in a cell whose sentence was not translated; its label is then 0, whatever the English label is.
 UNTRANSLATED = "NS"
+# How columns are called where a file has a heading.
+_HEADINGS = {
+    *(
+        "text",
+        "texts",
+        "text1",
+        "text2",
+        "text_a",
+        "text_b",
+        "sentence",
+        "sentence1",
+        "sentence2",
+        "premise",
+        "hypothesis",
+        "hypo",
+    ),
+    *(
+        "question",
+        "question1",
+        "question2",
+        "review",
+        "title",
+        "body",
+        "content",
+        "label",
+        "labels",
+        "class",
+        "category",
+        "gold",
+    ),
+    *("gold_label", "target", "id", "idx", "index", "guid", "language", "lang"),
+}
 # MultiNLI spells this label in two ways; QQP numbers its labels, which the hub names so.
 _RENAMED = {"contradictory": "contradiction"}
 _DUPLICATE = {"0": "not_duplicate", "1": "duplicate"}
@@ -55,9 +87,10 @@ def read(
     """A prepared file: `texts` (1 or 2) text columns TAB label, or the text columns alone (label None).
 
     Raises UserError: a row of another width, an empty line, a label outside `labels`, quotes that do not close
-    ("clean"), rows with and without label in one file, no label under `need_gold`.
+    ("clean"), rows with and without label in one file, no label under `need_gold`, a first line that shows another form:
+    a heading, commas for tabs, a column too few before the label.
     """
-    return uniform(_prepared(path, labels, texts, quoting), need_gold)
+    return uniform(_prepared(path, labels, texts, quoting, need_gold), need_gold)
 
 
 def read_published(
@@ -73,20 +106,40 @@ def read_published(
     return uniform(_published(path, form, labels, language), need_gold)
 
 
-def _prepared(path: Path, labels: Collection[str], texts: int, quoting: Quoting) -> Iterator[tuple[str, Classified]]:
-    for number, line in read_lines(path):
+def _prepared(
+    path: Path, labels: Collection[str], texts: int, quoting: Quoting, need_gold: bool
+) -> Iterator[tuple[str, Classified]]:
+    expected = f"expected {texts} text column{'s' * (texts > 1)} and a label"
+    for number, line in filled(read_lines(path)):
         where = f"{path}:{number}"
         cells = _unquoted(line, where) if quoting == "clean" else line.split("\t")
+        if len(cells) not in (texts, texts + 1) or not line:
+            found = f"{len(cells)}{'' if len(cells) > 1 else ', no tab'}: {shown(line)}" if line else "none"
+            raise UserError(f"{where}: {expected}, found {found}")
+        if number == 1 and (reason := _other_form(cells, labels, texts)):
+            raise UserError(f"{where}: {expected}, found {reason}: {shown(line)}")
         if len(cells) == texts + 1:
             yield where, Classified(texts=tuple(cells[:texts]), label=_label(cells[texts], labels, where))
-        elif len(cells) == texts and line:
-            yield where, Classified(texts=tuple(cells))
+        elif need_gold:
+            raise UserError(f"{where}: gold is missing or blanked: {expected}, found no label: {shown(line)}")
         else:
-            raise UserError(f"{where}: expected {texts} text columns and a label, found {len(cells) if line else 'none'}")
+            yield where, Classified(texts=tuple(cells))
+
+
+def _other_form(cells: Sequence[str], labels: Collection[str], texts: int) -> str:
+    """What the cells of a first line are, where they show that the file has another form; else nothing."""
+    if all(cell.strip().lower() in _HEADINGS for cell in cells) and cells[-1].strip() not in labels:
+        return "a heading"
+    if len(cells) > texts:
+        return ""
+    if texts > 1 and cells[-1].strip() in labels:
+        return f"{texts} columns of which the last is a label"
+    parts = (cells[-1].rpartition(delimiter) for delimiter in ",;|")
+    return "no tab before the label" if any(mark and last.strip('"') in labels for _, mark, last in parts) else ""
 
 
 def _published(path: Path, form: Published, labels: Collection[str], language: str | None) -> Iterator[tuple[str, Classified]]:
-    lines = read_lines(path)
+    lines = filled(read_lines(path))
     header = next(lines, (1, ""))[1].split("\t")
     for name in (*form.texts, form.label, *filter(None, [form.language])):
         if name not in header:
@@ -99,7 +152,7 @@ def _published(path: Path, form: Published, labels: Collection[str], language: s
         if form.tolerant and len(cells) < len(header):
             continue
         if len(cells) != len(header):
-            raise UserError(f"{where}: expected {len(header)} columns as in the header, found {len(cells)}")
+            raise UserError(f"{where}: expected {len(header)} columns as in the header, found {len(cells)}: {shown(line)}")
         if column is not None:
             languages.add(cells[column])
             if cells[column] != language:

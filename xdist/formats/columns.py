@@ -10,7 +10,7 @@ from typing import Any, Literal
 from xdist.errors import UserError, unknown
 from xdist.formats.choice import copa_prompt, siqa_prompt
 from xdist.formats.examples import Choice, Classified, Example, Pair, Passage, Query, Question, Sentence, Tagged
-from xdist.formats.lines import nearest
+from xdist.formats.lines import nearest, said
 from xdist.formats.squad import answers
 
 RowKind = Literal[
@@ -64,10 +64,12 @@ class Columns:
         Raises UserError for a column or field that is not there, a value of the wrong type, an unknown class."""
         texts = [value_at(row, column, where) for column in self.texts]
         gold = value_at(row, self.gold, where) if self.gold else None
-        id = str(value_at(row, self.id, where)) if self.id else str(number)
+        id = _name(value_at(row, self.id, where), self.id, where) if self.id else str(number)
         for place, (column, value) in enumerate(zip(self.texts, texts, strict=True)):
-            if not isinstance(value, list if self.kind == "tagged" or (self.kind == "listed" and place) else str):
-                raise UserError(f"{where}: column '{column}' cannot hold {type(value).__name__} {value!r:.40}")
+            if self.kind == "tagged" or (self.kind == "listed" and place):
+                _texts(value, column, where)
+            elif not isinstance(value, str):
+                raise UserError(f"{where}: column '{column}' cannot hold {_found(value)}")
         return _MAKE[self.kind](texts, gold, id, names, where)
 
 
@@ -77,12 +79,39 @@ def value_at(row: Mapping[str, Any], column: str, where: str) -> Any:
     for name in column.split("."):
         if isinstance(value, Mapping) and name in value:
             value = value[name]
-        elif isinstance(value, Mapping) and name in (value.get("language") or ()):
-            value = value["translation"][value["language"].index(name)]
+        elif isinstance(value, Mapping) and name in (translations := _translations(value)):
+            value = translations[name]
         else:
-            found = (value.get("language") or value) if isinstance(value, Mapping) else {}
+            found = (_translations(value) or value) if isinstance(value, Mapping) else {}
             raise UserError(f"{where}: no '{name}' for column '{column}'{nearest(name, found)}")
     return value
+
+
+def _translations(value: Mapping[str, Any]) -> dict[Any, Any]:
+    """What a struct of two lists, `language` and `translation`, holds by language; nothing where it is no such struct."""
+    codes, texts = value.get("language"), value.get("translation")
+    if not isinstance(codes, list) or not isinstance(texts, list) or len(codes) != len(texts):
+        return {}
+    return {code: text for code, text in zip(codes, texts, strict=True) if isinstance(code, str)}
+
+
+def _found(value: Any) -> str:
+    return "bytes that are not UTF-8" if isinstance(value, bytes) else said(value)
+
+
+def _texts(value: Any, column: str, where: str) -> None:
+    if not isinstance(value, list):
+        raise UserError(f"{where}: column '{column}' cannot hold {_found(value)}")
+    for number, item in enumerate(value, start=1):
+        if not isinstance(item, str):
+            raise UserError(f"{where}: column '{column}': item {number} cannot be {_found(item)}")
+
+
+def _name(value: Any, column: str | None, where: str) -> str:
+    """An id, which may be a number."""
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise UserError(f"{where}: column '{column}' holds no id but {_found(value)}")
+    return str(value)
 
 
 def _classified(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str) -> Classified:
@@ -103,11 +132,13 @@ def _siqa(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str
 
 def _listed(texts: list[Any], gold: Any, id: str, names: Sequence[str], where: str) -> Choice:
     prompt, options = texts
-    return Choice(prompt=prompt, options=tuple(map(str, options)), label=_index(gold, names, len(options), where))
+    return Choice(prompt=prompt, options=tuple(options), label=_index(gold, names, len(options), where))
 
 
 def _tagged(texts: list[list[str]], gold: Any, id: str, names: Sequence[str], where: str) -> Tagged:
-    words = tuple(str(word) for word in texts[0])
+    words = tuple(texts[0])
+    if gold is not None and not isinstance(gold, list):
+        raise UserError(f"{where}: expected a list of tags, found {_found(gold)}")
     tags = [_class(tag, names, where) for tag in gold or ()]
     if not any(tags):
         return Tagged(words=words)
@@ -122,9 +153,16 @@ def _question(texts: list[str], gold: Any, id: str, names: Sequence[str], where:
     if gold is not None:
         spans = (value_at(gold, "answer_start", where), value_at(gold, "text", where))
         if not all(isinstance(span, list) for span in spans) or len(spans[0]) != len(spans[1]):
-            raise UserError(f"{where}: answers must be two lists of one length, found {gold!r:.60}")
+            raise UserError(f"{where}: answers must be two lists of one length, found {_lengths(spans)}")
+        for start, text in zip(*spans, strict=True):
+            if not isinstance(start, int) or isinstance(start, bool) or not isinstance(text, str):
+                raise UserError(f"{where}: an answer is a number and a text, found {_found(start)} and {_found(text)}")
         found = answers(context, zip(*spans, strict=True), f"{where}: question '{id}'")
     return Question(key=id, id=id, question=question, context=context, answers=found)
+
+
+def _lengths(spans: tuple[Any, Any]) -> str:
+    return " and ".join(f"{len(span)} values" if isinstance(span, list) else _found(span) for span in spans)
 
 
 def _squad2(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str) -> Question:
@@ -147,7 +185,8 @@ def _passage(texts: list[str], gold: Any, id: str, names: Sequence[str], where: 
 
 
 def _query(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str) -> Query:
-    relevant = tuple(str(item) for item in (gold if isinstance(gold, list) else [gold]) if item not in (None, ""))
+    ids = [item for item in (gold if isinstance(gold, list) else [gold]) if item not in (None, "")]
+    relevant = tuple(_name(item, "gold", where) for item in ids)
     return Query(id=id, text=texts[0], relevant=relevant or None)
 
 
@@ -179,8 +218,9 @@ def _class(value: Any, names: Sequence[str], where: str) -> str | None:
         if names and value not in names:
             raise UserError(f"{where}: {unknown('label', value, names)}")
         return value
-    if not isinstance(value, int) or not 0 <= value < len(names):
-        raise UserError(f"{where}: class {value!r} has no name ({len(names)} names: {', '.join(names) or 'none'})")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < len(names):
+        found, there = value if isinstance(value, int) else _found(value), f"{len(names)} names: {', '.join(names) or 'none'}"
+        raise UserError(f"{where}: class {found} has no name ({there})")
     return names[value]
 
 

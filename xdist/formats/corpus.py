@@ -6,46 +6,46 @@ is a paragraph and a blank line ends a document (as in CC-100); in .jsonl and .p
 `translation` or in the second column. A line that is longer than MAX_LINE bytes is no text and is left out.
 """
 
-import json
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, Literal
 
-import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
-from fsspec.core import url_to_fs
 
-from xdist.errors import UserError
-from xdist.files import digest
+from xdist.errors import UserError, shown
+from xdist.formats.disguised import refuse_disguised
 from xdist.formats.examples import Line
-from xdist.formats.lines import field, nearest
+from xdist.formats.lines import field
+from xdist.formats.parquet import DAMAGE, cells, opened_table, reason
+from xdist.formats.sources import COMPRESSIONS, KINDS, located
+from xdist.strict_json import not_utf8, parsed
 
-KINDS = ("txt", "jsonl", "tsv", "parquet")
-COMPRESSIONS = {"gz": "gzip", "zst": "zstd"}
 BLOCK = 4 << 20
 MAX_LINE = 1 << 20
-# A larger file is not read whole to be told from another: its size, its time or tag, and samples of it are.
-DIGESTED_WHOLE = 16 << 20
-SAMPLES = 16
 
 OnBad = Literal["fail", "skip"]
+RawLine = tuple[str | bytes | None, ...]  # its texts; bytes where they are not UTF-8
 # All control characters but the tab and the line feed.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Whole lines (`data` in bytes), or whole records (a text, or a pair of texts, each; None where there is none)."""
+    """Whole lines (`data` in bytes), or whole records (a text, or a pair of texts, each; None where there is none). Records
+    that cannot be read are one block without any: how many, and why."""
 
     address: str
     line: int  # number of its first line or record, from 1
     offset: int  # of its first byte in the uncompressed source; 0 for records
-    data: bytes | list[tuple[str | None, ...]]
+    data: bytes | list[RawLine]
     over_long: int = 0  # lines left out just before it, which were longer than a block
+    damaged: int = 0
+    damage: str = ""
 
 
 def kind_of(address: str) -> str:
@@ -56,37 +56,6 @@ def kind_of(address: str) -> str:
     if ending not in KINDS:
         raise UserError(f"{address}: not a source of text (ends in none of .{', .'.join(KINDS)}, plain or .gz or .zst)")
     return ending
-
-
-def sources(root: Path, pattern: str) -> list[str]:
-    """The sources at `pattern`, which is below `root` unless it is an address or absolute: one file, the file of that name with
-    one of the endings, or all of a folder, in order. Empty where nothing is there."""
-    place = pattern if "://" in pattern else str(root / pattern)
-    try:
-        files, path = url_to_fs(place)
-        if files.isfile(path):
-            return [files.unstrip_protocol(path) if "://" in pattern else path]
-        found = files.find(path) if files.isdir(path) else files.glob(f"{path}.*")
-    except (OSError, ValueError, ImportError) as error:  # the last where a protocol's library is not installed
-        raise UserError(f"{place}: cannot be looked at: {str(error).splitlines()[0]}") from None
-    names = sorted(name for name in found if re.search(rf"\.({'|'.join(KINDS)})(\.({'|'.join(COMPRESSIONS)}))?$", name))
-    return [files.unstrip_protocol(name) if "://" in pattern else name for name in names]
-
-
-def source_digest(address: str) -> str:
-    """16 digits of a source's content; of a large one, of its size, its time or tag and samples of its content."""
-    files, path = url_to_fs(address)
-    info = files.info(path)
-    size = info["size"] or 0
-    with files.open(path, "rb") as file:
-        if size <= DIGESTED_WHOLE:
-            return digest(file.read().hex())
-        parts = []
-        for number in range(SAMPLES):
-            file.seek(number * (size - (1 << 16)) // (SAMPLES - 1))
-            parts.append(file.read(1 << 16).hex())
-    stamp = next((str(info[key]) for key in ("ETag", "etag", "mtime", "LastModified", "updated") if info.get(key)), "")
-    return digest(size, stamp, parts)
 
 
 def blocks(address: str, fields: tuple[str, ...], size: int = BLOCK) -> Iterator[Block]:
@@ -101,10 +70,10 @@ def blocks(address: str, fields: tuple[str, ...], size: int = BLOCK) -> Iterator
             try:
                 chunk = _read(stream, size)
             except (OSError, EOFError) as error:
-                reason = str(error).splitlines()[0]
-                raise UserError(
-                    f"{address}:{line + rest.count(10)}: cannot be read after byte {offset + len(rest)}: {reason}"
-                ) from None
+                where = f"{address}:{line + rest.count(10)}"
+                raise UserError(f"{where}: cannot be read after byte {offset + len(rest)}: {reason(error)}") from None
+            if not offset:
+                refuse_disguised(chunk, address)
             data = rest + chunk
             if inside:  # of a line that is longer than a block: over at its line feed or with the source
                 end = data.find(b"\n") + 1
@@ -128,6 +97,11 @@ def lines(block: Block, fields: tuple[str, ...], counts: Counter[str], on_bad: O
     Raises UserError with source and line for bytes that are no UTF-8 and records without their fields, unless bad rows are
     skipped."""
     counts["over_long"] += block.over_long
+    if block.damaged:
+        if on_bad == "fail":
+            raise UserError(f"{block.address}:{block.line}: damaged: {block.damage}")
+        counts["lines"] += block.damaged
+        counts["bad"] += block.damaged
     kind, new = kind_of(block.address), True
     for number, raw, offset in _raw(block):
         counts["lines"] += 1
@@ -177,7 +151,7 @@ def aligned(first: Path, second: Path) -> Iterator[Line]:
         raise UserError(f"{first}: {number} lines, but {second} has more: the files are not parallel")
 
 
-def _raw(block: Block) -> Iterator[tuple[int, bytes | tuple[str | None, ...], int]]:
+def _raw(block: Block) -> Iterator[tuple[int, bytes | RawLine, int]]:
     """(number, line or record, byte offset) of each."""
     if isinstance(block.data, list):
         for number, record in enumerate(block.data, start=block.line):
@@ -195,56 +169,70 @@ def _texts(raw: Any, kind: str, fields: tuple[str, ...], where: str, offset: int
     if kind == "parquet":
         for name, text in zip(fields, raw, strict=True):
             if not isinstance(text, str):
-                raise UserError(f"{where}: column '{name}' holds no text")
+                what = "bytes that are not UTF-8" if isinstance(text, bytes) else "no text"
+                raise UserError(f"{where}: column '{name}' holds {what}")
         return list(raw)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(
-            f"{where}: not UTF-8: byte 0x{raw[error.start]:02x} at offset {offset + error.start} of the text"
-        ) from None
+        raise UserError(not_utf8(where, raw[error.start], offset + error.start, "text")) from None
     if kind == "txt":
         return [text]
     if kind == "tsv":
-        cells: list[str] = text.rstrip("\r").split("\t")
-        if len(cells) < len(fields):
-            raise UserError(f"{where}: expected {len(fields)} columns, found {len(cells)}")
-        return cells[: len(fields)]
+        columns: list[str] = text.rstrip("\r").split("\t")
+        if len(columns) < len(fields):
+            raise UserError(f"{where}: expected {len(fields)} columns, found {len(columns)}: {shown(text)}")
+        return columns[: len(fields)]
     if not text.strip():
         return [""] * len(fields)
-    try:
-        record = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}: not JSON: {error.msg} at column {error.colno}") from None
+    path, _, number = where.rpartition(":")
+    record = parsed(text, path, number)
     return [field(record, name, str, where) for name in fields]
 
 
 def _records(address: str, fields: tuple[str, ...], size: int) -> Iterator[Block]:
-    line, held, weight = 1, [], 0
-    with fsspec.open(address, "rb") as file:
-        try:
-            table = pq.ParquetFile(file)
-            for name in fields:
-                if name not in table.schema_arrow.names:
-                    raise UserError(f"{address}: no column '{name}'{nearest(name, table.schema_arrow.names)}")
-            for batch in table.iter_batches(batch_size=256, columns=list(fields)):
-                held += list(zip(*(batch.column(name).to_pylist() for name in fields), strict=True))
-                weight += batch.nbytes
-                if weight >= size:
-                    yield Block(address, line, 0, held)
-                    line, held, weight = line + len(held), [], 0
-        except (pa.ArrowInvalid, OSError) as error:
-            row = line + len(held)
-            raise UserError(f"{address}:{row}: not a Parquet file, or damaged: {str(error).splitlines()[0]}") from None
-    if held:
-        yield Block(address, line, 0, held)
+    """The blocks of a Parquet file. Where a page is damaged, the rest of its row group cannot be read."""
+    row, group, alone = 0, 0, False  # the first row that has not been given, and its row group
+    with _file(address) as file, opened_table(file, f"{address}:1", fields) as table:
+        ends = list(accumulate(table.metadata.row_group(number).num_rows for number in range(table.num_row_groups)))
+        while group < len(ends):
+            last = group if alone else len(ends) - 1
+            given = row - (ends[group - 1] if group else 0)
+            held, weight = list[RawLine](), 0
+            damage = ""
+            try:
+                for batch in table.iter_batches(256, list(range(group, last + 1)), list(fields)):
+                    held += list(zip(*(cells(batch.column(name)) for name in fields), strict=True))[given:]
+                    given = max(0, given - batch.num_rows)
+                    weight += batch.nbytes
+                    if weight >= size:
+                        yield Block(address, row + 1, 0, held)
+                        row, held, weight = row + len(held), [], 0
+            except DAMAGE as error:
+                damage = reason(error)
+            if held:
+                yield Block(address, row + 1, 0, held)
+            row += len(held)
+            group = bisect_right(ends, row)
+            if damage and alone:
+                yield Block(address, row + 1, 0, [], damaged=ends[group] - row, damage=damage)
+                row, group = ends[group], group + 1
+            # A batch may hold rows of two row groups: that of the damage is read once more by itself.
+            alone = bool(damage) and not alone
+
+
+def _file(address: str) -> IO[bytes]:
+    files, path = located(address)
+    try:
+        return files.open(path, "rb")
+    except FileNotFoundError:
+        raise UserError(f"{address}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{address}: cannot be read: {reason(error)}") from None
 
 
 def _opened(address: str) -> IO[bytes]:
-    try:
-        file = fsspec.open(address, "rb").open()
-    except FileNotFoundError:
-        raise UserError(f"{address}: no such file") from None
+    file = _file(address)
     compression = COMPRESSIONS.get(address.rpartition(".")[2])
     stream: IO[bytes] = pa.CompressedInputStream(file, compression) if compression else file
     return stream

@@ -30,6 +30,13 @@ class Tagged:
 
     words: tuple[str, ...]
     tags: tuple[str, ...] | None = None
+    # Of each word whether the next one follows without a blank, where the file says so. What a model saw of an example is
+    # known by how it is shown, so it is shown only then.
+    glued: tuple[bool, ...] | None = None
+
+    def __repr__(self) -> str:
+        glued = f", glued={self.glued!r}" if self.glued else ""
+        return f"Tagged(words={self.words!r}, tags={self.tags!r}{glued})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

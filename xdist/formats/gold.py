@@ -69,8 +69,8 @@ def without_gold(example: Any) -> Any:
     return example
 
 
-def uniform(rows: Iterable[tuple[str, E]], need_gold: bool) -> Iterator[E]:
-    """The examples of `rows`, each given with its place ('file:line') for messages.
+def uniform(rows: Iterable[tuple[str, E]], need_gold: bool, expected: str = "") -> Iterator[E]:
+    """The examples of `rows`, each given with its place ('file:line') for messages; `expected` says where gold would stand.
 
     Raises UserError where an example without gold follows one with gold or the reverse, and, under `need_gold`
     (training and development splits), at the first example without gold.
@@ -80,7 +80,8 @@ def uniform(rows: Iterable[tuple[str, E]], need_gold: bool) -> Iterator[E]:
     for where, example in rows:
         has = gold_of(example) is not None
         if need_gold and not has:
-            raise UserError(f"{where}: gold is missing or blanked, and this split needs it")
+            what = f" (expected: {expected})" if expected else ""
+            raise UserError(f"{where}: gold is missing or blanked, and this split needs it{what}")
         if first is None:
             first, begin = has, where
         if has != first:

@@ -1,45 +1,55 @@
 """Text and JSON files, read strictly: UTF-8 or an error that names the file, the line and the byte.
 
 Lines end at a line feed, with or without a carriage return before it; no other character ends a line, because published
-sentences contain U+0085, U+2028 and the like. A byte order mark at the start of a file is dropped.
+sentences contain U+0085, U+2028 and the like. A byte order mark at the start of a file is dropped. What is no text at all but
+stands where a text should (a Git LFS pointer, a web page, an archive) is told by its first bytes.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from xdist.errors import UserError
+from xdist.formats.disguised import LOOKED_AT, refuse_disguised
+from xdist.strict_json import not_utf8, parsed
 
 T = TypeVar("T")
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(line number from 1, text without its line end), one at a time. Raises UserError: no such file, not UTF-8."""
+    """(line number from 1, text without its line end), one at a time. Raises UserError: no such file, not a text, not UTF-8."""
     offset = 0
-    with _open(path) as file:
+    with opened(path) as file:
         for number, raw in enumerate(file, start=1):
             text = _decode(raw, f"{path}:{number}", offset)
             offset += len(raw)
             yield number, (text.removeprefix("\ufeff") if number == 1 else text).removesuffix("\n").removesuffix("\r")
 
 
+def filled(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """`lines` without the blank ones at the end of the file, which editors and scripts leave there."""
+    held: list[tuple[int, str]] = []
+    for number, line in lines:
+        if blank(line):
+            held.append((number, line))
+            continue
+        yield from held
+        held.clear()
+        yield number, line
+
+
+def blank(line: str) -> bool:
+    """Whether nothing stands in a line. A space of another kind (U+00A0, U+3000) is a word: corpora hold words of one."""
+    return not line.strip(" \t\r")
+
+
 def read_json(path: Path, unique: bool = False) -> Any:
-    """The one JSON value of a file. Raises UserError: no such file, not UTF-8, not JSON (with line and column); with `unique`
-    for a key that stands twice in an object, of which JSON readers keep the last."""
-    with _open(path) as file:
-        raw = file.read()
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise UserError(_not_utf8(f"{path}:{line}", raw[error.start], error.start)) from None
-    try:
-        return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=partial(_unique, path) if unique else None)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{error.lineno}: not JSON: {error.msg} at column {error.colno}") from None
+    """The one JSON value of a file. Raises UserError: no such file, whatever `parsed` raises; with `unique` for a key that
+    stands twice in an object, of which JSON readers keep the last."""
+    with opened(path) as file:
+        return parsed(file.read(), path, pairs=partial(_unique, path) if unique else None)
 
 
 def _unique(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -54,11 +64,8 @@ def _unique(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number, object), one JSON object a line. Raises UserError: as `read_json`, and for a line that is no
     object."""
-    for number, line in read_lines(path):
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}:{number}: not JSON: {error.msg} at column {error.colno}") from None
+    for number, line in filled(read_lines(path)):
+        record = parsed(line, path, number)
         if not isinstance(record, dict):
             raise UserError(f"{path}:{number}: expected a JSON object, found {type(record).__name__}")
         yield number, record
@@ -73,8 +80,14 @@ def field(record: Mapping[str, Any], name: str, kind: type[T], where: str) -> T:
     value = record[name]
     # bool is a subclass of int, and `true` is not a label or an offset.
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise UserError(f"{where}: field '{name}' must be {kind.__name__}, found {type(value).__name__} {value!r:.40}")
+        raise UserError(f"{where}: field '{name}' must be {kind.__name__}, found {said(value)}")
     return value
+
+
+def said(value: object) -> str:
+    """A value in a message: its type, and of what is not nested the beginning."""
+    kind = type(value).__name__
+    return kind if isinstance(value, list | tuple | dict) else f"{kind} {value!r:.40}"
 
 
 def nearest(name: str, found: Mapping[str, Any] | list[str]) -> str:
@@ -85,9 +98,13 @@ def nearest(name: str, found: Mapping[str, Any] | list[str]) -> str:
     return f"{hint} (found: {', '.join(names) or 'none'})"
 
 
-def _open(path: Path) -> IO[bytes]:
+def opened(path: Path, packed: bool = False) -> IO[bytes]:
+    """The file at `path`. Raises UserError: no such file, a folder, no file that can be read; what is neither a text nor, where
+    that is expected, `packed`."""
+    if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+        raise UserError(f"{path}: is no file")  # a named pipe would keep its reader waiting
     try:
-        return open(path, "rb")
+        file = open(path, "rb")  # noqa: SIM115
     except FileNotFoundError:
         folder = Path(path).parent
         siblings = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
@@ -95,14 +112,18 @@ def _open(path: Path) -> IO[bytes]:
         raise UserError(f"{path}: no such file{f'; nearest: {close[0]!r}' if close else ''}") from None
     except IsADirectoryError:
         raise UserError(f"{path}: is a folder, not a file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        refuse_disguised(file.peek(LOOKED_AT), path, packed)  # type: ignore[attr-defined]
+    except UserError:
+        file.close()
+        raise
+    return file
 
 
 def _decode(raw: bytes, where: str, offset: int) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(_not_utf8(where, raw[error.start], offset + error.start)) from None
-
-
-def _not_utf8(where: str, byte: int, offset: int) -> str:
-    return f"{where}: not UTF-8: byte 0x{byte:02x} at offset {offset} of the file"
+        raise UserError(not_utf8(where, raw[error.start], offset + error.start)) from None

@@ -28,7 +28,7 @@ def read_mentions(path: Path, *, need_gold: bool = False) -> Iterator[Query]:
     """The mentions of `wikinews_mentions/{dev,test}-xx.jsonl`; `relevant` is None where `entity_id` is empty (the
     blanked test set). Raises UserError: a missing field, a mention that is not at its span or crosses sentences, gold
     in part."""
-    return uniform(_mentions(path), need_gold)
+    return uniform(_mentions(path), need_gold, "field 'entity_id'")
 
 
 def read_pairs(path: Path) -> Iterator[tuple[Query, Passage]]:
@@ -47,6 +47,8 @@ def read_labels(path: Path) -> dict[str, tuple[str, ...]] | None:
     """`wikinews_labels/{dev,test}-xx.json`: example id to its one entity id; None where the gold is blanked (`[""]`).
     Raises UserError for an entry that is not a list of one id, and for a file that is blanked in part."""
     record = read_json(path)
+    if not isinstance(record, dict):
+        raise UserError(f"{path}: expected a JSON object of lists by example id, found {type(record).__name__}")
     labels = {id: tuple(str(label).strip() for label in field(record, id, list, str(path))) for id in record}
     for id, ids in labels.items():
         if len(ids) != 1:

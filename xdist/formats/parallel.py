@@ -14,7 +14,7 @@ import numpy as np
 
 from xdist.errors import UserError
 from xdist.formats.examples import Sentence
-from xdist.formats.lines import read_lines
+from xdist.formats.lines import filled, read_lines
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ def read_tatoeba(path: Path, *, labels: Path | None = None) -> Iterator[Sentence
     """
     gold = list(_rows(labels)) if labels else None
     row = -1
-    for row, (_, line) in enumerate(read_lines(path)):
+    for row, (_, line) in enumerate(filled(read_lines(path))):
         if gold is not None and row >= len(gold):
             raise UserError(f"{labels}: {len(gold)} labels, but {path} has more sentences")
         yield Sentence(id=str(row), text=line.strip(), gold=gold[row] if gold is not None else None)
@@ -45,10 +45,19 @@ def read_sides(foreign: Path, english: Path, labels: Path | None = None) -> Iter
     yield from (("english", sentence) for sentence in queries)
 
 
+def turned(foreign: Path, english: Path, labels: Path) -> bool:
+    """Whether `labels` are written the other way round, from foreign rows to English ones."""
+    index, queries = list(read_tatoeba(foreign)), list(read_tatoeba(english, labels=labels))
+    return _other_way_round([int(query.gold or 0) for query in queries], queries, index)
+
+
 def read_aligned(foreign: Path, english: Path) -> Iterator[tuple[str, Sentence]]:
-    """The same for two files whose rows translate each other: NTREX-128."""
-    yield from (("foreign", sentence) for sentence in _some(foreign, read_tatoeba(foreign)))
-    yield from (("english", sentence) for sentence in _some(english, read_parallel(english)))
+    """The same for two files whose rows translate each other: NTREX-128. Raises UserError for files of different lengths."""
+    index, queries = _some(foreign, read_tatoeba(foreign)), _some(english, read_parallel(english))
+    if len(index) != len(queries):
+        raise UserError(f"{foreign}: {len(index)} sentences, but {english} has {len(queries)}: the files are not parallel")
+    yield from (("foreign", sentence) for sentence in index)
+    yield from (("english", sentence) for sentence in queries)
 
 
 def _other_way_round(rows: Sequence[int], queries: Sequence[Sentence], index: Sequence[Sentence]) -> bool:
@@ -67,14 +76,14 @@ def _other_way_round(rows: Sequence[int], queries: Sequence[Sentence], index: Se
 
 def read_parallel(path: Path) -> Iterator[Sentence]:
     """Row i here translates row i of the other file (NTREX-128, Tatoeba before it is sorted): `gold` is the own row."""
-    for row, (_, line) in enumerate(read_lines(path)):
+    for row, (_, line) in enumerate(filled(read_lines(path))):
         yield Sentence(id=str(row), text=line.strip(), gold=str(row))
 
 
 def read_bucc(path: Path) -> Iterator[Sentence]:
     """BUCC: `id TAB sentence`. Gold pairs stand in a file of their own. Raises UserError: no tab, an id twice."""
     seen: set[str] = set()
-    for number, line in read_lines(path):
+    for number, line in filled(read_lines(path)):
         id, tab, text = line.partition("\t")
         if not tab or not id:
             raise UserError(f"{path}:{number}: expected 'id TAB sentence', found {line!r:.40}")
@@ -86,7 +95,7 @@ def read_bucc(path: Path) -> Iterator[Sentence]:
 
 def read_bucc_gold(path: Path) -> Iterator[tuple[str, str]]:
     """BUCC gold: (foreign id, English id) a line. Raises UserError for a line that is not two cells."""
-    for number, line in read_lines(path):
+    for number, line in filled(read_lines(path)):
         cells = line.strip().split("\t")
         if len(cells) != 2:
             raise UserError(f"{path}:{number}: expected 'foreign id TAB English id', found {line!r:.40}")
@@ -119,7 +128,7 @@ def _some(path: Path, found: Iterable[T]) -> list[T]:
 
 
 def _rows(path: Path) -> Iterator[str]:
-    rows: list[tuple[int, str]] = [(number, line.strip()) for number, line in read_lines(path)]
+    rows: list[tuple[int, str]] = [(number, line.strip()) for number, line in filled(read_lines(path))]
     valid = {str(row) for row in range(len(rows))}
     for number, row in rows:
         if row not in valid:

@@ -1,10 +1,10 @@
 """Rows of Parquet files, as the hub stores data sets, to the same Examples as the official files give."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import IO, Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,10 +14,13 @@ from xdist.formats.choice import blank_zeros
 from xdist.formats.columns import Columns
 from xdist.formats.examples import Choice, Example, Question
 from xdist.formats.gold import gold_of, uniform
-from xdist.formats.lines import nearest
+from xdist.formats.lines import nearest, opened
 from xdist.formats.squad import Keys
+from xdist.strict_json import parsed
 
 ROWS_AT_A_TIME = 1024
+# What a damaged file makes pyarrow raise, while it is opened or a page of it is read.
+DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError)
 
 
 def read(paths: Path | Sequence[Path], columns: Columns, *, need_gold: bool = False) -> Iterator[Example]:
@@ -32,50 +35,85 @@ def read(paths: Path | Sequence[Path], columns: Columns, *, need_gold: bool = Fa
     if columns.kind == "copa":
         # Whether the labels are blanked shows only over the whole split, which is small.
         rows = iter(blank_zeros(cast(list[tuple[str, Choice]], list(rows))))
-    yield from uniform(rows, need_gold and columns.kind not in ("sentence", "passage"))
+    yield from uniform(rows, need_gold and columns.kind not in ("sentence", "passage"), f"column '{columns.gold}'")
 
 
 def class_names(schema: pa.Schema, column: str) -> tuple[str, ...]:
-    """The class names that the `datasets` library left in a file's metadata for a column or its list items."""
-    features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    feature = features.get(column, {})
-    while isinstance(feature, dict) and "feature" in feature:
-        feature = feature["feature"]
-    return tuple(feature.get("names") or ()) if isinstance(feature, dict) else ()
+    """The class names that the `datasets` library left in a file's metadata for a column or its list items; none where they are
+    not in its form."""
+    try:
+        feature = parsed((schema.metadata or {}).get(b"huggingface", b"{}"), "")
+        for key in ("info", "features", column):
+            feature = feature.get(key, {})
+        while "feature" in feature:
+            feature = feature["feature"]
+        names = feature.get("names")
+    except (UserError, AttributeError, TypeError):
+        return ()
+    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
+
+
+@contextmanager
+def opened_table(source: IO[bytes], place: object, columns: Iterable[str]) -> Iterator[pq.ParquetFile]:
+    """A Parquet file that has `columns`; checksums of its pages are looked at where it has them. Raises UserError."""
+    try:
+        table = pq.ParquetFile(source, page_checksum_verification=True)
+    except DAMAGE as error:
+        raise UserError(f"{place}: not a Parquet file, or damaged: {reason(error)}") from None
+    with table:
+        names = table.schema_arrow.names
+        for name in columns:
+            if name not in names:
+                raise UserError(f"{place}: no column '{name}'{nearest(name, names)}")
+        yield table
+
+
+def cells(column: pa.Array) -> list[Any]:
+    """The values of a column; bytes for texts that are not UTF-8."""
+    try:
+        return column.to_pylist()
+    except UnicodeDecodeError:
+        return [_cell(value) for value in column]
+
+
+def _cell(value: Any) -> Any:
+    try:
+        return value.as_py()
+    except UnicodeDecodeError:
+        return value.as_buffer().to_pybytes() if hasattr(value, "as_buffer") else b""
+
+
+def reason(error: Exception) -> str:
+    """What an error of a library says, as one line."""
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _rows(paths: Sequence[Path], columns: Columns) -> Iterator[tuple[str, Example]]:
     number, key = 0, Keys()
     for path in paths:
-        row = 0
-        for batch, names in _batches(path, columns):
-            for record in batch.to_pylist():
-                row += 1
-                where = f"{path}:{row}"
-                example = columns.example(record, number, names, where)
-                if columns.agreed and gold_of(example) is None:
-                    continue
-                if isinstance(example, Question):
-                    example = replace(example, key=key(example.id))
-                yield where, example
-                number += 1
+        for where, record, names in _records(path, columns):
+            example = columns.example(record, number, names, where)
+            if columns.agreed and gold_of(example) is None:
+                continue
+            if isinstance(example, Question):
+                example = replace(example, key=key(example.id))
+            yield where, example
+            number += 1
 
 
-def _batches(path: Path, columns: Columns) -> Iterator[tuple[pa.RecordBatch, tuple[str, ...]]]:
-    try:
-        file = pq.ParquetFile(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from None
-    with file:
-        schema = file.schema_arrow
-        wanted = dict.fromkeys(name.split(".")[0] for name in (*columns.texts, columns.gold, columns.id) if name is not None)
-        for name in wanted:
-            if name not in schema.names:
-                raise UserError(f"{path}: no column '{name}'{nearest(name, schema.names)}")
-        stored = class_names(schema, columns.gold) if columns.gold else ()
+def _records(path: Path, columns: Columns) -> Iterator[tuple[str, dict[str, Any], tuple[str, ...]]]:
+    """(place, {column: value}, class names) of each row."""
+    wanted = list(dict.fromkeys(name.split(".")[0] for name in (*columns.texts, columns.gold, columns.id) if name is not None))
+    row = 0
+    with opened(path, packed=True) as file, opened_table(file, path, wanted) as table:
+        stored = class_names(table.schema_arrow, columns.gold) if columns.gold else ()
         if stored and columns.names and stored != columns.names:
             raise UserError(f"{path}: column '{columns.gold}' has classes {stored}, expected {columns.names}")
-        for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME, columns=list(wanted)):
-            yield batch, columns.names or stored
+        try:
+            for batch in table.iter_batches(batch_size=ROWS_AT_A_TIME, columns=wanted):
+                for values in zip(*(cells(batch.column(name)) for name in wanted), strict=True):
+                    row += 1
+                    yield f"{path}:{row}", dict(zip(wanted, values, strict=True)), columns.names or stored
+        except DAMAGE as error:
+            raise UserError(f"{path}:{row + 1}: damaged: {reason(error)}") from None

@@ -20,7 +20,7 @@ def read(path: Path, *, need_gold: bool = False) -> Iterator[Question]:
     Raises UserError that names the question: an answer that does not stand at its offset in the context, a missing
     field, gold in some questions alone, no gold under `need_gold`.
     """
-    return uniform(_questions(path), need_gold)
+    return uniform(_questions(path), need_gold, "'answers' with text and answer_start")
 
 
 def paragraphs(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -8,9 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from xdist.config.run import Joining
 from xdist.errors import UserError, unknown
-from xdist.formats import corpus, pairs, parquet
+from xdist.formats import corpus, pairs, parquet, sources
 from xdist.formats.columns import Columns
+from xdist.formats.treebank import TREEBANK
 from xdist.languages import same
 from xdist.metrics import metric
 from xdist.plugins import digest_in
@@ -20,7 +22,7 @@ from xdist.tasks.families import FAMILIES
 # Examples of a split: the same number in every language, or a number per language; a language that is not named is unknown.
 Counts = int | Mapping[str, int]
 
-# Splits that make no sense without gold. A test split may be blanked: it is then predicted and not scored.
+# Splits that make no sense without gold. An official test split may be blanked: it is then predicted and not scored.
 NEED_GOLD = ("train", "dev")
 
 # The split of the candidates that every query of a retrieval task is looked up among, whatever its language.
@@ -60,7 +62,7 @@ class Hub:
             return ()
         folder = self.folder(root, language)
         for pattern in parquet_files(self.splits[split]):
-            if found := sorted(folder.glob(pattern)):
+            if found := sorted(path for path in folder.glob(pattern) if not path.name.startswith(".")):
                 return tuple(found)
         return ()
 
@@ -92,6 +94,7 @@ class Task:
     `translated`: the name of a file in another language than the listed ones, of the same format as the official one.
     `fields`: the task is a corpus of running text, which `files` names without endings (`xdist.formats.corpus`), and these hold
     the text, or the two of a pair.
+    `need_gold`: the splits whose files must hold gold; a file of another form could pass for one without gold elsewhere.
     `plugins`: what brought it and its family, 'name@digest' each, which the catalog fills in; none for those of ours.
     """
 
@@ -122,6 +125,7 @@ class Task:
     any_language: bool = False
     translated: str | None = None
     fields: tuple[str, ...] = ()
+    need_gold: tuple[str, ...] = NEED_GOLD
     plugins: tuple[str, ...] = ()
 
     @property
@@ -149,6 +153,14 @@ class Task:
         """The family in whose form its predictions are."""
         return FAMILIES.get(self.family).predicts or self.family
 
+    def joining(self, asked: Joining) -> Joining | None:
+        """How its words become text under `data.words: asked`; None for a task whose texts are not given as words. `text` is
+        for treebanks, which say where blanks are; files of official names do not."""
+        if self.predicts != "tagging":
+            return None
+        treebank = any(name.endswith(TREEBANK) for names in self.files.values() for name in names)
+        return "joined" if asked == "text" and not treebank else asked
+
     @property
     def needs_head(self) -> bool:
         """Whether predictions come from a head that was trained, and not from hidden states alone."""
@@ -175,7 +187,7 @@ class Task:
         """The code that this task's files have for a language in any code; the code itself where they have none."""
         if language in self.languages:
             return language
-        return next((code for code in self.languages if _one(code, language)), language)
+        return next((code for code in self.languages if same(code, language)), language)
 
     def has_language(self, split: str, language: str) -> bool:
         return language in self.languages_of(split) or (
@@ -212,7 +224,7 @@ class Task:
 
     def sources(self, root: Path, split: str, language: str) -> list[str]:
         """The sources of a corpus: local paths or addresses, in order; none where nothing is there."""
-        return corpus.sources(root, self.files[split][0].format(language=language))
+        return sources.sources(root, self.files[split][0].format(language=language))
 
     def _place(self, root: Path, split: str, language: str) -> Path:
         return root / f"{self.files[split][0].format(language=language)}.txt"
@@ -239,9 +251,9 @@ class Task:
             first, second = (self.pairs_of.examples(root, split, code) for code in pair(language))
             return pairs.join(first, second, " and ".join(map(str, dict.fromkeys(paths))), self.left_out)
         for path in paths:
-            if not path.is_file():
+            if self.fields or not path.is_file():
                 raise UserError(f"{path}: no such file (task '{self.name}', {split}, {language})")
-        need_gold = split in NEED_GOLD
+        need_gold = split in self.need_gold
         if self.hub and paths[0].suffix == ".parquet":
             return self.hub.read(paths, split, need_gold)
         read = self.read[split] if isinstance(self.read, Mapping) else self.read
@@ -281,10 +293,3 @@ def splits(pattern: str, names: tuple[str, ...] = ("train", "dev", "test")) -> d
 
 TASKS: Registry[Task] = Registry("task", "xdist.tasks.catalog")
 register = TASKS.register
-
-
-def _one(one: str, other: str) -> bool:
-    try:
-        return same(one, other)
-    except UserError:  # a pair of languages, or a code of one's own
-        return False

@@ -8,24 +8,26 @@ tasks:
     labels: [politics, sport]       # of classification and tagging
     texts: 1                        # of classification: one text or a pair
     metric: accuracy                # what it is scored by, if not what its family is scored by
+    unlabelled: true                # its test files may hold no gold yet: they are predicted, and scored once they do
 
 Files have the form of the family's official ones: `text TAB text TAB label`; one JSON object a line with `prompt`, `options`
-and `label`; `word TAB tag`; SQuAD's JSON; running text.
+and `label`; `word TAB tag`, or a treebank's .conllu; SQuAD's JSON; running text.
 """
 
 from collections.abc import Collection
 from functools import lru_cache, partial
 from pathlib import Path
 from string import Formatter
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from xdist.config.fitting import Text
 from xdist.config.loading import KeyPath, load
 from xdist.config.section import Section
 from xdist.errors import UserError
-from xdist.formats import choice, classification, corpus, squad, tagging
-from xdist.tasks.catalog.task import LANGUAGE_CODE, Read, Task
+from xdist.formats import choice, classification, corpus, squad, treebank
+from xdist.tasks.catalog.task import LANGUAGE_CODE, NEED_GOLD, Read, Task
 
 # By family, what a task is scored by that names no metric; language models are not scored.
 DEFAULT_METRICS = {"classification": "accuracy", "multiple-choice": "accuracy", "tagging": "seqeval-1.2.2", "span-qa": "squad"}
@@ -37,13 +39,14 @@ LABELLED = ("classification", "tagging")
 class UserTask(Section):
     family: Literal["classification", "multiple-choice", "tagging", "span-qa", "masked-lm"]
     languages: tuple[str, ...] = Field(min_length=1)
-    files: dict[Literal["train", "dev", "test"], str] = Field(min_length=1)
+    files: dict[Literal["train", "dev", "test"], Annotated[str, Text.BELOW]] = Field(min_length=1)
     labels: tuple[str, ...] = ()
     texts: Literal[1, 2] = 2
     fields: tuple[str, ...] = Field(("text",), min_length=1, max_length=2)
     metric: str | None = Field(None, min_length=1, description="what it is scored by; null: as its family is")
+    unlabelled: bool = Field(False, description="test files may hold no gold: they are predicted, and scored once they do")
     head: str | None = None
-    max_length: int | None = Field(None, ge=8)
+    max_length: int | None = Field(None, ge=8, le=1_000_000)
     licence: str = "yours"
 
 
@@ -75,6 +78,8 @@ def _described(path: Path) -> dict[str, Task]:
             raise wrong((name, "labels"), "a label stands here twice")
         if entry.metric is not None and entry.family not in DEFAULT_METRICS:
             raise wrong((name, "metric"), f"a {entry.family} task is trained, not scored")
+        if entry.unlabelled and (entry.family not in DEFAULT_METRICS or "test" not in entry.files):
+            raise wrong((name, "unlabelled"), "there are no test files that it could be said of")
         for index, code in enumerate(entry.languages):
             if not LANGUAGE_CODE.fullmatch(code):
                 raise wrong((name, "languages", index), f"'{code}' is no language code such as sw, quy or yor_Latn")
@@ -98,7 +103,7 @@ def _task(name: str, entry: UserTask) -> Task:
     readers: dict[str, Read] = {
         "classification": partial(classification.read, labels=entry.labels, texts=entry.texts),
         "multiple-choice": choice.read_listed,
-        "tagging": partial(tagging.read, tags=entry.labels),
+        "tagging": partial(treebank.read, tags=entry.labels),
         "span-qa": squad.read,
         "masked-lm": corpus.blocks,
     }
@@ -115,6 +120,7 @@ def _task(name: str, entry: UserTask) -> Task:
         shared_head=entry.head,
         train_languages=entry.languages,
         fields=entry.fields if entry.family == "masked-lm" else (),
+        need_gold=(*NEED_GOLD, *(() if entry.unlabelled else ("test",))),
         source="a task of your own",
         licence=entry.licence,
     )

@@ -85,9 +85,8 @@ def test_a_number_is_a_number(path: Path, written: str) -> None:
         ("    - task: udpos", "    - udpos", "run.yaml:10: train.tasks.1: expected 'key: value' lines"),
         ("folder: out", "folder: [out", "run.yaml:3: expected ',' or ']', but got ':'"),
         ("folder: out", "folder: out\x07", "run.yaml:2: the character U+0007 is not allowed in YAML"),
-        ("folder: out", "folder: 2020-13-45", "run.yaml: not valid YAML: month must be in 1..12"),
-        ("tasks: [xnli]", "tasks: &all [*all]", "run.yaml: not valid YAML"),
-        ("steps: 50", "steps: !!python/name:os.system 50", "run.yaml:11: could not determine a constructor"),
+        ("tasks: [xnli]", "tasks: &all [*all]", "run.yaml:15: the alias '*all' stands for nothing that is whole before it"),
+        ("steps: 50", "steps: !!python/name:os.system 50", "run.yaml:11: the tag '!!python/name:os.system' is not known"),
         (TEXT, "", "run.yaml: 'name' is required"),
         (TEXT, "- small\n", "run.yaml:1: expected 'key: value' lines"),
     ],
@@ -140,7 +139,10 @@ def test_mistakes_in_a_method(path: Path, overrides: list[str], message: str) ->
             ["train.tasks=[{task: xnli, langs: [en]}]"],
             "train.tasks=[{task: xnli, langs: [en]}] (command line): train.tasks.0: ",
         ),
-        (["train.tasks.0.weight=x", "train.tasks=[{task: 1}]"], "train.tasks=[{task: 1}] (command line): train.tasks.0.task: "),
+        (
+            ["train.tasks.0.weight=x", "train.tasks=[{task: [1]}]"],
+            "train.tasks=[{task: [1]}] (command line): train.tasks.0.task: ",
+        ),
     ],
 )
 def test_what_an_override_replaces_is_not_where_its_mistakes_are(path: Path, overrides: list[str], message: str) -> None:
@@ -210,7 +212,6 @@ def test_a_method_is_changed_by_an_override(path: Path) -> None:
         ("train.tasks.2.task=x", "train.tasks.2.task=x: 'train.tasks' is a list of 2, it has no '2'"),
         ("train.steps.x=1", "train.steps.x=1: 'train.steps' holds a single value, it has no 'x'"),
         ("train.steps=[", "train.steps=[: the value is not valid YAML"),
-        ("name=2020-13-45", "name=2020-13-45: the value is not valid YAML"),
         ("train.steps", "train.steps: an override has the form key.subkey=value"),
         ("=5", "=5: an override has the form key.subkey=value"),
         ("train..steps=5", "train..steps=5: an override has the form key.subkey=value"),
@@ -288,3 +289,28 @@ def test_selection_needs_dev_sets_and_what_can_be_scored(path: Path) -> None:
     )
     assert "every" in error(path, "train.select={by: loss}")
     assert "train.select.by: unknown value 'los': did you mean 'loss'?" in error(path, "train.select={every: 1, by: los}")
+
+
+KNOWN = """\
+name: known
+folder: out
+seed: 7
+model: {backbone: encoder, dropout: 0.1, labels: [a, "no", '0']}
+data: {root: benchmark}
+train:
+  tasks: [{task: xnli, languages: [en, sw], weight: 2}, {task: panx, limit: 1000}]
+  steps: 1e3
+  learning_rate: 2e-5
+  warmup: 0.06
+  schedule: [{at: .5, weights: {xnli: 1, panx: 0}}]
+  select: {every: 10, by: loss}
+robust:
+  - {method: adversarial, radius: 1e-1, random_start: true, norm: linf}
+  - {method: consistency, weight: 2, noise: gaussian}
+"""
+
+
+def test_what_a_run_is_outlives_the_way_that_yaml_is_read(path: Path) -> None:
+    """The digest was taken by version 0.1.0's reader: another one would make runs that were begun start anew."""
+    path.write_text(KNOWN)
+    assert load_run(path).identity == "819070fcbbb4bc5a"

@@ -13,10 +13,10 @@ from tiny import tiny_benchmark
 from tiny_study import graph_of, named
 
 from xdist.cli import main
-from xdist.config import Run, load_run
+from xdist.config import Run, load_run, load_study
 from xdist.errors import UserError
 from xdist.files import digest
-from xdist.study import Facts
+from xdist.study import Facts, expand
 from xdist.study.estimate import Cost, cost
 from xdist.study.expansion import RESULTS, identity
 from xdist.study.state import standings
@@ -228,7 +228,7 @@ def test_a_stage_may_come_from_an_axis_and_evaluation_alone_is_done_once(tmp_pat
         ("seeds=[]", "seeds: is empty"),
         (
             "all.train.stepz=3",
-            "all.train.stepz=3 (command line): all.train.stepz: train: unknown key 'stepz': did you mean 'steps'?",
+            "all.train.stepz=3 (command line): all.train: unknown key 'stepz': did you mean 'steps'?",
         ),
         ("all.folder=x", "the study names its runs' folders"),
         ("stages.target.set.model.backbone=x", "'target' begins with the model of 'intermediate'"),
@@ -253,7 +253,7 @@ def test_mistakes_in_the_study_name_its_line(tmp_path: Path, described: dict[str
     with pytest.raises(UserError) as error:
         graph_of(tmp_path, described)
     line = (tmp_path / "study.yaml").read_text().splitlines().index("        train.stepz: 3") + 1
-    expected = f"{tmp_path / 'study.yaml'}:{line}: axes.robust.plain.target.train.stepz: train: unknown key 'stepz'"
+    expected = f"{tmp_path / 'study.yaml'}:{line}: axes.robust.plain.target.train: unknown key 'stepz'"
     assert str(error.value).startswith(expected)
 
 
@@ -290,7 +290,8 @@ def test_cost_from_counts_and_limits(tmp_path: Path, described: dict[str, Any]) 
     assert of(tasks=[{"task": "cldr-topic"}], steps=7).updates == 7
     prepared = tmp_path / "cldr-topic-train-en-0123456789abcdef"
     prepared.mkdir()
-    (prepared / "manifest.json").write_text(json.dumps({"rows": 50, "tokens": 500, "shards": []}))
+    shard = {"number": 0, "file": "0.arrow", "rows": 50, "tokens": 500, "size": 1, "sha256": ""}
+    (prepared / "manifest.json").write_text(json.dumps({"rows": 50, "tokens": 500, "shards": [shard]}))
     found = of(tasks=[{"task": "cldr-topic"}], epochs=1, batch_size=5)
     assert (found.updates, found.tokens, found.bound) == (10, 500, False)
 
@@ -309,3 +310,45 @@ def test_plan_and_status_commands(tmp_path: Path, described: dict[str, Any]) -> 
     assert not (tmp_path / "out").exists()  # nothing was started and nothing written
     done = runner.invoke(main, ["study", "plan", str(tmp_path / "none.yaml")])
     assert (done.exit_code, done.output) == (2, f"xdist: {tmp_path / 'none.yaml'}: cannot be read: No such file or directory\n")
+
+
+@pytest.mark.parametrize(
+    "changes, says",
+    [
+        (
+            {"axes": {"robust": {"none at all": {}}}},
+            "axes.robust.none at all: 'none at all' is part of the names of runs: letters",
+        ),
+        ({"axes": {"robust": {"é": {}}}}, "axes.robust.é: 'é' is part of the names of runs"),
+        ({"axes": {"robust": {"": {}}}}, "axes.robust.: '' is part of the names of runs"),
+        ({"axes": {"robust": {"a" * 101: {}}}}, "is part of the names of runs: letters, digits and . _ + -, at most 100"),
+        ({"stages": {"a b": {"run": "run.yaml"}}}, "stages.a b: 'a b' names folders of runs"),
+        ({"axes": {f"axis{n}": {f"{'v' * 90}{n}": {}} for n in range(3)}}, "names a run and is longer than 240 characters"),
+        ({"axes": {f"axis{n}": {f"v{m}": {} for m in range(30)} for n in range(3)}}, "axes: 54,000 combinations, more than"),
+    ],
+)
+def test_what_makes_no_valid_name_or_no_end_is_refused(
+    tmp_path: Path, described: dict[str, Any], changes: dict[str, Any], says: str
+) -> None:
+    described = {**described, "include": [], "exclude": [], "baseline": {}, **changes}
+    with pytest.raises(UserError) as caught:
+        graph_of(tmp_path, described)
+    assert says in str(caught.value)
+
+
+def test_values_of_axes_are_texts_as_they_are_written(tmp_path: Path, described: dict[str, Any]) -> None:
+    """0.1, 010 and no are three names, in `axes`, `include` and `baseline` alike."""
+    text = """
+  robust: {0.1: {target: {robust: {method: adversarial, radius: 0.1}}}, no: {target: {robust: {method: none}}}}
+include: [{robust: 0.1}, {robust: [no]}]
+baseline: {robust: no}
+seeds: [1]
+"""
+    described = {
+        key: value for key, value in described.items() if key not in ("axes", "include", "exclude", "baseline", "seeds")
+    }
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(described, sort_keys=False) + "axes:" + text)
+    study = load_study(path)
+    assert [point.values["robust"] for point in expand(study, Facts()).points] == ["0.1", "no"]
+    assert study.baseline == {"robust": "no"}

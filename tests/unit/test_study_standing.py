@@ -67,7 +67,15 @@ def test_standing_of_scores_and_steps(tmp_path: Path, described: dict[str, Any])
     folder.mark("finished")
     assert standings(graph, Facts())[node.key].state == "stopped"  # trained, not scored
     languages = {code: {"f1": 50.0, "count": 40} for code in ("en", "de", "sw")}
-    folder.scores.write_text(json.dumps({"run": "x", "tasks": {"cldr-spans": {"split": "test", "languages": languages}}}))
+    entry = {
+        "family": "tagging",
+        "metric": "f1",
+        "split": "test",
+        "trained_on": [],
+        "languages": languages,
+        "mean": {"f1": 50.0},
+    }
+    folder.scores.write_text(json.dumps({"run": "x", "tasks": {"cldr-spans": entry}}))
     noted = {str(subset): Facts().subset(node.run.data, subset) for subset in scored_of(node.run)}
     folder.path.with_name(f"{folder.path.name}.evaluated.json").write_text(json.dumps(noted))  # as earlier versions did
     assert standings(graph, Facts())[node.key].state == "finished"
@@ -84,7 +92,7 @@ def test_standing_of_scores_and_steps(tmp_path: Path, described: dict[str, Any])
     (smoothed,) = graph.nodes.values()
     assert smoothed.run.evaluate
     assert smoothed.run.evaluate.smoothing
-    entry = {"split": "test", "languages": languages, "smoothing": smoothed.run.evaluate.smoothing.model_dump()}
+    entry["smoothing"] = smoothed.run.evaluate.smoothing.model_dump()
     folder.scores.write_text(json.dumps({"run": "x", "tasks": {"cldr-spans": entry}}))
     assert standings(graph, Facts())[node.key].state == "finished"
     graph = graph_of(tmp_path, described, *ONE)

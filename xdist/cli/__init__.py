@@ -1,10 +1,14 @@
 """The command line: one small file per command; each parses, calls one function, prints."""
 
+import sys
 from importlib import import_module
+from io import TextIOWrapper
+from typing import Any
 
 import click
 
-from xdist.errors import RunError, UserError, unknown
+from xdist.config.fitting import expanded
+from xdist.errors import RunError, UserError, not_given, one_line, unknown
 from xdist.version import __version__
 
 # Modules are named, not imported: `xdist --help` and `xdist tasks` need no torch.
@@ -33,11 +37,18 @@ COMMANDS = (
 class Lazy(click.Group):
     """Imports a command's module when the command is asked for, and shows a user's error as one line."""
 
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """A terminal that lacks a letter shows another one."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
+        return super().main(*arguments, **options)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        return import_module(f"xdist.cli.{name}").command if name in COMMANDS else None
+        return _with_paths(import_module(f"xdist.cli.{name}").command) if name in COMMANDS else None
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
@@ -47,10 +58,40 @@ class Lazy(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:
+            vars(error)["message"] = one_line(error.message)  # click repeats what was typed as it is
+            raise
         except (UserError, RunError) as error:
             if not error.told:
                 click.echo(f"xdist: {error}", err=True)
             ctx.exit(2 if isinstance(error, UserError) else 1)
+        except Exception as error:
+            if not (line := not_given(error)):
+                raise
+            click.echo(f"xdist: {line}", err=True)
+            ctx.exit(1)
+
+
+class _Path(click.Path):
+    """A path in which `~` and variables are put in, which a shell does not do behind `--out=`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(expanded(value) if isinstance(value, str) else value, param, ctx)
+        except ValueError as error:
+            raise UserError(f"{param.opts[0] if param else 'path'}: {error}") from None
+
+
+def _with_paths(command: click.Command) -> click.Command:
+    """`command`, and those inside it, taking every path so."""
+    for param in command.params:
+        if type(param.type) is click.Path:
+            taken = _Path()
+            vars(taken).update(vars(param.type))
+            param.type = taken
+    for inner in getattr(command, "commands", {}).values():
+        _with_paths(inner)
+    return command
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

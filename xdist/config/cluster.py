@@ -7,7 +7,7 @@ or in YAML is quoted by the templates.
 import re
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -15,7 +15,7 @@ from xdist.config.plain import OneLine
 from xdist.config.plugin import Plugin
 from xdist.config.section import Section
 
-SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY", re.IGNORECASE)
+SECRET = re.compile(r"TOKEN(?!I[SZ])|SECRET|PASSW|CREDENTIAL|API_?KEY", re.IGNORECASE)
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -30,9 +30,9 @@ class Cluster(Section):
     plugins: tuple[Plugin, ...] = Field(
         (), description="what brings a kind of your own: files (*.py), installed distributions or modules, as of a run"
     )
-    nodes: int = Field(1, ge=1)
-    gpus_per_node: int = Field(0, ge=0)
-    ranks_per_node: int | None = Field(None, ge=1, description="processes on a node; null: one per GPU, or one")
+    nodes: int = Field(1, ge=1, le=100_000)
+    gpus_per_node: int = Field(0, ge=0, le=1024)
+    ranks_per_node: int | None = Field(None, ge=1, le=1024, description="processes on a node; null: one per GPU, or one")
     environment: dict[str, OneLine] = Field({}, description="variables of every rank")
     data: Path | Literal["remote"] | None = Field(
         None,
@@ -40,14 +40,6 @@ class Cluster(Section):
         "machine that submits, which then looks at no file",
     )
     cache: Path | None = Field(None, description="where prepared rows are kept there; null: data.cache of the run")
-
-    @field_validator("environment", mode="before")
-    @classmethod
-    def _numbers(cls, values: Any) -> Any:
-        """OMP_NUM_THREADS: 4 is what people write."""
-        if not isinstance(values, dict):
-            return values
-        return {key: str(value) if type(value) in (int, float) else value for key, value in values.items()}
 
     @field_validator("environment")
     @classmethod

@@ -1,18 +1,23 @@
-"""YAML and `a.b=c` overrides into a typed value; every mistake becomes one line that names file, line and key."""
+"""YAML and `a.b=c` overrides into a typed value; every mistake becomes one line that names file, line and key.
+
+How YAML is read: reader.py; what a word is: scalars.py; which words a key takes: fitting.py.
+"""
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+import stat
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError, ValidationInfo
 
-from xdist.errors import UserError, unknown
+from xdist.config.fitting import fitted, plain_values
+from xdist.config.reader import CHARACTERS, KeyPath, Unreadable, parsed, values_of
+from xdist.config.scalars import Scalar
+from xdist.errors import WORD, UserError, cut, unknown
 
 M = TypeVar("M", bound=BaseModel)
-KeyPath = tuple[str | int, ...]
 WRONG_KEY = ("wrong_key", "extra_forbidden")  # of a section of ours, and of a model of others such as DeepSpeed's
 # What pydantic calls a tuple or a model is a list or a mapping to whoever writes YAML.
 IN_YAML = {
@@ -53,68 +58,47 @@ class Source:
         dotted = ".".join(map(str, key))
         for depth in range(len(key), -1, -1):
             if key[:depth] in self.overrides:
-                return f"{self.overrides[key[:depth]]}: {dotted}"
+                place, inner = self.overrides[key[:depth]], ".".join(map(str, key[:depth]))
+                if inner and place.endswith(f".{inner}"):  # a line of a study that sets it ends with it
+                    return place + dotted.removeprefix(inner)
+                return f"{place}: {dotted}"
             if key[:depth] in self.lines:
                 where = f"{self.path}:{self.lines[key[:depth]]}"
                 return f"{where}: {dotted}" if dotted else where
         return f"{self.path}: {dotted}" if dotted else str(self.path)
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML as people expect it: 1e-5 is a number, a key may stand only once."""
-
-
-# YAML 1.1 reads 1e-5 as text because it has no dot.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
 def read_yaml(path: Path) -> tuple[dict[str, Any], Source]:
-    """The mapping in a YAML file and the line of each key. Raises UserError for what is not such a file."""
+    """The mapping in a YAML file, its words as Scalars, and the line of each key. Raises UserError for what is no such file."""
+    source = Source(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        part = parsed(_text(path))
+        if part is None:
+            return {}, source
+        if part.pairs is None:
+            raise Unreadable(part.line, "expected 'key: value' lines")
+        return values_of(part, source.lines), source
+    except Unreadable as error:
+        raise UserError(f"{path}:{error.line}: {error}") from None
+
+
+def plain_yaml(path: Path) -> dict[str, Any]:
+    """The same as plain values, for whoever looks at a file without a description of its keys."""
+    return plain_values(read_yaml(path)[0])
+
+
+def _text(path: Path) -> str:
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):  # each rank reads it
+            raise UserError(f"{path}: cannot be read: it is no file that can be read twice")
+        with path.open("rb") as file:
+            content = file.read(4 * CHARACTERS + 1)
+        return content.decode("utf-8")
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: byte {error.start} is not UTF-8") from None
-    source = Source(path)
-    try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        if node is None:
-            return {}, source
-        if not isinstance(node, yaml.MappingNode):
-            raise UserError(f"{path}:{node.start_mark.line + 1}: expected 'key: value' lines")
-        _note_lines(node, (), source)
-        return loader.construct_document(node), source
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UserError(f"{path}:{line}: {error.problem or error.context}") from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise UserError(f"{path}:{line}: the character U+{error.character:04X} is not allowed in YAML") from None
-    except (ValueError, RecursionError) as error:  # a date such as 2024-13-45; an anchor that holds itself
-        raise UserError(f"{path}: not valid YAML: {error}") from None
-
-
-def _note_lines(node: yaml.Node, key: KeyPath, source: Source) -> None:
-    source.lines.setdefault(key, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        seen: set[Hashable] = set()
-        for name, value in node.value:
-            if not isinstance(name, yaml.ScalarNode):  # as in 'folder: {{ place }}'
-                raise UserError(f"{source.path}:{name.start_mark.line + 1}: a key is one word; quote a value that has braces")
-            child = (*key, name.value)
-            if name.value in seen:
-                line = name.start_mark.line + 1
-                raise UserError(f"{source.path}:{line}: {'.'.join(map(str, child))}: this key stands here twice")
-            seen.add(name.value)
-            source.lines[child] = name.start_mark.line + 1
-            _note_lines(value, child, source)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            _note_lines(value, (*key, index), source)
 
 
 def apply_override(values: dict[str, Any], text: str, source: Source) -> None:
@@ -123,36 +107,43 @@ def apply_override(values: dict[str, Any], text: str, source: Source) -> None:
     if not equals or not all(name.split(".")):
         raise UserError(f"{text}: an override has the form key.subkey=value")
     try:
-        value = yaml.load(raw, _Loader)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise UserError(f"{text}: the value is not valid YAML") from None
-    put(values, name, value, source, text, " (command line)")
+        part = parsed(raw)
+        value = Scalar("", None) if part is None else values_of(part, {})
+    except Unreadable as error:
+        raise UserError(f"{cut(text, WORD)}: the value is not valid YAML: {error}") from None
+    put(values, name, value, source, cut(text, WORD), " (command line)")
 
 
 def put(values: dict[str, Any], name: str, value: Any, source: Source, text: str, origin: str = "") -> None:
     """Put `value` at the dotted `name`; errors about it will begin with `text` and `origin`: where the user wrote it."""
-    key: KeyPath = tuple(int(part) if part.isdigit() else part for part in name.split("."))
+    words = name.split(".")
+    key: KeyPath = ()
     place: Any = values
-    for depth, part in enumerate(key):
-        last = depth == len(key) - 1
+    for depth, word in enumerate(words):
+        part: str | int = word
         if isinstance(place, list):
-            if not isinstance(part, int) or part >= len(place):
-                raise UserError(f"{text}: '{'.'.join(map(str, key[:depth]))}' is a list of {len(place)}, it has no '{part}'")
+            if not re.fullmatch(r"[0-9]{1,9}", word) or int(word) >= len(place):
+                raise UserError(f"{text}: '{'.'.join(words[:depth])}' is a list of {len(place)}, it has no '{word}'")
+            part = int(word)
         elif not isinstance(place, dict):
-            raise UserError(f"{text}: '{'.'.join(map(str, key[:depth]))}' holds a single value, it has no '{part}'")
-        if last:
+            raise UserError(f"{text}: '{'.'.join(words[:depth])}' holds a single value, it has no '{word}'")
+        key = (*key, part)
+        if depth == len(words) - 1:
             place[part] = value
-        elif isinstance(place, dict):
-            if place.get(part) is None:
-                place[part] = {}
-                source.overrides[key[: depth + 1]] = text + origin
-            place = place[part]
+        elif isinstance(place, dict) and _is_nothing(place.get(word)):
+            place[word] = {}
+            source.overrides[key] = text + origin
+            place = place[word]
         else:
             place = place[part]
     for known in (source.lines, source.overrides):  # what stood inside the old value
         for inside in [one for one in known if len(one) > len(key) and one[: len(key)] == key]:
             del known[inside]
     source.overrides[key] = text + origin
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or (isinstance(value, Scalar) and value.value is None)
 
 
 def load(kind: type[M], path: Path, overrides: Sequence[str] = (), reading: Reading = PLAIN) -> tuple[M, Source]:
@@ -166,7 +157,7 @@ def load(kind: type[M], path: Path, overrides: Sequence[str] = (), reading: Read
 def validated(kind: type[M], values: dict[str, Any], source: Source, reading: Reading = PLAIN) -> M:
     """Raises UserError that names the line, or override, of the first mistake."""
     try:
-        return kind.model_validate(values, context=reading)
+        return kind.model_validate(fitted(kind, values), context=reading)
     except ValidationError as error:
         raise UserError(_one_line(kind, values, error, source)) from None
 
@@ -189,7 +180,15 @@ def _one_line(kind: type[BaseModel], values: Any, error: ValidationError, source
     names = re.findall(r"'([^']*)'", str(context.get("expected", "")))
     if names:
         message = unknown("value", first["input"], names)
+    elif isinstance(scalar := first["input"], Scalar):
+        message = scalar.wrong or f"{message}, not {_said(scalar)}"
     return f"{source.at(key)}: {message}"
+
+
+def _said(scalar: Scalar) -> str:
+    if isinstance(scalar.value, str):
+        return f"the text '{cut(scalar.written)}'"
+    return f"{scalar.written}; quote it for the text" if scalar.written else "nothing"
 
 
 def _written(loc: KeyPath, values: Any, missing: bool) -> KeyPath:

@@ -102,6 +102,11 @@ class Method(Section):
         return False
 
     @property
+    def leaves_inputs(self) -> bool:
+        """Whether, alone, it compares predictions for the same inputs, so that nothing but dropout makes them differ."""
+        return False
+
+    @property
     def compares_rows(self) -> bool:
         """Whether it compares rows in other words with what they were before."""
         return False

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from xdist.config.fitting import Text
+
 
 def matching(pattern: str, says: str) -> AfterValidator:
     """Only strings that match `pattern` whole; `says` completes 'expected …'."""
@@ -28,6 +30,7 @@ OneWord = Annotated[
     str, matching(r"[A-Za-z0-9][A-Za-z0-9._:@+,=&|*-]*", "one word of letters, digits and . _ : @ + , = & | * -")
 ]
 OneLine = Annotated[str, matching(r"[^\x00-\x1f\x7f]*", "one line without control characters")]
+Interpreter = Annotated[str, Text.ELSEWHERE, matching(r"[^\x00-\x1f\x7f]+", "one line without control characters")]
 Label = Annotated[
     str,
     matching(
@@ -40,8 +43,8 @@ LabelKey = Annotated[
 LabelValue = Annotated[
     str, matching(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", "a label value: letters, digits, '-', '_' and '.'")
 ]
-ResourceQuantity = Annotated[str, matching(r"[1-9][0-9]*(\.[0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?", "a quantity such as 16Gi")]
-Duration = Annotated[str, matching(r"[1-9][0-9]*[smhd]", "a number and a unit: 90m, 24h or 2d")]
+ResourceQuantity = Annotated[str, matching(r"[1-9][0-9]{0,8}(\.[0-9]{1,9})?(k|M|G|T|Ki|Mi|Gi|Ti)?", "a quantity such as 16Gi")]
+Duration = Annotated[str, matching(r"[1-9][0-9]{0,6}[smhd]", "a number and a unit: 90m, 24h or 2d")]
 HostName = Annotated[str, matching(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", "a host name")]
 Image = Annotated[
     str,
@@ -50,6 +53,6 @@ Image = Annotated[
         "an image with a fixed tag or digest, such as registry.example/xdist:0.1",
     ),
 ]
-PlainPath = Annotated[Path, AfterValidator(_plain_path)]
-MemoryLimit = Annotated[str, matching(r"[0-9]+[KMGT]?", "a number and K, M, G or T; 0: all of the node")]
-Cores = Annotated[str, matching(r"[1-9][0-9]*m?", "a number of cores such as 4 or 500m")]
+PlainPath = Annotated[Path, Text.ELSEWHERE, AfterValidator(_plain_path)]
+MemoryLimit = Annotated[str, matching(r"[0-9]{1,9}[KMGT]?", "a number and K, M, G or T; 0: all of the node")]
+Cores = Annotated[str, matching(r"[1-9][0-9]{0,8}m?", "a number of cores such as 4 or 500m")]

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, ValidationInfo
 
 from xdist import plugins
+from xdist.config.fitting import Text
 from xdist.config.section import Reading
 from xdist.errors import UserError
 
@@ -18,4 +19,4 @@ def _pinned(entry: str, info: ValidationInfo) -> str:
         raise ValueError(str(error)) from None
 
 
-Plugin = Annotated[str, AfterValidator(_pinned)]
+Plugin = Annotated[str, Text.PATH, AfterValidator(_pinned)]

@@ -20,8 +20,10 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError
 
+from xdist.config.fitting import fitted
 from xdist.config.loading import Reading
 from xdist.config.method import METHODS, Method, register
+from xdist.config.scalars import Scalar
 from xdist.config.section import Section
 from xdist.errors import UserError
 
@@ -33,7 +35,7 @@ Distribution = Literal["uniform", "gaussian"]
 class InBall(Section):
     """Whatever moves tokens inside a ball."""
 
-    radius: float = Field(0.05, ge=0, description="of the ball, relative to the norm of what stands inside it")
+    radius: float = Field(0.05, ge=0, le=1000, description="of the ball, relative to the norm of what stands inside it")
     norm: Norm = Field("l2", description="in which the ball is round; linf: a cube")
     ball: Literal["example", "token"] = Field(
         "example", description="one ball round all tokens of an example, or one round each"
@@ -45,9 +47,9 @@ class InBall(Section):
 class Ascending(InBall):
     """What climbs the loss."""
 
-    steps: int = Field(1, ge=0, description="ascent steps")
-    step_size: float = Field(1.5, gt=0, description="length of one ascent step, times radius / steps")
-    every: int = Field(1, ge=1, description="perturb one step in so many; the others are plain")
+    steps: int = Field(1, ge=0, le=10_000, description="ascent steps")
+    step_size: float = Field(1.5, gt=0, le=1000, description="length of one ascent step, times radius / steps")
+    every: int = Field(1, ge=1, le=10**12, description="perturb one step in so many; the others are plain")
     random_start: bool = Field(False, description="begin anywhere in the ball, not at its centre")
 
 
@@ -55,7 +57,7 @@ class Noise(InBall):
     """Noise drawn from a ball, in training or at evaluation."""
 
     distribution: Distribution = Field("uniform", description="of the noise: in the ball, or a Gaussian of that size")
-    draws: int = Field(1, ge=1, description="noises per example; their losses are averaged")
+    draws: int = Field(1, ge=1, le=10_000, description="noises per example; their losses are averaged")
     place: Place = Field("input", description="input embedding, output of the embedding layer, or last hidden state")
 
 
@@ -96,14 +98,17 @@ def _one(value: Any, info: ValidationInfo) -> Method:
     if "method" not in value:
         raise _at_method("missing", value)
     reading = Reading.of(info)
-    kind = METHODS.ours().get(value["method"]) if isinstance(value["method"], str) else None
+    name = value["method"].written if isinstance(value["method"], Scalar) else value["method"]
+    if not isinstance(name, str):
+        raise _at_method("string_type", name)
+    kind = METHODS.ours().get(name)
     if kind is None and not reading.imports:
         kind = NotHere
     try:
-        kind = kind or METHODS.get(value["method"], info.data.get("plugins", ()))
+        kind = kind or METHODS.get(name, info.data.get("plugins", ()))
     except UserError as error:
-        raise _at_method(PydanticCustomError("unknown", "{message}", {"message": str(error)}), value["method"]) from None
-    return kind.model_validate(value, context=reading)
+        raise _at_method(PydanticCustomError("unknown", "{message}", {"message": str(error)}), name) from None
+    return kind.model_validate(fitted(kind, value), context=reading)
 
 
 def _at_method(kind: str | PydanticCustomError, value: Any) -> ValidationError:

@@ -21,38 +21,51 @@ A change is a run's key with its value: `train.steps: 60` and `train: {steps: 60
 order run file, `all`, seed, the stage's `set`, axes. `robust` is replaced as a whole, since its keys belong to its method.
 """
 
+import re
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from xdist.config.fitting import Unread
 from xdist.config.loading import KeyPath, Source, load
-from xdist.config.run import Section
-from xdist.errors import UserError, unknown
+from xdist.config.run import Section, Seed
+from xdist.config.scalars import Scalar
+from xdist.errors import UserError, cut, unknown
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$"
+PART_OF_NAME = r"[A-Za-z0-9._+/-]{1,100}"
+NAME_HAS = "letters, digits and . _ + -, at most 100"
+COMBINATIONS = 10_000
 RUN = "run"  # in a change: another run file for the stage
 
 
 class Stage(Section):
     """A run as a file or as sections, what every run of this stage has otherwise, and which stage's model it begins with."""
 
-    run: Any = Field(
+    run: Unread = Field(
         None, description="a run file, relative to the study's, or its sections; null: axes give it or it is left out"
     )
     after: str | None = Field(None, description="an earlier stage, whose model this one begins with")
-    set: dict[str, Any] = Field({}, description="what every run of this stage has otherwise")
+    set: dict[str, Unread] = Field({}, description="what every run of this stage has otherwise")
 
     @field_validator("run")
     @classmethod
-    def _file_or_sections(cls, value: Any) -> Any:
+    def _checked(cls, value: Any) -> Any:
+        value = file_or_sections(value)
         if value is not None and not isinstance(value, str | dict):
             raise ValueError("expected the path of a run file, or the sections of a run")
         return value
 
 
-Changes = dict[str, dict[str, Any] | None]
+def file_or_sections(run: Any) -> Any:
+    """The path of a run file as text, whatever its name looks like."""
+    return run.written if isinstance(run, Scalar) and run.value is not None else None if isinstance(run, Scalar) else run
+
+
+Changes = dict[str, dict[str, Unread] | None]
 """What a value of an axis changes, by stage; null leaves the stage out."""
 
 
@@ -64,10 +77,10 @@ class Study(Section):
     )
     stages: dict[str, Stage] = Field(min_length=1)
     axes: dict[str, dict[str, Changes]] = Field({}, description="by axis, the values it takes")
-    seeds: tuple[int, ...] = Field((1,), min_length=1)
-    all: dict[str, Any] = Field({}, description="what every run of the study has otherwise than its file")
-    include: tuple[dict[str, Any], ...] = Field((), description="only combinations that one of these fits")
-    exclude: tuple[dict[str, Any], ...] = Field((), description="no combination that one of these fits")
+    seeds: tuple[Seed, ...] = Field((1,), min_length=1)
+    all: dict[str, Unread] = Field({}, description="what every run of the study has otherwise than its file")
+    include: tuple[dict[str, str | tuple[str, ...]], ...] = Field((), description="only combinations that one of these fits")
+    exclude: tuple[dict[str, str | tuple[str, ...]], ...] = Field((), description="no combination that one of these fits")
     baseline: dict[str, str] = Field(
         {}, description="the axes that conditions are compared along, and the value to compare with"
     )
@@ -91,13 +104,21 @@ class Study(Section):
 
     def check(self) -> None:
         """Raises UserError for a name in it that nothing carries."""
+        if (asked := len(self.seeds) * prod(map(len, self.axes.values()))) > COMBINATIONS:
+            raise UserError(f"{self.at(('axes',))}: {asked:,} combinations, more than the {COMBINATIONS:,} that a study has")
         earlier: list[str] = []
         for name, stage in self.stages.items():
+            if not re.fullmatch(NAME, name):
+                raise UserError(f"{self.at(('stages', name))}: '{cut(name)}' names folders of runs: {NAME_HAS}")
             if stage.after is not None and stage.after not in earlier:
                 raise UserError(f"{self.at(('stages', name, 'after'))}: {unknown('earlier stage', stage.after, earlier)}")
             earlier.append(name)
         for axis, values in self.axes.items():
             for value, changes in values.items():
+                if not re.fullmatch(PART_OF_NAME, value):
+                    raise UserError(
+                        f"{self.at(('axes', axis, value))}: '{cut(value)}' is part of the names of runs: {NAME_HAS}"
+                    )
                 for stage_name in changes:
                     if stage_name not in self.stages:
                         where = self.at(("axes", axis, value, stage_name))

@@ -33,7 +33,9 @@ def budget(graph: Graph, found: Mapping[str, Standing], machine: Machine | None)
             unknown += 1
             continue
         setting = Setting(
-            bf16=node.run.runtime.precision != "fp32", stage=1, trained_rows=0 if node.run.model.freeze_embeddings else None
+            bf16=node.run.runtime.precision not in ("fp32", "tf32"),
+            stage=1,
+            trained_rows=0 if node.run.model.freeze_embeddings else None,
         )
         disk += node.run.runtime.keep * state_on_disk(shape, setting) + setting.size * shape.parameters
         if machine:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from xdist.config import Run, Source, Study
+from xdist.config.fitting import expanded
 from xdist.config.loading import KeyPath, put, read_yaml, validated
-from xdist.config.study import RUN
+from xdist.config.study import RUN, file_or_sections
 from xdist.errors import UserError
 
 OPAQUE = "robust"  # replaced as a whole, since its keys belong to its method
@@ -46,7 +47,7 @@ class Descriptions:
         where: KeyPath = ("stages", stage, RUN)
         for key, change in of_axes:
             if change and RUN in change:
-                described, where = change[RUN], (*key, RUN)
+                described, where = file_or_sections(change[RUN]), (*key, RUN)
         if described is None:
             return None
         values, source = self._described(described, where)
@@ -78,7 +79,10 @@ class Descriptions:
             return deepcopy(described), Source(study.path, lines)
         if not isinstance(described, str):
             raise UserError(f"{study.at(where)}: expected the path of a run file, or the sections of a run")
-        path = study.path.parent / described
+        try:
+            path = study.path.parent / expanded(described)
+        except ValueError as error:
+            raise UserError(f"{study.at(where)}: {error}") from None
         if path not in self._files:
             if not path.is_file():
                 raise UserError(f"{study.at(where)}: {path}: no such file")

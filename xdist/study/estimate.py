@@ -13,9 +13,8 @@ import numpy as np
 
 from xdist.config import Data, Train
 from xdist.data.histogram import read_histogram
-from xdist.data.shards import MANIFEST
+from xdist.data.shards import MANIFEST, read_manifest
 from xdist.data.subset import Subset
-from xdist.files import read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ def _prepared(cache: Path, subset: Subset) -> Path | None:
 
 def _manifest(cache: Path, subset: Subset) -> dict[str, Any] | None:
     path = _prepared(cache, subset)
-    return read_json(path) if path else None
+    return read_manifest(path.parent) if path else None
 
 
 def _attended(lengths: dict[str, int]) -> float:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from xdist.config import Run, Study, Train
+from xdist.config.run import LONGEST_NAME
 from xdist.data.subset import Subset
-from xdist.errors import UserError
+from xdist.errors import UserError, cut
 from xdist.files import digest
 from xdist.metrics import METRICS
 from xdist.plugins import digest_in
-from xdist.resolve.encoder import Encoder
+from xdist.resolve.encoder import Encoder, revision_of
 from xdist.resolve.resolved import Resolved
 from xdist.study.changes import Descriptions
 from xdist.study.estimate import updates
@@ -131,6 +132,8 @@ def expand(study: Study, facts: Facts) -> Graph:
     nodes = {}
     for key, (stage, resolved, upstream, numbers) in found.items():
         name = _name(study, stage, [points[number] for number in numbers])
+        if len(name) > LONGEST_NAME:
+            raise UserError(f"{study.at(('axes',))}: '{cut(name)}' names a run and is longer than {LONGEST_NAME} characters")
         named = replace(resolved, run=resolved.run.model_copy(update={"name": name}))
         nodes[key] = Node(key, stage, named, upstream, tuple(numbers))
     return Graph(study, nodes, tuple(points))
@@ -152,10 +155,13 @@ def identity(resolved: Resolved, beginning: str, facts: Facts) -> str:
     run = resolved.run
     sections: dict[str, Any] = run.model_dump(mode="json", exclude_defaults=True)
     sections.get("model", {}).pop("backbone", None)
-    common = (RESULTS, beginning, sections.get("model"))
+    # Nothing for kinds that never changed, so that their results stay.
+    revision = revision_of(resolved.model.backbone)
+    common = (RESULTS, beginning, sections.get("model"), *([revision] if revision else []))
     if run.train is None:
         drawn = (run.seed,) if run.evaluate and run.evaluate.smoothing else ()  # nothing else is drawn
-        return digest(*common, "evaluate", sections["evaluate"], run.data.max_length, *drawn)
+        words = [run.data.words] if run.data.words != "joined" else []
+        return digest(*common, "evaluate", sections["evaluate"], run.data.max_length, *drawn, *words)
     robust = [
         # A method's name is a default of its section too.
         {**method.in_first_words(method.model_dump(mode="json", exclude_defaults=True)), "method": method.method}

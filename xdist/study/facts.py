@@ -17,7 +17,7 @@ class Facts:
 
     def __init__(self, memory: Path | None = None) -> None:
         self.digests = Digests(memory)
-        self._digests: dict[tuple[Path, int | None, Subset], str] = {}
+        self._digests: dict[Hashable, str] = {}
         self._subsets: dict[Hashable, Subsets] = {}
         self._backbones: dict[str, str] = {}
 
@@ -33,12 +33,14 @@ class Facts:
 
     def subset(self, data: Data, subset: Subset) -> str:
         """The digest of the files of a subset and of how its rows are made; the tokenizer is the backbone's."""
-        key = (data.root, data.max_length, subset)
+        key = (data.root, data.max_length, data.words, subset)
         if key not in self._digests:
             task = subset.task
             files = [self.file(path) for path in task.paths(data.root, subset.split, subset.language)]
             length = data.max_length or task.max_length
-            self._digests[key] = digest(ENCODING, str(subset), files, length, task.form)
+            joining = task.joining(data.words)
+            others = [joining] if joining not in (None, "joined") else []  # the default does not make old results stale
+            self._digests[key] = digest(ENCODING, str(subset), files, length, task.form, *others)
         return self._digests[key]
 
     def backbone(self, name: str) -> str:

@@ -2,65 +2,85 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xdist.config import recorded_run
-from xdist.errors import UserError
-from xdist.files import digest, read_json
+from xdist.config import Run, recorded_run
+from xdist.errors import UserError, one_line
+from xdist.files import digest
 from xdist.model.lineage import Lineage, PastTraining, read_lineage
-from xdist.report.record import read_record
+from xdist.report.record import Record, read_record
 from xdist.report.results import Condition, Results, RunFacts
 from xdist.run.folder import RunFolder, located
+from xdist.run.recorded import recorded_scores
 from xdist.run.sinks.json_lines import last_step
 from xdist.study.results import Folders, task_results
 
 SECTIONS = {"train", "robust"}
 
 
+@dataclass(frozen=True, slots=True)
+class LooseRun:
+    """A folder as it was read, once. `kind` tells it from runs that differ by more than their seed; `seen`: languages that any
+    of its trainings had."""
+
+    folder: Path
+    run: Run
+    kind: str
+    seen: frozenset[str]
+    record: Record
+
+
 def run_results(places: Sequence[Path], against: Path, title: str) -> Results:
-    """The results of these run folders (or run files), each condition compared with that of the run `against`. Raises UserError
-    for what is no run with scores, and for two runs of one condition and seed that were scored on the same task."""
-    runs = {
-        folder: recorded_run(RunFolder(folder).config) for folder in dict.fromkeys(located(p).path for p in (against, *places))
-    }
-    baseline = located(against).path
-    for folder in runs:
-        if not RunFolder(folder).scores.is_file():
-            raise UserError(f"{folder}: is no run folder with scores; a run has them once it has been evaluated")
-    kinds = {folder: _kind(RunFolder(folder)) for folder in runs}
+    """The results of these run folders (or run files), each condition compared with that of the run `against`. A run that
+    cannot be read or has no scores hides no other. Raises UserError where it is the one compared with, or none is left beside
+    that, where no task was scored in both, and for two runs of one condition and seed that were scored on the same task."""
+    baseline = _read(against)
+    runs, wrong = {baseline.folder: baseline}, list[UserError]()
+    for place in places:
+        try:
+            one = _read(place)
+            runs.setdefault(one.folder, one)
+        except UserError as error:
+            wrong.append(error)
+    if len(runs) == 1 and wrong:
+        raise wrong[0]
     names: dict[str, str] = {}
-    for folder, run in runs.items():
-        name = re.sub(r"[-_]s(eed)?\d+$", "", run.name)
-        names.setdefault(kinds[folder], name if name not in names.values() else f"{name} ({folder})")
-    folders = Folders()
-    for folder, run in runs.items():
-        folders.add((names[kinds[folder]], run.seed), folder)
+    folders = Folders(wrong=[str(error) for error in wrong])
+    for one in runs.values():
+        name = re.sub(r"[-_]s(eed)?\d+$", "", one.run.name)
+        names.setdefault(one.kind, name if name not in names.values() else f"{name} ({one.folder})")
+        folders.add((names[one.kind], one.run.seed), one.folder)
     conditions = tuple(
-        Condition(
-            name,
-            None if kind == kinds[baseline] else names[kinds[baseline]],
-            {},
-            tuple(dict.fromkeys(run.seed for folder, run in runs.items() if kinds[folder] == kind)),
-            tuple(sorted({code for folder, run in runs.items() if kinds[folder] == kind for code in _seen(RunFolder(folder))})),
-        )
+        _condition(name, None if kind == baseline.kind else names[baseline.kind], [o for o in runs.values() if o.kind == kind])
         for kind, name in names.items()
     )
-    facts = [
-        RunFacts(
-            run.name,
-            "run",
-            RunFolder(folder).state,
-            RunFolder(folder).reason(),
-            run.seed,
-            last_step(RunFolder(folder).metrics),
-            None,
-            read_record(folder, run.name),
-        )
-        for folder, run in runs.items()
-    ]
     tasks, left_out = task_results(folders, conditions)
-    return Results(title, conditions, tasks, tuple(facts), left_out=left_out)
+    ours = next(one.name for one in conditions if one.against is None)
+    both = (task for task in tasks if {ours} < {name for name, _ in task.scores})
+    if tasks and len(conditions) > 1 and not any(both):
+        raise UserError(f"{', '.join(map(str, places))} and {against}: no task was scored in both")
+    return Results(title, conditions, tasks, tuple(map(_facts, runs.values())), left_out=left_out)
+
+
+def _read(place: Path) -> LooseRun:
+    folder = located(place)
+    if not folder.scores.is_file():
+        raise UserError(f"{folder.path}: is no run folder with scores; a run has them once it has been evaluated")
+    run, seen = recorded_run(folder.config), frozenset(_seen(folder))
+    return LooseRun(folder.path, run, _kind(folder), seen, read_record(folder.path, run.name))
+
+
+def _condition(name: str, against: str | None, runs: Sequence[LooseRun]) -> Condition:
+    seeds = tuple(dict.fromkeys(one.run.seed for one in runs))
+    return Condition(name, against, {}, seeds, tuple(sorted(frozenset().union(*(one.seen for one in runs)))))
+
+
+def _facts(one: LooseRun) -> RunFacts:
+    folder = RunFolder(one.folder)
+    state, reason, step = folder.state, one_line(folder.reason()), last_step(folder.metrics)
+    return RunFacts(one.run.name, "run", state, reason, one.run.seed, step, None, one.record)
 
 
 def _kind(folder: RunFolder) -> str:
@@ -69,11 +89,12 @@ def _kind(folder: RunFolder) -> str:
     before = [_anonymous(stage, number == 0) for number, stage in enumerate(_lineage(folder)[: -1 if run.train else None])]
     model = run.model.model_dump(mode="json", exclude={"backbone"} if before else set())
     sections = run.model_dump(mode="json", include=SECTIONS)
-    entries = read_json(folder.scores)["tasks"].values()
+    entries = recorded_scores(folder.scores)["tasks"].values()
     # What of its evaluation makes another system of the same model: the smoothing and, of a backbone as it came, the layer.
     layers = set() if run.train else {f"layer {entry['layer']}" for entry in entries if "layer" in entry}
     scored_by = sorted(layers | {digest(entry.get("smoothing")) for entry in entries})
-    return digest(sections, run.data.max_length, model, before, scored_by)
+    words = [run.data.words] if run.data.words != "joined" else []
+    return digest(sections, run.data.max_length, model, before, scored_by, *words)
 
 
 def _lineage(folder: RunFolder) -> Lineage:

@@ -1,7 +1,7 @@
 """How a model or run would be trained on given machines, and what that costs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from xdist.estimate.shapes import Shape, shape_of
 from xdist.files import write_json
 from xdist.resolve.resolved import Resolved
 from xdist.resolve.subsets import Subsets
+from xdist.run.ds_config import HALF
 from xdist.study.estimate import cost, embedding_rows
 
 REACHED, REACHED_OF_MEASURED = 0.4, 0.7  # of a stated peak (published: 0.33 to 0.55), of a matrix product's own speed
@@ -66,6 +67,7 @@ class TrainingEstimate:
     forecast: Forecast | None
     steps: int | None  # of the run; None where they are not known
     length_is_bound: bool = False
+    precision: str = "bf16"
 
     @property
     def hours(self) -> float | None:
@@ -79,7 +81,7 @@ class TrainingEstimate:
     def overrides(self) -> list[str]:
         """What makes a run be trained so, beside its file for DeepSpeed."""
         return [
-            f"runtime.precision={'bf16' if self.setting.bf16 else 'fp32'}",
+            f"runtime.precision={self.precision}",
             f"runtime.micro_batch_tokens={self.micro_batch}",
             f"model.gradient_checkpointing={str(self.setting.checkpointing).lower()}",
         ]
@@ -99,7 +101,7 @@ class TrainingEstimate:
             "offload": self.setting.offload,
             "gradient_checkpointing": self.setting.checkpointing,
             "embedding_rows": self.shape.pieces if self.setting.trained_rows is None else self.setting.trained_rows,
-            "precision": "bf16" if self.setting.bf16 else "fp32",
+            "precision": self.precision,
             "micro_batch_tokens": self.micro_batch,
             "micro_batches": self.setting.micro_batches,
             "memory": {**self.memory.parts(), "total": self.memory.total, "usable": usable(self.capacity)},
@@ -131,8 +133,10 @@ def plan(
         return plan_run(Resolved(run, Subsets(run)), machine, precision, tokens, rows)
     if overrides:
         raise UserError(f"{overrides[0]}: only a run has keys to override, and {what} is a model")
-    start = Setting(ranks=machine.ranks, bf16=precision != "fp32", trained_rows=rows)
-    return _planned(shape_of(what), machine, start, StepCost(), tokens, None, float(length), 0.0, None)
+    precision = precision or "bf16"
+    start = Setting(ranks=machine.ranks, bf16=precision in HALF, trained_rows=rows)
+    found = _planned(shape_of(what), machine, start, StepCost(), tokens, None, float(length), 0.0, None)
+    return replace(found, precision=precision)
 
 
 def plan_run(
@@ -153,15 +157,16 @@ def plan_run(
     used = None if whole else embedding_rows(run.data, subsets) if rows is None else rows
     if run.model.freeze_embeddings:
         used = 0
+    precision = precision or run.runtime.precision.replace("auto", "bf16")  # as on GPUs that have it
     start = Setting(
         ranks=machine.ranks,
-        bf16=(precision or run.runtime.precision) != "fp32",  # auto: as on GPUs that have it
+        bf16=precision in HALF,
         trained_rows=used,
         tied=tied and not run.model.freeze_embeddings,
         dropout=run.model.dropout != 0,
     )
     step_tokens = expected.tokens / expected.updates if expected.tokens and expected.updates else None
-    return _planned(
+    found = _planned(
         shape or shape_of(resolved.model.backbone),
         machine,
         start,
@@ -173,6 +178,7 @@ def plan_run(
         expected.updates,
         expected.bound,
     )
+    return replace(found, precision=precision)
 
 
 def _planned(

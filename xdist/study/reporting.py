@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xdist.config import load_study
-from xdist.config.loading import read_yaml
+from xdist.config.loading import plain_yaml
 from xdist.errors import UserError
 from xdist.report import write_report
 from xdist.report.results import Results
-from xdist.report.scores import ScoreTable, read_scores
+from xdist.report.scores import ScoreTable
 from xdist.report.study_report import write_study_report
 from xdist.study.expansion import expand
 from xdist.study.facts import Facts
@@ -20,11 +20,13 @@ from xdist.study.state import standings
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """What `report` wrote. `sentences`: the answer, where something was compared; `scores`: the table, where nothing was."""
+    """What `report` wrote. `sentences`: the answer, where something was compared; `scores`: the table, where nothing was;
+    `left_out`: a line on each run, or task of one, that is not in the report since it cannot be read."""
 
     html: Path
     sentences: tuple[str, ...] = ()
     scores: ScoreTable | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def markdown(self) -> Path:
@@ -39,7 +41,7 @@ def report_on(places: Sequence[str], out: Path | None, against: str | None, titl
     """On a study (its YAML, then overrides) or on run folders. Raises UserError for what is neither, has no scores or is not
     there to be compared with."""
     first = Path(places[0]) if places else Path()
-    if first.suffix in (".yaml", ".yml") and "stages" in read_yaml(first)[0]:
+    if first.suffix in (".yaml", ".yml") and "stages" in plain_yaml(first):
         return _on_study(first, places[1:], out, against, title, tensorboard)
     folders, out = [Path(place) for place in places], out or Path("report")
     if against is not None:
@@ -47,7 +49,7 @@ def report_on(places: Sequence[str], out: Path | None, against: str | None, titl
     if tensorboard:
         raise UserError("--tensorboard needs something to compare: a study, or --against BASELINE")
     paths = write_report(folders, out, title=title or "Scores by language")
-    return Reported(paths.html, scores=read_scores(folders))
+    return Reported(paths.html, scores=paths.scores, left_out=paths.scores.left_out)
 
 
 def _on_study(
@@ -62,4 +64,4 @@ def _on_study(
 
 def _written(results: Results, out: Path, tensorboard: bool) -> Reported:
     written = write_study_report(results, out, tensorboard)
-    return Reported(written.html, tuple(written.found.sentences))
+    return Reported(written.html, tuple(written.found.sentences), left_out=results.left_out)

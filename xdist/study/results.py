@@ -7,28 +7,32 @@ from typing import Any
 
 from xdist.errors import UserError
 from xdist.evaluation.per_example import Gold, scored
-from xdist.files import read_json
 from xdist.metrics.counts import CountRows
 from xdist.metrics.pooled import replicate
-from xdist.report.record import read_record
+from xdist.report.record import Record, read_record
 from xdist.report.results import Condition, Results, RunFacts, System, TaskResult
 from xdist.run.folder import RunFolder
+from xdist.run.recorded import recorded_scores, unless_damaged
 from xdist.study.conditions import conditions_of
 from xdist.study.expansion import Graph, Node
 from xdist.study.state import Standing
+from xdist.tasks.collapse import said_of_collapse
 
 
 @dataclass(slots=True)
 class Folders:
-    """The run folders of each task's scores, by (condition, seed)."""
+    """The run folders of each task's scores, by (condition, seed). `wrong`: a line on each that cannot be read."""
 
     of_task: dict[str, dict[System, Path]] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
 
     def add(self, system: System, folder: Path) -> None:
+        """Raises UserError where another folder has scores of the same."""
         scores = RunFolder(folder).scores
-        if not scores.is_file():
+        if not scores.exists():
             return
-        for name in read_json(scores)["tasks"]:
+        nothing: dict[str, Any] = {"tasks": {}}
+        for name in unless_damaged(lambda: recorded_scores(scores), nothing, self.wrong)["tasks"]:
             there = self.of_task.setdefault(name, {}).setdefault(system, folder)
             if there != folder:
                 raise UserError(f"{folder} and {there}: both have scores of {name} for {system[0]}, seed {system[1]}")
@@ -42,23 +46,31 @@ def study_results(graph: Graph, standings: Mapping[str, Standing], against: str 
     for number, point in enumerate(graph.points):
         if number in of_point and standings[point.last].state == "finished":
             folders.add((of_point[number], point.seed), graph.nodes[point.last].run.folder)
-    runs = [_facts(node, standings[key]) for key, node in graph.nodes.items()]
+    runs = [_facts(node, standings[key], folders.wrong) for key, node in graph.nodes.items()]
     tasks, left_out = task_results(folders, conditions)
     return Results(graph.study.name, conditions, tasks, tuple(runs), notes, left_out)
 
 
 def task_results(folders: Folders, conditions: Iterable[Condition]) -> tuple[tuple[TaskResult, ...], tuple[str, ...]]:
-    """The tasks, and a line on each that is left out since it or its metric is not installed here. One task after another, so
-    that the examples of one alone are held."""
+    """The tasks, and a line on each that is left out since it or its metric is not installed here, and on each run that cannot
+    be read. One task after another, so that the examples of one alone are held."""
     order = {one.name: number for number, one in enumerate(conditions)}
-    results, left_out = [], []
+    results, left_out = [], list(folders.wrong)
     for name, of_system in folders.of_task.items():
         systems = dict(sorted(of_system.items(), key=lambda item: (order[item[0][0]], item[0][1])))
         gold = Gold()
         found: dict[Path, tuple[dict[str, Any], Any]] = {}
+        wrong: list[UserError] = []
         for folder in dict.fromkeys(systems.values()):
-            entry = read_json(RunFolder(folder).scores)["tasks"][name]
-            found[folder] = entry, scored(folder, gold, name)[name]
+            entry = recorded_scores(RunFolder(folder).scores)["tasks"][name]
+            try:
+                found[folder] = entry, scored(folder, gold, name)[name]
+            except UserError as error:  # predictions that are damaged, say: one run hides no other
+                wrong.append(error)
+        if not found:
+            raise wrong[0]
+        left_out += map(str, wrong)
+        systems = {system: folder for system, folder in systems.items() if folder in found}
         first = next(iter(found.values()))[1]
         for folder, (_, one) in found.items():
             if one.split != first.split:
@@ -75,11 +87,17 @@ def task_results(folders: Folders, conditions: Iterable[Condition]) -> tuple[tup
             raise UserError(f"{name}: {error}: {', '.join(map(str, found))}") from None
         trained = {code: None for entry, _ in found.values() for code in entry["trained_on"]}
         scores = {system: found[folder][0]["languages"] for system, folder in systems.items()}
-        results.append(TaskResult(name, first.family, first.metric, first.split, tuple(trained), scores, replicated))
+        alike = [
+            f"{condition}, seed {seed}: {line}"
+            for (condition, seed), folder in systems.items()
+            for line in said_of_collapse(name, found[folder][0])
+        ]
+        about = (name, first.family, first.metric, first.split, tuple(trained))
+        results.append(TaskResult(*about, scores, replicated, tuple(alike)))
     return tuple(results), tuple(left_out)
 
 
-def _facts(node: Node, now: Standing) -> RunFacts:
+def _facts(node: Node, now: Standing, wrong: list[str]) -> RunFacts:
     run = node.run
-    record = read_record(run.folder, run.name)
+    record = unless_damaged(lambda: read_record(run.folder, run.name), Record(run.name, "", {}, {}), wrong)
     return RunFacts(run.name, node.stage, now.state, now.reason, run.seed, now.step, now.steps, record)

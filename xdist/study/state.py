@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from xdist.errors import UserError
+from xdist.errors import UserError, one_line
 from xdist.evaluation.scores import Scores
 from xdist.evaluation.to_do import MixtureError, to_do
-from xdist.files import read_json, write_text
+from xdist.files import write_text
 from xdist.run.folder import RunFolder
 from xdist.run.lock import RunLock
+from xdist.run.recorded import TEXTS, recorded_json
 from xdist.run.sinks.json_lines import last_step
 from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
@@ -49,7 +50,7 @@ def standing(node: Node, graph: Graph, before: Mapping[str, Standing], facts: Fa
         return Standing("finished", step, steps)
     note = failure(graph, node)
     if folder.state == "failed" or note.is_file():
-        return Standing("failed", step, steps, note.read_text(encoding="utf-8").strip() if note.is_file() else folder.reason())
+        return Standing("failed", step, steps, one_line(_text(note) if note.is_file() else folder.reason()))
     if folder.state in ("unfinished", "finished"):  # finished: trained, and more is to be scored
         return Standing("stopped", step, steps)
     if folder.state == "running" and not folder.environment.exists():  # announced by whoever submitted it; no rank has begun
@@ -82,7 +83,7 @@ def stale(node: Node, facts: Facts) -> bool:
     now, as far as that was noted beside the folder."""
     resolved = node.resolved
     beside = _beside(resolved.folder)
-    noted = read_json(beside) if beside.is_file() else {}
+    noted = recorded_json(beside, TEXTS) if beside.is_file() else {}
     scores = Scores(resolved.folder.scores, resolved.run.name)
     untold = [
         subset
@@ -107,6 +108,10 @@ def make_scorable(node: Node, facts: Facts) -> None:
         folder.scores.unlink(missing_ok=True)
         _beside(folder).unlink(missing_ok=True)
         shutil.rmtree(folder.predictions, ignore_errors=True)
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")
 
 
 def _beside(folder: RunFolder) -> Path:

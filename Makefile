@@ -1,8 +1,9 @@
-# Two commands: `make demo` and `make test`; and `make test-clusters`. All make .venv first. PYTHON must be 3.11 or newer.
+# Two commands: `make demo` and `make test`; and `make test-clusters`. All make .venv first; `make versions` others. PYTHON must be 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-system test-rest test-clusters lint clean
+.PHONY: demo test test-system test-rest test-clusters versions lint clean
+.PRECIOUS: .versions/%/ready
 
 demo: .venv/ready
 	$(BIN)/xdist demo
@@ -22,6 +23,25 @@ test-rest: lint
 test-clusters: .venv/ready
 	$(BIN)/python -m pytest -m cluster tests/system
 
+# The middle of the suite on the lowest and on the highest versions that pyproject.toml allows, each in an environment of its own.
+# torch stays the pinned one, since its other builds at PyPI are gigabytes; where an index of small ones can be reached:
+# make versions TORCH=lowest PIP_EXTRA_INDEX_URL=…
+TORCH ?= pinned
+MIDDLE := tests/unit tests/distributed/test_same_result.py tests/distributed/test_checkpoints.py tests/distributed/test_sharded_export.py
+
+versions: versions-lowest versions-highest
+
+versions-%: .versions/%/ready
+	OMP_NUM_THREADS=1 TORCH_EXTENSIONS_DIR=$(CURDIR)/.versions/$*/ops .versions/$*/bin/python -m pytest $(MIDDLE)
+
+.versions/%/ready: pyproject.toml constraints.txt tests/versions.py
+	$(PYTHON) -m venv .versions/$*
+	$(PYTHON) tests/versions.py $* --torch $(TORCH) >.versions/$*/constraints.txt
+	.versions/$*/bin/python -m pip install --quiet --upgrade pip
+	.versions/$*/bin/python -m pip install --quiet --constraint .versions/$*/constraints.txt torch
+	.versions/$*/bin/python -m pip install --quiet --constraint .versions/$*/constraints.txt --editable '.[demo,dev]'
+	touch .versions/$*/ready
+
 lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -39,4 +59,4 @@ lint: .venv/ready
 	touch .venv/ready
 
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv .versions build dist

@@ -1,8 +1,8 @@
 """Which runs there are, and how they are doing, from their folders and, where one has them, from their scheduler."""
 
-import json
-from collections import Counter
-from collections.abc import Iterable
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
@@ -12,20 +12,23 @@ from typing import Any
 
 from xdist.checkpoint import tags
 from xdist.config import load_study, recorded_run
-from xdist.config.loading import read_yaml
-from xdist.errors import UserError
+from xdist.config.loading import plain_yaml
+from xdist.config.run import RECORD
+from xdist.errors import UserError, one_line
 from xdist.launch.scheduler import JobState, JobStatus
 from xdist.launch.submission import Submitted, record
 from xdist.run.folder import RunFolder
 from xdist.run.lock import RunLock
+from xdist.run.recorded import DamagedError, logged, recorded_text, unless_damaged
 
 RECENT = 20  # logged steps that the speed is taken from
+LONGEST = 100  # letters of a run in the name of a link
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
     """`job` is the job and what its scheduler says of it; `steps` is None where it follows from data and epochs; `left` is None
-    where nothing is known or left to do; `reason` says why the run failed or was lost."""
+    where nothing is known or left to do; `reason` says why the run failed or was lost, and what of its folder is damaged."""
 
     run: str
     folder: Path
@@ -45,14 +48,15 @@ def find(paths: Iterable[Path]) -> list[Path]:
     UserError."""
     found: list[Path] = []
     for path in paths:
-        if path.is_file() and "stages" in read_yaml(path)[0]:
+        if path.is_file() and "stages" in plain_yaml(path):
             path = load_study(path).folder
         if path.is_file():
             found.append(recorded_run(path).folder)
-        elif (path / "config.yaml").is_file():
+        elif (path / RECORD).is_file():
             found.append(path)
         else:
-            below = sorted(file.parent for file in path.rglob("config.yaml") if "checkpoints" not in file.parts)
+            files = (file for file in path.rglob(RECORD) if "checkpoints" not in file.relative_to(path).parts)
+            below = sorted(file.parent for file in files)
             if not below:
                 raise UserError(f"{path}: no run folder, and none below it")
             found += below
@@ -60,17 +64,19 @@ def find(paths: Iterable[Path]) -> list[Path]:
 
 
 def status(path: Path) -> Status:
-    """Of the run in the folder `path`. Raises UserError when it holds none."""
+    """Of the run in the folder `path`. Raises UserError when it holds none. What else is damaged there is told."""
     folder = RunFolder(path)
     run = recorded_run(folder.config)
-    there = record(path)
+    damage: list[str] = []
+    there = unless_damaged(lambda: record(path), None, damage)
     job = _asked(there) if there else None
-    metrics = _metrics(folder)
+    nothing: list[dict[str, Any]] = []
+    metrics = unless_damaged(lambda: _metrics(folder), nothing, damage)
     step = int(metrics[-1]["step"]) if metrics else 0
     steps = run.train.steps if run.train else None
     saved = tags.tags(folder.checkpoints)
     state = _state(folder, there, job)
-    restarts = path / "job" / "restarts"
+    reason = _lost(job, path) if state == "lost" else one_line(folder.reason())
     return Status(
         run=run.name,
         folder=path,
@@ -78,12 +84,21 @@ def status(path: Path) -> Status:
         job=f"{there.job} {job.says}" if there and job else "",
         step=step,
         steps=steps,
-        loss=next((line["train/loss"] for line in reversed(metrics) if "train/loss" in line), None),
+        loss=next((loss for line in reversed(metrics) if (loss := _loss(line)) is not None), None),
         left=_left(folder, step, steps) if state == "running" else None,
         saved=saved[-1].step if saved else None,
-        restarts=int(restarts.read_text() or 0) if restarts.exists() else 0,
-        reason=_lost(job, path) if state == "lost" else folder.reason(),
+        restarts=unless_damaged(lambda: _restarts(path / "job" / "restarts"), 0, damage),
+        reason="; ".join(filter(None, (reason, *damage))),
     )
+
+
+def statuses(folders: Iterable[Path]) -> Iterator[Status | UserError]:
+    """Of each run, or why it cannot be told: one bad folder hides no other."""
+    for folder in folders:
+        try:
+            yield status(folder)
+        except UserError as error:
+            yield error
 
 
 def _asked(there: Submitted) -> JobStatus:
@@ -133,10 +148,24 @@ def _lost(job: JobStatus | None, path: Path) -> str:
 
 
 def _metrics(folder: RunFolder) -> list[dict[str, Any]]:
+    """The last ones that were logged."""
     if not folder.metrics.exists():
         return []
-    lines = folder.metrics.read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines[-RECENT:] if line.endswith("}")]
+    return [entry for _, entry in deque(logged(folder.metrics), RECENT)]
+
+
+def _loss(line: Mapping[str, Any]) -> float | None:
+    loss = line.get("train/loss")
+    return loss if isinstance(loss, float) else None
+
+
+def _restarts(file: Path) -> int:
+    if not file.exists():
+        return 0
+    text = recorded_text(file).strip() or "0"
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise DamagedError(f"{file}: is no number")
+    return int(text)
 
 
 def _left(folder: RunFolder, step: int, steps: int | None) -> timedelta | None:
@@ -145,8 +174,13 @@ def _left(folder: RunFolder, step: int, steps: int | None) -> timedelta | None:
         return None
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+    if not all(file.is_file() for file in folder.tensorboard.iterdir() if file.name.startswith("events")):
+        return None
     events = EventAccumulator(str(folder.tensorboard))
-    events.Reload()
+    try:
+        events.Reload()
+    except Exception:  # whatever TensorBoard says of damaged events: the time left is not known then
+        return None
     if "train/loss" not in events.Tags()["scalars"]:
         return None
     points = events.Scalars("train/loss")[-RECENT:]
@@ -160,14 +194,17 @@ def submitted(path: Path) -> Submitted:
     """Which scheduler has the run. Raises UserError when it was never submitted."""
     there = record(path)
     if not there:
-        raise UserError(f"{path}: this run was never submitted; `xdist train` says what it has to say where it was started")
+        raise UserError(f"{path}: this run was never submitted, nor started on this machine by xdist")
     return there
 
 
 def log(path: Path, lines: int, follow: bool) -> list[str]:
-    """The command that shows the last `lines` of what the job of the run in `path` said. Raises UserError when it was never
-    submitted, or has not said anything."""
-    there, files = submitted(path), path / "job"
+    """The command that shows the last `lines` of what the run in `path` said: where its ranks were started on this machine
+    after it was last submitted, if ever, else its job. Raises UserError when it was never started or has not said anything."""
+    files, local = path / "job", RunFolder(path).log
+    if local.exists() and (record(path) is None or local.stat().st_mtime > (files / "job.json").stat().st_mtime):
+        return _tail(local, lines, follow)
+    there = submitted(path)
     found = there.scheduler.log(there.job, files, lines, follow)
     if not isinstance(found, Path):
         return found
@@ -175,17 +212,31 @@ def log(path: Path, lines: int, follow: bool) -> list[str]:
         said = there.scheduler.state(there.job).says
         others = ", ".join(map(str, sorted(files.glob("*.log"))))
         raise UserError(f"{path}: job {there.job} has not said anything yet: {said}{others and f'; see {others}'}")
-    return ["tail", f"--lines={lines}", *(["-F"] if follow else []), "--", str(found)]
+    return _tail(found, lines, follow)
 
 
-def link(folders: Iterable[Path], into: Path) -> list[str]:
+def _tail(file: Path, lines: int, follow: bool) -> list[str]:
+    return ["tail", f"--lines={lines}", *(["-F"] if follow else []), "--", str(file)]
+
+
+def link(folders: Iterable[Path], into: Path) -> tuple[list[str], list[UserError]]:
     """Make links below `into` to the events of runs, as TensorBoard wants them, and return their names: a run's own name, with
-    its folder's where two runs share one. A run that has logged nothing yet gets a link that its events will appear under."""
-    runs = [(str(read_yaml(RunFolder(path).config)[0]["name"]).replace("/", "-"), path) for path in folders]
-    count = Counter(name for name, _ in runs)
-    names = []
-    for name, path in runs:
-        unique = name if count[name] == 1 else f"{name} ({path.parent.name}-{path.name})"
-        (into / unique).symlink_to(RunFolder(path).tensorboard.resolve())
-        names.append(unique)
-    return names
+    its folder's where two runs share one; and what is wrong with folders that cannot be read. A run that has logged nothing yet
+    gets a link that its events will appear under."""
+    runs: dict[str, list[Path]] = {}
+    wrong: list[UserError] = []
+    for path in folders:
+        try:
+            name = recorded_run(RunFolder(path).config).name.replace("/", "-")[:LONGEST]
+            runs.setdefault(name, []).append(path)
+        except UserError as error:
+            wrong.append(error)
+    names: list[str] = []
+    for name, paths in runs.items():
+        for path in paths:
+            unique = name if len(paths) == 1 else f"{name} ({path.parent.name}-{path.name})"
+            if unique in names:
+                unique = f"{name} ({str(path.absolute()).replace('/', '-')[-LONGEST:]})"
+            (into / unique).symlink_to(RunFolder(path).tensorboard.resolve())
+            names.append(unique)
+    return names, wrong

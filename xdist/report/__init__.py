@@ -10,7 +10,7 @@ from typing import Any
 from xdist.files import write_text
 from xdist.languages import CC100
 from xdist.report import markdown, page
-from xdist.report.record import Record, read_record
+from xdist.report.record import Record
 from xdist.report.scores import Column, Mean, ScoreTable, group_of, name_of, read_scores
 from xdist.version import __version__
 
@@ -20,18 +20,20 @@ class ReportPaths:
     html: Path
     markdown: Path
     json: Path
+    scores: ScoreTable
 
 
 def write_report(runs: Sequence[Path], out: Path, notes: Sequence[str] = (), title: str = "Scores by language") -> ReportPaths:
     """Writes report.html, report.md and report.json of these run folders into `out`, each whole or not at all.
 
-    `notes` are sentences on what the numbers can and cannot say. Raises UserError where a file of a run does not read.
+    `notes` are sentences on what the numbers can and cannot say. A run that cannot be read is told and left
+    out. Raises UserError where none can.
     """
     scores = read_scores(runs)
-    notes = [*notes, *scores.unknown]
-    records = [read_record(run, name) for run, name in zip(runs, scores.runs, strict=True)]
+    records = scores.records
+    notes = [*notes, *scores.unknown, *(f"left out: {line}" for line in scores.left_out)]
     written = datetime.now(UTC)
-    paths = ReportPaths(out / "report.html", out / "report.md", out / "report.json")
+    paths = ReportPaths(out / "report.html", out / "report.md", out / "report.json", scores)
     texts = {
         paths.html: page.render(title, scores, records, notes, written),
         paths.markdown: markdown.report(title, scores, records, notes, written),

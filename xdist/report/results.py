@@ -32,7 +32,7 @@ class Condition:
 @dataclass(frozen=True, slots=True)
 class TaskResult:
     """`scores` of every (condition, seed) that has predictions, of a language without gold its count alone; `trained_on` the
-    languages that the task was trained on in any."""
+    languages that the task was trained on in any; `collapsed`: a line on each system whose predictions are all the same."""
 
     name: str
     family: str
@@ -41,6 +41,7 @@ class TaskResult:
     trained_on: tuple[str, ...]
     scores: Mapping[System, Numbers]
     replicated: Replicated
+    collapsed: tuple[str, ...] = ()
 
     @property
     def languages(self) -> list[str]:
@@ -148,6 +149,7 @@ class Results:
     def missing(self) -> list[str]:
         lines = list(self.left_out)
         lines += [f"{task.name}: {NO_GOLD}: {named(task.blank)}" for task in self.tasks if task.blank]
+        lines += [line for task in self.tasks for line in task.collapsed]
         for task in self.tasks:
             if task not in self.averaged:
                 lines.append(f"{task.name}: its metric is not in per cent, so it stands in no mean over tasks")

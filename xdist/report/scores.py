@@ -15,8 +15,11 @@ from typing import Any
 
 from xdist.errors import UserError
 from xdist.formats.gold import NO_GOLD, named
-from xdist.languages import CC100, GROUPS, UNKNOWN, by_size, language
+from xdist.languages import CC100, GROUPS, UNKNOWN, by_size, found
 from xdist.metrics import missing
+from xdist.report.record import Record, read_record
+from xdist.run.recorded import parsed, recorded_text
+from xdist.tasks.collapse import said_of_collapse
 
 SMALL = 200  # a test set below this many examples moves by several points by chance alone
 ZERO_SHOT, ALL = "not trained on", "all languages"
@@ -60,7 +63,8 @@ class Mean:
 class Column:
     """One task of one run. `metric` names the number that stands in the cells, `scored_by` what gave it (empty: not said).
     `mean` is the task's own, as the evaluation wrote it, None where no language has gold; the others are over languages.
-    `blank` languages were predicted, but not scored, for want of gold."""
+    `blank` languages were predicted, but not scored, for want of gold; `collapsed`: a line for each value that all predictions
+    of some languages are."""
 
     run: str
     task: str
@@ -73,6 +77,7 @@ class Column:
     scored_by: str = ""
     percent: bool = True
     blank: tuple[str, ...] = ()
+    collapsed: tuple[str, ...] = ()
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -106,11 +111,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ScoreTable:
-    """Columns with the runs of one task side by side; languages from least to most pre-training text."""
+    """Columns with the runs of one task side by side; languages from least to most pre-training text. `records` are of the
+    runs; `left_out` says of other folders why they are not among them, a line each."""
 
     runs: tuple[str, ...]
     columns: tuple[Column, ...]
     languages: tuple[str, ...]
+    records: tuple[Record, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def unknown(self) -> list[str]:
@@ -123,8 +131,10 @@ class ScoreTable:
 
     @property
     def remarks(self) -> list[str]:
-        """A line for each column with languages that have no gold."""
-        return [f"{self.label(column)}: {column.remark}" for column in self.columns if column.blank]
+        """A line for each column with languages that have no gold, and for each value that all predictions of some are."""
+        blank = [f"{self.label(column)}: {column.remark}" for column in self.columns if column.blank]
+        several = len(self.runs) > 1
+        return blank + [f"{c.run}: {line}" if several else line for c in self.columns for line in c.collapsed]
 
 
 def group_of(code: str) -> str:
@@ -134,24 +144,18 @@ def group_of(code: str) -> str:
 
 
 def name_of(code: str) -> str:
-    try:
-        return language(code).name
-    except UserError:
-        return code
+    one = found(code)
+    return one.name if one else code
 
 
 def family_of(code: str) -> str:
-    try:
-        return language(code).family
-    except UserError:
-        return "not listed"
+    one = found(code)
+    return one.family if one else "not listed"
 
 
 def script_of(code: str) -> str:
-    try:
-        return language(code).script_name
-    except UserError:
-        return "not listed"
+    one = found(code)
+    return one.script_name if one else "not listed"
 
 
 def size_of(code: str) -> str:
@@ -161,33 +165,37 @@ def size_of(code: str) -> str:
 
 
 def read_scores(runs: Sequence[Path]) -> ScoreTable:
-    """The scores of these run folders. Raises UserError naming file and key."""
+    """The scores and records of these run folders. One that cannot be read hides no other. Raises UserError naming file and key
+    where none can, and for two runs of one name."""
     if not runs:
         raise UserError("no run to report on: name at least one run folder")
     named: dict[str, list[Column]] = {}
+    records: list[Record] = []
+    wrong: list[UserError] = []
     for run in runs:
-        name, columns = _read(run / "scores.json")
+        try:
+            name, columns = _read(run / "scores.json")
+            record = read_record(run, name)
+        except UserError as error:
+            wrong.append(error)
+            continue
         if name in named:
             raise UserError(f"{run / 'scores.json'}: run: a second run named '{name}'; each run of a report needs its own name")
         named[name] = columns
+        records.append(record)
+    if not named:
+        raise wrong[0]
     columns = [column for columns in named.values() for column in columns]
     tasks = list(dict.fromkeys((column.task, column.metric, column.split) for column in columns))
     columns.sort(key=lambda column: tasks.index((column.task, column.metric, column.split)))
     languages = by_size({code for column in columns for code in column.languages})
-    return ScoreTable(tuple(named), tuple(columns), tuple(languages))
+    return ScoreTable(tuple(named), tuple(columns), tuple(languages), tuple(records), tuple(map(str, wrong)))
 
 
 def _read(file: Path) -> tuple[str, list[Column]]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{file}: no such file; a run has scores once it has been evaluated") from None
-    except OSError as error:
-        raise UserError(f"{file}: {error.strerror}") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{file}:{error.lineno}: not valid JSON: {error.msg}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{file}: not UTF-8 text") from None
+    if not file.exists():
+        raise UserError(f"{file}: no such file; a run has scores once it has been evaluated")
+    content = parsed(recorded_text(file), file)
     at = _At(file)
     run = at.get(content, "run", str)
     tasks = at.get(content, "tasks", dict)
@@ -214,7 +222,17 @@ def _column(at: "_At", run: str, task: str, value: Any) -> Column:
     mean = at.down("mean").number(at.get(value, "mean", dict), metric) if cells else None
     family, split = at.get(value, "family", str), at.get(value, "split", str, default="")
     scored_by = at.get(value, "scored_by", str, default="")
-    return Column(run, task, family, metric, split, trained_on, cells, mean, scored_by, blank=tuple(blank))
+    alike = tuple(said_of_collapse(task, {"collapsed": _alike(at, value)}))
+    return Column(run, task, family, metric, split, trained_on, cells, mean, scored_by, blank=tuple(blank), collapsed=alike)
+
+
+def _alike(at: "_At", value: Any) -> dict[str, Any]:
+    found: dict[str, Any] = at.get(value, "collapsed", dict, default={})
+    for code, one in found.items():
+        here = at.down("collapsed").down(code)
+        here.get(one, "predictions", int)
+        here.get(one, "are", str)
+    return found
 
 
 _KINDS = {str: "a text", int: "a whole number", (int, float): "a number", list: "a list", dict: "a mapping"}

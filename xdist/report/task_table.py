@@ -82,8 +82,9 @@ def _score(values: Sequence[float], best: bool, over: str = "") -> Score:
 
 
 def _average(tasks: Sequence[TaskResult], condition: str, seed: int) -> tuple[float | None, str]:
-    """The official average of one seed, and how many of its tasks are whole."""
-    scores = {task.name: task.scores[condition, seed] for task in tasks if (condition, seed) in task.scores}
+    """The official average of one seed, which is of test sets, and how many of its tasks are whole."""
+    scored = [task for task in tasks if task.split == "test" and (condition, seed) in task.scores]
+    scores = {task.name: task.scores[condition, seed] for task in scored}
     official = TASKS.ours()
     languages = {name: official[name].languages for name in XTREME_R}
     metrics = {name: metric(official[name].metric) for name in XTREME_R}

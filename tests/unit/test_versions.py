@@ -1,0 +1,78 @@
+"""The ranges of pyproject.toml: what `make versions` makes of them, and that a site's torch is kept."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import versions
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from xdist.launch.doctor import versions as doctor
+
+ROOT = Path(__file__).resolve().parents[2]
+PINS = re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+PINNED = {canonicalize_name(name): version for name, version in PINS}
+NEEDED = [
+    Requirement(line)
+    for line in tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+]
+
+
+def test_every_pin_is_in_its_range() -> None:
+    assert [
+        str(one) for one in NEEDED if len(one.specifier) and not one.specifier.contains(PINNED[canonicalize_name(one.name)])
+    ] == []
+
+
+def test_lowest_are_the_lower_bounds_and_torch_the_pinned_one() -> None:
+    lowest = dict(line.split("==") for line in versions.constraints("lowest"))
+    assert lowest["torch"] == PINNED["torch"]
+    for one in NEEDED:
+        if len(one.specifier):
+            assert one.specifier.contains(lowest[one.name], prereleases=True), one
+    assert lowest["transformers"] != PINNED["transformers"]
+    assert lowest["pytest"] == PINNED["pytest"]
+    assert dict(line.split("==") for line in versions.constraints("lowest", "lowest"))["torch"] == "2.11.0"
+    highest = dict(line.split("==") for line in versions.constraints("highest"))
+    assert highest["torch"] == PINNED["torch"]
+    assert "transformers" not in highest
+
+
+def test_what_doctor_calls_checked_holds_the_pins_and_the_page_says_the_same() -> None:
+    page = (ROOT / "docs/how-to/install.md").read_text(encoding="utf-8")
+    names = {"torch": "torch", "deepspeed": "DeepSpeed", "transformers": "transformers"}
+    for name, series in doctor.CHECKED.items():
+        assert ".".join(PINNED[name].split(".")[:2]) in series
+        (row,) = re.findall(rf"^\| {names[name]} \|.*\|$", page, re.MULTILINE)
+        _, _, _, ran, _, _ = row.split("|")
+        assert all(one in ran for one in series), row
+
+
+@pytest.mark.parametrize("version", ["2.11.0+cu130", "2.12.0a0+5f2c9b1.nv26.4", "2.14.1"])
+def test_the_torch_of_a_site_is_kept(tmp_path: Path, version: str) -> None:
+    """An environment that has all else, and a torch of its own: what pip would install is xdist alone."""
+    site = tmp_path / f"torch-{version.replace('-', '_')}.dist-info"
+    site.mkdir()
+    (site / "METADATA").write_text(f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n")
+    line = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--dry-run",
+        "--no-index",
+        "--no-build-isolation",
+        "--report",
+        "-",
+        "--quiet",
+    ]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run([*line, str(ROOT)], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {one["metadata"]["name"] for one in json.loads(done.stdout)["install"]} == {"xdist-xtreme"}

@@ -1,0 +1,38 @@
+"""A model that says the same of everything. Its score may look like one, so it is told: at the end, in reports, to sinks."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from xdist.formats.gold import gold_of, named
+
+FEWEST = 5  # predictions; fewer may well be alike
+LONGEST = 60  # letters of what they all are
+
+
+def collapse_of(predictions: Sequence[Any] | Mapping[str, Any], examples: Iterable[Any]) -> dict[str, Any] | None:
+    """{"predictions": how many, "are": what all of them are}, tags counted one by one; None where they differ, are few, or the
+    gold is all one value too."""
+    listed = not isinstance(predictions, Mapping)
+    found = _each(predictions.values() if isinstance(predictions, Mapping) else predictions, listed)
+    if len(found) < FEWEST or any(one != found[0] for one in found):
+        return None
+    gold = _each((value for value in map(gold_of, examples) if value is not None), listed)
+    if gold and all(one == gold[0] for one in gold):
+        return None
+    return {"predictions": len(found), "are": " ".join(str(found[0]).split())[:LONGEST] or "empty"}
+
+
+def said_of_collapse(task: str, entry: Mapping[str, Any]) -> list[str]:
+    """Of a task's entry in scores.json a line for each value that all predictions of some languages are."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for code, one in entry.get("collapsed", {}).items():
+        alike.setdefault((str(one["predictions"]), one["are"]), []).append(code)
+    return [f"{task}: all {count} predictions are {value}: {named(codes)}" for (count, value), codes in alike.items()]
+
+
+def _each(values: Iterable[Any], tags: bool) -> list[Any]:
+    """With `tags` the tags of each sentence."""
+    found: list[Any] = []
+    for value in values:
+        found += value if tags and isinstance(value, list | tuple) else [value]
+    return found

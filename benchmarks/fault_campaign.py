@@ -6,8 +6,18 @@ kill-rank   SIGKILL to one rank: the others end within a minute, naming it      
 term, usr1  a signal to `xdist train`, which saves and leaves (75)               stop      a file `stop` in the run folder
 full        the file system, a small tmpfs, is full for a while (needs the right to mount one)
 no-room     the ranks cannot write large files for a while                       second    the run is started twice
-freeze      one rank is stopped for good: the others end within a minute, naming it
+worker      the second start is the workers' way in, `xdist/train.py` on ranks   terminal  the terminal goes away: it goes on
+freeze-0, freeze-1   rank 0, or 1, is stopped for good: the others end within a minute, naming it
+network     ranks on two hosts (network namespaces, needs root); the cable of rank 0's is cut
 pause       all ranks are stopped for --pause seconds and go on, a second apart
+write       everything is killed before a process gives its n-th file in the run folder its name
+full-first, full-rows, full-saves, full-model, full-scores, full-log   what is written there first, of prepared rows, of
+            checkpoints, of the model, of predictions, of the logs finds no room: one line, never 2, and it goes on with room
+launcher    SIGKILL to `xdist train`, or to the launcher that it started: the ranks go on and end well
+twice       two signals, one right after the other: it ends at once, and its folder says why
+moved       the run folder gets another name: the run ends within a minute and says why
+no-locks    the run folder's file system has no locks: a second start is refused, then everything is killed
+eval-kill, eval-term   everything is killed, or `xdist train` gets SIGTERM, while the run evaluates
 flip, cut, remove   everything is killed, then a file of the newest checkpoint is changed, shortened, removed
 ranks       everything is killed, then the run goes on with one rank at another ZeRO stage
 
@@ -25,6 +35,7 @@ import os
 import random
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,17 +46,29 @@ from pathlib import Path
 
 import torch
 import yaml
+from fault_tools import Hosts, all_gone, damage, failing, in_terminal, kill, parent_of, ranks_of
 from safetensors.torch import load_file
 
-from xdist.checkpoint import tags
 from xdist.demo.tiny import tiny_encoder
+from xdist.files import LEFT
+from xdist.launch import local
 from xdist.run.folder import RunFolder
 
 KINDS = ("kill-rank", "kill-all", "term", "usr1", "stop", "full", "no-room", "second", "flip", "cut", "remove", "ranks")
-KINDS += ("freeze", "pause")
+KINDS += ("freeze-0", "freeze-1", "pause", "network", "worker", "terminal", "write", "no-locks", "eval-kill", "eval-term")
+PLACES = {  # which of its files find no room
+    "full-first": "{run}/",
+    "full-rows": "{run}-prepared/",
+    "full-saves": "{run}/checkpoints/",
+    "full-model": "{run}/.model",
+    "full-scores": "{run}/predictions",
+    "full-log": "{run}/xdist.log",
+}
+KINDS += (*PLACES, "launcher", "twice", "moved")
+EVALUATES = ("eval-kill", "eval-term")
 SAVE_EVERY = 5
 DAMAGE = ("flip", "cut", "remove")
-NO_ROOM = ("full", "no-room")
+NO_ROOM = ("full", "no-room", "full-first", "full-saves", "full-log")
 WORDS = ("river", "stone", "market", "winter", "harbour", "lantern", "garden", "copper", "meadow", "silver", "bridge")
 
 
@@ -65,8 +88,10 @@ def main() -> None:
         parser.error(f"unknown kinds: {', '.join(sorted(unknown))} (valid: {', '.join(KINDS)})")
     with tempfile.TemporaryDirectory() as temporary:
         campaign = Campaign((options.folder or Path(temporary)).resolve(), options)
-        for name, kind in (("unhurt", ""), ("unhurt-ranks", "ranks")):
-            if (not kind or kind in kinds) and campaign.start(name, kind).wait(options.limit) != 0:
+        for name, kind in (("unhurt", ""), ("unhurt-ranks", "ranks"), ("unhurt-eval", "eval-kill")):
+            if (not kind or kind in kinds or (kind in EVALUATES and set(EVALUATES) & set(kinds))) and campaign.start(
+                name, kind
+            ).wait(options.limit) != 0:
                 sys.exit((campaign.folder / f"{name}.log").read_text())
         for number in range(options.first, options.first + options.runs):
             campaign.run(number, kinds[number % len(kinds)])
@@ -79,28 +104,52 @@ class Campaign:
         self.pause = options.pause
         self.found: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
         self.notes: list[str] = []
+        self.window = -1  # the end of a run's terminal that is to go away
         _benchmark(folder / "data")
         texts = [path.read_text() for path in sorted((folder / "data").rglob("*.tsv"))]
         tiny_encoder(folder / "encoder", texts)
+        self.library = failing(folder)
 
-    def start(self, name: str, kind: str, ranks: int = 2, stage: str = "zero2") -> subprocess.Popen[str]:
-        """`xdist train` on the run `name`, which is to suffer from `kind`."""
+    def start(
+        self, name: str, kind: str, ranks: int = 2, stage: str = "zero2", script: bool = False, **fails: str
+    ) -> subprocess.Popen[str]:
+        """`xdist train`, or the workers' `script`, on the run `name`, which is to suffer from `kind`; `fails`: calls of the
+        system, as fault_tools says."""
+        path = self.describe(name, kind, ranks, stage)
+        command = [str(Path(sys.executable).with_name("xdist")), "train", str(path)]
+        if script:
+            command = local.command("train", path, (), ranks)
+        variables = {**os.environ, **({"LD_PRELOAD": str(self.library), **fails} if fails else {})}
+        if script:
+            variables = {**local.environment(ranks), **variables}
+        if kind == "terminal" and not script:
+            process, self.window = in_terminal(command, variables)
+            return process
+        with (self.folder / f"{name}.log").open("a") as log:
+            return subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, text=True, start_new_session=True, env=variables
+            )
+
+    def describe(self, name: str, kind: str, ranks: int, stage: str) -> Path:
+        """The YAML of the run."""
         noisy = kind != "ranks"
+        rows = f"{name}-prepared" if kind == "full-rows" else "prepared"
+        evaluate: dict[str, object] = {"tasks": ["cldr-topic"]}
+        if kind in EVALUATES:
+            evaluate["smoothing"] = {"draws": 200, "radius": 0.1}  # it takes some seconds
         described = {
             "name": name,
             "folder": str(self.folder / name),
             "model": {"backbone": str(self.folder / "encoder"), "dropout": 0.1 if noisy else 0.0},
-            "data": {"root": str(self.folder / "data"), "cache": str(self.folder / "prepared")},
+            "data": {"root": str(self.folder / "data"), "cache": str(self.folder / rows)},
             "train": {"tasks": [{"task": "cldr-topic"}], "steps": self.steps, "batch_size": 16, "learning_rate": 1e-3},
             "robust": {"method": "adversarial", "radius": 0.1, "steps": 1} if noisy else {"method": "none"},
-            "evaluate": {"tasks": ["cldr-topic"]},
+            "evaluate": evaluate,
             "runtime": {"ranks": ranks, "deepspeed": stage, "log_every": 1, "save_every": SAVE_EVERY},
         }
         path = self.folder / f"{name}.yaml"
         path.write_text(yaml.safe_dump(described))
-        log = (self.folder / f"{name}.log").open("a")
-        command = [str(Path(sys.executable).with_name("xdist")), "train", str(path)]
-        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        return path
 
     def run(self, number: int, kind: str) -> None:
         """One run with one fault, to its end."""
@@ -118,24 +167,110 @@ class Campaign:
 
     def suffer(self, name: str, kind: str, draw: random.Random) -> None:
         found = self.found[kind]
-        process = self.start(name, kind)
         try:
-            if self.reach(name, draw.randint(2, self.steps - 2), process):
-                self.hurt(kind, name, process, draw)
-            process.wait(self.limit)
+            if kind in WAYS:
+                WAYS[kind](self, name, kind, draw)
+            else:
+                process = self.start(name, kind)
+                if self.reach(name, draw.randint(2, self.steps - 2), process):
+                    self.hurt(kind, name, process, draw)
+                process.wait(self.limit)
             after = (1, draw.choice(("zero0", "zero1", "zero2", "zero3"))) if kind == "ranks" else (2, "zero2")
             for _ in range(3):
                 if RunFolder(self.folder / name).state == "finished":
                     break
+                trained = RunFolder(self.folder / name).model.exists()
                 last = self.step(name)
-                self.start(name, kind, *after).wait(self.limit)
-                found["repeated"] = max(found["repeated"], last - self.resumed(name))
+                self.start(name, "" if kind == "terminal" else kind, *after).wait(self.limit)
+                if not trained:
+                    found["repeated"] = max(found["repeated"], last - self.resumed(name))
         except subprocess.TimeoutExpired:
             found["hangs"] += 1
             self.note(name, kind, "hangs")
             kill(self.folder / name)
             return
         self.compare(name, kind)
+
+    def without_terminal(self, name: str, kind: str, draw: random.Random) -> None:
+        process = self.start(name, kind)
+        reached = self.reach(name, draw.randint(2, self.steps - 2), process)
+        os.close(self.window)
+        code = process.wait(self.limit)
+        self.expect(name, kind, code == 0 or not reached, f"ended with {code}")
+        self.expect(name, kind, RunFolder(self.folder / name).state == "finished", "did not end well")
+
+    def killed_while_it_writes(self, name: str, kind: str, draw: random.Random) -> None:
+        number = draw.randint(1, 14)
+        self.start(name, kind, FAIL_IN=f"{self.folder / name}/", FAIL_KILL=str(number)).wait(self.limit)
+
+    def without_room(self, name: str, kind: str, draw: random.Random) -> None:
+        flag = self.folder / f"{name}.full"
+        flag.touch()
+        process = self.start(name, kind, FAIL_IN=PLACES[kind].format(run=self.folder / name), FAIL_FULL=str(flag))
+        code = process.wait(self.limit)
+        flag.unlink()
+        said = (self.folder / f"{name}.log").read_text()
+        self.expect(name, kind, "Traceback" not in said, "a traceback")
+        if kind == "full-log":
+            self.expect(name, kind, code == 0, f"ended with {code}")
+        else:
+            self.expect(name, kind, code == 1, f"ended with {code}")
+            self.expect(name, kind, "No space left on device" in "".join(said.splitlines()[-2:]), "no line says why")
+
+    def without_locks(self, name: str, kind: str, draw: random.Random) -> None:
+        fails = {"FAIL_IN": f"{self.folder / name}/", "FAIL_LOCKS": "1"}
+        process = self.start(name, kind, **fails)
+        if self.reach(name, draw.randint(2, self.steps // 2), process):
+            self.second(name, kind, script=draw.random() < 0.5, **fails)
+        kill(self.folder / name)
+        process.wait(self.limit)
+        self.start(name, kind, **fails).wait(self.limit)
+
+    def second(self, name: str, kind: str, script: bool, **fails: str) -> None:
+        """A second start, for which the ranks of the first are stopped, or they would have ended before it has looked."""
+        pids = ranks_of(self.folder / name)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            over = RunFolder(self.folder / name).state == "finished"
+            code = self.start(name, kind, script=script, **fails).wait(self.limit)
+            self.expect(name, kind, code == 2 or (code == 0 and over), f"the second start ended with {code}")
+        finally:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    def while_it_evaluates(self, name: str, kind: str, draw: random.Random) -> None:
+        process = self.start(name, kind)
+        while not RunFolder(self.folder / name).model.exists() and process.poll() is None:
+            time.sleep(0.05)
+        time.sleep(draw.uniform(0, 4))
+        if kind == "eval-kill":
+            kill(self.folder / name)
+            process.kill()
+            process.wait(self.limit)
+            return
+        process.send_signal(signal.SIGTERM)
+        code, state = process.wait(self.limit), RunFolder(self.folder / name).state
+        self.expect(name, kind, (code, state) in ((0, "finished"), (75, "unfinished")), f"ended with {code}, {state}")
+
+    def without_network(self, name: str, kind: str, draw: random.Random) -> None:
+        with Hosts().there() as hosts:
+            path = self.describe(name, kind, 2, "zero2")
+            started = hosts.start(path, self.folder / f"{name}.log")
+            try:
+                if self.reach(name, draw.randint(2, self.steps - 2), started[0]):
+                    hosts.cut()
+                    ended = all_gone([process.pid for process in started], 80)
+                    self.expect(name, kind, ended, "a rank outlived the cut by more than a minute")
+                    reason = RunFolder(self.folder / name).reason()
+                    self.expect(name, kind, " died: " in reason, f"nobody is named: '{reason}'")
+                elif any(process.wait(self.limit) for process in started):
+                    self.expect(name, kind, held=False, otherwise="broke before it was hurt")
+            finally:
+                for process in started:
+                    process.kill()
+                    process.wait()
 
     def hurt(self, kind: str, name: str, process: subprocess.Popen[str], draw: random.Random) -> None:
         pids = ranks_of(self.folder / name)
@@ -145,12 +280,36 @@ class Campaign:
         elif kind == "stop":
             (self.folder / name / "stop").touch()
             self.expect(name, kind, process.wait(self.limit) in (0, 75), "did not end as saved")
-        elif kind == "second":
+        elif kind in ("second", "worker"):
             before = RunFolder(self.folder / name).config.read_bytes()
-            second = self.start(name, kind).wait(self.limit)
-            over = RunFolder(self.folder / name).state == "finished"  # before the second start looked
-            self.expect(name, kind, second == 2 or (second == 0 and over), f"the second start ended with {second}")
+            self.second(name, kind, script=kind == "worker")
             self.expect(name, kind, RunFolder(self.folder / name).config.read_bytes() == before, "the second start wrote")
+        elif kind == "launcher":
+            victim = draw.choice((process.pid, parent_of(pids[0])))
+            os.kill(victim, signal.SIGKILL)
+            code = process.wait(self.limit)
+            self.expect(name, kind, code == (-9 if victim == process.pid else 0), f"`xdist train` ended with {code}")
+            self.expect(name, kind, all_gone(pids, self.limit), "ranks are left")
+            self.expect(name, kind, RunFolder(self.folder / name).state == "finished", "the ranks did not end well")
+        elif kind == "twice":
+            for _ in range(2):
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.02)
+            code, reason = process.wait(self.limit), RunFolder(self.folder / name).reason()
+            said = code == 1 and "ended at once by a second SIGINT" in reason
+            self.expect(name, kind, said or code in (0, 75), f"ended with {code}: '{reason}'")
+            self.expect(name, kind, all_gone(pids, 10), "ranks are left")
+        elif kind == "moved":
+            (self.folder / name).rename(self.folder / f"{name}-moved")
+            self.expect(name, kind, all_gone(pids, 60), "it outlived its folder by a minute")
+            self.expect(name, kind, process.wait(self.limit) in (0, 1), "a wrong code")
+            said = (self.folder / f"{name}.log").read_text()
+            over = (self.folder / f"{name}-moved" / "finished").exists()
+            self.expect(name, kind, "was removed, renamed or taken" in said or over, "it does not say why")
+            left = {path.name for path in (self.folder / name).glob("*")}  # of the step that was being made
+            self.expect(name, kind, left <= {"tensorboard", "checkpoints"}, f"made anew: {', '.join(sorted(left))}")
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+            (self.folder / f"{name}-moved").rename(self.folder / name)
         elif kind == "full":
             ballast = self.folder / name / "ballast"
             with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
@@ -172,13 +331,11 @@ class Campaign:
             for pid in draw.sample(pids, len(pids)):
                 os.kill(pid, signal.SIGCONT)
                 time.sleep(1)
-        elif kind in ("kill-rank", "freeze"):
-            victim = draw.choice(pids)
+        elif kind in ("kill-rank", "freeze-0", "freeze-1"):
+            victim = draw.choice(pids) if kind == "kill-rank" else pids[int(kind[-1])]
             os.kill(victim, signal.SIGKILL if kind == "kill-rank" else signal.SIGSTOP)
-            started = time.monotonic()
-            while any(Path("/proc", str(pid)).exists() for pid in pids if pid != victim) and process.poll() is None:
-                time.sleep(0.1)
-            self.expect(name, kind, time.monotonic() - started < 60, "the others outlived it by a minute")
+            ended = all_gone([pid for pid in pids if pid != victim], 60)
+            self.expect(name, kind, ended, "the others outlived it by a minute")
             process.wait(self.limit)  # the launcher kills who does not leave
             reason = RunFolder(self.folder / name).reason()
             self.expect(name, kind, f"(process {victim}) died" in reason, f"the dead rank is not named: '{reason}'")
@@ -215,12 +372,15 @@ class Campaign:
         return int(found[-1]) if found else 0
 
     def compare(self, name: str, kind: str) -> None:
-        run, unhurt = RunFolder(self.folder / name), RunFolder(self.folder / ("unhurt-ranks" if kind == "ranks" else "unhurt"))
+        beside = "unhurt-ranks" if kind == "ranks" else "unhurt-eval" if kind in EVALUATES else "unhurt"
+        run, unhurt = RunFolder(self.folder / name), RunFolder(self.folder / beside)
         if run.state != "finished":
             self.found[kind]["wrong"] += 1
             self.note(name, kind, f"not finished: {run.state} {run.reason()}")
             return
         self.found[kind]["finished"] += 1
+        left = [path.name for path in run.path.rglob(".*") if LEFT.fullmatch(path.name)]
+        self.expect(name, kind, not left, f"left behind: {', '.join(left)}")
         losses, expected = self.losses(name), self.losses(unhurt.path.name)
         off = max(abs(losses[step] - expected[step]) for step in losses)
         difference = 0.0
@@ -228,12 +388,16 @@ class Campaign:
             one, other = load_file(unhurt.model / file), load_file(run.model / file)
             difference = max(difference, *(float((one[key] - other[key]).abs().max()) for key in one))
         scores = [json.loads(folder.scores.read_text())["tasks"] for folder in (run, unhurt)]
+        for task in (task for tasks in scores for task in tasks.values()):
+            task.pop("smoothing_cost", None)  # seconds
         # Lines of the log are lost while there is no room; elsewhere every step has one.
         whole = losses.keys() == expected.keys() or kind in NO_ROOM
         same = off < 1e-5 if kind == "ranks" else off == difference == 0 and scores[0] == scores[1]
         if not (same and whole):
             self.found[kind]["wrong"] += 1
-            self.note(name, kind, f"losses differ by {off:.1e}, parameters by {difference:.1e}, {len(losses)} steps logged")
+            self.note(
+                name, kind, f"losses differ by {off:.1e}, parameters by {difference:.1e}, {len(losses)} steps logged, {scores}"
+            )
 
     def expect(self, name: str, kind: str, held: bool, otherwise: str) -> None:
         if not held:
@@ -261,45 +425,14 @@ class Campaign:
         print(json.dumps({**total, **repeated, "notes": self.notes}))
 
 
-def ranks_of(folder: Path) -> list[int]:
-    """The processes of the ranks that work on the run in `folder`, by rank."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        try:
-            words = (entry / "cmdline").read_bytes().decode().split("\0")
-            if any(word.endswith("xdist/train.py") for word in words[:4]) and f"{folder}.yaml" in words:
-                variables = dict(pair.split("=", 1) for pair in (entry / "environ").read_text().split("\0") if "=" in pair)
-                if "LOCAL_RANK" in variables:
-                    found[int(variables["RANK"])] = int(entry.name)
-        except (OSError, ValueError):
-            continue
-    return [found[rank] for rank in sorted(found)]
-
-
-def kill(folder: Path) -> None:
-    """SIGKILL to everything that names the run's YAML: ranks and launchers."""
-    for entry in Path("/proc").iterdir():
-        try:
-            if f"{folder}.yaml".encode() in (entry / "cmdline").read_bytes().split(b"\0"):
-                os.kill(int(entry.name), signal.SIGKILL)
-        except (OSError, ValueError):
-            continue
-
-
-def damage(checkpoints: Path, kind: str, draw: random.Random) -> None:
-    """Hurt a random file of the newest tag, the manifest among them."""
-    found = tags.tags(checkpoints)
-    if not found:
-        return
-    file = draw.choice(sorted(path for path in found[-1].path.rglob("*") if path.is_file()))
-    content = bytearray(file.read_bytes())
-    if kind == "remove":
-        file.unlink()
-    elif kind == "cut":
-        file.write_bytes(content[: draw.randrange(len(content))])
-    else:
-        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
-        file.write_bytes(content)
+WAYS = {
+    "terminal": Campaign.without_terminal,
+    "write": Campaign.killed_while_it_writes,
+    "no-locks": Campaign.without_locks,
+    "network": Campaign.without_network,
+    **dict.fromkeys(EVALUATES, Campaign.while_it_evaluates),
+    **dict.fromkeys(PLACES, Campaign.without_room),
+}
 
 
 def _benchmark(root: Path) -> None:

@@ -23,6 +23,14 @@ from xdist.launch.scheduler import KINDS
 from xdist.metrics import METRICS
 from xdist.tasks.catalog.user import UserTasks
 
+YAML = """By the core rules of YAML 1.2, files and overrides `a.b=c` alike, and a number that begins with a zero is text:
+`1e-4`, `0x1F` and `0o17` are numbers; `no`, `on`, `1:30`, `2024-05-01`, `1_000` and `010` are text; `true` and `false` alone
+are booleans. Where a key wants text, a word is taken as it is written (`labels: [0, 1, no]`, `account: 12345`); where it wants
+a number or a boolean, text is refused, quoted or not. A key may stand once; keys are text as they are written.
+
+In paths `~`, `~name`, `$NAME` and `${NAME}` are put in; what stands for nothing is refused. A path on another machine
+(`python`, `scratch` of a cluster) is written out. A file has at most 1,000,000 characters, 100,000 values with what aliases
+stand for, and 50 levels; a study 10,000 combinations."""
 PLACE = Path(__file__).with_name("reference.md")
 NAMES = {
     str: "text",
@@ -51,6 +59,7 @@ def reference() -> str:
         command = main.get_command(context, name)
         assert command
         parts += _command(command, f"xdist {name}", context)
+    parts += ["## How YAML is read", YAML]
     parts += ["## Run", "A run file; any key may be given on the command line as `a.b=c`.", *_sections(Run)]
     parts += ["## Robust", "`robust` is one of these, or a list of them; `{method: none}` is plain training."]
     methods = {name: method for name, method in METHODS.ours().items() if name != "none"}
@@ -124,12 +133,21 @@ def _table(model: type[BaseModel], name: str) -> Iterator[str]:
 
 def _told(field: FieldInfo) -> str:
     limits = [
-        sign.format(getattr(one, key))
+        sign.format(_number(getattr(one, key)))
         for one in field.metadata
         for key, sign in SIGNS.items()
         if getattr(one, key, None) is not None
     ]
     return ", ".join([_type(field.annotation), *limits])
+
+
+def _number(limit: float) -> str:
+    """A round one as a power of ten: 10^12."""
+    zeros = len(str(int(limit))) - len(str(int(limit)).rstrip("0"))
+    if zeros < 6 or limit != int(limit):
+        return str(int(limit)) if limit == int(limit) else str(limit)
+    head = str(int(limit))[:-zeros]
+    return f"{head.removesuffix('1')}10^{zeros}" if head in ("1", "-1") else f"{head}·10^{zeros}"
 
 
 def _type(annotation: Any) -> str:

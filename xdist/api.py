@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from xdist.config import Run, load_run
+from xdist.config.fitting import path_of
 from xdist.errors import RunError, UserError, unknown
 from xdist.tasks.catalog import TASKS, Task
 from xdist.tasks.catalog import task as task_called
@@ -34,7 +35,7 @@ def load(path: AnyPath, *overrides: str) -> Run:
         run = xdist.load("run.yaml", "train.steps=100")
         run.train.steps
     """
-    return load_run(Path(path), overrides)
+    return load_run(path_of(path), overrides)
 
 
 def train(description: AnyPath | Run, *overrides: str, ranks: int | None = None) -> Finished:
@@ -97,7 +98,7 @@ def evaluate(
 
     names = [task] if isinstance(task, str) else list(task)
     options: dict[str, Any] = {name: given[name] for name in given.keys() & {"languages", "split", "labels"}}
-    options |= {name: Path(place) for name, place in (("root", data), ("out", out)) if place}
+    options |= {name: path_of(place) for name, place in (("root", data), ("out", out)) if place}
     return _start("evaluate", *of_model(str(model), names, overrides, **options), ranks)
 
 
@@ -121,7 +122,7 @@ def score(
     """
     from xdist.evaluation.official import score_folder
 
-    return score_folder(Path(folder), Path(gold), split, partial, Path(tasks) if tasks else None)
+    return score_folder(path_of(folder), path_of(gold), split, partial, path_of(tasks) if tasks else None)
 
 
 def compare(a: AnyPath | Sequence[AnyPath], b: AnyPath | Sequence[AnyPath], only: str | None = None) -> list[TaskDifferences]:
@@ -162,11 +163,11 @@ def report(
     from xdist.study.reporting import report_on
 
     words = [str(place) for place in _several(places)]
-    return report_on(words, Path(out) if out else None, str(against) if against else None, title, tensorboard)
+    return report_on(words, path_of(out) if out else None, str(against) if against else None, title, tensorboard)
 
 
 class UnknownTask(UserError, KeyError):
-    __str__ = Exception.__str__  # a KeyError shows its message in quotes
+    pass
 
 
 class _Tasks(Mapping[str, Task]):
@@ -203,8 +204,8 @@ def _start(work: Literal["train", "evaluate"], description: AnyPath | Run, more:
     overrides = (*more, f"runtime.ranks={ranks}") if ranks else tuple(more)
     if isinstance(description, Run):
         return checked(work, *described(description.dump(), overrides)).go()
-    return checked(work, Path(description), overrides).go()
+    return checked(work, path_of(description), overrides).go()
 
 
 def _several(places: AnyPath | Sequence[AnyPath]) -> list[Path]:
-    return [Path(places)] if isinstance(places, (str, Path)) else [Path(place) for place in places]
+    return [path_of(places)] if isinstance(places, (str, Path)) else [path_of(place) for place in places]

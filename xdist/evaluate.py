@@ -2,7 +2,8 @@
 
     deepspeed --num_accelerators 2 xdist/evaluate.py RUN.yaml [a.b=c …]      (torchrun and srun work as well)
 
-What is scored already is not computed again.
+What is scored already is not computed again. Asked to stop, it ends after its batch and keeps what is predicted; started again,
+it goes on there.
 """
 
 import gc
@@ -14,11 +15,14 @@ if __name__ == "__main__":
     # A script's own folder comes first on sys.path, where xdist's rooms would shadow installed packages.
     here = Path(__file__).resolve().parent
     sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != here)]
+    from xdist.run import worker
+
+    worker.settle_device()  # before DeepSpeed looks for one when it is imported
 
 from xdist.config import Run
 from xdist.resolve.assembly import Assembly
 from xdist.resolve.resolved import Resolved, resolve
-from xdist.run import distributed, worker
+from xdist.run import distributed, lacking, worker
 from xdist.run.folder import RunFolder
 from xdist.run.heartbeat import Heartbeat
 from xdist.run.together import on_first
@@ -30,13 +34,13 @@ def work(run: Run) -> None:
     parts = Assembly(Resolved.of(run, found))
     beats = Heartbeat(worker.end_for)
     preparation = parts.prepare("evaluate")
-    on_first(lambda: None if folder.environment.exists() else parts.open_folder())
-    parts.evaluate(preparation)
+    on_first(lambda: folder.go_on() if folder.environment.exists() else parts.open_folder())
+    with lacking.doing(lacking.EVALUATING):
+        finished = parts.evaluate(preparation)
+    beats.finish()
     if distributed.rank() == 0:
-        folder.mark("finished")
+        folder.mark("finished" if finished else "unfinished")
         lock.release()
-    beats.stop()
-    distributed.barrier()
 
 
 if __name__ == "__main__":

@@ -14,11 +14,14 @@ if __name__ == "__main__":
     # A script's own folder comes first on sys.path, where xdist's rooms would shadow installed packages.
     here = Path(__file__).resolve().parent
     sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != here)]
+    from xdist.run import worker
+
+    worker.settle_device()  # before DeepSpeed looks for one when it is imported
 
 from xdist.config import Run
 from xdist.resolve.assembly import Assembly
 from xdist.resolve.resolved import Resolved, resolve
-from xdist.run import distributed, worker
+from xdist.run import distributed, lacking, worker
 from xdist.run.folder import RunFolder
 from xdist.run.heartbeat import Heartbeat
 from xdist.run.together import on_first
@@ -39,12 +42,12 @@ def work(run: Run) -> None:
     on_first(lambda: parts.open_folder(preparation))
     finished = on_first(folder.model.is_dir) or parts.train(preparation)
     if finished and run.evaluate:
-        parts.evaluate(preparation)
+        with lacking.doing(lacking.EVALUATING):
+            finished = parts.evaluate(preparation)
+    beats.finish()
     if distributed.rank() == 0:
         folder.mark("finished" if finished else "unfinished")
         lock.release()
-    beats.stop()
-    distributed.barrier()
 
 
 if __name__ == "__main__":

@@ -279,6 +279,37 @@ def evaluate_copy(path: str, overrides: list[str], source: str) -> None:
     parts.evaluate(parts.prepare("train"))
 
 
+def evaluate_stopped(
+    path: str, overrides: list[str], source: str = "", stop_rank: int = -1, batches: int = 0
+) -> dict[str, Any]:
+    """Evaluate a copy of the model folder `source`, or go on with it; `stop_rank` is sent SIGTERM in its forward pass number
+    `batches`. Whether it was finished, and the rows that this rank computed."""
+    from xdist.evaluation import evaluator
+
+    parts = _parts(path, overrides)
+    if source and distributed.rank() == 0:
+        shutil.copytree(source, parts.resolved.folder.model)
+    distributed.barrier()
+    passes, rows, plain = 0, 0, evaluator.once
+
+    def once(model: Any, family: Any, batch: Any) -> torch.Tensor:
+        nonlocal passes, rows
+        passes, rows = passes + 1, rows + len(batch.row_ids)
+        if distributed.rank() == stop_rank and passes == batches:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return plain(model, family, batch)
+
+    evaluator.once = once
+    try:
+        finished = parts.evaluate(parts.prepare("evaluate"))
+    finally:
+        evaluator.once = plain
+    if distributed.rank() == 0:
+        parts.resolved.folder.mark("finished" if finished else "unfinished")
+    distributed.barrier()
+    return {"finished": finished, "rows": rows}
+
+
 def evaluated(overrides: list[str]) -> None:
     """Evaluate a run that is described by overrides alone and trains nothing."""
     parts = _parts(os.devnull, overrides)

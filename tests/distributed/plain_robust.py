@@ -1,14 +1,44 @@
 """Robust training of one row by the textbook: no batches, engine, chain, balls or views; only the row's random numbers are
-xdist's, since what is compared is what is made of them."""
+xdist's, since what is compared is what is made of them. And the descriptions of the methods that are compared with it."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
-from batch_of import batch_of
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from xdist.robust.noise import gaussian, uniform
+from xdist.tasks.batch import Batch
+
+# Each against a loop written out in plain PyTorch. Dropout is off, so forwards of one input are one.
+EXACT = {
+    "adversarial": "{method: adversarial, radius: 0.3, steps: 2}",
+    "linf": "{method: adversarial, radius: 0.2, steps: 2, norm: linf, ball: token, clean: 0.25}",
+    # Near the clean input the divergence's gradient is a difference of nearly equal numbers: a wide ball keeps its digits.
+    "kl": "{method: adversarial, radius: 2.0, steps: 2, loss: kl, random_start: true}",
+    "free": "{method: free, radius: 0.3, steps: 3}",
+    "random": "{method: random, radius: 0.3, draws: 2, place: embedding, distribution: gaussian}",
+    "last": "{method: random, radius: 0.3, draws: 3, place: last, norm: linf, ball: token, perturb_special: true}",
+    "r3f": "{method: consistency, weight: 2, noise: gaussian, scale: 0.05}",
+    "smart": "[{method: adversarial, radius: 0.3}, {method: consistency, weight: 3, clean: 0.5, stop_gradient: true}]",
+}
+# What puts rows into other words; %s: the folder that `word_lists` writes.
+REWRITING = {
+    "substitution": "{method: substitution, synonyms: %s/synonyms.json}",
+    "code_switch": "{method: code_switch, dictionaries: %s, languages: [de], probability: 0.8}",
+    "subword": "{method: subword, probability: 0.8}",
+}
+
+
+def word_lists(folder: Path) -> Path:
+    """Synonyms and a dictionary of the small benchmark's words."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "synonyms.json").write_text(
+        '{"old": ["ancient", "aged"], "new": ["recent"], "great": ["large", "grand"], "the": []}'
+    )
+    (folder / "en-de.txt").write_text("old alt\nnew neu\ngreat gross\nthe der\nthe das\n")
+    return folder
 
 
 class PlainRow:
@@ -16,7 +46,7 @@ class PlainRow:
         self.model, self.head, self.seed = model, model.heads[head], seed
         self.ids, self.label = torch.tensor(row["tokens"])[None].long(), torch.tensor([int(row["label"])])
         self.free = (~torch.isin(self.ids[0], special))[:, None].float()
-        self.batch = batch_of([[self.ids[0].tolist()]], [row_id])
+        self.batch = Batch("head", self.ids[0], torch.tensor([self.ids.shape[1]]), torch.tensor([0]), torch.tensor([row_id]))
         self.sites = {"input": model.encoder.get_input_embeddings(), "embedding": model.encoder.embeddings}
 
     def logits(self, delta: Tensor | None = None, place: str = "input") -> Tensor:

@@ -1,5 +1,6 @@
 """Ranks that die, freeze or fall silent are named by the others, in seconds here, with processes of their own."""
 
+import inspect
 import os
 import signal
 import socket
@@ -11,7 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from xdist.run import aborting, distributed, heartbeat
 from xdist.run.folder import RunFolder
+
+GRACE_OF_ALL = heartbeat.GRACE + 3 * heartbeat.BEAT  # from when one has seen a death to when all have ended
 
 # A rank that beats until it reads a line: "done", or "leave", as one does that has said what is wrong. Words: a run's
 # description or "", and `elsewhere` where ranks seem to be on hosts of their own.
@@ -40,12 +44,24 @@ else:
     dist.init_process_group("gloo")
 heartbeat.GRACE = 0.2
 beats = heartbeat.Heartbeat(over, beat=0.1, silence=2.0)
+if "aborts" in sys.argv:
+    import ctypes, threading
+    from xdist.run import aborting
+    def wait_and_abort():  # as NCCL's watchdog does, in a thread, as soon as a peer is gone
+        other = Path("/proc", beats._who[1 - dist.get_rank()][1])
+        while (other / "cmdline").exists() and (other / "cmdline").read_bytes():
+            pass
+        ctypes.CDLL(None).abort()
+    aborting.HOLD = 5.0
+    threading.Thread(target=wait_and_abort, daemon=True).start()
 print("beating", flush=True)
-if sys.stdin.readline() == "leave\\n":
+word = sys.stdin.readline()
+if word == "leave\\n":
     heartbeat.tell(2)
     os._exit(2)
-beats.stop()
-dist.barrier()
+if word == "abort\\n":
+    ctypes.CDLL(None).abort()
+beats.finish()
 dist.destroy_process_group()
 """
 
@@ -106,10 +122,7 @@ def test_the_survivor_names_the_dead(dead: int, said: str) -> None:
 )
 def test_who_is_stopped_for_good_is_named_in_the_folder(tmp_path: Path, frozen: int, why: str) -> None:
     """Rank 0 holds the store, which does not answer either. Ranks on hosts of their own do not see each other's processes."""
-    description = tmp_path / "run.yaml"
-    values = {"name": "a", "folder": str(tmp_path / "run"), "model": {"backbone": "x"}, "data": {"root": "benchmark"}}
-    description.write_text(yaml.safe_dump({**values, "train": {"tasks": [{"task": "xnli"}], "steps": 5}}))
-    started = ranks(str(description), "elsewhere")
+    started = ranks(str(described(tmp_path)), "elsewhere")
     try:
         folder = RunFolder(tmp_path / "run")
         assert folder.state == "running"
@@ -122,6 +135,55 @@ def test_who_is_stopped_for_good_is_named_in_the_folder(tmp_path: Path, frozen: 
         assert (folder.state, folder.reason()) == ("failed", line)
     finally:
         end(started)
+
+
+def described(place: Path) -> Path:
+    """The description of a run in `place`/run."""
+    values = {"name": "a", "folder": str(place / "run"), "model": {"backbone": "x"}, "data": {"root": "benchmark"}}
+    (place / "run.yaml").write_text(yaml.safe_dump({**values, "train": {"tasks": [{"task": "xnli"}], "steps": 5}}))
+    return place / "run.yaml"
+
+
+def test_a_watchdog_that_aborts_is_held_until_the_dead_is_named(tmp_path: Path) -> None:
+    started = ranks(str(described(tmp_path)), "aborts")
+    try:
+        started[1].send_signal(signal.SIGKILL)
+        assert started[0].wait(timeout=60) == 1
+        line = f"rank 1 on host {socket.gethostname()} (process {started[1].pid}) died: its process is gone"
+        folder = RunFolder(tmp_path / "run")
+        assert (folder.state, folder.reason()) == ("failed", line)
+    finally:
+        end(started)
+
+
+def test_an_abort_of_its_own_is_marked_and_ends_the_others(tmp_path: Path) -> None:
+    started = ranks(str(described(tmp_path)), "aborts")
+    try:
+        say(started[0], "abort")
+        assert started[0].wait(timeout=60) == 128 + signal.SIGABRT
+        assert started[1].wait(timeout=60) == 1
+        folder = RunFolder(tmp_path / "run")
+        assert folder.reason().startswith("rank 0 was aborted (SIGABRT)")
+    finally:
+        end(started)
+
+
+def test_the_last_barrier_is_watched() -> None:
+    """One is done, the other one is stopped for good on the way there."""
+    started = ranks("", "elsewhere")
+    try:
+        started[1].send_signal(signal.SIGSTOP)
+        say(started[0], "done")
+        assert started[0].wait(timeout=60) == 11
+        assert started[0].stdout is not None
+        assert f"(process {started[1].pid}) died: no sign of life" in started[0].stdout.read()
+    finally:
+        end(started)
+
+
+def test_a_collective_waits_longer_than_a_dead_rank_takes_to_be_named() -> None:
+    waits = inspect.signature(distributed.init).parameters["timeout_minutes"].default * 60
+    assert heartbeat.SILENCE + GRACE_OF_ALL < aborting.HOLD < waits
 
 
 def test_ranks_that_were_stopped_or_are_done_blame_nobody() -> None:

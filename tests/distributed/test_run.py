@@ -172,6 +172,28 @@ def test_predictions_do_not_depend_on_ranks(one: Group, trained: Path, small_run
         assert (again / "predictions" / file).read_bytes() == (trained / "predictions" / file).read_bytes(), file
 
 
+@pytest.mark.parametrize("stage, stop_rank", [(2, 1), (3, 0)])
+def test_an_evaluation_that_is_stopped_goes_on_from_its_batch(
+    one: Group, two: Group, trained: Path, small_run: Path, tmp_path: Path, stage: int, stop_rank: int
+) -> None:
+    """Stopped twice, by a signal to one rank alone, then finished, by other ranks where these work for themselves."""
+    source = {"source": str(trained / "model")}
+    changes, folder = [*overrides(tmp_path / "run", stage), "runtime.eval_batch_tokens=256"], RunFolder(tmp_path / "run")
+    whole = one.run("evaluate_stopped", path=str(small_run), overrides=[*changes, f"folder={tmp_path / 'whole'}"], **source)
+    stop = {"path": str(small_run), "overrides": changes, "stop_rank": stop_rank}
+    parts = [two.run("evaluate_stopped", **stop, **source, batches=3)]
+    assert (folder.state, folder.stop.exists(), bool(list(folder.kept.glob("*.npz")))) == ("unfinished", False, True)
+    parts.append(two.run("evaluate_stopped", **stop, batches=2))
+    parts.append((one if stage == 2 else two).run("evaluate_stopped", path=str(small_run), overrides=changes))
+    assert [part[0]["finished"] for part in parts] == [False, False, True]
+    assert not folder.kept.exists()
+    for file in (path.relative_to(trained / "predictions") for path in (trained / "predictions").rglob("*.tsv")):
+        assert (folder.predictions / file).read_bytes() == (trained / "predictions" / file).read_bytes(), file
+    made = [sum(rank["rows"] for rank in part) for part in parts]
+    assert sum(made) == whole[0]["rows"] if stage == 2 else sum(made) >= whole[0]["rows"]  # dummies keep ranks in lockstep
+    assert 0 < made[0] < whole[0]["rows"]
+
+
 @pytest.mark.parametrize("exported", [True, False])
 def test_a_model_folder_scores_as_the_run_that_it_came_from(
     one: Group, trained: Path, small_run: Path, tmp_path: Path, exported: bool

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from distributed.group import Group
+from distributed.plain_robust import EXACT, REWRITING, word_lists
 
 STAGES = (0, 1, 2, 3)
 METHODS = {
@@ -74,20 +75,6 @@ def test_perturbation_raises_the_loss(reference: dict) -> None:
     assert reference["none"]["gap"] == [0.0] * 10
 
 
-# Each against a loop written out in plain PyTorch. Dropout is off, so forwards of one input are one.
-EXACT = {
-    "adversarial": "{method: adversarial, radius: 0.3, steps: 2}",
-    "linf": "{method: adversarial, radius: 0.2, steps: 2, norm: linf, ball: token, clean: 0.25}",
-    # Near the clean input the divergence's gradient is a difference of nearly equal numbers: a wide ball keeps its digits.
-    "kl": "{method: adversarial, radius: 2.0, steps: 2, loss: kl, random_start: true}",
-    "free": "{method: free, radius: 0.3, steps: 3}",
-    "random": "{method: random, radius: 0.3, draws: 2, place: embedding, distribution: gaussian}",
-    "last": "{method: random, radius: 0.3, draws: 3, place: last, norm: linf, ball: token, perturb_special: true}",
-    "r3f": "{method: consistency, weight: 2, noise: gaussian, scale: 0.05}",
-    "smart": "[{method: adversarial, radius: 0.3}, {method: consistency, weight: 3, clean: 0.5, stop_gradient: true}]",
-}
-
-
 @pytest.fixture(scope="module")
 def plain_loop(one: Group, small_run: Path) -> Callable[[str], dict[str, list[float]]]:
     return cache(lambda robust: one.run("perturbed_gradient", path=str(small_run), overrides=[f"robust={robust}"])[0])
@@ -126,6 +113,29 @@ def test_robust_gradient_under_checkpointing_and_in_bf16(
         assert found[name] == pytest.approx(values, abs=tolerance * max(1, largest)), name
 
 
+@pytest.mark.parametrize("number, method", [(number % 4, method) for number, method in enumerate(EXACT)])
+def test_robust_gradient_in_fp16(two: Group, plain_loop: Callable, small_run: Path, method: str, number: int) -> None:
+    """The scale of the loss is in no gradient any more, neither in those that are climbed by nor in those that train."""
+    expected = plain_loop(EXACT[method])
+    options = [f"robust={EXACT[method]}", *stage(number), *ACCUMULATED, "runtime.precision=fp16"]
+    found = two.run("half_cases.run", of="gradient", path=str(small_run), overrides=options)[0]["value"]
+    largest = max(abs(value) for values in expected.values() for value in values)
+    for name, values in expected.items():
+        assert found[name] == pytest.approx(values, abs=3e-3 * max(1, largest)), name
+
+
+def test_deterministic_kernels_are_there_for_all_that_training_does(two: Group, small_run: Path) -> None:
+    """PyTorch ends an operation that has none. On a CPU the bits are those of any run."""
+    mixed = "train.tasks=[{task: cldr-topic, languages: [en]}, {task: cldr-spans, languages: [sw], weight: null}]"
+    options = [f"robust={EXACT['smart']}", mixed, "train.steps=6", *ACCUMULATED]
+    plain, deterministic = (
+        two.run("losses", path=str(small_run), overrides=[*options, f"runtime.deterministic={wanted}"], steps=3)[0]
+        for wanted in ("false", "true")
+    )
+    assert deterministic["loss"] == plain["loss"]
+    assert deterministic["norm"] == plain["norm"]
+
+
 def test_ranks_together_see_the_rows_of_one_rank(one: Group, two: Group, small_run: Path) -> None:
     alone = one.run("dealt", path=str(small_run), overrides=[])[0]
     first, second = two.run("dealt", path=str(small_run), overrides=[])
@@ -144,28 +154,13 @@ def test_noise_belongs_to_the_row(one: Group, two: Group, small_run: Path) -> No
 
 
 @pytest.fixture(scope="module")
-def word_lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Synonyms and a dictionary of the small benchmark's words."""
-    folder = tmp_path_factory.mktemp("words")
-    (folder / "synonyms.json").write_text(
-        '{"old": ["ancient", "aged"], "new": ["recent"], "great": ["large", "grand"], "the": []}'
-    )
-    (folder / "en-de.txt").write_text("old alt\nnew neu\ngreat gross\nthe der\nthe das\n")
-    return folder
-
-
-REWRITING = {
-    "substitution": "{method: substitution, synonyms: %s/synonyms.json}",
-    "code_switch": "{method: code_switch, dictionaries: %s, languages: [de], probability: 0.8}",
-    "subword": "{method: subword, probability: 0.8}",
-}
+def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return word_lists(tmp_path_factory.mktemp("words"))
 
 
 @pytest.mark.parametrize("method, number", zip(REWRITING, (1, 2, 3), strict=True))
-def test_rewritten_rows_train_alike(
-    one: Group, two: Group, small_run: Path, word_lists: Path, method: str, number: int
-) -> None:
-    rewriting = REWRITING[method].replace("%s", str(word_lists))
+def test_rewritten_rows_train_alike(one: Group, two: Group, small_run: Path, words: Path, method: str, number: int) -> None:
+    rewriting = REWRITING[method].replace("%s", str(words))
     options = [f"robust=[{rewriting}, {{method: adversarial, radius: 0.1}}, {{method: consistency, weight: 2}}]"]
     expected = one.run("losses", path=str(small_run), overrides=options, steps=4)[0]
     assert expected["scalars"]["robust/changed_words"] > 0.1

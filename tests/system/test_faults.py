@@ -7,7 +7,11 @@ import sys
 from pathlib import Path
 
 CAMPAIGN = Path(__file__).resolve().parents[2] / "benchmarks" / "fault_campaign.py"
-KINDS = ("kill-rank", "flip")  # what the distributed tests cannot do to their process groups; the rest is in the campaign
+KINDS = (
+    "kill-rank",
+    "flip",
+    "terminal",
+)  # what the distributed tests cannot do to their process groups; the rest is in the campaign
 
 
 def test_hurt_runs_end_like_unhurt_ones(tmp_path: Path) -> None:

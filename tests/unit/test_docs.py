@@ -18,7 +18,7 @@ from registered import forgetting
 from xdist import plugins
 from xdist.cli import main
 from xdist.config import Run, load_run, load_study
-from xdist.config.loading import read_yaml
+from xdist.config.loading import plain_yaml
 from xdist.config.method import StepCost
 from xdist.errors import UserError
 from xdist.estimate.hours import work
@@ -88,7 +88,7 @@ def check_description(words: list[str]) -> None:
     if not words or not words[0].endswith(".yaml") or words[0] in ("RUN.yaml", "STUDY.yaml"):
         return
     path, overrides = Path(words[0]), words[1:]
-    if "stages" in read_yaml(path)[0]:
+    if "stages" in plain_yaml(path):
         load_study(path, overrides)
         return
     run = load_run(path, overrides)
@@ -115,7 +115,7 @@ def test_files_that_pages_show_are_valid(name: str, place: Path) -> None:
     if name.endswith(".py"):
         assert plugins.pinned(name)
         return
-    values, _ = read_yaml(Path(name))
+    values = plain_yaml(Path(name))
     if "kind" in values:
         load_cluster(Path(name))
     elif "stages" in values:

@@ -51,7 +51,7 @@ def typed(*words: str) -> Result:
 def test_the_run_is_named_by_model_and_tasks(model: str, name: str, tmp_path: Path) -> None:
     sections = run_of_checkpoint(model, ["udpos", "panx"])
     run = load_run(Path(os.devnull), [*overrides_of(sections)])
-    assert (run.name, run.folder, run.model.backbone) == (name, Path("runs/evaluate", name), model)
+    assert (run.name, run.folder, run.model.backbone) == (name, Path("runs/evaluate", name), os.path.expanduser(model))
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(sections))
     assert load_run(tmp_path / "run.yaml").dump() == run.dump()
 

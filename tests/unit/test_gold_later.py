@@ -162,6 +162,20 @@ def test_another_option_is_refused_until_predictions_are_removed(
     assert len(to_do(request_of(other)).predict) == 5
 
 
+def test_how_words_became_text_is_named_and_never_mixed(described: Callable[..., Run], originals: Path) -> None:
+    run = described("evaluate.tasks=[udpos, xnli]", "data.words=text")
+    blank(run.data.root)
+    predict(run, originals)
+    scores = Scores(RunFolder(run.folder).scores, "")
+    assert (
+        scores.tasks["udpos"]["made_of"]["options"]["data.words"] == "joined"
+    )  # an official file does not say where blanks are
+    assert "data.words" not in scores.tasks["xnli"]["made_of"]["options"]
+    assert not to_do(request_of(described("evaluate.tasks=[udpos, xnli]"))).predict
+    with pytest.raises(MixtureError, match=r"data\.words: was joined when 'udpos' was predicted, is separate"):
+        to_do(request_of(described("evaluate.tasks=[udpos]", "data.words=separate")))
+
+
 def test_another_model_is_refused_by_its_folder(described: Callable[..., Run], originals: Path) -> None:
     run = described("evaluate.tasks=[xnli]")
     blank(run.data.root)
@@ -336,7 +350,8 @@ def test_what_is_trained_on_or_chosen_by_needs_gold(tmp_path: Path, split: str) 
     path.write_text(yaml.safe_dump(run))
     done = CliRunner().invoke(main, ["train", str(path), "--dry-run"])
     assert done.exit_code == 2
-    assert done.output == f"xdist: {tmp_path}/{split}-sw.tsv:2: gold is missing or blanked, and this split needs it\n"
+    told = "gold is missing or blanked: expected 1 text column and a label, found no label: 'Peru'"
+    assert done.output == f"xdist: {tmp_path}/{split}-sw.tsv:2: {told}\n"
 
 
 def test_a_labels_file_that_names_no_mention_is_no_blanked_one(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Launching on this machine: requests to stop, and what is said of a start that dies without a word."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from resolved_of import resolved_of
 from xdist.config import Run
 from xdist.errors import BusyError, UserError
 from xdist.launch import local, prepared
+from xdist.launch.status import log
 from xdist.resolve import preparing
 from xdist.run.folder import RunFolder
 from xdist.run.lock import RunLock
@@ -65,7 +67,67 @@ def test_the_first_signal_asks_and_the_second_kills(
     sender = signalled(folder, times)
     assert local.supervise([sys.executable, "-c", RANK, str(folder.path), word], dict(os.environ), folder) == code
     sender.join()
-    assert "the ranks finish their step and save" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "older than this start, removed" in said
+    assert "the ranks finish their step and save" in said
+    again = "ended at once by a second SIGTERM: what was made since the last save will be made again"
+    assert (folder.state, folder.reason()) == (("unfinished", "") if code == 75 else ("failed", again))
+
+
+def test_where_no_file_can_be_put_the_launcher_is_asked(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full."""
+    program = "import signal, sys\nfrom pathlib import Path\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
+    program += "(Path(sys.argv[1]) / 'started').touch()\nsignal.pause()"
+    folder.mark("unfinished")  # what the ranks have saved
+    plain = Path.touch
+
+    def touch(self: Path) -> None:
+        if self == folder.stop:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        plain(self)
+
+    monkeypatch.setattr(Path, "touch", touch)
+    sender = signalled(folder, 1)
+    assert local.supervise([sys.executable, "-c", program, str(folder.path)], dict(os.environ), folder) == 75
+    sender.join()
+
+
+def test_ranks_that_outlive_their_launcher_are_waited_for(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    program = "import os, signal, subprocess, sys\nsubprocess.Popen([sys.executable, '-c', *sys.argv[1:]])\n"
+    program += "os.kill(os.getpid(), signal.SIGKILL)"
+    words = [sys.executable, "-c", program, RANK, str(folder.path), "answers"]
+    sender = signalled(folder, 1)
+    assert local.supervise(words, dict(os.environ), folder) == 75
+    sender.join()
+    assert "xdist: the launcher was ended by SIGKILL; its ranks go on, waiting for them" in capsys.readouterr().err
+
+
+def test_ranks_that_end_without_a_word_leave_a_reason(folder: RunFolder) -> None:
+    program = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
+    assert local.supervise([sys.executable, "-c", program], dict(os.environ), folder) == 1
+    assert (folder.state, folder.reason()) == ("failed", "ended by SIGKILL")
+
+
+def test_what_ranks_say_is_shown_and_kept_for_logs(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.mark("finished")
+    for text in ("first life", "second life, ü"):
+        words = [sys.executable, "-c", f"import sys; print({text!r}, file=sys.stderr); print('on stdout', flush=True)"]
+        assert local.supervise(words, dict(os.environ), folder) == 0
+        assert set(capsys.readouterr().err.splitlines()) == {"on stdout", text}
+    lines = folder.log.read_text().splitlines()
+    assert [line for line in lines if not line.startswith("---")].count("on stdout") == 2
+    assert {"first life", "second life, ü"} < set(lines)
+    shown = subprocess.run(log(folder.path, 100, follow=False), capture_output=True, text=True, check=True).stdout
+    assert shown == folder.log.read_text()
+
+
+def test_a_folder_that_takes_no_log_is_said_all_the_same(
+    folder: RunFolder, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.log.mkdir()
+    folder.mark("finished")
+    assert local.supervise([sys.executable, "-c", "print('said')"], dict(os.environ), folder) == 0
+    assert "said\n" in capfd.readouterr().out
 
 
 def test_a_start_whose_ranks_do_not_work_yet_ends_at_once(folder: RunFolder) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from xdist.launch import ranks
+
 # The launcher, less patient than it is.
 STARTS = (
     "import sys\nfrom xdist.launch import ranks\nranks.GRACE = ranks.PATIENCE = 0.3\nsys.exit(ranks.main(2, *sys.argv[1:]))"
@@ -66,3 +68,12 @@ def test_requests_to_stop_are_handed_on_but_for_the_terminals_own(tmp_path: Path
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
     assert process.returncode == 0
+
+
+def test_an_end_by_a_signal_is_told_from_one_for_want_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = ranks.short_of_memory()
+    assert [ranks.ended_by(code, now) for code in (0, 1, 2, 75)] == [""] * 4
+    assert ranks.ended_by(-signal.SIGTERM, now) == ranks.ended_by(128 + signal.SIGTERM, now) == "ended by SIGTERM"
+    monkeypatch.setattr(ranks, "short_of_memory", lambda: now + 1)
+    assert ranks.ended_by(-signal.SIGKILL, now) == "ended by SIGKILL, by the kernel for want of memory"
+    assert ranks.ended_by(-signal.SIGTERM, now) == "ended by SIGTERM"

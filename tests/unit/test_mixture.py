@@ -8,7 +8,7 @@ from resolved_of import data_of, prepared_of
 from tiny import tiny_benchmark, tiny_model
 
 from xdist.config import load_run
-from xdist.data.batches import TrainingData
+from xdist.data.batches import TrainingData, sources_of
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
 
@@ -56,6 +56,16 @@ def test_the_mixture_told_is_the_one_drawn(run_file: Path) -> None:
     early = made.mixture(20)
     assert early["mixture/cldr-spans/sw"] == pytest.approx(1 / 3, abs=0.02)
     assert told["mixture/cldr-spans/sw"] == pytest.approx((1 / 3 + 3 / 4) / 2, abs=0.02)
+
+
+def test_each_row_says_its_language(run_file: Path) -> None:
+    made = data(run_file)
+    said = set()
+    for batch in (batch for step in range(4) for batch in made.step(step, 0, 1)):
+        subsets = [made.subsets[source] for source in sources_of(batch.row_ids).tolist()]
+        assert batch.languages == tuple(subset.language for subset in subsets)
+        said |= set(batch.languages)
+    assert said == {"en", "de", "sw"}
 
 
 def test_a_task_may_rest(run_file: Path) -> None:

@@ -1,4 +1,4 @@
-"""Hidden layers: to the bit what transformers gives, in the two kinds used most; others in test_kinds.py."""
+"""Hidden layers: to the bit what transformers gives, in the two kinds used most; others in test_admission_states.py."""
 
 import pytest
 import torch

@@ -23,7 +23,7 @@ from xdist.data.heads import heads_in
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
 from xdist.evaluation import submission
-from xdist.evaluation.evaluator import load_for_evaluation
+from xdist.evaluation.loading import load_for_evaluation
 from xdist.evaluation.per_example import Gold, scored
 from xdist.evaluation.scores import Scores
 from xdist.fetch import parts

@@ -167,7 +167,7 @@ def test_files_that_do_not_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="name at least one run folder"):
         read_scores([])
     (run / "scores.json").write_text('{"run": "demo",\n "tasks": }')
-    with pytest.raises(UserError, match=r"scores\.json:2: not valid JSON"):
+    with pytest.raises(UserError, match=r"scores\.json:2: not JSON"):
         read_scores([run])
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from resolved_of import deepspeed_of
 from tiny import tiny_benchmark, tiny_model
 
 import xdist
@@ -18,6 +20,7 @@ from xdist.errors import UserError
 from xdist.resolve.encoder import read_encoder
 from xdist.resolve.resolved import resolve
 from xdist.resolve.subsets import Subsets
+from xdist.run.folder import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +123,19 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no file to score": ({"evaluate__tasks": ["xnli"]}, "evaluate.tasks.0: no language of 'xnli' has its files, such as "),
     "no encoder": ({"model__backbone": "./nowhere"}, "./nowhere: no such folder"),
     "no model folder": ({"model__backbone": "./benchmark"}, "benchmark: is not a model folder (no config.json)"),
+    "a decoder": ({"model__backbone": "./decoder"}, "./decoder: model type 'gpt2' is not taken: a decoder: "),
+    "layers that cannot be computed again": (
+        {"model": {"backbone": "./albert", "gradient_checkpointing": True}},
+        "model.gradient_checkpointing: encoders of type 'albert' cannot compute their layers again; leave it out",
+    ),
+    "a family that a kind has not": (
+        {"model__backbone": "./xlm", "train__tasks": [{"task": "squad"}], "evaluate": None},
+        "./xlm: no span-qa ('squad') with 'xlm': ",
+    ),
+    "a language that the encoder was not taught": (
+        {"model__backbone": "./xlm", "evaluate__languages": ["sw"]},
+        "./xlm: was not taught 'sw' (cldr-topic test sw), but de, en",
+    ),
     "more tokens than positions": (
         {"data__max_length": 513},
         "data.max_length: data.max_length=513 is more than the 512 tokens that encoder has positions for",
@@ -161,6 +177,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 def files(place: Path) -> None:
     (place / "misspelt.json").write_text(json.dumps({"zero_optimization": {"stag": 2}}))
     (place / "impossible.json").write_text(json.dumps({"zero_optimization": {"stage": 7}}))
+    (place / "benchmark/squad").mkdir(exist_ok=True)
+    (place / "benchmark/squad/train-v1.1.json").touch()
+    sizes = {"num_hidden_layers": 2, "vocab_size": 400, "max_position_embeddings": 512}
+    languages = {"n_langs": 2, "lang2id": {"en": 0, "de": 1}}
+    for kind, folder in (("gpt2", "decoder"), ("albert", "albert"), ("xlm", "xlm")):
+        (place / folder).mkdir()
+        (place / folder / "config.json").write_text(json.dumps({"model_type": kind, **sizes, **languages}))
+        shutil.copy(place / "encoder/model.safetensors", place / folder)
 
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
@@ -181,6 +205,25 @@ def test_a_run_in_order_passes_every_door(door: Callable[[dict[str, Any]], Resul
     result = door(described())
     assert result.exit_code == 0, (result.output, result.exception)
     assert not (place / "out").exists()
+
+
+FP16 = "runtime.precision=fp16: DeepSpeed does not train in it on a CPU (valid here: fp32, bf16)"
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+def test_fp16_is_refused_where_it_would_start_on_a_cpu(door: Callable[[dict[str, Any]], Result]) -> None:
+    """Not where jobs are submitted or rows are prepared, for machines that may have GPUs."""
+    result = door(described(runtime__precision="fp16"))
+    here = door in (train, start, study_run)
+    assert (result.exit_code, FP16 in result.stderr) == (2 * here, here), result.output
+
+
+def test_a_run_that_was_begun_in_fp16_stays_so(place: Path) -> None:
+    (place / "begun.yaml").write_text(yaml.safe_dump(described(runtime__precision="fp16")))
+    RunFolder(place / "out").open(load_run(place / "begun.yaml"), deepspeed_of({}), {})
+    for door in (train, start, prepare):
+        result = door(described())
+        assert (result.exit_code, FP16 in result.stderr) == ((0, False) if door is prepare else (2, True)), result.output
 
 
 @pytest.mark.parametrize("door", [evaluate, prepare, submit, start, study_submit], ids=lambda door: door.__name__)
@@ -237,6 +280,9 @@ def test_what_is_resolved(place: Path) -> None:
     assert found.encoder
     assert (found.encoder.layers, found.encoder.positions, found.encoder.heads) == (2, 512, {})
     assert (found.deepspeed.stage, found.deepspeed.precision) == (2, "fp32")
+    assert found.found.lineage[-1].description["precision"] == "fp32"  # which `auto` became
+    RunFolder(Path("out")).open(load_run(path), deepspeed_of({"bf16": {"enabled": True}}), {})
+    assert resolve(load_run(path)).deepspeed.precision == "bf16"  # where it was begun `auto` had become that
     assert found.scored_model == "out/model"
     with pytest.raises(AttributeError):
         found.run = found.run  # type: ignore[misc]

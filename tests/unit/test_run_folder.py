@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from resolved_of import deepspeed_of
 
-from xdist.config import Run
+from xdist.config import Run, recorded_run
 from xdist.errors import BusyError, UserError
 from xdist.files import read_json
 from xdist.run.folder import MARKS, PACKAGES, RunFolder, RunState, environment
@@ -117,7 +117,7 @@ def test_a_run_perturbed_by_another_method_is_refused(tmp_path: Path, other: str
 def test_other_data_are_refused(folder: RunFolder) -> None:
     folder.check_data({"xnli train en": "0123", "xnli train de": "4567"})
     for fingerprints in ({"xnli train en": "9999"}, {}):
-        with pytest.raises(UserError, match="of 'xnli train en' changed since this run began"):
+        with pytest.raises(UserError, match="of 'xnli train en' changed since this run began; put them back, or"):
             folder.check_data(fingerprints)
         with pytest.raises(UserError, match="changed"):
             folder.open(run_of(), None, fingerprints)
@@ -133,6 +133,25 @@ def test_another_precision_is_refused_once_there_is_a_checkpoint(folder: RunFold
         folder.open(run_of(), deepspeed_of({"bf16": {"enabled": True}}), data)
     folder.model.mkdir()  # trained: what is left is to evaluate
     folder.open(run_of(), deepspeed_of({"bf16": {"enabled": True}}), data)
+
+
+def test_what_auto_became_is_written_down_and_stays(folder: RunFolder) -> None:
+    """Also where the run is announced, or goes on, on a machine that would choose otherwise."""
+    for _ in range(2):
+        assert recorded_run(folder.config).runtime.precision == "bf16"
+        assert folder.precision == "bf16"
+        folder.announce(run_of())
+    folder.open(run_of(runtime={"precision": "tf32"}), deepspeed_of({}), read_json(folder.data))  # no checkpoint yet
+    assert folder.precision == "tf32"
+
+
+def test_tf32_goes_on_from_fp32(folder: RunFolder) -> None:
+    """A CPU has only that."""
+    folder.open(run_of(runtime={"precision": "tf32"}), deepspeed_of({}), {"xnli train en": "0123"})
+    (folder.checkpoints / "step-00000003").mkdir(parents=True)
+    folder.open(run_of(runtime={"precision": "tf32"}), deepspeed_of({}), {"xnli train en": "0123"})
+    with pytest.raises(UserError, match=r"was begun in tf32, here it would go on in bf16: runtime\.precision=tf32"):
+        folder.check_precision(deepspeed_of({"bf16": {"enabled": True}}))
 
 
 def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
@@ -158,3 +177,29 @@ def test_environment_holds_no_environment_variables(monkeypatch: pytest.MonkeyPa
     assert found.keys() <= {"xdist", "python", "platform", *PACKAGES}
     assert {"xdist", "torch", "deepspeed"} <= found.keys()
     assert "hf_a-secret" not in str(found)
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(folder: RunFolder) -> None:
+    predictions = folder.predictions / "xnli"
+    predictions.mkdir(parents=True)
+    folder.checkpoints.mkdir()
+    kept = [folder.config, folder.path / ".lock", folder.path / ".notes.markdown", predictions / "test-sw.tsv", folder.digests]
+    left = [
+        folder.path / ".config.yaml.ab12_xyz",
+        folder.checkpoints / ".latest.0123abcd",
+        predictions / ".test-sw.tsv.zzzzzzzz",
+    ]
+    left += [folder.path / ".finished.00000000", folder.path / ".model.abcdefgh" / "config.json"]
+    for path in (*kept, *left):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    folder.clear()
+    assert all(path.exists() for path in kept)
+    assert not any(path.exists() for path in left)
+    assert not (folder.path / ".model.abcdefgh").exists()
+
+
+def test_a_log_alone_is_no_foreign_folder(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.log.touch()
+    folder.check(run_of())

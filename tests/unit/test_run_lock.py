@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from xdist.errors import BusyError, UserError
+from xdist.errors import BusyError, RunError, UserError
 from xdist.run.lock import RunLock
 
 HOLD = (
@@ -143,11 +144,28 @@ def test_without_room_it_is_not_held(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
     try:
-        with pytest.raises(UserError, match="cannot be written to: File too large"):
+        with pytest.raises(RunError, match="cannot be written to: File too large"):
             RunLock(tmp_path).take("xdist train")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert RunLock(tmp_path).free()
     lock = RunLock(tmp_path)
     lock.take("xdist train")
+    lock.release()
+
+
+@pytest.mark.parametrize("way", ["removed", "renamed", "made anew"])
+def test_a_holder_hears_that_its_folder_is_gone(tmp_path: Path, way: str) -> None:
+    folder, heard = tmp_path / "run", threading.Event()
+    lock = RunLock(folder, beat=0.05)
+    lock.take("xdist train", heard.set)
+    assert not heard.wait(0.3)
+    if way == "renamed":
+        folder.rename(tmp_path / "other")
+    else:
+        shutil.rmtree(folder)
+    if way == "made anew":
+        folder.mkdir()
+        (folder / ".lock").touch()
+    assert heard.wait(20)
     lock.release()

@@ -66,6 +66,22 @@ def test_xtreme_r_is_the_full_matrix() -> None:
         assert node.upstream or node.run.model.backbone in ("xlm-roberta-large", "xlm-roberta-base")
 
 
+def test_encoders_have_the_official_rates_or_those_that_were_published() -> None:
+    graph = expanded(shipped("jobs") / "studies" / "encoders.yaml")
+    assert len(graph.points) == (10 * 4 - 1 + 1) * 3
+    found: dict[tuple[str, str], float] = {}
+    for point in graph.points:
+        train = graph.nodes[point.last].run.train
+        assert train
+        found[point.values["encoder"], point.values["target"]] = train.learning_rate
+    assert {found[name, "xnli-base"] for name in ("mbert", "xlm-r-base", "eurobert-210m")} == {2e-5}
+    assert {found[name, "xnli"] for name in ("xlm-r-large", "xlm-100")} == {3e-5}
+    assert {target for name, target in found if name == "xlm-r-base"} == {target for _, target in found}  # the baseline
+    assert {found["mbert", "squad"], found["xlm-r-large", "squad"]} == {3e-5}
+    assert {found["mmbert-base", target] for target in ("xnli", "pos", "ner", "squad")} == {4e-5}
+    assert ("xlm-100", "squad") not in found
+
+
 def test_pawsx_data_is_cut_into_disjoint_rows(shared_data: Path, tmp_path: Path) -> None:
     script = shipped("jobs") / "studies" / "robust_pawsx_data.py"
     done = subprocess.run([sys.executable, script, shared_data, tmp_path / "out"], capture_output=True, text=True)

@@ -70,7 +70,7 @@ def test_an_unknown_sink_of_a_study_is_one_line_before_it_begins(tmp_path: Path,
     "override, message",
     [
         ("runtime.sinks=tensorboard", "runtime.sinks=tensorboard (command line): runtime.sinks: expected a list: [a, b]"),
-        ("runtime.sinks=[1]", "runtime.sinks=[1] (command line): runtime.sinks.0: Input should be a valid string"),
+        ("runtime.sinks=[[1]]", "runtime.sinks=[[1]] (command line): runtime.sinks.0: Input should be a valid string"),
     ],
 )
 def test_what_is_no_list_of_names_is_one_line(place: Path, override: str, message: str) -> None:

@@ -166,5 +166,10 @@ def test_links_carry_the_names_of_runs(tmp_path: Path) -> None:
     ]
     log(RunFolder(folders[0]), [1])
     (tmp_path / "links").mkdir()
-    assert link(folders, tmp_path / "links") == ["demo-a", "b (runs-2)", "b (old-2)"]
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.yaml").write_text("name: [")
+    names, wrong = link([*folders, tmp_path / "broken"], tmp_path / "links")
+    assert names == ["demo-a", "b (runs-2)", "b (old-2)"]
+    assert len(wrong) == 1
+    assert str(wrong[0]).startswith(f"{tmp_path / 'broken' / 'config.yaml'}:1: ")
     assert list((tmp_path / "links" / "demo-a").glob("events*"))

@@ -13,7 +13,7 @@ import yaml
 
 from xdist.config import Run, load_run
 from xdist.errors import RunError, UserError, own
-from xdist.run import worker
+from xdist.run import distributed, worker
 from xdist.run.folder import RunFolder, RunState
 from xdist.run.heartbeat import End
 from xdist.run.lock import RunLock
@@ -44,7 +44,8 @@ def ended(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> Ended:
 
     def run(rank: int, work: Callable[[Run], None]) -> int:
         monkeypatch.setenv("RANK", str(rank))
-        monkeypatch.setenv("WORLD_SIZE", "2")
+        for name, value in {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}.items():
+            monkeypatch.setenv(name, value)
         monkeypatch.setattr(sys, "argv", ["train.py", str(folder.path.with_name("run.yaml"))])
         monkeypatch.setattr(worker, "quiet", lambda: None)
         monkeypatch.setattr(worker, "SAYING", 0.0)
@@ -148,6 +149,20 @@ def test_a_death_is_said_unless_the_folder_says_how_the_run_ended(
     lock.release()
 
 
+@pytest.mark.parametrize("wish, handling", [(None, "3"), ("1", "3"), ("0", "0")])
+def test_a_watchdog_that_is_held_leaves_no_half_made_sums(
+    monkeypatch: pytest.MonkeyPatch, wish: str | None, handling: str
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.delenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", raising=False)
+    if wish:
+        monkeypatch.setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", wish)
+    found = []
+    monkeypatch.setattr(distributed, "init", lambda: found.append(os.environ["TORCH_NCCL_ASYNC_ERROR_HANDLING"]))
+    assert worker.join(lambda: "looked") == "looked"
+    assert found == [handling]
+
+
 def test_a_mistake_in_starting_again_elsewhere_is_marked(folder: RunFolder, ended: Ended) -> None:
     folder.mark("unfinished")
     folder.announce(load_run(folder.path.with_name("run.yaml")))  # as a pod does, which would else start it for ever
@@ -190,6 +205,20 @@ def test_an_end_is_marked_where_nothing_more_can_be_said(
     assert left.value.code == 1
     assert folder.state == "failed"
     assert str(error) in folder.reason()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])
+def test_what_the_machine_lacks_is_one_line_on_whichever_rank(
+    folder: RunFolder, ended: Ended, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    def breaks(run: Run) -> None:
+        raise error
+
+    assert ended(1, breaks) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("xdist: rank 1 ")
+    assert len(said.splitlines()) == 1
+    assert said == f"xdist: {folder.reason()}\n"
 
 
 def test_an_end_is_said_where_the_folder_has_no_room(

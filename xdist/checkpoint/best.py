@@ -4,18 +4,28 @@ import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pydantic import BaseModel, TypeAdapter
 from transformers import PreTrainedTokenizerBase
 
 from xdist.engine.engine import Engine
 from xdist.errors import UserError
-from xdist.files import read_json
 from xdist.model.folder import save_model
 from xdist.model.model import Model
 from xdist.run import distributed
+from xdist.run.recorded import recorded_json
+from xdist.run.together import on_first
 
 # How good a model is: larger is better. Collective, the same number on every rank.
 Judge = Callable[[Model], float]
 SELECTED = "selected.json"
+
+
+class _Selected(BaseModel):
+    step: int
+    value: float
+
+
+_SELECTED = TypeAdapter(_Selected)
 
 
 class Best:
@@ -27,9 +37,9 @@ class Best:
     ) -> None:
         self.folder, self.judge, self.engine, self.tokenizer, self.facts = folder, judge, engine, tokenizer, facts
         note = folder / SELECTED
-        there = distributed.agree(read_json(note) if distributed.rank() == 0 and note.is_file() else None)
-        self.step: int = there["step"] if there else 0
-        self.value: float = there["value"] if there else -math.inf
+        there = on_first(lambda: recorded_json(note, _SELECTED) if note.exists() else None)
+        self.step: int = there.step if there else 0
+        self.value: float = there.value if there else -math.inf
 
     def look(self, step: int) -> float:
         """The value of the model after `step` steps, which is kept if it is the best. Collective. Raises UserError for a value

@@ -100,7 +100,8 @@ def save(folder: Path, engine: Engine, step: int, stage: int, keep: int, client_
     if distributed.rank() == 0:
         with shards.excused():
             shutil.rmtree(saving, ignore_errors=True)  # what a killed save may have left
-            saving.mkdir(parents=True)
+            folder.mkdir(exist_ok=True)  # in a run folder that is there: one that was removed does not come again
+            saving.mkdir()
     if problem := distributed.agree(shards.problem):
         return problem
     deepspeed = engine.deepspeed

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xdist.errors import UserError
 from xdist.files import digest, read_json, write_json, write_text
 
 MANIFEST = "manifest.json"
@@ -95,13 +96,21 @@ def checksum(path: Path) -> str:
 def read(path: Path) -> Tag | None:
     """The tag at `path`, None where there is no valid manifest of that step."""
     try:
+        if not (path / MANIFEST).is_file():
+            return None
         manifest = read_json(path / MANIFEST)
         own = manifest.pop("digest")
-        if digest(manifest) == own and path.name == name_of(manifest["step"]):
+        if digest(manifest) == own and path.name == name_of(manifest["step"]) and _is_whole(manifest):
             return Tag(path, manifest)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, UserError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     return None
+
+
+def _is_whole(manifest: dict[str, Any]) -> bool:
+    """Raises as a reader of a manifest would that somebody else wrote."""
+    sizes = [int(file["size"]) for file in manifest["files"].values()]
+    return all(size >= 0 for size in sizes) and type(manifest["step"]) is int
 
 
 def tags(folder: Path) -> list[Tag]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from xdist.errors import UserError
+from xdist.run.lasting import lasting
 
 
 @click.command(name="demo", short_help="Everything once: a real encoder, 50 languages, a report.")
@@ -26,6 +27,7 @@ from xdist.errors import UserError
 )
 @click.option("--ranks", type=click.IntRange(1), help="Processes on this machine; default: two, or one on one GPU.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; do nothing.")
+@lasting()
 def command(folder: Path, intermediate: str, robust: str, ranks: int | None, dry_run: bool) -> None:
     """Train and score a small real encoder on a benchmark of fifty languages, both made on this machine.
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from xdist.cli.options import say_wrong
+
 
 @click.command(name="monitor", short_help="TensorBoard over the runs below a folder, on this machine only.")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN|FOLDER]...")
@@ -43,7 +45,8 @@ def command(paths: tuple[Path, ...], cluster_path: Path | None, port: int) -> No
     from xdist.launch.status import find, link
 
     with tempfile.TemporaryDirectory(prefix="xdist-monitor-") as folder:
-        names = link(find(paths or (Path("runs"),)), Path(folder))
+        names, wrong = link(find(paths or (Path("runs"),)), Path(folder))
+        say_wrong(wrong, all_of_them=not names)
         click.echo(f"{', '.join(names)}: http://127.0.0.1:{port}", err=True)
         words = [sys.executable, "-m", "tensorboard.main", "--logdir", folder, "--host", "127.0.0.1", "--port", str(port)]
         try:

@@ -1,6 +1,6 @@
 """Arguments that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,14 @@ def given_plugins(function: Callable[..., Any]) -> Callable[..., Any]:
         metavar="FILE",
         help="Import this, as `plugins` of a run names it: only what you give here is executed; may be repeated.",
     )(with_them)
+
+
+def say_wrong(wrong: Sequence[Exception], all_of_them: bool) -> None:
+    """A line on each run folder that cannot be read; where none can, that is the end of the command."""
+    for error in wrong:
+        click.echo(f"xdist: {error}", err=True)
+    if wrong and all_of_them:
+        click.get_current_context().exit(2)
 
 
 dry_run: Decorator = click.option("--dry-run", is_flag=True, help="Check everything and say what would be done; do nothing.")

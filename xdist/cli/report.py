@@ -37,4 +37,6 @@ def command(places: tuple[str, ...], against: str | None, out: Path | None, titl
         print_scores(reported.scores, Console())
     for sentence in reported.sentences:
         click.echo(sentence)
+    for line in reported.left_out:
+        click.echo(f"xdist: left out: {line}", err=True)
     click.echo(f"report: {reported.html}")

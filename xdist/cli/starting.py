@@ -16,8 +16,10 @@ from xdist.launch import local
 from xdist.launch.starting import CheckedStart, checked
 from xdist.resolve.resolved import resolve
 from xdist.run.folder import RunFolder
+from xdist.run.lasting import lasting
 
 
+@lasting()
 def start(kind: Literal["train", "evaluate"], path: Path, overrides: Sequence[str], ranks: int | None, dry_run: bool) -> None:
     """Exit with the run's code."""
     if ranks:

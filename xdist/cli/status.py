@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from xdist.cli.options import given_plugins
+from xdist.cli.options import given_plugins, say_wrong
 
 
 @click.command(name="status", short_help="State, step, loss, time left, last checkpoint and restarts of runs.")
@@ -23,12 +23,15 @@ def command(paths: tuple[Path, ...]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from xdist.launch.status import find, status
+    from xdist.errors import UserError
+    from xdist.launch.status import find, statuses
 
     table = Table("run", "state", "job", "step", "loss", "left", "saved", "restarts")
-    notes = []
-    for folder in find(paths or (Path("runs"),)):
-        one = status(folder)
+    notes, wrong = [], []
+    for one in statuses(find(paths or (Path("runs"),))):
+        if isinstance(one, UserError):
+            wrong.append(one)
+            continue
         table.add_row(
             one.run,
             one.state,
@@ -40,7 +43,9 @@ def command(paths: tuple[Path, ...]) -> None:
             str(one.restarts or ""),
         )
         if one.reason:
-            notes.append(f"{one.run}: {one.reason} ({folder})")
-    Console().print(table)
+            notes.append(f"{one.run}: {one.reason} ({one.folder})")
+    if table.row_count:
+        Console().print(table)
     for note in notes:
         click.echo(note)
+    say_wrong(wrong, all_of_them=not table.row_count)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from xdist.cli.options import cluster_arguments, dry_run
+from xdist.run.lasting import lasting
 
 
 def study_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,6 +55,7 @@ def plan(path: Path, overrides: tuple[str, ...], peak: float | None, gpus: int, 
 @command.command(short_help="Do every run that is not done, one after another, on this machine.")
 @study_arguments
 @dry_run
+@lasting()
 def run(path: Path, overrides: tuple[str, ...], dry_run: bool) -> None:
     """Do every run that is not done. Started again, it goes on where it stopped, and tries again what failed.
 

@@ -16,11 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import sentencepiece
-from sentencepiece import sentencepiece_model_pb2
+from google.protobuf.runtime_version import VersionError
 from transformers import AddedToken, XLMRobertaTokenizer
 
+# Classes that are made at import, unseen by a type checker. A release of SentencePiece has them for one major version of
+# protobuf; transformers' copy is for any, but cannot be loaded beside them.
+proto: Any
+try:
+    from sentencepiece import sentencepiece_model_pb2 as proto
+except VersionError:
+    from transformers.utils import sentencepiece_model_pb2_new as proto
+
 sentencepiece.set_min_log_level(2)  # errors only
-proto: Any = sentencepiece_model_pb2  # its classes are made at import, unseen by a type checker
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 MASK = "<mask>"

@@ -1,62 +1,47 @@
 """Evaluate a model on many tasks and languages, on all ranks: encode once, predict, gather once per task, score, write."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import torch
-from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Model as ModelSection
 from xdist.config import Runtime
-from xdist.data.prepare import Preparation
+from xdist.data.prepare import Preparation, parts
+from xdist.data.shards import Rows
 from xdist.data.subset import Subset, pool_subsets
 from xdist.engine import zero3
-from xdist.errors import UserError
-from xdist.evaluation.predicting import once, predict
-from xdist.evaluation.queue import budget_of, queue, share
+from xdist.evaluation import kept
+from xdist.evaluation.loading import load_for_evaluation
+from xdist.evaluation.predicting import Stopped, is_known, once, predict
+from xdist.evaluation.queue import ForwardRows, budget_of, queue, share
 from xdist.evaluation.request import Request
-from xdist.evaluation.scores import said, without_gold
+from xdist.evaluation.scores import collapses, said, without_gold
 from xdist.evaluation.scoring import Scoring
 from xdist.evaluation.smoothing import Smoothing
 from xdist.evaluation.to_do import by_task, to_do, untold
+from xdist.files import digest
 from xdist.metrics import metric
-from xdist.model.backbone import check_layer
-from xdist.model.encoder import load_encoder
-from xdist.model.folder import carry_heads
+from xdist.model import remarks
 from xdist.model.model import Model
 from xdist.run import distributed
 from xdist.run.ds_config import DeepSpeed
 from xdist.run.progress import Progress, say
 from xdist.run.sinks import Sinks, Start
 from xdist.run.sinks.json_lines import last_step
-from xdist.run.together import on_first
+from xdist.run.stopping import StopRequest
+from xdist.run.together import on_each, on_first
 from xdist.tasks.catalog import Task
+from xdist.tasks.collapse import said_of_collapse
 from xdist.tasks.family import family_of
 
-
-def load_for_evaluation(
-    section: ModelSection,
-    tokenizer: PreTrainedTokenizerBase,
-    subsets: Sequence[Subset],
-    dtype: torch.dtype,
-    *,
-    layer: int | None = None,
-    packed: bool = True,
-    seed: int = 0,
-) -> Model:
-    """The model in the folder `section.backbone` with the heads that `subsets` need; sentence vectors come from hidden `layer`.
-    Raises UserError naming a head or layer that it does not hold."""
-    folder = section.backbone
-    families = {subset.task.head: family_of(subset.task) for subset in subsets}
-    model = Model(load_encoder(section, tokenizer, dtype), families, seed, packed)
-    check_layer(layer, folder, model.encoder.config)
-    if layer is not None:
-        model.layers.update({name: layer for name, family in families.items() if family.task.layer})
-    carried, _ = carry_heads(folder, model, section.labels, needed=True)
-    for name, head in model.heads.items():
-        if name not in carried and any(True for _ in head.parameters()):
-            raise UserError(f"{folder}: holds no head '{name}' (it has: {', '.join(carried) or 'none'}); train that task first")
-    return model.eval()
+log = logging.getLogger(__name__)
 
 
 class Evaluator:
@@ -72,20 +57,23 @@ class Evaluator:
         budget: int,
         lockstep: bool,
         smoothing: Smoothing | None = None,
+        stop: Callable[[], bool] = bool,
     ) -> None:
-        """`budget`: tokens of a forward pass; in `lockstep` all ranks make equally many."""
+        """`budget`: tokens of a forward pass; in `lockstep` all ranks make equally many. `stop`: whether this rank is asked to
+        stop, the same answer on all in lockstep."""
         self.model, self.preparation, self.scoring, self.sinks = model, preparation, scoring, sinks
-        self.budget, self.lockstep, self.smoothing = budget, lockstep, smoothing
+        self.budget, self.lockstep, self.smoothing, self.stop = budget, lockstep, smoothing, stop
 
-    def run_all(self, todo: dict[str, list[Subset]]) -> None:
-        """Predict, gather, write and score `todo` (subsets by task), one task after another."""
-        rank, world = distributed.rank(), distributed.world()
+    def run_all(self, todo: dict[str, list[Subset]]) -> bool:
+        """Predict, gather, write and score `todo` (subsets by task), one task after another. False where it was stopped: what
+        is predicted of that task is kept in the run folder, where the next start takes it up."""
+        folder = self.scoring.folder.kept
+        rank = distributed.rank()
         read = {name: [*subsets, *pool_subsets(subsets[0].task)] for name, subsets in todo.items()}
         sets = {name: list(self.preparation.shards(subsets)) for name, subsets in read.items()}
-        work = {
-            name: share(queue(parts, self.budget, self.model.packed), rank, world, self.lockstep)
-            for name, parts in sets.items()
-        }
+        made = {name: on_first(partial(self._made_of, parts)) for name, parts in read.items()}
+        known = {name: kept.kept(folder, name, made[name]) for name in todo}
+        work = {name: self._work(parts, known[name][0]) for name, parts in sets.items()}
         rows = sum(len(item.rows) for items in work.values() for item in items if not item.dummy)
         progress = Progress(f"evaluate {self.scoring.request.name}", rows, enabled=rank == 0)
         try:
@@ -95,7 +83,13 @@ class Evaluator:
                 family = family_of(subsets[0].task)
                 forward = self.smoothing.outputs if self.smoothing else once
                 what = (family, read[name], sets[name], len(subsets), work[name])
-                predicted = predict(self.model, *what, forward, progress.advance)
+                try:
+                    self._spend(known[name][1])
+                    predicted = predict(self.model, *what, forward, progress.advance, known[name][0], self.stop)
+                except Stopped as stopped:
+                    on_each(partial(kept.keep, folder, name, rank, made[name], stopped.found, self._spent))
+                    on_first(partial(kept.only, folder, name, distributed.world()))
+                    return False
                 cost = self._cost()
                 gathered = distributed.gather_on_first(predicted)
                 if gathered is not None:
@@ -104,9 +98,39 @@ class Evaluator:
                         for (number, row), value in part.items():
                             results[number][row] = value
                     found = self.scoring.predicted(subsets, sets[name], results, cost)
-                    show_scores(self.sinks, last_step(self.scoring.folder.metrics), subsets[0].task, found)
+                    step, entry = last_step(self.scoring.folder.metrics), self.scoring.scores.tasks[name]
+                    show_scores(self.sinks, step, subsets[0].task, found, entry)
+                    kept.forget(folder, name)
         finally:
             progress.close()
+        return True
+
+    def _work(self, sets: Sequence[Rows], known: Mapping[kept.Key, np.ndarray]) -> list[ForwardRows]:
+        """This rank's share of a task: of the batches that are known, which go first, and of the others."""
+        rank, world = distributed.rank(), distributed.world()
+        work = queue(sets, self.budget, self.model.packed)
+        done = [item for item in work if is_known(item, known)]
+        return share(done, rank, world) + share(
+            [item for item in work if not is_known(item, known)], rank, world, self.lockstep
+        )
+
+    def _made_of(self, read: Sequence[Subset]) -> str:
+        """A digest of all that decides on the predictions of a task and on the batches that they are made in; on rank 0."""
+        scoring = self.scoring
+        rows = [self.preparation.folders[part].name for subset in read for part in parts(subset)]
+        options = scoring.request.options(read[0].task)
+        return digest(scoring.model, options, scoring.precision, rows, self.budget, self.model.packed)
+
+    def _spend(self, before: kept.BatchCost) -> None:
+        """Count on rank 0 what an earlier start took."""
+        if self.smoothing and distributed.rank() == 0:
+            self.smoothing.forward_passes += before[0]
+            self.smoothing.seconds += before[1]
+
+    @property
+    def _spent(self) -> kept.BatchCost:
+        """What this rank took since it was asked last."""
+        return (self.smoothing.forward_passes, self.smoothing.seconds) if self.smoothing else (0, 0.0)
 
     def _cost(self) -> dict[str, float]:
         """What smoothing took since it was asked last, over all ranks; nothing without it. Collective."""
@@ -117,10 +141,15 @@ class Evaluator:
         return {"forward_passes": int(passes), "seconds": round(seconds, 3)}
 
 
-def show_scores(sinks: Sinks, step: int, task: Task, found: dict[str, dict[str, float]]) -> None:
-    """eval/<task>/<language>: the official metric of each language that has gold."""
+def show_scores(
+    sinks: Sinks, step: int, task: Task, found: dict[str, dict[str, float]], entry: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """eval/<task>/<language>: the official metric of each language that has gold; eval/<task>/collapsed: what all predictions
+    are, by the task's `entry` in scores.json."""
     name = metric(task.metric).headline
     sinks.scalars(step, {f"eval/{task.name}/{code}": one[name] for code, one in found.items() if name in one})
+    if lines := said_of_collapse(task.name, entry):
+        sinks.text(step, f"eval/{task.name}/collapsed", "\n\n".join(lines))
     sinks.flush()
 
 
@@ -132,9 +161,28 @@ def evaluate(
     preparation: Preparation,
     start: Start,
     seed: int,
-) -> None:
+) -> bool:
     """Predict what is not predicted and score what is not scored, into the run's folder; `section` says how to load the
-    model that `request` names. Raises UserError as `to_do` does. Collective."""
+    model that `request` names. False where it was stopped: started again, it goes on from there. Raises UserError as `to_do`
+    does. Collective."""
+    request_to_stop = StopRequest(request.folder.stop, True, runtime.max_minutes)
+    try:
+        return _evaluate(request, section, runtime, config, preparation, start, seed, request_to_stop)
+    finally:
+        request_to_stop.close()
+
+
+def _evaluate(
+    request: Request,
+    section: ModelSection,
+    runtime: Runtime,
+    config: DeepSpeed,
+    preparation: Preparation,
+    start: Start,
+    seed: int,
+    asked: StopRequest,
+) -> bool:
+    done, lockstep = True, config.stage == 3
     scoring = Scoring(request, config.precision)
     sinks = Sinks(runtime.sinks if distributed.rank() == 0 else (), start)
     predict = set(on_first(lambda: _begin(scoring, sinks)))
@@ -143,6 +191,8 @@ def evaluate(
         with zero3.partitioned_loading(config):
             packed, layer = runtime.attention == "packed", request.how.layer
             model = load_for_evaluation(section, tokenizer, subsets, config.dtype, layer=layer, packed=packed, seed=seed)
+        if distributed.rank() == 0:
+            log.info(remarks.attention(model, distributed.device().type))
         smoothing = None
         if request.how.smoothing:
             special = torch.tensor(sorted(tokenizer.all_special_ids), device=distributed.device())
@@ -150,13 +200,29 @@ def evaluate(
         budget = budget_of(runtime, distributed.device().type)
         with zero3.placed(model, config) as placed:
             what = (placed, preparation, scoring, sinks)
-            Evaluator(*what, budget=budget, lockstep=config.stage == 3, smoothing=smoothing).run_all(by_task(subsets))
+            stop = partial(_asked, asked, request.folder.stop, lockstep)
+            evaluator = Evaluator(*what, budget=budget, lockstep=lockstep, smoothing=smoothing, stop=stop)
+            done = evaluator.run_all(by_task(subsets))
     sinks.close()
     if distributed.rank() == 0:
         scoring.digests.remember()
-        if blanked := without_gold(request):
+        if done and (blanked := without_gold(request)):
             say(said(blanked))
+        for line in collapses(request):
+            say(line)
     distributed.barrier()
+    return done
+
+
+def _asked(request: StopRequest, file: Path, lockstep: bool) -> bool:
+    """Whether this rank is to stop. Ranks that work for themselves learn it of each other by the file, at once where it can be
+    written; those in lockstep agree."""
+    if lockstep:
+        return any(distributed.every(int(bool(request))))
+    if request and not file.exists():
+        with suppress(OSError):
+            file.touch()
+    return bool(request)
 
 
 def _begin(scoring: Scoring, sinks: Sinks) -> list[str]:
@@ -166,5 +232,6 @@ def _begin(scoring: Scoring, sinks: Sinks) -> list[str]:
         say(line)
     scoring.make_room(todo.predict)
     for subsets in by_task(todo.score).values():
-        show_scores(sinks, last_step(scoring.folder.metrics), subsets[0].task, scoring.again(subsets))
+        task, found = subsets[0].task, scoring.again(subsets)
+        show_scores(sinks, last_step(scoring.folder.metrics), task, found, scoring.scores.tasks[task.name])
     return [str(subset) for subset in todo.predict]

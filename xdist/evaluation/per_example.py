@@ -8,11 +8,11 @@ from xdist.config import Data, recorded_run
 from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.scores import scored_by
-from xdist.files import read_json
 from xdist.metrics import Metric, metric, missing
 from xdist.metrics.counts import CountRows
 from xdist.registry import not_here
 from xdist.run.folder import RunFolder
+from xdist.run.recorded import recorded_scores
 from xdist.tasks.catalog import Task, known
 from xdist.tasks.family import family_of
 
@@ -62,7 +62,7 @@ def scored(folder: Path, gold: Gold, only: str | None = None) -> dict[str, Score
     if not where.config.is_file() or not where.scores.is_file():
         raise UserError(f"{folder}: is no run folder with scores; a run has them once it has been evaluated")
     run = recorded_run(where.config)
-    entries, tasks = read_json(where.scores)["tasks"], known(run.data.tasks, run.plugins)
+    entries, tasks = recorded_scores(where.scores)["tasks"], known(run.data.tasks, run.plugins)
     return {
         name: _scored(where, run.data, gold, name, entry, tasks.get(name))
         for name, entry in entries.items()

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from xdist.config import Data, Evaluate
 from xdist.config.loading import KeyPath
+from xdist.config.run import AskedPrecision
 from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.files import digest
@@ -31,7 +32,7 @@ class Request:
     model: str
     own: bool
     lineage: Lineage
-    precision: Literal["auto", "fp32", "bf16"]
+    precision: AskedPrecision
     error: Callable[[KeyPath, str], UserError]
 
     @property
@@ -49,6 +50,7 @@ class Request:
             "evaluate.layer": self.how.layer if task.layer else None,
             "evaluate.smoothing": self.smoothing,
             "data.max_length": self.data.max_length or task.max_length,
+            **({"data.words": joining} if (joining := task.joining(self.data.words)) else {}),
             "data.tasks": digest(task.form),
         }
 

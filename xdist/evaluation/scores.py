@@ -9,23 +9,26 @@ from typing import Any
 from xdist.data.subset import Subset
 from xdist.evaluation.made_of import Made
 from xdist.evaluation.request import PRECISION, Request
-from xdist.files import read_json, write_json
+from xdist.files import write_json
 from xdist.formats.gold import NO_GOLD, named
 from xdist.languages import by_size
 from xdist.metrics import metric
 from xdist.metrics.transfer import transfer_matrix
+from xdist.run.recorded import recorded_scores
 from xdist.tasks.catalog import TASKS, Task
+from xdist.tasks.collapse import said_of_collapse
 
 # Options that an entry names itself, since they make another system of the same model.
 NAMED = {"evaluate.layer": "layer", "evaluate.smoothing": "smoothing"}
 
 
 class Scores:
-    """The scores of a run, on disk after every task, so that an interrupted evaluation goes on."""
+    """The scores of a run, on disk after every task, so that an interrupted evaluation goes on. Raises DamagedError for a file
+    that xdist did not write."""
 
     def __init__(self, path: Path, run: str) -> None:
         self.path = path
-        self.values: dict[str, Any] = read_json(path) if path.exists() else {"run": run, "tasks": {}}
+        self.values: dict[str, Any] = recorded_scores(path) if path.exists() else {"run": run, "tasks": {}}
 
     @property
     def tasks(self) -> dict[str, dict[str, Any]]:
@@ -56,14 +59,18 @@ class Scores:
         smoothing: dict[str, Any] | None = None,
         cost: dict[str, float] | None = None,
         made_of: Mapping[str, Any] | None = None,
+        collapsed: Mapping[str, Any] | None = None,
     ) -> None:
         """Add the scores of some languages of a task; those of another split, metric, hidden layer or smoothing are replaced.
         `cost` is what the smoothing of these languages took. `made_of` has the `model`, the `options` and by language the
-        `subsets`."""
+        `subsets`; `collapsed` by language what all predictions are, where they are alike."""
         before = self.tasks.get(task.name, {})
         layer = layer if task.layer else None
         same = _is_of(before, task, split) and (before.get("layer"), before.get("smoothing")) == (layer, smoothing)
         entry = summary(task, split, trained_on, {**(before["languages"] if same else {}), **found})
+        alike = {code: one for code, one in before.get("collapsed", {}).items() if same and code not in found}
+        if alike := {**alike, **(collapsed or {})}:
+            entry["collapsed"] = alike
         if layer is not None:
             entry["layer"] = layer
         if smoothing is not None:
@@ -85,6 +92,7 @@ class Scores:
                 del subsets[key]
                 if key.split(" ")[0] == entry["split"]:
                     entry["languages"].pop(key.split(" ")[1], None)
+                    entry.get("collapsed", {}).pop(key.split(" ")[1], None)
             if keys:
                 changed = True
                 entry |= _over_languages(entry["languages"], entry["metric"], "transfer" in entry)
@@ -138,6 +146,13 @@ def without_gold(request: Request) -> list[Subset]:
     scores = Scores(request.folder.scores, request.name)
     found = [(subset, scores.of(subset.task, subset.split, subset.language)) for subset in request.subsets]
     return [subset for subset, numbers in found if numbers is not None and metric(subset.task.metric).headline not in numbers]
+
+
+def collapses(request: Request) -> list[str]:
+    """A line for each value that all predictions of a task are in some languages."""
+    entries = Scores(request.folder.scores, request.name).tasks
+    names = dict.fromkeys(subset.task.name for subset in request.subsets)
+    return [line for name in names if name in entries for line in said_of_collapse(name, entries[name])]
 
 
 def said(subsets: Iterable[Subset]) -> str:

@@ -16,6 +16,7 @@ from xdist.evaluation.scores import Scores, made_of
 from xdist.evaluation.to_do import is_there
 from xdist.files import Digests, file_digest
 from xdist.formats.gold import labelled
+from xdist.tasks.collapse import collapse_of
 from xdist.tasks.family import family_of
 from xdist.tasks.retrieval import Retrieval
 
@@ -48,7 +49,7 @@ class Scoring:
         self, subsets: Sequence[Subset], sets: Sequence[Rows], results: Sequence[dict[int, Any]], cost: dict[str, float]
     ) -> ValuesByLanguage:
         """Write the submission files of a task's subsets and score them; `results` has the predictions by row."""
-        found, made = {}, {}
+        found, made, alike = {}, {}, {}
         for subset, shards, by_row in zip(subsets, sets, results, strict=False):  # a pool comes after the subsets
             family = family_of(subset.task)
             files, examples = files_of(self.request.root, subset, self.digests), self._examples(subset)
@@ -56,21 +57,24 @@ class Scoring:
             finished = family.finish([by_row[row] for row in sorted(by_row)], shards, examples)
             submission.write(self._path(subset), subset.task, finished)
             found[subset.language] = _scored(subset, finished, examples)
+            alike[subset.language] = collapse_of(finished, examples)
             inputs = inputs_of(self.request.root, subset, examples, self.digests)
             made[subset.language] = Made(inputs, files, file_digest(self._path(subset)))
-        return self._add(subsets, found, made_of(self.request.options(subsets[0].task), self.model, self.precision, made), cost)
+        of = made_of(self.request.options(subsets[0].task), self.model, self.precision, made)
+        return self._add(subsets, found, of, cost, alike)
 
     def again(self, subsets: Sequence[Subset]) -> ValuesByLanguage:
         """Score predictions of a task that are there against files whose gold is new."""
         before = self.scores.tasks[subsets[0].task.name]
-        found, made = {}, {}
+        found, made, alike = {}, {}, {}
         for subset in subsets:
             files, examples = files_of(self.request.root, subset, self.digests), self._examples(subset)
             predictions = submission.read(self._path(subset), subset.task, examples)
             found[subset.language] = _scored(subset, predictions, examples)
+            alike[subset.language] = collapse_of(predictions, examples)
             then = self.scores.made(subset.task.name)[f"{subset.split} {subset.language}"]
             made[subset.language] = replace(then, files=files)
-        return self._add(subsets, found, {**before["made_of"], "pieces": made}, before.get("smoothing_cost"))
+        return self._add(subsets, found, {**before["made_of"], "pieces": made}, before.get("smoothing_cost"), alike)
 
     def _add(
         self,
@@ -78,9 +82,11 @@ class Scoring:
         found: ValuesByLanguage,
         made: Mapping[str, Any],
         cost: dict[str, float] | None,
+        alike: Mapping[str, Any],
     ) -> ValuesByLanguage:
         task, options = subsets[0].task, (self.request.how.layer, self.request.smoothing)
-        self.scores.add(task, subsets[0].split, self.request.seen(task), found, *options, cost, made)
+        collapsed = {code: one for code, one in alike.items() if one}
+        self.scores.add(task, subsets[0].split, self.request.seen(task), found, *options, cost, made, collapsed)
         return found
 
     def _examples(self, subset: Subset) -> list[Any]:

@@ -68,7 +68,8 @@ class DevJudge:
             for micro in deal(padded, distributed.world(), self.budget)[distributed.rank()]:
                 drawn = [(number, row) for number in micro.rows for row in groups[number]]
                 group = [number for number, _ in drawn] if size > 1 else None
-                batch = collate([rows.row(row) for _, row in drawn], [row for _, row in drawn], family, micro.dummy, group)
+                ids, languages = [row for _, row in drawn], [subset.language] * len(drawn)
+                batch = collate([rows.row(row) for row in ids], ids, family, micro.dummy, group, languages)
                 batch = batch.to(distributed.device())
                 (outputs,) = model(View(batch))
                 loss = family.loss(outputs, batch)

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from xdist.data.shards import Rows
+from xdist.evaluation.kept import Key
 from xdist.evaluation.queue import ForwardRows
 from xdist.evaluation.search import search
 from xdist.tasks.retrieval import Retrieval
-
-Key = tuple[int, int]  # (set number, row in that set)
 
 
 class Vectors:
@@ -35,6 +34,13 @@ class Vectors:
         places = self._place[self._filled : self._filled + len(vectors)]
         self._values[places] = vectors.cpu().numpy()
         self._filled += len(vectors)
+
+    def filled(self) -> dict[Key, np.ndarray]:
+        """Those that were put so far."""
+        places = self._place[: self._filled]
+        return {
+            (number, row): self._values[place] for place, (number, row) in zip(places, self._keys[places].tolist(), strict=True)
+        }
 
     def part(self, sets: range, side: int) -> tuple[np.ndarray, Tensor]:
         """Keys (n, 2) and vectors (n, d) of one side of consecutive sets; of several sets only if they have no other side."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from xdist.languages.codes import Language, language, same
+from xdist.languages.codes import Language, found, language, same
 from xdist.languages.pretraining import CC100, GROUPS, PRETRAINING, UNKNOWN, Pretraining, pretraining, told_by
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Language",
     "Pretraining",
     "by_size",
+    "found",
     "language",
     "pretraining",
     "same",

@@ -80,29 +80,46 @@ def _rows(name: str) -> Iterator[list[str]]:
 
 
 @cache
-def language(code: str) -> Language:
-    """The language of a code of ISO 639-1 or 639-3, with or without a script of ISO 15924 (or a country that tells it, for
-    Chinese). Raises UserError with the nearest valid code."""
-    entries, scripts = _entries(), _scripts()
-    plain = code.replace("_", "-")
-    first, *rest = OLD.get(plain.lower(), plain).split("-")
-    entry = entries.get(OLD.get(first.lower(), first.lower()))
+def found(code: str) -> Language | None:
+    """The language of a code of ISO 639-1 or 639-3, with or without a script of ISO 15924 (or a country, which tells it for
+    Chinese); None for what is no such code."""
+    scripts = _scripts()
+    entry, rest = _parts(code)
     if entry is None:
-        raise UserError(unknown("language", code, [*entries]))
+        return None
     script = entry.script
     for part in rest:
         if re.fullmatch("[A-Za-z]{4}", part):
-            if part.title() not in scripts:
-                raise UserError(f"language '{code}': {unknown('script', part.title(), scripts)}")
             script = part.title()
+            if script not in scripts:
+                return None
         elif part.lower() == "rom" or (entry.iso in ("zho", "yue") and part.lower() in WRITTEN):
             script = WRITTEN[part.lower()]
         elif not re.fullmatch("[A-Z]{2}|[0-9]{3}", part):  # a country changes nothing; "sw-en" is a pair
-            raise UserError(unknown("language", code, [*entries]))
+            return None
     name = entry.name if script == entry.script else f"{entry.name} ({scripts[script]})"
     return Language(code, entry.iso, script, name, entry.family, scripts.get(script, "not known"), entry.continent)
 
 
+def language(code: str) -> Language:
+    """As `found`. Raises UserError with the nearest valid code."""
+    one = found(code)
+    if one is not None:
+        return one
+    entry, rest = _parts(code)
+    wrong = [part for part in rest if re.fullmatch("[A-Za-z]{4}", part) and part.title() not in _scripts()]
+    if entry and wrong:
+        raise UserError(f"language '{code}': {unknown('script', wrong[0].title(), _scripts())}")
+    raise UserError(unknown("language", code, [*_entries()]))
+
+
+def _parts(code: str) -> tuple[_Entry | None, list[str]]:
+    plain = code.replace("_", "-")
+    first, *rest = OLD.get(plain.lower(), plain).split("-")
+    return _entries().get(OLD.get(first.lower(), first.lower())), rest
+
+
 def same(one: str, other: str) -> bool:
-    """Whether two codes are of one language in one script. Raises UserError for a code that is none."""
-    return language(one).key == language(other).key
+    """Whether two codes are of one language in one script; what is no code of a language is like itself alone."""
+    here, there = found(one), found(other)
+    return one == other if here is None or there is None else here.key == there.key

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from xdist.errors import UserError, unknown
-from xdist.languages.codes import Language, language
+from xdist.languages.codes import Language, found, language
 
 GROUPS = ("unseen", "low", "mid", "high")
 UNKNOWN = "unknown"
@@ -33,10 +33,8 @@ class Pretraining:
 
     def size(self, code: str) -> float | None:
         """GiB of a language in any code; None where it is not known. A language in another script than was read is unseen."""
-        try:
-            return self._by_key.get(language(code).key, 0.0 if self.closed else None)
-        except UserError:
-            return None
+        one = found(code)
+        return self._by_key.get(one.key, 0.0 if self.closed else None) if one else None
 
     def group(self, code: str) -> str:
         size = self.size(code)

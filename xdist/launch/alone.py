@@ -2,24 +2,24 @@
 
     python -m xdist.launch.alone FOLDER
 
-0 nobody works on the run there; 2 somebody does, which is said in a line.
+0 nobody works on the run there; 2 somebody does, 1 the disk does not answer, which is said in a line.
 """
 
 import sys
 from pathlib import Path
 
-from xdist.errors import UserError
+from xdist.errors import RunError, UserError
 from xdist.run.lock import RunLock
 
-USER_ERROR = 2
+BROKEN, USER_ERROR = 1, 2
 
 
 def main(folder: str) -> int:
     try:
         RunLock(Path(folder)).check()
-    except UserError as error:
+    except (UserError, RunError) as error:
         print(f"xdist: {error}", file=sys.stderr)
-        return USER_ERROR
+        return USER_ERROR if isinstance(error, UserError) else BROKEN
     return 0
 
 

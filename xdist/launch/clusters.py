@@ -10,10 +10,11 @@ from typing import Any
 from pydantic import ConfigDict
 
 from xdist.config import Cluster
+from xdist.config.fitting import plain_values
 from xdist.config.loading import apply_override, read_yaml, validated
 from xdist.config.plugin import Plugin
 from xdist.config.section import Section
-from xdist.errors import UserError
+from xdist.errors import UserError, unknown
 from xdist.launch.direct import HOSTS, LOCAL
 from xdist.launch.kubernetes import KUBERNETES
 from xdist.launch.scheduler import KINDS, Kind, Scheduler, register
@@ -50,10 +51,13 @@ def load_cluster(path: Path, overrides: Sequence[str] = ()) -> Cluster:
     for text in overrides:
         apply_override(values, text, source)
     named = validated(_Plugins, values, source).plugins
-    if values.get("kind") is None:
+    named_kind = plain_values(values.get("kind"))
+    if named_kind is None:
         raise UserError(f"{path}: 'kind' is required (valid: {', '.join(sorted(KINDS.there(named)))})")
+    if not isinstance(named_kind, str):
+        raise UserError(f"{source.at(('kind',))}: {unknown('kind', named_kind, KINDS.there(named))}")
     try:
-        kind = KINDS.get(values["kind"], named)
+        kind = KINDS.get(named_kind, named)
     except UserError as error:
         raise UserError(f"{source.at(('kind',))}: {error}") from None
     return validated(kind.options, values, source)

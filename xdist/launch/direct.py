@@ -9,7 +9,7 @@ import click
 from pydantic import Field, model_validator
 
 from xdist.config import Cluster, load_run
-from xdist.config.plain import HostName, OneLine
+from xdist.config.plain import HostName, Interpreter
 from xdist.errors import UserError
 from xdist.launch import quoting
 from xdist.launch.job import Job, Work, template
@@ -35,10 +35,10 @@ class Hosts(Cluster):
 
     kind: Literal["hosts"]
     hosts: tuple[HostName, ...] = Field(min_length=1)
-    nodes: int = Field(0, description="follows from hosts")
+    nodes: int = Field(0, ge=0, le=100_000, description="follows from hosts")
     ssh: bool = Field(True, description="false: the launcher is started on every host, with the host's number")
     port: int = Field(29500, ge=1024, le=65535)
-    python: OneLine | None = Field(None, description="interpreter on the hosts; null: the one that submits")
+    python: Interpreter | None = Field(None, description="interpreter on the hosts; null: the one that submits")
 
     @model_validator(mode="before")
     @classmethod

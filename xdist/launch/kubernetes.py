@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from xdist.config import Cluster
 from xdist.config.cluster import seconds
-from xdist.config.plain import Cores, Duration, Image, Label, LabelKey, LabelValue, OneLine, PlainPath, ResourceQuantity
+from xdist.config.plain import Cores, Duration, Image, Interpreter, Label, LabelKey, LabelValue, PlainPath, ResourceQuantity
 from xdist.config.section import Section
 from xdist.errors import UserError
 from xdist.launch import quoting
@@ -42,7 +42,7 @@ class SecretKey(Section):
 class PodPreparation(Section):
     """What each pod of `xdist submit --prepare` gets: cores and memory, no GPU."""
 
-    cpus: int = Field(4, ge=1)
+    cpus: int = Field(4, ge=1, le=10_000)
     memory: ResourceQuantity = "8Gi"
 
 
@@ -58,7 +58,7 @@ class Kubernetes(Cluster):
     save_time: Duration = Field("10m", description="from the notice of preemption to the end; longer than a step and saving")
     policy: Literal["torch", "mpi"] = Field("torch", description="of a trainjob: how its ranks are started")
     runtime: Label | None = Field(None, description="a ClusterTrainingRuntime; null: the policy's of jobs/kubernetes/")
-    python: OneLine = "python"
+    python: Interpreter = "python"
     cpu: Cores = "4"
     memory: ResourceQuantity = "16Gi"
     shared_memory: ResourceQuantity = "8Gi"
@@ -70,7 +70,7 @@ class Kubernetes(Cluster):
     image_pull_secret: Label | None = None
     secrets: dict[str, SecretKey] = Field({}, description="variables taken from a Secret: NAME: {secret: …, key: …}")
     prepare: PodPreparation = PodPreparation()
-    user: int = Field(1000, ge=1, description="user and group number of the processes")
+    user: int = Field(1000, ge=1, le=2**32 - 2, description="user and group number of the processes")
 
     @property
     def data_root(self) -> Path:

@@ -5,16 +5,21 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 import types
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
 from xdist.files import PACKAGE
-from xdist.run import devices
+from xdist.launch import ranks as processes
+from xdist.launch.following import Shown, appended
+from xdist.run import devices, stopping
 from xdist.run.folder import RunFolder
+from xdist.run.lasting import PIPE, lasting
 from xdist.run.lock import RunLock
+from xdist.run.progress import say
 
 FINISHED, BROKEN, USER_ERROR, UNFINISHED = 0, 1, 2, 75
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -40,54 +45,123 @@ def environment(ranks: int) -> dict[str, str]:
     values.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // ranks)))
     values.setdefault("TOKENIZERS_PARALLELISM", "true")
     values.setdefault("DS_LOG_LEVEL", "warning")
-    if not devices.visible():
+    if devices.present() and not devices.visible():  # hidden; what other devices there are, the ranks ask torch
         values.setdefault("DS_ACCELERATOR", "cpu")
     return values
 
 
-def start(kind: Literal["train", "evaluate"], ranks: int, folder: RunFolder, path: Path, overrides: Sequence[str]) -> int:
+def start(
+    kind: Literal["train", "evaluate"],
+    ranks: int,
+    folder: RunFolder,
+    path: Path,
+    overrides: Sequence[str],
+    since: float | None = None,
+) -> int:
     """Run to its end; returns 0 finished, 75 stopped and saved, 2 user error, 1 broken, read from the run's folder, since a
-    launcher's own code does not tell them apart."""
-    return supervise(command(kind, path, overrides, ranks), environment(ranks), folder)
+    launcher's own code does not tell them apart. `since`: when this start was asked for, in seconds since 1970; None: now."""
+    return supervise(command(kind, path, overrides, ranks), environment(ranks), folder, since)
 
 
-def supervise(words: Sequence[str], variables: dict[str, str], folder: RunFolder) -> int:
-    """Run a launcher to its end; returns a code as `start` does."""
+def supervise(words: Sequence[str], variables: dict[str, str], folder: RunFolder, since: float | None = None) -> int:
+    """Run a launcher to its end, which writes into the folder's log and is shown on stderr; returns a code as `start` does. A
+    request to stop that is older than `since` is removed."""
+    since = time.time() if since is None else since
     if not RunLock(folder.path).holder():  # else it is meant for who works there, and this start will be refused
-        folder.stop.unlink(missing_ok=True)
-    # A session of its own: DeepSpeed's launcher answers signals by killing ranks in turn, a stop file lets all of them save.
-    process = subprocess.Popen(words, env=variables, start_new_session=True)
-    with _stopping(folder, process):
-        code = process.wait()
+        stopping.drop_old(folder.stop, since)
+    variables = {**variables, stopping.STARTED: str(since)}
+    short = processes.short_of_memory()
+    reading, writing = os.pipe()
+    with lasting(), appended(folder.log, shown(words)) as log, Shown(log, reading):
+        process = subprocess.Popen(
+            words,
+            env={**variables, PIPE: str(writing)},
+            # A session of its own: DeepSpeed's launcher answers signals by killing ranks in turn, a stop file lets all of them
+            # save; and a terminal that goes away takes only its own session with it.
+            start_new_session=True,
+            pass_fds=(writing,),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT if log else None,
+        )
+        os.close(writing)
+        with _stopping(folder, process) as asked:
+            code = process.wait()
+            ended = asked.ended or processes.ended_by(code, short)
+            until = time.monotonic() + processes.GRACE
+            while asked.ended and at_work(process.pid) and time.monotonic() < until:  # they are being killed
+                time.sleep(processes.POLL)
+            if code < 0 and not asked.ended and at_work(process.pid):
+                say(f"xdist: the launcher was ended by {signal.Signals(-code).name}; its ranks go on, waiting for them")
+                while at_work(process.pid):
+                    time.sleep(processes.POLL)
+                code = 0  # what the ranks have to say stands in the folder
+    os.close(reading)
     if code == USER_ERROR:
         return USER_ERROR
     state = folder.state
     if code == 0 and state in ("finished", "unfinished"):
         return FINISHED if state == "finished" else UNFINISHED
+    _explain(folder, ended)
     return BROKEN
 
 
+class _Asked:
+    """What signals have asked for so far; `ended`: why the ranks were ended at once, "" where they were not."""
+
+    stop = False
+    ended = ""
+
+
 @contextmanager
-def _stopping(folder: RunFolder, process: subprocess.Popen[bytes]) -> Iterator[None]:
+def _stopping(folder: RunFolder, process: subprocess.Popen[bytes]) -> Iterator[_Asked]:
     """While the block runs, the first signal asks the ranks to save and leave, the second kills them."""
+    asked = _Asked()
 
-    asked = False
-
-    def ask(_number: int, _frame: types.FrameType | None) -> None:
-        nonlocal asked
-        if asked or folder.state == "new":  # the ranks do not work yet
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            asked = True
+    def ask(number: int, _frame: types.FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if asked.stop or folder.state == "new":
+            asked.ended = f"ended at once by a second {name}: what was made since the last save will be made again"
+            if not asked.stop:
+                asked.ended = f"ended by {name} before its first step; nothing is lost"
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            return
+        asked.stop = True
+        try:
             folder.stop.touch()
-            print("xdist: stopping: the ranks finish their step and save; once more to end at once", file=sys.stderr)
+        except OSError:  # no room: the launcher hands the signal on
+            process.send_signal(signal.SIGTERM)
+        say("xdist: stopping: the ranks finish their step and save; once more to end at once")
 
     before = {number: signal.signal(number, ask) for number in STOP_SIGNALS}
     try:
-        yield
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _explain(folder: RunFolder, reason: str) -> None:
+    """Leave in the folder why a start broke whose ranks could not, or say it where that cannot be."""
+    if not reason or folder.state == "failed":
+        return
+    with suppress(OSError):
+        if folder.state == "running" and RunLock(folder.path).free():
+            folder.stop.unlink(missing_ok=True)
+            folder.mark("failed", reason)
+            return
+    say(f"xdist: {reason}")
+
+
+def at_work(group: int) -> bool:
+    """Whether a process of the group runs that a launcher leads or led."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, ValueError):
+            state, _, own = (entry / "stat").read_text().rsplit(")", 1)[1].split()[:3]
+            if int(own) == group and state not in "ZX":
+                return True
+    return False
 
 
 def shown(words: Sequence[str]) -> str:

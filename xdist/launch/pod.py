@@ -23,6 +23,7 @@ from pathlib import Path
 
 from xdist.config import load_run
 from xdist.errors import RunError, UserError
+from xdist.run import stopping
 from xdist.run.folder import RunFolder
 
 FINISHED, BROKEN, USER_ERROR, UNFINISHED = 0, 1, 2, 75
@@ -43,7 +44,7 @@ def main(work: str, config: str, start: str, *mpi: str) -> int:
         folder = RunFolder(run.folder)
         if os.environ.get("PET_NODE_RANK", "0") == "0":
             folder.announce(run)
-            folder.stop.unlink(missing_ok=True)  # meant for an earlier start that could not answer it
+            stopping.drop_old(folder.stop, stopping.asked_for(folder.path / "job" / "job.json"))
     except (UserError, RunError) as error:
         print(f"xdist: {error}", file=sys.stderr)
         return USER_ERROR if isinstance(error, UserError) else BROKEN

@@ -7,29 +7,31 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from xdist.errors import UserError
+from xdist.errors import RunError, UserError, not_given
 from xdist.launch import local
 from xdist.resolve.resolved import Resolved
 from xdist.run import devices
+from xdist.run.lasting import lasting
 from xdist.run.lock import RunLock
 
 if TYPE_CHECKING:
     from xdist.data.prepare import Preparation
 
 
+@lasting()
 def launch(kind: Literal["train", "evaluate"], resolved: Resolved, path: Path, overrides: Sequence[str]) -> int:
     """Prepare what is missing, run to the end on this machine, say how it ended; returns the exit code. Raises UserError, also
     where the run is at work already; for more ranks than GPUs before anything is prepared, which may take hours."""
     from xdist.resolve.preparing import preparation_of
 
-    run, folder = resolved.run, resolved.folder
+    run, folder, since = resolved.run, resolved.folder, time.time()
     devices.check(run.runtime.ranks)
     prepare(preparation_of(resolved, kind), run.name)
     folder.check(run)
     RunLock(folder.path).check()
     if folder.state == "failed":
         folder.mark("running")  # or a start that dies without a word would show why an earlier one failed
-    code = local.start(kind, run.runtime.ranks, folder, path, overrides)
+    code = local.start(kind, run.runtime.ranks, folder, path, overrides, since)
     if code == local.UNFINISHED:
         click.echo(f"{run.name} was stopped and saved; start it again to go on: {run.folder}", err=True)
     elif code == local.BROKEN:
@@ -69,6 +71,10 @@ def prepare(
 
     try:
         preparation.make_missing(made, shard, workers, part, on_bad)
+    except OSError as error:
+        if lacks := not_given(error):
+            raise RunError(f"{preparation.data.cache}: {lacks}") from None
+        raise
     finally:
         progress.close()
     for line in left_out:
@@ -80,6 +86,23 @@ def finish(preparation: "Preparation") -> None:
     for subset in preparation.missing():
         if preparation.finish(subset) is None:
             raise UserError(f"{subset}: shards are missing in {preparation.folders[subset]}: run the parts that have not ended")
+
+
+def verify(preparation: "Preparation") -> None:
+    """Check every byte of all prepared sets, and say of each how it is. Raises UserError where one is damaged or missing."""
+    from xdist.data.shards import Shards
+
+    wrong = 0
+    for subset, folder in preparation.folders.items():
+        try:
+            found = Shards(folder)
+            found.verify()
+            click.echo(f"{subset}: {len(found):,} rows are as they were written")
+        except UserError as error:
+            click.echo(f"{subset}: {error}", err=True)
+            wrong += 1
+    if wrong:
+        raise UserError(f"{wrong} of {len(preparation.folders)} prepared sets are damaged or missing")
 
 
 # What is counted in running text, as it is told.

@@ -4,7 +4,7 @@
 
 They get the environment as it is, CUDA_VISIBLE_DEVICES too, which DeepSpeed's launcher reads as numbers and replaces; and
 starting them loads no library. A rank that fails ends the others, and its code becomes this program's. SIGTERM and SIGUSR1 are
-handed on, so that ranks save and leave.
+handed on, so that ranks save and leave. SIGHUP, of a terminal that goes away, is minded by nobody.
 """
 
 import os
@@ -15,11 +15,14 @@ import sys
 import time
 import types
 from collections.abc import Sequence
+from contextlib import suppress
 
 USER_ERROR = 2  # the code of a rank that has said what the user did wrong
 POLL = 0.1  # seconds
 GRACE = 4.0  # seconds for the others to see by themselves that a rank has died, and to say so (xdist.run.heartbeat)
 PATIENCE = 30.0  # seconds from SIGTERM to SIGKILL
+
+PIPE = "XDIST_PIPE"  # the number of a pipe's end to hand on to the ranks (xdist.run.lasting)
 
 Processes = Sequence["subprocess.Popen[bytes]"]
 
@@ -33,14 +36,18 @@ def main(ranks: int, *program: str) -> int:
 
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
         signal.signal(number, hear)
-    processes = [subprocess.Popen([sys.executable, "-u", *program], env=variables) for variables in environments(ranks)]
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    short = short_of_memory()
+    pipe = (int(os.environ[PIPE]),) if PIPE in os.environ else ()
+    words = [sys.executable, "-u", *program]
+    processes = [subprocess.Popen(words, env=variables, pass_fds=pipe) for variables in environments(ranks)]
     while running(processes) and failed(processes) is None:
         while heard:
             send(processes, heard.pop(0))
         time.sleep(POLL)
     rank, code = failed(processes) or (0, 0)
     if code < 0:
-        print(f"xdist: rank {rank} was ended by {signal.Signals(-code).name}", file=sys.stderr)
+        say(f"xdist: rank {rank} was {ended_by(code, short)}")
     for number, seconds in ((signal.SIGTERM, 0 if code == USER_ERROR else GRACE), (signal.SIGKILL, PATIENCE)):
         until = time.monotonic() + seconds
         while running(processes) and time.monotonic() < until:
@@ -51,6 +58,14 @@ def main(ranks: int, *program: str) -> int:
 
 def environments(ranks: int) -> list[dict[str, str]]:
     """This process's environment for each rank, with where it stands and where all meet."""
+    with socket.socket() as heard, socket.socket() as caller:
+        try:
+            heard.bind(("127.0.0.1", 0))
+            heard.listen()
+            caller.connect(heard.getsockname())
+        except OSError as error:  # no loopback: ranks would wait for each other for ever
+            said = f"127.0.0.1: cannot be reached ({error.strerror}): bring up the interface lo"
+            sys.exit(f"xdist: {said}, or start the ranks by torchrun with MASTER_ADDR set to an address that can")
     with socket.socket() as sock:  # two runs on one machine must not meet at one port
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
@@ -73,6 +88,33 @@ def send(processes: Processes, number: int) -> None:
     for process in processes:
         if process.poll() is None:
             process.send_signal(number)
+
+
+def say(text: str) -> None:
+    """Where it can be said: a log may lie on a disk that is full, a terminal may be gone."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def ended_by(code: int, short: int) -> str:
+    """How a process of this exit code was ended, where a signal did it, else ""; `short` is what `short_of_memory` was
+    before."""
+    number = -code if code < 0 else code - 128
+    if not 0 < number < signal.NSIG:
+        return ""
+    name = signal.Signals(number).name
+    memory = name == "SIGKILL" and short_of_memory() > short
+    return f"ended by {name}{', by the kernel for want of memory' if memory else ''}"
+
+
+def short_of_memory() -> int:
+    """How many processes the kernel has ended so far because memory was short, on this machine or in this container."""
+    for place in ("/sys/fs/cgroup/memory.events", "/proc/vmstat"):
+        with suppress(OSError, ValueError), open(place, encoding="ascii") as file:
+            found = dict(line.split() for line in file)
+            if "oom_kill" in found:
+                return int(found["oom_kill"])
+    return 0
 
 
 if __name__ == "__main__":

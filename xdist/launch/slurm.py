@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from xdist.config import Cluster
 from xdist.config.cluster import seconds
-from xdist.config.plain import Duration, MemoryLimit, OneLine, OneWord
+from xdist.config.fitting import Text
+from xdist.config.plain import Duration, Interpreter, MemoryLimit, OneLine, OneWord
 from xdist.config.section import Section
 from xdist.launch import quoting
 from xdist.launch.call import asked, call
@@ -29,7 +30,7 @@ REASONS = {"Dependency": JobState.WAITING, "DependencyNeverSatisfied": JobState.
 class PreparationJob(Section):
     """What each job of `xdist submit --prepare` gets: cores and memory, no GPU."""
 
-    cpus: int = Field(4, ge=1)
+    cpus: int = Field(4, ge=1, le=10_000)
     memory: MemoryLimit = "8G"
     time_limit: Duration = "4h"
     partition: OneWord | None = Field(None, description="null: the cluster's")
@@ -41,20 +42,22 @@ class Slurm(Cluster):
     save_time: Duration = Field(
         "10m", description="asked to save this long before the limit: longest step, saving and a minute"
     )
-    max_restarts: int = Field(20, ge=0)
+    max_restarts: int = Field(20, ge=0, le=100_000)
     partition: OneWord | None = None
     account: OneWord | None = None
     qos: OneWord | None = None
     constraint: OneWord | None = None
     reservation: OneWord | None = None
     gpu_type: OneWord | None = None
-    cpus_per_node: int = Field(1, ge=1)
+    cpus_per_node: int = Field(1, ge=1, le=10_000)
     memory: MemoryLimit = "0"
     exclusive: bool = False
     launcher: Literal["torchrun", "deepspeed"] = "torchrun"
     setup: tuple[OneLine, ...] = Field((), description="shell lines that set up the environment, such as 'module load cuda'")
-    python: OneLine | None = Field(None, description="interpreter on the nodes; null: the one that submits")
-    scratch: Path | None = Field(None, description="folder on each node's own disk for what is compiled on first use")
+    python: Interpreter | None = Field(None, description="interpreter on the nodes; null: the one that submits")
+    scratch: Annotated[Path, Text.ELSEWHERE] | None = Field(
+        None, description="folder on each node's own disk for what is compiled on first use"
+    )
     prepare: PreparationJob = PreparationJob()
 
     @model_validator(mode="after")

@@ -10,9 +10,8 @@ from xdist.config import load_run
 from xdist.config.scoring_run import check_age, overrides_of, run_of_checkpoint
 from xdist.errors import RunError, UserError
 from xdist.evaluation.request import Request
-from xdist.evaluation.scores import said, without_gold
+from xdist.evaluation.scores import collapses, said, without_gold
 from xdist.evaluation.to_do import ToDo, to_do, untold
-from xdist.files import read_json
 from xdist.launch import local
 from xdist.launch.job import Work
 from xdist.launch.prepared import launch
@@ -20,6 +19,7 @@ from xdist.resolve.resolved import Resolved, resolve
 from xdist.run import devices
 from xdist.run.folder import USER_ERROR
 from xdist.run.lock import RunLock
+from xdist.run.recorded import recorded_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class CheckedStart:
         if self.request is None:
             return ()
         blanked = without_gold(self.request)
-        return (*untold(self.request, self.todo), *([said(blanked)] if blanked else ()))
+        return (*untold(self.request, self.todo), *([said(blanked)] if blanked else ()), *collapses(self.request))
 
     def go(self) -> Finished:
         """To its end. Raises UserError where somebody works in the folder and for what ranks find wrong, RunError where the run
@@ -66,7 +66,7 @@ class CheckedStart:
         if not self.done:
             RunLock(folder.path).check()
             state = self._end(launch(self.work, self.resolved, self.path, self.overrides))
-        scores = read_json(folder.scores) if folder.scores.exists() else {}
+        scores = recorded_scores(folder.scores) if folder.scores.exists() else {}
         return Finished(run.name, folder.path, state, scores, not self.done, self.notes if self.done else ())
 
     def _end(self, code: int) -> Literal["finished", "unfinished"]:

@@ -8,17 +8,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, TypeAdapter
+
 from xdist.config import Cluster, Run
 from xdist.data.look import look
 from xdist.errors import UserError, writing
 from xdist.evaluation.to_do import to_do
-from xdist.files import read_json, write_json, write_text, write_yaml, yaml_text
+from xdist.files import write_json, write_text, write_yaml, yaml_text
 from xdist.launch.clusters import kind_of, scheduler
 from xdist.launch.job import Job, Work
 from xdist.launch.scheduler import JobStatus, Scheduler
 from xdist.resolve.encoder import Encoder
 from xdist.resolve.resolved import resolve
 from xdist.run.folder import RunFolder
+from xdist.run.recorded import recorded_json
+
+
+class _Job(BaseModel):
+    kind: str
+    job: str
+    prepare: tuple[str, ...] = ()
+
+
+_SUBMITTED = TypeAdapter(_Job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +168,9 @@ def live(folder: Path, kind: str) -> tuple[str, JobStatus] | None:
 
 
 def record(folder: Path) -> Submitted | None:
-    """Which scheduler has this run, under which number; None for a run that was never submitted."""
+    """Which scheduler has this run, under which number; None for a run that was never submitted. Raises DamagedError."""
     file = folder / "job" / "job.json"
-    try:
-        values = read_json(file)
-    except FileNotFoundError:
+    if not file.exists():
         return None
-    return Submitted(file, values["kind"], values["job"], tuple(values.get("prepare", ())))
+    there = recorded_json(file, _SUBMITTED)
+    return Submitted(file, there.kind, there.job, there.prepare)

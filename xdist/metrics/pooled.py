@@ -14,7 +14,7 @@ from xdist.files import digest
 from xdist.languages import by_size
 from xdist.metrics.counts import Array, CountRows
 from xdist.metrics.definition import Metric
-from xdist.metrics.significance import CHUNK, LEVEL, Interval, Part, interval, of_seeds
+from xdist.metrics.significance import CHUNK, LEVEL, Interval, VariancePart, interval, of_seeds
 
 DRAWS = 1000
 
@@ -130,15 +130,15 @@ def pooled(
     frame = _frame(tasks, sample)
     of_seed = of_seeds(frame.by_seed, frame.shared)
     if seeds:  # of both systems
-        of_seed = [Part(2 * seeds.variance / len(frame.by_seed), seeds.freedom)]
+        of_seed = [VariancePart(2 * seeds.variance / len(frame.by_seed), seeds.freedom)]
     drawn = frame.drawn.mean(axis=1)  # [draws, languages]
     whole = drawn.sum(axis=1)
     if not sample or len(frame.spread) == 1:
-        return interval(frame.by_seed, whole, [Part(float(whole.var())), *of_seed], level)
+        return interval(frame.by_seed, whole, [VariancePart(float(whole.var())), *of_seed], level)
     count = len(frame.spread)
     chosen = np.random.default_rng([seed, 1]).multinomial(count, np.full(count, 1 / count), size=len(drawn))
     together = max(0.0, float(whole.var() - drawn.var(axis=0).sum()))
-    parts = [Part(float((frame.spread**2).sum()), count - 1), Part(together), *of_seed]
+    parts = [VariancePart(float((frame.spread**2).sum()), count - 1), VariancePart(together), *of_seed]
     return interval(frame.by_seed, chosen @ frame.spread, parts, level)
 
 

@@ -91,7 +91,7 @@ def group_interval(
     between = _var(drawn.mean(axis=1)) * count / (count - 1)
     rest = observed - observed.mean(axis=0) - observed.mean(axis=1, keepdims=True) + observed.mean()
     shared = float((rest**2).sum()) / (count - 1) / len(observed) / count
-    parts = [Part(between, count - 1), Part(together), *of_seeds(observed.mean(axis=1), shared)]
+    parts = [VariancePart(between, count - 1), VariancePart(together), *of_seeds(observed.mean(axis=1), shared)]
     return interval(observed, drawn.mean(axis=1), parts, level)
 
 
@@ -156,7 +156,7 @@ def _by_size(sets: Mapping[str, Paired]) -> list[list[Paired]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class VariancePart:
     """What one kind of sample adds to the variance of a difference, and the degrees of freedom with which that is known."""
 
     variance: float
@@ -167,16 +167,16 @@ def single(observed: Array, replicates: Array, level: float) -> Interval:
     """`observed` [seeds], `replicates` [draws, seeds] of one language, or of a mean over languages that are themselves."""
     mean = replicates.mean(axis=1)
     shared = float((replicates - mean[:, None]).var(axis=0).mean())
-    return interval(observed, mean, [Part(float(mean.var())), *of_seeds(observed, shared)], level)
+    return interval(observed, mean, [VariancePart(float(mean.var())), *of_seeds(observed, shared)], level)
 
 
-def of_seeds(observed: Array, shared: float) -> list[Part]:
+def of_seeds(observed: Array, shared: float) -> list[VariancePart]:
     """The part of seeds whose differences are `observed` [seeds]; `shared` / (seeds - 1) of its variance is of other parts."""
     more = len(observed) - 1
-    return [Part(max(0.0, float(observed.var()) - shared) / more, more)] if more else []
+    return [VariancePart(max(0.0, float(observed.var()) - shared) / more, more)] if more else []
 
 
-def interval(observed: Array, replicates: Array, parts: Sequence[Part], level: float) -> Interval:
+def interval(observed: Array, replicates: Array, parts: Sequence[VariancePart], level: float) -> Interval:
     difference, deviation = float(observed.mean()), float(replicates.std())
     if sum(part.variance for part in parts) < 1e-18:
         return Interval(difference, difference, difference, 1.0 if abs(difference) < 1e-9 else 0.0, level)
@@ -193,7 +193,7 @@ def interval(observed: Array, replicates: Array, parts: Sequence[Part], level: f
     return Interval(difference, difference + float(ends[0]), difference + float(ends[1]), 1 - least, level)
 
 
-def _half_width(parts: Sequence[Part], level: float) -> float:
+def _half_width(parts: Sequence[VariancePart], level: float) -> float:
     share = (1 + level) / 2
     quantiles = [(student(share, part.freedom) if part.freedom else NormalDist().inv_cdf(share)) for part in parts]
     return float(np.sqrt(sum(quantile**2 * part.variance for quantile, part in zip(quantiles, parts, strict=True))))

@@ -7,29 +7,33 @@ import torch
 from xdist.data.batches import TrainingData
 from xdist.data.prepare import Preparation
 from xdist.data.vocabulary import used_rows
+from xdist.engine import arithmetic, zero3
 from xdist.engine import out_of_memory as memory
 from xdist.engine import recompute as checkpointing
-from xdist.engine import zero3
 from xdist.engine.engine import Engine
 from xdist.estimate.shapes import shape_of
 from xdist.evaluation import evaluator
 from xdist.evaluation.queue import budget_of
 from xdist.evaluation.selection import DevJudge
 from xdist.files import file_digest
+from xdist.model import remarks
 from xdist.model.backbone import check_layer
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads
+from xdist.model.kinds import kind_of
 from xdist.model.language_head import load_language_heads
 from xdist.model.lineage import FILE as LINEAGE
 from xdist.model.lineage import dumped
 from xdist.model.model import Model
 from xdist.model.vocabulary import activate
+from xdist.resolve.encoder import check_recomputing
 from xdist.resolve.preparing import preparation_of
 from xdist.resolve.resolved import Purpose, Resolved
 from xdist.robust.passes import Chain
 from xdist.robust.rewriting import rewriters
 from xdist.run import distributed
 from xdist.run.together import on_each
+from xdist.tasks.mlm import LanguageHead
 from xdist.training import loop
 from xdist.training.loop import Training
 
@@ -69,7 +73,7 @@ class Assembly:
             self.resolved.start,
             runtime,
             preparation.tokenizer,
-            advice=memory.advice(self.run.model, runtime, self.resolved.deepspeed.precision == "bf16"),
+            advice=memory.advice(self.run.model, runtime, self.resolved.deepspeed.half),
             facts={LINEAGE: dumped(self.resolved.lineage)},
             judge=self.judge(preparation),
             every=select.every if select else None,
@@ -83,11 +87,12 @@ class Assembly:
         budget, subsets = budget_of(self.run.runtime, distributed.device().type), self.resolved.subsets.selection
         return DevJudge(train.select, subsets, preparation, budget=budget, negatives=train.negatives)
 
-    def evaluate(self, preparation: Preparation) -> None:
-        """Predict and score what is not yet."""
+    def evaluate(self, preparation: Preparation) -> bool:
+        """Predict and score what is not yet; False where it was stopped half-way, with what is predicted kept."""
         resolved, run = self.resolved, self.run
+        self._choose_arithmetic()
         what = (resolved.request, resolved.model, run.runtime, resolved.deepspeed, preparation, resolved.start, run.seed)
-        evaluator.evaluate(*what)
+        return evaluator.evaluate(*what)
 
     def data(self, preparation: Preparation) -> TrainingData:
         run = self.run
@@ -110,6 +115,7 @@ class Assembly:
         what data or weights cannot give."""
         run, config, rows, tokenizer = self.run, self.resolved.deepspeed, None, preparation.tokenizer
         assert run.train
+        self._choose_arithmetic()
         data = self.data(preparation)
         backbone = self.resolved.model.backbone
         with zero3.partitioned_loading(config):
@@ -121,7 +127,8 @@ class Assembly:
                 if activate(encoder, torch.from_numpy(ids)):
                     rows = len(ids)
                     log.info("training %d of %d rows of the input embedding", len(ids), encoder.config.vocab_size)
-        if self._recomputes(data, rows):
+        check_recomputing(run.model, encoder.config.model_type)
+        if kind_of(encoder.config).checkpointing and self._recomputes(data, rows):
             encoder.gradient_checkpointing_enable({"use_reentrant": False})
         model = Model(encoder, data.families, run.seed, run.runtime.attention == "packed")
         data.packed = model.packed  # not for an encoder that cannot
@@ -130,9 +137,27 @@ class Assembly:
         for names, what in ((carried + loaded, "carried over"), (dropped, "left behind")):
             if names and distributed.rank() == 0:
                 log.info("heads of %s %s: %s", run.model.backbone, what, ", ".join(names))
+        if distributed.rank() == 0:
+            self._remark(model, {*carried, *loaded})
         engine = Engine(model, run.train, config, data.steps)
         special = torch.tensor(sorted(tokenizer.all_special_ids), device=distributed.device())
         return Training(data, engine, Chain(run.methods), run.seed, special)
+
+    def _remark(self, model: Model, begun: set[str]) -> None:
+        """Say what is worth knowing of a model that is to be trained; `begun`: its heads that were there before."""
+        log.info(remarks.attention(model.train(), distributed.device().type))
+        for name, head in model.heads.items():
+            if isinstance(head, LanguageHead) and name not in begun:
+                log.info("head '%s' begins anew: %s holds no language-model head of its own", name, self.run.model.backbone)
+        if remarks.compares_equals(model, self.run.methods):
+            log.warning(
+                "%s compares two equal passes: no noise and no dropout; set its scale, or model.dropout",
+                self.run.methods[0].name,
+            )
+
+    def _choose_arithmetic(self) -> None:
+        runtime = self.run.runtime
+        arithmetic.choose(runtime.precision, self.resolved.deepspeed.precision, runtime.deterministic)
 
     def _recomputes(self, data: TrainingData, rows: int | None) -> bool:
         """Whether layers are computed again in the backward pass: as the run says it, or where the GPUs' memory asks for it.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from xdist.config import Model, Run, recorded_run
+from xdist.config.run import AskedPrecision
 from xdist.data.commits import commits
 from xdist.data.fetched import check_place, found_model, not_loaded, offline
 from xdist.data.subset import Subset
@@ -18,7 +19,7 @@ from xdist.errors import UserError
 from xdist.evaluation.request import Request
 from xdist.model.finetuned import read_finetuned
 from xdist.model.lineage import Lineage, read_lineage, stage_of
-from xdist.resolve.encoder import Encoder, read_encoder
+from xdist.resolve.encoder import Encoder, check_recomputing, check_subsets, read_encoder
 from xdist.resolve.subsets import Subsets
 from xdist.run import ds_config
 from xdist.run.ds_config import DeepSpeed
@@ -63,7 +64,8 @@ class Resolved:
     @property
     def found(self) -> Found:
         evaluation = tuple(map(str, self.subsets.evaluation))
-        return Found(self.model, self.encoder, self.deepspeed, self.lineage, self.fetched, evaluation)
+        lineage = self._lineage(self.deepspeed.precision)
+        return Found(self.model, self.encoder, self.deepspeed, lineage, self.fetched, evaluation)
 
     @classmethod
     def of(cls, run: Run, found: Found) -> "Resolved":
@@ -127,9 +129,14 @@ class Resolved:
 
     @cached_property
     def deepspeed(self) -> DeepSpeed:
-        return ds_config.settings(
-            self.deepspeed_file, self.run.runtime.precision, self.run.train.clip if self.run.train else None
-        )
+        clip = self.run.train.clip if self.run.train else None
+        return ds_config.settings(self.deepspeed_file, self.precision, clip)
+
+    @property
+    def precision(self) -> AskedPrecision:
+        """As the run says it; what `auto` became when the run was begun it stays, on whatever hardware it goes on."""
+        asked = self.run.runtime.precision
+        return (self.folder.precision or asked) if asked == "auto" else asked
 
     @cached_property
     def fetched(self) -> Mapping[str, str]:
@@ -140,11 +147,16 @@ class Resolved:
     @cached_property
     def lineage(self) -> Lineage:
         """The trainings behind the model that is scored: those of the backbone, then this one."""
+        return self._lineage(self.precision)
+
+    def _lineage(self, precision: AskedPrecision) -> Lineage:
         before = read_lineage(self.model.backbone)
         if self.run.train is None:
             return before
         subsets = ((subset.task, subset.language) for subset in self.subsets.training)
-        return (*before, stage_of(self.run.name, self.run.dump(), subsets))
+        values = self.run.dump()
+        values["runtime"]["precision"] = precision
+        return (*before, stage_of(self.run.name, values, subsets))
 
     @cached_property
     def request(self) -> Request:
@@ -201,6 +213,9 @@ class Resolved:
             if encoder.positions is not None and length > encoder.positions:
                 message = f"{what} is more than the {encoder.positions} tokens that {encoder.place} has positions for"
                 raise run.error(key, message) if key else UserError(f"{message}; give data.max_length")
+        if run.train:
+            check_recomputing(run.model, encoder.kind)
+        check_subsets(encoder, used)
         if run.evaluate and run.evaluate.layer is not None and run.evaluate.layer > encoder.layers:
             message = f"there is no layer {run.evaluate.layer}: {encoder.place} has {encoder.layers}"
             raise run.error(("evaluate", "layer"), message)
@@ -245,8 +260,8 @@ def resolve(
     resolved.folder.check(run)
     resolved.check_sinks()
     ds_config.check(resolved.deepspeed_file, run.runtime.precision)
-    if starts_here and resolved.folder.begun_in:
-        resolved.folder.check_precision(resolved.deepspeed)
+    if starts_here and work != "prepare" and (resolved.folder.begun_in or resolved.precision == "fp16"):
+        resolved.folder.check_precision(resolved.deepspeed)  # also says where the hardware has no fp16
     if data_here and not run.data.root.is_dir():
         raise run.error(("data", "root"), f"{run.data.root}: no such folder")
     # Also asked for where nothing is trained: scores say what their model was trained on.

@@ -5,6 +5,7 @@ best/    the best model so far, where `train.select` chooses one; it becomes mod
 predictions/<task>/test-<language>.<ext>  scores.json    what was predicted and scored, and of what it was made
 finished | unfinished | failed    a mark each, since launchers garble exit codes
 stop    put there to end a run early; gone when the run has ended, however it ended
+xdist.log    what its ranks said, where they were started on this machine; `xdist logs` shows it
 """
 
 import platform
@@ -15,11 +16,12 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from xdist.config import Run, recorded_run
-from xdist.config.run import IDENTITY, RECORD
+from xdist.config.run import IDENTITY, RECORD, Precision
 from xdist.errors import UserError, writing
-from xdist.files import read_json, write_json, write_text, write_yaml
-from xdist.run.ds_config import DeepSpeed, Precision
+from xdist.files import clear, write_json, write_text, write_yaml
+from xdist.run.ds_config import DeepSpeed
 from xdist.run.lock import RunLock
+from xdist.run.recorded import MAPPING, TEXTS, recorded_json
 from xdist.version import __version__
 
 RunState = Literal["new", "running", "finished", "unfinished", "failed"]
@@ -42,8 +44,10 @@ class RunFolder:
         self.best = path / "best"
         self.predictions = path / "predictions"
         self.digests = self.predictions / ".digests.json"  # of files that predictions were made of, so that each is read once
+        self.kept = path / ".kept"  # predictions of a task whose evaluation was stopped half-way
         self.scores = path / "scores.json"
         self.stop = path / "stop"
+        self.log = path / "xdist.log"
 
     @property
     def state(self) -> RunState:
@@ -68,18 +72,21 @@ class RunFolder:
 
     def reason(self) -> str:
         """What stands in the mark."""
-        return (self.path / self.state).read_text(encoding="utf-8").strip() if self.state in MARKS else ""
+        mark = self.path / self.state
+        return mark.read_text(encoding="utf-8", errors="replace").strip() if self.state in MARKS and mark.is_file() else ""
 
     def check(self, run: Run) -> None:
         """Raises UserError when the folder holds a run of another configuration, naming the first key that differs."""
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"{self.path}: is a file, not a run folder; choose another one (folder=…)")
         if not self.config.exists():  # a run folder begins with its config: before it there are only the lock, files that were
-            # being written when a start was killed, which are hidden as well, and perhaps a request to stop
+            # being written when a start was killed, which are hidden as well, the log, and perhaps a request to stop
             entries = self.path.iterdir() if self.path.is_dir() else ()
-            if any(entry != self.stop and not entry.name.startswith(".") for entry in entries):
+            if any(entry not in (self.stop, self.log) and not entry.name.startswith(".") for entry in entries):
                 raise UserError(f"{self.path}: is not a run folder and not empty; choose another one (folder=…)")
             return
+        if not self.config.is_file():  # a named pipe would keep its reader waiting
+            raise UserError(f"{self.config}: is no file, so {self.path} is no run folder; choose another one (folder=…)")
         there = recorded_run(self.config)
         if there.identity != run.identity:
             key, old, new = _difference(there.dump(), run.dump())
@@ -91,25 +98,50 @@ class RunFolder:
     def check_data(self, fingerprints: dict[str, str]) -> None:
         """Raises UserError when the run was started on other training data."""
         if self.data.exists():
-            for subset, fingerprint in read_json(self.data).items():
+            for subset, fingerprint in recorded_json(self.data, TEXTS).items():
                 if fingerprints.get(subset) != fingerprint:
-                    raise UserError(f"{self.data}: the files, tokenizer or length of '{subset}' changed since this run began")
+                    raise UserError(
+                        f"{self.data}: the files, tokenizer or length of '{subset}' changed since this run began; "
+                        "put them back, or train on the new ones in another folder (folder=…)"
+                    )
+
+    @property
+    def precision(self) -> Precision | None:
+        """What this run was trained in when it was started last, on whatever hardware; None where it was not."""
+        if not self.deepspeed.exists() or not self.config.exists():
+            return None
+        said = recorded_run(self.config).runtime.precision
+        if said != "auto":
+            return said
+        bf16 = recorded_json(self.deepspeed, MAPPING).get("bf16")  # begun by an earlier xdist
+        return "bf16" if isinstance(bf16, dict) and bf16.get("enabled") else "fp32"
 
     @property
     def begun_in(self) -> Precision | None:
         """The precision of the checkpoints that a start goes on from; None where there is nothing to go on from."""
-        if self.model.is_dir() or not self.deepspeed.exists() or not any(self.checkpoints.glob("step-*")):
+        if self.model.is_dir() or not any(self.checkpoints.glob("step-*")):
             return None
-        return "bf16" if read_json(self.deepspeed).get("bf16", {}).get("enabled") else "fp32"
+        return self.precision
 
     def check_precision(self, config: DeepSpeed) -> None:
-        """Raises UserError when training would go on in another precision than its checkpoints have: with `auto` a machine of
-        another kind takes another."""
+        """Raises UserError when training would go on in another precision than its checkpoints have. Those of fp32 and TF32 are
+        alike."""
         then, now = self.begun_in, config.precision
-        if then and then != now:
+        if then and then != now and not {then, now} <= {"fp32", "tf32"}:
             raise UserError(
                 f"{self.deepspeed}: this run was begun in {then}, here it would go on in {now}: runtime.precision={then}"
             )
+
+    def clear(self) -> None:
+        """Remove what killed writers left. Only for who holds the folder."""
+        clear(self.path, {path.name for path in vars(self).values() if path != self.path} | set(MARKS))
+        for place in (self.checkpoints, self.best, self.model, self.kept, *self.predictions.glob("*")):
+            clear(place)
+
+    def go_on(self) -> None:
+        """A run that was stopped, or failed, is at work again."""
+        if self.state in ("unfinished", "failed"):
+            self.mark("running")
 
     def announce(self, run: Run) -> None:
         """Make the folder this run's own before its ranks start elsewhere: how an earlier start ended is forgotten, so that a
@@ -118,7 +150,7 @@ class RunFolder:
         self.check(run)
         RunLock(self.path).check()
         with writing(self.path):
-            write_yaml(self.config, run.dump())
+            write_yaml(self.config, _in(self.precision, run.dump()))
             if self.state != "finished":
                 self.mark("running")
 
@@ -136,12 +168,21 @@ class RunFolder:
         if config is not None:
             self.check_precision(config)
         with writing(self.path):
-            write_yaml(self.config, run.dump())  # first: without it whatever else is here would be nobody's
+            write_yaml(
+                self.config, _in(config.precision if config else self.precision, run.dump())
+            )  # first: without it whatever else is here would be nobody's
             write_json(self.data, fingerprints)
             if config is not None:
                 write_json(self.deepspeed, dict(config.values))
             write_json(self.environment, {**environment(), **({"fetched": dict(fetched)} if fetched else {})})
             self.mark("running")
+
+
+def _in(precision: Precision | None, values: dict[str, Any]) -> dict[str, Any]:
+    """A run's description with the `precision` that it has in place of `auto`."""
+    if precision and values["runtime"]["precision"] == "auto":
+        values["runtime"]["precision"] = precision
+    return values
 
 
 def located(place: Path) -> RunFolder:

@@ -28,6 +28,7 @@ BEAT = 1.0  # seconds
 SILENCE = 40.0  # seconds without a count, by which a rank on another host is dead
 GAP = 5  # beats between two looks at the clock, by which this process was stopped itself
 GRACE = 1.0  # for a rank that is leaving by itself
+LEAVING = 10.0  # seconds from the last barrier within which every rank has left it
 END = "xdist/end"
 
 _running: "Heartbeat | None" = None
@@ -50,6 +51,7 @@ class Heartbeat:
         self._on_end, self._beat, self._silence = on_end, beat, silence
         self._over, self._hurry, self._published = threading.Event(), threading.Event(), threading.Event()
         self.end: End | None = None
+        self._finishing = False
         self._rank, self._world = distributed.rank(), distributed.world()
         if self._world == 1:
             return
@@ -68,8 +70,15 @@ class Heartbeat:
             thread.start()
         _running = self
 
+    def finish(self) -> None:
+        """The last barrier, which is watched as all before it are: the work is done on all ranks. They leave it one after the
+        other, and the store goes with rank 0, for which nobody is taken for dead within `LEAVING`."""
+        self._finishing = True
+        distributed.barrier()
+        self.stop()
+
     def stop(self) -> None:
-        """The work is done; what happens to a rank from now on is nobody's concern. Call it before the last barrier."""
+        """What happens to a rank from now on is nobody's concern."""
         global _running
         _running = None
         if self._world > 1:
@@ -125,8 +134,9 @@ class Heartbeat:
                     self.end = End(dead)
                     self._hurry.set()
             if self.end:
+                grace = LEAVING if self._finishing else GRACE
                 # On rank 0 longer, since the others read there why, once a beat.
-                if not self._over.wait(GRACE if self._rank else GRACE + 1.5 * self._beat):
+                if not self._over.wait(grace if self._rank else grace + 1.5 * self._beat):
                     self._on_end(self.end)
                 return
 

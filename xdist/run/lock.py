@@ -12,14 +12,16 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from xdist.errors import BusyError, UserError
+from xdist.errors import NOT_GIVEN, BusyError, RunError, UserError
 
 BEAT = 5.0  # seconds
 DEAD = 4  # beats missed
+LOST = 2  # beats without the file where it was: one alone may be a file server that starts anew
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
@@ -34,7 +36,7 @@ class RunLock:
     def holder(self) -> str:
         """Who holds it, as far as this machine's kernel knows; "" if nobody does. Changes and waits for nothing."""
         try:
-            with self.path.open("r", encoding="utf-8") as file:
+            with self._there() as file:
                 return self._said(file) if self._kernel_refuses(file, fcntl.LOCK_SH) else ""
         except OSError:
             return ""
@@ -42,7 +44,7 @@ class RunLock:
     def left_behind(self) -> bool:
         """Whether a process of this machine held it and ended without letting go, as a killed one does. Changes nothing."""
         try:
-            with self.path.open("r", encoding="utf-8") as file:
+            with self._there() as file:
                 return not self._kernel_refuses(file, fcntl.LOCK_SH) and self._kernel_knows and self._is_here(file)
         except OSError:
             return False
@@ -51,7 +53,7 @@ class RunLock:
         """Whether certainly nobody works here. Changes and waits for nothing, so one who died on another machine, or whose
         machine keeps no locks, counts as one who works."""
         try:
-            with self.path.open("r", encoding="utf-8") as file:
+            with self._there() as file:
                 if self._kernel_refuses(file, fcntl.LOCK_SH):
                     return False
                 return not self._content(file) or (self._kernel_knows and self._is_here(file))
@@ -63,16 +65,17 @@ class RunLock:
     def record(self) -> dict[str, Any]:
         """Who took it last and has not let go of it, dead or alive, as `take` returned it; {} if nobody has."""
         try:
-            with self.path.open("r", encoding="utf-8") as file:
+            with self._there() as file:
                 return self._content(file)
         except OSError:
             return {}
 
     def check(self) -> None:
         """Raises BusyError saying who works here, after at most the time it takes to see whether a holder on another machine is
-        alive. A holder that has died is forgotten. Raises UserError where the folder cannot be written to."""
+        alive. A holder that has died is forgotten. Raises UserError where the folder may not be written to, RunError where
+        there is no room or the disk fails."""
         try:
-            with self.path.open("r+", encoding="utf-8") as file:
+            with self._there("r+") as file:
                 self._refuse_others(file)
                 if self._content(file):
                     self._write(file, "")
@@ -81,13 +84,13 @@ class RunLock:
         except OSError as error:
             raise self._not_writable(error) from None
 
-    def take(self, what: str) -> dict[str, Any]:
+    def take(self, what: str, on_lost: Callable[[], object] = bool) -> dict[str, Any]:
         """Hold the lock until `release` or the end of this process; returns what the file says from now on. Raises and waits as
-        `check` does."""
+        `check` does. `on_lost` is called, in a thread, once the file is gone from where it was: with its folder, mostly."""
         record = {"what": what, "host": socket.gethostname(), "pid": os.getpid(), "since": time.ctime()}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = self.path.open("a+", encoding="utf-8")
+            file = self._there("a+")
         except OSError as error:
             raise self._not_writable(error) from None
         try:
@@ -101,7 +104,8 @@ class RunLock:
                 file.close()
             raise self._not_writable(error) from None
         self._file = file
-        threading.Thread(target=self._touch, name="run lock", daemon=True).start()
+        held = os.fstat(file.fileno())
+        threading.Thread(target=self._touch, args=(held, on_lost), name="run lock", daemon=True).start()
         return record
 
     def release(self) -> None:
@@ -112,6 +116,12 @@ class RunLock:
                 self._write(self._file, "")
             self._file.close()
             self._file = None
+
+    def _there(self, mode: str = "r") -> IO[str]:
+        """Raises OSError, also for what is no file: a named pipe would keep who opens it waiting."""
+        if self.path.exists() and not self.path.is_file():
+            raise OSError(errno.EINVAL, f"{self.path.name} is no file")
+        return self.path.open(mode, encoding="utf-8")
 
     def _refuse_others(self, file: IO[str]) -> None:
         if self._kernel_refuses(file, fcntl.LOCK_EX) or self._alive_elsewhere(file):
@@ -125,8 +135,9 @@ class RunLock:
         file.write(text)
         file.flush()
 
-    def _not_writable(self, error: OSError) -> UserError:
-        return UserError(f"{self.path.parent}: cannot be written to: {error.strerror}")
+    def _not_writable(self, error: OSError) -> UserError | RunError:
+        kind = RunError if error.errno in NOT_GIVEN else UserError
+        return kind(f"{self.path.parent}: cannot be written to: {error.strerror}")
 
     def _kernel_refuses(self, file: IO[str], kind: int) -> bool:
         try:
@@ -157,22 +168,33 @@ class RunLock:
     def _is_here(self, file: IO[str]) -> bool:
         return self._content(file).get("host") == socket.gethostname()
 
-    def _touch(self) -> None:
+    def _touch(self, held: os.stat_result, on_lost: Callable[[], object]) -> None:
+        """`held` is the file that this start has open."""
+        missed = 0
         while not self._over.wait(self._beat):
             try:
                 os.utime(self.path)
+                there = self.path.stat()
+                missed = 0 if (there.st_ino, there.st_dev) == (held.st_ino, held.st_dev) else missed + 1
+            except (FileNotFoundError, NotADirectoryError):
+                missed += 1
             except OSError:
                 continue
+            if missed >= LOST and not self._over.is_set():
+                on_lost()
+                return
 
     def _said(self, file: IO[str]) -> str:
         there = self._content(file)
         if not there:
             return "another process"
-        return f"{there['what']} (host {there['host']}, process {there['pid']}, since {there['since']})"
+        what, host, process, since = (there.get(key, "?") for key in ("what", "host", "pid", "since"))
+        return f"{what} (host {host}, process {process}, since {since})"
 
     def _content(self, file: IO[str]) -> dict[str, Any]:
         file.seek(0)
         try:
-            return json.loads(file.read() or "{}")
-        except ValueError:
+            found = json.loads(file.read() or "{}")
+        except (ValueError, RecursionError):
             return {}
+        return found if isinstance(found, dict) else {}

@@ -1,4 +1,4 @@
-"""A progress bar on rank 0's terminal; a line now and then where there is no terminal, as in a cluster's log."""
+"""A progress bar on a terminal, rank 0's own or the launcher's; a line now and then where there is none, as in a log."""
 
 import sys
 import time
@@ -9,7 +9,10 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from xdist.run.lasting import aside
+
 SECONDS_BETWEEN_LINES = 10
+SECONDS_BETWEEN_MESSAGES = 0.1
 
 
 def say(text: str) -> None:
@@ -24,6 +27,7 @@ class Progress:
     def __init__(self, title: str, total: float, done: float = 0, enabled: bool = True, in_bytes: bool = False) -> None:
         self.title, self.total, self.done, self._note = title, total, done, ""
         self._begun, self._began_at, self._last_line = time.perf_counter(), done, time.perf_counter()
+        self._last_message = 0.0
         self._bar: RichProgress | None = None
         self._enabled, self._in_bytes = enabled, in_bytes
         if enabled and sys.stderr.isatty():
@@ -41,15 +45,26 @@ class Progress:
         self.done += units
         if self._bar:
             self._bar.update(self._task, completed=self.done, rate=self._shown(self._rate()), note=self._note)
-        elif self._enabled and time.perf_counter() - self._last_line > SECONDS_BETWEEN_LINES:
-            self._last_line = time.perf_counter()
-            self._line()
+        elif self._enabled:
+            now = time.perf_counter()
+            if now - self._last_message > SECONDS_BETWEEN_MESSAGES:
+                self._last_message = now
+                self._tell()
+            if now - self._last_line > SECONDS_BETWEEN_LINES:
+                self._last_line = now
+                self._line()
 
     def close(self) -> None:
         if self._bar:
             self._bar.stop()
         elif self._enabled:
+            self._tell()
+            aside(over=self.title)
             self._line()
+
+    def _tell(self) -> None:
+        """The launcher, which may have a terminal."""
+        aside(progress=self.title, total=self.total, done=self.done, note=self._note, in_bytes=self._in_bytes)
 
     def _rate(self) -> float:
         """Units a second since the start."""

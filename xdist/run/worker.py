@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -19,9 +20,10 @@ from transformers.utils import logging as transformers_logging
 
 from xdist.config import Run, load_run
 from xdist.errors import OwnError, RankError, RunError, UserError
-from xdist.run import distributed, heartbeat
+from xdist.run import aborting, distributed, heartbeat, lacking, stopping
 from xdist.run import folder as run_folder
 from xdist.run.folder import MARKS, RunFolder, RunState
+from xdist.run.lasting import lasting
 from xdist.run.lock import RunLock
 from xdist.run.progress import say
 from xdist.run.stopping import SIGNALS
@@ -54,12 +56,17 @@ def main(work: Callable[[Run], None], usage: str) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage)
         sys.exit(0 if arguments else USER_ERROR)
+    with lasting():
+        _work(work, Path(arguments[0]), arguments[1:])
+
+
+def _work(work: Callable[[Run], None], path: Path, overrides: list[str]) -> None:
     quiet()
     gc.freeze()  # collections need not look through the libraries' 400,000 objects, which takes half a second
     gc.enable()
     first = distributed.rank() == 0
     try:
-        run = load_run(Path(arguments[0]), arguments[1:])
+        run = load_run(path, overrides)
         started_for(run)
         distributed.check_devices()
         work(run)
@@ -83,15 +90,30 @@ def main(work: Callable[[Run], None], usage: str) -> None:
         _answer_signals(signal.SIG_IGN)
         if end := heartbeat.told() if isinstance(error, RuntimeError) else None:
             end_for(end)
-        _mark_failed(f"rank {distributed.rank()}: {summary(error)}")
-        say(traceback.format_exc())
+        reason = lacking.reason(error)
+        line = reason or f"rank {distributed.rank()}: {summary(error)}"
+        _mark_failed(line)
+        say(f"xdist: {line}" if reason else traceback.format_exc())
         _leave(1)
     distributed.shutdown()
+
+
+def settle_device() -> None:
+    """Say to DeepSpeed what this process computes on. Ends with a user's error where that is nothing xdist runs on."""
+    try:
+        distributed.default_accelerator()
+    except UserError as error:
+        if distributed.rank() == 0:
+            say(f"xdist: {error}")
+        else:
+            _let_say(USER_ERROR)
+        _leave(USER_ERROR)
 
 
 def started_for(run: Run) -> None:
     """Whose folder it is that the ends of this process are written into."""
     global _folder, _check
+    lacking.places.update({"the run folder": run.folder, "prepared rows": run.data.cache})
     _folder = RunFolder(run.folder)
     _check = partial(_folder.check, run)
 
@@ -110,6 +132,7 @@ def join(look: Callable[[], T]) -> T:
             found = look()
         except (UserError, RunError) as error:
             wrong = error
+    aborting.leave_communicators()
     try:
         distributed.init()
     except Exception:
@@ -130,8 +153,17 @@ def claim(folder: RunFolder, what: str, look: Callable[[], T]) -> tuple[RunLock,
         return look()
 
     found = join(look_at_lock)
-    _claim = on_first(lambda: Claim(lock.take(what), folder.state))
+    _claim = on_first(lambda: _taken(lock, folder, what))
+    aborting.on_abort(_end_if_told, _end_aborted)
     return lock, found
+
+
+def _taken(lock: RunLock, folder: RunFolder, what: str) -> Claim:
+    """On rank 0: take the folder, and away what is of no use any more to whoever has it."""
+    record = lock.take(what, partial(_end_without_folder, folder.path))
+    folder.clear()
+    stopping.drop_old(folder.stop, stopping.asked_for(folder.path / "job" / "job.json"))
+    return Claim(record, folder.state)
 
 
 def only_step() -> int | None:
@@ -151,8 +183,27 @@ def end_for(end: heartbeat.End) -> None:
         _leave(end.code)
 
 
+def _end_without_folder(path: Path) -> None:
+    say(f"xdist: {path}: {stopping.LOST}")
+    _leave(1)
+
+
+def _end_if_told(seconds: float) -> None:
+    if end := heartbeat.told(seconds):
+        end_for(end)
+
+
+def _end_aborted(how: str) -> None:
+    line = f"rank {distributed.rank()} was {how}"
+    _mark_failed(line)
+    say(f"xdist: {line}")
+    heartbeat.tell(1)
+
+
 def quiet() -> None:
-    """Only warnings from the libraries; xdist's own messages on rank 0."""
+    """Only warnings from the libraries; xdist's own messages on rank 0, on a terminal that lacks a letter with another one."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("xdist").setLevel(logging.INFO if distributed.rank() == 0 else logging.WARNING)

@@ -23,6 +23,11 @@ def cross_entropies(states: Tensor, weight: Tensor, bias: Tensor, labels: Tensor
     return _CrossEntropies.apply(states, weight, bias, labels, rows, torch.is_grad_enabled())
 
 
+# Of the gradient while it has 16 bits: most probabilities over a large vocabulary are smaller than fp16 knows, and the scale of
+# the loss comes only later, in the backward pass.
+IN_FP16 = 64.0
+
+
 class _CrossEntropies(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -44,8 +49,8 @@ class _CrossEntropies(torch.autograd.Function):
             gradient = logits.sub_(normaliser).exp_()
             gradient.scatter_add_(1, targets, torch.full_like(targets, -1, dtype=gradient.dtype))
             if of_bias is not None:
-                of_bias += gradient.sum(0)
-            gradient = gradient.to(weight.dtype)
+                of_bias += gradient.sum(0) * (IN_FP16 if weight.dtype == torch.float16 else 1.0)
+            gradient = (gradient * IN_FP16).half() if weight.dtype == torch.float16 else gradient.to(weight.dtype)
             if of_states is not None:
                 of_states[low : low + rows] = gradient @ weight
             if of_weight is not None and weight.dtype == torch.float32:
@@ -62,6 +67,8 @@ class _CrossEntropies(torch.autograd.Function):
     def backward(ctx: Any, scales: Tensor) -> tuple[Tensor | None, ...]:
         scale = scales[0] if len(scales) else scales.sum()
         private.assert_later((scales == scale).all())  # the gradient that was taken is that of the sum
+        if ctx.dtypes[1] == torch.float16:
+            scale = scale / IN_FP16
         kept = iter(ctx.saved_tensors)
         found = [
             (next(kept) * scale).to(dtype) if wanted else None for wanted, dtype in zip(ctx.wanted, ctx.dtypes, strict=True)

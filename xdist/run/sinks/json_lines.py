@@ -1,5 +1,6 @@
 """metrics.jsonl, a line of JSON per logged step: the record of a run that status, report and a resumed start read."""
 
+import errno
 import json
 import logging
 import math
@@ -30,6 +31,8 @@ class JsonLines(Sink):
 
     def _opened(self) -> FileIO:
         if self._file is None:
+            if self._path.exists() and not self._path.is_file():
+                raise OSError(errno.EINVAL, "is no file")
             if self._path.exists():
                 last = math.inf if self.start.step is None else self.start.step
                 lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -79,5 +82,5 @@ def _step(line: str | bytes) -> int | None:
     """None for what is no line of such a file."""
     try:
         return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None

@@ -79,11 +79,15 @@ def page() -> str:
     )
 
 
+def exports(name: str) -> list[str]:
+    """The families whose heads `xdist export` writes on this type; a test exports each."""
+    return [family for family in FAMILIES if family not in NO_CLASS.get(name, ())]
+
+
 def _row(name: str, kind: EncoderKind) -> tuple[str, ...]:
     form = kind.language_heads[0]
     parts = [part for part, there in (("dense", form.dense), ("norm", form.norm), ("bias", form.bias)) if there]
     language = " + ".join(parts) or "nothing"
-    exports = [family for family in FAMILIES if family not in NO_CLASS.get(name, ())]
     return (
         f"`{name}`",
         MODELS[name],
@@ -94,7 +98,7 @@ def _row(name: str, kind: EncoderKind) -> tuple[str, ...]:
         ", ".join(f"`{key}`" for key in kind.dropouts),
         "yes" if kind.checkpointing else "no",
         language + ("" if form.tied else "; own matrix unless tied"),
-        "all" if exports == list(FAMILIES) else ", ".join(exports),
+        "all" if exports(name) == list(FAMILIES) else ", ".join(exports(name)),
     )
 
 

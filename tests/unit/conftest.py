@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from tiny import tiny_benchmark
+from tiny_kinds import tiny_kind
 from tiny_study import AXES
 
 
@@ -54,3 +55,17 @@ def described(tmp_path: Path, data: Path) -> dict[str, Any]:
         "axes": deepcopy(AXES),
         "seeds": [1, 2],
     }
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """The folder of a small random encoder of a kind, made once."""
+    made: dict[str, str] = {}
+    root = tmp_path_factory.mktemp("kinds")
+
+    def folder(kind: str) -> str:
+        if kind not in made:
+            made[kind] = str(tiny_kind(root / kind.replace(" ", "-"), kind))
+        return made[kind]
+
+    return folder

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from batch_of import batch_of
-from tiny_kinds import KINDS, LAYERS, WITH_SEGMENTS, tiny_kind
+from tiny_kinds import KINDS, LAYERS, WITH_SEGMENTS
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModel, PreTrainedTokenizerBase
 
@@ -29,19 +29,6 @@ def encoded(tokenizer: PreTrainedTokenizerBase, texts: tuple[str, ...]) -> dict[
     """What the tokenizer gives of one of many: called with a single pair, it takes an empty second text for none."""
     many = tokenizer(*([text] for text in texts), return_token_type_ids=True)
     return {name: values[0] for name, values in many.items()}
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    made: dict[str, str] = {}
-    root = tmp_path_factory.mktemp("kinds")
-
-    def folder(kind: str) -> str:
-        if kind not in made:
-            made[kind] = str(tiny_kind(root / kind.replace(" ", "-"), kind))
-        return made[kind]
-
-    return folder
 
 
 @pytest.mark.parametrize("pack", [True, False], ids=["packed", "padded"])

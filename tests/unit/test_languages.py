@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xdist.errors import UserError
-from xdist.languages import CC100, GROUPS, LANGUAGES, PRETRAINING, UNKNOWN, by_size, language, pretraining, same, told_by
+from xdist.languages import CC100, GROUPS, LANGUAGES, UNKNOWN, by_size, language, same
 from xdist.languages.codes import PLACE
 
 ROWS = [line.rstrip("\n").split("\t") for line in (PLACE / "table.tsv").open(encoding="utf-8") if not line.startswith("#")]
@@ -94,28 +94,7 @@ def test_what_was_read() -> None:
     assert (CC100.size("min_Arab"), CC100.group("min_Arab")) == (0.0, "unseen")
     assert CC100.size("sw-en") is None
     assert CC100.group("sw-en") == UNKNOWN
-    nothing = pretraining("unknown")
-    assert {nothing.group(code) for code in ("en", "yo")} == {UNKNOWN}
-    assert CC100.order(["en", "yor", "de-en", "swh_Latn"]) == ["de-en", "yor", "swh_Latn", "en"]
-    with pytest.raises(UserError, match="unknown pre-training 'cc10': did you mean 'cc100'"):
-        pretraining("cc10")
-    for one in PRETRAINING.values():
-        assert all(language(code) for code in one.gib)
-
-
-@pytest.mark.parametrize(
-    "config, name",
-    [
-        ({"model_type": "xlm-roberta", "vocab_size": 250002}, "cc100"),
-        ({"model_type": "deberta-v2", "vocab_size": 251000}, "cc100"),
-        ({"model_type": "deberta-v2", "vocab_size": 128100}, "unknown"),
-        ({"model_type": "bert", "vocab_size": 250037}, "cc100"),
-        ({"model_type": "bert", "vocab_size": 30522}, "unknown"),
-        ({}, "unknown"),
-    ],
-)
-def test_an_encoder_tells_its_pretraining(config: dict[str, object], name: str) -> None:
-    assert told_by(config) == name
+    assert all(language(code) for code in CC100.gib)
 
 
 def test_every_file_of_sib200_is_a_language_of_its_own() -> None:

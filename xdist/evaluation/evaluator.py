@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -165,53 +165,37 @@ def evaluate(
     """Predict what is not predicted and score what is not scored, into the run's folder; `section` says how to load the
     model that `request` names. False where it was stopped: started again, it goes on from there. Raises UserError as `to_do`
     does. Collective."""
-    request_to_stop = StopRequest(request.folder.stop, True, runtime.max_minutes)
-    try:
-        return _evaluate(request, section, runtime, config, preparation, start, seed, request_to_stop)
-    finally:
-        request_to_stop.close()
-
-
-def _evaluate(
-    request: Request,
-    section: ModelSection,
-    runtime: Runtime,
-    config: DeepSpeed,
-    preparation: Preparation,
-    start: Start,
-    seed: int,
-    asked: StopRequest,
-) -> bool:
-    done, lockstep = True, config.stage == 3
-    scoring = Scoring(request, config.precision)
-    sinks = Sinks(runtime.sinks if distributed.rank() == 0 else (), start)
-    predict = set(on_first(lambda: _begin(scoring, sinks)))
-    if subsets := [subset for subset in request.subsets if str(subset) in predict]:
-        section, tokenizer = section.model_copy(update={"backbone": request.model}), preparation.tokenizer
-        with zero3.partitioned_loading(config):
-            packed, layer = runtime.attention == "packed", request.how.layer
-            model = load_for_evaluation(section, tokenizer, subsets, config.dtype, layer=layer, packed=packed, seed=seed)
+    with closing(StopRequest(request.folder.stop, True, runtime.max_minutes)) as asked:
+        done, lockstep = True, config.stage == 3
+        scoring = Scoring(request, config.precision)
+        sinks = Sinks(runtime.sinks if distributed.rank() == 0 else (), start)
+        predict = set(on_first(lambda: _begin(scoring, sinks)))
+        if subsets := [subset for subset in request.subsets if str(subset) in predict]:
+            section, tokenizer = section.model_copy(update={"backbone": request.model}), preparation.tokenizer
+            with zero3.partitioned_loading(config):
+                packed, layer = runtime.attention == "packed", request.how.layer
+                model = load_for_evaluation(section, tokenizer, subsets, config.dtype, layer=layer, packed=packed, seed=seed)
+            if distributed.rank() == 0:
+                log.info(remarks.attention(model, distributed.device().type))
+            smoothing = None
+            if request.how.smoothing:
+                special = torch.tensor(sorted(tokenizer.all_special_ids), device=distributed.device())
+                smoothing = Smoothing(request.how.smoothing, seed, special)
+            budget = budget_of(runtime, distributed.device().type)
+            with zero3.placed(model, config) as placed:
+                what = (placed, preparation, scoring, sinks)
+                stop = partial(_asked, asked, request.folder.stop, lockstep)
+                evaluator = Evaluator(*what, budget=budget, lockstep=lockstep, smoothing=smoothing, stop=stop)
+                done = evaluator.run_all(by_task(subsets))
+        sinks.close()
         if distributed.rank() == 0:
-            log.info(remarks.attention(model, distributed.device().type))
-        smoothing = None
-        if request.how.smoothing:
-            special = torch.tensor(sorted(tokenizer.all_special_ids), device=distributed.device())
-            smoothing = Smoothing(request.how.smoothing, seed, special)
-        budget = budget_of(runtime, distributed.device().type)
-        with zero3.placed(model, config) as placed:
-            what = (placed, preparation, scoring, sinks)
-            stop = partial(_asked, asked, request.folder.stop, lockstep)
-            evaluator = Evaluator(*what, budget=budget, lockstep=lockstep, smoothing=smoothing, stop=stop)
-            done = evaluator.run_all(by_task(subsets))
-    sinks.close()
-    if distributed.rank() == 0:
-        scoring.digests.remember()
-        if done and (blanked := without_gold(request)):
-            say(said(blanked))
-        for line in collapses(request):
-            say(line)
-    distributed.barrier()
-    return done
+            scoring.digests.remember()
+            if done and (blanked := without_gold(request)):
+                say(said(blanked))
+            for line in collapses(request):
+                say(line)
+        distributed.barrier()
+        return done
 
 
 def _asked(request: StopRequest, file: Path, lockstep: bool) -> bool:

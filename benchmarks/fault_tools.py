@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from xdist.checkpoint import tags
+from xdist.run.living import alive
 
 # Calls of the system that fail as a disk or a file system makes them fail, for paths that contain FAIL_IN:
 # FAIL_FULL names a file: as long as it is there, nothing can be written. FAIL_LOCKS: there are no locks. FAIL_KILL=n: the n-th
@@ -166,18 +167,11 @@ def kill(folder: Path) -> None:
 def all_gone(pids: list[int], seconds: float) -> bool:
     """Whether these processes end within so many seconds; those that nobody has waited for have ended."""
     until = time.monotonic() + seconds
-    while any(_runs(pid) for pid in pids):
+    while any(alive(pid) for pid in pids):
         if time.monotonic() > until:
             return False
         time.sleep(0.1)
     return True
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path("/proc", str(pid), "stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def damage(checkpoints: Path, kind: str, draw: random.Random) -> None:

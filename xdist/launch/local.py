@@ -18,6 +18,7 @@ from xdist.launch.following import Shown, appended
 from xdist.run import devices, stopping
 from xdist.run.folder import RunFolder
 from xdist.run.lasting import PIPE, lasting
+from xdist.run.living import group_alive
 from xdist.run.lock import RunLock
 from xdist.run.progress import say
 
@@ -89,11 +90,11 @@ def supervise(words: Sequence[str], variables: dict[str, str], folder: RunFolder
             code = process.wait()
             ended = asked.ended or processes.ended_by(code, short)
             until = time.monotonic() + processes.GRACE
-            while asked.ended and at_work(process.pid) and time.monotonic() < until:  # they are being killed
+            while asked.ended and group_alive(process.pid) and time.monotonic() < until:  # they are being killed
                 time.sleep(processes.POLL)
-            if code < 0 and not asked.ended and at_work(process.pid):
+            if code < 0 and not asked.ended and group_alive(process.pid):
                 say(f"xdist: the launcher was ended by {signal.Signals(-code).name}; its ranks go on, waiting for them")
-                while at_work(process.pid):
+                while group_alive(process.pid):
                     time.sleep(processes.POLL)
                 code = 0  # what the ranks have to say stands in the folder
     os.close(reading)
@@ -152,16 +153,6 @@ def _explain(folder: RunFolder, reason: str) -> None:
             folder.mark("failed", reason)
             return
     say(f"xdist: {reason}")
-
-
-def at_work(group: int) -> bool:
-    """Whether a process of the group runs that a launcher leads or led."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, ValueError):
-            state, _, own = (entry / "stat").read_text().rsplit(")", 1)[1].split()[:3]
-            if int(own) == group and state not in "ZX":
-                return True
-    return False
 
 
 def shown(words: Sequence[str]) -> str:

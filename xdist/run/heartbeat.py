@@ -16,13 +16,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
 from torch.distributed.distributed_c10d import _get_default_store
 
 from xdist.run import distributed
+from xdist.run.living import alive
 
 BEAT = 1.0  # seconds
 SILENCE = 40.0  # seconds without a count, by which a rank on another host is dead
@@ -164,10 +164,7 @@ class Heartbeat:
         host, pid = self._who[rank]
         if host != socket.gethostname():
             return False
-        try:
-            return Path("/proc", pid, "stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
-        except OSError:
-            return Path("/proc/self").exists()
+        return alive(pid) is False
 
     def _died(self, rank: int, why: str) -> str:
         host, pid = self._who[rank]

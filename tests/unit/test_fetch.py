@@ -94,7 +94,7 @@ def asked(server: HubServer) -> list[tuple[str, str | None]]:
     ("part", "paths", "expected"),
     [
         ("weights", "model.safetensors pytorch_model.bin tf_model.h5 onnx/model.safetensors", "model.safetensors"),
-        ("weights", "pytorch_model.bin flax_model.msgpack training_args.bin", "pytorch_model.bin"),
+        ("weights", "pytorch_model.bin flax_model.msgpack training_args.bin", ""),
         (
             *("weights", "model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.safetensors.index.json"),
             "model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.safetensors.index.json",
@@ -315,6 +315,9 @@ def test_refusals_are_one_line(server: HubServer, tmp_path: Path, monkeypatch: p
     refused(needed, r"has no files of 'xx/test' in revision 'main'")
     server.add("model", "someone/empty", {"README.md": b"soon"})
     refused(parts.model("someone/empty"), "model someone/empty: has no files of 'config'")
+    pickled = dict.fromkeys(("config.json", "tokenizer.json", "pytorch_model.bin"), b"{}")
+    server.add("model", "someone/pickled", pickled)
+    refused(parts.model("someone/pickled"), r"has only pickled weights \(pytorch_model.bin\), which are not read")
     server.gated.add(ENCODER)
     refused(parts.model(ENCODER), f"model {ENCODER}: is gated: accept its terms")
     refused(parts.model(ENCODER), r"the hub \(http://127.0.0.1:9\) cannot be reached: ", "http://127.0.0.1:9")

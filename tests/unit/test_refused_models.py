@@ -61,6 +61,8 @@ def refused(act: Callable[[], object], said: str) -> None:
         ({"hidden_size": 66, "num_attention_heads": 4}, "hidden_size 66 is no multiple of 4 attention heads"),
         ({"vocab_size": 10**30}, "vocab_size in config.json is 1000000000000000000000000000000"),
         ({"vocab_size": 60_000_000}, "60000000 rows of width"),
+        ({"vocab_size": 139}, "embeddings.word_embeddings.weight' is ROWS x 64, where config.json asks for 139 x 64"),
+        ({"max_position_embeddings": 7}, "position_embeddings.weight' is PLACES x 64, where config.json asks for 7 x 64"),
         ({"max_position_embeddings": 1 << 40}, "max_position_embeddings in config.json is 1099511627776"),
         ({"quantization_config": {"quant_method": "mine"}}, "quantized weights are not read"),
         ({"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}, "quantized weights are not read"),
@@ -71,10 +73,18 @@ def test_what_cannot_be_is_refused_before_anything_is_built(
 ) -> None:
     values = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**values, **changes}))
+    said = said.replace("ROWS", str(values["vocab_size"])).replace("PLACES", str(values["max_position_embeddings"]))
     refused(lambda: read_encoder(str(folder)), said)
     tokenizer = load_tokenizer(str(whole))
     monkeypatch.setattr(encoder_module, "MODEL_MAPPING", None)  # from which a class to build would come
     refused(lambda: load_encoder(ModelSection(backbone=str(folder)), tokenizer, torch.float32), said)
+
+
+def test_weights_of_other_shapes_are_refused_by_name(folder: Path) -> None:
+    values = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**values, "intermediate_size": 100}))
+    there = values["intermediate_size"]
+    refused(lambda: loaded(folder), f"encoder.layer.0.intermediate.dense.bias' is {there}, where config.json asks for 100")
 
 
 def test_pickled_weights_are_refused(folder: Path) -> None:
@@ -96,6 +106,7 @@ def test_pickled_weights_are_refused(folder: Path) -> None:
         (lambda raw: b"\x05" + bytes(7) + b"[[[[[" + raw, "no safetensors file"),
         (lambda raw: (10**6).to_bytes(8, "little") + b"[" * 10**6, "no safetensors file"),
         (lambda raw: (2).to_bytes(8, "little") + b"[]", "no safetensors file"),
+        (lambda raw: raw.replace(b'"shape":[64]', b'"shape":"64"', 1), "no safetensors file"),
         (lambda raw: (9).to_bytes(8, "little") + b'{"a": {}}', "no safetensors file"),
     ],
 )

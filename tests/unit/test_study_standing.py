@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from predicted import predict
 from resolved_of import scored_of
+from rich.console import Console
 from tiny_study import graph_of
 
 from xdist.run.folder import RunFolder
 from xdist.run.lock import RunLock
 from xdist.study import Facts
+from xdist.study.show import print_standings
 from xdist.study.state import last_step, make_scorable, note_failure, standings
 
 
@@ -96,6 +98,13 @@ def test_standing_of_scores_and_steps(tmp_path: Path, described: dict[str, Any])
     folder.scores.write_text(json.dumps({"run": "x", "tasks": {"cldr-spans": entry}}))
     assert standings(graph, Facts())[node.key].state == "finished"
     graph = graph_of(tmp_path, described, *ONE)
+    folder.scores.write_text("{")
+    now = standings(graph, Facts())[node.key]
+    assert now.state == "stopped"
+    assert str(folder.scores) in now.reason
+    with (console := Console(width=300)).capture() as shown:
+        print_standings(graph, {node.key: now}, console)
+    assert f"{node.run.name}: {now.reason}" in shown.get()
     folder.mark("running")
     note_failure(graph, node, "no such file")
     now = standings(graph, Facts())[node.key]

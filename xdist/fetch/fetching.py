@@ -18,7 +18,7 @@ from xdist.data.claims import LOCK, PARTIAL, UNFINISHED, file_path
 from xdist.data.fetched import FetchedFile, Lock, place, read_lock
 from xdist.errors import UserError
 from xdist.fetch.hub import Advance, HubClient, Listed, NoRevision, reason
-from xdist.fetch.parts import Repository, files_of, known_parts
+from xdist.fetch.parts import Repository, absence, files_of, known_parts
 from xdist.files import write_text, written
 
 # Where the hub keeps the Parquet files that it makes of data sets in other formats.
@@ -87,7 +87,7 @@ def _plan(hub: HubClient, folder: Path, repository: Repository, revision: str | 
     absent = tuple(part for part in parts if not of_part[part])
     for part in absent:
         if part in repository.needed:
-            raise UserError(f"{repository}: has no files of '{part}' in revision '{name}' ({commit[:8]})")
+            raise UserError(f"{repository}: {absence(repository.kind, part, listing)} in revision '{name}' ({commit[:8]})")
     files = {path: listing[path] for found in of_part.values() for path in found}
     if not files:
         raise UserError(f"{repository}: has none of the files that are wanted in revision '{name}' ({commit[:8]})")

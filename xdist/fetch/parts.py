@@ -12,19 +12,17 @@ from xdist.tasks.catalog import Task
 from xdist.tasks.catalog.task import POOL, pair, parquet_files
 
 # Of each part the first alternative that the repository has a file of. Only the top folder is looked at: what lies below is
-# the model in other formats. Pickled weights are taken where there are no others.
+# the model in other formats.
 MODEL_PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "config": (("config.json",),),
     "tokenizer": (
         ("tokenizer*.json", "*.model", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json"),
     ),
-    "weights": (
-        ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json"),
-        ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json"),
-    ),
+    "weights": (("model.safetensors", "model-*.safetensors", "model.safetensors.index.json"),),
     "heads": (("heads.json", "heads.safetensors"),),
 }
 OPTIONAL = "heads"
+PICKLED = "pytorch_model*.bin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +56,14 @@ def files_of(kind: RepositoryKind, part: str, paths: Iterable[str]) -> list[str]
         if found := sorted(path for name, path in below.items() if any(_fits(name, pattern) for pattern in patterns)):
             return found
     return []
+
+
+def absence(kind: RepositoryKind, part: str, paths: Iterable[str]) -> str:
+    """What to say of a part that `files_of` finds no file of."""
+    pickled = sorted(path for path in paths if _fits(path, PICKLED)) if (kind, part) == ("model", "weights") else []
+    if not pickled:
+        return f"has no files of '{part}'"
+    return f"has only pickled weights ({pickled[0]}), which are not read; somebody has to save it as safetensors. Looked"
 
 
 def _fits(name: str, pattern: str) -> bool:

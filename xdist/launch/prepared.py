@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from xdist.errors import RunError, UserError, not_given
+from xdist.errors import RunError, UserError, not_given, one_line
 from xdist.launch import local
 from xdist.resolve.resolved import Resolved
 from xdist.run import devices
@@ -35,7 +35,7 @@ def launch(kind: Literal["train", "evaluate"], resolved: Resolved, path: Path, o
     if code == local.UNFINISHED:
         click.echo(f"{run.name} was stopped and saved; start it again to go on: {run.folder}", err=True)
     elif code == local.BROKEN:
-        click.echo(f"xdist: {run.name} broke: {folder.reason() or 'see above'} ({run.folder})", err=True)
+        click.echo(f"xdist: {run.name} broke: {one_line(folder.reason()) or 'see above'} ({run.folder})", err=True)
     return code
 
 

@@ -1,7 +1,7 @@
 """What of a model folder is refused before anything is built from it. Needs no torch."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,11 @@ SIZES = {
     "max_position_embeddings": 1 << 24,
 }
 ROWS, WIDTHS = ("vocab_size", "n_words"), ("embedding_size", "input_embedding_size", "hidden_size", "dim", "emb_dim")
+# The ends of the names of tables, and what config.json calls their rows.
+TABLES = {
+    **dict.fromkeys(("word_embeddings.weight", "embed_tokens.weight", "tok_embeddings.weight"), ROWS),
+    "position_embeddings.weight": ("max_position_embeddings",),
+}
 LAYERS, HEADS = ("num_hidden_layers", "n_layers"), ("num_attention_heads", "n_heads")
 
 
@@ -38,7 +43,7 @@ def check_files(folder: Path) -> None:
 
 def check_values(place: str, values: Mapping[str, Any], folder: Path | None = None) -> None:
     """Raises UserError for a config.json with these values whose encoder cannot be, or is not stored as xdist reads it: sizes
-    out of bounds, more parameters than the weights in `folder` have bytes, quantized weights."""
+    out of bounds, more parameters than the weights in `folder` have bytes, tables of other rows, quantized weights."""
     if values.get("quantization_config") is not None:
         raise UserError(f"{place}: quantization_config: quantized weights are not read; save the model without")
     for name, most in SIZES.items():
@@ -55,10 +60,26 @@ def check_values(place: str, values: Mapping[str, Any], folder: Path | None = No
             raise UserError(
                 f"{place}: config.json: {count} {what} of width {narrow} are more than the {stored} bytes of weights"
             )
+    for name, shape in _shapes(folder).items() if folder else ():
+        rows = _first(values, next((keys for end, keys in TABLES.items() if f".{name}".endswith(f".{end}")), ()))
+        if rows and shape[:1] != [rows]:
+            raise unlike(place, name, shape, [rows, *shape[1:]])
 
 
-def _check_whole(file: Path) -> None:
-    """A safetensors file begins with the length of a JSON object that says where each tensor ends."""
+def unlike(place: str, name: str, there: Sequence[int], expected: Sequence[int]) -> UserError:
+    """A weight of another shape than the configuration gives it."""
+    shapes = [" x ".join(map(str, shape)) for shape in (there, expected)]
+    return UserError(f"{place}: the weight '{name}' is {shapes[0]}, where config.json asks for {shapes[1]}")
+
+
+def _shapes(folder: Path) -> dict[str, list[int]]:
+    """Of the tensors in the weights of a folder."""
+    headers = (_check_whole(file) for file in sorted(folder.glob("*.safetensors")))
+    return {name: one["shape"] for header in headers for name, one in header.items() if name != "__metadata__"}
+
+
+def _check_whole(file: Path) -> dict[str, Any]:
+    """The header. A safetensors file begins with the length of a JSON object that says where each tensor ends."""
     if not file.is_file():
         raise UserError(f"{file}: the weights cannot be read: is no file")
     size = file.stat().st_size
@@ -69,13 +90,17 @@ def _check_whole(file: Path) -> None:
             if len(begin) < 8 or not 2 <= length <= min(size - 8, 100_000_000):
                 raise ValueError
             header = json.loads(stream.read(length))
-            end = max((int(one["data_offsets"][1]) for name, one in header.items() if name != "__metadata__"), default=0)
+            tensors = [one for name, one in header.items() if name != "__metadata__"]
+            end = max((int(one["data_offsets"][1]) for one in tensors), default=0)
+            if not all(isinstance(one["shape"], list) for one in tensors):
+                raise ValueError
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             raise UserError(
                 f"{file}: the weights cannot be read: begins with {begin!r}, so it is no safetensors file"
             ) from None
     if size != 8 + length + end:
         raise UserError(f"{file}: the weights cannot be read: has {size} bytes instead of {8 + length + end}")
+    return dict(header)
 
 
 def _first(values: Mapping[str, Any], names: tuple[str, ...]) -> int:

@@ -13,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 from xdist.config import Model as ModelSection
 from xdist.errors import OwnError, UserError
 from xdist.model import segments
+from xdist.model.admission import unlike
 from xdist.model.backbone import check_tokenizer, load_config
 from xdist.model.kinds import kind_of
 
@@ -35,12 +36,16 @@ def load_encoder(section: ModelSection, tokenizer: PreTrainedTokenizerBase, dtyp
             output_loading_info=True,
             use_safetensors=True,
             trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # told below, by name: else the error points to the report that is off
             **without_pooler(kind),
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{backbone}: the weights cannot be loaded: {str(error).strip().splitlines()[0]}") from None
     finally:
         transformers_logging.set_verbosity(before)
+    if report["mismatched_keys"]:
+        name, there, expected = min(report["mismatched_keys"], key=str)
+        raise unlike(backbone, name, there, expected)
     if report["missing_keys"]:
         first = sorted(report["missing_keys"])[0]
         raise UserError(f"{backbone}: {len(report['missing_keys'])} weights are missing, such as '{first}'")

@@ -44,7 +44,7 @@ def print_plan(
 
 
 def print_standings(graph: Graph, found: Mapping[str, Standing], console: Console) -> None:
-    """A row per run, how many stand where, a bar of the updates done, and the reason of every run that failed."""
+    """A row per run, how many stand where, a bar of the updates done, and why runs failed or cannot be told to be done."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
     table.add_column("run", overflow="fold")
     table.add_column("state")
@@ -60,7 +60,7 @@ def print_standings(graph: Graph, found: Mapping[str, Standing], console: Consol
     grid.add_row(ProgressBar(total, done, width=30), Text(f"{100 * done / total:.0f} % of the updates: {said}"))
     console.print(grid)
     for key, now in found.items():
-        if now.state == "failed":
+        if now.state == "failed" or (now.reason and now.state != "blocked"):
             console.print(
                 Text(f"{graph.nodes[key].run.name}: {now.reason or 'no reason was left'}", style="red"), soft_wrap=True
             )

@@ -24,7 +24,8 @@ FAILED = "study-failed"  # in a study folder: why runs failed that have no folde
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`step` of `steps` updates, None where that is not known; `reason` of what failed or is blocked."""
+    """`step` of `steps` updates, None where that is not known; `reason` of what failed or is blocked, and of scores that cannot
+    be read."""
 
     state: NodeState
     step: int
@@ -46,13 +47,14 @@ def standing(node: Node, graph: Graph, before: Mapping[str, Standing], facts: Fa
     step, steps = last_step(folder.metrics), node.updates
     if node.upstream and before[node.upstream].state in ("failed", "blocked"):
         return Standing("blocked", step, steps, f"needs {graph.nodes[node.upstream].run.name}")
-    if folder.state == "finished" and is_scored(node, facts):
+    scored, why = _scored(node, facts) if folder.state == "finished" else (False, "")
+    if scored:
         return Standing("finished", step, steps)
     note = failure(graph, node)
     if folder.state == "failed" or note.is_file():
         return Standing("failed", step, steps, one_line(_text(note) if note.is_file() else folder.reason()))
     if folder.state in ("unfinished", "finished"):  # finished: trained, and more is to be scored
-        return Standing("stopped", step, steps)
+        return Standing("stopped", step, steps, why)
     if folder.state == "running" and not folder.environment.exists():  # announced by whoever submitted it; no rank has begun
         return Standing("queued", step, steps)
     if folder.state == "running" and RunLock(folder.path).left_behind():  # killed on this machine
@@ -70,12 +72,17 @@ def note_failure(graph: Graph, node: Node, reason: str) -> None:
 
 def is_scored(node: Node, facts: Facts) -> bool:
     """Whether everything that the run evaluates has a score, made from the files as they are now."""
+    return _scored(node, facts)[0]
+
+
+def _scored(node: Node, facts: Facts) -> tuple[bool, str]:
+    """As `is_scored`; and why that cannot be said, "" where it can."""
     if node.run.evaluate is None:
-        return True
+        return True, ""
     try:
-        return not to_do(node.resolved.request, facts.digests) and not stale(node, facts)
-    except UserError:
-        return False
+        return not to_do(node.resolved.request, facts.digests) and not stale(node, facts), ""
+    except UserError as error:
+        return False, str(error)
 
 
 def stale(node: Node, facts: Facts) -> bool:

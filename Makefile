@@ -1,8 +1,8 @@
-# Two commands: `make demo` and `make test`; and `make test-clusters`. All make .venv first; `make versions` others. PYTHON must be 3.11 or newer.
+# Two commands: `make demo` and `make test`; and `make test-clusters`, `make docs`. All make .venv first; `make versions` others. PYTHON must be 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-system test-rest test-clusters versions lint clean
+.PHONY: demo test test-system test-rest test-clusters versions docs lint clean
 .PRECIOUS: .versions/%/ready
 
 demo: .venv/ready
@@ -41,6 +41,10 @@ versions-%: .versions/%/ready
 	.versions/$*/bin/python -m pip install --quiet --constraint .versions/$*/constraints.txt torch
 	.versions/$*/bin/python -m pip install --quiet --constraint .versions/$*/constraints.txt --editable '.[demo,dev]'
 	touch .versions/$*/ready
+
+# The documentation as a site in build/site; a link that leads nowhere ends it.
+docs: .venv/ready
+	$(BIN)/mkdocs build
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .

@@ -14,7 +14,7 @@ METHODS = {
     "adversarial": ["robust.method=adversarial", "robust.radius=0.3", "robust.steps=2", "robust.random_start=true"],
 }
 # Small enough that every rank needs at least two micro-batches a step.
-ACCUMULATED = ["runtime.micro_batch_tokens=40"]
+ACCUMULATED = ["runtime.micro_batch_tokens=20"]
 TOLERANCE = 1e-4
 FADING = Path(__file__).resolve().parents[1] / "third_party/fading.py"
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 import transformers
 from batch_of import batch_of
+from packaging.version import Version
 from safetensors.torch import save_file
 from tiny_kinds import KINDS, tiny_kind
 from torch import Tensor, nn
@@ -174,6 +175,8 @@ def test_the_checkpoint_s_own_language_head_is_found(
     folders: Callable[[str], str], tmp_path: Path, kind: str, changes: dict[str, bool]
 ) -> None:
     """Whatever the kind calls it, and however it is made; transformers' own class gives the logits."""
+    if "legacy" in changes and Version(transformers.__version__) < Version("5.20"):
+        pytest.skip("transformers before 5.20 cannot make this head: it ties a weight that the head has not")
     config = AutoConfig.from_pretrained(folders(kind))
     for name, value in changes.items():
         setattr(config, name, value)

@@ -93,15 +93,19 @@ def _evaluate(folder: RunFolder, run: Any, values: Mapping[str, str], right: Rig
     for name in run.evaluate.tasks:
         entry, found = task(name), {}
         codes = [f"{a}-{b}" for a in PAIRED for b in PAIRED] if entry.pairs_of else [c for c in LANGUAGES if c in CODES]
+        if run.evaluate.languages != "all":
+            codes = list(run.evaluate.languages)
+        split = run.evaluate.split
         for code in codes:
-            examples = list(entry.examples(run.data.root, "test", code))
+            examples = list(entry.examples(run.data.root, split, code))
             labels = list(entry.labels)
             predicted = [
                 one.label if rng.random() < right(values, code) else labels[labels.index(one.label) - 1] for one in examples
             ]
-            submission.write(submission.path(folder.predictions, entry, "test", code), entry, predicted)
+            submission.write(submission.path(folder.predictions, entry, split, code), entry, predicted)
             found[code] = {**family_of(entry).score(predicted, examples, code), "count": len(examples)}
-        scores.add(entry, "test", [] if entry.pairs_of else ["en"], found)
+        trained = [code for one in run.train.tasks if one.task == name for code in one.languages]
+        scores.add(entry, split, trained, found)
 
 
 def _write(path: Path, lines: list[str]) -> None:

@@ -136,9 +136,13 @@ def test_deterministic_kernels_are_there_for_all_that_training_does(two: Group, 
     assert deterministic["norm"] == plain["norm"]
 
 
-def test_ranks_together_see_the_rows_of_one_rank(one: Group, two: Group, small_run: Path) -> None:
-    alone = one.run("dealt", path=str(small_run), overrides=[])[0]
-    first, second = two.run("dealt", path=str(small_run), overrides=[])
+FEW = "train.tasks=[{task: cldr-topic, languages: [en]}, {task: cldr-topic, languages: [sw], rows: 10}]"
+
+
+@pytest.mark.parametrize("overrides", [[], [FEW, "train.task_alpha=0"]], ids=["whole sets", "ten examples of a language"])
+def test_ranks_together_see_the_rows_of_one_rank(one: Group, two: Group, small_run: Path, overrides: list[str]) -> None:
+    alone = one.run("dealt", path=str(small_run), overrides=overrides)[0]
+    first, second = two.run("dealt", path=str(small_run), overrides=overrides)
     for rows, left, right in zip(alone, first, second, strict=True):
         assert sorted(rows) == sorted(left + right)
         assert left

@@ -41,6 +41,8 @@ def command(
     from xdist.launch.clusters import kind_of, load_cluster, require, scheduler
     from xdist.launch.scheduler import Direct
     from xdist.plugins import name_in
+    from xdist.resolve.subsets import Subsets
+    from xdist.study.estimate import unusual_settings
 
     run, cluster = load_run(path, overrides), load_cluster(cluster_path, settings)
     for given, option, capability in ((after, "--after", "waits"), (parts, "--prepare", "prepares")):
@@ -50,6 +52,9 @@ def command(
     if plan.warning:
         click.echo(plan.warning, err=True)
     if dry_run:
+        if plan.work == "train":
+            for line in unusual_settings(run.train, run.model, run.data, Subsets(run).training):
+                click.echo(f"far from usual: {line}", err=True)
         click.echo(
             f"run {run.name} in {run.folder} (now: {plan.folder.state}), {cluster.nodes} x {cluster.ranks} ranks", err=True
         )

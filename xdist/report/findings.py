@@ -7,11 +7,13 @@ from statistics import fmean
 from xdist.metrics.pooled import DRAWS
 from xdist.report.answer import Conclusion, answer, headline_rows
 from xdist.report.by_language import ByLanguage, by_language
+from xdist.report.labelling import LearningCurve, learning_curves
+from xdist.report.labelling import said as labelling_said
 from xdist.report.pair_matrix import PairMatrix, pair_matrices
 from xdist.report.results import Results, RunFacts, as_scores
 from xdist.report.scores import SMALL, ScoreTable
 from xdist.report.sentences import sentences
-from xdist.report.task_table import TaskRow, task_rows
+from xdist.report.task_table import TaskRow, official_mean, task_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +25,18 @@ class Findings:
     languages: tuple[ByLanguage, ...]
     pairs: tuple[PairMatrix, ...]
     scores: ScoreTable
+    labelling: tuple[LearningCurve, ...] = ()
 
     @property
     def averaged(self) -> bool:
-        """Whether any task of XTREME-R's average is there."""
+        """Whether any task of the official average is there whole."""
         return any(not row.done.startswith("0 ") for row in self.tasks)
+
+    @property
+    def average(self) -> str:
+        """What the official average is called: XTREME-R, or XGLUE where it is of that alone."""
+        of = official_mean(task.name for task in self.results.tasks)
+        return of.name if of else ""
 
     def metric(self, task: str) -> str:
         return next(one.metric.headline for one in self.results.tasks if one.name == task)
@@ -45,15 +54,16 @@ class StageCost:
 
 
 def findings(results: Results) -> Findings:
-    found = answer(results)
+    found, labelling = answer(results), tuple(learning_curves(results))
     return Findings(
         results,
         found,
-        tuple(sentences(results, found, headline_rows(results))),
+        (*map(labelling_said, labelling), *sentences(results, found, headline_rows(results))),
         tuple(task_rows(results)),
         tuple(by_language(results)),
         tuple(pair_matrices(results)),
         as_scores(results),
+        labelling,
     )
 
 
@@ -90,6 +100,12 @@ def statistics(found: Findings) -> list[str]:
     ]
     if turned := [task.name for task in found.results.tasks if task.metric.lower_is_better]:
         said.append(f"Of {' and '.join(turned)} less is better: there a difference is the baseline minus the condition.")
+    if found.labelling:
+        said.append(
+            "Learning curves: which sentences are labelled changes with the seed, so seeds spread by more the fewer there are; "
+            "each interval is of its own seeds alone, and p is corrected over the points of a curve. Languages that were "
+            "labelled are in no group's difference."
+        )
     if seeds == [1]:
         said.append("There is one seed a side: nothing here says how another seed would have come out.")
     said.append(f"* marks test sets of fewer than {SMALL} examples, which move by several points by chance alone.")

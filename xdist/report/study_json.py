@@ -6,6 +6,7 @@ from typing import Any
 
 from xdist.metrics.significance import Interval
 from xdist.report.findings import Findings, costs, statistics
+from xdist.report.labelling import Gain
 from xdist.report.results import RunFacts
 from xdist.report.task_table import Score
 from xdist.version import __version__
@@ -70,6 +71,20 @@ def content(found: Findings, written: datetime) -> dict[str, Any]:
             }
             for one in found.pairs
         ],
+        "labelling": [
+            {
+                "task": curve.task,
+                "metric": curve.metric,
+                "languages": curve.languages,
+                "series": curve.series,
+                "points": [
+                    {"condition": one.condition, "rows": one.rows, "seeds": one.seeds}
+                    | {"labelled": _gain(one.labelled), "others": one.others and _gain(one.others)}
+                    for one in curve.points
+                ],
+            }
+            for curve in found.labelling
+        ],
         "cost": [asdict(one) for one in costs(results)],
         "runs": [_run(run) for run in results.runs],
     }
@@ -79,10 +94,15 @@ def _interval(one: Interval) -> dict[str, float]:
     return {"difference": one.difference, "low": one.low, "high": one.high, "p": one.p}
 
 
+def _gain(one: Gain) -> dict[str, Any]:
+    compared = {**_interval(one.interval), "p_holm": one.p, "shown": one.shown} if one.interval else {}
+    return {"score": one.score, "languages": one.languages, **compared}
+
+
 def _score(one: Score | None) -> dict[str, Any] | None:
     return asdict(one) if one else None
 
 
 def _run(run: RunFacts) -> dict[str, Any]:
     about = {key: getattr(run, key) for key in ("name", "stage", "state", "reason", "seed", "step", "steps", "hours")}
-    return {**about, "tokens_per_second": run.tokens_per_second}
+    return {**about, "tokens_per_second": run.tokens_per_second, "signatures": dict(run.record.signatures)}

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from xdist.report.findings import Findings, costs, statistics
+from xdist.report.labelling import Gain
 from xdist.report.markdown import escaped, language_table, table
 from xdist.report.numbers import limits, probability, score, signed
 from xdist.report.pair_matrix import SAID
@@ -27,6 +28,10 @@ def _parts(found: Findings, written: datetime) -> Iterator[str]:
         yield "## Tasks and their average"
         yield task_table(found)
         yield "Mean and, after ±, standard deviation over seeds. Bold: better than each other condition, after correction."
+    if found.labelling:
+        yield "## What labelling buys"
+        yield labelling_table(found)
+        yield "Differences from the fewest examples. Others: languages that no condition trains on."
     if found.scores.columns:
         yield "## Every language"
         yield language_table(found.scores)
@@ -81,19 +86,47 @@ def answer_table(found: Findings) -> str:
     return table(["group", "condition", "languages", "difference", "95 % interval", "p (Holm)"], rows, texts=2)
 
 
+def labelling_table(found: Findings) -> str:
+    rows = [
+        [
+            escaped(curve.task),
+            escaped(curve.name),
+            f"{one.rows:,}",
+            *(cell for gain in (one.labelled, one.others) for cell in _gain(gain)),
+            str(one.seeds),
+        ]
+        for curve in found.labelling
+        for one in curve.points
+    ]
+    gains = [head for what in ("labelled", "others") for head in (what, "difference", "95 % interval")]
+    return table(["task", "languages", "examples", *gains, "seeds"], rows, texts=2)
+
+
+def _gain(one: Gain | None) -> list[str]:
+    if one is None or one.interval is None:
+        return [f"{one.score:.1f}" if one else "–", "", ""]
+    change = signed(one.interval.difference)
+    return [f"{one.score:.1f}", f"**{change}**" if one.shown else change, limits(one.interval)]
+
+
 def task_table(found: Findings) -> str:
     names = [task.name for task in found.results.tasks]
-    headers = ["condition", *(f"{escaped(name)} ({escaped(found.metric(name))})" for name in names)]
+    needs = any(row.needs for row in found.tasks)
+    headers = [
+        "condition",
+        *(["data needed"] if needs else []),
+        *(f"{escaped(name)} ({escaped(found.metric(name))})" for name in names),
+    ]
     several = len(names) > 1
-    headers += [*(["mean"] if several else []), *(["XTREME-R"] if found.averaged else [])]
+    headers += [*(["mean"] if several else []), *([found.average] if found.averaged else [])]
     rows = []
     for row in found.tasks:
         cells = [row.tasks.get(name) for name in names] + ([row.mean] if several else [])
         texts = [f"**{score(one)}**" if one and one.best else score(one) for one in cells]
         if found.averaged:
             texts.append(score(row.average) if row.average else row.done)
-        rows.append([escaped(row.condition), *texts])
-    return table(headers, rows)
+        rows.append([escaped(row.condition), *([escaped(row.needs or "none")] if needs else []), *texts])
+    return table(headers, rows, texts=2 if needs else 1)
 
 
 def _mean(value: tuple[float, float | None] | None, over: str | None) -> str:

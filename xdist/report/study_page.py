@@ -7,6 +7,7 @@ from xdist.report import curves, numbers, page
 from xdist.report.curves import axis
 from xdist.report.findings import Findings, costs, statistics
 from xdist.report.kinship import families, scripts, size_plots
+from xdist.report.labelling_chart import labelling_chart
 from xdist.report.pair_matrix import SAID
 from xdist.report.results import RunFacts
 
@@ -27,6 +28,7 @@ def render(found: Findings, written: datetime) -> str:
         scripts=scripts(scores),
         kin_scale=page.scale(mean for one in kin for mean in one.means if mean is not None),
         plots=size_plots(scores),
+        labelling=[(curve, labelling_chart(curve)) for curve in found.labelling],
         pair_scale=page.scale(float(value) for one in found.pairs for value in one.transfer.matrix.flat if value == value),
         pair_said=SAID,
         stages=_stages(found.results.runs),

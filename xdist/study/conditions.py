@@ -8,8 +8,9 @@ values are scored on the same ones, such as a model's size, makes conditions, co
 from collections.abc import Mapping
 
 from xdist.errors import UserError, unknown
-from xdist.report.results import Condition
+from xdist.report.results import Condition, Labelled
 from xdist.study.expansion import Graph, Point
+from xdist.study.needs import needed
 
 BETWEEN = " · "
 
@@ -50,6 +51,8 @@ def conditions_of(graph: Graph, against: str | None = None) -> tuple[tuple[Condi
             {axis: points[0].values[axis] for axis in kept},
             tuple(dict.fromkeys(point.seed for point in points)),
             _seen(graph, points),
+            _labelled(graph, points),
+            ", ".join(sorted(_needs(graph, points))),
         )
         for name, points in members.items()
     ]
@@ -69,7 +72,26 @@ def _adds_tasks(graph: Graph, axis: str) -> bool:
     return len(tasks) > 1 and sum(map(len, tasks.values())) == len(set().union(*tasks.values()))
 
 
+def _needs(graph: Graph, points: list[Point]) -> set[str]:
+    found: set[str] = set()
+    for node in (graph.nodes[key] for point in points for key in point.stages.values()):
+        trained = ((subset.task, subset.language) for subset in node.resolved.subsets.training)
+        found |= needed(trained, node.run.methods, node.run.align)
+    return found
+
+
 def _seen(graph: Graph, points: list[Point]) -> tuple[str, ...]:
     nodes = [graph.nodes[key] for point in points for key in point.stages.values()]
     entries = [entry for node in nodes if node.run.train for entry in node.run.train.tasks]
     return tuple(sorted({code for entry in entries for code in entry.languages}))
+
+
+def _labelled(graph: Graph, points: list[Point]) -> tuple[Labelled, ...]:
+    """What any stage trains on, entry by entry; the same with every seed."""
+    found: dict[Labelled, None] = {}
+    for key in dict.fromkeys(key for point in points if point.seed == points[0].seed for key in point.stages.values()):
+        run, subsets = graph.nodes[key].run, iter(graph.nodes[key].resolved.subsets.training)
+        for entry in run.train.tasks if run.train else ():
+            languages = tuple(next(subsets).language for _ in entry.languages)
+            found[Labelled(entry.task, languages, entry.rows)] = None
+    return tuple(found)

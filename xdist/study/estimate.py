@@ -5,16 +5,20 @@ A perturbation reads the same tokens several times; that is not counted.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from xdist.config import Data, Train
+from xdist.config import Data, Model, Train
 from xdist.data.histogram import read_histogram
 from xdist.data.shards import MANIFEST, read_manifest
 from xdist.data.subset import Subset
+from xdist.errors import UserError
+from xdist.estimate.shapes import Shape, shape_of
+from xdist.estimate.usual import unusual
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,21 @@ def updates(train: Train | None, data: Data, subsets: Sequence[Subset]) -> int |
     return max(1, round((train.epochs or 1) * sum(size or 0 for size in rows) / train.batch_size))
 
 
+def unusual_settings(
+    train: Train | None, model: Model, data: Data, subsets: Sequence[Subset], shape: Shape | None = None
+) -> list[str]:
+    """A line on each setting of training on `subsets` that is far from what is usual (`xdist.estimate.usual`). `shape` is that
+    of the encoder; None: looked for where `model` says it is, and left aside where that is not here."""
+    if train is None:
+        return []
+    if shape is None:
+        with suppress(UserError):
+            shape = shape_of(model.backbone)
+    language_model = any(subset.task.family == "masked-lm" for subset in subsets)
+    matrices = shape.matrices if shape else None
+    return unusual(train, updates(train, data, subsets), matrices, model.freeze_embeddings, language_model)
+
+
 def cost(train: Train | None, data: Data, subsets: Sequence[Subset]) -> Cost:
     steps = updates(train, data, subsets)
     if train is None or steps is None:
@@ -58,7 +77,7 @@ def cost(train: Train | None, data: Data, subsets: Sequence[Subset]) -> Cost:
 
 def _sizes(train: Train, data: Data, subsets: Sequence[Subset]) -> Iterator[tuple[int | None, float, bool, float]]:
     """Per training subset (rows or None, tokens per row, whether they were counted, tokens that one attends to)."""
-    limits = [entry.limit for entry in train.tasks for _ in entry.languages]
+    limits = [entry.limit if entry.rows is None else entry.rows for _, entry in train.by_subset]
     for subset, limit in zip(subsets, limits, strict=True):
         manifest = _manifest(data.cache, subset)
         rows = manifest["rows"] if manifest else subset.task.count("train", subset.language)

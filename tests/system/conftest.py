@@ -16,7 +16,7 @@ from typing_of_commands import Typed
 
 from xdist.tasks.catalog import task
 
-PLUGINS = ("task.py", "macro_f1.py", "fading.py")
+PLUGINS = ("task.py", "balanced_accuracy.py", "fading.py")
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from xdist.files import file_digest, read_json
 from xdist.run.folder import RunFolder
 
 PACKAGE = Path(xdist.__file__).parent
-PLUGINS = ("task.py", "macro_f1.py", "fading.py")
+PLUGINS = ("task.py", "balanced_accuracy.py", "fading.py")
 
 
 @dataclass(frozen=True)
@@ -162,8 +162,8 @@ def test_workers_way_in_and_heads_carried_over(typed: Typed, small: Path, interm
     scores = read_json(small / "target" / "scores.json")["tasks"]
     assert scores["cldr-spans"]["languages"]["en"]["f1"] > 30
     assert set(scores["cldr-names"]["languages"]) == {"de", "sw"}
-    assert (scores["place"]["scored_by"], set(scores["place"]["languages"])) == ("macro-f1", {"en", "de", "sw"})
-    assert scores["place"]["languages"]["en"]["macro_f1"] > 60
+    assert (scores["place"]["scored_by"], set(scores["place"]["languages"])) == ("balanced-accuracy", {"en", "de", "sw"})
+    assert scores["place"]["languages"]["en"]["balanced_accuracy"] > 60
     logged = [json.loads(line) for line in (small / "target" / "metrics.jsonl").read_text().splitlines()]
     assert all("robust/loss_gap" in line for line in logged)
     assert "runtime.log_every" not in done.stderr
@@ -189,10 +189,10 @@ def test_what_trained_with_others_code_is_looked_at_without_it(small: Path, inte
     score = ["score", target / "predictions", "--gold", small / "benchmark", "--partial"]
     for words, code, says in (
         (["status", target], 0, "finished"),
-        (["report", target, "--out", tmp_path / "report"], 0, "place: metric 'macro-f1' is not installed here"),
+        (["report", target, "--out", tmp_path / "report"], 0, "place: metric 'balanced-accuracy' is not installed here"),
         (["report", target, "--against", other, "--out", tmp_path / "both"], 0, "report: "),
-        (["compare", target, other], 0, "place: metric 'macro-f1' is not installed here"),
-        (["compare", target, other, "--task", "place"], 2, "place: metric 'macro-f1' is not installed here"),
+        (["compare", target, other], 0, "place: metric 'balanced-accuracy' is not installed here"),
+        (["compare", target, other, "--task", "place"], 2, "place: metric 'balanced-accuracy' is not installed here"),
         (score, 2, "unknown task 'place': "),
         (["export", target, tmp_path / "no", "--head", "cldr-topic"], 2, "tasks.2.task: task 'place' is not installed here"),
         (["checkpoint", "list", target], 0, ""),
@@ -202,18 +202,18 @@ def test_what_trained_with_others_code_is_looked_at_without_it(small: Path, inte
         assert (done.exit_code, says in done.output) == (code, True), (words, done.output, done.exc_info)
         assert code == 0 or done.output.count("\n") == 1, done.output
         assert not executed.exists(), words
-    left_out = "place is left out: metric 'macro-f1' is not installed here"
+    left_out = "place is left out: metric 'balanced-accuracy' is not installed here"
     assert left_out in read_json(tmp_path / "both/report.json")["notes"]
     root, out = ["--data", small / "benchmark"], ["--out", tmp_path / "evaluated"]
     given = [f"--plugin={small / name}" for name in PLUGINS[:2]]
     assert "task 'place' is not installed here" in asked("compare", target, other, given[1]).output
     for words, says in (
-        (["compare", target, other], "place (macro_f1, test)"),
+        (["compare", target, other], "place (balanced_accuracy, test)"),
         (["report", target, "--against", other, "--out", tmp_path / "both"], "report: "),
         (score, "place (test)"),
         (["export", target, tmp_path / "place", "--head", "place"], "XLMRobertaForSequenceClassification"),
         (["export", target, tmp_path / "exported", "--head", "cldr-topic"], "XLMRobertaForSequenceClassification"),
-        (["tasks", "--data", small / "benchmark"], "│ place "),
+        (["tasks", "--data", small / "benchmark"], "\nplace "),
         (["evaluate", "--dry-run", "--model", tmp_path / "place", "--task", "place", *root, *out], "place in 3 languages"),
     ):
         done = asked(*words, *given)
@@ -237,7 +237,7 @@ def test_its_description_is_checked_with_it(small: Path, intermediate: Path, tmp
         assert (done.exit_code, says in done.output) == (0, True), (words, done.output, done.exc_info)
     others = f"plugins=[{small / 'task.py'}]"
     for more, says in (
-        (others, "task 'place': unknown metric 'macro-f1'"),
+        (others, "task 'place': unknown metric 'balanced-accuracy'"),
         ("plugins=[]", "unknown task 'place': "),
         ("train.tasks.2.task=plaec", "unknown task 'plaec': did you mean 'place'?"),
     ):

@@ -5,8 +5,7 @@ from xdist.formats.examples import Classified
 from xdist.formats.lines import read_lines
 from xdist.tasks.catalog import Task, register, splits
 
-FILES = splits("place/{split}-{language}.txt")
-LABELS, CODES = ("yes", "no"), ("en", "de", "sw")
+LABELS, CODES, FILES = ("yes", "no"), ("en", "de", "sw"), splits("place/{split}-{language}.txt")
 
 
 def read(path, need_gold=False):
@@ -17,4 +16,5 @@ def read(path, need_gold=False):
         yield Classified(texts=(text,), label=label)
 
 
-register(Task(name="place", family="classification", metric="macro-f1", labels=LABELS, languages=CODES, files=FILES, read=read))
+WHAT = {"labels": LABELS, "languages": CODES, "files": FILES, "read": read}
+register(Task(name="place", family="classification", metric="balanced-accuracy", **WHAT))

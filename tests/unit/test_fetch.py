@@ -160,8 +160,11 @@ def test_what_a_task_needs() -> None:
     ]
     with pytest.raises(UserError, match="task 'xnli': unknown language 'sv': did you mean 'sw'"):
         parts.subsets_of_task(task("xnli"), ("sv",))
-    with pytest.raises(UserError, match="task 'ntrex': no data set of the hub holds it"):
-        parts.subsets_of_task(task("ntrex"), ())
+    with pytest.raises(UserError, match="task 'bucc2018': no data set of the hub holds it"):
+        parts.subsets_of_task(task("bucc2018"), ())
+    assert len(parts.subsets_of_task(task("ntrex"), ())) == 120  # without variants of a language, which its copy has not
+    with pytest.raises(UserError, match="task 'ntrex': mteb/NTREXBitextMining does not have 'fra-CA'"):
+        parts.subsets_of_task(task("ntrex"), ("fr", "fra-CA"))
     with pytest.raises(UserError, match="runs/a/model: is not a hub id"):
         parts.model("runs/a/model")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from test_metrics_own import LABELS, MACRO, answers, macro_f1, registering
+from test_metrics_own import BALANCED, LABELS, answers, balanced_accuracy, registering
 
 from xdist.cli import main
 from xdist.errors import UserError
@@ -17,12 +17,12 @@ from xdist.evaluation.per_example import Gold, scored
 from xdist.evaluation.scores import Scores
 from xdist.files import read_json
 from xdist.metrics import metric
-from xdist.report.scores import read_scores
+from xdist.report.reading import read_scores
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
 
 CODES = ("sw", "de")
-MISSING = "news: metric 'macro-f1' is not installed here"
+MISSING = "news: metric 'balanced-accuracy' is not installed here"
 DESCRIBED = {
     "family": "classification",
     "languages": list(CODES),
@@ -34,20 +34,20 @@ DESCRIBED = {
 
 @pytest.fixture
 def installed() -> Iterator[None]:
-    with registering(MACRO):
+    with registering(BALANCED):
         yield
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs `a` and `b`, scored on `news` by macro-f1 and on `topics` by accuracy, with equal predictions for both."""
+    """Runs `a` and `b`, scored on `news` by balanced-accuracy and on `topics` by accuracy, with equal predictions for both."""
     folder, rng = tmp_path_factory.mktemp("own"), np.random.default_rng(3)
-    tasks = {"news": {**DESCRIBED, "metric": "macro-f1"}, "topics": DESCRIBED}
+    tasks = {"news": {**DESCRIBED, "metric": "balanced-accuracy"}, "topics": DESCRIBED}
     (folder / "tasks.yaml").write_text(yaml.safe_dump({"tasks": tasks}))
     for code in CODES:
         lines = [f"text {number}\t{label}" for number, label in enumerate(answers(rng, 90, 1))]
         (folder / f"{code}.tsv").write_text("\n".join(lines) + "\n")
-    with registering(MACRO):
+    with registering(BALANCED):
         for name, right in (("a", 0.9), ("b", 0.4)):
             evaluated(folder, name, right, rng)
     return folder
@@ -83,17 +83,19 @@ def typed(*words: object) -> Result:
 
 def test_scores_say_what_they_were_made_by(folder: Path) -> None:
     entry = read_json(folder / "a/scores.json")["tasks"]["news"]
-    assert (entry["metric"], entry["scored_by"]) == ("macro_f1", "macro-f1")
-    assert entry["languages"]["sw"]["macro_f1"] == pytest.approx(macro_f1(said_by(folder, "a", "sw"), gold_of(folder, "sw")))
+    assert (entry["metric"], entry["scored_by"]) == ("balanced_accuracy", "balanced-accuracy")
+    assert entry["languages"]["sw"]["balanced_accuracy"] == pytest.approx(
+        balanced_accuracy(said_by(folder, "a", "sw"), gold_of(folder, "sw"))
+    )
 
 
 def test_where_it_is_registered_two_runs_differ_as_their_scores_do(folder: Path, installed: None) -> None:
     done = typed("compare", folder / "a", folder / "b")
     assert done.exit_code == 0, done.output
-    table = done.output[done.output.index("news (macro_f1, test)") :]
+    table = done.output[done.output.index("news (balanced_accuracy, test)") :]
     for code in CODES:
         row = next(line for line in table.splitlines() if f" {code} " in line)
-        first, second = (macro_f1(said_by(folder, run, code), gold_of(folder, code)) for run in "ab")
+        first, second = (balanced_accuracy(said_by(folder, run, code), gold_of(folder, code)) for run in "ab")
         assert f"{first:.1f}" in row
         assert f"{second:.1f}" in row
         assert f"{first - second:+.1f}" in row
@@ -116,12 +118,12 @@ def test_reports_say_so_and_show_what_was_written(folder: Path, tmp_path: Path) 
     assert line in done.output
     assert read_json(tmp_path / "one/report.json")["notes"] == [line]
     assert "is not installed here" in (tmp_path / "one/report.html").read_text(encoding="utf-8")
-    written = read_json(folder / "a/scores.json")["tasks"]["news"]["mean"]["macro_f1"]
+    written = read_json(folder / "a/scores.json")["tasks"]["news"]["mean"]["balanced_accuracy"]
     assert f"{written:.1f}" in (tmp_path / "one/report.md").read_text(encoding="utf-8")
     done = typed("report", folder / "a", "--against", folder / "b", "--out", tmp_path / "two")
     assert done.exit_code == 0, done.output
     content = read_json(tmp_path / "two/report.json")
-    assert "news is left out: metric 'macro-f1' is not installed here" in content["notes"]
+    assert "news is left out: metric 'balanced-accuracy' is not installed here" in content["notes"]
     assert {name for row in content["tasks"] for name in row["tasks"]} == {"topics"}
 
 
@@ -134,7 +136,7 @@ def test_a_report_on_nothing_else_is_one_line(folder: Path, tmp_path: Path) -> N
         (tmp_path / run / "scores.json").write_text(json.dumps(scores))
     done = typed("report", tmp_path / "a", "--against", tmp_path / "b", "--out", tmp_path / "out")
     assert (done.exit_code, done.output.count("\n")) == (2, 1), done.output
-    assert "news is left out: metric 'macro-f1' is not installed here" in done.output
+    assert "news is left out: metric 'balanced-accuracy' is not installed here" in done.output
     assert not (tmp_path / "out").exists()
 
 
@@ -165,7 +167,7 @@ def test_where_it_is_not_a_run_of_ones_own_names_the_line(folder: Path) -> None:
         more = ["train={tasks: [{task: news, languages: [sw]}], steps: 1}"] if command == "train" else []
         done = typed(command, folder / "a/config.yaml", "--dry-run", f"folder={folder / 'new'}", *more)
         assert done.exit_code == 2, done.output
-        assert "tasks.news.metric: unknown metric 'macro-f1'" in done.output
+        assert "tasks.news.metric: unknown metric 'balanced-accuracy'" in done.output
         assert f"{folder / 'tasks.yaml'}:" in done.output
         assert done.output.count("\n") == 1
 
@@ -181,7 +183,7 @@ def test_scores_by_another_metric_are_made_again_and_not_compared(folder: Path, 
     (tmp_path / "predictions").symlink_to(folder / "a/predictions")
     done = typed("compare", tmp_path, folder / "b", "--task", "news")
     assert (done.exit_code, done.output.count("\n")) == (2, 1), done.output
-    assert "news: some were scored by accuracy, some by macro-f1; evaluate those again" in done.output
+    assert "news: some were scored by accuracy, some by balanced-accuracy; evaluate those again" in done.output
     done = typed("report", tmp_path, "--against", folder / "b", "--out", tmp_path / "out")
     assert (done.exit_code, "news was scored by" in done.output) == (2, True), done.output
 

@@ -28,7 +28,7 @@ from xdist.report.comparison import compare
 from xdist.report.results import Condition, Results, TaskResult
 from xdist.report.task_table import task_rows
 
-FILE = ROOT / "tests/third_party/macro_f1.py"
+FILE = ROOT / "tests/third_party/balanced_accuracy.py"
 LABELS = ("politics", "sport", "health", "travel")
 
 
@@ -47,20 +47,20 @@ def loaded(name: str, file: Path) -> Metric:
         return metric(name)
 
 
-MACRO = loaded("macro-f1", FILE)
+BALANCED = loaded("balanced-accuracy", FILE)
 
 
-def macro_f1(predictions: list[str], gold: list[str]) -> float:
-    """By the definition, in exact fractions: what scikit-learn's f1_score(gold, predictions, average="macro") is, x 100."""
+def balanced_accuracy(predictions: list[str], gold: list[str]) -> float:
+    """By the definition, in exact fractions: what scikit-learn's balanced_accuracy_score(gold, predictions) is, x 100."""
     found = []
-    for label in sorted({*predictions, *gold}):
+    for label in sorted(set(gold)):
         right = sum(one == other == label for one, other in zip(predictions, gold, strict=True))
-        found.append(Fraction(2 * right, predictions.count(label) + gold.count(label)))
+        found.append(Fraction(right, gold.count(label)))
     return float(100 * sum(found) / len(found))
 
 
 def rows(predictions: list[str], gold: list[str]) -> np.ndarray:
-    return MACRO.rows_of(predictions, gold, Given(labels=LABELS))
+    return BALANCED.rows_of(predictions, gold, Given(labels=LABELS))
 
 
 def answers(rng: np.random.Generator, size: int, right: float, gold: list[str] | None = None) -> list[str]:
@@ -72,18 +72,18 @@ def answers(rng: np.random.Generator, size: int, right: float, gold: list[str] |
 @pytest.mark.parametrize(
     "gold, predictions, value",
     [  # the values were made by running scikit-learn 1.9.1
-        ("a a a b b c", "a a b b c c", 0.6555555555555556),
-        ("a a b b", "a a a a", 0.3333333333333333),
+        ("a a a b b c", "a a b b c c", 0.7222222222222222),
+        ("a a b b", "a a a a", 0.5),
         ("a a b", "c c c", 0.0),
         ("a b c d", "a b c d", 1.0),
-        ("a a a b", "a a a a", 0.42857142857142855),
+        ("a a a b", "a a a a", 0.5),
     ],
 )
 def test_the_definition_is_scikit_learns(gold: str, predictions: str, value: float) -> None:
     named = dict(zip("abcd", LABELS, strict=True))
     sides = [[named[one] for one in side.split()] for side in (predictions, gold)]
-    assert macro_f1(*sides) == pytest.approx(100 * value, abs=1e-12)
-    assert MACRO.of_rows(rows(*sides)) == {"macro_f1": pytest.approx(100 * value, abs=1e-12)}
+    assert balanced_accuracy(*sides) == pytest.approx(100 * value, abs=1e-12)
+    assert BALANCED.of_rows(rows(*sides)) == {"balanced_accuracy": pytest.approx(100 * value, abs=1e-12)}
 
 
 def test_the_metric_of_the_page_scores(tmp_path: Path) -> None:
@@ -106,9 +106,9 @@ def test_differences_are_those_of_the_scores(seed: int, size: int) -> None:
     gold = {code: answers(rng, size, 1) for code in ("sw", "de")}
     given_by = [{code: answers(rng, size, right, gold[code]) for code in gold} for right in (0.8, 0.6)]
     a, b = ({code: rows(said[code], gold[code]) for code in gold} for said in given_by)
-    found = compare([a], [b], MACRO)
+    found = compare([a], [b], BALANCED)
     for code, row in found.languages.items():
-        first, second = (macro_f1(said[code], gold[code]) for said in given_by)
+        first, second = (balanced_accuracy(said[code], gold[code]) for said in given_by)
         assert (row.a, row.b) == (pytest.approx(first, abs=1e-9), pytest.approx(second, abs=1e-9))
         assert row.interval.difference == pytest.approx(first - second, abs=1e-9)
 
@@ -117,24 +117,26 @@ def test_every_draw_is_scored_as_a_test_set_is() -> None:
     rng = np.random.default_rng(0)
     gold = answers(rng, 40, 1)
     said = {name: answers(rng, 40, right, gold) for name, right in (("a", 0.8), ("b", 0.5))}
-    found = replicate({name: {"sw": rows(one, gold)} for name, one in said.items()}, MACRO, "task", draws=30)
-    assert found.observed[:, 0].tolist() == pytest.approx([macro_f1(one, gold) for one in said.values()])
+    found = replicate({name: {"sw": rows(one, gold)} for name, one in said.items()}, BALANCED, "task", draws=30)
+    assert found.observed[:, 0].tolist() == pytest.approx([balanced_accuracy(one, gold) for one in said.values()])
     # The same draws again, each a test set of its own, its examples one by one.
     drawing = np.random.default_rng([0, int(digest("task"), 16)])
     for number, draw in enumerate(drawing.integers(40, size=(30, 40))):
-        expected = [macro_f1([one[n] for n in draw], [gold[n] for n in draw]) for one in said.values()]
+        expected = [balanced_accuracy([one[n] for n in draw], [gold[n] for n in draw]) for one in said.values()]
         assert found.drawn[number, :, 0].tolist() == pytest.approx(expected)
 
 
 def test_intervals_cover_the_true_difference() -> None:
     rng = np.random.default_rng(2)
     gold = answers(rng, 200_000, 1)
-    truth = macro_f1(answers(rng, len(gold), 0.75, gold), gold) - macro_f1(answers(rng, len(gold), 0.6, gold), gold)
+    truth = balanced_accuracy(answers(rng, len(gold), 0.75, gold), gold) - balanced_accuracy(
+        answers(rng, len(gold), 0.6, gold), gold
+    )
     found = []
     for trial in range(TRIALS):
         gold = answers(rng, 150, 1)
         a, b = (rows(answers(rng, 150, right, gold), gold)[None] for right in (0.75, 0.6))
-        found.append(group_interval({"sw": Paired(a, b)}, MACRO, seed=trial, draws=200))
+        found.append(group_interval({"sw": Paired(a, b)}, BALANCED, seed=trial, draws=200))
     assert fmean(one.low <= truth <= one.high for one in found) >= LEAST
     widths = float(np.median([one.high - one.low for one in found]))
     assert widths < 2 * 2.3 * float(np.std([one.difference for one in found]))
@@ -188,13 +190,13 @@ def test_rows_are_a_table_of_numbers(found: Any) -> None:
 
 
 def test_names_are_taken_once_and_the_nearest_is_told() -> None:
-    with registering(MACRO):
-        with pytest.raises(UserError, match=r"^metric 'macro-f1' is there already, in .*test_metrics_own\.py$"):
-            register(MACRO)
-        with pytest.raises(UserError, match=r"^unknown metric 'makro-f1': did you mean 'macro-f1'"):
-            metric("makro-f1")
-        assert missing("macro-f1") is None
-    assert missing("macro-f1") == "metric 'macro-f1' is not installed here"
+    with registering(BALANCED):
+        with pytest.raises(UserError, match=r"^metric 'balanced-accuracy' is there already, in .*test_metrics_own\.py$"):
+            register(BALANCED)
+        with pytest.raises(UserError, match=r"^unknown metric 'balancd-accuracy': did you mean 'balanced-accuracy'"):
+            metric("balancd-accuracy")
+        assert missing("balanced-accuracy") is None
+    assert missing("balanced-accuracy") == "metric 'balanced-accuracy' is not installed here"
 
 
 # --- rows may be groups --------------------------------------------------------------------------------------------------

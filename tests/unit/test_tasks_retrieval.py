@@ -2,7 +2,9 @@
 
 import json
 import math
+import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -255,17 +257,49 @@ def test_a_sentence_is_found_by_its_line(small: tuple[Path, PreTrainedTokenizerB
     examples = list(entry.examples(root, "test", "wo"))
     rows = Columns(list(family.encode(iter(examples), tokenizer, 64)))
     assert rows.column("side").tolist() == [0] * 40 + [1] * 40
-    found = family.answers(np.zeros((40, 1)), np.arange(40)[::-1, None], rows)
-    predictions = family.finish(found, rows, examples)
+    entry = replace(entry, metric="accuracy")  # the nearest of one side, as for Tatoeba
+    found = family_of(entry).answers(np.zeros((40, 1)), np.arange(40)[::-1, None], rows)
+    predictions = family_of(entry).finish(found, rows, examples)
     assert predictions == list(range(39, -1, -1))
-    assert family.score(list(range(40)), examples, "wo") == {"accuracy": 100.0}
+    assert family_of(entry).score(list(range(40)), examples, "wo") == {"accuracy": 100.0}
+
+
+def test_both_ways_the_lines_of_each_side_are_told(tmp_path: Path, small: tuple[Path, PreTrainedTokenizerBase]) -> None:
+    root, tokenizer = small
+    entry, family = task("ntrex"), family_of(task("ntrex"))
+    examples = list(entry.examples(root, "test", "wo"))
+    rows = Columns(list(family.encode(iter(examples), tokenizer, 64)))
+    assert (family.searches, family.k) == (((1, 0), (0, 1)), 10)
+    # Every English sentence has its translation third, every foreign one first; a search gives the numbers of rows.
+    from_english = np.stack([np.roll(np.arange(40), 2 - n)[:10] for n in range(40)])
+    from_foreign = np.stack([40 + np.roll(np.arange(40), -n)[:10] for n in range(40)])
+    found = [*family.answers(np.zeros((40, 10)), from_foreign, rows), *family.answers(np.zeros((40, 10)), from_english, rows)]
+    predictions = family.finish(found, rows, examples)
+    assert (predictions[0][:3], predictions[40][:3]) == ([38, 39, 0], [0, 1, 2])
+    score = family.score(predictions, examples, "wo")
+    assert (score["accuracy"], score["top10"], score["accuracy_back"]) == (0, 100, 100)
+    path = tmp_path / "test-wo.tsv"
+    submission.write(path, entry, predictions)
+    assert submission.read(path, entry, examples) == predictions
+    lines = path.read_text().splitlines()
+    for number, line, message in (
+        (1, "0 1 2", "expected 10 different rows, best first, found '0 1 2'"),
+        (2, " ".join(["7"] * 10), "expected 10 different rows, best first"),
+        (80, "1 2 3 4 5 6 7 8 9 40", "'40' is no row number from 0 to 39"),
+    ):
+        path.write_text("\n".join([*lines[: number - 1], line, *lines[number:]]) + "\n")
+        with pytest.raises(UserError, match=f"^{path}:{number}: {re.escape(message)}"):
+            submission.read(path, entry, examples)
+    path.write_text("\n".join(lines[:40]) + "\n")
+    with pytest.raises(UserError, match=f"^{path}:41: the end after 40 predictions, expected 80$"):
+        submission.read(path, entry, examples)
 
 
 def test_real_ntrex(shared_data: Path) -> None:
     examples = list(task("ntrex").examples(shared_data, "test", "zh"))
     assert Counter(side for side, _ in examples) == {"foreign": 400, "english": 400}
     assert examples[400][1].gold == "0"
-    assert len(task("ntrex").languages) == 46
+    assert len(task("ntrex").languages) == 127  # with English, which they translate, 128
 
 
 # --- mining ----------------------------------------------------------------------------------------------------------

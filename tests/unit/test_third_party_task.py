@@ -46,13 +46,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the files of somebody else's and a run that names them; nothing of them is known before and afterwards."""
     tiny_benchmark(tmp_path / "benchmark")
     tiny_places(tmp_path / "benchmark")
-    for name in ("task.py", "macro_f1.py", "fading.py"):
+    for name in ("task.py", "balanced_accuracy.py", "fading.py"):
         (tmp_path / name).write_text((THIRD / name).read_text())
     (tmp_path / "ordered.py").write_text(dict(shown(ROOT / "docs/how-to/own-task.md"))["ordered.py"] + REVIEWS)
     run = {
         "name": "mine",
         "folder": "run",
-        "plugins": ["task.py", "macro_f1.py", "fading.py"],
+        "plugins": ["task.py", "balanced_accuracy.py", "fading.py"],
         "model": {"backbone": "encoder"},
         "data": {"root": "benchmark", "cache": "prepared"},
         "train": {"tasks": [{"task": "place"}], "steps": 3},
@@ -89,17 +89,17 @@ def offer(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str) -> None:
     monkeypatch.syspath_prepend(str(folder))
 
 
-@pytest.mark.parametrize("name, most", [("task.py", 20), ("macro_f1.py", 25), ("fading.py", 60)])
+@pytest.mark.parametrize("name, most", [("task.py", 20), ("balanced_accuracy.py", 25), ("fading.py", 60)])
 def test_the_files_are_short(name: str, most: int) -> None:
     assert len((THIRD / name).read_text().splitlines()) <= most
 
 
 def test_it_is_listed_and_checked_where_it_is_given() -> None:
     assert "place" not in typed("tasks").output
-    assert "│ place " in typed("tasks", "--plugin", "task.py", "--data", "benchmark").output
-    found = typed("tasks", "check", "benchmark", "--plugin", "task.py", "--plugin", "macro_f1.py", "--task", "place")
-    (row,) = [line.split("│") for line in found.output.splitlines() if "train" in line and " en " in line]
-    assert [cell.strip() for cell in row[1:7]] == ["place", "train", "en", "120", "?", "yes"]
+    assert "\nplace  " in typed("tasks", "--plugin", "task.py", "--data", "benchmark").output
+    found = typed("tasks", "check", "benchmark", "--plugin", "task.py", "--plugin", "balanced_accuracy.py", "--task", "place")
+    (row,) = [line.split() for line in found.output.splitlines() if "train" in line and " en " in line]
+    assert row[:6] == ["place", "train", "en", "120", "?", "yes"]
     path = Path("benchmark/place/dev-sw.txt")
     path.write_text(f"{path.read_text()}perhaps: here\n")
     says = f"{path}:21: expected 'yes: …' or 'no: …', found 'perhaps: here'"
@@ -112,8 +112,11 @@ def test_it_is_listed_and_checked_where_it_is_given() -> None:
     "override, says",
     [
         ("plugins=[]", "train.tasks.0.task: unknown task 'place': did you mean 'lareqa'? (valid: "),
-        ("plugins=[macro_f1.py]", "train.tasks.0.task: unknown task 'place': "),
-        ("plugins=[task.py]", "train.tasks.0.task: task 'place': unknown metric 'macro-f1': did you mean 'pair-f1'?"),
+        ("plugins=[balanced_accuracy.py]", "train.tasks.0.task: unknown task 'place': "),
+        (
+            "plugins=[task.py]",
+            "train.tasks.0.task: task 'place': unknown metric 'balanced-accuracy': did you mean 'bitext-accuracy'?",
+        ),
         ("train.tasks.0.task=plaice", "train.tasks.0.task: unknown task 'plaice': did you mean 'place'?"),
         ("train.tasks.0.languages=[fr]", "train.tasks.0.languages.0: task 'place': unknown language 'fr'"),
     ],
@@ -176,7 +179,7 @@ def test_a_prepared_set_is_of_the_code_that_brought_the_task(place: Path) -> Non
 
     before = folders()
     assert folders() == before
-    change("macro_f1.py")
+    change("balanced_accuracy.py")
     assert folders() == before
     change("task.py")
     after = folders()
@@ -216,7 +219,7 @@ def test_a_study_does_its_runs_anew_when_the_code_of_a_task_changes(
             return named(graph_of(place, described))
 
     (place / "site").mkdir()
-    Path("site/of_places.py").write_text(Path("task.py").read_text().replace("macro-f1", "accuracy"))
+    Path("site/of_places.py").write_text(Path("task.py").read_text().replace("balanced-accuracy", "accuracy"))
     offer(monkeypatch, place / "site", "of_places")
     before = keys()
     assert keys() == before
@@ -283,7 +286,7 @@ def test_its_rows_are_of_the_code_of_both_the_task_and_the_family(place: Path) -
 def test_a_run_of_a_study_has_it_only_where_it_names_it(place: Path, described: dict[str, Any]) -> None:
     described["all"] = {"data.root": str(place / "benchmark")}
     theirs = {"train.tasks": [{"task": "place"}]}
-    axis = {"named": {"target": {**theirs, "plugins": ["task.py", "macro_f1.py"]}}, "not": {"target": theirs}}
+    axis = {"named": {"target": {**theirs, "plugins": ["task.py", "balanced_accuracy.py"]}}, "not": {"target": theirs}}
     described["axes"] = {"task": axis}
     with pytest.raises(UserError, match=r"axes\.task\.not\.target\.train\.tasks\.0\.task: unknown task 'place': "):
         graph_of(place, described)

@@ -2,25 +2,30 @@
 
 | family | EXT | content |
 |---|---|---|
-| classification | tsv | a label a line |
+| classification | tsv | a label a line; a number, where labels are ranked by |
 | multiple-choice | jsonl | `{"label": 0}` a line |
 | tagging | tsv | a tag a line, a blank line between sentences |
-| sentence-retrieval | tsv | a 0-based row of the other side a line |
+| sentence-retrieval | tsv | a 0-based row of the other side a line; or rows, see below |
 | bitext-mining | tsv | foreign id TAB English id a line |
 | span-qa | json | {question id: answer} |
 | others | json | {id: [candidate ids, best first]} |
+
+Where a task's metric reads several rows of sentence retrieval, they stand in a line, best first; where it reads both ways,
+lines for the sentences of the first side follow those for the second's.
 """
 
 import json
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from xdist.errors import UserError, unknown
 from xdist.files import write_json, write_text
 from xdist.formats.lines import field, filled, read_jsonl, read_lines
+from xdist.metrics import metric
 from xdist.metrics.retrieval import K
 from xdist.strict_json import parsed
 from xdist.tasks.catalog import Task
@@ -38,6 +43,8 @@ def write(path: Path, task: Task, predictions: Sequence[Any] | Mapping[str, Any]
         write_text(path, "\n\n".join("\n".join(tags) for tags in predictions) + "\n")
     elif task.predicts == "multiple-choice":
         write_text(path, "".join(f'{{"label": {option}}}\n' for option in predictions))
+    elif task.predicts == "sentence-retrieval" and metric(task.metric).nearest > 1:
+        write_text(path, "".join(f"{' '.join(map(str, ranking))}\n" for ranking in predictions))
     else:
         write_text(path, "".join(f"{prediction}\n" for prediction in predictions))
 
@@ -56,10 +63,20 @@ def read(path: Path, task: Task, examples: Sequence[Any], candidates: Collection
 
 def _labels(path: Path, task: Task, examples: Sequence[Any]) -> list[str]:
     rows = _counted(path, ((number, line.strip()) for number, line in filled(read_lines(path))), len(examples))
+    graded = metric(task.metric).graded
     for number, label in rows:
-        if label not in task.labels:
+        if graded and not _is_number(label):
+            raise UserError(f"{path}:{number}: '{label:.40}' is no number")
+        if not graded and label not in task.labels:
             raise UserError(f"{path}:{number}: {unknown('label', label, task.labels)}")
     return [label for _, label in rows]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _options(path: Path, task: Task, examples: Sequence[Any]) -> list[int]:
@@ -71,14 +88,24 @@ def _options(path: Path, task: Task, examples: Sequence[Any]) -> list[int]:
     return [option for _, option in found]
 
 
-def _rows(path: Path, task: Task, examples: Sequence[Any]) -> list[int]:
+def _rows(path: Path, task: Task, examples: Sequence[Any]) -> list[int] | list[list[int]]:
+    by = metric(task.metric)
     queries = sum(side == "english" for side, _ in examples)
-    rows = _counted(path, ((number, line.strip()) for number, line in filled(read_lines(path))), queries)
-    last = len(examples) - queries - 1
-    for number, row in rows:
-        if not re.fullmatch(r"\d{1,9}", row, re.ASCII) or int(row) > last:
-            raise UserError(f"{path}:{number}: '{row}' is no row number from 0 to {last}")
-    return [int(row) for _, row in rows]
+    others = len(examples) - queries
+    lines = _counted(path, ((n, line.strip()) for n, line in filled(read_lines(path))), queries + others * by.both_ways)
+    found = []
+    for place, (number, line) in enumerate(lines):
+        there = others if place < queries else queries
+        ranking, wanted = line.split(" "), min(by.nearest, there)
+        if len(ranking) != wanted or len(set(ranking)) < wanted:
+            raise UserError(
+                f"{path}:{number}: expected {wanted} different row{'s' * (wanted > 1)}, best first, found '{line:.40}'"
+            )
+        for row in ranking:
+            if not re.fullmatch(r"\d{1,9}", row, re.ASCII) or int(row) >= there:
+                raise UserError(f"{path}:{number}: '{row}' is no row number from 0 to {there - 1}")
+        found.append([int(row) for row in ranking])
+    return found if by.nearest > 1 else [row for (row,) in found]
 
 
 def _pairs(path: Path, task: Task, examples: Sequence[Any]) -> list[str]:
@@ -100,7 +127,7 @@ def _pairs(path: Path, task: Task, examples: Sequence[Any]) -> list[str]:
 def _tags(path: Path, task: Task, examples: Sequence[Any]) -> list[list[str]]:
     lines = [(number, line.strip()) for number, line in filled(read_lines(path))]
     # The official label list has O for every task, UD-POS too: a model trained so may predict it, and is wrong then.
-    tags_of = {*task.labels, *(["O"] if task.metric == "seqeval-0.0.12" else [])}
+    tags_of = {*task.labels, *(["O"] if task.metric in ("seqeval-0.0.12", "xglue-pos") else [])}
     found: list[list[str]] = []
     at = 0
     for sentence, example in enumerate(examples, start=1):

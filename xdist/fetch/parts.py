@@ -87,12 +87,17 @@ def subsets_of_task(task: Task, languages: tuple[str, ...]) -> list[Subset]:
     for code in languages:
         if code not in base.languages:
             raise UserError(f"task '{task.name}': {unknown('language', code, base.languages)}")
+        if code in base.hub.lacks:
+            raise UserError(
+                f"task '{task.name}': {base.hub.id} does not have '{code}' (`xdist tasks` lists the official files)"
+            )
     splits = [split for split in base.files if split in base.hub.splits]
     return [
         Subset(base, split, code)
         for split in splits
         for code in base.languages_of(split)
-        if split == POOL or ((not languages or code in languages) and (split != "train" or code in base.train_languages))
+        if code not in base.hub.lacks
+        and (split == POOL or ((not languages or code in languages) and (split != "train" or code in base.train_languages)))
     ]
 
 
@@ -107,13 +112,13 @@ def data_sets(subsets: Iterable[tuple[Subset, bool]], root: Path) -> tuple[list[
             of_hub = base.hub and base.paths(root, subset.split, code)[0].suffix == ".parquet"
             if base.is_there(root, subset.split, code) and not of_hub:
                 continue
-            if base.hub is None or subset.split not in base.hub.splits:
+            if base.hub is None or subset.split not in base.hub.splits or code in base.hub.lacks:
                 pattern = base.files[subset.split][0] if subset.split in base.files else subset.split
                 elsewhere[f"{base.name} {subset.split}: no data set of the hub holds it; xdist looks for {root / pattern}"] = (
                     None
                 )
                 continue
-            part = f"{base.hub.config_of(code)}/{base.hub.splits[subset.split]}"
+            part = f"{base.hub.config_of(code)}/{base.hub.split_of(subset.split, code)}"
             wanted = parts.setdefault(base.hub.id, {})
             wanted[part] = wanted.get(part, False) or needed
     sets = [

@@ -34,7 +34,10 @@ class Metric:
 
     The first of `numbers` is the headline: tasks are ranked, models chosen and differences told by it. All are within `bounds`;
     with `percent` they are fractions, shown times 100. `in_average`: the numbers whose mean stands for the task in the official
-    average of XTREME-R, where that is not the headline. `families`: whose predictions it reads.
+    average of XTREME-R, where that is not the headline. `families`: whose predictions it reads. Of a retrieval of sentences it
+    reads so many `nearest` rows of each query, best first, and with `both_ways` those of the other side's sentences after them;
+    the nearest alone is a number, not a list.
+    `graded`: labels are numbers, and so may predictions be: any number by which examples are ranked.
     `refuses(labels, languages)` says in a few words why a task with those cannot be scored; None where it can.
     """
 
@@ -48,6 +51,9 @@ class Metric:
     percent: bool = True
     lower_is_better: bool = False
     in_average: tuple[str, ...] = ()
+    nearest: int = 1
+    both_ways: bool = False
+    graded: bool = False
     refuses: Callable[[Sequence[str], Sequence[str]], str | None] = lambda labels, languages: None
 
     def __post_init__(self) -> None:

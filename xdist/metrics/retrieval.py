@@ -11,6 +11,7 @@ from xdist.metrics.counts import Array, CountRows, Sums, ratio
 from xdist.metrics.definition import Given, Metric, register
 
 K = 20
+HITS = 10
 
 
 def average_precision(ranking: Sequence[str], relevant: Collection[str], k: int = K) -> float:
@@ -36,6 +37,14 @@ def rows(rankings: Mapping[str, Sequence[str]], gold: Mapping[str, Collection[st
     return np.array(found, dtype=np.float64).reshape(-1, 2)
 
 
+def hits(rankings: Mapping[str, Sequence[str]], gold: Mapping[str, Collection[str]], given: Given) -> CountRows:
+    """Whether something relevant is ranked first, whether it is among the first 10, and 1, per query of `gold`; [n, 3]."""
+    found = [
+        (*(any(item in relevant for item in rankings.get(id, ())[:k]) for k in (1, HITS)), 1.0) for id, relevant in gold.items()
+    ]
+    return np.array(found, dtype=np.float64).reshape(-1, 3)
+
+
 def first_hit(rankings: Mapping[str, Sequence[str]], gold: Mapping[str, Collection[str]]) -> CountRows:
     """1 where the first item ranked is relevant, else 0, per query of `gold`. Shape [n]."""
     hits = (bool(rankings.get(id)) and rankings[id][0] in relevant for id, relevant in gold.items())
@@ -54,5 +63,15 @@ MAP = register(
         numbers=(f"map@{K}",),
         rows=rows,
         score=score,
+    )
+)
+HIT = register(
+    Metric(
+        name=f"hit@{HITS}",
+        about=f"share of the queries that have something right among the first {HITS} found; also of the first one",
+        families=("dual-encoder",),
+        numbers=(f"hit@{HITS}", "hit@1"),
+        rows=hits,
+        score=lambda sums: {f"hit@{HITS}": ratio(sums[:, 1], sums[:, 2]), "hit@1": ratio(sums[:, 0], sums[:, 2])},
     )
 )

@@ -31,8 +31,9 @@ def said_of_collapse(task: str, entry: Mapping[str, Any]) -> list[str]:
 
 
 def _each(values: Iterable[Any], tags: bool) -> list[Any]:
-    """With `tags` the tags of each sentence."""
+    """With `tags` the tags of each sentence; a ranking of rows stays one."""
     found: list[Any] = []
     for value in values:
-        found += value if tags and isinstance(value, list | tuple) else [value]
+        listed = tags and isinstance(value, list | tuple) and not (value and isinstance(value[0], int))
+        found += value if listed else [value]
     return found

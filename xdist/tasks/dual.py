@@ -44,8 +44,8 @@ class DualEncoder(Retrieval):
     """Examples are (Query, Passage) pairs in training; ("query", Query) or ("candidate", Passage) in evaluation."""
 
     columns: ClassVar = {**Retrieval.columns, "id": pa.list_(pa.uint8())}
-    searches: ClassVar = ((QUERY, CANDIDATE),)
-    k: ClassVar = retrieval.K
+    searches = ((QUERY, CANDIDATE),)
+    k = retrieval.K
     pooled: ClassVar = True
 
     def encode(self, examples: Iterable[Any], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:

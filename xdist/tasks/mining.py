@@ -26,8 +26,8 @@ class Mining(MeanPooled):
     """A test piece holds its development set too, from which its threshold comes; a development piece tunes on itself."""
 
     whole: ClassVar = True
-    searches: ClassVar = ((0, 1), (1, 0), (2, 3), (3, 2))
-    k: ClassVar = mining.NEIGHBOURS
+    searches = ((0, 1), (1, 0), (2, 3), (3, 2))
+    k = mining.NEIGHBOURS
 
     def encode(
         self, examples: Iterable[tuple[str, Sentence]], tokenizer: PreTrainedTokenizerBase, max_length: int

@@ -29,9 +29,16 @@ class Retrieval(Family):
     of the second: of the same piece, or with `pooled` of all pieces of the task's pool."""
 
     columns: ClassVar[dict[str, pa.DataType]] = {"side": pa.int8()}
-    searches: ClassVar[tuple[tuple[int, int], ...]]
-    k: ClassVar[int]
     pooled: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def searches(self) -> tuple[tuple[int, int], ...]: ...
+
+    @property
+    @abstractmethod
+    def k(self) -> int:
+        """How many rows are found for each."""
 
     @abstractmethod
     def vectors(self, outputs: Tensor, batch: Batch) -> Tensor:

@@ -5,7 +5,6 @@ runs over all tokens of a sentence, special tokens included. Which layer's state
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -13,8 +12,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from xdist.formats.examples import Sentence
+from xdist.metrics import metric
 from xdist.tasks.batch import Batch
-from xdist.tasks.family import PreparedColumns, Row
+from xdist.tasks.family import Predictions, PreparedColumns, Row
 from xdist.tasks.retrieval import Retrieval, Searched, sequences
 
 FOREIGN, ENGLISH = 0, 1
@@ -40,8 +40,16 @@ class MeanPooled(Retrieval):
 
 
 class SentenceRetrieval(MeanPooled):
-    searches: ClassVar = ((ENGLISH, FOREIGN),)
-    k: ClassVar = 1
+    """Which rows are looked up, and how many are found for each, is as the task's metric reads them."""
+
+    @property
+    def searches(self) -> tuple[tuple[int, int], ...]:
+        both_ways = metric(self.task.metric).both_ways
+        return ((ENGLISH, FOREIGN), (FOREIGN, ENGLISH)) if both_ways else ((ENGLISH, FOREIGN),)
+
+    @property
+    def k(self) -> int:
+        return metric(self.task.metric).nearest
 
     def encode(
         self, examples: Iterable[tuple[str, Sentence]], tokenizer: PreTrainedTokenizerBase, max_length: int
@@ -54,13 +62,22 @@ class SentenceRetrieval(MeanPooled):
         return "en" if row["side"] == ENGLISH else language
 
     def answers(self, scores: np.ndarray, numbers: np.ndarray, searched: Searched) -> list[np.ndarray]:
-        # The foreign side stands first in its piece, so the number of a row is its line.
-        return list(numbers[:, 0])
+        return list(numbers)
 
     def finish(
         self, predictions: Sequence[np.ndarray], rows: PreparedColumns, examples: Sequence[tuple[str, Sentence]]
-    ) -> list[int]:
-        return [int(line) for line in predictions]
+    ) -> list[int] | list[list[int]]:
+        """Lines of the other side: of each English sentence, then with `both_ways` of each foreign one."""
+        # The foreign side stands first in its piece: the number of a row of it is its line.
+        first_english = int((rows.column("side") == FOREIGN).sum())
+        foreign = len(predictions) - (len(rows.column("side")) - first_english)
+        ordered = [*((0, one) for one in predictions[foreign:]), *((first_english, one) for one in predictions[:foreign])]
+        lines = [[int(number) - begin for number in one if number >= 0] for begin, one in ordered]
+        return lines if self.k > 1 else [line[0] for line in lines]
+
+    def count_of(self, predictions: Predictions) -> int:
+        """Pairs, however many ways they are looked for."""
+        return len(predictions) // len(self.searches)
 
     def gold(self, examples: Sequence[tuple[str, Sentence]]) -> list[str] | None:
         return [sentence.gold for side, sentence in examples if side == "english" and sentence.gold is not None] or None

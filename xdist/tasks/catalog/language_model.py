@@ -19,7 +19,13 @@ NTREX_FILES = ("ntrex/NTREX-128/newstest2019-ref.{name}.txt", "ntrex/NTREX-128/n
 
 
 def _text(
-    name: str, place: str, languages: tuple[str, ...], source: str, licence: str, fields: tuple[str, ...] = ("text",)
+    name: str,
+    place: str,
+    languages: tuple[str, ...],
+    source: str,
+    licence: str,
+    fields: tuple[str, ...] = ("text",),
+    shares: str = "",
 ) -> Task:
     return Task(
         name=name,
@@ -34,6 +40,8 @@ def _text(
         train_languages=languages,
         source=source,
         licence=licence,
+        shares=shares,
+        needs="parallel text" if len(fields) > 1 else "",
     )
 
 
@@ -52,6 +60,7 @@ TASKS = (
         *("bible", "mlm/bible/{language}", BIBLE),
         "New Testament (Christodoulopoulos and Steedman 2015): a verse a line, chapters set apart by blank lines",
         "CC0 1.0 as stated by its authors",
+        shares="the Bible",
     ),
     _text(
         *("tlm", "tlm/{language}-en", ALL),
@@ -71,5 +80,7 @@ TASKS = (
         train_languages=tuple(NTREX_NAMES),
         source="NTREX-128 (Federmann et al. 2022): each sentence with its English translation",
         licence="CC BY-SA 4.0",
+        shares="NTREX-128",
+        needs="parallel text",
     ),
 )

@@ -46,12 +46,33 @@ _BUCC_DEV = (
     "bucc2018/{language}-en.dev.gold",
 )
 
-# All of the fifty but ht, jv and qu, which NTREX-128 does not have.
+# The translations of NTREX-128 by the codes of its files; those of the fifty by theirs, which are all but ht, jv and qu.
 NTREX_NAMES = _named("""
 af:afr ar:arb az:aze-Latn bg:bul bn:ben de:deu el:ell es:spa et:est eu:eus fa:fas fi:fin fr:fra gu:guj he:heb
 hi:hin hu:hun id:ind it:ita ja:jpn ka:kat kk:kaz ko:kor lt:lit ml:mal mr:mar ms:msa my:mya nl:nld pa:pan
 pl:pol pt:por ro:ron ru:rus sw:swa ta:tam te:tel th:tha tl:fil tr:tur uk:ukr ur:urd vi:vie wo:wol yo:yor zh:zho-CN
 """)
+_NTREX_OTHERS = """
+amh bak bel bem bod bos cat ces ckb-Arab cym dan div dzo eng-GB eng-IN eng-US ewe fao fij fra-CA fuc gle glg hau hmn hrv hye ibo
+isl kan khm kin kir kmr lao lav ltz mey mkd mlg mlt mon mri nde nep nno nob nso nya orm por-BR prs pus shi sin slk slv smo
+sna-Latn snd-Arab som spa-MX sqi srp-Cyrl srp-Latn ssw swe tah tat tgk-Cyrl tir ton tsn tuk uig uzb ven xho yue zho-TW zul
+"""
+NTREX_NAMES |= {code: code for code in _NTREX_OTHERS.split()}
+# The columns that mteb's copy has them in, other than xxx_Latn; variants of a language and Estonian it does not have.
+_COLUMNS = """
+amh_Ethi arb_Arab bak_Cyrl bel_Cyrl ben_Beng bod_Tibt bul_Cyrl ckb_Arab div_Thaa dzo_Tibt ell_Grek fas_Arab guj_Gujr heb_Hebr
+hin_Deva hye_Armn jpn_Jpan kan_Knda kat_Geor kaz_Cyrl khm_Khmr kir_Cyrl kor_Hang lao_Laoo mal_Mlym mar_Deva mey_Arab mkd_Cyrl
+mon_Mong mya_Mymr nep_Deva orm_Ethi pan_Guru prs_Arab pus_Arab rus_Cyrl shi_Arab sin_Sinh snd_Arab tam_Taml tat_Cyrl tel_Telu
+tgk_Cyrl tha_Thai tir_Ethi uig_Arab ukr_Cyrl urd_Arab yue_Hant
+"""
+_NTREX_COLUMNS = {name[:3]: name for name in _COLUMNS.split()}
+_NTREX_COLUMNS |= {"srp-Cyrl": "srp_Cyrl", "zho-CN": "zho_Hans", "zho-TW": "zho_Hant"}
+_NTREX_LACKS = ("et", "eng-GB", "eng-IN", "eng-US", "fra-CA", "por-BR", "spa-MX")
+
+
+def _ntrex_column(name: str) -> str:
+    return _NTREX_COLUMNS.get(name) or _NTREX_COLUMNS.get(name[:3], f"{name[:3]}_Latn")
+
 
 TASKS = (
     Task(
@@ -102,7 +123,7 @@ TASKS = (
     Task(
         name="ntrex",
         family="sentence-retrieval",
-        metric="accuracy",
+        metric="bitext-accuracy",
         languages=tuple(NTREX_NAMES),
         files={"test": ("ntrex/NTREX-128/newstest2019-ref.{name}.txt", "ntrex/NTREX-128/newstest2019-src.eng.txt")},
         names=NTREX_NAMES,
@@ -112,5 +133,18 @@ TASKS = (
         counts={"test": 1_997},
         source="NTREX-128 (Federmann et al. 2022), translations of WMT 2019's English news, read as sentence retrieval",
         licence="CC BY-SA 4.0",
+        shares="NTREX-128",
+        hub=Hub(
+            id="mteb/NTREXBitextMining",
+            config="data",
+            splits={"test": "test"},
+            codes={code: _ntrex_column(name) for code, name in NTREX_NAMES.items()},
+            lacks=_NTREX_LACKS,
+            columns={
+                "foreign": Columns(kind="sentence", texts=("{language}",)),
+                "english": Columns(kind="aligned", texts=("eng_Latn",)),
+            },
+            checked=False,
+        ),
     ),
 )

@@ -3,15 +3,16 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from xdist.config.run import Joining
 from xdist.errors import UserError, unknown
-from xdist.formats import corpus, pairs, parquet, sources
+from xdist.formats import bitext, corpus, pairs, parquet, sources
 from xdist.formats.columns import Columns
+from xdist.formats.layout import Layout
 from xdist.formats.treebank import TREEBANK
 from xdist.languages import same
 from xdist.metrics import metric
@@ -38,49 +39,65 @@ LANGUAGE_CODE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 class Hub:
     """A data set of the hub that holds the task as Parquet files, kept below `<data root>/hub/<id>/` as in its repository.
 
-    `config` and `splits` are the set's own names; `{language}` in `config` is the language code, or its name in `codes`.
+    `config` and `splits` are the set's own names; `{language}` in either is the language code, or its name in `codes`. It has
+    none of the languages that it `lacks`, and of every split `lost` examples fewer, the last ones.
     With a mapping as `columns`, every row is read once per entry, and examples come as (name of the entry, Example); a split
-    in `kinds` has rows of that entry alone.
+    in `kinds` has rows of that entry alone. `{language}` stands in names of columns too.
+    `checked`: one of its files was read as this entry says.
     """
 
     id: str
     config: str
     splits: Mapping[str, str]
-    columns: Columns | Mapping[str, Columns]
+    columns: Columns | Layout | Mapping[str, Columns]
     codes: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
+    lost: int = 0
+    lacks: tuple[str, ...] = ()
+    checked: bool = True
 
     def config_of(self, language: str) -> str:
         return self.config.format(language=self.codes.get(language, language))
+
+    def split_of(self, split: str, language: str) -> str:
+        return self.splits[split].replace("{language}", self.codes.get(language, language))
 
     def folder(self, root: Path, language: str) -> Path:
         return root / "hub" / self.id / self.config_of(language)
 
     def files(self, root: Path, split: str, language: str) -> tuple[Path, ...]:
         """The files of a split, in order; none where none is there."""
-        if split not in self.splits:
+        if split not in self.splits or language in self.lacks:
             return ()
         folder = self.folder(root, language)
-        for pattern in parquet_files(self.splits[split]):
+        for pattern in parquet_files(self.split_of(split, language)):
             if found := sorted(path for path in folder.glob(pattern) if not path.name.startswith(".")):
                 return tuple(found)
         return ()
 
-    def read(self, paths: tuple[Path, ...], split: str, need_gold: bool) -> Iterator[Any]:
+    def read(
+        self, paths: tuple[Path, ...], split: str, language: str, need_gold: bool, labels: tuple[str, ...] = ()
+    ) -> Iterator[Any]:
         if isinstance(self.columns, Columns):
-            yield from parquet.read(paths, self.columns, need_gold=need_gold)
+            yield from parquet.read(paths, self.columns, need_gold=need_gold, labels=labels)
             return
+        if isinstance(self.columns, Layout):
+            yield from self.columns(*paths, need_gold=need_gold)
+            return
+        code = self.codes.get(language, language)
         for name, columns in self.columns.items():
             if name != self.kinds.get(split, name):
                 continue
-            yield from ((name, example) for example in parquet.read(paths, columns, need_gold=need_gold))
+            of_language = replace(columns, texts=tuple(text.replace("{language}", code) for text in columns.texts))
+            yield from ((name, example) for example in parquet.read(paths, of_language, need_gold=need_gold))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Task:
     """`files` gives, per split, the official files of a language below the data root, `{name}` in them being the language's
-    name in `names`; `gold` a file of a split's gold beside them, without which it is predicted and not scored. `read(*paths)`,
-    one for all splits or one for each, turns them into Examples and takes `need_gold=True` where a split needs gold.
+    name in `names`; `members` says of a code for several languages which one its files are in; `gold` names a file of a split's
+    gold beside them, without which it is predicted and not scored. `read(*paths)`, one for all splits or one for each, turns
+    them into Examples and takes `need_gold=True` where a split needs gold.
 
     `metric` names what the task is scored by (`xdist.metrics`), the official metric where there is one; language models have
     none. Tasks of equal `head` share one head and may mix in a batch.
@@ -92,10 +109,15 @@ class Task:
     hidden layer that is read where no head is trained, and which a run may choose.
     `any_language`: files of languages beyond the listed ones are taken too, under whatever code stands in their names.
     `translated`: the name of a file in another language than the listed ones, of the same format as the official one.
+    `spelt`: parts of names of files that are spelt otherwise in some releases, and how; either is taken.
     `fields`: the task is a corpus of running text, which `files` names without endings (`xdist.formats.corpus`), and these hold
     the text, or the two of a pair.
     `need_gold`: the splits whose files must hold gold; a file of another form could pass for one without gold elsewhere.
+    `checked`: a file as published was read as this entry says.
+    `labels_found`: they are those of its training files, since the description names none.
     `plugins`: what brought it and its family, 'name@digest' each, which the catalog fills in; none for those of ours.
+    `needs`: what training on it takes beside labelled English, as reports tell it: "parallel text".
+    `shares`: the set whose sentences it has; what one task with them has trained, another does not test.
     """
 
     name: str
@@ -117,6 +139,7 @@ class Task:
     pairs_of: "Task | None" = None
     left_out: Callable[[Any], bool] | None = None
     names: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, str] = field(default_factory=dict)
     gold: Mapping[str, str] = field(default_factory=dict)
     pool: tuple[str, ...] = ()
     query_length: int | None = None
@@ -124,9 +147,14 @@ class Task:
     layer: Callable[[int], int] | None = None
     any_language: bool = False
     translated: str | None = None
+    spelt: Mapping[str, str] = field(default_factory=dict)
     fields: tuple[str, ...] = ()
     need_gold: tuple[str, ...] = NEED_GOLD
     plugins: tuple[str, ...] = ()
+    shares: str = ""
+    needs: str = ""
+    checked: bool = True
+    labels_found: bool = False
 
     @property
     def head(self) -> str:
@@ -137,7 +165,8 @@ class Task:
         """What its rows depend on beside its files: a user's own task may change in it under one name, and in the code that
         brought it."""
         texts = self.read.keywords.get("texts") if isinstance(self.read, partial) else None
-        return self.family, self.labels, self.query_length, self.fields, texts, *map(digest_in, self.plugins)
+        layout = (repr(self.read),) if isinstance(self.read, Layout) else ()
+        return self.family, self.labels, self.query_length, self.fields, texts, *layout, *map(digest_in, self.plugins)
 
     def count(self, split: str, language: str) -> int | None:
         """The official number of examples; None where it is not known."""
@@ -145,7 +174,9 @@ class Task:
         return counts if isinstance(counts, int) or counts is None else counts.get(language)
 
     def languages_of(self, split: str) -> tuple[str, ...]:
-        """The languages that a split has files of."""
+        """The languages that a split has files of. A training file whose name says no language is of those trained in."""
+        if split == "train" and not any("{" in pattern for pattern in self.files.get(split, ("{",))):
+            return self.train_languages
         return self.pool if split == POOL else self.languages
 
     @property
@@ -159,6 +190,7 @@ class Task:
         if self.predicts != "tagging":
             return None
         treebank = any(name.endswith(TREEBANK) for names in self.files.values() for name in names)
+        treebank = treebank or (isinstance(self.read, Layout) and self.read.form == "conllu")
         return "joined" if asked == "text" and not treebank else asked
 
     @property
@@ -187,7 +219,8 @@ class Task:
         """The code that this task's files have for a language in any code; the code itself where they have none."""
         if language in self.languages:
             return language
-        return next((code for code in self.languages if same(code, language)), language)
+        asked = (code for code in self.languages if same(code, language) or same(self.members.get(code, code), language))
+        return next(asked, language)
 
     def has_language(self, split: str, language: str) -> bool:
         return language in self.languages_of(split) or (
@@ -204,7 +237,8 @@ class Task:
         if self.pairs_of:
             return tuple(path for code in pair(language) for path in self.pairs_of.paths(root, split, code))
         if self.fields:
-            return tuple(map(Path, self.sources(root, split, language))) or (self._place(root, split, language),)
+            found = (one for source in self.sources(root, split, language) for one in bitext.files_of(source))
+            return tuple(map(Path, found)) or (self._place(root, split, language),)
         name = self.names.get(language, language)
         if self.translated and language not in self.languages:
             return (root / self.translated.format(split=split, language=language),)
@@ -212,6 +246,9 @@ class Task:
         official = tuple(root / pattern.format(language=language, name=name) for pattern in patterns)
         if split in self.gold and not official[-1].is_file():
             official = official[:-1]
+        if self.spelt and not all(path.is_file() for path in official):
+            otherwise = tuple(Path(*(self.spelt.get(part, part) for part in path.parts)) for path in official)
+            official = otherwise if all(path.is_file() for path in otherwise) else official
         if self.hub and not all(path.is_file() for path in official):
             return self.hub.files(root, split, language) or official
         return official
@@ -224,10 +261,14 @@ class Task:
 
     def sources(self, root: Path, split: str, language: str) -> list[str]:
         """The sources of a corpus: local paths or addresses, in order; none where nothing is there."""
-        return sources.sources(root, self.files[split][0].format(language=language))
+        place = self._corpus(split, language)
+        return sources.sources(root, place, bitext.begin_pairs) if len(self.fields) > 1 else sources.sources(root, place)
 
     def _place(self, root: Path, split: str, language: str) -> Path:
-        return root / f"{self.files[split][0].format(language=language)}.txt"
+        return root / f"{self._corpus(split, language)}.txt"
+
+    def _corpus(self, split: str, language: str) -> str:
+        return self.files[split][0].format(language=language, name=self.names.get(language, language))
 
     def examples(self, root: str | Path, split: str, language: str) -> Iterator[Any]:
         """The Examples of a split in a language, as published. Raises UserError naming the file that is missing, wrong or
@@ -255,7 +296,7 @@ class Task:
                 raise UserError(f"{path}: no such file (task '{self.name}', {split}, {language})")
         need_gold = split in self.need_gold
         if self.hub and paths[0].suffix == ".parquet":
-            return self.hub.read(paths, split, need_gold)
+            return self.hub.read(paths, split, language, need_gold, self.labels)
         read = self.read[split] if isinstance(self.read, Mapping) else self.read
         return read(*paths, **({"need_gold": True} if need_gold else {}))
 

@@ -26,6 +26,9 @@ LOOKS = (
     f"submit jobs/runs/demo/target.yaml --cluster jobs/clusters/slurm.yaml --dry-run {HERE}",
     f"train jobs/runs/demo/target.yaml --dry-run {HERE} runtime.ranks=1",
     "monitor --help",
+    "tasks --tasks DATA/own.yaml",
+    "tasks check DATA --tasks DATA/own.yaml --task own",
+    "tasks inspect DATA/own-sw.csv",
 )
 SCRIPT = """
 import json, sys
@@ -37,7 +40,8 @@ for line in json.loads(sys.argv[1]):
         words = words.replace(word, place)
     result = CliRunner().invoke(main, words.split())
     assert result.exit_code == 0, (line, result.output, result.exc_info)
-    print(json.dumps([line, sorted({"torch", "transformers", "deepspeed"} & set(sys.modules))]))
+    heavy = {"torch", "transformers", "deepspeed"} | ({"datasets"} if line.startswith("tasks --") else set())
+    print(json.dumps([line, sorted(heavy & set(sys.modules))]))
 """
 
 
@@ -47,6 +51,9 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     folder = tmp_path_factory.mktemp("looks")
     tiny_model(folder / "encoder", tiny_benchmark(folder / "data"))
     (folder / "ordered.py").write_text(dict(shown(ROOT / "docs/how-to/own-task.md"))["ordered.py"])
+    (folder / "data/own-sw.csv").write_text("text,label\nhabari,good\nmvua,bad\n")
+    own = {"family": "classification", "languages": ["sw"], "files": {"train": "own-{language}.csv"}, "texts": 1}
+    (folder / "data/own.yaml").write_text(json.dumps({"tasks": {"own": own}}))
     places = [str(folder / name) for name in ("data", "encoder", "ordered.py")]
     words = [sys.executable, "-c", SCRIPT, json.dumps(LOOKS), *places]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -27,7 +27,7 @@ from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.formats.corpus import Block, OnBad, blocks, lines
 from xdist.plugins import pinned
-from xdist.tasks.catalog import unchecked
+from xdist.tasks.catalog import unchecked, with_labels
 from xdist.tasks.family import COMMON_COLUMNS, ExampleError, Row, family_of
 
 EXAMPLES_PER_SHARD = 4096
@@ -56,6 +56,7 @@ class ShardJob:
     unit: Unit
     file: str = ""  # that it is of, for errors
     joining: Joining = "joined"
+    labels: tuple[str, ...] = ()  # of a task whose description names none
 
 
 def units(subset: Subset, root: Path) -> Iterator[Unit]:
@@ -85,7 +86,7 @@ def make_shard(job: ShardJob, tokenizer: PreTrainedTokenizerBase) -> dict[str, A
     """Encode a unit and write its shard; what the manifest says of it. Raises UserError as readers and `lines` do."""
     for plugin in job.plugins:
         pinned(plugin)
-    entry = unchecked(job.task, job.described, job.plugins)
+    entry = with_labels(unchecked(job.task, job.described, job.plugins), job.labels)
     subset, counts = Subset(entry, job.split, ""), Counter[str]()
     content = job.unit.content
     size = 0

@@ -18,6 +18,9 @@ from xdist.formats.lines import filled, read_lines
 
 T = TypeVar("T")
 
+# What the eBible corpus has in the place of a verse whose text stands with that of one before.
+RANGE = "<range>"
+
 
 def read_tatoeba(path: Path, *, labels: Path | None = None) -> Iterator[Sentence]:
     """The sentences of one file; `id` is the 0-based row, `gold` the row on the other side, from `labels` if given.
@@ -58,6 +61,38 @@ def read_aligned(foreign: Path, english: Path) -> Iterator[tuple[str, Sentence]]
         raise UserError(f"{foreign}: {len(index)} sentences, but {english} has {len(queries)}: the files are not parallel")
     yield from (("foreign", sentence) for sentence in index)
     yield from (("english", sentence) for sentence in queries)
+
+
+def read_filled(foreign: Path, pivot: Path) -> Iterator[tuple[str, Sentence]]:
+    """The same, without the rows that are blank in one of the files, as a verse that was not translated."""
+    return _filled(foreign, pivot, *([line.strip() for _, line in read_lines(path)] for path in (foreign, pivot)))
+
+
+def read_verses(foreign: Path, pivot: Path) -> Iterator[tuple[str, Sentence]]:
+    """The same of two translations of the eBible corpus, a verse per line: without verses that one of them lacks, and without
+    those that it has in one, whose text stands in the first of their lines, before lines `<range>`."""
+    return _filled(foreign, pivot, *(_verses(path) for path in (foreign, pivot)))
+
+
+def _verses(path: Path) -> list[str]:
+    lines = [line.strip() for _, line in read_lines(path)]
+    joined = [line == RANGE for line in lines]
+    return ["" if here or after else line for line, here, after in zip(lines, joined, [*joined[1:], False], strict=True)]
+
+
+def _filled(foreign: Path, pivot: Path, first: Sequence[str], second: Sequence[str]) -> Iterator[tuple[str, Sentence]]:
+    if len(first) != len(second):
+        raise UserError(f"{foreign}: {len(first)} lines, but {pivot} has {len(second)}: the files are not parallel")
+    if not any(map(all, zip(first, second, strict=True))):
+        raise UserError(f"{foreign}: holds no example")
+    return sides(first, second)
+
+
+def sides(first: Sequence[str], second: Sequence[str]) -> Iterator[tuple[str, Sentence]]:
+    """("foreign", sentence) for all of one, then ("english", sentence), of the rows that are filled in both, numbered anew."""
+    rows = [texts for texts in zip(first, second, strict=True) if all(texts)]
+    yield from (("foreign", Sentence(id=str(row), text=text)) for row, (text, _) in enumerate(rows))
+    yield from (("english", Sentence(id=str(row), text=text, gold=str(row))) for row, (_, text) in enumerate(rows))
 
 
 def _other_way_round(rows: Sequence[int], queries: Sequence[Sentence], index: Sequence[Sentence]) -> bool:

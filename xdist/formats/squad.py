@@ -20,7 +20,7 @@ def read(path: Path, *, need_gold: bool = False) -> Iterator[Question]:
     Raises UserError that names the question: an answer that does not stand at its offset in the context, a missing
     field, gold in some questions alone, no gold under `need_gold`.
     """
-    return uniform(_questions(path), need_gold, "'answers' with text and answer_start")
+    return uniform(questions(path), need_gold, "'answers' with text and answer_start")
 
 
 def paragraphs(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -53,7 +53,8 @@ def answers(context: str, spans: Iterable[tuple[int, str]], where: str) -> tuple
     return found
 
 
-def _questions(path: Path) -> Iterator[tuple[str, Question]]:
+def questions(path: Path) -> Iterator[tuple[str, Question]]:
+    """(file and question for messages, Question) of each. Raises UserError as `read`, whatever gold there is."""
     key = Keys()
     for place, paragraph in paragraphs(path):
         context = field(paragraph, "context", str, place)

@@ -46,7 +46,7 @@ def read(path: Path, *, tags: Collection[str], raw: bool = False, need_gold: boo
 
 
 def _sentences(path: Path, tags: Collection[str], raw: bool, need_gold: bool) -> Iterator[tuple[str, Tagged]]:
-    _refuse_other_forms(list(islice(_with_words(path), LOOKED_AT)), path, tags, raw)
+    refuse_other_forms(list(islice(with_words(path), LOOKED_AT)), path, tags, raw)
     words: list[str] = []
     labels: list[str] = []
     number = 0
@@ -80,11 +80,11 @@ def _sentences(path: Path, tags: Collection[str], raw: bool, need_gold: bool) ->
         yield f"{path}:{number}", _sentence(words, labels)
 
 
-def _with_words(path: Path) -> Iterator[tuple[int, str]]:
+def with_words(path: Path) -> Iterator[tuple[int, str]]:
     return ((number, line) for number, line in read_lines(path) if not blank(line))
 
 
-def _refuse_other_forms(lines: Sequence[tuple[int, str]], path: Path, tags: Collection[str], raw: bool) -> None:
+def refuse_other_forms(lines: Sequence[tuple[int, str]], path: Path, tags: Collection[str], raw: bool) -> None:
     """Raises UserError if these first lines of a file show another form."""
     if not lines:
         return

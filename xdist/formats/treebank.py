@@ -19,16 +19,21 @@ COLUMNS = 10
 NONE = "_"
 
 
+UPOS = 4
+
+
 def read(path: Path, *, tags: Collection[str], need_gold: bool = False) -> Iterator[Tagged]:
     """The sentences of a treebank, without tags where its UPOS column is `_` throughout; of a file with another ending
     as `tagging.read` does. Raises UserError naming file and line: another number of columns, an unknown tag, a word with a tag
     beside one without, no tags under `need_gold`."""
     if not path.name.endswith(TREEBANK):
         return tagging.read(path, tags=tags, need_gold=need_gold)
-    return uniform(_sentences(path, tags), need_gold)
+    return uniform(sentences(path, tags), need_gold)
 
 
-def _sentences(path: Path, tags: Collection[str]) -> Iterator[tuple[str, Tagged]]:
+def sentences(path: Path, tags: Collection[str], column: int = UPOS) -> Iterator[tuple[str, Tagged]]:
+    """(file:line, sentence) of each; the tags stand in a `column` from 1, any where no `tags` are given. Raises UserError as
+    `read`."""
     words: list[str] = []
     labels: list[str] = []
     glued: list[bool] = []
@@ -46,7 +51,7 @@ def _sentences(path: Path, tags: Collection[str]) -> Iterator[tuple[str, Tagged]
         columns = line.split("\t")
         if len(columns) != COLUMNS:
             raise UserError(f"{where}: expected the {COLUMNS} columns of CoNLL-U, found {len(columns)}")
-        id, form, tag = columns[0], columns[1], columns[3]
+        id, form, tag = columns[0], columns[1], columns[column - 1]
         no_blank = "SpaceAfter=No" in columns[9].split("|")
         first, dash, last = id.partition("-")
         if "." in id:  # a word that is not in the text
@@ -56,7 +61,7 @@ def _sentences(path: Path, tags: Collection[str]) -> Iterator[tuple[str, Tagged]
         if dash:
             together, whole_glued = int(last), no_blank
             continue
-        if tag != NONE and tag not in tags:
+        if tag != NONE and tags and tag not in tags:
             raise UserError(f"{where}: {unknown('tag', tag, tags)}")
         if words and bool(labels) != (tag != NONE):
             raise UserError(f"{where}: {'no tag' if tag == NONE else 'a tag'} here, {'a tag' if labels else 'no tag'} above")

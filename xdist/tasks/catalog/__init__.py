@@ -12,17 +12,61 @@ from typing import Literal
 from xdist import plugins
 from xdist.errors import UserError
 from xdist.files import digest
-from xdist.tasks.catalog import choice, classification, demo, dual, intermediate, language_model, retrieval, span_qa, tagging
+from xdist.tasks.catalog import (
+    choice,
+    classification,
+    demo,
+    dual,
+    intermediate,
+    language_model,
+    parallel,
+    retrieval,
+    span_qa,
+    tagging,
+    translated,
+    xglue,
+)
+from xdist.tasks.catalog.labels import is_open, labelled, said_labels, with_labels
+from xdist.tasks.catalog.shipped import shipped
 from xdist.tasks.catalog.task import TASKS, Hub, Task, register, splits
 from xdist.tasks.catalog.user import line_of, user_tasks
 from xdist.tasks.families import FAMILIES
 
-__all__ = ["TASKS", "XTREME_R", "Hub", "Task", "known", "register", "sharing", "splits", "task", "unchecked"]
+__all__ = [
+    "TASKS",
+    "XTREME_R",
+    "Hub",
+    "Task",
+    "is_open",
+    "known",
+    "labelled",
+    "register",
+    "said_labels",
+    "sharing",
+    "splits",
+    "task",
+    "unchecked",
+    "with_labels",
+]
 
 # A task for everyone is an entry in one of these files.
-for entries in (demo, classification, intermediate, choice, tagging, span_qa, dual, retrieval, language_model):
+for entries in (
+    demo,
+    classification,
+    intermediate,
+    choice,
+    tagging,
+    span_qa,
+    dual,
+    retrieval,
+    language_model,
+    translated,
+    xglue,
+):
     for entry in entries.TASKS:
         register(entry)
+for entry in (*shipped(), *parallel.TASKS):
+    register(entry)
 
 # The ten tasks whose mean is the score of XTREME-R (Ruder et al. 2021, arXiv 2104.07412).
 XTREME_R = ("xnli", "xcopa", "udpos", "panx", "xquad", "mlqa", "tydiqa", "tatoeba", "mewslix", "lareqa")
@@ -42,18 +86,24 @@ def sharing(entry: Task, share: Share) -> Task:
     return replace(entry, shared_head=f"{entry.family}-{digest(entry.labels)[:6]}" if entry.labels else entry.family)
 
 
-def known(described: Path | None = None, named: Collection[str] | None = None) -> dict[str, Task]:
+def known(described: Path | None = None, named: Collection[str] | None = None, root: Path | None = None) -> dict[str, Task]:
     """The tasks that are registered, as far as plugins that are `named` bring them (`Registry.get`), and after them those of
-    the file of tasks `described`. Raises UserError for what is none."""
+    the file of tasks `described`, with the labels of their files below `root` where it names none. Raises UserError for what
+    is none, and as `labelled` does."""
     plugins.load_offered()
     found = TASKS.there(named)
-    return {name: _brought(one) for name, one in found.items()} | user_tasks(described, tuple(found))
+    own = user_tasks(described, tuple(found))
+    own = {name: labelled(one, root) for name, one in own.items()} if root else own
+    return {name: _brought(one) for name, one in found.items()} | own
 
 
-def task(name: str, described: Path | None = None, named: Collection[str] | None = None) -> Task:
-    """The task of that name, one of `known`. Raises UserError with the nearest name, and for a task whose family or metric is
-    not there or that the metric does not fit."""
+def task(name: str, described: Path | None = None, named: Collection[str] | None = None, root: Path | None = None) -> Task:
+    """The task of that name, one of `known`, with the labels of its files below `root` where its description names none.
+    Raises UserError with the nearest name, for a task whose family or metric is not there or that the metric does not fit,
+    and as `labelled` does."""
     found = unchecked(name, described, named)
+    if root:
+        found = labelled(found, root)
     try:
         found.check(named)
     except UserError as error:

@@ -28,6 +28,16 @@ AREAS = {"africa": "Africa", "asia": "Asia", "europe": "Europe", "northamerica":
 SCRIPTS = {"Hans": "Simplified Han", "Hant": "Traditional Han", "Hani": "Han"}
 AREAS |= {"southamerica": "South America"}
 NAMES = {"ben": "Bengali", "fil": "Tagalog"}  # as this field calls them; CLDR: Bangla, Filipino
+# Where CLDR says nothing, or another script than files have: its Korean is Hangul with Han.
+USUAL = {"kor": "Hang", "azb": "Arab", "acm": "Arab", "acq": "Arab", "afb": "Arab", "pbt": "Arab", "uzs": "Arab"}
+USUAL |= {"anp": "Deva", "blk": "Mymr", "grc": "Grek", "hbo": "Hebr", "ksw": "Mymr", "orv": "Cyrl", "syc": "Syrc"}
+# Codes of several languages (ISO 639-5) that files have; which one is meant, the task says (`Task.members`).
+COLLECTIVE = [
+    ("ber", "", "", "Berber", "Latn", "Afro-Asiatic", "Africa"),
+    ("bih", "", "", "Bihari", "Deva", "Indo-European: Indo-Aryan", "Asia"),
+    ("nah", "", "", "Nahuatl", "Latn", "Uto-Aztecan", "North America"),
+    ("oto", "", "", "Otomi", "Latn", "Otomanguean", "North America"),
+]
 # A bare macrolanguage of ISO 639-1 means this member (CLDR); others have none that goes without saying.
 NOT_PREDOMINANT = {"quz", "tw", "fat", "cwd", "ojg", "fuc", "zyb", "esk", "bh"}
 
@@ -59,9 +69,10 @@ def main() -> None:
         tag = Language.get(part1 or code)
         name = tag.display_name() if tag.is_valid() else one.name
         name = NAMES.get(code, one.name if name in (code, part1) or name.startswith("Unknown") else name)
-        script = tag.maximize().script or ""
+        script = USUAL.get(code) or tag.maximize().script or ""
         script = "" if script in ("Zzzz", "Zyyy") else script
         rows.append((code, part1, ",".join(also), name, script, family, area))
+    rows = sorted([*rows, *COLLECTIVE])
     with OUT.open("w", encoding="utf-8", newline="\n") as file:
         file.write("# iso639-3\tiso639-1\tmembers that it stands for\tname\tusual script\tfamily\tcontinent\n")
         file.writelines("\t".join(row) + "\n" for row in rows)

@@ -149,7 +149,8 @@ def report(
     *,
     tensorboard: bool = False,
 ) -> Reported:
-    """Write report.html, report.md and report.json into `out`, as `xdist report` does; of a comparison tables/*.tex too.
+    """Write report.html, report.md, report.json and languages.csv into `out`, as `xdist report` does; of a comparison
+    tables/*.tex too.
 
     `places`: run folders, or the YAML of a study and overrides "a.b=value". `against`: the run folder, or the condition of the
     study, that others are compared with. `out` is "report", or a study's own folder, where it is not given. `title` is the

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from chromium import CHROMIUM, Page
+from many_languages import many_scores
 from study_folder import described, finished, gold
 
 from xdist.languages import LANGUAGES
@@ -140,6 +141,48 @@ def test_page_of_a_study_is_silent_fits_and_filters(page: Page, tmp_path: Path, 
     assert page.value("document.querySelector('#tasks ~ .scroll tbody th').textContent") == "multilingual · adversarial"
 
 
+@pytest.mark.parametrize("number", [102, 204])
+@pytest.mark.parametrize("width, height", [(1280, 900), (390, 844)], ids=["desktop", "phone"])
+def test_page_of_many_languages_fits_and_sorts(page: Page, tmp_path: Path, width: int, height: int, number: int) -> None:
+    runs = [many_scores(tmp_path / "a", number, "a"), many_scores(tmp_path / "b", number, "b", pretraining={"name": "mmbert"})]
+    page.open(write_report(runs[: 1 if number == 102 else 2], tmp_path / "out").html, width, height)
+    noise = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
+    assert [event for event in page.events if event["method"] in noise] == []
+    assert page.value("document.documentElement.scrollWidth") <= page.value("document.documentElement.clientWidth")
+    assert page.value("[...document.querySelectorAll('.dots')].map((e) => e.querySelectorAll('circle').length)") == [number] * 2
+    # Every dot and every mean stands inside its plot, which leaves room for the names at its left.
+    inside = """
+      [...document.querySelectorAll('.dots .interval')].every((plot) => {
+        const box = plot.getBoundingClientRect();
+        return box.width > 120 && [...plot.querySelectorAll('circle, .mean')].every((mark) => {
+          const place = mark.getBoundingClientRect();
+          return place.left >= box.left - 1 && place.right <= box.right + 1;
+        });
+      })
+    """
+    assert page.value(inside)
+    shown = "(name) => [...document.querySelectorAll(name)].some((e) => e.offsetParent)"
+    assert page.value(f"({shown})('#map .kin')") is (width == 1280)  # a phone has room for group, size and score
+    assert page.value("document.querySelector('#map td.heat').getBoundingClientRect().left") < width
+    for selector in (".legend dd", ".said", ".code", ".dots tbody th"):
+        measured = page.value(f"({CONTRAST})({json.dumps(selector)})")
+        assert min(entry["contrast"] for entry in measured) >= 4.5, selector
+    column = """
+      (title) => {
+        const heads = [...document.querySelectorAll('#map th[data-sort]')];
+        const head = heads.find((one) => one.textContent.trim() === title);
+        head.querySelector('button').click();
+        return [...document.querySelectorAll('#map tbody tr')].map((row) => row.cells[Number(head.dataset.at)].textContent);
+      }
+    """
+    for title in ("Family", "Script"):
+        found = page.value(f"({column})({json.dumps(title)})")
+        assert found == sorted(found)
+        assert len(set(found)) > 5
+    changed = [float(text.replace("<", "").strip("()")) for text in page.value(f"({column})('changed %')")]
+    assert changed == sorted(changed, reverse=True)
+
+
 def test_keyboard_sorts_and_filters(page: Page, tmp_path: Path) -> None:
     page.open(report(tmp_path, 1), 1280, 900)
     names = "[...document.querySelectorAll('#map tbody tr:not([hidden]) .code')].map((name) => name.textContent)"
@@ -189,8 +232,11 @@ def test_page_is_complete_without_its_script(page: Page, tmp_path: Path) -> None
         page("Emulation.setScriptExecutionDisabled", value=False)
 
 
-def test_paper_is_white_and_wide_enough(page: Page, tmp_path: Path) -> None:
-    page.open(report(tmp_path, 1), 700, 1000, dark=True)  # 700 pixels: A4 between its margins
+@pytest.mark.parametrize("many", [False, True], ids=["fifty", "many"])
+def test_paper_is_white_and_wide_enough(page: Page, tmp_path: Path, many: bool) -> None:
+    runs = [many_scores(tmp_path / "a", 204, "a"), many_scores(tmp_path / "b", 204, "b", pretraining={"name": "mmbert"})]
+    html = write_report(runs, tmp_path / "many").html if many else report(tmp_path, 1)
+    page.open(html, 700, 1000, dark=True)  # 700 pixels: A4 between its margins
     page("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
     assert page.value("getComputedStyle(document.body).backgroundColor") == "rgb(252, 251, 248)"
     assert page.value("document.documentElement.scrollWidth") <= 700

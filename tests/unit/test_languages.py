@@ -61,7 +61,11 @@ def test_no_code_stands_for_two_languages() -> None:
         ("ar", "arb_Arab", True),
         ("ar", "ary_Arab", False),
         ("qu", "quy_Latn", False),  # no member goes without saying
+        ("nah", "nah_Latn", True),
+        ("nah", "nhe", False),
         ("ace_Arab", "ace_Latn", False),
+        ("ko", "kor_Hang", True),
+        ("azb", "azb_Arab", True),
         ("pt", "pt-BR", True),
         ("be-x-old", "be", True),
         ("hi_rom", "hin_Latn", True),
@@ -94,7 +98,7 @@ def test_what_was_read() -> None:
     assert (CC100.size("min_Arab"), CC100.group("min_Arab")) == (0.0, "unseen")
     assert CC100.size("sw-en") is None
     assert CC100.group("sw-en") == UNKNOWN
-    assert all(language(code) for code in CC100.gib)
+    assert all(language(code) for code in CC100.sizes)
 
 
 def test_every_file_of_sib200_is_a_language_of_its_own() -> None:

@@ -18,8 +18,9 @@ from xdist.report import write_report
 from xdist.report.curves import charts, ticks
 from xdist.report.markdown import escaped, readme_table
 from xdist.report.page import scale
+from xdist.report.reading import read_scores
 from xdist.report.record import Record, read_metrics
-from xdist.report.scores import ALL, ZERO_SHOT, ScoreTable, read_scores
+from xdist.report.scores import ALL, ZERO_SHOT, ScoreTable
 from xdist.report.terminal import print_scores
 
 HOSTILE = "<script>alert('x')</script> | `*_[a](b) &amp;"
@@ -53,7 +54,7 @@ def make_run(folder: Path, name: str = "demo", tasks: dict[str, Any] | None = No
 
 def printed(scores: ScoreTable, width: int = 100) -> str:
     out = StringIO()
-    print_scores(scores, Console(file=out, width=width, color_system=None))
+    print_scores(scores, Console(file=out, width=width, color_system=None, force_terminal=True))
     return out.getvalue()
 
 
@@ -179,7 +180,7 @@ def test_nothing_is_overwritten_when_a_file_of_a_run_does_not_read(tmp_path: Pat
     with pytest.raises(UserError, match=r"metrics\.jsonl:2: expected a mapping with a whole number 'step'"):
         write_report([run], out)
     assert paths.html.read_bytes() == before
-    assert sorted(path.name for path in out.iterdir()) == ["report.html", "report.json", "report.md"]
+    assert sorted(path.name for path in out.iterdir()) == ["languages.csv", "report.html", "report.json", "report.md"]
 
 
 def test_metrics_of_a_killed_and_resumed_run(tmp_path: Path) -> None:

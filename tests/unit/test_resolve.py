@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner, Result
-from resolved_of import deepspeed_of
+from resolved_of import deepspeed_of, resolved_of
+from safetensors.torch import load_file, save_file
 from tiny import tiny_benchmark, tiny_model
 
 import xdist
 from xdist.cli import main
 from xdist.config import load_run
 from xdist.errors import UserError
+from xdist.languages import CC100
+from xdist.model.lineage import FILE, dumped
 from xdist.resolve.encoder import read_encoder
-from xdist.resolve.resolved import resolve
+from xdist.resolve.resolved import Resolved, resolve
 from xdist.resolve.subsets import Subsets
 from xdist.run.folder import RunFolder
 
@@ -184,7 +188,10 @@ def files(place: Path) -> None:
     for kind, folder in (("gpt2", "decoder"), ("albert", "albert"), ("xlm", "xlm")):
         (place / folder).mkdir()
         (place / folder / "config.json").write_text(json.dumps({"model_type": kind, **sizes, **languages}))
-        shutil.copy(place / "encoder/model.safetensors", place / folder)
+        tables = {"embeddings.word_embeddings.weight": torch.zeros(400, 64)}
+        save_file(
+            {**tables, "embeddings.position_embeddings.weight": torch.zeros(512, 64)}, place / folder / "model.safetensors"
+        )
 
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
@@ -304,6 +311,9 @@ def test_a_tokenizer_of_another_encoder(material: Path, tmp_path: Path) -> None:
         (folder / path.name).write_bytes(path.read_bytes())
     values = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**values, "vocab_size": 10}))
+    weights = load_file(folder / "model.safetensors")
+    cut = {name: value[:10].clone() for name, value in weights.items() if name.endswith("word_embeddings.weight")}
+    save_file({**weights, **cut}, folder / "model.safetensors")
     with pytest.raises(UserError, match=r"the tokenizer's ids reach \d+, the encoder's embedding has 10 rows"):
         read_encoder(str(folder))
 
@@ -328,3 +338,55 @@ def test_subsets_are_found_once(place: Path) -> None:
     path.write_text(yaml.safe_dump(described(), sort_keys=False))
     subsets = Subsets(load_run(path))
     assert subsets.training is subsets.training
+
+
+def test_what_an_encoder_has_read_is_as_the_run_says_else_as_an_earlier_training_of_it_did(place: Path) -> None:
+    def of(**changes: Any) -> str:
+        Path("run.yaml").write_text(yaml.safe_dump(described(**changes)))
+        return resolve(load_run(Path("run.yaml"))).request.pretraining["name"]
+
+    assert of() == "none"  # nobody knows a tiny encoder
+    assert of(model__pretraining="mmbert") == "mmbert"
+    Path("mine.txt").write_text("en 3\n")
+    record = resolve(load_run(Path("run.yaml"), ["model.pretraining=mine.txt"])).request.pretraining
+    assert record["sizes"] == {"en": 3.0}
+    # The whole list travels with the model: its file may not be there.
+    trained = resolve(load_run(Path("run.yaml"), ["model.pretraining=mine.txt"])).lineage
+    shutil.copytree("encoder", "trained", symlinks=False)
+    (Path("trained") / FILE).write_text(json.dumps(dumped(trained)))
+    Path("mine.txt").unlink()
+    continued = resolve(load_run(Path("run.yaml"), ["model.pretraining=null", "model.backbone=trained"]))
+    assert continued.request.pretraining == record
+    with pytest.raises(UserError, match=r"model\.pretraining: unknown pre-training list 'mine\.txt'"):
+        of(model__pretraining="mine.txt")
+
+
+def test_running_text_that_an_encoder_is_trained_on_is_told_beside_its_list(place: Path) -> None:
+    tasks = [{"task": "mlm", "languages": ["yo", "ht"]}, {"task": "cldr-topic", "languages": ["en"]}]
+    Path("run.yaml").write_text(yaml.safe_dump(described(train__tasks=tasks)))
+    request = resolved_of(load_run(Path("run.yaml"))).request
+    assert request.read_since == ["ht", "yo"]
+    Path("run.yaml").write_text(yaml.safe_dump(described()))
+    assert resolved_of(load_run(Path("run.yaml"))).request.read_since == []
+
+
+def test_languages_are_asked_for_by_what_the_encoder_has_read(place: Path) -> None:
+    def of(*languages: str, **changes: Any) -> list[str]:
+        Path("run.yaml").write_text(yaml.safe_dump(described(evaluate__languages=list(languages), **changes)))
+        return [subset.language for subset in resolve(load_run(Path("run.yaml"))).subsets.evaluation]
+
+    cc100: dict[str, Any] = {"model__pretraining": "cc100"}
+    everywhere = of("group:tail", "group:head", **cc100)
+    assert set(everywhere) == {code for code in everywhere if CC100.group(code) != "unknown"}
+    assert of("group:high", **cc100) == [code for code in everywhere if CC100.group(code) == "high"] != []
+    assert of("sw", "group:high", **cc100) == ["sw", *of("group:high", **cc100)]
+    # Ranks that do not see the encoder take what rank 0 found.
+    found = resolve(load_run(Path("run.yaml"))).found
+    elsewhere = load_run(Path("run.yaml"), ["model.backbone=not/here", "model.pretraining=null"])
+    assert list(map(str, Resolved.of(elsewhere, found).subsets.evaluation)) == list(found.evaluation)
+    with pytest.raises(UserError, match=r"evaluate\.languages: unknown group 'group:hihg': did you mean 'group:high'"):
+        of("group:hihg", **cc100)
+    with pytest.raises(UserError, match=r"evaluate\.languages: what the encoder has read is not known"):
+        of("group:high")
+    with pytest.raises(UserError, match=r"evaluate\.languages: no language of cldr-topic is seen \(CC-100\)"):
+        of("group:seen", **cc100)

@@ -115,6 +115,15 @@ def test_every_language_is_expected(folder: Path, root: Path) -> None:
     assert len(score_folder(folder, root, partial=True)["tasks"]["xnli"]["languages"]) == 2
 
 
+def test_what_the_encoder_has_read_is_known_of_a_run_alone(folder: Path, root: Path) -> None:
+    assert score_folder(folder, root, partial=True)["pretraining"] == {"name": "none"}
+    beside = folder.parent / "scores.json"
+    beside.write_text('{"run": "a", "tasks": {}}')  # of an earlier version
+    assert "pretraining" not in score_folder(folder, root, partial=True)
+    beside.write_text('{"run": "a", "tasks": {}, "pretraining": {"name": "mmbert"}}')
+    assert score_folder(folder, root, partial=True)["pretraining"] == {"name": "mmbert"}
+
+
 def test_unknown_names(folder: Path, root: Path, tmp_path: Path) -> None:
     assert refused(tmp_path / "none", root) == f"{tmp_path / 'none'}: no such folder"
     (tmp_path / "none").mkdir()
@@ -329,5 +338,7 @@ def test_commands(perfect: Path, root: Path, tmp_path: Path) -> None:
     done = runner.invoke(main, ["tasks", "check", str(tmp_path / "broken")])
     assert done.exit_code == 2
     assert "xquad.en.json:1: not JSON" in done.output
-    assert runner.invoke(main, ["tasks"]).exit_code == 0
-    assert "siqa → copa" in runner.invoke(main, ["tasks", "--data", str(root)], env={"COLUMNS": "250"}).output
+    found = json.loads(runner.invoke(main, ["score", str(perfect), "--gold", str(root), "--partial", "--json"]).output)
+    assert found.pop("xtreme_r") == {"official": None, "qa_as_f1": None}
+    assert found == json.loads(out.read_text())
+    assert "siqa, then copa" in runner.invoke(main, ["tasks", "show", "xcopa", "--data", str(root)]).output

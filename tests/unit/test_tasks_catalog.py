@@ -13,7 +13,7 @@ from tiny_families import tiny_families
 from xdist.config import load_run
 from xdist.errors import UserError
 from xdist.formats.examples import Answer, Choice, Classified, Question, Sentence, Tagged
-from xdist.languages import LANGUAGES
+from xdist.languages import LANGUAGES, language
 from xdist.metrics import metric
 from xdist.metrics.transfer import transfer_matrix
 from xdist.tasks.catalog import TASKS, XTREME_R, task
@@ -91,9 +91,10 @@ def test_heads_are_shared_where_the_training_data_is_anothers() -> None:
 
 # --- the files at hand ---------------------------------------------------------------------------------------------------
 def test_check_counts_the_real_files(shared_data: Path) -> None:
-    names = ("xcopa", "copa", "siqa", "xquad", "tydiqa", "mlqa", "tatoeba", "pawsx")
+    names = ("xcopa", "copa", "siqa", "xquad", "tydiqa", "mlqa", "tatoeba", "pawsx", "sib200")
     there = files_there(shared_data, [task(name) for name in names])
     assert Counter(entry.name for entry, _, _ in there)["xquad"] == 12
+    assert Counter(split for entry, split, _ in there if entry.name == "sib200") == {"train": 50, "dev": 50, "test": 102}
     for entry, split, code in there:
         found = check(entry, shared_data, split, code)
         assert (found.count, found.remark) == (found.official, ""), (entry.name, split, code)
@@ -313,3 +314,12 @@ def test_languages_by_any_code(tmp_path: Path) -> None:
 def test_what_was_trained_in_another_set_s_code_is_no_zero_shot_language() -> None:
     assert [task("xnli").own(code) for code in ("eng_Latn", "swa", "zho_Hans", "yor_Latn")] == ["en", "sw", "zh", "yor_Latn"]
     assert task("bucc2018").own("deu_Latn") == "de"
+
+
+def test_a_code_for_several_languages_names_the_one_that_the_files_are_in() -> None:
+    assert [task("xcopa").own(code) for code in ("qu", "que_Latn", "qve", "qve_Latn", "quy", "cmn_Hans")] == [
+        *["qu"] * 4,
+        "quy",  # another Quechua
+        "zh",
+    ]
+    assert all(language(member) for one in TASKS.ours().values() for member in one.members.values())

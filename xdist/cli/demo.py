@@ -47,7 +47,7 @@ def command(folder: Path, intermediate: str, robust: str, ranks: int | None, dry
         raise UserError(f"the demo needs {error.name}: pip install 'xdist-xtreme[demo]'") from None
     from xdist.launch.local import command as launch_command
     from xdist.launch.local import shown
-    from xdist.report.scores import read_scores
+    from xdist.report.reading import read_scores
     from xdist.report.terminal import print_scores
     from xdist.run import devices
 

@@ -15,7 +15,7 @@ from xdist.cli.options import given_plugins
 @click.option("--tensorboard", is_flag=True, help="Also write figures and HParams for TensorBoard, into OUT/tensorboard.")
 @given_plugins
 def command(places: tuple[str, ...], against: str | None, out: Path | None, title: str | None, tensorboard: bool) -> None:
-    """Write report.html, report.md, report.json and, for comparisons, tables/*.tex.
+    """Write report.html, report.md, report.json, languages.csv and, for comparisons, tables/*.tex.
 
     Of a study (and overrides a.b=c, the same as for `xdist study run`): the differences of its conditions from its baseline by
     resource group, with 95 % intervals, before anything else. Of run folders: with --against the same, runs that differ in

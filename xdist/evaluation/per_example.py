@@ -8,20 +8,22 @@ from xdist.config import Data, recorded_run
 from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.scores import scored_by
+from xdist.languages import CC100, Pretraining
+from xdist.languages.pretraining import recorded
 from xdist.metrics import Metric, metric, missing
 from xdist.metrics.counts import CountRows
 from xdist.registry import not_here
 from xdist.run.folder import RunFolder
 from xdist.run.recorded import recorded_scores
-from xdist.tasks.catalog import Task, known
+from xdist.tasks.catalog import Task, known, labelled
 from xdist.tasks.family import family_of
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One task of a run: `trained_on` its training languages, `rows` by language the rows of the metric called `scored_by`;
-    `blank` languages were predicted, but not scored, for want of gold. `absent` says what is not installed here, the task or
-    its metric: there are no rows then."""
+    """One task of a run: `trained_on` the languages that it was trained on or chosen by, `rows` by language the rows of the
+    metric called `scored_by`; `blank` languages were predicted, but not scored, for want of gold. `absent` says what is not
+    installed here, the task or its metric: there are no rows then. `read`: what the encoder has read."""
 
     name: str
     scored_by: str
@@ -31,6 +33,8 @@ class Scored:
     family: str
     absent: str | None = None
     blank: tuple[str, ...] = ()
+    read: Pretraining = CC100
+    read_since: tuple[str, ...] = ()
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -62,9 +66,11 @@ def scored(folder: Path, gold: Gold, only: str | None = None) -> dict[str, Score
     if not where.config.is_file() or not where.scores.is_file():
         raise UserError(f"{folder}: is no run folder with scores; a run has them once it has been evaluated")
     run = recorded_run(where.config)
-    entries, tasks = recorded_scores(where.scores)["tasks"], known(run.data.tasks, run.plugins)
+    content, tasks = recorded_scores(where.scores), known(run.data.tasks, run.plugins)
+    entries, read = content["tasks"], recorded(content.get("pretraining"))
+    since = tuple(content.get("read_since", ()))
     return {
-        name: _scored(where, run.data, gold, name, entry, tasks.get(name))
+        name: replace(_scored(where, run.data, gold, name, entry, tasks.get(name)), read=read, read_since=since)
         for name, entry in entries.items()
         if only in (None, name)
     }
@@ -72,12 +78,12 @@ def scored(folder: Path, gold: Gold, only: str | None = None) -> dict[str, Score
 
 def _scored(where: RunFolder, data: Data, gold: Gold, name: str, entry: dict[str, Any], one: Task | None) -> Scored:
     by = scored_by(entry, name) or (one.metric if one else "")
-    split, trained_on = entry["split"], tuple(entry["trained_on"])
+    split, trained_on = entry["split"], (*entry["trained_on"], *entry.get("selected_on", ()))
     absent = missing(by) if by else None
     if absent or one is None:
         absent = absent or not_here("task", name)
         return Scored(name, by, split, trained_on, {}, entry["family"], absent)
-    one = replace(one, metric=by)  # what it was scored by, whatever its file says today
+    one = replace(labelled(one, data.root), metric=by)  # what it was scored by, whatever its file says today
     family = family_of(one)
     rows: dict[str, CountRows] = {}
     for code, numbers in entry["languages"].items():

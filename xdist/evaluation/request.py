@@ -1,6 +1,6 @@
 """What a run asks to have evaluated: which test sets, by which model, and how its predictions are made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.files import digest
 from xdist.languages import by_size
-from xdist.model.lineage import Lineage, languages_of
+from xdist.metrics import metric
+from xdist.model.lineage import Lineage, chosen_in, languages_of, read_since
 from xdist.run.folder import RunFolder
 from xdist.tasks.catalog import Task
 
@@ -22,7 +23,8 @@ PRECISION = "runtime.precision"
 @dataclass(frozen=True, slots=True)
 class Request:
     """`subsets` below the root of `data` by the model at `model`, a folder or a hub id, which was trained as `lineage` says; by
-    this very run if `own`. `precision` as the run says it. `error` points at a key of the run."""
+    this very run if `own`. `pretraining`: the record of what its encoder has read. `precision` and `align` as the run says it.
+    `error` points at a key of the run."""
 
     name: str
     folder: RunFolder
@@ -32,7 +34,9 @@ class Request:
     model: str
     own: bool
     lineage: Lineage
+    pretraining: Mapping[str, Any]
     precision: AskedPrecision
+    align: Mapping[str, Any] | None
     error: Callable[[KeyPath, str], UserError]
 
     @property
@@ -49,11 +53,31 @@ class Request:
         return {
             "evaluate.layer": self.how.layer if task.layer else None,
             "evaluate.smoothing": self.smoothing,
+            **({"evaluate.answers": self.how.answers} if task.predicts == "span-qa" else {}),
+            **({"evaluate.relevance": self.how.relevance} if task.metric and metric(task.metric).graded else {}),
             "data.max_length": self.data.max_length or task.max_length,
             **({"data.words": joining} if (joining := task.joining(self.data.words)) else {}),
-            "data.tasks": digest(task.form),
+            **({"align": dict(self.align)} if self.align else {}),
+            "data.tasks": digest(task.form, *_searched(task)),
         }
+
+    @property
+    def read_since(self) -> list[str]:
+        """Languages that the encoder has read beside what it was pre-trained on."""
+        return read_since(self.lineage)
 
     def seen(self, task: Task) -> list[str]:
         """The languages that the head of a task was trained in."""
         return by_size({task.own(code) for code in languages_of(self.lineage, task)})
+
+    def selected_on(self, task: Task) -> list[str]:
+        """The languages that it was not trained in, but chosen by: their scores are not zero-shot either."""
+        return by_size({task.own(code) for code in chosen_in(self.lineage, task)} - set(self.seen(task)))
+
+
+def _searched(task: Task) -> tuple[int | bool, ...]:
+    """What a search of sentences finds beside the nearest row, where the task's metric reads more."""
+    if task.predicts != "sentence-retrieval" or not task.metric:
+        return ()
+    by = metric(task.metric)
+    return (by.nearest, by.both_ways) if by.nearest > 1 or by.both_ways else ()

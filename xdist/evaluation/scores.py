@@ -1,7 +1,7 @@
 """scores.json: per task and language the official metrics x 100, their unweighted mean over languages, and what they were made
 of. A language without gold has its count alone: it was predicted, not scored."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,20 @@ class Scores:
     def tasks(self) -> dict[str, dict[str, Any]]:
         return self.values["tasks"]
 
+    @property
+    def means(self) -> dict[str, float]:
+        """score/<task>: the mean of its headline over the languages that have gold."""
+        found = {name: entry.get("mean", {}).get(entry["metric"]) for name, entry in self.tasks.items()}
+        return {f"score/{name}": value for name, value in found.items() if value is not None}
+
+    def group_by(self, pretraining: Mapping[str, Any], read_since: Sequence[str] = ()) -> None:
+        """Keep what the encoder has read, by which reports group languages, and the languages of what it read since."""
+        said = {"pretraining": dict(pretraining), **({"read_since": list(read_since)} if read_since else {})}
+        if {key: self.values.get(key) for key in said} != said:
+            self.values |= said
+            if self.tasks:
+                write_json(self.path, self.values)
+
     def of(self, task: Task, split: str, language: str) -> dict[str, float] | None:
         """The numbers by the task's metric; None where there are none."""
         entry = self.tasks.get(task.name, {})
@@ -60,10 +74,14 @@ class Scores:
         cost: dict[str, float] | None = None,
         made_of: Mapping[str, Any] | None = None,
         collapsed: Mapping[str, Any] | None = None,
+        measured: Mapping[str, Any] | None = None,
+        selected_on: Sequence[str] = (),
     ) -> None:
         """Add the scores of some languages of a task; those of another split, metric, hidden layer or smoothing are replaced.
         `cost` is what the smoothing of these languages took. `made_of` has the `model`, the `options` and by language the
-        `subsets`; `collapsed` by language what all predictions are, where they are alike."""
+        `subsets`; `collapsed` by language what all predictions are, where they are alike; `measured` by
+        language how the tokenizer takes the texts. `selected_on`: languages whose dev sets chose the model, beside those that
+        it was trained in."""
         before = self.tasks.get(task.name, {})
         layer = layer if task.layer else None
         same = _is_of(before, task, split) and (before.get("layer"), before.get("smoothing")) == (layer, smoothing)
@@ -71,6 +89,11 @@ class Scores:
         alike = {code: one for code, one in before.get("collapsed", {}).items() if same and code not in found}
         if alike := {**alike, **(collapsed or {})}:
             entry["collapsed"] = alike
+        # Of the texts and the tokenizer, so a score that changes with its gold keeps it.
+        if by_language := {**(before.get("measured", {}) if same else {}), **(measured or {})}:
+            entry["measured"] = by_language
+        if selected_on:
+            entry["selected_on"] = list(selected_on)
         if layer is not None:
             entry["layer"] = layer
         if smoothing is not None:
@@ -92,7 +115,8 @@ class Scores:
                 del subsets[key]
                 if key.split(" ")[0] == entry["split"]:
                     entry["languages"].pop(key.split(" ")[1], None)
-                    entry.get("collapsed", {}).pop(key.split(" ")[1], None)
+                    for about in ("collapsed", "measured"):
+                        entry.get(about, {}).pop(key.split(" ")[1], None)
             if keys:
                 changed = True
                 entry |= _over_languages(entry["languages"], entry["metric"], "transfer" in entry)

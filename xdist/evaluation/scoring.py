@@ -4,13 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+from transformers import PreTrainedTokenizerBase
 
 from xdist.data.fetched import model_digest
 from xdist.data.shards import Rows
 from xdist.data.subset import Subset
 from xdist.evaluation import submission
 from xdist.evaluation.made_of import Made, files_of, inputs_of
+from xdist.evaluation.measuring import Measuring
 from xdist.evaluation.request import Request
 from xdist.evaluation.scores import Scores, made_of
 from xdist.evaluation.to_do import is_there
@@ -25,10 +29,11 @@ ValuesByLanguage = dict[str, dict[str, float]]
 
 
 class Scoring:
-    """`scores` are the run's, written after every task; `precision` is what the model predicts in."""
+    """`scores` are the run's, written after every task; `precision` is what the model predicts in; `measure` how its tokenizer
+    takes a test set, where that is to be kept."""
 
-    def __init__(self, request: Request, precision: str) -> None:
-        self.request, self.precision = request, precision
+    def __init__(self, request: Request, precision: str, measure: Measuring | None = None) -> None:
+        self.request, self.precision, self.measure = request, precision, measure
         self.folder = request.folder
         self.digests = Digests(self.folder.digests)
 
@@ -46,22 +51,31 @@ class Scoring:
         self.scores.forget(lambda *subset: subset in again or not is_there(self.folder.predictions, *subset))
 
     def predicted(
-        self, subsets: Sequence[Subset], sets: Sequence[Rows], results: Sequence[dict[int, Any]], cost: dict[str, float]
+        self,
+        subsets: Sequence[Subset],
+        sets: Sequence[Rows],
+        results: Sequence[dict[int, Any]],
+        cost: dict[str, float],
+        tokenizer: PreTrainedTokenizerBase | None = None,
     ) -> ValuesByLanguage:
-        """Write the submission files of a task's subsets and score them; `results` has the predictions by row."""
-        found, made, alike = {}, {}, {}
+        """Write the submission files of a task's subsets and score them; `results` has the predictions by row, `tokenizer` is
+        that of the rows."""
+        found, made, alike, measured = {}, {}, {}, {}
         for subset, shards, by_row in zip(subsets, sets, results, strict=False):  # a pool comes after the subsets
             family = family_of(subset.task)
+            family.finish_as(self.request.how, tokenizer)
             files, examples = files_of(self.request.root, subset, self.digests), self._examples(subset)
             assert isinstance(family, Retrieval) or len(by_row) == len(shards), subset
             finished = family.finish([by_row[row] for row in sorted(by_row)], shards, examples)
             submission.write(self._path(subset), subset.task, finished)
             found[subset.language] = _scored(subset, finished, examples)
             alike[subset.language] = collapse_of(finished, examples)
+            if self.measure:
+                measured[subset.language] = self.measure(examples, subset.language)
             inputs = inputs_of(self.request.root, subset, examples, self.digests)
             made[subset.language] = Made(inputs, files, file_digest(self._path(subset)))
         of = made_of(self.request.options(subsets[0].task), self.model, self.precision, made)
-        return self._add(subsets, found, of, cost, alike)
+        return self._add(subsets, found, of, cost, alike, measured)
 
     def again(self, subsets: Sequence[Subset]) -> ValuesByLanguage:
         """Score predictions of a task that are there against files whose gold is new."""
@@ -83,10 +97,12 @@ class Scoring:
         made: Mapping[str, Any],
         cost: dict[str, float] | None,
         alike: Mapping[str, Any],
+        measured: Mapping[str, Any] = MappingProxyType({}),
     ) -> ValuesByLanguage:
         task, options = subsets[0].task, (self.request.how.layer, self.request.smoothing)
         collapsed = {code: one for code, one in alike.items() if one}
-        self.scores.add(task, subsets[0].split, self.request.seen(task), found, *options, cost, made, collapsed)
+        seen, selected = self.request.seen(task), self.request.selected_on(task)
+        self.scores.add(task, subsets[0].split, seen, found, *options, cost, made, collapsed, measured, selected)
         return found
 
     def _examples(self, subset: Subset) -> list[Any]:
@@ -97,5 +113,6 @@ class Scoring:
 
 
 def _scored(subset: Subset, predictions: Any, examples: list[Any]) -> dict[str, float]:
-    scores = family_of(subset.task).score(predictions, examples, subset.language) if labelled(examples) else {}
-    return {**scores, "count": len(predictions)}
+    family = family_of(subset.task)
+    scores = family.score(predictions, examples, subset.language) if labelled(examples) else {}
+    return {**scores, "count": family.count_of(predictions)}

@@ -1,14 +1,19 @@
-"""Languages: who they are (`codes`), and how much of each an encoder has read (`pretraining`)."""
+"""Languages: who they are (`codes`), and how much of each an encoder has read (`pretraining`, `encoders`)."""
 
 from collections.abc import Iterable
 
 from xdist.languages.codes import Language, found, language, same
-from xdist.languages.pretraining import CC100, GROUPS, UNKNOWN, Pretraining
+from xdist.languages.pretraining import CC100, EVERY_GROUP, GROUPS, HEAD, NOBODY_KNOWS, SEEN, TAIL, UNKNOWN, Pretraining
 
 __all__ = [
     "CC100",
+    "EVERY_GROUP",
     "GROUPS",
+    "HEAD",
     "LANGUAGES",
+    "NOBODY_KNOWS",
+    "SEEN",
+    "TAIL",
     "UNKNOWN",
     "Language",
     "Pretraining",
@@ -24,9 +29,16 @@ _FIFTY = """
     fi fr bg hu ro zh de ja th uk fa vi id ru en
 """
 LANGUAGES: tuple[str, ...] = tuple(_FIFTY.split())
+_PLACES = {code: place for place, code in enumerate(LANGUAGES)}
 
 
-def by_size(codes: Iterable[str]) -> list[str]:
-    """`codes` from least to most text in CC-100, those outside the fifty first: the order of files and tables."""
-    order = {code: position for position, code in enumerate(LANGUAGES)}
-    return sorted(codes, key=lambda code: (order.get(code, -1), code))
+def by_size(codes: Iterable[str], read: Pretraining = CC100) -> list[str]:
+    """`codes` from least to most text in `read`: the order of files (CC-100) and of an encoder's tables. What was not read, or
+    is no language, comes first, what was read nobody knows how much of between low and mid; of equal ones the fifty last."""
+
+    def place(code: str) -> tuple[float, int, str]:
+        size = read.size(code)
+        middle = read.low if read.group(code) == SEEN else 0.0
+        return middle if size is None else size, _PLACES.get(code, -1), code
+
+    return sorted(codes, key=place)

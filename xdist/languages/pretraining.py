@@ -1,62 +1,199 @@
-"""How much text an encoder has read of each language.
+"""How much text an encoder has read of each language: a list for each family of encoders, or one of a user's own.
 
-Resource groups: unseen (none), low (below 5 GiB), mid (5 to below 50), high (from 50 on); what is no language is `unknown`.
+Groups: unseen (nothing), low, mid, high by the bounds of the list; `seen` where a list says which languages, not how much;
+`unknown` where nobody says it, and for what is no language. A list is a text file of `code size` lines (`read/`): a code alone
+was read, nobody says how much of it; `code ?` may have been read. Lines of one language are added.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
 
+from xdist.errors import UserError, unknown
 from xdist.languages.codes import found, language
 
 GROUPS = ("unseen", "low", "mid", "high")
-UNKNOWN = "unknown"
-LOW, MID = 5.0, 50.0  # GiB, the upper bounds of two groups
+SEEN, UNKNOWN = "seen", "unknown"
+EVERY_GROUP = ("unseen", "low", SEEN, "mid", "high", UNKNOWN)
+TAIL, HEAD = ("unseen", "low"), (SEEN, "mid", "high")
+PLACE = Path(__file__).parent / "read"
+NAMES = ("cc100", "wikipedia", "mmbert", "glot500")
+NONE = "none"
+UNSURE = "?"
+HEADER = {"title": str, "source": str, "unit": str, "low": float, "mid": float, "scripts": str}
 
 
 @dataclass(frozen=True)
 class Pretraining:
-    """`gib` by code: GiB of text; what is not listed was not read."""
+    """`sizes` by code in `unit`; None: read, nobody says how much; what is not listed was not read. `low` and `mid` are the
+    upper bounds of two groups, `unsure` codes that may have been read. `by_script`: the list tells scripts apart; else nothing
+    is known of a language in another script than its usual one."""
 
     name: str
-    source: str
-    gib: Mapping[str, float]
+    title: str = ""
+    source: str = ""
+    unit: str = "GiB"
+    low: float = 5.0
+    mid: float = 50.0
+    sizes: Mapping[str, float | None] = field(default_factory=dict)
+    unsure: tuple[str, ...] = ()
+    by_script: bool = True
 
     @cached_property
-    def _by_key(self) -> dict[tuple[str, str], float]:
-        return {language(code).key: size for code, size in self.gib.items()}
+    def _by_key(self) -> dict[tuple[str, str], float | None]:
+        sums: dict[tuple[str, str], float | None] = {}
+        for code, size in self.sizes.items():
+            key = language(code).key
+            before = sums.get(key)
+            sums[key] = before if size is None else size + (before or 0.0)
+        return sums
+
+    @cached_property
+    def _unsure(self) -> set[tuple[str, str]]:
+        return {language(code).key for code in self.unsure}
+
+    @cached_property
+    def _isos(self) -> set[str]:
+        return {iso for iso, _ in self._by_key}
+
+    @property
+    def known(self) -> bool:
+        """Whether anything is known of what the encoder read."""
+        return bool(self.sizes)
+
+    @property
+    def sized(self) -> bool:
+        """Whether it is known how much of any language it read."""
+        return any(size is not None for size in self.sizes.values())
 
     def size(self, code: str) -> float | None:
-        """GiB of a language in any code; None where it is not known. A language in another script than was read is unseen."""
+        """How much of a language in any code, in `unit`; None where it is not known. A language in another script than was read
+        is unseen."""
         one = found(code)
-        return self._by_key.get(one.key, 0.0) if one else None
+        if one is None or self.group(code) in (UNKNOWN, SEEN):
+            return None
+        return self._by_key.get(one.key) or 0.0
 
     def group(self, code: str) -> str:
-        size = self.size(code)
-        if size is None:
+        one = found(code)
+        if one is None or not self.known:
             return UNKNOWN
-        return "unseen" if size == 0 else "low" if size < LOW else "mid" if size < MID else "high"
+        if one.key in self._by_key:
+            size = self._by_key[one.key]
+            return SEEN if size is None else "low" if size < self.low else "mid" if size < self.mid else "high"
+        elsewhere = not self.by_script and one.iso in self._isos
+        return UNKNOWN if elsewhere or one.key in self._unsure else "unseen"
+
+    def meaning(self, group: str) -> str:
+        """What a group is, in a few words."""
+        return {
+            "unseen": f"no text of it in {self.title}",
+            "low": f"under {self.low:,g} {self.unit}",
+            "mid": f"{self.low:,g} to under {self.mid:,g} {self.unit}",
+            "high": f"{self.mid:,g} {self.unit} and more",
+            SEEN: "read, nobody says how much",
+            UNKNOWN: "what was read of it is not known",
+        }[group]
+
+    @property
+    def said(self) -> str:
+        """What groups of this list rest on, a sentence."""
+        if not self.known:
+            return "What the encoder has read of each language is not known, so all groups are unknown (see model.pretraining)."
+        return f"Resource groups follow {self.title}, which the encoder was pre-trained on."
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What scores.json keeps: the name of one of ours, the whole of another."""
+        if self.name in (*NAMES, NONE):
+            return {"name": self.name}
+        whole = {key: getattr(self, key) for key in ("name", "title", "source", "unit", "low", "mid", "by_script")}
+        return {**whole, "sizes": dict(self.sizes), "unsure": list(self.unsure)}
 
 
-def _sizes(text: str) -> dict[str, float]:
-    words = text.split()
-    return {code: float(size) for code, size in zip(words[::2], words[1::2], strict=True)}
+NOBODY_KNOWS = Pretraining(NONE, "not known")
 
 
-CC100 = Pretraining(
-    "CC-100",
-    "Conneau et al. 2020, arXiv 1911.02116, Table 6; Burmese and Chinese are sums of two rows, Norwegian is Bokmål, romanised "
-    "text is in Latin script. Unchecked: sizes of languages outside XTREME-R's fifty, not compared with the table again",
-    _sizes(
-        """
-        af 1.3 am 0.8 ar 28.0 as 0.1 az 6.5 be 4.3 bg 57.5 bn 8.4 bn_Latn 0.5 br 0.1 bs 0.1 ca 10.1 cs 16.3
-        cy 0.8 da 45.6 de 66.6 el 46.9 en 300.8 eo 0.9 es 53.3 et 6.1 eu 2.0 fa 111.6 fi 54.3 fr 56.8 fy 0.2
-        ga 0.5 gd 0.1 gl 2.9 gu 1.9 ha 0.3 he 31.6 hi 20.2 hi_Latn 0.5 hr 20.5 hu 58.4 hy 5.5 id 148.3 is
-        3.2 it 30.2 ja 69.3 jv 0.2 ka 9.1 kk 6.4 km 1.5 kn 3.3 ko 54.2 ku 0.4 ky 1.2 la 2.5 lo 0.6 lt 13.7
-        lv 8.8 mg 0.2 mk 4.8 ml 7.6 mn 3.0 mr 2.8 ms 8.5 my 2.0 ne 3.8 nl 29.3 no 49.0 nb 49.0 om 0.1 or 0.6
-        pa 0.8 pl 44.6 ps 0.7 pt 49.1 ro 61.4 ru 278.0 sa 0.3 sd 0.4 si 3.6 sk 23.2 sl 10.3 so 0.4 sq 5.4 sr
-        9.1 su 0.1 sv 12.1 sw 1.6 ta 12.2 ta_Latn 0.3 te 4.7 te_Latn 0.3 th 71.7 tl 3.1 tr 20.9 ug 0.4 uk
-        84.6 ur 5.7 ur_Latn 0.5 uz 0.7 vi 137.3 xh 0.1 yi 0.3 zh 63.5 zh_Hant 63.5
-        """
-    ),
-)
+@cache
+def listed(name: str) -> Pretraining:
+    """One of ours by its name."""
+    return NOBODY_KNOWS if name == NONE else read_list(PLACE / f"{name}.txt", name)
+
+
+def named(name: str) -> Pretraining:
+    """One of ours by its name, or a file. Raises UserError for what is neither, and for a file that is no list."""
+    if name in (*NAMES, NONE):
+        return listed(name)
+    if Path(name).is_file():
+        return read_list(Path(name))
+    raise UserError(f"{unknown('pre-training list', name, (*NAMES, NONE))}; nor is it a file of `code size` lines")
+
+
+def recorded(record: Mapping[str, Any] | None) -> Pretraining:
+    """Of scores.json. Those of versions that kept none were grouped by CC-100. Raises UserError for what is no record."""
+    if record is None:
+        return CC100
+    try:
+        if set(record) == {"name"}:
+            return listed(record["name"]) if record["name"] in (*NAMES, NONE) else Pretraining(NONE, str(record["name"]))
+        one = Pretraining(**{**record, "unsure": tuple(record["unsure"])})
+        for code in (*one.sizes, *one.unsure):
+            language(code)
+        return one
+    except (TypeError, KeyError) as error:
+        raise UserError(f"pretraining: is no list of what an encoder has read ({error})") from None
+
+
+def read_list(path: Path, name: str = "") -> Pretraining:
+    """A list from a file. Raises UserError naming file and line."""
+    head: dict[str, Any] = {"title": path.stem}
+    sizes: dict[str, float | None] = {}
+    unsure: list[str] = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    for number, line in enumerate(lines, 1):
+        where = f"{path}:{number}"
+        if line.startswith("#"):
+            key, colon, value = line[1:].partition(":")
+            if colon and key.strip() in HEADER:
+                head[key.strip()] = _header(where, key.strip(), value.strip())
+        elif words := line.split():
+            code, size = _entry(where, words)
+            if size == UNSURE:
+                unsure.append(code)
+            else:
+                sizes[code] = float(size) + (sizes.get(code) or 0.0) if size else sizes.get(code)
+    if not sizes:
+        raise UserError(f"{path}: lists no language; expected lines such as `yo 0.3`")
+    by_script = head.pop("scripts", "told") != "not told"
+    return Pretraining(name or str(path), **head, sizes=sizes, unsure=tuple(unsure), by_script=by_script)
+
+
+def _entry(where: str, words: list[str]) -> tuple[str, str]:
+    """(code, its size or '?', empty where none is given)."""
+    code, size, *more = (*words, "") if len(words) == 1 else words
+    if more:
+        raise UserError(f"{where}: expected a code and a size, found {len(words)} words")
+    try:
+        language(code)
+        if size not in ("", UNSURE) and not 0 <= float(size) < float("inf"):
+            raise ValueError
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    except ValueError:
+        raise UserError(f"{where}: '{size}' is no size; expected a number from 0 on, `?` or nothing") from None
+    return code, size
+
+
+def _header(where: str, key: str, value: str) -> str | float:
+    try:
+        return HEADER[key](value)
+    except ValueError:
+        raise UserError(f"{where}: {key}: expected a number, found '{value}'") from None
+
+
+CC100 = listed("cc100")

@@ -9,8 +9,9 @@ from typing import Any, Literal
 from xdist.config import load_run
 from xdist.config.scoring_run import check_age, overrides_of, run_of_checkpoint
 from xdist.errors import RunError, UserError
+from xdist.evaluation.overlap import overlaps
 from xdist.evaluation.request import Request
-from xdist.evaluation.scores import collapses, said, without_gold
+from xdist.evaluation.scores import Scores, collapses, said, without_gold
 from xdist.evaluation.to_do import ToDo, to_do, untold
 from xdist.launch import local
 from xdist.launch.job import Work
@@ -56,7 +57,8 @@ class CheckedStart:
         if self.request is None:
             return ()
         blanked = without_gold(self.request)
-        return (*untold(self.request, self.todo), *([said(blanked)] if blanked else ()), *collapses(self.request))
+        shared = overlaps(self.request.lineage, (subset.task for subset in self.request.subsets))
+        return (*untold(self.request, self.todo), *([said(blanked)] if blanked else ()), *collapses(self.request), *shared)
 
     def go(self) -> Finished:
         """To its end. Raises UserError where somebody works in the folder and for what ranks find wrong, RunError where the run
@@ -66,6 +68,8 @@ class CheckedStart:
         if not self.done:
             RunLock(folder.path).check()
             state = self._end(launch(self.work, self.resolved, self.path, self.overrides))
+        elif self.request and run.model.pretraining is not None:  # what it groups by may change when all else is done
+            Scores(folder.scores, run.name).group_by(self.request.pretraining, self.request.read_since)
         scores = recorded_scores(folder.scores) if folder.scores.exists() else {}
         return Finished(run.name, folder.path, state, scores, not self.done, self.notes if self.done else ())
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from xdist.languages import CC100, GROUPS, language
+from xdist.languages import CC100, EVERY_GROUP, GROUPS, Pretraining, language
 from xdist.metrics.definition import Metric
 
 Variant = Literal["official", "f1"]
@@ -54,19 +54,14 @@ def benchmark(scores: TaskScores, languages: Languages, metrics: Metrics, varian
     return Average(sum(done.values()) / len(done) if whole else None, len(done), len(languages), done)
 
 
-def by_group(scores: TaskScores, languages: Languages, metrics: Metrics, variant: Variant = "official") -> dict[str, Average]:
-    """The same for each resource group of CC-100 (unseen, low, mid, high): within a task over the languages of the group, then
-    over the tasks that have any. Compare groups within a task, not across tasks with different languages. Raises
+def by_group(
+    scores: TaskScores, languages: Languages, metrics: Metrics, variant: Variant = "official", read: Pretraining = CC100
+) -> dict[str, Average]:
+    """The same for each resource group of an encoder that was pre-trained on `read`: within a task over the languages of the
+    group, then over the tasks that have any. Compare groups within a task, not across tasks with different languages. Raises
     UserError for what is no language."""
-    return {
-        group: benchmark(scores, {task: codes for task, codes in _members(languages, group).items() if codes}, metrics, variant)
-        for group in GROUPS
-    }
-
-
-def _members(languages: Languages, group: str) -> dict[str, list[str]]:
-    return {task: [code for code in codes if _group(code) == group] for task, codes in languages.items()}
-
-
-def _group(code: str) -> str:
-    return CC100.group(language(code).code)
+    of_group: dict[str, dict[str, list[str]]] = {group: {} for group in (GROUPS if read.sized else ())}
+    for task, codes in languages.items():
+        for code in codes:
+            of_group.setdefault(read.group(language(code).code), {}).setdefault(task, []).append(code)
+    return {group: benchmark(scores, of_group[group], metrics, variant) for group in EVERY_GROUP if group in of_group}

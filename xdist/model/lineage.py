@@ -9,7 +9,10 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from xdist.config import recorded_run
 from xdist.errors import UserError
 from xdist.files import read_json
+from xdist.languages import by_size
 from xdist.tasks.catalog import Share, Task, sharing, unchecked
+from xdist.tasks.catalog.language_model import HEAD as LANGUAGE_MODEL_HEAD
+from xdist.tasks.catalog.language_model import TASKS as LANGUAGE_MODELS
 
 FILE = "trained_on.json"
 
@@ -34,6 +37,12 @@ class PastTraining(BaseModel):
     @property
     def backbone(self) -> str:
         return str(self.description["model"]["backbone"])
+
+    @property
+    def pretraining(self) -> dict[str, Any] | None:
+        """The record of what its encoder had read, where its description said it."""
+        said: dict[str, Any] | None = self.description.get("model", {}).get("pretraining")
+        return said
 
 
 Lineage = tuple[PastTraining, ...]
@@ -86,6 +95,23 @@ def languages_of(lineage: Lineage, scored: Task) -> set[str]:
     """Languages in which the head that the task is scored with was trained."""
     entries = (entry for stage in lineage for entry in stage.tasks if scored.head == entry.head or scored.name == entry.task)
     return {code for entry in entries for code in entry.languages}
+
+
+def read_since(lineage: Lineage) -> list[str]:
+    """Languages of the running text that the encoder was trained on after its pre-training."""
+    ours = {entry.name for entry in LANGUAGE_MODELS}
+    entries = (entry for stage in lineage for entry in stage.tasks if entry.head == LANGUAGE_MODEL_HEAD or entry.task in ours)
+    return by_size({code for entry in entries for code in entry.languages})
+
+
+def chosen_in(lineage: Lineage, scored: Task) -> set[str]:
+    """Languages whose dev sets chose a model that the head of the task was trained in."""
+    found: set[str] = set()
+    for stage in lineage:
+        select = stage.description["train"]["select"]
+        if select and any(scored.head == entry.head or scored.name == entry.task for entry in stage.tasks):
+            found |= set(scored.languages if select["languages"] == "all" else select["languages"])
+    return found
 
 
 def _of_run(model: Path, seen: set[Path]) -> Lineage:

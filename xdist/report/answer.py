@@ -1,18 +1,20 @@
 """The answer of a study: for each resource group what each condition differs by from its baseline, with intervals.
 
-Two rows are fixed beforehand as what the sentences speak of: languages of which XLM-R read nothing or little, and the others.
+Two rows are fixed beforehand as what the sentences speak of: languages of which the encoder read nothing or little, and the
+others; where it is not known how much it read, those that it did not read and those that it did; where nothing is known, all.
 Their p-values are corrected for that many comparisons after Holm; those of the other rows together for theirs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from xdist.languages import GROUPS
+from xdist.languages import EVERY_GROUP, SEEN, TAIL, UNKNOWN, Pretraining
 from xdist.metrics.pooled import SeedSpread, pooled, seed_spread
 from xdist.metrics.significance import Interval, holm
 from xdist.report.comparison import DIAGONAL, OFF_DIAGONAL, shown
+from xdist.report.naming import group_of
 from xdist.report.results import Results, TaskResult
-from xdist.report.scores import group_of, over
+from xdist.report.scores import over
 
 RARE, RICH = "unseen and low", "mid and high"
 UNTRAINED = "trained on in no stage"
@@ -85,8 +87,14 @@ def answer(results: Results) -> Conclusion:
     return Conclusion(tuple(rows), (len(families[0]), len(families[1])))
 
 
-def headline_rows(results: Results) -> tuple[str, str]:
-    return (OFF_DIAGONAL, DIAGONAL) if all(task.of_pairs for task in results.tasks) else (RARE, RICH)
+def headline_rows(results: Results) -> tuple[str, ...]:
+    if all(task.of_pairs for task in results.tasks):
+        return OFF_DIAGONAL, DIAGONAL
+    return headline_groups(results.read)
+
+
+def headline_groups(read: Pretraining) -> tuple[str, ...]:
+    return (RARE, RICH) if read.sized else ("unseen", SEEN) if read.known else (UNKNOWN,)
 
 
 def _holm(family: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], float]:
@@ -107,7 +115,7 @@ def _members(
 ) -> dict[str, dict[str, list[str]]]:
     """By row, by task, its `languages`: those that the task was not trained on, or pairs."""
     seen = {code for one in results.conditions for code in one.seen}
-    rows: dict[str, dict[str, list[str]]] = {name: {} for name in (RARE, RICH, *GROUPS, UNTRAINED, OFF_DIAGONAL, DIAGONAL)}
+    rows: dict[str, dict[str, list[str]]] = {name: {} for name in _rows(results.read)}
     for task in results.averaged:
         codes = [code for code in languages(task) if code not in task.trained_on]
         if task.of_pairs:
@@ -115,12 +123,18 @@ def _members(
             rows[DIAGONAL][task.name] = same
             rows[OFF_DIAGONAL][task.name] = [code for code in languages(task) if code not in same]
             continue
-        for group in GROUPS:
-            members = [code for code in codes if group_of(code) == group]
+        for group in EVERY_GROUP:
+            members = [code for code in codes if group_of(code, results.read) == group]
             rows[group][task.name] = members
-            rows[RARE if group in ("unseen", "low") else RICH].setdefault(task.name, []).extend(members)
+            if results.read.sized and group != UNKNOWN:
+                rows[RARE if group in TAIL else RICH].setdefault(task.name, []).extend(members)
         rows[UNTRAINED][task.name] = [code for code in codes if code not in seen]
     return rows
+
+
+def _rows(read: Pretraining) -> list[str]:
+    """The headline rows first."""
+    return [*dict.fromkeys((*headline_groups(read), *EVERY_GROUP, UNTRAINED, OFF_DIAGONAL, DIAGONAL))]
 
 
 def spread_of(

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xdist.languages import GROUPS, by_size
+from xdist.languages import CC100, EVERY_GROUP, Pretraining, by_size
 from xdist.metrics import Metric
 from xdist.metrics.counts import CountRows
 from xdist.metrics.significance import Interval, Paired, group_interval, holm, intervals, paired, randomisation
-from xdist.report.scores import ALL, ZERO_SHOT, group_of, over
+from xdist.report.naming import group_of
+from xdist.report.scores import ALL, MANY, ZERO_SHOT, over
 
 Runs = Sequence[Mapping[str, CountRows]]
 """For each seed the rows of the metric, by language."""
@@ -45,46 +46,58 @@ class Compared:
 class Comparison:
     """`languages` from least to most pre-training text; `groups` the rows of a report's summary; `shuffled` the p-value of
     approximate randomisation for these trained models, over all languages, None where nothing can be compared; `blank`
-    languages were predicted on both sides, but not scored on both, for want of gold."""
+    languages were predicted on both sides, but not scored on both, for want of gold; `read`: whose groups these are."""
 
     metric: Metric
     languages: Mapping[str, Compared]
     groups: Mapping[str, Compared]
     shuffled: float | None
     blank: tuple[str, ...] = ()
+    read: Pretraining = CC100
+
+    @property
+    def many(self) -> bool:
+        return len(self.languages) >= MANY
 
 
 def compare(
-    a: Runs, b: Runs, metric: Metric, trained_on: Sequence[str] = (), seed: int = 0, blank: Sequence[str] = ()
+    a: Runs,
+    b: Runs,
+    metric: Metric,
+    trained_on: Sequence[str] = (),
+    seed: int = 0,
+    blank: Sequence[str] = (),
+    read: Pretraining = CC100,
 ) -> Comparison:
-    """A against B, seed by seed, in the languages that all of them have. `blank` are predicted by all, but not all have gold
-    of them. Raises ValueError where their examples differ, where they have no language in common, or not as many seeds."""
+    """A against B, seed by seed, in the languages that all of them have; groups are those of `read`. `blank` are predicted by
+    all, but not all have gold of them. Raises ValueError where their examples differ, where they have no language in common, or
+    not as many seeds."""
     if len(a) != len(b):
         raise ValueError(f"{len(a)} against {len(b)} seeds")
-    codes = by_size(set.intersection(*(set(rows) for rows in (*a, *b))))
+    codes = by_size(set.intersection(*(set(rows) for rows in (*a, *b))), read)
     if not codes and blank:
-        return Comparison(metric, {}, {}, None, tuple(blank))
+        return Comparison(metric, {}, {}, None, tuple(blank), read)
     if not codes:
         raise ValueError("no language in common")
     sets = {code: paired([rows[code] for rows in a], [rows[code] for rows in b]) for code in codes}
     single = intervals(sets, metric, seed)
     corrected = holm({code: interval.p for code, interval in single.items()})
     languages = {code: _compared({code: sets[code]}, metric, single[code], corrected[code]) for code in codes}
-    members = {name: {code: sets[code] for code in found} for name, found in _groups(codes, trained_on).items()}
+    members = {name: {code: sets[code] for code in found} for name, found in _groups(codes, trained_on, read).items()}
     grouped = {name: group_interval(found, metric, _is_sample(found), seed) for name, found in members.items()}
     corrected = holm({name: interval.p for name, interval in grouped.items()})
-    predicted = _groups([*codes, *blank], trained_on)
+    predicted = _groups([*codes, *blank], trained_on, read)
     groups = {name: _compared(members[name], metric, grouped[name], corrected[name], len(predicted[name])) for name in members}
-    return Comparison(metric, languages, groups, randomisation(sets, metric, seed), tuple(blank))
+    return Comparison(metric, languages, groups, randomisation(sets, metric, seed), tuple(blank), read)
 
 
-def _groups(codes: Sequence[str], trained_on: Sequence[str]) -> dict[str, list[str]]:
+def _groups(codes: Sequence[str], trained_on: Sequence[str], read: Pretraining) -> dict[str, list[str]]:
     """The languages of each row that there are any for."""
     if all("-" in code for code in codes):
         same = [code for code in codes if len(set(code.split("-"))) == 1]
         found = {DIAGONAL: same, OFF_DIAGONAL: [code for code in codes if code not in same]}
     else:
-        found = {group: [code for code in codes if group_of(code) == group] for group in GROUPS}
+        found = {group: [code for code in codes if group_of(code, read) == group] for group in EVERY_GROUP}
         found[ZERO_SHOT] = [code for code in codes if code not in trained_on]
     found[ALL] = list(codes)
     return {name: members for name, members in found.items() if members}

@@ -1,19 +1,19 @@
 """Scores by pre-training size, language family and script: where a language stands, not only how it is called."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
 
-from xdist.languages import CC100
 from xdist.report.curves import BOTTOM, LEFT, RIGHT, TOP, Tick, ticks
-from xdist.report.scores import Column, ScoreTable, family_of, group_of, name_of, over, script_of, size_of
+from xdist.report.naming import family_of, group_of, name_of, script_of, size_of
+from xdist.report.scores import Column, ScoreTable, over
 
 NONE_AT = LEFT + 14  # languages without pre-training text stand left of the logarithmic scale
 FIRST = LEFT + 64
-MARKS = (0.1, 1, 10, 100)
+MOST_MARKS = 5
 NAMED = ("unseen", "low")  # groups whose points carry their code
 MOST_LINES = 6
 
@@ -25,6 +25,27 @@ class Dot:
     code: str
     group: str
     said: str
+
+
+@dataclass(frozen=True, slots=True)
+class SizeScale:
+    """A logarithmic scale of sizes; `marks` are powers of ten on it."""
+
+    low: float
+    high: float
+    marks: tuple[float, ...]
+
+    @classmethod
+    def of(cls, sizes: Iterable[float]) -> "SizeScale":
+        found = list(sizes)
+        first, last = math.floor(math.log10(min(found))), math.log10(1.3 * max(found))
+        step = math.ceil((math.floor(last) - first + 1) / MOST_MARKS)
+        return cls(first, last, tuple(10.0**power for power in range(first, math.floor(last) + 1, step)))
+
+    def at(self, size: float) -> float:
+        """The place of a size; left of the scale for none."""
+        share = (math.log10(size) - self.low) / (self.high - self.low) if size else 0.0
+        return round(FIRST + (RIGHT - FIRST) * share, 1) if size else NONE_AT
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +65,7 @@ class SizePlot:
     task: str
     metric: str
     condition: str
+    unit: str
     points: tuple[Dot, ...]
     trends: tuple[Trend, ...]
     x_ticks: tuple[Tick, ...]
@@ -62,7 +84,7 @@ class Kin:
 
 
 def size_plots(scores: ScoreTable) -> list[SizePlot]:
-    tasks = dict.fromkeys(column.task for column in scores.columns if column.cells)
+    tasks = dict.fromkeys(column.task for column in scores.columns if column.cells and column.read.sized)
     return [_size_plot(scores, [column for column in scores.columns if column.task == task]) for task in tasks]
 
 
@@ -126,7 +148,10 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 
 def _size_plot(scores: ScoreTable, columns: Sequence[Column]) -> SizePlot:
-    values = [cell.score for column in columns for code, cell in column.cells.items() if CC100.size(code) is not None]
+    columns = [column for column in columns if column.read == columns[0].read]
+    read = columns[0].read
+    scaled = SizeScale.of(size for size in read.sizes.values() if size)
+    values = [cell.score for column in columns for code, cell in column.cells.items() if read.size(code) is not None]
     marks = ticks(min(values), max(values)) if values else [0.0, 100.0]
 
     def y(score: float) -> float:
@@ -135,41 +160,35 @@ def _size_plot(scores: ScoreTable, columns: Sequence[Column]) -> SizePlot:
     shown = columns[0]
     points = tuple(
         Dot(
-            x_of(code),
+            scaled.at(size),
             y(cell.score),
             code,
-            group_of(code),
-            f"{name_of(code)}: {cell.score:.1f}, {size_of(code)} GiB",
+            group_of(code, read),
+            f"{name_of(code)}: {cell.score:.1f}, {size_of(code, read)} {read.unit}",
         )
         for code, cell in shown.cells.items()
-        if CC100.size(code) is not None
+        if (size := read.size(code)) is not None
     )
-    trends = [_trend(column, scores.runs.index(column.run), y) for column in columns[:MOST_LINES]]
-    x_ticks = (Tick(NONE_AT, "none"), *(Tick(_place(mark), f"{mark:g}") for mark in MARKS))
+    trends = [_trend(column, scores.runs.index(column.run), scaled, y) for column in columns[:MOST_LINES]]
+    x_ticks = (Tick(NONE_AT, "none"), *(Tick(scaled.at(mark), _short(mark)) for mark in scaled.marks))
     y_ticks = tuple(Tick(y(mark), f"{mark:g}") for mark in marks)
     lines = tuple(trend for trend in trends if trend)
-    return SizePlot(shown.task, shown.metric, shown.run, points, lines, x_ticks, y_ticks)
+    return SizePlot(shown.task, shown.metric, shown.run, read.unit, points, lines, x_ticks, y_ticks)
 
 
-def _trend(column: Column, index: int, y: Callable[[float], float]) -> Trend | None:
-    seen = {code: size for code in column.cells if (size := CC100.size(code))}
+def _trend(column: Column, index: int, scaled: SizeScale, y: Callable[[float], float]) -> Trend | None:
+    seen = {code: size for code in column.cells if (size := column.read.size(code))}
     if len(seen) < 3:
         return None
     xs = [math.log10(size) for size in seen.values()]
     ys = [column.cells[code].score for code in seen]
     slope, start = (float(value) for value in np.polyfit(xs, ys, 1))
     ends = [(x, start + slope * x) for x in (min(xs), max(xs))]
-    path = "M" + "L".join(f"{_place(10**x)} {y(value)}" for x, value in ends)
+    path = "M" + "L".join(f"{scaled.at(10**x)} {y(value)}" for x, value in ends)
     rho = rank_correlation(xs, ys)
     said = f"{slope:+.1f} points for ten times the text over {len(seen)} languages"
     return Trend(column.run, index, path, said + (f", rank correlation {rho:.2f}" if rho is not None else ""))
 
 
-def x_of(code: str) -> float:
-    size = CC100.size(code)
-    return _place(size) if size else NONE_AT
-
-
-def _place(size: float) -> float:
-    low, high = math.log10(MARKS[0]), math.log10(400)
-    return round(FIRST + (RIGHT - FIRST) * (math.log10(size) - low) / (high - low), 1)
+def _short(mark: float) -> str:
+    return f"{mark:g}" if mark < 1000 else f"{mark:.0e}".replace("e+0", "e")

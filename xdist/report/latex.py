@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from xdist.report.findings import Findings
+from xdist.report.measured import HEADS
+from xdist.report.naming import name_of
 from xdist.report.numbers import signed
-from xdist.report.scores import group_of, name_of, size_of
 from xdist.report.task_table import Score
 
 ESCAPES = {
@@ -38,7 +39,7 @@ def tables(found: Findings) -> dict[str, str]:
 def _tasks(found: Findings) -> str:
     names = [task.name for task in found.results.tasks]
     several = len(names) > 1
-    extra = [*(["mean"] if several else []), *(["XTREME-R"] if found.averaged else [])]
+    extra = [*(["mean"] if several else []), *([found.average] if found.averaged else [])]
     heads = ["condition", *map(escaped, names), *extra]
     rows = []
     for row in found.tasks:
@@ -75,20 +76,24 @@ def _groups(found: Findings) -> str:
 def _languages(found: Findings) -> str:
     scores = found.scores
     several = len(scores.runs) > 1
-    heads = ["language", "GiB", *(escaped(f"{c.task}, {c.run}" if several else c.task) for c in scores.columns)]
+    extra = HEADS if scores.is_measured else ()
+    scored = [escaped(f"{c.task}, {c.run}" if several else c.task) for c in scores.columns]
+    heads = ["language", escaped(scores.unit), *map(escaped, extra), *scored]
     blocks: dict[str, list[list[str]]] = {}
     for code in scores.languages:
         cells = [f"{column.cells[code].score:.1f}" if code in column.cells else "--" for column in scores.columns]
         marks = [r"\dag" if code in column.cells and column.cells[code].trained else "" for column in scores.columns]
-        row = [escaped(name_of(code)), escaped(size_of(code)), *(a + b for a, b in zip(cells, marks, strict=True))]
-        blocks.setdefault(group_of(code), []).append(row)
+        measures = map(escaped, scores.measures(code) if extra else [])
+        row = [escaped(name_of(code)), escaped(scores.size(code)), *measures, *map("".join, zip(cells, marks, strict=True))]
+        blocks.setdefault("/".join(scores.groups(code)), []).append(row)
     return _tabular(
         r"Score of every language, from least to most pre-training text; \dag: trained on"
         + "".join(f"; {escaped(remark)}" for remark in scores.remarks)
         + ".",
-        "lr" + "r" * len(scores.columns),
+        "lr" + "r" * (len(extra) + len(scores.columns)),
         heads,
         list(blocks.values()),
+        scores.many,
     )
 
 
@@ -104,16 +109,25 @@ def _math(text: str, bold: bool) -> str:
     return rf"$\mathbf{{{text}}}$" if bold else f"${text}$"
 
 
-def _tabular(said: str, columns: str, heads: Sequence[str], blocks: Sequence[Sequence[Sequence[str]]]) -> str:
+def _tabular(
+    said: str, columns: str, heads: Sequence[str], blocks: Sequence[Sequence[Sequence[str]]], long: bool = False
+) -> str:
+    """`long`: over several pages, so it stands in no float."""
+    kind = "longtable" if long else "tabular"
+
     def lines() -> Iterator[str]:
-        yield f"% {said} Needs \\usepackage{{booktabs}}."
-        yield rf"\begin{{tabular}}{{{columns}}}"
+        needs = r"\usepackage{booktabs,longtable}, and stands in no float" if long else r"\usepackage{booktabs}"
+        yield f"% {said} Needs {needs}."
+        yield rf"\begin{{{kind}}}{{{columns}}}"
         yield r"\toprule"
         yield " & ".join(heads) + r" \\"
-        for block in blocks:
-            yield r"\midrule"
+        if long:
+            yield r"\midrule\endhead"
+        for number, block in enumerate(blocks):
+            if number or not long:
+                yield r"\midrule"
             yield from (" & ".join(row) + r" \\" for row in block)
         yield r"\bottomrule"
-        yield r"\end{tabular}"
+        yield rf"\end{{{kind}}}"
 
     return "\n".join(lines()) + "\n"

@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from xdist.report.measured import HEADS, SAID
+from xdist.report.naming import name_of
 from xdist.report.record import Record
-from xdist.report.scores import SMALL, SUMMARY, Column, ScoreTable, group_of, name_of, size_of
+from xdist.report.scores import SMALL, Column, ScoreTable
 
 
 def escaped(text: str) -> str:
@@ -16,18 +18,21 @@ def escaped(text: str) -> str:
 
 def readme_table(scores: ScoreTable) -> str:
     """A row per resource group: mean score and number of languages, a column per task and run."""
-    rows = [[row, *(_mean(column, row) for column in scores.columns)] for row in SUMMARY]
+    rows = [[row, *(_mean(column, row) for column in scores.columns)] for row in scores.rows]
     return table(["mean over", *(_header(scores, column) for column in scores.columns)], rows)
 
 
 def language_table(scores: ScoreTable) -> str:
     """A row per language, from least to most pre-training text."""
-    headers = ["language", "group", "GiB", *(_header(scores, column) for column in scores.columns)]
+    extra = HEADS if scores.is_measured else ()
+    headers = ["language", "group", escaped(scores.unit), *extra, *(_header(scores, column) for column in scores.columns)]
     rows = []
     for code in scores.languages:
         language = f"{name_of(code)} ({escaped(code)})" if name_of(code) != code else escaped(code)
         cells = (_cell(column, code) for column in scores.columns)
-        rows.append([language, group_of(code), size_of(code), *cells])
+        rows.append(
+            [language, "/".join(scores.groups(code)), scores.size(code), *(scores.measures(code) if extra else []), *cells]
+        )
     return table(headers, rows, texts=2)
 
 
@@ -39,9 +44,10 @@ def report(title: str, scores: ScoreTable, records: Sequence[Record], notes: Seq
         parts += ["## What this can and cannot say", "\n".join(f"- {escaped(note)}" for note in said)]
     parts += ["## Every language", language_table(scores)]
     parts.append(
-        f"† the task was trained on this language. \\* fewer than {SMALL} test examples. "
-        "GiB: the language's share of CC-100, on which XLM-R was pre-trained."
+        f"† the task was trained on this language. \\* fewer than {SMALL} test examples. {escaped(' '.join(scores.said))}"
     )
+    if scores.is_measured:
+        parts.append(escaped(SAID))
     parts.append("## Provenance")
     parts += [part for record in records for part in _provenance(record)]
     return "\n\n".join(parts) + "\n"

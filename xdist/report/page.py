@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -13,22 +13,19 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from xdist.formats.gold import NO_GOLD
-from xdist.languages import GROUPS
+from xdist.languages import EVERY_GROUP
 from xdist.report import curves
+from xdist.report.dots import dot_plots
+from xdist.report.measured import HEADS, SAID
+from xdist.report.naming import OTHER, family_of, name_of, script_of
 from xdist.report.record import Record
-from xdist.report.scores import ALL, SMALL, SUMMARY, ZERO_SHOT, Column, ScoreTable, family_of, group_of, name_of, size_of
+from xdist.report.scores import ALL, HEAD_ROW, SMALL, TAIL_ROW, ZERO_SHOT, Column, ScoreTable
 from xdist.version import __version__
 
 FLIP = 0.715  # where black and white read equally well on the scale of report.css, light and dark (a test measures it)
-GROUP_MEANING = {
-    "unseen": "no text of it in CC-100",
-    "low": "under 5 GiB",
-    "mid": "5 to under 50 GiB",
-    "high": "50 GiB and more",
-    "other": "size not listed",
-}
 ROW_MEANING = {
-    **GROUP_MEANING,
+    TAIL_ROW: "unseen and low",
+    HEAD_ROW: "mid and high",
     ZERO_SHOT: "every language but the ones the task was trained on",
     ALL: "the task's mean",
 }
@@ -66,7 +63,8 @@ def template(name: str) -> Template:
 
 def context(title: str, scores: ScoreTable, written: datetime) -> dict[str, Any]:
     """What every page has: the tables of `scores` and what explains them."""
-    present = [group for group in (*GROUPS, "other") if any(group_of(code) == group for code in scores.languages)]
+    present = [group for group in (*EVERY_GROUP, OTHER) if any(group in scores.groups(code) for code in scores.languages)]
+    meaning = {group: scores.meaning(group) for group in present}
     return {
         "title": title,
         "version": __version__,
@@ -74,24 +72,34 @@ def context(title: str, scores: ScoreTable, written: datetime) -> dict[str, Any]
         "scores": scores,
         "tasks": _tasks(scores.columns),
         "groups": present,
-        "summary": [row for row in SUMMARY if any(column.summary[row] for column in scores.columns)],
+        "summary": scores.rows,
         "curves": curves,
+        "dots": dot_plots(scores),
+        "measure_heads": HEADS if scores.is_measured else (),
+        "measure_said": SAID,
         "scale": scale(cell.score for column in scores.columns for cell in column.cells.values()),
         "flip": FLIP,
         "small": SMALL,
         "no_gold": NO_GOLD,
-        "group_meaning": GROUP_MEANING,
-        "row_meaning": ROW_MEANING,
-        "group_of": group_of,
+        "group_meaning": meaning,
+        "row_meaning": {**meaning, **ROW_MEANING},
         "family_of": _family,
         "run_word": "Run",
+        "script_of": script_of,
+        "whole_family_of": family_of,
+        "family_rank": _ranks(scores.languages, family_of),
+        "script_rank": _ranks(scores.languages, script_of),
         "name_of": name_of,
-        "size_of": size_of,
     }
 
 
 def _family(code: str) -> str:
     return family_of(code).partition(":")[0]
+
+
+def _ranks(codes: Iterable[str], kind: Callable[[str], str]) -> dict[str, int]:
+    """By family or script its place among them by name, which a table is sorted by."""
+    return {name: place for place, name in enumerate(sorted(set(map(kind, codes))))}
 
 
 def scale(scores: Iterable[float]) -> Scale:

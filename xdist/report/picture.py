@@ -8,9 +8,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from xdist.report.answer import GroupDifference
 from xdist.report.curves import axis
+from xdist.report.naming import name_of
 from xdist.report.numbers import signed
 from xdist.report.page import scale
-from xdist.report.scores import ScoreTable, name_of
+from xdist.report.scores import ScoreTable
 
 LINE = 22
 NAME, PLOT, RIGHT = 260, 420, 110

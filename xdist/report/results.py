@@ -1,13 +1,14 @@
 """What a report on several conditions is made from: who was compared with whom, on what, and what each run cost."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
 from xdist.formats.gold import NO_GOLD, named
-from xdist.languages import by_size
+from xdist.languages import CC100, Pretraining, by_size
 from xdist.metrics import Metric
 from xdist.metrics.pooled import Differences, Replicated
+from xdist.report.measured import Measured
 from xdist.report.record import Record
 from xdist.report.scores import Cell, Column, ScoreTable, over
 
@@ -18,21 +19,35 @@ Numbers = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
+class Labelled:
+    """Languages of a task, by its own codes, that are trained on together, and how many examples of each; None: all."""
+
+    task: str
+    languages: tuple[str, ...]
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
     """One way to train. `against`: the condition that it is compared with, None for such a one itself; `seeds` that were
-    planned; `seen`: languages that any of its stages trained on."""
+    planned; `seen`: languages that any of its stages trained on; `labelled`: what they trained on; `needs`: the data that it
+    takes beside labelled English."""
 
     name: str
     against: str | None
     values: Mapping[str, str]
     seeds: tuple[int, ...]
     seen: tuple[str, ...]
+    labelled: tuple[Labelled, ...] = ()
+    needs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
     """`scores` of every (condition, seed) that has predictions, of a language without gold its count alone; `trained_on` the
-    languages that the task was trained on in any; `collapsed`: a line on each system whose predictions are all the same."""
+    languages that the task was trained on in any; `collapsed`: a line on each system whose predictions are all the same;
+    `read`: by condition what its encoder has read, `read_since` in which languages since, `measured` by condition and
+    language how its tokenizer takes the texts."""
 
     name: str
     family: str
@@ -42,6 +57,9 @@ class TaskResult:
     scores: Mapping[System, Numbers]
     replicated: Replicated
     collapsed: tuple[str, ...] = ()
+    read: Mapping[str, Pretraining] = field(default_factory=dict)
+    measured: Mapping[str, Mapping[str, Measured]] = field(default_factory=dict)
+    read_since: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def languages(self) -> list[str]:
@@ -136,6 +154,11 @@ class Results:
         return [(one, one.against) for one in self.conditions if one.against is not None]
 
     @property
+    def read(self) -> Pretraining:
+        """What the encoder of the first condition, a baseline, has read: groups of differences are those of its list."""
+        return next((read for one in self.conditions for task in self.tasks if (read := task.read.get(one.name))), CC100)
+
+    @property
     def averaged(self) -> tuple[TaskResult, ...]:
         """The tasks that a mean over tasks is of: those in per cent, or all where none is."""
         return tuple(task for task in self.tasks if task.metric.percent) or self.tasks
@@ -150,6 +173,9 @@ class Results:
         lines = list(self.left_out)
         lines += [f"{task.name}: {NO_GOLD}: {named(task.blank)}" for task in self.tasks if task.blank]
         lines += [line for task in self.tasks for line in task.collapsed]
+        others = {name: read.title for task in self.tasks for name, read in task.read.items() if read != self.read}
+        for name, title in others.items():
+            lines.append(f"{name}: its encoder has read {title}; groups of differences are those of {self.read.title}")
         for task in self.tasks:
             if task not in self.averaged:
                 lines.append(f"{task.name}: its metric is not in per cent, so it stands in no mean over tasks")
@@ -183,7 +209,8 @@ def as_scores(results: Results) -> ScoreTable:
             if runs and (column := _column(task, one.name, runs)):
                 columns.append(column)
     names = tuple(dict.fromkeys(column.run for column in columns))
-    return ScoreTable(names, tuple(columns), tuple(by_size({code for column in columns for code in column.languages})))
+    languages = by_size({code for column in columns for code in column.languages}, results.read)
+    return ScoreTable(names, tuple(columns), tuple(languages))
 
 
 def _column(task: TaskResult, condition: str, runs: Sequence[Numbers]) -> Column | None:
@@ -200,4 +227,7 @@ def _column(task: TaskResult, condition: str, runs: Sequence[Numbers]) -> Column
         return None
     mean = fmean(cell.score for cell in cells.values()) if cells else None
     about = (task.name, task.family, headline, task.split, task.trained_on)
-    return Column(condition, *about, cells, mean, task.metric.name, task.metric.percent, tuple(blank))
+    read, measured = task.read.get(condition, CC100), task.measured.get(condition, {})
+    since = task.read_since.get(condition, ())
+    scored = (cells, mean, task.metric.name, task.metric.percent, tuple(blank))
+    return Column(condition, *about, *scored, read=read, read_since=since, measured=measured)

@@ -4,26 +4,23 @@ Input is `<run>/scores.json` as the evaluation writes it; scores are in the unit
 official one).
 """
 
-import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
 
-from xdist.errors import UserError
-from xdist.formats.gold import NO_GOLD, named
-from xdist.languages import CC100, GROUPS, UNKNOWN, by_size, found
+from xdist.formats.gold import MOST, NO_GOLD, named
+from xdist.languages import CC100, EVERY_GROUP, HEAD, TAIL, UNKNOWN, Pretraining
 from xdist.metrics import missing
-from xdist.report.record import Record, read_record
-from xdist.run.recorded import parsed, recorded_text
-from xdist.tasks.collapse import said_of_collapse
+from xdist.report.measured import MUCH, Measured, together
+from xdist.report.naming import OTHER, group_of, size_of
+from xdist.report.record import Record
+from xdist.tasks.catalog.xglue import averages
 
 SMALL = 200  # a test set below this many examples moves by several points by chance alone
 ZERO_SHOT, ALL = "not trained on", "all languages"
-SUMMARY = (*GROUPS, ZERO_SHOT, ALL)
+TAIL_ROW, HEAD_ROW = "tail", "head"
+SUMMARY = (TAIL_ROW, HEAD_ROW, *EVERY_GROUP, ZERO_SHOT, ALL)
+MANY = 60  # languages: from so many on a report sums tail and head up, and draws families and scripts
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +60,10 @@ class Mean:
 class Column:
     """One task of one run. `metric` names the number that stands in the cells, `scored_by` what gave it (empty: not said).
     `mean` is the task's own, as the evaluation wrote it, None where no language has gold; the others are over languages.
-    `blank` languages were predicted, but not scored, for want of gold; `collapsed`: a line for each value that all predictions
-    of some languages are."""
+    `blank` languages were predicted, but not scored, for want of gold; `collapsed`: a line for each value that all
+    predictions of some languages are. `read`: what the encoder of the run has read, and the languages of running text
+    since, `measured` by language how its tokenizer takes the texts. `selected_on`: languages whose dev sets chose the
+    model, beside those that it was trained on; `how`: a line for each choice that makes other numbers than the default."""
 
     run: str
     task: str
@@ -78,6 +77,11 @@ class Column:
     percent: bool = True
     blank: tuple[str, ...] = ()
     collapsed: tuple[str, ...] = ()
+    read: Pretraining = CC100
+    read_since: tuple[str, ...] = ()
+    measured: Mapping[str, Measured] = field(default_factory=dict)
+    selected_on: tuple[str, ...] = ()
+    how: tuple[str, ...] = ()
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -86,9 +90,15 @@ class Column:
 
     @property
     def summary(self) -> dict[str, Mean | None]:
-        """The rows of SUMMARY: a mean per resource group, over languages that the task was not trained on, over all."""
-        means = {group: self._over([code for code in self.languages if group_of(code) == group]) for group in GROUPS}
-        means[ZERO_SHOT] = self._over([code for code in self.languages if code not in self.trained_on])
+        """The rows of SUMMARY: a mean per resource group, over languages that the task was not trained on, nor chosen by,
+        over all; of many languages the tail (unseen and low) and the head (the others that were read), too."""
+        groups = {code: group_of(code, self.read) for code in self.languages}
+        means = {group: self._over([code for code, its in groups.items() if its == group]) for group in EVERY_GROUP}
+        for row, parts in ((TAIL_ROW, TAIL), (HEAD_ROW, HEAD)):
+            of_row = [code for code, its in groups.items() if its in parts] if len(groups) >= MANY and self.read.sized else []
+            means[row] = self._over(of_row)
+        seen = {*self.trained_on, *self.selected_on}
+        means[ZERO_SHOT] = self._over([code for code in self.languages if code not in seen])
         means[ALL] = Mean(self.mean, len(self.cells), len(self.languages)) if self.mean is not None else None
         return means
 
@@ -121,6 +131,83 @@ class ScoreTable:
     left_out: tuple[str, ...] = ()
 
     @property
+    def lists(self) -> tuple[Pretraining, ...]:
+        """What the encoders of the runs have read; one for each that differs."""
+        return tuple({column.read.name: column.read for column in self.columns}.values()) or (CC100,)
+
+    def groups(self, code: str) -> tuple[str, ...]:
+        """The resource groups of a language: one, or several where the encoders of the runs have read differently."""
+        return tuple(dict.fromkeys(group_of(code, read) for read in self.lists))
+
+    def size(self, code: str) -> str:
+        """As printed."""
+        return "/".join(dict.fromkeys(size_of(code, read) for read in self.lists))
+
+    @property
+    def unit(self) -> str:
+        """Of `size`: the head of its column."""
+        return "/".join(dict.fromkeys(read.unit for read in self.lists if read.sized)) or "read"
+
+    def meaning(self, group: str) -> str:
+        """What a group is, in a few words; by each list."""
+        if group == OTHER:
+            return "size not listed"
+        return "; ".join(dict.fromkeys(read.meaning(group) for read in self.lists if read.known or group == UNKNOWN))
+
+    @property
+    def read_by(self) -> str:
+        """The titles of the lists."""
+        return " / ".join(read.title for read in self.lists)
+
+    @property
+    def said(self) -> list[str]:
+        """What groups and sizes rest on, a sentence for each list, and for each run whose encoder has read more since."""
+        since = {column.run: column.read_since for column in self.columns if column.read_since}
+        return [
+            (f"{', '.join(dict.fromkeys(c.run for c in self.columns if c.read == read))}: " if len(self.lists) > 1 else "")
+            + read.said
+            for read in self.lists
+        ] + [
+            f"The encoder of {run} was then trained on running text in {named(codes)}, which these groups do not count."
+            for run, codes in since.items()
+        ]
+
+    def measured(self, code: str) -> tuple[Measured, ...]:
+        """How the tokenizers of the runs take a language over all its test sets; one for each that differs."""
+        by_run: dict[str, list[Measured]] = {}
+        for column in self.columns:
+            if code in column.measured:
+                by_run.setdefault(column.run, []).append(column.measured[code])
+        return tuple(dict.fromkeys(total for parts in by_run.values() if (total := together(parts))))
+
+    def measures(self, code: str) -> list[str]:
+        """The three figures of a language as printed, of several tokenizers beside each other."""
+        found = [one.shown for one in self.measured(code)]
+        return ["/".join(dict.fromkeys(values)) for values in zip(*found, strict=True)] if found else ["–"] * 3
+
+    @property
+    def is_measured(self) -> bool:
+        return any(column.measured for column in self.columns)
+
+    @property
+    def little_known(self) -> str:
+        """The languages with many unknown pieces, the worst first; empty where there are none."""
+        shares = {code: max((one.unknown_share for one in self.measured(code)), default=0.0) for code in self.languages}
+        worst = sorted((code for code, share in shares.items() if share >= MUCH), key=lambda code: -shares[code])
+        more = f" and {len(worst) - MOST} more" if len(worst) > MOST else ""
+        return ", ".join(f"{code} {shares[code]:.0f} %" for code in worst[:MOST]) + more
+
+    @property
+    def rows(self) -> list[str]:
+        """The rows of SUMMARY that any column has a mean of."""
+        return [row for row in SUMMARY if any(column.summary[row] for column in self.columns)]
+
+    @property
+    def many(self) -> bool:
+        """Whether there are so many languages that a table of them all is no overview."""
+        return len(self.languages) >= MANY
+
+    @property
     def unknown(self) -> list[str]:
         """A line on each task whose metric is not registered here: nothing but what its scores say is known of it."""
         found = {column.task: missing(column.scored_by) for column in self.columns if column.scored_by}
@@ -134,142 +221,18 @@ class ScoreTable:
         """A line for each column with languages that have no gold, and for each value that all predictions of some are."""
         blank = [f"{self.label(column)}: {column.remark}" for column in self.columns if column.blank]
         several = len(self.runs) > 1
-        return blank + [f"{c.run}: {line}" if several else line for c in self.columns for line in c.collapsed]
+        how = [f"{self.label(column)}: {line}" for column in self.columns for line in column.how]
+        alike = [f"{c.run}: {line}" if several else line for c in self.columns for line in c.collapsed]
+        return blank + alike + how + self._of_xglue
 
-
-def group_of(code: str) -> str:
-    """The resource group; 'other' where the size of its pre-training text is not known (a mixed pair, a code of one's own)."""
-    found = CC100.group(code)
-    return "other" if found == UNKNOWN else found
-
-
-def name_of(code: str) -> str:
-    one = found(code)
-    return one.name if one else code
-
-
-def family_of(code: str) -> str:
-    one = found(code)
-    return one.family if one else "not listed"
-
-
-def script_of(code: str) -> str:
-    one = found(code)
-    return one.script_name if one else "not listed"
-
-
-def size_of(code: str) -> str:
-    """GiB of pre-training text as printed, '?' where it is not known."""
-    size = CC100.size(code)
-    return "?" if size is None else f"{size:g}"
-
-
-def read_scores(runs: Sequence[Path]) -> ScoreTable:
-    """The scores and records of these run folders. One that cannot be read hides no other. Raises UserError naming file and key
-    where none can, and for two runs of one name."""
-    if not runs:
-        raise UserError("no run to report on: name at least one run folder")
-    named: dict[str, list[Column]] = {}
-    records: list[Record] = []
-    wrong: list[UserError] = []
-    for run in runs:
-        try:
-            name, columns = _read(run / "scores.json")
-            record = read_record(run, name)
-        except UserError as error:
-            wrong.append(error)
-            continue
-        if name in named:
-            raise UserError(f"{run / 'scores.json'}: run: a second run named '{name}'; each run of a report needs its own name")
-        named[name] = columns
-        records.append(record)
-    if not named:
-        raise wrong[0]
-    columns = [column for columns in named.values() for column in columns]
-    tasks = list(dict.fromkeys((column.task, column.metric, column.split) for column in columns))
-    columns.sort(key=lambda column: tasks.index((column.task, column.metric, column.split)))
-    languages = by_size({code for column in columns for code in column.languages})
-    return ScoreTable(tuple(named), tuple(columns), tuple(languages), tuple(records), tuple(map(str, wrong)))
-
-
-def _read(file: Path) -> tuple[str, list[Column]]:
-    if not file.exists():
-        raise UserError(f"{file}: no such file; a run has scores once it has been evaluated")
-    content = parsed(recorded_text(file), file)
-    at = _At(file)
-    run = at.get(content, "run", str)
-    tasks = at.get(content, "tasks", dict)
-    if not tasks:
-        raise UserError(f"{file}: tasks: no task was scored")
-    return run, [_column(at.down("tasks").down(task), run, task, value) for task, value in tasks.items()]
-
-
-def _column(at: "_At", run: str, task: str, value: Any) -> Column:
-    metric = at.get(value, "metric", str)
-    trained_on = tuple(at.get(value, "trained_on", list, default=[]))
-    languages = at.get(value, "languages", dict)
-    if not languages:
-        raise UserError(f"{at}.languages: no language was scored")
-    cells, blank = {}, []
-    for code, numbers in languages.items():
-        here = at.down("languages").down(code)
-        if isinstance(numbers, dict) and set(numbers) == {"count"}:
-            blank.append(code)
-            continue
-        score, count = here.number(numbers, metric), here.get(numbers, "count", int)
-        metrics = {name: here.number(numbers, name) for name in numbers if name != "count"}
-        cells[code] = Cell(score, count, metrics, code in trained_on)
-    mean = at.down("mean").number(at.get(value, "mean", dict), metric) if cells else None
-    family, split = at.get(value, "family", str), at.get(value, "split", str, default="")
-    scored_by = at.get(value, "scored_by", str, default="")
-    alike = tuple(said_of_collapse(task, {"collapsed": _alike(at, value)}))
-    return Column(run, task, family, metric, split, trained_on, cells, mean, scored_by, blank=tuple(blank), collapsed=alike)
-
-
-def _alike(at: "_At", value: Any) -> dict[str, Any]:
-    found: dict[str, Any] = at.get(value, "collapsed", dict, default={})
-    for code, one in found.items():
-        here = at.down("collapsed").down(code)
-        here.get(one, "predictions", int)
-        here.get(one, "are", str)
-    return found
-
-
-_KINDS = {str: "a text", int: "a whole number", (int, float): "a number", list: "a list", dict: "a mapping"}
-
-
-@dataclass(frozen=True, slots=True)
-class _At:
-    """A place in a file, for errors: `runs/a/scores.json: tasks.xquad.languages`."""
-
-    file: Path
-    keys: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.file}: {'.'.join(self.keys)}" if self.keys else str(self.file)
-
-    def down(self, key: str) -> "_At":
-        return _At(self.file, (*self.keys, key))
-
-    def get(self, mapping: Any, key: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
-        """`mapping[key]`, which must be of `kind`; required unless a default is given."""
-        if not isinstance(mapping, dict):
-            raise UserError(f"{self}: expected a mapping, found {json.dumps(mapping)[:40]}")
-        if key not in mapping and default is None:
-            raise UserError(f"{self.down(key)}: missing{_near(key, mapping)}")
-        value = mapping.get(key, default)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise UserError(f"{self.down(key)}: expected {_KINDS[kind]}, found {json.dumps(value)[:40]}")
-        return value
-
-    def number(self, mapping: Any, key: str) -> float:
-        """`mapping[key]` as a finite number."""
-        value = self.get(mapping, key, (int, float))
-        if not math.isfinite(value):
-            raise UserError(f"{self.down(key)}: not a finite number")
-        return float(value)
-
-
-def _near(key: str, present: Iterable[str]) -> str:
-    close = get_close_matches(key, list(present), n=1, cutoff=0.5)
-    return f"; is '{close[0]}' meant?" if close else f" (present: {', '.join(sorted(present))})"
+    @property
+    def _of_xglue(self) -> list[str]:
+        """The means of XGLUE of each run and split that has a task of it."""
+        lines = []
+        for run, split in dict.fromkeys((column.run, column.split) for column in self.columns):
+            mine = [column for column in self.columns if (column.run, column.split) == (run, split)]
+            scores = {column.task: {code: cell.metrics for code, cell in column.cells.items()} for column in mine}
+            if found := averages(scores):
+                where = f"{run}: " if len(self.runs) > 1 else ""
+                lines.append(f"{where}XGLUE, {split}: {', '.join(f'{name} {one}' for name, one in found.items())}")
+        return lines

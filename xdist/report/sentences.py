@@ -3,24 +3,31 @@ leaves out zero and the corrected p-value is below 0.05; else it says that no di
 
 from collections.abc import Sequence
 
+from xdist.languages import SEEN, UNKNOWN, Pretraining
 from xdist.report.answer import RARE, RICH, Conclusion, Difference
 from xdist.report.comparison import DIAGONAL, OFF_DIAGONAL
 from xdist.report.numbers import limits, signed
 from xdist.report.results import Results
 
 MOST = 3  # conditions named one by one
-SPOKEN = {
-    RARE: "languages of which XLM-R read nothing or under 5 GiB",
-    RICH: "languages of which XLM-R read 5 GiB or more",
-    OFF_DIAGONAL: "pairs of two languages",
-    DIAGONAL: "pairs of one language",
-}
+
+
+def spoken(row: str, read: Pretraining) -> str:
+    return {
+        RARE: f"languages of which the encoder read nothing or under {read.low:,g} {read.unit}",
+        RICH: f"languages of which the encoder read {read.low:,g} {read.unit} or more",
+        "unseen": "languages that the encoder has not read",
+        SEEN: "languages that the encoder has read, nobody says how much",
+        UNKNOWN: "all languages together, since what the encoder has read of each is not known,",
+        OFF_DIAGONAL: "pairs of two languages",
+        DIAGONAL: "pairs of one language",
+    }[row]
 
 
 def sentences(results: Results, found: Conclusion, rows: Sequence[str]) -> list[str]:
     """One sentence for each of `rows`."""
     by_name = {row.name: row.differences for row in found.rows}
-    return [sentence(SPOKEN[name], by_name.get(name, ()), found.corrected[0], results.one_seed) for name in rows]
+    return [sentence(spoken(name, results.read), by_name.get(name, ()), found.corrected[0], results.one_seed) for name in rows]
 
 
 def sentence(where: str, differences: Sequence[Difference], comparisons: int, one_seed: bool) -> str:
@@ -48,7 +55,7 @@ def sentence(where: str, differences: Sequence[Difference], comparisons: int, on
     if one_seed:
         bounds.append("of one seed a side, so this is about these models, not about how they were trained")
     bounded = f" ({'; '.join(bounds)})" if bounds else ""
-    return f"On {where}, {_listed(parts)}{bounded}."
+    return f"On {where.removesuffix(',')}, {_listed(parts)}{bounded}."
 
 
 def _rest(rest: Sequence[Difference], after_others: bool, several: bool, comparisons: int) -> str:

@@ -1,4 +1,4 @@
-"""Writing a report on several conditions: report.html, report.md, report.json, tables/*.tex, and what TensorBoard shows."""
+"""Writing a report on several conditions: its page, Markdown, JSON, CSV and LaTeX tables, and what TensorBoard shows."""
 
 import json
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from xdist.files import write_text
 from xdist.report import latex, study_json, study_markdown, study_page
 from xdist.report.findings import Findings, findings
 from xdist.report.results import Results
+from xdist.report.spreadsheet import languages_csv
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ def write_study_report(results: Results, out: Path, tensorboard: bool = False) -
         "report.html": study_page.render(found, written),
         "report.md": study_markdown.report(found, written),
         "report.json": json.dumps(study_json.content(found, written), ensure_ascii=False, indent=1) + "\n",
+        "languages.csv": languages_csv(found.scores),
         **{f"tables/{name}": text for name, text in latex.tables(found).items()},
     }
     for name, text in texts.items():

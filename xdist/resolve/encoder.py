@@ -13,8 +13,13 @@ from xdist.data.heads import heads_in
 from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.formats.lines import read_json
+from xdist.languages import NOBODY_KNOWS, Pretraining
+from xdist.languages import found as known_language
+from xdist.languages.encoders import read_by, read_by_name
+from xdist.languages.pretraining import named, recorded
 from xdist.model.admission import check_files, check_values
 from xdist.model.kinds import KINDS, EncoderKind, check_kind
+from xdist.model.lineage import read_lineage
 
 # Families whose rows are of one language each.
 ONE_LANGUAGE = ("classification", "multiple-choice", "tagging", "sentence-retrieval", "bitext-mining")
@@ -74,13 +79,45 @@ def read_encoder(place: str) -> Encoder | None:
 
 def revision_of(place: str) -> int:
     """That of the kind of encoder at `place`; 0 where there is none to be seen, which is no matter for whoever asks."""
+    try:
+        return KINDS[_configuration(place)["model_type"]].revision
+    except (LookupError, TypeError):
+        return 0
+
+
+def what_was_read(model: Model, place: str) -> Pretraining:
+    """What the encoder at `place` has read: as the section `model` says, else an earlier training of it, else its configuration
+    or, of one that is not here, its name. Raises UserError for a list that is none."""
+    if model.pretraining is not None:
+        try:
+            return named(model.pretraining)
+        except UserError as error:
+            raise model.error(("pretraining",), str(error)) from None
+    said = [stage.pretraining for stage in read_lineage(place) if stage.pretraining is not None]
+    return recorded(said[-1]) if said else pretraining_of(place)
+
+
+def pretraining_of(place: str) -> Pretraining:
+    """What the encoder at `place` has read, as its configuration tells; of one that is not to be seen by its name."""
+    if not (values := _configuration(place)):
+        return read_by_name(place)
+    try:
+        taught = [code for code in values.get("lang2id") or () if known_language(code)]
+        return read_by(values["model_type"], _number(values, Path(place), "vocab_size", "n_words"), taught)
+    except (LookupError, TypeError, UserError):
+        return NOBODY_KNOWS
+
+
+def _configuration(place: str) -> dict[str, Any]:
+    """The values of config.json; empty where there is none to be seen, or none that can be read."""
     config: Path | None = Path(place, "config.json")
     if not Path(place).is_dir():
         config = _cached(place, "config.json") if may_be_hub_id(place) else None
     try:
-        return KINDS[json.loads(config.read_bytes())["model_type"]].revision if config else 0
-    except (OSError, ValueError, LookupError, TypeError):
-        return 0
+        values = json.loads(config.read_bytes()) if config else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}
 
 
 def check_recomputing(section: Model, kind: str) -> None:

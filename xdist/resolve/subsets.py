@@ -9,21 +9,28 @@ from xdist.config.loading import KeyPath
 from xdist.data.fetched import found_model
 from xdist.data.heads import heads_in
 from xdist.data.subset import Subset, pool_subsets
-from xdist.errors import UserError
-from xdist.languages import LANGUAGES, by_size
+from xdist.errors import UserError, unknown
+from xdist.languages import EVERY_GROUP, HEAD, LANGUAGES, TAIL, Pretraining, by_size
+from xdist.resolve.encoder import what_was_read
 from xdist.tasks.catalog import Task, sharing, task
 from xdist.tasks.catalog.task import pair
+
+GROUP = "group:"  # before the name of one: some of the names are codes of languages too
+NAMED_GROUPS = {f"{GROUP}{name}": (name,) for name in EVERY_GROUP} | {f"{GROUP}tail": TAIL, f"{GROUP}head": HEAD}
 
 
 class Subsets:
     """What a run trains on, chooses its model by and scores, each in the order of its description and found when it is first
     asked for. Every property raises UserError pointing at the key that is wrong."""
 
-    def __init__(self, run: Run, there: Collection[str] | None = None) -> None:
-        """`there`: which of those that could be scored have their files, where somebody has looked already; None: looked at
-        when it is asked for."""
+    def __init__(self, run: Run, there: Collection[str] | None = None, read: Pretraining | None = None) -> None:
+        """`there`: which of those that could be scored have their files, and `read` what the encoder has read, where somebody
+        has looked already; None: looked at when it is asked for."""
         self._there = there
+        if read is not None:
+            self.__dict__["_read"] = read  # as the cached property would
         self._model: Model = run.model
+        self._merge, self._align = run.merge, run.align
         self._data: Data = run.data
         self._plugins = run.plugins
         self._train: Train | None = run.train
@@ -36,7 +43,8 @@ class Subsets:
         found: list[Task] = []
         heads: dict[str, Task] = {}
         for number, entry in enumerate(self._train.tasks if self._train else ()):
-            key = ("train", "tasks", number, "task")
+            assert self._train
+            key = ("train", *self._train.key_of(number), "task")
             found.append(one := self._task(key, entry.task))
             other = heads.setdefault(one.head, one)
             if (one.family, one.labels) != (other.family, other.labels):
@@ -50,7 +58,8 @@ class Subsets:
         found: list[Subset] = []
         entries = self._train.tasks if self._train else ()
         for number, (described, entry) in enumerate(zip(self.tasks, entries, strict=True)):
-            key = ("train", "tasks", number)
+            assert self._train
+            key = ("train", *self._train.key_of(number))
             if "train" not in described.files:
                 raise self._error((*key, "task"), f"task '{entry.task}' is evaluated, not trained")
             found += [
@@ -75,6 +84,10 @@ class Subsets:
         for entry in tasks:
             if select.by == "score" and not entry.scorable:
                 raise self._error((*key, "by"), f"'{entry.name}' has no score on dev; give by: loss")
+        if select.languages == "all":
+            return tuple(
+                self._subset((*key, "languages"), entry, "dev", code) for entry in tasks for code in by_size(entry.languages)
+            )
         languages = list(enumerate(select.languages))
         return tuple(
             self._subset((*key, "languages", index), entry, "dev", code) for entry in tasks for index, code in languages
@@ -91,6 +104,24 @@ class Subsets:
     def evaluation_named(self) -> tuple[Subset, ...]:
         """The same whether their files are there or not: with languages 'all', every language of each task."""
         return self._evaluation(there=False)
+
+    @cached_property
+    def aligned(self) -> tuple[Subset, ...]:
+        """The parallel text that maps are fitted on: with languages 'all', of every language that is evaluated and whose files
+        are there, which may be none."""
+        found: list[Subset] = []
+        for number, entry in enumerate(self._align.tasks if self._align else ()):
+            key: KeyPath = ("align", "tasks", number)
+            one = self._task((*key, "task"), entry.task)
+            if one.family != "parallel":
+                raise self._error((*key, "task"), f"task '{entry.task}' is no parallel text ({one.family})")
+            if entry.languages != "all":
+                found += [self._subset((*key, "languages", at), one, "train", code) for at, code in enumerate(entry.languages)]
+                continue
+            asked = dict.fromkeys(one.own(subset.language) for subset in self.evaluation_named if "-" not in subset.language)
+            codes = [code for code in asked if one.has_language("train", code) and one.is_there(self._data.root, "train", code)]
+            found += [Subset(one, "train", code) for code in codes]
+        return tuple(dict.fromkeys(found))
 
     @cached_property
     def pools(self) -> tuple[Subset, ...]:
@@ -110,7 +141,8 @@ class Subsets:
     @cached_property
     def wanted(self) -> tuple[tuple[Subset, bool], ...]:
         """All that the run reads, wherever it lies, and whether the run names the language itself instead of taking all."""
-        named = self._evaluate is not None and self._evaluate.languages != "all"
+        asked = self._evaluate.languages if self._evaluate else "all"
+        named = asked != "all" and not any(word.startswith(GROUP) for word in asked)
         pools = (pool for entry in dict.fromkeys(one.task for one in self.evaluation_named) for pool in pool_subsets(entry))
         return (
             *((subset, True) for subset in self.trained),
@@ -127,7 +159,8 @@ class Subsets:
             if not entry.scorable:
                 raise self._error(("evaluate", "tasks", number), f"task '{entry.name}' is trained, not evaluated")
         known = set(LANGUAGES)
-        for code in self._evaluate.languages:
+        asked, groups = self._asked()
+        for code in asked:
             known |= {code for entry in entries if entry.own(code) in entry.languages}
         found: list[Subset] = []
         for number, entry in enumerate(entries):
@@ -144,24 +177,55 @@ class Subsets:
                     )
                 found += here
                 continue
-            for code in self._evaluate.languages:
+            of_groups = [code for code in by_size(entry.languages) if groups and self._read.group(code) in groups]
+            if there:
+                of_groups = [code for code in of_groups if split in entry.files and entry.is_there(root, split, code)]
+            for code in asked:
                 if code not in known or entry.own(code) in entry.languages:
                     found.append(self._subset(("evaluate", "languages"), entry, split, code))
+            found += [self._subset(("evaluate", "languages"), entry, split, code) for code in of_groups]
             if entry.pairs_of:  # two languages ask for all four pairs of them
-                chosen = {entry.pairs_of.own(code) for code in self._evaluate.languages}
+                chosen = {entry.pairs_of.own(code) for code in asked}
                 found += [Subset(entry, split, code) for code in entry.languages if chosen.issuperset(pair(code))]
+        if groups and not found:
+            message = f"no language of {', '.join(entry.name for entry in entries)} is {' or '.join(groups)}"
+            raise self._error(("evaluate", "languages"), f"{message} ({self._read.title})")
         return tuple(dict.fromkeys(found))
+
+    def _asked(self) -> tuple[list[str], list[str]]:
+        """The languages that `evaluate` names itself, and the groups that it names, `tail` and `head` being several."""
+        assert self._evaluate
+        words = [] if self._evaluate.languages == "all" else list(self._evaluate.languages)
+        groups: list[str] = []
+        for word in (word for word in words if word.startswith(GROUP)):
+            parts = NAMED_GROUPS.get(word)
+            if parts is None:
+                raise self._error(("evaluate", "languages"), unknown("group", word, NAMED_GROUPS))
+            groups += parts
+        if groups and not self._read.known:
+            reason = "what the encoder has read is not known, so languages are in no group; give model.pretraining"
+            raise self._error(("evaluate", "languages"), reason)
+        return [word for word in words if not word.startswith(GROUP)], groups
+
+    @cached_property
+    def _read(self) -> Pretraining:
+        return what_was_read(self._model, found_model(self._model, self._data.root).backbone)
 
     def _task(self, key: KeyPath, name: str) -> Task:
         try:
-            entry = task(name, self._data.tasks, self._plugins)
+            entry = task(name, self._data.tasks, self._plugins, self._data.root)
         except UserError as error:
             raise self._error(key, str(error)) from None
         if self._train:
             return sharing(entry, self._train.share) if self._train.share else entry
         # What is only evaluated has the heads that it was trained with.
-        held = heads_in(Path(found_model(self._model, self._data.root).backbone))
+        held = {**self._merged_heads, **heads_in(Path(found_model(self._model, self._data.root).backbone))}
         return next((one for one in (entry, sharing(entry, "task"), sharing(entry, "family")) if one.head in held), entry)
+
+    @cached_property
+    def _merged_heads(self) -> dict[str, object]:
+        places = [one.model for one in self._merge.models if one.model] if self._merge else ()
+        return {name: entry for place in places for name, entry in heads_in(Path(place)).items()}
 
     def _subset(self, key: KeyPath, entry: Task, split: str, code: str) -> Subset:
         own = entry.own(code)

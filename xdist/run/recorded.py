@@ -39,11 +39,23 @@ class _Collapsed(_Part):
     are: str
 
 
+class _Measured(_Part):
+    rows: int
+    pieces: int
+    unknown: int
+    units: int
+    per: str
+    changed: int
+    form: str
+    applied: bool = True
+
+
 class _Entry(_Part):
     family: str
     metric: str
     split: str
     trained_on: list[str]
+    selected_on: list[str] = []
     languages: dict[str, dict[str, FiniteFloat]]
     mean: dict[str, FiniteFloat]
     scored_by: str | None = None
@@ -52,11 +64,14 @@ class _Entry(_Part):
     smoothing_cost: dict[str, Any] | None = None
     made_of: _MadeOf | None = None
     collapsed: dict[str, _Collapsed] = {}
+    measured: dict[str, _Measured] = {}
 
 
 class _Scores(_Part):
     run: str
     tasks: dict[str, _Entry]
+    pretraining: dict[str, Any] | None = None
+    read_since: list[str] = []
 
 
 _SCORES = TypeAdapter(_Scores)

@@ -58,6 +58,8 @@ def _compared(where: str, name: str, sides: Sequence[Sequence[Scored]]) -> TaskD
     by_all = [code for code in every[0].languages if all(code in one.languages for one in every)]
     blank = by_size(code for code in by_all if not all(code in one.rows for one in every))
     try:
-        return TaskDifferences(name, splits[0], metric, compare(first, second, metric, trained_on, blank=blank))
+        return TaskDifferences(
+            name, splits[0], metric, compare(first, second, metric, trained_on, blank=blank, read=every[0].read)
+        )
     except ValueError as error:
         raise UserError(f"{where}: {error}") from None

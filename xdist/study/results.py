@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from xdist.errors import UserError
-from xdist.evaluation.per_example import Gold, scored
+from xdist.evaluation.per_example import Gold, Scored, scored
+from xdist.languages import Pretraining
 from xdist.metrics.counts import CountRows
 from xdist.metrics.pooled import replicate
+from xdist.report.measured import Measured
 from xdist.report.record import Record, read_record
 from xdist.report.results import Condition, Results, RunFacts, System, TaskResult
 from xdist.run.folder import RunFolder
@@ -21,9 +23,11 @@ from xdist.tasks.collapse import said_of_collapse
 
 @dataclass(slots=True)
 class Folders:
-    """The run folders of each task's scores, by (condition, seed). `wrong`: a line on each that cannot be read."""
+    """The run folders of each task's scores, by (condition, seed). `read`: what their encoders have read, where a
+    description of today says it. `wrong`: a line on each that cannot be read."""
 
     of_task: dict[str, dict[System, Path]] = field(default_factory=dict)
+    read: dict[Path, Pretraining] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
 
     def add(self, system: System, folder: Path) -> None:
@@ -45,7 +49,10 @@ def study_results(graph: Graph, standings: Mapping[str, Standing], against: str 
     folders = Folders()
     for number, point in enumerate(graph.points):
         if number in of_point and standings[point.last].state == "finished":
-            folders.add((of_point[number], point.seed), graph.nodes[point.last].run.folder)
+            node = graph.nodes[point.last]
+            folders.add((of_point[number], point.seed), node.run.folder)
+            if node.run.model.pretraining is not None:
+                folders.read[node.run.folder] = node.resolved.pretraining
     runs = [_facts(node, standings[key], folders.wrong) for key, node in graph.nodes.items()]
     tasks, left_out = task_results(folders, conditions)
     return Results(graph.study.name, conditions, tasks, tuple(runs), notes, left_out)
@@ -59,7 +66,7 @@ def task_results(folders: Folders, conditions: Iterable[Condition]) -> tuple[tup
     for name, of_system in folders.of_task.items():
         systems = dict(sorted(of_system.items(), key=lambda item: (order[item[0][0]], item[0][1])))
         gold = Gold()
-        found: dict[Path, tuple[dict[str, Any], Any]] = {}
+        found: dict[Path, tuple[dict[str, Any], Scored]] = {}
         wrong: list[UserError] = []
         for folder in dict.fromkeys(systems.values()):
             entry = recorded_scores(RunFolder(folder).scores)["tasks"][name]
@@ -85,7 +92,7 @@ def task_results(folders: Folders, conditions: Iterable[Condition]) -> tuple[tup
             replicated = replicate(rows, first.metric, name)
         except ValueError as error:
             raise UserError(f"{name}: {error}: {', '.join(map(str, found))}") from None
-        trained = {code: None for entry, _ in found.values() for code in entry["trained_on"]}
+        trained = {code: None for entry, _ in found.values() for code in (*entry["trained_on"], *entry.get("selected_on", ()))}
         scores = {system: found[folder][0]["languages"] for system, folder in systems.items()}
         alike = [
             f"{condition}, seed {seed}: {line}"
@@ -93,7 +100,13 @@ def task_results(folders: Folders, conditions: Iterable[Condition]) -> tuple[tup
             for line in said_of_collapse(name, found[folder][0])
         ]
         about = (name, first.family, first.metric, first.split, tuple(trained))
-        results.append(TaskResult(*about, scores, replicated, tuple(alike)))
+        read = {condition: folders.read.get(folder, found[folder][1].read) for (condition, _), folder in systems.items()}
+        measured = {
+            condition: {code: Measured.of(counts) for code, counts in found[folder][0].get("measured", {}).items()}
+            for (condition, _), folder in systems.items()
+        }
+        since = {condition: found[folder][1].read_since for (condition, _), folder in systems.items()}
+        results.append(TaskResult(*about, scores, replicated, tuple(alike), read, measured, since))
     return tuple(results), tuple(left_out)
 
 

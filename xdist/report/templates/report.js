@@ -1,6 +1,6 @@
 // Sorting of tables, filtering of rows and columns. Without this script the page is complete, in order of pre-training text.
 (() => {
-  // A header's place in the row: the corner headers come first, then the columns of scores, in either form of the head.
+  // A header's place in the row is its own, or what it says: in a head of two rows the last columns are told first.
   const value = (row, at) => {
     const cell = row.cells[at];
     return cell.tagName === "TH" ? cell.textContent.trim() : cell.dataset.value === undefined ? null : Number(cell.dataset.value);
@@ -8,8 +8,8 @@
 
   function sortable(table) {
     const body = table.tBodies[0], original = [...body.rows], headers = [...table.querySelectorAll("th[data-sort]")];
-    function sort(at) {
-      const header = headers[at], now = header.getAttribute("aria-sort");
+    function sort(header, at) {
+      const now = header.getAttribute("aria-sort");
       const next = now === null ? header.dataset.sort : now === "ascending" ? "descending" : "ascending";
       const sign = next === "ascending" ? 1 : -1;
       const rows = [...original].sort((left, right) => {
@@ -21,12 +21,12 @@
       header.setAttribute("aria-sort", next);
       body.append(...rows);
     }
-    headers.forEach((header, at) => {
+    headers.forEach((header, number) => {
       const button = document.createElement("button");
       button.type = "button";
       button.append(...header.childNodes);
       header.append(button);
-      button.addEventListener("click", () => sort(at));
+      button.addEventListener("click", () => sort(header, Number(header.dataset.at ?? number)));
     });
   }
   for (const table of document.querySelectorAll("table[data-sortable]")) sortable(table);
@@ -39,7 +39,7 @@
   let group = "";
   function filter() {
     for (const row of rows) {
-      row.hidden = (group !== "" && row.dataset.group !== group) || (family.value !== "" && row.dataset.family !== family.value);
+      row.hidden = (group !== "" && !row.dataset.group.split(" ").includes(group)) || (family.value !== "" && row.dataset.family !== family.value);
     }
     status.textContent = `${ofMap.filter((row) => !row.hidden).length} of ${ofMap.length} languages`;
   }

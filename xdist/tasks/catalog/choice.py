@@ -70,6 +70,7 @@ TASKS = (
         family="multiple-choice",
         metric="accuracy",
         languages=("et", "ht", "id", "it", "qu", "sw", "ta", "th", "tr", "vi", "zh"),
+        members={"qu": "qve"},  # Eastern Apurímac Quechua
         files={"dev": ("xcopa/val-{language}.jsonl",), "test": ("xcopa/test-{language}.jsonl",)},
         read=choice.read_copa,
         extension="jsonl",

@@ -7,8 +7,8 @@ from pathlib import Path
 from xdist.config import load_study
 from xdist.config.loading import plain_yaml
 from xdist.errors import UserError
-from xdist.report import write_report
-from xdist.report.results import Results
+from xdist.report import write_report, write_scores
+from xdist.report.results import Results, as_scores
 from xdist.report.scores import ScoreTable
 from xdist.report.study_report import write_study_report
 from xdist.study.expansion import expand
@@ -45,7 +45,7 @@ def report_on(places: Sequence[str], out: Path | None, against: str | None, titl
         return _on_study(first, places[1:], out, against, title, tensorboard)
     folders, out = [Path(place) for place in places], out or Path("report")
     if against is not None:
-        return _written(run_results(folders, Path(against), title or "Conditions compared"), out, tensorboard)
+        return write_results(run_results(folders, Path(against), title or "Conditions compared"), out, tensorboard)
     if tensorboard:
         raise UserError("--tensorboard needs something to compare: a study, or --against BASELINE")
     paths = write_report(folders, out, title=title or "Scores by language")
@@ -59,9 +59,17 @@ def _on_study(
     facts = Facts(study.folder / "digests.json")
     graph = expand(study, facts)
     results = study_results(graph, standings(graph, facts), against)
-    return _written(replace(results, title=title or results.title), out or study.folder / "report", tensorboard)
+    return write_results(replace(results, title=title or results.title), out or study.folder / "report", tensorboard)
 
 
-def _written(results: Results, out: Path, tensorboard: bool) -> Reported:
+def write_results(results: Results, out: Path, tensorboard: bool = False) -> Reported:
+    """The report on `results`: the answer first or, where there is one condition and nothing to compare, its scores. Raises
+    UserError where nothing has scores yet."""
+    if len(results.conditions) == 1 and any(task.scored for task in results.tasks) and not tensorboard:
+        records = tuple(run.record for run in results.runs if run.state == "finished")
+        seeds = len(results.conditions[0].seeds)
+        notes = [*([f"Each score is the mean over {seeds} seeds."] if seeds > 1 else []), *results.missing]
+        scores = replace(as_scores(results), records=records)
+        return Reported(write_scores(scores, out, notes, results.title).html, scores=scores, left_out=results.left_out)
     written = write_study_report(results, out, tensorboard)
     return Reported(written.html, tuple(written.found.sentences), left_out=results.left_out)

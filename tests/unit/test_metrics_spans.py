@@ -68,12 +68,13 @@ def test_an_inside_tag_opens_an_entity_and_a_begin_tag_splits_one() -> None:
 
 
 def test_empty_sentences_and_nothing_to_find() -> None:
-    assert score(["O O", ""], ["O O", ""]) == {"f1": 0.0, "precision": 0.0, "recall": 0.0, "accuracy": 100.0}
+    none = dict.fromkeys(("f1", "precision", "recall", "f1_seqeval_1.2.2", "precision_seqeval_1.2.2"), 0.0)
+    assert score(["O O", ""], ["O O", ""]) == {**none, "accuracy": 100.0}
 
 
 def test_rows_are_counts_per_sentence() -> None:
     rows = rows_of([["NOUN", "VERB"], ["NOUN"]], [["NOUN", "VERB"], ["VERB"]])
-    assert rows.tolist() == [[2, 2, 2, 2, 2], [0, 1, 1, 0, 1]]
+    assert rows.tolist() == [[2, 2, 2, 2, 2, 2, 2, 2], [0, 1, 1, 0, 1, 0, 1, 1]]
 
 
 def test_lengths_must_agree() -> None:
@@ -112,7 +113,7 @@ def test_the_right_answer_scores_100_if_there_is_a_span(pairs: Pairs) -> None:
 @given(PAIRS)
 def test_the_order_of_sentences_does_not_matter(pairs: Pairs) -> None:
     rows = rows_of(*sides(pairs))
-    assert np.array_equal(rows_of(*sides(pairs[::-1])), rows[::-1])
+    assert np.array_equal(rows_of(*sides(pairs[::-1]))[:, :5], rows[::-1, :5])  # of version 1.2.2 it does
     assert spans.OFFICIAL.of_rows(rows) == spans.OFFICIAL.of_rows(rows[::-1])
 
 
@@ -189,4 +190,6 @@ BIO = st.lists(st.lists(st.tuples(NER, NER), min_size=1), min_size=1)
 @given(BIO)
 def test_without_dashes_in_types_the_versions_agree(pairs: Pairs) -> None:
     predictions, gold = sides(pairs)
-    assert np.array_equal(spans.CURRENT.rows_of(predictions, gold), spans.OFFICIAL.rows_of(predictions, gold))
+    both = spans.OFFICIAL.rows_of(predictions, gold)
+    assert np.array_equal(spans.CURRENT.rows_of(predictions, gold), both[:, :5])
+    assert np.array_equal(both[:, :3], both[:, 5:])

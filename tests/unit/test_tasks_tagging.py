@@ -10,6 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from xdist.formats.examples import Tagged
 from xdist.tasks.catalog import task
 from xdist.tasks.family import Row
+from xdist.tasks.given_words import joining_form
 from xdist.tasks.special_tokens import around_pair, around_text
 from xdist.tasks.tagging import Tagging
 
@@ -57,6 +58,29 @@ def test_a_long_sentence_is_several_rows(tokenizer: PreTrainedTokenizerBase) -> 
     assert len(rows) > 3
     assert all(len(row["tokens"]) <= 24 for row in rows)
     assert joined(family, rows, [example]) == [list(example.tags or ())]
+
+
+def test_official_rows_hold_a_piece_less(tmp_path: Path) -> None:
+    """XTREME's scripts end XLM-R's rows with both ends of a first text: 125 pieces for 126. BERT's rows are the same."""
+    root = tiny_benchmark(tmp_path / "benchmark")
+    for kind, room in (("xlm-roberta", 125), ("bert", 126)):
+        tiny_model(tmp_path / kind, root, kind=kind)
+        tokenizer = AutoTokenizer.from_pretrained(tmp_path / kind)
+        pieces = sorted(tokenizer.get_vocab())
+        words = (next(one for one in ("a", *pieces) if len(tokenizer.tokenize(one)) == 1 and one.isalpha()),) * 300
+        lengths = {}
+        for joining in ("joined", "official"):
+            family = Tagging(task("udpos"))
+            family.joining = joining  # type: ignore[assignment]
+            rows = list(family.encode([Tagged(words=words, tags=("CCONJ",) * 300)], tokenizer, 128))
+            lengths[joining] = [len(row["words"]) for row in rows]
+            before, between, after = around_pair(tokenizer)
+            ends = between if joining == "official" else after
+            assert all(list(row["tokens"][: len(before)]) == before for row in rows)
+            assert all(list(row["tokens"][-len(ends) :]) == ends for row in rows)
+            assert joined(family, rows, [Tagged(words=words)]) == [["CCONJ"] * 300]
+        assert lengths == {"joined": [126, 126, 48], "official": [room, room, 300 - 2 * room]}
+        assert joining_form(task("udpos"), tokenizer, "official") == ["official"]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,15 @@ def is_known(item: ForwardRows, known: Mapping[Key, np.ndarray]) -> bool:
     return not item.dummy and all(key in known for key in item.rows)
 
 
+def by_row(gathered: Sequence[Mapping[Key, np.ndarray]], subsets: int) -> list[dict[int, np.ndarray]]:
+    """What ranks predicted, of each subset by row; a row that several ranks had, so that all have equally many, stands once."""
+    results: list[dict[int, np.ndarray]] = [{} for _ in range(subsets)]
+    for part in gathered:
+        for (number, row), value in part.items():
+            results[number][row] = value
+    return results
+
+
 def predict(
     model: Model,
     family: Family,

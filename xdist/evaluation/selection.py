@@ -10,7 +10,7 @@ from xdist.data.deal import deal
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
 from xdist.data.subset import Subset
-from xdist.evaluation.predicting import predict
+from xdist.evaluation.predicting import by_row, predict
 from xdist.evaluation.queue import queue, share
 from xdist.metrics import metric
 from xdist.model.model import Model
@@ -50,7 +50,7 @@ class DevJudge:
         gathered = distributed.gather_on_first(predict(model, family, [subset], [rows], 1, work))
         value = 0.0
         if gathered is not None:
-            found = {row: prediction for part in gathered for (_, row), prediction in part.items()}
+            (found,) = by_row(gathered, 1)
             examples = list(subset.task.examples(self._root, subset.split, subset.language))
             finished = family.finish([found[row] for row in sorted(found)], rows, examples)
             by = metric(subset.task.metric)

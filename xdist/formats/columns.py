@@ -15,6 +15,7 @@ from xdist.formats.squad import answers
 
 RowKind = Literal[
     "classified",
+    "titled",
     "copa",
     "siqa",
     "listed",
@@ -36,6 +37,7 @@ class Columns:
     | kind | texts | gold |
     |---|---|---|
     | classified | one or two texts | class |
+    | titled | query, title, text: title and text become one | class |
     | copa, siqa | premise, question, options … | index of the right option, or its name in `names` |
     | listed | prompt, list of options | index of the right option, or its name in `names` |
     | tagged | list of words | list of classes |
@@ -45,17 +47,19 @@ class Columns:
     | query | text | id of the candidate, or a list of ids |
     | pair | text of the query, text of its answer | none |
 
-    A column is named as in the table; `premise.en` is the field `en` of a struct column, or the translation into `en`
-    of a column of {language, translation} lists. A class is an integer or a name; the names of integers are `names` or,
-    where that is empty, those that the hub's `datasets` library writes into the file. Null, "" and -1 are blanked gold,
-    and so are empty answer lists, except in squad2, where they say that there is no answer. Without `id` the 0-based
-    row is the id. `agreed`: rows without a label are those on which annotators did not agree, and are left out.
+    A column is named as in the table, `a|b` where some files call it b; `premise.en` is the field `en` of a struct column, or
+    the translation into `en` of a column of {language, translation} lists. A class is an integer or a name; the names of
+    integers are `names` or, where that is empty, those that the hub's `datasets` library writes into the file; `labels` are
+    what the task calls them, where it does otherwise. Null, "" and -1 are blanked gold, and so are empty answer lists, except
+    in squad2, where they say that there is no answer. Without `id` the 0-based row is the id. `agreed`: rows without a label
+    are those on which annotators did not agree, and are left out.
     """
 
     kind: RowKind
     texts: tuple[str, ...]
     gold: str | None = None
     names: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     id: str | None = None
     agreed: bool = False
 
@@ -116,6 +120,11 @@ def _name(value: Any, column: str | None, where: str) -> str:
 
 def _classified(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str) -> Classified:
     return Classified(texts=tuple(texts), label=_class(gold, names, where))
+
+
+def _titled(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str) -> Classified:
+    query, title, text = texts
+    return Classified(texts=(query, f"{title} {text}"), label=_class(gold, names, where))
 
 
 def _copa(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str) -> Choice:
@@ -197,6 +206,7 @@ def _pair(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str
 
 _MAKE: dict[str, Callable[[Any, Any, str, Sequence[str], str], Example]] = {
     "classified": _classified,
+    "titled": _titled,
     "copa": _copa,
     "siqa": _siqa,
     "listed": _listed,

@@ -9,7 +9,7 @@ from typing import IO, Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xdist.errors import UserError
+from xdist.errors import UserError, unknown
 from xdist.formats.choice import blank_zeros
 from xdist.formats.columns import Columns
 from xdist.formats.examples import Choice, Example, Question
@@ -23,15 +23,18 @@ ROWS_AT_A_TIME = 1024
 DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError)
 
 
-def read(paths: Path | Sequence[Path], columns: Columns, *, need_gold: bool = False) -> Iterator[Example]:
+def read(
+    paths: Path | Sequence[Path], columns: Columns, *, need_gold: bool = False, labels: Sequence[str] = ()
+) -> Iterator[Example]:
     """The Examples of one split, whose rows may stand in several files, in their order. Rows are numbered over all
     files.
 
     Gold is judged as in the official files: throughout or nowhere, and COPA labels that are all 0 are blanked. Raises
     UserError that names file and row (from 1): not a Parquet file, no such column, class names that differ from
-    `columns.names`, whatever `Columns.example` raises, no gold under `need_gold`.
+    `columns.names` or, where those are left to the file, are not among `labels`; whatever `Columns.example` raises; no gold
+    under `need_gold`.
     """
-    rows = _rows([paths] if isinstance(paths, Path) else paths, columns)
+    rows = _rows([paths] if isinstance(paths, Path) else paths, columns, labels)
     if columns.kind == "copa":
         # Whether the labels are blanked shows only over the whole split, which is small.
         rows = iter(blank_zeros(cast(list[tuple[str, Choice]], list(rows))))
@@ -63,9 +66,14 @@ def opened_table(source: IO[bytes], place: object, columns: Iterable[str]) -> It
     with table:
         names = table.schema_arrow.names
         for name in columns:
-            if name not in names:
-                raise UserError(f"{place}: no column '{name}'{nearest(name, names)}")
+            if spelt(name, names) not in names:
+                raise UserError(f"{place}: no column '{spelt(name, names)}'{nearest(name, names)}")
         yield table
+
+
+def spelt(column: str, names: Sequence[str]) -> str:
+    """What a column is called where these are the `names` of all: of `a|b` the first that is there, or else a."""
+    return next((one for one in column.split("|") if one in names), column.split("|")[0])
 
 
 def cells(column: pa.Array) -> list[Any]:
@@ -89,10 +97,10 @@ def reason(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _rows(paths: Sequence[Path], columns: Columns) -> Iterator[tuple[str, Example]]:
+def _rows(paths: Sequence[Path], columns: Columns, labels: Sequence[str]) -> Iterator[tuple[str, Example]]:
     number, key = 0, Keys()
     for path in paths:
-        for where, record, names in _records(path, columns):
+        for where, record, names in _records(path, columns, labels):
             example = columns.example(record, number, names, where)
             if columns.agreed and gold_of(example) is None:
                 continue
@@ -102,18 +110,22 @@ def _rows(paths: Sequence[Path], columns: Columns) -> Iterator[tuple[str, Exampl
             number += 1
 
 
-def _records(path: Path, columns: Columns) -> Iterator[tuple[str, dict[str, Any], tuple[str, ...]]]:
+def _records(path: Path, columns: Columns, labels: Sequence[str]) -> Iterator[tuple[str, dict[str, Any], tuple[str, ...]]]:
     """(place, {column: value}, class names) of each row."""
     wanted = list(dict.fromkeys(name.split(".")[0] for name in (*columns.texts, columns.gold, columns.id) if name is not None))
     row = 0
     with opened(path, packed=True) as file, opened_table(file, path, wanted) as table:
         stored = class_names(table.schema_arrow, columns.gold) if columns.gold else ()
+        places = {name: spelt(name, table.schema_arrow.names) for name in wanted}
         if stored and columns.names and stored != columns.names:
             raise UserError(f"{path}: column '{columns.gold}' has classes {stored}, expected {columns.names}")
+        for name in stored if labels and not columns.names else ():
+            if name not in labels:
+                raise UserError(f"{path}: column '{columns.gold}': {unknown('class', name, labels)}")
         try:
-            for batch in table.iter_batches(batch_size=ROWS_AT_A_TIME, columns=wanted):
-                for values in zip(*(cells(batch.column(name)) for name in wanted), strict=True):
+            for batch in table.iter_batches(batch_size=ROWS_AT_A_TIME, columns=list(places.values())):
+                for values in zip(*(cells(batch.column(name)) for name in places.values()), strict=True):
                     row += 1
-                    yield f"{path}:{row}", dict(zip(wanted, values, strict=True)), columns.names or stored
+                    yield f"{path}:{row}", dict(zip(wanted, values, strict=True)), columns.labels or columns.names or stored
         except DAMAGE as error:
             raise UserError(f"{path}:{row + 1}: damaged: {reason(error)}") from None

@@ -1,11 +1,11 @@
 """Tasks and their average, a row per condition: mean and standard deviation over seeds, the best told only where it is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from xdist.metrics import metric
-from xdist.metrics.average import benchmark
+from xdist.metrics.average import Variant, benchmark
 from xdist.metrics.pooled import Differences, pooled
 from xdist.metrics.significance import holm
 from xdist.report.answer import spread_of
@@ -13,6 +13,7 @@ from xdist.report.comparison import LEVEL
 from xdist.report.results import Condition, Results, TaskResult, mean_and_spread
 from xdist.report.scores import over
 from xdist.tasks.catalog import TASKS, XTREME_R
+from xdist.tasks.catalog.xglue import UNDERSTANDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +30,34 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """`tasks` by name; `average` is the official one of XTREME-R's ten tasks, None where some are missing: then `done` says how
-    many are whole. `mean` is over the tasks that have gold."""
+    """`tasks` by name; `average` is the official one of the benchmark that they are of (`OFFICIAL`), None where some of its
+    tasks are missing: then `done` says how many are whole. `mean` is over the tasks that have gold; `needs` as of its
+    Condition."""
 
     condition: str
     tasks: Mapping[str, Score]
     average: Score | None
     done: str
     mean: Score | None
+    needs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OfficialMean:
+    """A mean over tasks that is published under a name."""
+
+    name: str
+    tasks: tuple[str, ...]
+    variant: Variant
+
+
+OFFICIAL = (OfficialMean("XTREME-R", XTREME_R, "official"), OfficialMean("XGLUE", UNDERSTANDING, "f1"))
+
+
+def official_mean(names: Iterable[str]) -> OfficialMean | None:
+    """The first that any of these tasks counts in."""
+    given = set(names)
+    return next((one for one in OFFICIAL if given & set(one.tasks)), None)
 
 
 def task_rows(results: Results) -> list[TaskRow]:
@@ -62,7 +83,9 @@ def task_rows(results: Results) -> list[TaskRow]:
         parts = [scores[task.name] for task in averaged if task.name in scores]
         counts = over(len(averaged), len(results.averaged), "tasks"), over(sum(not p.over for p in parts), len(parts), "whole")
         said = "; ".join(filter(None, counts))
-        rows.append(TaskRow(one.name, scores, average, averages[0][1], _score(means, is_best, said) if means else None))
+        rows.append(
+            TaskRow(one.name, scores, average, averages[0][1], _score(means, is_best, said) if means else None, one.needs)
+        )
     return rows
 
 
@@ -85,10 +108,11 @@ def _average(tasks: Sequence[TaskResult], condition: str, seed: int) -> tuple[fl
     """The official average of one seed, which is of test sets, and how many of its tasks are whole."""
     scored = [task for task in tasks if task.split == "test" and (condition, seed) in task.scores]
     scores = {task.name: task.scores[condition, seed] for task in scored}
-    official = TASKS.ours()
-    languages = {name: official[name].languages for name in XTREME_R}
-    metrics = {name: metric(official[name].metric) for name in XTREME_R}
-    found = benchmark({name: scores[name] for name in scores if name in XTREME_R}, languages, metrics)
+    of = official_mean(task.name for task in tasks) or OFFICIAL[0]
+    official = {name: TASKS.ours()[name] for name in of.tasks}
+    languages = {name: entry.languages for name, entry in official.items()}
+    metrics = {name: metric(entry.metric) for name, entry in official.items()}
+    found = benchmark({name: scores[name] for name in scores if name in official}, languages, metrics, of.variant)
     return found.value, f"{found.done} of {found.of}"
 
 

@@ -12,18 +12,21 @@ from xdist.tasks.catalog.task import POOL, pair
 @dataclass(frozen=True, slots=True)
 class Checked:
     """Examples of one split in one language; `official` is None where that count is not known. `gold` is true too where none
-    is needed."""
+    is needed. `lost` of the last ones are not in the hub's copy."""
 
     count: int
     official: int | None
     gold: bool
     untranslated: int = 0
+    lost: int = 0
 
     @property
     def remark(self) -> str:
         """What is not as it should be, or not as officially; empty if nothing is."""
         remarks = [] if self.gold else [NO_GOLD]
-        if self.official not in (None, self.count + self.untranslated):
+        if self.lost and self.official == self.count + self.lost:
+            remarks.append(f"the last {'one' if self.lost == 1 else self.lost} of the released file is not in the hub's copy")
+        elif self.official not in (None, self.count + self.untranslated):
             remarks.append("a part" if self.count < (self.official or 0) else "more than officially: another release?")
         if self.untranslated:
             remarks.append(f"{self.untranslated} untranslated rows left out")
@@ -53,4 +56,5 @@ def check(task: Task, root: Path, split: str, language: str) -> Checked:
     left_out = 0
     if task.pairs_of:
         left_out = sum(1 for _ in task.pairs_of.examples(root, split, pair(language)[0])) - count
-    return Checked(count, task.count(split, language), gold, left_out)
+    of_hub = task.hub is not None and task.paths(root, split, language)[0].suffix == ".parquet"
+    return Checked(count, task.count(split, language), gold, left_out, task.hub.lost if of_hub and task.hub else 0)

@@ -11,9 +11,15 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerBase
 
+from xdist.config.distil import Distil
+from xdist.config.run import Evaluate
 from xdist.formats.examples import Classified
+from xdist.metrics import METRICS, metric
 from xdist.tasks.batch import Batch
+from xdist.tasks.catalog import Task
 from xdist.tasks.family import Family, PreparedColumns, Row
+
+TEACHER = "teacher"
 
 
 class FirstTokenHead(nn.Sequential):
@@ -28,6 +34,12 @@ class FirstTokenHead(nn.Sequential):
 class Classification(Family):
     columns: ClassVar = {"label": pa.int16()}
     pairs: ClassVar = True
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self._graded = bool(task.metric) and METRICS.has(task.metric) and metric(task.metric).graded
+        self._expected = False  # `evaluate.relevance`
+        self.distil: Distil | None = None  # how a teacher's logits, the target `teacher` (R, labels), are learnt from
 
     def encode(self, examples: Iterable[Classified], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:
         numbers = {label: number for number, label in enumerate(self.task.labels)}
@@ -60,17 +72,35 @@ class Classification(Family):
         return batch.starts
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        return cross_entropy(outputs.float(), batch.targets["label"], reduction="none")
+        loss = cross_entropy(outputs.float(), batch.targets["label"], reduction="none")
+        how = self.distil
+        if how is None or TEACHER not in batch.targets:
+            return loss
+        teacher = (batch.targets[TEACHER] / how.temperature).log_softmax(-1)
+        student = (outputs.float() / how.temperature).log_softmax(-1)
+        apart = (teacher.exp() * (teacher - student)).sum(-1)
+        return (1 - how.weight) * loss + how.weight * how.temperature**2 * apart
 
     def log_probabilities(self, outputs: Tensor, batch: Batch) -> Tensor:
         """(R, labels)"""
         return outputs.float().log_softmax(-1)
 
+    def finish_as(self, how: Evaluate, tokenizer: PreTrainedTokenizerBase | None) -> None:
+        self._expected = how.relevance == "expected"
+
     def predict(self, outputs: Tensor, batch: Batch) -> list[np.ndarray]:
-        return list(outputs.argmax(-1).cpu().numpy())
+        """The number of the likeliest label; where labels are grades, (2,): that, and the mean grade."""
+        likeliest = outputs.argmax(-1)
+        if not self._graded:
+            return list(likeliest.cpu().numpy())
+        grades = torch.tensor([float(label) for label in self.task.labels], device=outputs.device)
+        mean = outputs.float().softmax(-1) @ grades
+        return list(torch.stack([likeliest.float(), mean], dim=-1).cpu().numpy())
 
     def finish(self, predictions: Sequence[np.ndarray], rows: PreparedColumns, examples: Sequence[Any]) -> list[str]:
-        return [self.task.labels[int(number)] for number in predictions]
+        if not self._graded:
+            return [self.task.labels[int(number)] for number in predictions]
+        return [f"{mean:.6f}" if self._expected else self.task.labels[int(number)] for number, mean in predictions]
 
     def gold(self, examples: Sequence[Classified]) -> list[str] | None:
         return [example.label for example in examples if example.label is not None] or None

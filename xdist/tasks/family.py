@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from xdist.config.run import Joining
+from xdist.config.run import Evaluate, Joining
 from xdist.errors import UserError
 from xdist.metrics import Given, metric
 from xdist.metrics.counts import CountRows
@@ -46,6 +46,9 @@ class PreparedColumns(Protocol):
     def column(self, name: str) -> np.ndarray:
         """A scalar column over all rows."""
 
+    def row(self, number: int) -> Row:
+        """All columns of one row."""
+
 
 class Family(ABC):
     """One family, bound to one task. A new family is one file with one subclass, and its entry (xdist/tasks/families.py)."""
@@ -63,6 +66,10 @@ class Family(ABC):
         self.task = task
         self.compared = False  # whether training compares predictions, so that outputs must hold them
         self.joining: Joining = "joined"  # how `encode` makes text of given words (`data.words`)
+
+    def finish_as(self, how: Evaluate, tokenizer: PreTrainedTokenizerBase | None) -> None:  # noqa: B027
+        """How `finish` is asked to make predictions (`evaluate.answers`, `evaluate.relevance`), `tokenizer` that of the rows;
+        families that have no choice need not know."""
 
     # --- from examples to rows -----------------------------------------------------------------------------------
     @abstractmethod
@@ -150,6 +157,10 @@ class Family(ABC):
     @abstractmethod
     def gold(self, examples: Sequence[Any]) -> Any | None:
         """What the predictions should have been, in their form; None when the file holds no gold."""
+
+    def count_of(self, predictions: Predictions) -> int:
+        """How many examples these are the predictions of."""
+        return len(predictions)
 
     def per_example(self, predictions: Any, examples: Sequence[Any], language: str) -> CountRows | None:
         """What the task's metric counts, so that two systems can be compared example by example. None without gold."""

@@ -42,14 +42,14 @@ def alone(tokenizer: PreTrainedTokenizerBase) -> bool:
 def joining_form(task: Task, tokenizer: PreTrainedTokenizerBase, asked: Joining) -> list[str]:
     """What of `asked` rows of `task` depend on; nothing where words are encoded one by one, as they always were."""
     joining = task.joining(asked)
-    return [joining] if joining == "text" or (joining == "joined" and not alone(tokenizer)) else []
+    return [joining] if joining in ("text", "official") or (joining == "joined" and not alone(tokenizer)) else []
 
 
 def spelled(sentences: Sequence[Tagged], tokenizer: PreTrainedTokenizerBase, joining: Joining) -> Iterator[Spelled]:
     """The words of each sentence. Raises UserError for `text` with a tokenizer that does not tell offsets."""
     if joining == "text" and not tokenizer.is_fast:
         raise UserError(f"data.words=text: the tokenizer of {tokenizer.name_or_path} does not tell offsets")
-    if joining == "separate" or (joining == "joined" and alone(tokenizer)):
+    if joining in ("separate", "official") or (joining == "joined" and alone(tokenizer)):
         return _one_by_one([list(sentence.words) for sentence in sentences], tokenizer)
     return _in_text(sentences, tokenizer, keep_glued=joining == "text")
 

@@ -16,10 +16,13 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from xdist.config.run import Evaluate
 from xdist.errors import UserError
 from xdist.formats.examples import Question
 from xdist.tasks.batch import Batch
+from xdist.tasks.catalog import Task
 from xdist.tasks.family import Family, PreparedColumns, Row
+from xdist.tasks.official_answers import official_answer
 from xdist.tasks.rewritten import Rewritten
 from xdist.tasks.segments import log_softmax
 from xdist.tasks.special_tokens import around_pair
@@ -42,6 +45,13 @@ class SpanQA(Family):
     }
     pairs: ClassVar = True
     by_position: ClassVar = True
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self._official: PreTrainedTokenizerBase | None = None
+
+    def finish_as(self, how: Evaluate, tokenizer: PreTrainedTokenizerBase | None) -> None:
+        self._official = tokenizer if how.answers == "official" else None
 
     def encode(self, examples: Iterable[Question], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:
         """A row per window. `cut` of a question's first row counts the question's own tokens that were left out."""
@@ -146,19 +156,32 @@ class SpanQA(Family):
     def finish(self, predictions: Sequence[np.ndarray], rows: PreparedColumns, examples: Sequence[Question]) -> dict[str, str]:
         """The answer to each question by its id; empty where no window has a legal span."""
         best: dict[int, np.ndarray] = {}
-        for example, spans in zip(rows.column("example").tolist(), predictions, strict=True):
+        found_in: dict[int, int] = {}
+        for number, (example, spans) in enumerate(zip(rows.column("example").tolist(), predictions, strict=True)):
             if len(spans) and (example not in best or spans[0, 0] > best[example][0]):
-                best[example] = spans[0]
+                best[example], found_in[example] = spans[0], number
         answers = {}
         for number, example in enumerate(examples):
-            _, begin, end = best.get(number, (0, 0, 0))
+            _, low, high = best.get(number, (0, 0, 0))
+            begin, end = int(low), int(high)
             # Pieces of Gemma and Llama hold the blank before them.
-            answers[example.key] = example.context[int(begin) : int(end)].lstrip()
+            answers[example.key] = example.context[begin:end].lstrip()
+            if self._official and number in best:
+                pieces = _written(rows.row(found_in[number]), begin, end, self._official)
+                answers[example.key] = official_answer(example.context, begin, end, pieces)
         return answers
 
     def gold(self, examples: Sequence[Question]) -> dict[str, list[str]] | None:
         asked = (example for example in examples if example.answers is not None)
         return {example.key: [answer.text for answer in example.answers or ()] for example in asked} or None
+
+
+def _written(row: Row, begin: int, end: int, tokenizer: PreTrainedTokenizerBase) -> str:
+    """How the tokenizer writes the pieces of the characters `begin` to `end` - 1 of the context."""
+    first = int(np.argmax(np.asarray(row["begins"]) == begin))
+    last = len(row["ends"]) - 1 - int(np.argmax(np.asarray(row["ends"])[::-1] == end))
+    tokens = row["tokens"][row["context"] + first : row["context"] + last + 1]
+    return tokenizer.convert_tokens_to_string([str(tokenizer.convert_ids_to_tokens(int(token))) for token in tokens])
 
 
 def best_spans(scores: np.ndarray, window: np.ndarray, characters: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from xdist.tasks.batch import Batch
 from xdist.tasks.family import ExampleError, Family, PreparedColumns, Row
 from xdist.tasks.given_words import Spelled, spelled
 from xdist.tasks.rewritten import Rewritten
-from xdist.tasks.special_tokens import around_text
+from xdist.tasks.special_tokens import around_pair, around_text
 
 
 class Tagging(Family):
@@ -34,6 +34,9 @@ class Tagging(Family):
     def encode(self, examples: Iterable[Tagged], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:
         numbers = {label: number for number, label in enumerate(self.task.labels)}
         before, after = around_text(tokenizer)
+        if self.joining == "official":  # the public scripts give XLM-R's rows the two ends of the first text of a pair
+            between = around_pair(tokenizer)[1]
+            after = between if between[: len(after)] == after else after
         room = max_length - len(before) - len(after)
         source = iter(examples)
         number = 0

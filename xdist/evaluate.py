@@ -35,6 +35,8 @@ def work(run: Run) -> None:
     beats = Heartbeat(worker.end_for)
     preparation = parts.prepare("evaluate")
     on_first(lambda: folder.go_on() if folder.environment.exists() else parts.open_folder())
+    if run.merge:
+        parts.merge()
     with lacking.doing(lacking.EVALUATING):
         finished = parts.evaluate(preparation)
     beats.finish()

@@ -94,3 +94,12 @@ def test_saving_by_the_clock(two: Group, small_run: Path, tmp_path: Path) -> Non
     clock = ["runtime.save_every=1000", "runtime.save_minutes=1e-9", "runtime.keep=9"]
     assert two.run("whole_run", path=str(small_run), overrides=options(tmp_path / "run", 2, *clock))[0]["finished"]
     assert [tag.step for tag in tags.tags(tmp_path / "run" / "checkpoints")] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("stage", [0, 2, 3])
+def test_rates_by_layer_go_on_after_a_stop(two: Group, small_run: Path, tmp_path: Path, stage: int) -> None:
+    """Many groups of parameters, each with a rate of its own, along half a cosine."""
+    more = ("train.layer_decay=0.7", "train.decay=cosine", "train.betas=[0.8, 0.95]", "train.warmup=1")
+    for name, stop_at in (("whole", None), ("stopped", 1), ("stopped", None)):
+        two.run("whole_run", path=str(small_run), overrides=options(tmp_path / name, stage, *more), stop_at=stop_at)
+    assert same_models(tmp_path / "whole", tmp_path / "stopped")

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from xdist.errors import UserError
 from xdist.formats.corpus import aligned, blocks, lines
 from xdist.formats.disguised import refuse_disguised
 from xdist.formats.sources import source_digest, sources
+from xdist.tasks.catalog import task
 
 TEXT = ("text",)
 BOTH = ("text", "translation")
@@ -268,3 +270,64 @@ def test_the_digest_follows_the_content(tmp_path: Path, monkeypatch: pytest.Monk
     assert sampled != first
     path.write_bytes(b"one" * 100_001)
     assert source_digest(str(path)) != sampled
+
+
+TMX = """<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE tmx SYSTEM "tmx14.dtd">
+<tmx version="1.4"><header/><body>
+<tu><tuv xml:lang="en"><seg>one</seg></tuv><tuv xml:lang="yo"><seg>o<ph>k</ph>an</seg></tuv></tu>
+<tu><tuv xml:lang="yo"><seg>alone</seg></tuv></tu>
+<tu><tuv xml:lang="yo-NG"><seg>meji</seg></tuv><tuv xml:lang="en-GB"><seg>two</seg></tuv></tu>
+</body></tmx>
+"""
+FORMS = {
+    "moses": {"A.en-yo.yo": "okan\nmeji\n", "A.en-yo.en": "one\ntwo\n", "A.en-yo.ids": "x\n", "README": "text"},
+    "challenge": {"train.src.gz": "one\ntwo\n", "train.trg.gz": "okan\nmeji\n", "train.id.gz": "A\teng\tyor\nA\teng\tyor\n"},
+    "turned": {"train.src.gz": "okan\nmeji\n", "train.trg.gz": "one\ntwo\n", "train.id.gz": "A\tyor\teng\nA\tyor\teng\n"},
+    "no ids": {"train.src": "one\ntwo\n", "train.trg": "okan\nmeji"},
+    "tmx": {"A.tmx": TMX},
+    "tmx packed": {"A.tmx.gz": TMX},
+}
+
+
+def laid(root: Path, files: Mapping[str, str]) -> Path:
+    folder = root / "parallel" / "yo-en"
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        content = text.encode()
+        (folder / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    return folder
+
+
+@pytest.mark.parametrize("form", sorted(FORMS))
+def test_parallel_text_in_the_forms_of_opus(tmp_path: Path, form: str) -> None:
+    """The other language first, English second; prepared by all files, not by half of them."""
+    folder, entry = laid(tmp_path, FORMS[form]), task("parallel")
+    found = [(line.text, line.translation) for line in entry.examples(tmp_path, "train", "yo")]
+    assert found == [("okan", "one"), ("meji", "two")]
+    (source,) = entry.sources(tmp_path, "train", "yo")
+    assert next(iter(blocks(source, entry.fields, 4))).data == [("okan", "one")], "in blocks, of which workers make shards"
+    parts = {path.name for path in entry.paths(tmp_path, "train", "yo")}
+    assert parts == {name for name in FORMS[form] if not name.endswith(("ids", "README"))}
+    assert sources(tmp_path, str(folder.relative_to(tmp_path))) == [], "of one text these are no sources"
+
+
+@pytest.mark.parametrize(
+    "files, message",
+    [
+        ({"A.en-yo.yo": "okan\nmeji\n", "A.en-yo.en": "one\n"}, r"A.en-yo.en: 1 lines, but the other file has more"),
+        ({"A.tmx": TMX[:300]}, r"A.tmx: unit \d: cannot be read"),
+        ({"A.en-yo.yo": "okan\n"}, r"no such file"),
+    ],
+)
+def test_parallel_text_that_is_broken(tmp_path: Path, files: dict[str, str], message: str) -> None:
+    laid(tmp_path, files)
+    with pytest.raises(UserError, match=message):
+        list(task("parallel").examples(tmp_path, "train", "yo"))
+
+
+def test_a_line_of_a_pair_that_is_no_utf8_is_told(tmp_path: Path) -> None:
+    folder = laid(tmp_path, {"A.en-yo.yo": "okan\n", "A.en-yo.en": "one\n"})
+    (folder / "A.en-yo.yo").write_bytes(b"ok\xffan\n")
+    with pytest.raises(UserError, match=r"A.en-yo.yo:1: column 'text' holds bytes that are not UTF-8"):
+        list(task("parallel").examples(tmp_path, "train", "yo"))

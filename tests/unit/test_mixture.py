@@ -75,9 +75,30 @@ def test_a_task_may_rest(run_file: Path) -> None:
     assert (np.concatenate([made.plan.step(step).source for step in range(8, 12)]) == 2).mean() > 0.9
 
 
+def test_languages_and_masks_are_annealed(run_file: Path) -> None:
+    """Another exponent for the sizes of languages, and another share of masked tokens, from later steps on."""
+    for code, lines in (("en", 300), ("sw", 30)):
+        place = run_file.parent / "data" / "mlm" / f"{code}.txt"
+        place.parent.mkdir(exist_ok=True)
+        place.write_text("".join(f"Kenya Peru Chad Mali {one % 7} Oman Norway Sweden euro\n\n" for one in range(lines)))
+    tasks = "train.tasks=[{task: mlm, languages: [en, sw]}]"
+    phases = "[{at: 10, alpha: 0, mask_rate: 0.1}, {at: 20, mask_rate: 0.5}]"
+    made = data(run_file, tasks, "train.mask_rate=0.3", f"train.schedule={phases}")
+    sources = [np.concatenate([made.plan.step(step).source for step in range(low, low + 10)]) for low in (0, 10, 20)]
+    assert [(one == 1).mean() for one in sources] == pytest.approx([1 / 11, 1 / 2, 1 / 2], abs=0.05)
+    shares = []
+    for low in (0, 10, 20):
+        batches = [batch for step in range(low, low + 10) for batch in made.step(step, 0, 1)]
+        masked = sum(len(batch.targets["masked"]) for batch in batches)
+        shares.append(masked / sum(len(batch.tokens) - 2 * len(batch.lengths) for batch in batches))
+    # Unknown pieces are never masked, so the shares are told by each other.
+    assert [share / shares[2] for share in shares] == pytest.approx([0.6, 0.2, 1.0], abs=0.1)
+
+
 @pytest.mark.parametrize(
     "schedule, message",
     [
+        ("[{at: 5}]", "a phase changes something: give weights, alpha or mask_rate"),
         ("[{at: 5, weights: {cldr-topik: 1}}]", "unknown task of this run 'cldr-topik': did you mean 'cldr-topic'?"),
         ("[{at: 5, weights: {cldr-topic: 1}}, {at: 0.1, weights: {cldr-topic: 2}}]", "step 4 does not come after"),
         ("[{at: 5, weights: {cldr-topic: 0, cldr-spans: 0}}]", "every task rests"),

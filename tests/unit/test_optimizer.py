@@ -1,10 +1,20 @@
 """The learning rate by hand, and which parameters decay."""
 
+from collections.abc import Callable
+
 import pytest
+import torch
 from torch import nn, optim
 
+from xdist.config import Model as ModelSection
 from xdist.config import Train
-from xdist.engine.optimizer import optimizer, parameter_groups, rate
+from xdist.data.tokenizer import load_tokenizer
+from xdist.engine.optimizer import layered_groups, optimizer, parameter_groups, rate
+from xdist.errors import UserError
+from xdist.model.encoder import load_encoder
+from xdist.model.model import Model
+from xdist.tasks.catalog import task
+from xdist.tasks.family import family_of
 
 
 @pytest.mark.parametrize(
@@ -31,6 +41,18 @@ def test_rate_starts_above_zero_peaks_near_one_and_ends_near_zero(warmup: float)
     top = rates.index(max(rates))
     assert rates[: top + 1] == sorted(rates[: top + 1])
     assert rates[top:] == sorted(rates[top:], reverse=True)
+
+
+@pytest.mark.parametrize(
+    "decay, expected",
+    [
+        ("linear", [1 / 2, 1, 3 / 4, 2 / 4, 1 / 4]),
+        ("constant", [1 / 2, 1, 1, 1, 1]),
+        ("cosine", [1 / 2, 1, (1 + 2**-0.5) / 2, 1 / 2, (1 - 2**-0.5) / 2]),
+    ],
+)
+def test_what_the_rate_does_after_the_warm_up(decay: str, expected: list[float]) -> None:
+    assert [rate(step, 5, 1, decay) for step in range(5)] == pytest.approx(expected)
 
 
 def model() -> nn.Module:
@@ -70,3 +92,37 @@ def test_adamw_takes_the_run_s_settings() -> None:
         (3e-4, 1e-6, 0.01),
         (3e-4, 1e-6, 0.0),
     ]
+
+
+def _train(**options: object) -> Train:
+    return Train(tasks=({"task": "xnli"},), steps=1, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["xlm-roberta", "modernbert", "deberta-v2", "xlm"])
+def test_lower_layers_have_lower_rates(folders: Callable[[str], str], kind: str) -> None:
+    """Each parameter once, in a group of its depth; the embeddings have the lowest, heads the whole."""
+    place = folders(kind)
+    encoder = load_encoder(ModelSection(backbone=place), load_tokenizer(place), torch.float32)
+    made = Model(encoder, {"xnli": family_of(task("xnli"))}, 0)
+    names = {id(parameter): name for name, parameter in made.named_parameters()}
+    options = _train(learning_rate=1.0, layer_decay=0.5, weight_decay=0.1, betas=(0.8, 0.9))
+    groups = optimizer(made, options, offload=False).param_groups
+    rates = {names[id(parameter)]: group["lr"] for group in groups for parameter in group["params"]}
+    assert rates.keys() == set(names.values())
+    assert sum(len(group["params"]) for group in groups) == len(names)
+    assert {group["betas"] for group in groups} == {(0.8, 0.9)}
+    assert {rate for name, rate in rates.items() if name.startswith("heads.")} == {1.0}
+    assert set(rates.values()) == {1.0, 0.5, 0.25, 0.125}, "three layers and the embeddings"
+    words = next(name for name, parameter in made.named_parameters() if parameter is encoder.get_input_embeddings().weight)
+    assert rates[words] == 0.125
+    lowest = [rate for name, rate in rates.items() if "layer" in name and ".0." in name and "embed" not in name]
+    assert set(lowest) == {0.25}
+    one = optimizer(made, _train(layer_decay=1.0, learning_rate=2.0), offload=False).param_groups
+    assert {group["lr"] for group in one} == {2.0}
+
+
+def test_layers_that_share_their_weights_have_one_rate(folders: Callable[[str], str]) -> None:
+    place = folders("albert")
+    made = Model(load_encoder(ModelSection(backbone=place), load_tokenizer(place), torch.float32), {}, 0)
+    with pytest.raises(UserError, match="the layers of encoders of type 'albert' share their weights"):
+        layered_groups(made, _train(layer_decay=0.9))

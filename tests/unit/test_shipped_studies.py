@@ -13,6 +13,7 @@ from xdist.config import load_run, load_study
 from xdist.files import shipped
 from xdist.formats.classification import untranslated
 from xdist.study import Facts, Graph, expand
+from xdist.study.conditions import conditions_of
 from xdist.tasks.catalog import task
 
 STUDIES = sorted((shipped("jobs") / "studies").glob("*.yaml"))
@@ -55,6 +56,19 @@ def test_xtreme_r_is_the_full_matrix() -> None:
         assert node.upstream or node.run.model.backbone in ("xlm-roberta-large", "xlm-roberta-base")
 
 
+def test_shots_trains_zero_shot_once_and_draws_a_curve_for_each_language() -> None:
+    graph = expanded(shipped("jobs") / "studies" / "shots.yaml")
+    assert (len(graph.points), len(graph.nodes)) == (3 * 4 * 3, (1 + 3 * 3) * 3)
+    conditions, _, _ = conditions_of(graph)
+    assert {(one.name, one.against) for one in conditions if one.labelled[-1].rows == 10} == {
+        (f"{language} · 10", f"{language} · 0") for language in ("yoruba", "wolof", "quechua")
+    }
+    for point in graph.points:  # every language that is labelled is scored, by every run
+        evaluate = graph.nodes[point.last].run.evaluate
+        assert evaluate
+        assert {"yor_Latn", "wol_Latn", "quy_Latn"} < set(evaluate.languages)
+
+
 def test_encoders_have_the_official_rates_or_those_that_were_published() -> None:
     graph = expanded(shipped("jobs") / "studies" / "encoders.yaml")
     assert len(graph.points) == (10 * 4 - 1 + 1) * 3
@@ -87,3 +101,22 @@ def test_pawsx_data_is_cut_into_disjoint_rows(shared_data: Path, tmp_path: Path)
     missing = subprocess.run([sys.executable, script, tmp_path, tmp_path / "x"], capture_output=True, text=True)
     assert missing.returncode == 1
     assert "pawsx/dev-de.tsv: no such file" in missing.stderr
+
+
+def test_rivals_share_their_targets_and_say_what_data_they_needed() -> None:
+    """Merged and mapped systems need no training of their own; the run that merges and the one that goes on are one."""
+    graph = expanded(shipped("jobs") / "studies" / "rivals.yaml")
+    stages = Counter(node.stage for node in graph.nodes.values())
+    assert stages == {"align": 3 * 2, "target": 3 * 7, "score": 3 * 11}, "the run that is merged is the aligned one"
+    conditions, _, _ = conditions_of(graph)
+    needs = {one.name: one.needs for one in conditions}
+    assert needs == {
+        **dict.fromkeys(("none", "adversarial", "random", "layer-decay"), ""),
+        "mean-shift": "the languages' names",
+        **dict.fromkeys(("procrustes", "infonce", "l2", "infonce-beside", "arithmetic", "swapped"), "parallel text"),
+    }
+    merged = [node for node in graph.nodes.values() if node.run.merge]
+    assert len(merged) == 6
+    assert all(len(node.before) == 2 for node in merged)
+    steps = {node.run.train.steps for node in graph.nodes.values() if node.run.train and node.stage == "target"}
+    assert steps == {120}

@@ -44,6 +44,7 @@ class Method(Section):
     or a `rewriter`."""
 
     name: ClassVar[str] = ""
+    needs: ClassVar[str] = ""  # data that it takes beside labelled English, as reports tell it
     comes_last: ClassVar[str] = ""  # why no method may follow it in a list
 
     method: str

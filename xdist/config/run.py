@@ -9,19 +9,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from xdist import plugins
+from xdist.config.align import Align
+from xdist.config.distil import Distil
 from xdist.config.fitting import PathText
-from xdist.config.loading import Reading, load
+from xdist.config.loading import KeyPath, Reading, load
+from xdist.config.merge import Merge
 from xdist.config.method import METHODS, Method
+from xdist.config.parallel import Parallel
 from xdist.config.plugin import Plugin
 from xdist.config.robust import Noise, NotHere, Off, Robust, in_order
 from xdist.config.section import Section
 from xdist.errors import UserError
 from xdist.files import digest
 
-IDENTITY = {"seed", "model", "train", "robust"}
+IDENTITY = {"seed", "model", "train", "robust", "merge"}
 LARGE = 10**12  # of what is counted: steps, examples, tokens
 Seed = Annotated[int, Field(ge=-(10**18), le=10**18)]
 LONGEST_NAME = 240  # folders and links are named by it
@@ -34,8 +38,8 @@ class Model(Section):
     """The encoder: a hub id, a folder, or the `model/` folder of another run. Heads that fit are carried over: those of another
     run, and that of a model fine-tuned elsewhere."""
 
-    backbone: PathText
-    freeze_embeddings: bool = False
+    backbone: PathText = Field(description="the encoder: a hub id, a folder, or the `model/` of another run")
+    freeze_embeddings: bool = Field(False, description="leave the input embedding as it is")
     vocabulary: Literal["active", "full"] = Field(
         "active",
         description="rows of the input embedding that are trained: those of the pieces in the training data, or all; the "
@@ -64,23 +68,34 @@ class Model(Section):
         description="of a backbone whose head was fine-tuned elsewhere: the label that each of its outputs stands for, in "
         "their order; null: as the id2label of its config.json says",
     )
+    pretraining: PathText | None = Field(
+        None,
+        exclude_if=lambda name: name is None,
+        description="what the encoder has read of each language, by which reports group languages: cc100, wikipedia, mmbert, "
+        "glot500, a file of `code size` lines, or none (not known); null: as the backbone's configuration tells",
+    )
 
 
+# How the answer of a span is cut out of its context.
+Answers = Literal["offsets", "official"]
+# By which number examples of graded relevance are ranked.
+Relevance = Literal["class", "expected"]
 # How words that are given one by one (tagging) become the text that a tokenizer reads.
-Joining = Literal["separate", "joined", "text"]
+Joining = Literal["separate", "joined", "text", "official"]
 
 
 class Data(Section):
     """Where the official files lie, and where prepared token rows are kept."""
 
-    root: Path
-    cache: Path = Path("runs/prepared")
+    root: Path = Field(description="folder of the official files; `xdist tasks` says which")
+    cache: Path = Field(Path("runs/prepared"), description="folder of prepared token rows, shared by runs")
     max_length: int | None = Field(None, ge=8, le=1_000_000, description="tokens per sequence; null: each task's own")
     words: Joining = Field(
         "joined",
         description="how the words of a tagging task are encoded. joined: by single blanks, as running text; separate: each "
         "alone, as published figures often have it (otherwise for byte-level, Gemma and Llama tokenizers alone); text: with "
-        "blanks where a treebank has them (SpaceAfter of .conllu files)",
+        "blanks where a treebank has them (SpaceAfter of .conllu files); official: as the public scripts of XTREME: separate, "
+        "and the row ends as a first text does before a second one (</s></s> for XLM-R, so one piece less fits)",
     )
     tasks: Path | None = Field(None, description="a YAML of tasks of your own, beside those of the catalog")
 
@@ -88,10 +103,24 @@ class Data(Section):
 class TrainTask(Section):
     """A task in some of its languages. `weight` is its share of the examples; null: by number of examples."""
 
-    task: str
-    languages: tuple[str, ...] = Field(("en",), min_length=1)
-    weight: float | None = Field(None, gt=0, le=1e9)
+    task: str = Field(description="a name of `xdist tasks`, or of your own")
+    languages: tuple[str, ...] = Field(("en",), min_length=1, description="those whose training files are read")
+    weight: float | None = Field(None, gt=0, le=1e9, description="its share of the examples; null: by number of examples")
     limit: int | None = Field(None, ge=1, le=LARGE, description="at most so many examples per language, the first of the file")
+    rows: int | None = Field(
+        None,
+        ge=0,
+        le=LARGE,
+        exclude_if=lambda rows: rows is None,  # what a run is does not change with a key that it does not use
+        description="exactly so many examples per language, chosen at random by the run's seed, whatever their class; those of "
+        "a smaller number are among those of a larger one; 0: nothing of this entry is trained on",
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_choose(self) -> "TrainTask":
+        if self.rows is not None and self.limit is not None:
+            raise ValueError("give either limit or rows")
+        return self
 
 
 class Select(Section):
@@ -99,26 +128,52 @@ class Select(Section):
 
     every: int = Field(ge=1, le=LARGE, description="steps from one look to the next")
     by: Literal["score", "loss"] = Field("score", description="the task's official metric, or the mean loss")
-    languages: tuple[str, ...] = Field(("en",), min_length=1)
+    languages: Annotated[tuple[str, ...], Field(min_length=1)] | Literal["all"] = Field(
+        ("en",),
+        description="whose dev sets; all: the mean over every language of the task, as in XGLUE's published figures, which "
+        "is not zero-shot: scores.json says `selected_on`",
+    )
 
 
 class Phase(Section):
-    """From a step on, other weights of some tasks; 0: the task rests."""
+    """From a step on, other weights of some tasks, 0: the task rests; another mixture of languages, or another share of masked
+    tokens."""
 
     at: float = Field(gt=0, le=LARGE, description="the step that it begins with; below 1: a share of all steps")
-    weights: dict[str, Annotated[float, Field(ge=0, le=1e9)]] = Field(min_length=1)
+    weights: dict[str, Annotated[float, Field(ge=0, le=1e9)]] = Field(
+        {}, description="by task, its share from then on; 0: it rests"
+    )
+    alpha: float | None = Field(None, ge=0, le=1, exclude_if=lambda alpha: alpha is None, description="null: as before")
+    mask_rate: float | None = Field(None, gt=0, lt=1, exclude_if=lambda rate: rate is None, description="null: as before")
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "Phase":
+        if not self.weights and self.alpha is None and self.mask_rate is None:
+            raise ValueError("a phase changes something: give weights, alpha or mask_rate")
+        return self
+
+
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Train(Section):
-    tasks: tuple[TrainTask, ...] = Field(min_length=1)
-    steps: int | None = Field(None, ge=1, le=LARGE)
-    epochs: float | None = Field(None, gt=0, le=1e6)
+    """What is trained on, for how long, and at which rate."""
+
+    tasks: tuple[TrainTask, ...] = Field(min_length=1, description="what is trained on")
+    steps: int | None = Field(None, ge=1, le=LARGE, description="optimizer steps; give this or `epochs`")
+    epochs: float | None = Field(None, gt=0, le=1e6, description="passes over the examples; give this or `steps`")
     batch_size: int = Field(32, ge=1, le=10_000_000, description="examples per step, over all ranks")
     negatives: int | None = Field(
         None,
         ge=2,
         le=1_000_000,
         description="answers that a query is told apart from, its own among them; null: each task's own",
+    )
+    parallel: Parallel = Field(
+        Parallel(), exclude_if=lambda section: section == Parallel(), description="how parallel text is trained on"
+    )
+    distil: Distil | None = Field(
+        None, exclude_if=lambda section: section is None, description="learn from a teacher beside the labels"
     )
     alpha: float = Field(1.0, ge=0, le=1, description="languages of a task are drawn in proportion to size ** alpha")
     task_alpha: float = Field(
@@ -127,16 +182,40 @@ class Train(Section):
     cap: int | None = Field(
         None, ge=1, le=LARGE, description="of a task without a weight at most so many examples count in its size"
     )
-    schedule: tuple[Phase, ...] = Field((), description="other weights from later steps on; tasks not named keep theirs")
+    schedule: tuple[Phase, ...] = Field(
+        (), description="other weights, languages or masks from later steps on; what is not named stays"
+    )
     share: Literal["family", "task"] | None = Field(
         None, description="one head per family (and labels) or per task; null: as the catalog has it"
     )
-    learning_rate: float = Field(2e-5, gt=0, le=1000)
+    learning_rate: float = Field(2e-5, gt=0, le=1000, description="the highest, after warm-up; it falls linearly to 0")
     warmup: float = Field(0.0, ge=0, le=LARGE, description="steps of linear warm-up; below 1: a share of all steps")
+    decay: Literal["linear", "cosine", "constant"] = Field(
+        "linear", exclude_if=lambda decay: decay == "linear", description="how the rate falls to 0 after the warm-up, or not"
+    )
+    layer_decay: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        exclude_if=lambda decay: decay is None,
+        description="the rate of each layer is that of the layer above it times this, and so down to the embeddings; the top "
+        "layer and heads have the whole; null: all have",
+    )
+    betas: tuple[BelowOne, BelowOne] = Field(
+        (0.9, 0.999), exclude_if=lambda betas: betas == (0.9, 0.999), description="how slowly Adam's two moments follow"
+    )
+    mask_rate: float = Field(
+        0.15,
+        gt=0,
+        lt=1,
+        exclude_if=lambda rate: rate == 0.15,
+        description="share of the tokens that a language model has to find",
+    )
     weight_decay: float = Field(0.0, ge=0, le=1000, description="not applied to biases and layer norms")
-    epsilon: float = Field(1e-8, gt=0, le=1)
+    epsilon: float = Field(1e-8, gt=0, le=1, description="of AdamW")
     clip: float = Field(1.0, ge=0, le=1e9, description="largest gradient norm; 0: no clipping")
     select: Select | None = Field(None, description="null: the model after the last step")
+    _places: tuple[int, ...] = PrivateAttr(default=())
 
     @model_validator(mode="after")
     def _length_once(self) -> "Train":
@@ -144,16 +223,51 @@ class Train(Section):
             raise ValueError("give either steps or epochs")
         return self
 
+    @model_validator(mode="after")
+    def _without_idle(self) -> "Train":
+        """An entry of 0 rows is none, so the run is the same as without it, and a study does the two once."""
+        self._places = tuple(number for number, entry in enumerate(self.tasks) if entry.rows != 0)
+        if not self._places:
+            raise ValueError("tasks: nothing is left to train on: every entry has rows: 0")
+        self.__dict__["tasks"] = tuple(self.tasks[number] for number in self._places)  # frozen, once it is made
+        return self
+
+    def key_of(self, number: int) -> KeyPath:
+        """The key of entry `number` of `tasks` as it was written."""
+        return "tasks", self._places[number]
+
+    @property
+    def by_subset(self) -> list[tuple[int, TrainTask]]:
+        """For each training subset, in order, the entry that names it and its number."""
+        return [(number, entry) for number, entry in enumerate(self.tasks) for _ in entry.languages]
+
 
 class Evaluate(Section):
-    tasks: tuple[str, ...] = Field(min_length=1)
-    languages: Annotated[tuple[str, ...], Field(min_length=1)] | Literal["all"] = "all"
-    split: Literal["dev", "test"] = "test"
+    """What is scored, in which languages."""
+
+    tasks: tuple[str, ...] = Field(min_length=1, description="what is scored")
+    languages: Annotated[tuple[str, ...], Field(min_length=1)] | Literal["all"] = Field(
+        "all",
+        description="those that are scored, in any code; all: every one whose files are there; or groups of what the encoder "
+        "has read: group:unseen, group:low, group:mid, group:high, group:seen, group:tail (unseen and low), group:head (the "
+        "others that were read)",
+    )
+    split: Literal["dev", "test"] = Field("test", description="which files are scored")
     layer: int | None = Field(
         None,
         ge=0,
         le=1000,
         description="hidden layer of sentence vectors (Tatoeba, BUCC), 0: the embedding; null: each task's own",
+    )
+    answers: Answers = Field(
+        "offsets",
+        description="how answers of span QA are cut out of their context: offsets: at the characters of their pieces; "
+        "official: at words, as the public recipes do (get_final_text), other texts of the same spans",
+    )
+    relevance: Relevance = Field(
+        "class",
+        description="by which number examples are ranked where labels are grades (metric ndcg): class: the label that the "
+        "model likes best, as in published figures, with many ties; expected: the mean of the labels by their probabilities",
     )
     smoothing: Noise | None = Field(None, description="average the predictions over draws of noise; null: one clean forward")
 
@@ -183,7 +297,7 @@ class Runtime(Section):
     eval_batch_tokens: int | None = Field(
         None, ge=16, le=LARGE, description="the same in evaluation; null: what suits the device"
     )
-    log_every: int = Field(10, ge=1, le=LARGE)
+    log_every: int = Field(10, ge=1, le=LARGE, description="steps between lines of metrics.jsonl")
     save_every: int = Field(200, ge=1, le=LARGE, description="steps between checkpoints")
     save_minutes: float | None = Field(
         None, gt=0, le=1e7, description="also save when so long has passed since the last checkpoint"
@@ -203,9 +317,13 @@ class Runtime(Section):
 
 
 class Run(Section):
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+/-]*$", max_length=LONGEST_NAME)
-    folder: Path
-    seed: Seed = 1
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._+/-]*$",
+        max_length=LONGEST_NAME,
+        description="what the run is called in tables and reports",
+    )
+    folder: Path = Field(description="the run folder, where all of it is kept")
+    seed: Seed = Field(1, description="of heads, order of rows, dropout and noise")
     plugins: tuple[Plugin, ...] = Field(
         (),
         description="what brings tasks, families, metrics, methods and sinks of your own: files (*.py), installed "
@@ -214,14 +332,26 @@ class Run(Section):
     model: Model
     data: Data
     train: Train | None = None
-    robust: Robust = Off()
+    robust: Robust = Field(Off(), description="one method or a list of them, in their order; {method: none}: plain training")
+    merge: Merge | None = Field(
+        None,
+        exclude_if=lambda merge: merge is None,
+        description="in place of training: `model.backbone` with weights of other models, made before the evaluation",
+    )
     evaluate: Evaluate | None = None
+    align: Align | None = Field(
+        None, exclude_if=lambda align: align is None, description="with `evaluate`: languages mapped to English before"
+    )
     runtime: Runtime = Runtime()
 
     @model_validator(mode="after")
     def _does_something(self) -> "Run":
         if self.train is None and self.evaluate is None:
             raise ValueError("a run trains or evaluates: give 'train', 'evaluate' or both")
+        if self.train is not None and self.merge is not None:
+            raise ValueError("a run trains or merges, not both: give 'train' or 'merge'")
+        if self.align is not None and self.evaluate is None:
+            raise ValueError("maps are for what is evaluated: give 'evaluate' beside 'align'")
         return self
 
     @model_validator(mode="after")
@@ -245,6 +375,11 @@ class Run(Section):
         return in_order(self.robust)
 
     @property
+    def makes_model(self) -> bool:
+        """Whether a model of its own comes of it, in its folder: by training or by merging."""
+        return self.train is not None or self.merge is not None
+
+    @property
     def method_files(self) -> list[Path]:
         """The files that the methods of `robust` read."""
         return [path for method in self.methods for path in method.files()]
@@ -265,7 +400,9 @@ class Run(Section):
     @property
     def identity(self) -> str:
         """16 digits that depend on what is trained, not on how, where or under which name."""
-        return digest(self.model_dump(mode="json", include=IDENTITY), self.plugin_digests)
+        # What an encoder has read groups the languages of reports, and changes nothing of what is trained.
+        described = self.model_dump(mode="json", include=IDENTITY, exclude={"model": {"pretraining"}})
+        return digest(described, self.plugin_digests)
 
     def dump(self) -> dict[str, Any]:
         return self.model_dump(mode="json")

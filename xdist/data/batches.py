@@ -1,7 +1,7 @@
 """From rows to batches, and the batches of this rank in each step of training."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from xdist.config import Train
+from xdist.config.distil import Distil
+from xdist.data.chosen import ChosenRows
 from xdist.data.deal import deal
 from xdist.data.masking import Masking
 from xdist.data.plan import Draws, Plan, shares_of
@@ -17,8 +19,10 @@ from xdist.data.shards import Rows
 from xdist.data.subset import Subset
 from xdist.errors import unknown
 from xdist.tasks.batch import Batch, WordCounts
+from xdist.tasks.classification import TEACHER, Classification
 from xdist.tasks.family import Family, Row, family_of
 from xdist.tasks.mlm import MaskedLM
+from xdist.tasks.parallel import ParallelText
 
 WORDS = tuple(f"words_{name}" for name in WordCounts._fields)
 ROW_BITS = 40  # of a row's identity; the bits above them are the number of its subset
@@ -92,6 +96,17 @@ def comparable(row: Row, family: Family) -> Row:
     return {**row, "shared": np.stack([here, here], axis=1)}
 
 
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """What a phase of the schedule trains from step `at` on: the weight of each entry of `train.tasks`, the exponent of its
+    languages' sizes, the share of tokens that a language model has to find."""
+
+    at: int
+    weights: list[float | None]
+    alpha: float
+    mask_rate: float
+
+
 class TrainingData:
     """The rows of all training subsets of a run (those of `train`, in its order), the plan over them, and the batches of one
     rank.
@@ -116,19 +131,26 @@ class TrainingData:
     ) -> None:
         self.rewriters, self.keep_plain = rewriters, keep_plain
         self.packed, self._budget = packed, micro_batch_tokens
+        self._teacher: Mapping[int, np.ndarray] = {}
         self.subsets: list[Subset] = list(subsets)
         self.shards: list[Rows] = list(preparation.shards(self.subsets))
         self.families = {subset.task.head: family_of(subset.task) for subset in self.subsets}
         self._family_of = [family_of(subset.task) for subset in self.subsets]
+        for family in (*self.families.values(), *self._family_of):
+            if isinstance(family, ParallelText):
+                family.options = train.parallel
         masked = any(isinstance(family, MaskedLM) for family in self.families.values())
-        self.masking = Masking(preparation.tokenizer, seed) if masked else None
+        self.masking = Masking(preparation.tokenizer, seed, train.mask_rate) if masked else None
         # Rows of a step that a loss compares stay together: so many consecutive ones of the plan.
         self.together = {
             head: train.negatives or family.task.negatives if family.task.negatives > 1 else 1
             for head, family in self.families.items()
         }
-        entry_of = [number for number, entry in enumerate(train.tasks) for _ in entry.languages]
-        limits = [train.tasks[number].limit for number in entry_of]
+        entry_of = [number for number, _ in train.by_subset]
+        for number, (_, entry) in enumerate(train.by_subset):
+            if entry.rows is not None:
+                self.shards[number] = ChosenRows(self.shards[number], entry.rows, seed)
+        limits = [entry.limit for _, entry in train.by_subset]
         sizes = [_rows_within(shards, limit) for shards, limit in zip(self.shards, limits, strict=True)]
         for subset, size in zip(self.subsets, sizes, strict=True):
             if size == 0:
@@ -137,10 +159,25 @@ class TrainingData:
         epochs = train.epochs or 1
         self.steps = train.steps or max(1, round(epochs * self.rows / train.batch_size))
         weights = [entry.weight for entry in train.tasks]
-        mixing = (train.alpha, train.task_alpha, train.cap)
-        later = [(at, shares_of(sizes, entry_of, changed, *mixing)) for at, changed in phases(train, self.steps)]
-        shares = shares_of(sizes, entry_of, weights, *mixing)
+        mixing = (train.task_alpha, train.cap)
+        self._phases = phases(train, self.steps)
+        later = [(one.at, shares_of(sizes, entry_of, one.weights, one.alpha, *mixing)) for one in self._phases]
+        shares = shares_of(sizes, entry_of, weights, train.alpha, *mixing)
         self.plan = Plan(sizes, shares, train.batch_size, seed, later)
+
+    def learn_from(self, teacher: Mapping[int, np.ndarray], how: Distil) -> None:
+        """Give each batch what a teacher says of its rows: logits (rows, labels) by the number of the subset."""
+        self._teacher = teacher
+        for family in (*self.families.values(), *self._family_of):
+            if isinstance(family, Classification):
+                family.distil = how
+
+    def _taught(self, batch: Batch, draws: Draws, indices: Sequence[int]) -> Batch:
+        if not self._teacher or int(draws.source[indices[0]]) not in self._teacher:
+            return batch
+        logits = np.stack([self._teacher[int(draws.source[index])][int(draws.row[index])] for index in indices])
+        plain = batch.plain and self._taught(batch.plain, draws, indices)
+        return replace(batch, targets={**batch.targets, TEACHER: torch.from_numpy(logits)}, plain=plain)
 
     def mixture(self, step: int) -> dict[str, float]:
         """What the first `step` steps drew, by subset: its share of all rows, how often it was read through, its tokens by the
@@ -154,9 +191,20 @@ class TrainingData:
             found[f"tokens/{name}"] = rows * shards.mean_tokens
         return {name: float(value) for name, value in found.items()}
 
+    def chosen(self) -> list[str]:
+        """A line on each subset of which some examples were chosen: how many of each class, and how often each is read."""
+        drawn = self.plan.drawn(self.steps)
+        return [
+            f"{subset.task.name}/{subset.language}: {shards.said(subset.task.labels)}; "
+            f"{rows / drawn.sum():.1%} of the draws, each read {rows / len(shards):,.1f} times"
+            for subset, shards, rows in zip(self.subsets, self.shards, drawn, strict=True)
+            if isinstance(shards, ChosenRows)
+        ]
+
     def step(self, number: int, rank: int, world: int) -> list[Batch]:
         """This rank's micro-batches of step `number`: for every head the same number on every rank."""
         draws = self.plan.step(number)
+        rate = next((phase.mask_rate for phase in reversed(self._phases) if phase.at <= number), None)
         batches: list[Batch] = []
         loads = np.zeros(world, np.int64)
         for head in sorted(self.families):
@@ -179,13 +227,14 @@ class TrainingData:
                 if isinstance(family, MaskedLM):
                     batch = collate(plain, ids, family, micro.dummy, group, languages)
                     assert self.masking
-                    batches.append(self.masking(batch, [int(draws.epoch[index]) for index in indices]))
+                    batches.append(self.masking(batch, [int(draws.epoch[index]) for index in indices], rate))
                     continue
                 rows = [self._rewritten(row, draws, index) for row, index in zip(plain, indices, strict=True)]
                 if self.keep_plain:
-                    batches.append(collate_pair(rows, plain, ids, family, micro.dummy, group, languages))
+                    batch = collate_pair(rows, plain, ids, family, micro.dummy, group, languages)
                 else:
-                    batches.append(collate(rows, ids, family, micro.dummy, group, languages))
+                    batch = collate(rows, ids, family, micro.dummy, group, languages)
+                batches.append(self._taught(batch, draws, indices))
         return batches
 
     def _rewritten(self, row: Row, draws: Draws, index: int) -> Row:
@@ -199,12 +248,13 @@ class TrainingData:
         return row
 
 
-def phases(train: Train, steps: int) -> list[tuple[int, list[float | None]]]:
-    """(first step, weight of each entry of `train.tasks`) of each phase of the schedule. Raises UserError for a task that the
-    run does not train, phases out of order, and one in which no task is left."""
+def phases(train: Train, steps: int) -> list[Mix]:
+    """The phases of the schedule. Raises UserError for a task that the run does not train, phases out of order, and one in
+    which no task is left."""
     names = [entry.task for entry in train.tasks]
     weights = [entry.weight for entry in train.tasks]
-    found: list[tuple[int, list[float | None]]] = []
+    found: list[Mix] = []
+    alpha, mask_rate = train.alpha, train.mask_rate
     for number, phase in enumerate(train.schedule):
         key = ("schedule", number)
         for name, weight in phase.weights.items():
@@ -212,11 +262,13 @@ def phases(train: Train, steps: int) -> list[tuple[int, list[float | None]]]:
                 raise train.error((*key, "weights", name), unknown("task of this run", name, names))
             weights = [weight if task == name else old for task, old in zip(names, weights, strict=True)]
         at = round(phase.at * steps) if phase.at < 1 else round(phase.at)
-        if at <= (found[-1][0] if found else 0):
+        if at <= (found[-1].at if found else 0):
             raise train.error((*key, "at"), f"step {at} does not come after the phase before it")
         if all(weight == 0 for weight in weights):
             raise train.error((*key, "weights"), "every task rests")
-        found.append((at, weights))
+        alpha = alpha if phase.alpha is None else phase.alpha
+        mask_rate = mask_rate if phase.mask_rate is None else phase.mask_rate
+        found.append(Mix(at, weights, alpha, mask_rate))
     return found
 
 

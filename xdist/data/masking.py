@@ -30,9 +30,10 @@ class Masking:
         self.special = np.array(sorted(tokenizer.all_special_ids))
         self.pieces = np.setdiff1d(np.array(sorted(tokenizer.get_vocab().values())), self.special)
 
-    def __call__(self, batch: Batch, epochs: Sequence[int]) -> Batch:
+    def __call__(self, batch: Batch, epochs: Sequence[int], rate: float | None = None) -> Batch:
         """`batch` (on the CPU) with masked tokens, their positions and what they were; `epochs` (R,) says how often each
-        row was visited before. Every row that has anything to mask has at least one masked token."""
+        row was visited before, `rate` which share of the tokens is chosen, if not as ever. Every row that has anything to mask
+        has at least one masked token."""
         tokens, row = batch.tokens.numpy(), batch.token_row.numpy()
         keys = np.array([key_of(self.seed, epoch) for epoch in epochs], np.uint64)
         keys = mix(batch.row_ids.numpy().astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + keys)
@@ -43,7 +44,7 @@ class Masking:
         lot = np.where(ordinary, draws[CHOSEN], np.inf)
         least = np.full(len(batch.row_ids), np.inf)
         np.minimum.at(least, row, lot)
-        masked = np.flatnonzero(ordinary & ((lot < self.rate) | (lot == least[row])))
+        masked = np.flatnonzero(ordinary & ((lot < (rate or self.rate)) | (lot == least[row])))
 
         fate = draws[FATE][masked]
         pieces = self.pieces[(draws[PIECE][masked] * len(self.pieces)).astype(np.int64)]

@@ -17,6 +17,7 @@ from xdist.data.subset import ENCODING, Subset
 from xdist.data.tokenizer import tokenizer_digest
 from xdist.errors import UserError, own
 from xdist.files import clear, digest, file_digest
+from xdist.formats.bitext import files_of
 from xdist.formats.corpus import OnBad
 from xdist.formats.sources import source_digest
 from xdist.tasks.catalog.task import pair
@@ -72,6 +73,7 @@ class Preparation:
                         *(self.folders[subset], unit),
                         file=file,
                         joining=self._joining(subset),
+                        labels=subset.task.labels,
                     )
 
         self.folders[subset].mkdir(parents=True, exist_ok=True)
@@ -160,7 +162,7 @@ class Preparation:
                 raise UserError(f"{path}: no such file ({subset})")
         fingerprint = digest(
             ENCODING,
-            [source_digest(source) for source in sources] or [file_digest(path) for path in paths],
+            [source_digest(one) for source in sources for one in files_of(source)] or [file_digest(path) for path in paths],
             self._tokenizer_digest,
             self._max_length(subset),
             subset.task.form,

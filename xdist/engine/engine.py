@@ -51,7 +51,7 @@ class Engine:
         self.deepspeed, *_ = deepspeed.initialize(
             model=model,
             optimizer=made,
-            lr_scheduler=lambda opt: LambdaLR(opt, lambda step: optimizer.rate(step, steps, train.warmup)),
+            lr_scheduler=lambda opt: LambdaLR(opt, lambda step: optimizer.rate(step, steps, train.warmup, train.decay)),
             config=dict(config.values),
             dist_init_required=False,
         )
@@ -98,8 +98,8 @@ class Engine:
 
     @property
     def rate(self) -> float:
-        """The learning rate of the next step."""
-        return self.deepspeed.get_lr()[0]
+        """The learning rate of the next step; the highest, where layers have their own."""
+        return max(self.deepspeed.get_lr())
 
     @property
     def grad_norm(self) -> float:

@@ -15,14 +15,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, Literal
 
-import pyarrow as pa
-
 from xdist.errors import UserError, shown
+from xdist.formats.bitext import kind_of_pairs, pairs
 from xdist.formats.disguised import refuse_disguised
 from xdist.formats.examples import Line
 from xdist.formats.lines import field
 from xdist.formats.parquet import DAMAGE, cells, opened_table, reason
-from xdist.formats.sources import COMPRESSIONS, KINDS, located
+from xdist.formats.sources import COMPRESSIONS, KINDS, source_file, source_stream
 from xdist.strict_json import not_utf8, parsed
 
 BLOCK = 4 << 20
@@ -48,8 +47,10 @@ class Block:
     damage: str = ""
 
 
-def kind_of(address: str) -> str:
-    """'txt', 'jsonl', 'tsv' or 'parquet'. Raises UserError for another ending."""
+def kind_of(address: str, fields: tuple[str, ...] = ("text",)) -> str:
+    """'txt', 'jsonl', 'tsv' or 'parquet', or of two fields one of the forms of OPUS. Raises UserError for another ending."""
+    if len(fields) > 1 and (kind := kind_of_pairs(address)):
+        return kind
     name, _, ending = address.rpartition(".")
     if ending in COMPRESSIONS:
         ending = name.rpartition(".")[2]
@@ -61,11 +62,12 @@ def kind_of(address: str) -> str:
 def blocks(address: str, fields: tuple[str, ...], size: int = BLOCK) -> Iterator[Block]:
     """The blocks of a source, of about `size` bytes; the same ones each time. Raises UserError naming the source and the line
     before which it breaks off: no such source, a truncated or damaged stream, no such column."""
-    if kind_of(address) == "parquet":
-        yield from _records(address, fields, size)
+    kind = kind_of(address, fields)
+    if kind not in KINDS or kind == "parquet":
+        yield from _records(address, fields, size) if kind == "parquet" else _pairs(address, size)
         return
     line, offset, rest, over_long, inside = 1, 0, b"", 0, False
-    with _opened(address) as stream:
+    with source_stream(address) as stream:
         while True:
             try:
                 chunk = _read(stream, size)
@@ -102,7 +104,7 @@ def lines(block: Block, fields: tuple[str, ...], counts: Counter[str], on_bad: O
             raise UserError(f"{block.address}:{block.line}: damaged: {block.damage}")
         counts["lines"] += block.damaged
         counts["bad"] += block.damaged
-    kind, new = kind_of(block.address), True
+    kind, new = kind_of(block.address, fields), True
     for number, raw, offset in _raw(block):
         counts["lines"] += 1
         if isinstance(raw, bytes) and len(raw) > MAX_LINE:
@@ -166,7 +168,7 @@ def _raw(block: Block) -> Iterator[tuple[int, bytes | RawLine, int]]:
 
 
 def _texts(raw: Any, kind: str, fields: tuple[str, ...], where: str, offset: int) -> list[str]:
-    if kind == "parquet":
+    if kind not in KINDS or kind == "parquet":
         for name, text in zip(fields, raw, strict=True):
             if not isinstance(text, str):
                 what = "bytes that are not UTF-8" if isinstance(text, bytes) else "no text"
@@ -190,10 +192,25 @@ def _texts(raw: Any, kind: str, fields: tuple[str, ...], where: str, offset: int
     return [field(record, name, str, where) for name in fields]
 
 
+def _pairs(address: str, size: int) -> Iterator[Block]:
+    """The blocks of parallel text of OPUS."""
+    held, first, weight = list[RawLine](), 1, 0
+    for number, pair in pairs(address):
+        if not held:
+            first = number
+        held.append(pair)
+        weight += sum(map(len, filter(None, pair)))
+        if weight >= size:
+            yield Block(address, first, 0, held)
+            held, weight = [], 0
+    if held:
+        yield Block(address, first, 0, held)
+
+
 def _records(address: str, fields: tuple[str, ...], size: int) -> Iterator[Block]:
     """The blocks of a Parquet file. Where a page is damaged, the rest of its row group cannot be read."""
     row, group, alone = 0, 0, False  # the first row that has not been given, and its row group
-    with _file(address) as file, opened_table(file, f"{address}:1", fields) as table:
+    with source_file(address) as file, opened_table(file, f"{address}:1", fields) as table:
         ends = list(accumulate(table.metadata.row_group(number).num_rows for number in range(table.num_row_groups)))
         while group < len(ends):
             last = group if alone else len(ends) - 1
@@ -219,23 +236,6 @@ def _records(address: str, fields: tuple[str, ...], size: int) -> Iterator[Block
                 row, group = ends[group], group + 1
             # A batch may hold rows of two row groups: that of the damage is read once more by itself.
             alone = bool(damage) and not alone
-
-
-def _file(address: str) -> IO[bytes]:
-    files, path = located(address)
-    try:
-        return files.open(path, "rb")
-    except FileNotFoundError:
-        raise UserError(f"{address}: no such file") from None
-    except OSError as error:
-        raise UserError(f"{address}: cannot be read: {reason(error)}") from None
-
-
-def _opened(address: str) -> IO[bytes]:
-    file = _file(address)
-    compression = COMPRESSIONS.get(address.rpartition(".")[2])
-    stream: IO[bytes] = pa.CompressedInputStream(file, compression) if compression else file
-    return stream
 
 
 def _read(stream: IO[bytes], size: int) -> bytes:

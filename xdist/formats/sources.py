@@ -5,8 +5,11 @@ Files and folders whose names begin with a dot (what notebooks, file managers an
 
 import os
 import re
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import IO
 
+import pyarrow as pa
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
@@ -21,9 +24,10 @@ DIGESTED_WHOLE = 16 << 20
 SAMPLES = 16
 
 
-def sources(root: Path, pattern: str) -> list[str]:
+def sources(root: Path, pattern: str, begins: Callable[[str, Collection[str]], bool] = lambda name, names: False) -> list[str]:
     """The sources at `pattern`, which is below `root` unless it is an address or absolute: one file, the file of that name with
-    one of the endings, or all of a folder, in order. Empty where nothing is there."""
+    one of the endings, or all of a folder, in order; those too that `begins` takes, given a file and all of them. Empty where
+    nothing is there."""
     place = pattern if "://" in pattern else str(root / pattern)
     try:
         files, path = located(place)
@@ -37,7 +41,8 @@ def sources(root: Path, pattern: str) -> list[str]:
             found = [name for name in listed if name.startswith(f"{path}.")]
     except (OSError, ValueError, ImportError) as error:  # the last where a protocol's library is not installed
         raise UserError(f"{place}: cannot be looked at: {str(error).splitlines()[0]}") from None
-    names = sorted(name for name in found if re.search(rf"\.({'|'.join(KINDS)})(\.({'|'.join(COMPRESSIONS)}))?$", name))
+    ending = re.compile(rf"\.({'|'.join(KINDS)})(\.({'|'.join(COMPRESSIONS)}))?$")
+    names = sorted(name for name in found if ending.search(name) or begins(name, found))
     return [files.unstrip_protocol(name) if "://" in pattern else name for name in names]
 
 
@@ -47,6 +52,31 @@ def located(address: str) -> tuple[AbstractFileSystem, str]:
     if "://" in address:
         return url_to_fs(address)
     return LocalFileSystem(), os.path.abspath(address)
+
+
+def source_file(address: str) -> IO[bytes]:
+    """The file at an address. Raises UserError where there is none."""
+    files, path = located(address)
+    try:
+        return files.open(path, "rb")
+    except FileNotFoundError:
+        raise UserError(f"{address}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{address}: cannot be read: {str(error).splitlines()[0] if str(error) else error!r}") from None
+
+
+def source_stream(address: str) -> IO[bytes]:
+    """The same, unpacked. Raises UserError as `source_file`."""
+    file = source_file(address)
+    compression = COMPRESSIONS.get(address.rpartition(".")[2])
+    stream: IO[bytes] = pa.CompressedInputStream(file, compression) if compression else file
+    return stream
+
+
+def there(address: str) -> bool:
+    """Whether a file lies there."""
+    files, path = located(address)
+    return files.isfile(path)
 
 
 def source_digest(address: str) -> str:

@@ -101,7 +101,8 @@ def plan(
     data_here = kind.can.shared_files and not cluster.remote
     resolved = resolve(there, work, to_come=to_come, begins_with=begins_with, data_here=data_here, starts_here=False)
     if data_here:
-        look(there.data.root, resolved.subsets.trained if work == "train" else (), resolved.subsets.evaluation)
+        trained = resolved.subsets.trained if work == "train" else ()
+        look(there.data.root, (*trained, *resolved.subsets.aligned), resolved.subsets.evaluation)
         if resolved.run.evaluate:
             to_do(resolved.request)  # other predictions than the run's are told now, not when the job begins
     warning = f"{there.data.root}: not looked at: cluster.data is remote" if cluster.remote else ""

@@ -33,3 +33,19 @@ def only_layers(encoder: PreTrainedModel, kind: EncoderKind, number: int) -> Ite
     finally:
         for name, part in parts.items():
             setattr(stack, name, part)
+
+
+def tells_layers(kind: EncoderKind) -> bool:
+    """Whether each layer of encoders of this kind has weights of its own, which `depth` finds."""
+    return cuts(kind)
+
+
+def depth(name: str, kind: EncoderKind) -> int | None:
+    """Of the weight `name` of an encoder of a kind that `tells_layers`: 0 of the embeddings, n of layer n, counted from 1; None
+    of what belongs to no layer, such as a norm after the last one."""
+    path, stack = name.split("."), kind.stack.split(".") if kind.stack else []
+    inside = path[len(stack) :] if path[: len(stack)] == stack else []
+    own = inside[:1] == [kind.layers] if kind.layers else True  # XLM's encoder holds lists of what a layer has
+    if own and len(inside) > 2 and inside[1].isdecimal():
+        return int(inside[1]) + 1
+    return 0 if "embed" in (inside or path)[0] or path[0] == kind.embedded else None

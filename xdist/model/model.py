@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from xdist.model import languages, packed, segments
+from xdist.model.alignment import Alignment
 from xdist.model.heads import FormedHead, make_head, sequence_means
 from xdist.model.kinds import kind_of
 from xdist.model.layers import cuts, only_layers
@@ -18,6 +19,7 @@ from xdist.model.sites import delta_of, shifted
 from xdist.tasks.batch import Batch, Shift, View
 from xdist.tasks.family import Family
 from xdist.tasks.mlm import LanguageHead
+from xdist.tasks.parallel import ParallelText, english_side, means
 
 
 class Model(nn.Module):
@@ -36,6 +38,9 @@ class Model(nn.Module):
         self.width: int = config.hidden_size
         # The hidden layer that each head reads: the last where heads are trained.
         self.layers = {name: family.layer(config.num_hidden_layers) for name, family in families.items()}
+        # A copy that stays as it is, of what training began with, where a family of those trained compares with it.
+        self.anchor: PreTrainedModel | None = None
+        self.alignment: Alignment | None = None  # of languages with English, where one was fitted
         self.heads = nn.ModuleDict()
         for name in sorted(families):
             with torch.random.fork_rng(devices=[]):  # a head starts the same whichever other heads there are
@@ -55,29 +60,39 @@ class Model(nn.Module):
         embedding, None the last layer. The layers above it are not computed where the kind of encoder has a known stack. Of
         `shifts` those before the layers take part."""
         with shifted(self.encoder, batch, shifts):
-            return batch.of_tokens(self._states(layer, **self._inputs(batch)))
+            if self.alignment is None:
+                return batch.of_tokens(self._states(self.encoder, batch, layer))
+            last = self.encoder.config.num_hidden_layers if layer is None else layer
+            with self.alignment.inside(self.encoder, batch, last):
+                states = batch.of_tokens(self._states(self.encoder, batch, layer))
+            return self.alignment.mapped(batch, states) if self.alignment.layer == last else states
 
-    def _inputs(self, batch: Batch) -> dict[str, Any]:
+    def _inputs(self, encoder: PreTrainedModel, batch: Batch) -> dict[str, Any]:
         if self.packed:
-            return packed.inputs(self.encoder, batch)
+            return packed.inputs(encoder, batch)
         ids, mask = batch.padded(self.pad)
         inputs = {"input_ids": ids, "attention_mask": mask}
-        if (types := segments.of(self.encoder, batch)) is not None:
+        if (types := segments.of(encoder, batch)) is not None:
             inputs["token_type_ids"] = batch.in_rectangle(types, 0)
-        if (spoken := languages.of(self.encoder, batch)) is not None:
+        if (spoken := languages.of(encoder, batch)) is not None:
             inputs["langs"] = batch.in_rectangle(spoken, 0)
         return inputs
 
-    def _states(self, layer: int | None, **inputs: Any) -> Tensor:
+    def _states(self, encoder: PreTrainedModel, batch: Batch, layer: int | None) -> Tensor:
         """The hidden states of a layer in the layout of the inputs."""
-        if layer is None or layer == self.encoder.config.num_hidden_layers:
-            return self.encoder(**inputs).last_hidden_state
-        if cuts(kind := kind_of(self.encoder.config)):
+        inputs = self._inputs(encoder, batch)
+        if layer is None or layer == encoder.config.num_hidden_layers:
+            return encoder(**inputs).last_hidden_state
+        if self.training and encoder is self.encoder:
+            # Every layer takes part in every step, as every head does.
+            outputs = encoder(**inputs, output_hidden_states=True)
+            return outputs.hidden_states[layer] + 0.0 * outputs.last_hidden_state
+        if cuts(kind := kind_of(encoder.config)):
             # One layer for the embedding too: DeBERTa's stack cannot do without any.
-            with only_layers(self.encoder, kind, max(layer, 1)):
-                outputs = self.encoder(**inputs, output_hidden_states=layer == 0)
+            with only_layers(encoder, kind, max(layer, 1)):
+                outputs = encoder(**inputs, output_hidden_states=layer == 0)
             return outputs.last_hidden_state if layer else outputs.hidden_states[0]
-        return self.encoder(**inputs, output_hidden_states=True).hidden_states[layer]
+        return encoder(**inputs, output_hidden_states=True).hidden_states[layer]
 
     def forward(self, *views: View, masks: Masks | None = None) -> tuple[Tensor, ...]:
         """The outputs of each view. Views of one batch that differ only at the last hidden state share the encoder's work;
@@ -107,11 +122,32 @@ class Model(nn.Module):
                     outputs[0] = outputs[0] + 0.0 * head_module(hidden[:1]).float().sum()
         return tuple(outputs)
 
+    def anchored(self, anchor: PreTrainedModel) -> None:
+        """Keep `anchor` beside the encoder: it is never trained, and never saved."""
+        self.anchor = anchor.requires_grad_(False).eval()
+        if self.packed:
+            packed.enable(anchor)
+
+    def train(self, mode: bool = True) -> "Model":
+        super().train(mode)
+        if self.anchor is not None:
+            self.anchor.eval()
+        return self
+
+    @torch.no_grad()
+    def _of_anchor(self, anchor: PreTrainedModel, batch: Batch, layer: int) -> Tensor:
+        """(R, d) the English sentences of a batch of parallel text as the anchor has them."""
+        english = english_side(batch)
+        return means(english.of_tokens(self._states(anchor, english, layer)), english)
+
     def _outputs(self, name: str, hidden: Tensor, batch: Batch) -> Tensor:
         family, head = self.families[name], self.heads[name]
         if isinstance(head, FormedHead) and head.pooling != "first":
             return head.of_sequences(hidden, partial(sequence_means, batch=batch))
-        return family.outputs(head, hidden[family.select(batch)], batch)
+        outputs = family.outputs(head, hidden[family.select(batch)], batch)
+        if self.anchor is None or not isinstance(family, ParallelText) or not family.anchored:
+            return outputs
+        return torch.cat([outputs, self._of_anchor(self.anchor, batch, self.layers[name])])
 
 
 def _initialise(module: nn.Module, deviation: float) -> None:

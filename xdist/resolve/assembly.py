@@ -1,20 +1,27 @@
 """From a resolved run to what trains: its prepared rows, its model with the heads that are there, its engine."""
 
 import logging
+from contextlib import suppress
 
 import torch
 
 from xdist.data.batches import TrainingData
+from xdist.data.leaks import check_leaks
 from xdist.data.prepare import Preparation
 from xdist.data.vocabulary import used_rows
 from xdist.engine import arithmetic, zero3
 from xdist.engine import out_of_memory as memory
 from xdist.engine import recompute as checkpointing
 from xdist.engine.engine import Engine
+from xdist.errors import UserError
 from xdist.estimate.shapes import shape_of
+from xdist.estimate.usual import unusual
 from xdist.evaluation import evaluator
+from xdist.evaluation.aligning import Aligner
 from xdist.evaluation.queue import budget_of
 from xdist.evaluation.selection import DevJudge
+from xdist.evaluation.teaching import taught
+from xdist.export.merging import merge
 from xdist.files import file_digest
 from xdist.model import remarks
 from xdist.model.backbone import check_layer
@@ -32,8 +39,10 @@ from xdist.resolve.resolved import Purpose, Resolved
 from xdist.robust.passes import Chain
 from xdist.robust.rewriting import rewriters
 from xdist.run import distributed
-from xdist.run.together import on_each
+from xdist.run.together import on_each, on_first
+from xdist.tasks.catalog import said_labels
 from xdist.tasks.mlm import LanguageHead
+from xdist.tasks.parallel import ParallelText
 from xdist.training import loop
 from xdist.training.loop import Training
 
@@ -87,12 +96,24 @@ class Assembly:
         budget, subsets = budget_of(self.run.runtime, distributed.device().type), self.resolved.subsets.selection
         return DevJudge(train.select, subsets, preparation, budget=budget, negatives=train.negatives)
 
+    def merge(self) -> None:
+        """Make the model of a run that merges, where it is not there yet. Raises UserError on every rank alike."""
+        resolved = self.resolved
+
+        def made() -> None:
+            if resolved.merge and not resolved.folder.model.is_dir():
+                log.info("merging %d models into %s", len(resolved.merge.models) + 1, resolved.folder.model)
+                merge(resolved.model.backbone, resolved.merge, resolved.folder.model)
+
+        on_first(made)
+
     def evaluate(self, preparation: Preparation) -> bool:
         """Predict and score what is not yet; False where it was stopped half-way, with what is predicted kept."""
         resolved, run = self.resolved, self.run
         self._choose_arithmetic()
         what = (resolved.request, resolved.model, run.runtime, resolved.deepspeed, preparation, resolved.start, run.seed)
-        return evaluator.evaluate(*what)
+        align = Aligner(run.align, resolved.subsets.aligned, resolved.request, preparation) if run.align else None
+        return evaluator.evaluate(*what, align)
 
     def data(self, preparation: Preparation) -> TrainingData:
         run = self.run
@@ -116,7 +137,13 @@ class Assembly:
         run, config, rows, tokenizer = self.run, self.resolved.deepspeed, None, preparation.tokenizer
         assert run.train
         self._choose_arithmetic()
+        subsets = self.resolved.subsets
+        parallel = [subset for subset in subsets.training if subset.task.family == "parallel"]
+        on_first(lambda: check_leaks(parallel, subsets.evaluation if parallel else (), run.data.root))
         data = self.data(preparation)
+        if self.resolved.teacher is not None and run.train.distil is not None:
+            budget = budget_of(run.runtime, distributed.device().type)
+            data.learn_from(taught(self.resolved.teacher, data.subsets, data.shards, preparation, budget), run.train.distil)
         backbone = self.resolved.model.backbone
         with zero3.partitioned_loading(config):
             encoder = load_encoder(self.resolved.model, tokenizer, config.dtype)
@@ -132,6 +159,9 @@ class Assembly:
             encoder.gradient_checkpointing_enable({"use_reentrant": False})
         model = Model(encoder, data.families, run.seed, run.runtime.attention == "packed")
         data.packed = model.packed  # not for an encoder that cannot
+        if any(isinstance(family, ParallelText) and family.anchored for family in data.families.values()):
+            with zero3.partitioned_loading(config):
+                model.anchored(load_encoder(self.resolved.model, tokenizer, config.dtype))
         carried, dropped = carry_heads(backbone, model, run.model.labels)
         loaded = load_language_heads(backbone, model, carried)
         for names, what in ((carried + loaded, "carried over"), (dropped, "left behind")):
@@ -139,6 +169,10 @@ class Assembly:
                 log.info("heads of %s %s: %s", run.model.backbone, what, ", ".join(names))
         if distributed.rank() == 0:
             self._remark(model, {*carried, *loaded})
+            for line in data.chosen():
+                log.info(line)
+            for line in self._unusual(data):
+                log.warning("far from usual: %s", line)
         engine = Engine(model, run.train, config, data.steps)
         special = torch.tensor(sorted(tokenizer.all_special_ids), device=distributed.device())
         return Training(data, engine, Chain(run.methods), run.seed, special)
@@ -146,6 +180,8 @@ class Assembly:
     def _remark(self, model: Model, begun: set[str]) -> None:
         """Say what is worth knowing of a model that is to be trained; `begun`: its heads that were there before."""
         log.info(remarks.attention(model.train(), distributed.device().type))
+        for line in said_labels(subset.task for subset in self.resolved.subsets.training):
+            log.info(line)
         for name, head in model.heads.items():
             if isinstance(head, LanguageHead) and name not in begun:
                 log.info("head '%s' begins anew: %s holds no language-model head of its own", name, self.run.model.backbone)
@@ -154,6 +190,14 @@ class Assembly:
                 "%s compares two equal passes: no noise and no dropout; set its scale, or model.dropout",
                 self.run.methods[0].name,
             )
+
+    def _unusual(self, data: TrainingData) -> list[str]:
+        assert self.run.train
+        matrices = None
+        with suppress(UserError):  # of a kind whose sizes are not known
+            matrices = shape_of(self.resolved.model.backbone).matrices
+        frozen = self.run.model.freeze_embeddings
+        return unusual(self.run.train, data.steps, matrices, frozen, data.masking is not None)
 
     def _choose_arithmetic(self) -> None:
         runtime = self.run.runtime

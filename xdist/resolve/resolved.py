@@ -4,22 +4,28 @@ Every door (commands, train.py, evaluate.py, the API) calls `resolve`; the rooms
 subsets, a folder, a batch size, neither the run nor the result itself.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from xdist.config import Model, Run, recorded_run
+from xdist.config.loading import KeyPath
+from xdist.config.merge import Merge, placed
 from xdist.config.run import AskedPrecision
+from xdist.data.aligned import maps_digest
 from xdist.data.commits import commits
-from xdist.data.fetched import check_place, found_model, not_loaded, offline
+from xdist.data.fetched import check_place, found_model, may_be_hub_id, not_loaded, offline
+from xdist.data.heads import heads_in
 from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.evaluation.request import Request
+from xdist.languages import Pretraining
 from xdist.model.finetuned import read_finetuned
-from xdist.model.lineage import Lineage, read_lineage, stage_of
-from xdist.resolve.encoder import Encoder, check_recomputing, check_subsets, read_encoder
+from xdist.model.lineage import Lineage, joined, read_lineage, stage_of
+from xdist.resolve.encoder import Encoder, check_recomputing, check_subsets, read_encoder, what_was_read
 from xdist.resolve.subsets import Subsets
 from xdist.run import ds_config
 from xdist.run.ds_config import DeepSpeed
@@ -40,6 +46,7 @@ class Found:
     lineage: Lineage
     fetched: Mapping[str, str]
     evaluation: tuple[str, ...]
+    pretraining: Pretraining
 
 
 @dataclass(frozen=True)
@@ -65,13 +72,13 @@ class Resolved:
     def found(self) -> Found:
         evaluation = tuple(map(str, self.subsets.evaluation))
         lineage = self._lineage(self.deepspeed.precision)
-        return Found(self.model, self.encoder, self.deepspeed, lineage, self.fetched, evaluation)
+        return Found(self.model, self.encoder, self.deepspeed, lineage, self.fetched, evaluation, self.pretraining)
 
     @classmethod
     def of(cls, run: Run, found: Found) -> "Resolved":
         """`run` with what was found elsewhere: nothing is looked at again."""
-        resolved = cls(run, Subsets(run, found.evaluation))
-        for name in ("model", "encoder", "deepspeed", "lineage", "fetched"):
+        resolved = cls(run, Subsets(run, found.evaluation, found.pretraining))
+        for name in ("model", "encoder", "deepspeed", "lineage", "fetched", "pretraining"):
             resolved.__dict__[name] = getattr(found, name)  # as their cached properties would
         return resolved
 
@@ -84,7 +91,7 @@ class Resolved:
     def read(self, work: Purpose) -> tuple[Subset, ...]:
         """The subsets that `work` reads."""
         trained = () if work == "evaluate" else self.subsets.trained
-        return (*trained, *self.subsets.scored)
+        return (*trained, *self.subsets.scored, *(self.subsets.aligned if self.data_here else ()))
 
     @cached_property
     def heads(self) -> Mapping[str, tuple[Task, ...]]:
@@ -111,9 +118,59 @@ class Resolved:
         return found_model(self.run.model, self.run.data.root)
 
     @cached_property
+    def merge(self) -> Merge | None:
+        """The section `merge` with the folders of fetched copies in place of hub ids. Raises UserError for a stage, which only
+        a study has."""
+        merge = self.run.merge
+        if merge is None:
+            return None
+        for number, one in enumerate(merge.models):
+            if one.stage is not None:
+                raise self.run.error(("merge", "models", number, "stage"), "only a study has stages; give a model")
+        return placed(
+            merge, lambda place: found_model(self.run.model.model_copy(update={"backbone": place}), self.run.data.root).backbone
+        )
+
+    @property
+    def teacher(self) -> Model | None:
+        """The section of the model that is learnt from, where one is."""
+        distil = self.run.train and self.run.train.distil
+        if not distil or not distil.weight:
+            return None
+        return found_model(Model(backbone=distil.teacher), self.run.data.root)
+
+    def check_teacher(self) -> None:
+        """Raises UserError for one that cannot teach this run."""
+        if self.teacher is None or not self.data_here:
+            return
+        place = self.teacher.backbone
+        heads = {name: entry["labels"] for name, entry in heads_in(Path(place)).items()}
+        taught = [subset.task for subset in self.subsets.training if subset.task.family == "classification"]
+        key = ("train", "distil", "teacher")
+        if not taught:
+            raise self.run.error(key, "no task of classification is trained, and only these are distilled")
+        for task in taught:
+            if list(heads.get(task.head, ())) != list(task.labels):
+                there = ", ".join(heads) or "none"
+                message = f"{place}: holds no head '{task.head}' with the labels of '{task.name}' (it has: {there})"
+                raise self.run.error(key, message)
+
+    @property
+    def align(self) -> dict[str, Any] | None:
+        """What of the section `align` decides on predictions, as scores.json keeps it. Raises UserError for a folder that holds
+        no maps."""
+        section = self.run.align
+        if section is None:
+            return None
+        values = section.model_dump(mode="json")
+        if section.folder is not None:
+            values["folder"] = maps_digest(Path(section.folder))
+        return values
+
+    @cached_property
     def encoder(self) -> Encoder | None:
         """Facts of the encoder that training begins with; None for one that is not here, but on the hub or with the data."""
-        if self.to_come:
+        if self.to_come and not Path(self.model.backbone).is_dir():
             return self.begins_with
         if not self.data_here and not Path(self.model.backbone).is_dir():
             return None
@@ -152,11 +209,20 @@ class Resolved:
     def _lineage(self, precision: AskedPrecision) -> Lineage:
         before = read_lineage(self.model.backbone)
         if self.run.train is None:
-            return before
+            return joined([before, *map(read_lineage, self.merge.used)]) if self.merge else before
         subsets = ((subset.task, subset.language) for subset in self.subsets.training)
         values = self.run.dump()
         values["runtime"]["precision"] = precision
-        return (*before, stage_of(self.run.name, values, subsets))
+        if self.run.model.pretraining is not None:  # the whole list, since its file may not be there where the model goes
+            values["model"]["pretraining"] = self.pretraining.record
+        taught = read_lineage(self.teacher.backbone) if self.teacher else ()
+        return (*before, *(stage for stage in taught if stage not in before), stage_of(self.run.name, values, subsets))
+
+    @cached_property
+    def pretraining(self) -> Pretraining:
+        """What the encoder has read: as the run says, else an earlier training of it, else its configuration or, of one that is
+        not here, its name. Raises UserError for a list that is none."""
+        return what_was_read(self.run.model, self.model.backbone)
 
     @cached_property
     def request(self) -> Request:
@@ -170,9 +236,11 @@ class Resolved:
             run.data,
             run.evaluate,
             self.scored_model,
-            run.train is not None,
+            run.makes_model,
             self.lineage,
+            self.pretraining.record,
             run.runtime.precision,
+            self.align,
             run.error,
         )
 
@@ -183,14 +251,14 @@ class Resolved:
 
     @property
     def scored_model(self) -> str:
-        """The model that is evaluated: the trained one, or the backbone as it came."""
-        return str(self.folder.model) if self.run.train else self.model.backbone
+        """The model that is evaluated: the one that the run trains or merges, or the backbone as it came."""
+        return str(self.folder.model) if self.run.makes_model else self.model.backbone
 
     def check_sinks(self) -> None:
-        """Raises UserError for one that neither is ours nor comes from the run's plugins."""
+        """Raises UserError for one that neither is ours nor comes from the run's plugins, or that lacks a package."""
         for number, name in enumerate(self.run.runtime.sinks):
             try:
-                SINKS.get(name, self.run.plugins)
+                SINKS.get(name, self.run.plugins).check()
             except UserError as error:
                 raise self.run.error(("runtime", "sinks", number), str(error)) from None
 
@@ -201,8 +269,30 @@ class Resolved:
             for path in (subset.task.pairs_of or subset.task).paths(root, subset.split, subset.language):
                 if not subset.task.fields and not path.is_file():
                     raise UserError(f"{path}: no such file ({subset})")
+        align = self.run.align
+        if align and align.tasks and not self.subsets.aligned:
+            names = ", ".join(entry.task for entry in align.tasks)
+            raise self.run.error(("align", "tasks"), f"no language that is evaluated has its files of '{names}'")
+        for subset in self.subsets.aligned:
+            if not subset.task.is_there(root, subset.split, subset.language):
+                (path, *_) = subset.task.paths(root, subset.split, subset.language)
+                raise UserError(f"{path}: no such file ({subset})")
         if self.run.train and not self.folder.model.is_dir():
             self.run.check_method_files()
+
+    def check_rows(self) -> None:
+        """Raises UserError for a training set with fewer examples than are to be chosen from it; that many are read."""
+        root, train = self.run.data.root, self.run.train
+        for subset, (number, entry) in zip(self.subsets.training, train.by_subset if train else (), strict=True):
+            if entry.rows is None or train is None:
+                continue
+            if subset.task.fields:
+                raise train.error(
+                    (*train.key_of(number), "rows"), f"'{entry.task}' is running text, without examples: give limit"
+                )
+            there = sum(1 for _ in islice(subset.task.examples(root, subset.split, subset.language), entry.rows))
+            if there < entry.rows:
+                raise train.error((*train.key_of(number), "rows"), f"{subset} has {there:,} examples, not {entry.rows:,}")
 
     def check_encoder(self, used: Sequence[Subset]) -> None:
         """Raises UserError for what the encoder has not: positions, a layer, a head."""
@@ -215,21 +305,46 @@ class Resolved:
                 raise run.error(key, message) if key else UserError(f"{message}; give data.max_length")
         if run.train:
             check_recomputing(run.model, encoder.kind)
+            if run.train.layer_decay is not None and not (encoder.described.layers or encoder.described.counter):
+                raise run.error(
+                    ("train", "layer_decay"), f"the layers of encoders of type '{encoder.kind}' share their weights"
+                )
+            if (layer := run.train.parallel.layer) is not None and layer > encoder.layers:
+                message = f"there is no layer {layer}: {encoder.place} has {encoder.layers}"
+                raise run.error(("train", "parallel", "layer"), message)
         check_subsets(encoder, used)
         if run.evaluate and run.evaluate.layer is not None and run.evaluate.layer > encoder.layers:
             message = f"there is no layer {run.evaluate.layer}: {encoder.place} has {encoder.layers}"
             raise run.error(("evaluate", "layer"), message)
-        held = self.heads if run.train else encoder.heads
-        elsewhere = None if run.train or held else read_finetuned(self.model.backbone)
-        if elsewhere or (run.train is None and not held and run.model.labels is not None):
+        held = self.heads if run.train else self._held(encoder)
+        elsewhere = None if run.makes_model or held else read_finetuned(self.model.backbone)
+        if elsewhere or (not run.makes_model and not held and run.model.labels is not None):
             from xdist.model.folder import check_finetuned  # reads the weights of the head, with torch
 
             check_finetuned(self.model.backbone, dict.fromkeys(subset.task for subset in self.scored), run.model.labels)
-        for subset in () if elsewhere else self.scored:
+        to_come = self.merge is not None and any(not Path(place).is_dir() for place in self.merge.used)
+        for subset in () if elsewhere or to_come else self.scored:
             if subset.task.needs_head and subset.task.head not in held:
                 place = self.scored_model
                 there = ", ".join(held) or "none"
                 raise UserError(f"{place}: holds no head '{subset.task.head}' (it has: {there}); train that task first")
+
+    def _held(self, encoder: Encoder) -> Collection[str]:
+        """The heads that there are to score with: those beside the backbone, and those of models that are merged."""
+        places = self.merge.used if self.merge else ()
+        return {*encoder.heads, *(head for place in places for head in heads_in(Path(place)))}
+
+    def check_merged(self) -> None:
+        """Raises UserError for a model to merge that is not there, unless it is to come."""
+        merge = self.merge
+        if merge is None or self.to_come or not self.data_here:
+            return
+        keys: list[tuple[KeyPath, str]] = [
+            (("merge", "models", number, "model"), one.model) for number, one in enumerate(merge.models) if one.model
+        ]
+        for key, place in [*keys, *([(("merge", "minus"), merge.minus)] if merge.minus else [])]:
+            if not Path(place).is_dir() and not may_be_hub_id(place):
+                raise self.run.error(key, f"{place}: no such folder")
 
     def _lengths(self, used: Sequence[Subset]) -> Iterator[tuple[int, str, tuple[str, str] | None]]:
         """(tokens, how the user may have said so, the key that says it)."""
@@ -258,6 +373,8 @@ def resolve(
     if work == "evaluate" and run.evaluate is None:
         raise UserError(f"run '{run.name}' has no section 'evaluate'")
     resolved.folder.check(run)
+    if run.model.pretraining is not None:
+        _ = resolved.pretraining
     resolved.check_sinks()
     ds_config.check(resolved.deepspeed_file, run.runtime.precision)
     if starts_here and work != "prepare" and (resolved.folder.begun_in or resolved.precision == "fp16"):
@@ -266,10 +383,15 @@ def resolve(
         raise run.error(("data", "root"), f"{run.data.root}: no such folder")
     # Also asked for where nothing is trained: scores say what their model was trained on.
     trained = resolved.subsets.training if work == "evaluate" else resolved.subsets.trained
-    used = [*(() if work == "evaluate" else trained), *resolved.scored]
+    used = [*(() if work == "evaluate" else trained), *resolved.scored, *(resolved.subsets.aligned if data_here else ())]
     if work == "evaluate" and run.train and starts_here and not resolved.folder.model.is_dir():
         raise UserError(f"{resolved.folder.model}: not there yet; train the run first: xdist train RUN.yaml")
     if data_here:
         resolved.check_files(used)
+        if work != "evaluate":
+            resolved.check_rows()
+    resolved.check_merged()
     resolved.check_encoder(used)
+    if work != "evaluate":
+        resolved.check_teacher()
     return resolved

@@ -38,6 +38,8 @@ class CodeSwitch(Method):
 
     earlier: ClassVar = {"p": "probability"}
 
+    needs: ClassVar = "dictionary"
+
     method: Literal["code_switch"] = "code_switch"
     dictionaries: Path = Field(description="folder of en-xx.txt files, a word and its translation on each line")
     languages: tuple[str, ...] = Field(min_length=1, description="of the translations: the xx")

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from xdist import private
 from xdist.config.run import AskedPrecision, Precision
 from xdist.errors import RunError, UserError
-from xdist.run import building, devices, starters, surroundings
+from xdist.run import building, devices, libraries, starters, surroundings
 from xdist.run.starters import STARTERS
 
 
@@ -78,7 +78,8 @@ def init(timeout_minutes: float = 10) -> None:
     try:
         if gpu and tasks:
             _meet(timeout)
-        deepspeed.init_distributed(backend, timeout=timeout, verbose=False)
+        with libraries.unprinted():
+            deepspeed.init_distributed(backend, timeout=timeout, verbose=False)
     except dist.DistNetworkError as error:
         if "EADDRINUSE" not in str(error):
             raise
@@ -162,6 +163,11 @@ def sum_over_ranks(values: list[float]) -> list[float]:
     total = torch.tensor(values, dtype=torch.float64, device=device())
     dist.all_reduce(total)
     return total.tolist()
+
+
+def sum_tensor(values: torch.Tensor) -> None:
+    """Sum `values`, of one shape on all ranks, over the ranks, in place."""
+    dist.all_reduce(values)
 
 
 def barrier() -> None:

@@ -2,6 +2,7 @@
 
 config.yaml  data.json  deepspeed.json  environment.json  metrics.jsonl  tensorboard/  checkpoints/<tag>/  model/
 best/    the best model so far, where `train.select` chooses one; it becomes model/
+alignment/    maps of languages to English, where it has a section `align`
 predictions/<task>/test-<language>.<ext>  scores.json    what was predicted and scored, and of what it was made
 finished | unfinished | failed    a mark each, since launchers garble exit codes
 stop    put there to end a run early; gone when the run has ended, however it ended
@@ -46,6 +47,7 @@ class RunFolder:
         self.digests = self.predictions / ".digests.json"  # of files that predictions were made of, so that each is read once
         self.kept = path / ".kept"  # predictions of a task whose evaluation was stopped half-way
         self.scores = path / "scores.json"
+        self.alignment = path / "alignment"  # maps of languages to English, fitted on the model
         self.stop = path / "stop"
         self.log = path / "xdist.log"
 

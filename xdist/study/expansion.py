@@ -5,16 +5,18 @@ and the key of the run whose model it begins with, or the content of its backbon
 the folder, so a run whose key is the same is never done twice, and one whose key is another never taken for it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from xdist.config import Run, Study, Train
+from xdist.config.loading import KeyPath
+from xdist.config.merge import Merge
 from xdist.config.run import LONGEST_NAME
 from xdist.data.subset import Subset
-from xdist.errors import UserError, cut
+from xdist.errors import UserError, cut, unknown
 from xdist.files import digest
 from xdist.metrics import METRICS
 from xdist.plugins import digest_in
@@ -45,14 +47,20 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A run of the graph. `upstream` is the key of the run whose model it begins with; `points` the numbers of the combinations
-    that need it."""
+    """A run of the graph. `upstream` is the key of the run whose model it begins with, `merged` those of the runs whose models
+    are merged with it; `points` the numbers of the combinations that need it."""
 
     key: str
     stage: str
     resolved: Resolved
     upstream: str | None
     points: tuple[int, ...]
+    merged: tuple[str, ...] = ()
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """The keys of the runs that it waits for."""
+        return tuple(dict.fromkeys((*([self.upstream] if self.upstream else []), *self.merged)))
 
     @property
     def run(self) -> Run:
@@ -78,15 +86,17 @@ class Graph:
         return sum(len(point.stages) for point in self.points)
 
     def to_come(self, node: Node) -> bool:
-        """Whether a run before `node` is still to leave the model that it begins with."""
-        return node.upstream is not None and not Path(node.run.model.backbone).is_dir()
+        """Whether a run before `node` is still to leave a model that it begins with."""
+        return any(not (self.nodes[key].run.folder / "model").is_dir() for key in node.before)
 
     def beginning(self, node: Node) -> Encoder | None:
         """What is known of the encoder that is to come, with the heads that the run before `node` trains. Raises UserError."""
-        if node.upstream is None or not self.to_come(node):
+        if node.upstream is None or Path(node.run.model.backbone).is_dir():
             return None
         before = self.nodes[node.upstream]
         encoder = self.beginning(before) if self.to_come(before) else before.resolved.encoder
+        if before.run.train is None:
+            return encoder
         heads = {name: (tasks[0].family, tasks[0].labels) for name, tasks in before.resolved.heads.items()}
         return encoder and replace(encoder, heads=heads)
 
@@ -98,7 +108,7 @@ class Graph:
 def expand(study: Study, facts: Facts) -> Graph:
     """The graph of `study`. Raises UserError for the first run that is not valid, at the line that makes it so."""
     descriptions = Descriptions(study)
-    found: dict[str, tuple[str, Resolved, str | None, list[int]]] = {}
+    found: dict[str, tuple[str, Resolved, str | None, list[int], tuple[str, ...]]] = {}
     points: list[Point] = []
     for seed in study.seeds:
         for values in combinations(study):
@@ -108,18 +118,20 @@ def expand(study: Study, facts: Facts) -> Graph:
                 if run is None:
                     continue
                 upstream, backbone = _beginning(study, descriptions, stage, values, seed, stages, run.model.backbone)
-                if upstream and found[upstream][1].run.train is None:
+                if upstream and not found[upstream][1].run.makes_model:
                     raise run.error(
                         ("model", "backbone"), f"'{found[upstream][0]}' is evaluated, it trains no model to begin with"
                     )
-                key = identity(facts.resolved(run), upstream or facts.backbone(backbone), facts)
+                merge, merged = _merged(study, run.merge, stages, found, run.error) if run.merge else (None, ())
+                key = identity(facts.resolved(run), upstream or facts.backbone(backbone), facts, merged)
                 if key not in found:
                     if upstream:
                         backbone = str(found[upstream][1].run.folder / "model")
                     model = run.model.model_copy(update={"backbone": backbone})
-                    placed = run.model_copy(update={"folder": study.folder / "runs" / f"{stage}-{key}", "model": model})
-                    found[key] = (stage, facts.resolved(placed), upstream, [])
-                elif found[key][1].run.evaluate != run.evaluate:
+                    where = {"folder": study.folder / "runs" / f"{stage}-{key}", "model": model, "merge": merge}
+                    placed = run.model_copy(update=where)
+                    found[key] = (stage, facts.resolved(placed), upstream, [], merged)
+                elif (found[key][1].run.evaluate, found[key][1].run.align) != (run.evaluate, run.align):
                     raise run.error(
                         ("evaluate",), f"another '{stage}' trains the same and is scored otherwise; score both alike"
                     )
@@ -130,12 +142,12 @@ def expand(study: Study, facts: Facts) -> Graph:
     if not points:
         raise UserError(f"{study.at(())}: no combination is left to run")
     nodes = {}
-    for key, (stage, resolved, upstream, numbers) in found.items():
+    for key, (stage, resolved, upstream, numbers, merged) in found.items():
         name = _name(study, stage, [points[number] for number in numbers])
         if len(name) > LONGEST_NAME:
             raise UserError(f"{study.at(('axes',))}: '{cut(name)}' names a run and is longer than {LONGEST_NAME} characters")
         named = replace(resolved, run=resolved.run.model_copy(update={"name": name}))
-        nodes[key] = Node(key, stage, named, upstream, tuple(numbers))
+        nodes[key] = Node(key, stage, named, upstream, tuple(numbers), merged)
     return Graph(study, nodes, tuple(points))
 
 
@@ -149,18 +161,29 @@ def combinations(study: Study) -> Iterator[dict[str, str]]:
             yield point
 
 
-def identity(resolved: Resolved, beginning: str, facts: Facts) -> str:
+def identity(resolved: Resolved, beginning: str, facts: Facts, merged: tuple[str, ...] = ()) -> str:
     """16 digits that depend on what a run trains, from which model and on which data; for a run that trains nothing, on what
-    it evaluates. A key that is left at its default does not enter, so a new one does not make old results stale."""
+    it evaluates. `merged`: the keys of the runs whose models it merges. A key that is left at its default does not enter, so a
+    new one does not make old results stale."""
     run = resolved.run
     sections: dict[str, Any] = run.model_dump(mode="json", exclude_defaults=True)
-    sections.get("model", {}).pop("backbone", None)
+    for key in ("backbone", "pretraining"):  # the second changes reports alone
+        sections.get("model", {}).pop(key, None)
     # Nothing for kinds that never changed, so that their results stay.
     revision = revision_of(resolved.model.backbone)
     common = (RESULTS, beginning, sections.get("model"), *([revision] if revision else []))
     if run.train is None:
         drawn = (run.seed,) if run.evaluate and run.evaluate.smoothing else ()  # nothing else is drawn
         words = [run.data.words] if run.data.words != "joined" else []
+        if run.merge:
+            elsewhere = [facts.backbone(one.model) for one in run.merge.models if one.model and one.stage is None]
+            elsewhere += [facts.backbone(run.merge.minus)] if run.merge.minus else []
+            weights = [(one.stage is not None, weight) for one, weight in zip(run.merge.models, run.merge.weights, strict=True)]
+            layers = run.merge.layers and run.merge.layers.model_dump()
+            common = (*common, "merge", merged, elsewhere, weights, layers)
+        if run.align:
+            fitted = [facts.subset(run.data, subset) for subset in resolved.subsets.aligned]
+            common = (*common, "align", resolved.align, fitted)
         return digest(*common, "evaluate", sections["evaluate"], run.data.max_length, *drawn, *words)
     robust = [
         # A method's name is a default of its section too.
@@ -170,7 +193,8 @@ def identity(resolved: Resolved, beginning: str, facts: Facts) -> str:
     data = [facts.subset(run.data, subset) for subset in resolved.subsets.trained]
     data += _chosen_by(run.train, resolved.subsets.selection)
     read = [facts.file(path) for path in run.method_files]
-    others = [run.plugin_digests] if run.plugins else []
+    others: list[Any] = [run.plugin_digests] if run.plugins else []
+    others += [facts.backbone(resolved.teacher.backbone)] if resolved.teacher else []
     return digest(*common, "train", sections["train"], robust, run.seed, data, read, *others)
 
 
@@ -186,6 +210,27 @@ def _with_code(metric: str) -> str:
     """The name of a metric, of one that a plugin brought with the digest of its code."""
     plugin = METRICS.plugin(metric)
     return f"{metric}@{digest_in(plugin)}" if plugin else metric
+
+
+def _merged(
+    study: Study, merge: Merge, stages: Mapping[str, str], found: Mapping[str, Any], error: Callable[[KeyPath, str], UserError]
+) -> tuple[Merge, tuple[str, ...]]:
+    """`merge` with the models of its stages in their place, and the keys of their runs. Raises what `error` makes of a key and
+    a reason for a stage that is none before it, or leaves no model."""
+    models, keys = [], []
+    for number, one in enumerate(merge.models):
+        if one.stage is not None:
+            where = ("merge", "models", number, "stage")
+            if one.stage not in stages:
+                left_out = f"'{one.stage}' is left out here, so there is nothing of it to merge; leave this out too"
+                raise error(where, left_out if one.stage in study.stages else unknown("earlier stage", one.stage, stages))
+            key = stages[one.stage]
+            if not found[key][1].run.makes_model:
+                raise error(where, f"'{one.stage}' is evaluated, it makes no model to merge")
+            keys.append(key)
+            one = one.model_copy(update={"model": str(found[key][1].run.folder / "model"), "stage": None})
+        models.append(one)
+    return merge.model_copy(update={"models": tuple(models)}), tuple(keys)
 
 
 def _beginning(

@@ -27,8 +27,8 @@ class Facts:
 
     def resolved(self, run: Run) -> Resolved:
         """The run with what follows from it; most runs of a study name the same subsets as another one, found once."""
-        train = run.train and (run.train.tasks, run.train.share, run.train.select)
-        model = None if run.train else run.model  # whose heads say by which name tasks are scored
+        train = (run.align, run.train and (run.train.tasks, run.train.share, run.train.select))
+        model = None if run.train else (run.model, run.merge)  # whose heads say by which name tasks are scored
         return Resolved(run, self._subsets.setdefault((run.data, run.plugins, train, run.evaluate, model), Subsets(run)))
 
     def subset(self, data: Data, subset: Subset) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xdist.config import Run, recorded_run
+from xdist.config.merge import placed
 from xdist.errors import UserError, one_line
 from xdist.files import digest
 from xdist.model.lineage import Lineage, PastTraining, read_lineage
@@ -87,8 +88,10 @@ def _kind(folder: RunFolder) -> str:
     """What a run trains, from which model, and how it is scored, but for the seeds."""
     run = recorded_run(folder.config)
     before = [_anonymous(stage, number == 0) for number, stage in enumerate(_lineage(folder)[: -1 if run.train else None])]
-    model = run.model.model_dump(mode="json", exclude={"backbone"} if before else set())
+    model = run.model.model_dump(mode="json", exclude={"pretraining", *(["backbone"] if before else [])})
     sections = run.model_dump(mode="json", include=SECTIONS)
+    if run.merge:  # where its models lie is no part of what it is: what they were trained on stands in `before`
+        sections["merge"] = placed(run.merge, lambda place: "").model_dump(mode="json")
     entries = recorded_scores(folder.scores)["tasks"].values()
     # What of its evaluation makes another system of the same model: the smoothing and, of a backbone as it came, the layer.
     layers = set() if run.train else {f"layer {entry['layer']}" for entry in entries if "layer" in entry}
@@ -100,13 +103,13 @@ def _kind(folder: RunFolder) -> str:
 def _lineage(folder: RunFolder) -> Lineage:
     """The trainings behind the model that a run was scored with."""
     run = recorded_run(folder.config)
-    return read_lineage(str(folder.model) if run.train else run.model.backbone)
+    return read_lineage(str(folder.model) if run.makes_model else run.model.backbone)
 
 
 def _anonymous(stage: PastTraining, first: bool) -> dict[str, Any]:
     """A training without its seed and its name, and, but for the first one, the place of the model that it began with."""
     description = {key: value for key, value in stage.description.items() if key != "seed"}
-    model = {key: value for key, value in description["model"].items() if first or key != "backbone"}
+    model = {key: value for key, value in description["model"].items() if key != "pretraining" and (first or key != "backbone")}
     return {**description, "model": model}
 
 

@@ -73,7 +73,7 @@ def check_study(graph: Graph) -> None:
         try:
             devices.check(run.runtime.ranks)
             subsets = resolve(run, work, to_come=graph.to_come(node), begins_with=graph.beginning(node)).subsets
-            look(run.data.root, subsets.trained if run.train else (), subsets.evaluation)
+            look(run.data.root, (*(subsets.trained if run.train else ()), *subsets.aligned), subsets.evaluation)
         except UserError as error:
             raise UserError(f"{run.name}: {error}") from None
 

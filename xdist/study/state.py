@@ -45,8 +45,8 @@ def standing(node: Node, graph: Graph, before: Mapping[str, Standing], facts: Fa
     """The standing of one run, given those of the runs before it."""
     folder = RunFolder(node.run.folder)
     step, steps = last_step(folder.metrics), node.updates
-    if node.upstream and before[node.upstream].state in ("failed", "blocked"):
-        return Standing("blocked", step, steps, f"needs {graph.nodes[node.upstream].run.name}")
+    if broken := [key for key in node.before if before[key].state in ("failed", "blocked")]:
+        return Standing("blocked", step, steps, f"needs {graph.nodes[broken[0]].run.name}")
     scored, why = _scored(node, facts) if folder.state == "finished" else (False, "")
     if scored:
         return Standing("finished", step, steps)

@@ -1,0 +1,160 @@
+"""xdist align and the section `align`: what is fitted, what is written, what is refused."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner, Result
+from tiny import NAMES, tiny_model
+
+from xdist.cli import main
+from xdist.config import load_run
+from xdist.data.leaks import check_leaks, letters
+from xdist.data.subset import Subset
+from xdist.errors import UserError
+from xdist.evaluation.fitting import kept_alignment, read_alignment
+from xdist.resolve.resolved import resolve
+from xdist.tasks.catalog import task
+
+WORDS = [word for words in NAMES.values() for word in words.split()]
+
+
+@pytest.fixture
+def root(tmp_path: Path, data: Path) -> Path:
+    """The tiny benchmark, and parallel text of German and English beside it."""
+    folder = tmp_path / "data"
+    (folder / "parallel").mkdir(parents=True)
+    for path in data.iterdir():
+        (folder / path.name).symlink_to(path)
+    lines = [f"das {one} und {other}\tthe {one} and {other}" for one, other in pairwise(WORDS)]
+    (folder / "parallel" / "de-en.tsv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path: Path, data: Path) -> Path:
+    return tiny_model(tmp_path / "encoder", data, layers=3)
+
+
+def typed(*words: object) -> Result:
+    return CliRunner().invoke(main, list(map(str, words)))
+
+
+def described(tmp_path: Path, root: Path, model: Path, **align: Any) -> Path:
+    run = {
+        "name": "a",
+        "folder": str(tmp_path / "run"),
+        "model": {"backbone": str(model)},
+        "data": {"root": str(root), "cache": str(tmp_path / "prepared")},
+        "evaluate": {"tasks": ["cldr-names"], "languages": ["de", "sw"]},
+        "align": align,
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(run))
+    return tmp_path / "run.yaml"
+
+
+@pytest.mark.parametrize("method", ["mean-shift", "procrustes"])
+def test_align_writes_maps_and_what_they_were_fitted_on(tmp_path: Path, root: Path, model: Path, method: str) -> None:
+    where = ("--data", root, "--cache", tmp_path / "prepared", "--task", "parallel", "--languages", "de")
+    done = typed("align", model, tmp_path / "out", *where, "--method", method)
+    assert done.exit_code == 0, done.output
+    assert f"de: {len(WORDS) - 1} pairs" in done.output
+    assert f"{method} at layer 2" in done.output
+    facts = json.loads((tmp_path / "out" / "alignment.json").read_text())
+    assert facts["method"] == method
+    assert set(facts["fitted_on"]) == {"parallel train de"}
+    told = facts["languages"]["de"]
+    assert told["distance_after"] < told["distance_before"]
+    found = read_alignment(tmp_path / "out").maps["de"]
+    if method == "mean-shift":
+        assert found.matrix is None
+    else:
+        assert found.matrix is not None
+        assert torch.allclose(found.matrix @ found.matrix.T, torch.eye(64), atol=1e-5)
+    again = typed("align", model, tmp_path / "out", *where)
+    assert again.exit_code == 2
+    assert "is there already" in again.output
+
+
+def test_align_of_every_language_that_is_evaluated(tmp_path: Path, root: Path, model: Path) -> None:
+    """Of two languages one has parallel text; the other stays as it is."""
+    run = load_run(described(tmp_path, root, model, method="procrustes", tasks=[{"task": "parallel"}]))
+    resolved = resolve(run, "evaluate")
+    assert [str(one) for one in resolved.subsets.aligned] == ["parallel train de"]
+    assert "parallel train de" in [str(one) for one in resolved.read("evaluate")]
+    options = resolved.request.options(task("cldr-names"))
+    assert options["align"]["method"] == "procrustes", "predictions by other maps never mix with these"
+
+
+@pytest.mark.parametrize(
+    "align, message",
+    [
+        ({"tasks": [{"task": "cldr-topic"}]}, "task 'cldr-topic' is no parallel text (classification)"),
+        ({"tasks": [{"task": "parallel", "languages": ["yo"]}]}, "yo-en"),
+        ({"folder": "nowhere"}, "nowhere: no such folder"),
+        ({}, "give either tasks to fit on or, in their place, a folder"),
+        ({"tasks": [{"task": "parallel"}], "strength": 2}, "align.strength"),
+        ({"folder": "nowhere", "layer": 1}, "the layer is that of the folder"),
+    ],
+)
+def test_align_on_what_is_not_there_is_one_line(
+    tmp_path: Path, root: Path, model: Path, align: dict[str, Any], message: str
+) -> None:
+    done = typed("evaluate", described(tmp_path, root, model, **align), "--dry-run")
+    assert done.exit_code == 2
+    assert message in done.output
+    assert done.output.count("\n") == 1
+
+
+def test_align_needs_something_to_evaluate(tmp_path: Path, root: Path, model: Path) -> None:
+    path = described(tmp_path, root, model, tasks=[{"task": "parallel"}])
+    trained = ["evaluate=null", "train.steps=1", "train.tasks=[{task: cldr-topic}]"]
+    with pytest.raises(UserError, match="maps are for what is evaluated"):
+        load_run(path, trained)
+
+
+def test_sentences_of_a_test_set_are_no_text_to_fit_on(tmp_path: Path, root: Path) -> None:
+    """Whatever their signs and capitals; short ones stand everywhere."""
+    place = root / "ntrex" / "NTREX-128"
+    place.mkdir(parents=True)
+    (place / "newstest2019-ref.deu.txt").write_text("Guten Abend allerseits!\nJa.\nWir fahren morgen ans Meer.\n")
+    (place / "newstest2019-src.eng.txt").write_text("Good evening, everyone!\nYes.\nTomorrow we go to the sea.\n")
+    fitted = Subset(task("parallel"), "train", "de")
+    scored = [Subset(task("ntrex"), "test", task("ntrex").own("de"))]
+    (root / "parallel" / "de-en.tsv").write_text("Ja.\tYes.\nEtwas ganz anderes hier\tSomething else altogether\n")
+    check_leaks([fitted], scored, root)
+    (root / "parallel" / "de-en.tsv").write_text("Ja.\tYes.\nbei uns am Abend\tgood evening  everyone\n")
+    with pytest.raises(
+        UserError, match="1 of 4 texts are sentences of what is evaluated, such as 'good evening  everyone' of ntrex"
+    ):
+        check_leaks([fitted], scored, root)
+    assert letters("Ğ, ɔ́!") == letters("ğ ɔ́")
+
+
+def test_maps_of_other_text_are_refused_once_something_is_predicted(tmp_path: Path) -> None:
+    folder, predictions = tmp_path / "alignment", tmp_path / "predictions"
+    assert not kept_alignment(folder, "a", predictions)
+    folder.mkdir()
+    (folder / "alignment.json").write_text(json.dumps({"layer": 1, "languages": {}, "made_of": "a"}))
+    (folder / "alignment.safetensors").write_bytes(b"")
+    assert kept_alignment(folder, "a", predictions)
+    assert not kept_alignment(folder, "b", predictions)
+    (predictions / "cldr-names").mkdir(parents=True)
+    with pytest.raises(UserError, match="was fitted on another model or other text"):
+        kept_alignment(folder, "b", predictions)
+
+
+def test_sib_rows_are_matched_by_their_number(tmp_path: Path) -> None:
+    head = "index_id\tcategory\ttext\n"
+    for code, rows in (("yor_Latn", "7\ta\tméje\n9\tb\tmésàn\n"), ("eng_Latn", "9\tb\tnine\n7\ta\tseven\n3\tc\tthree\n")):
+        (tmp_path / "sib200" / code).mkdir(parents=True)
+        (tmp_path / "sib200" / code / "train.tsv").write_text(head + rows)
+    found = [(one.text, one.translation) for one in task("sib200-parallel").examples(tmp_path, "train", "yor_Latn")]
+    assert found == [("méje", "seven"), ("mésàn", "nine")]
+    (tmp_path / "sib200" / "yor_Latn" / "train.tsv").write_text(head + "7\ta\tone\n7\tb\ttwo\n")
+    with pytest.raises(UserError, match=r"train\.tsv:3: index_id 7 stands twice"):
+        list(task("sib200-parallel").examples(tmp_path, "train", "yor_Latn"))

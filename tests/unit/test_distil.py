@@ -1,0 +1,58 @@
+"""Distillation: the loss by hand, and teachers that cannot teach."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from batch_of import batch_of
+from click.testing import CliRunner
+from test_export import make_run
+from tiny import tiny_model
+
+from xdist.cli import main
+from xdist.config.distil import Distil
+from xdist.tasks.catalog import task
+from xdist.tasks.classification import Classification
+
+
+def test_distil_mixes_the_label_and_the_teacher_by_hand() -> None:
+    family = Classification(task("xnli"))
+    batch = batch_of([[[0, 5, 2]], [[0, 6, 2]]], labels=[1, 0])
+    logits = torch.tensor([[1.0, 2.0, 0.0], [0.0, 0.0, 3.0]])
+    plain = family.losses(logits, batch)
+    family.distil = Distil(teacher="x", weight=0.25, temperature=2.0)
+    assert torch.equal(family.losses(logits, batch), plain), "without a teacher's word, as in evaluation"
+    batch.targets["teacher"] = torch.tensor([[1.0, 2.0, 0.0], [2.0, 0.0, 0.0]])
+    found = family.losses(logits, batch)
+    p, q = (batch.targets["teacher"][1] / 2).softmax(-1), (logits[1] / 2).softmax(-1)
+    assert found[0] == pytest.approx(0.75 * float(plain[0])), "the same word is no distance"
+    assert found[1] == pytest.approx(0.75 * float(plain[1]) + 0.25 * 4 * float((p * (p / q).log()).sum()), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "tasks, teacher, message",
+    [
+        ([{"task": "cldr-topic"}], "spans", "holds no head 'cldr-topic' with the labels of 'cldr-topic' (it has: cldr-spans)"),
+        ([{"task": "cldr-spans"}], "spans", "no task of classification is trained"),
+        ([{"task": "cldr-topic"}], "nowhere", "holds no head 'cldr-topic'"),
+    ],
+)
+def test_distil_from_what_cannot_teach_is_one_line(
+    tmp_path: Path, data: Path, tasks: list[dict[str, Any]], teacher: str, message: str
+) -> None:
+    encoder = tiny_model(tmp_path / "encoder", data)
+    make_run(tmp_path / "spans", encoder, ["cldr-spans"])
+    run = {
+        "name": "a",
+        "folder": str(tmp_path / "run"),
+        "model": {"backbone": str(encoder)},
+        "data": {"root": str(data)},
+        "train": {"tasks": tasks, "steps": 1, "distil": {"teacher": str(tmp_path / teacher / "model")}},
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(run))
+    done = CliRunner().invoke(main, ["train", str(tmp_path / "run.yaml"), "--dry-run"])
+    assert done.exit_code == 2
+    assert "train.distil.teacher" in done.output
+    assert message in done.output

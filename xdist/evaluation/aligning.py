@@ -1,0 +1,72 @@
+"""An evaluation with a section `align`: maps are fitted on all ranks, or found, before anything is predicted."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from xdist.config.align import Align
+from xdist.data.fetched import model_digest
+from xdist.data.leaks import check_leaks
+from xdist.data.prepare import Preparation
+from xdist.data.subset import Subset
+from xdist.evaluation import fitting
+from xdist.evaluation.fitting import Ranks
+from xdist.evaluation.request import Request
+from xdist.files import Digests
+from xdist.model.alignment import Alignment
+from xdist.model.model import Model
+from xdist.run import distributed
+from xdist.run.together import on_first
+
+log = logging.getLogger(__name__)
+
+
+class Aligner:
+    """Gives a model the maps that `section` asks for, fitted on `subsets`. One on each rank; calls are collective."""
+
+    def __init__(self, section: Align, subsets: Sequence[Subset], request: Request, preparation: Preparation) -> None:
+        self.section, self.subsets = section, subsets
+        self.request, self.preparation = request, preparation
+
+    def __call__(self, model: Model, budget: int, lockstep: bool) -> None:
+        """`model` as it is placed for forward passes. Raises UserError for maps that do not fit it, and for text to fit on that
+        is evaluated."""
+        section, request = self.section, self.request
+        if not section.strength:
+            return
+        folder = Path(section.folder) if section.folder is not None else request.folder.alignment
+        if section.folder is None:
+            self._fit(model, folder, budget, lockstep)
+        model.alignment = fitting.read_alignment(folder, section.strength)
+        fitting.check_width(folder, model.alignment, model)
+        if distributed.rank() == 0:
+            log.info(_said(model.alignment, request))
+
+    def _fit(self, model: Model, folder: Path, budget: int, lockstep: bool) -> None:
+        """Where it is not done yet."""
+        section, request, subsets = self.section, self.request, self.subsets
+        layer = section.layer or min(model.layers.values())
+
+        def looked() -> tuple[str, bool]:
+            check_leaks(subsets, request.subsets, request.root)
+            model_of = model_digest(request.model, Digests(request.folder.digests))
+            made = fitting.made_of(model_of, section, subsets, self.preparation, layer)
+            return made, fitting.kept_alignment(folder, made, request.folder.predictions)
+
+        made, kept = on_first(looked)
+        if kept:
+            return
+        ranks = Ranks(distributed.rank(), distributed.world(), lockstep, distributed.sum_tensor, on_first)
+        found = fitting.fitted(model, self.preparation, subsets, section.method, layer, budget, ranks)
+        facts = {"method": section.method, "made_of": made, "model": request.model}
+        on_first(
+            lambda: fitting.write_alignment(folder, found, {**facts, "fitted_on": fitting.file_digests(subsets, request.root)})
+        )
+
+
+def _said(alignment: Alignment, request: Request) -> str:
+    """Which languages are mapped, and which that are evaluated are not."""
+    asked = dict.fromkeys(subset.language for subset in request.subsets)
+    without = [code for code in asked if alignment.map_of(code) is None]
+    left = f"; as they are: {', '.join(without)}" if without else ""
+    return f"states at layer {alignment.layer} are mapped to English: {', '.join(alignment.maps)}{left}"

@@ -1,0 +1,131 @@
+"""Parallel text: each row a sentence and its English translation, each by itself, as a mean of hidden states.
+
+Maps are fitted on it (xdist/model/alignment.py), and it is trained on (xdist/config/parallel.py says towards what). The rows
+that a loss tells apart are consecutive rows of the plan that stay together in one micro-batch, as of dual encoders, so that the
+loss depends on the plan alone, not on ranks, ZeRO stage or memory.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize
+from transformers import PreTrainedTokenizerBase
+
+from xdist.config.parallel import Parallel
+from xdist.errors import UserError
+from xdist.formats.examples import Line
+from xdist.tasks.batch import Batch
+from xdist.tasks.catalog import Task
+from xdist.tasks.family import Family, PreparedColumns, Row
+from xdist.tasks.retrieval import sequences
+
+TEXTS = "texts"
+
+
+class ParallelText(Family):
+    """Examples are lines with a translation; of each row the sequence in the other language comes first, then English."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.options = Parallel()
+
+    def encode(self, examples: Iterable[Line], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:
+        texts = (
+            (line.number - 1, text, max_length)
+            for line in examples
+            if line.translation is not None
+            for text in (line.text, line.translation)
+        )
+        for number, encoded in groupby(sequences(texts, tokenizer), key=lambda found: found[0]):
+            rows = [row for _, row in encoded]
+            yield {
+                "example": number,
+                "tokens": [token for row in rows for token in row["tokens"]],
+                "lengths": [length for row in rows for length in row["lengths"]],
+                "cut": sum(row["cut"] for row in rows),
+            }
+
+    def targets(self, rows: Sequence[Row]) -> dict[str, Tensor]:
+        """`texts` (R, 2): numbers that are equal where the sentences of a side are."""
+        return {TEXTS: torch.tensor([_numbers(row) for row in rows], dtype=torch.long)}
+
+    def head(self, width: int, dropout: float) -> nn.Module:
+        return nn.Identity()
+
+    def layer(self, depth: int) -> int:
+        return self.options.layer or depth
+
+    def select(self, batch: Batch) -> Tensor:
+        return torch.arange(len(batch.tokens), device=batch.tokens.device)
+
+    def outputs(self, head: nn.Module, states: Tensor, batch: Batch) -> Tensor:
+        """(2 R, d) fp32; behind them the model puts those of the anchor, (R, d), where there is one."""
+        return means(states, batch)
+
+    @property
+    def anchored(self) -> bool:
+        """Whether training needs the English sentences as the model began with them."""
+        return self.options.anchored > 0
+
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        rows = len(batch.row_ids)
+        foreign, english = sides(outputs[: 2 * rows])
+        how = self.options
+        loss = (foreign - english).square().sum(-1) if how.loss == "l2" else self._contrast(foreign, english, batch)
+        if self.anchored:
+            loss = loss + how.anchored * (english - outputs[2 * rows :]).square().sum(-1)
+        return loss
+
+    def _contrast(self, foreign: Tensor, english: Tensor, batch: Batch) -> Tensor:
+        """(R,): a sentence that stands in two rows of a group is no wrong answer of either."""
+        logits = normalize(foreign, dim=-1) @ normalize(english, dim=-1).T / self.options.temperature
+        group, texts = batch.targets["group"], batch.targets[TEXTS]
+        right = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+        found = torch.zeros_like(logits[:, 0])
+        for one, side in ((logits, 1), (logits.T, 0)):
+            same = texts[:, side, None] == texts[None, :, side]
+            apart = (group[:, None] == group[None]) & (right | ~same)
+            numbers = torch.arange(len(one), device=one.device)
+            found = found + cross_entropy(one.masked_fill(~apart, -torch.inf), numbers, reduction="none") / 2
+        return found
+
+    def predict(self, outputs: Tensor, batch: Batch) -> list[np.ndarray]:
+        raise self._not_evaluated()
+
+    def finish(self, predictions: Sequence[np.ndarray], rows: PreparedColumns, examples: Sequence[Any]) -> list[int]:
+        raise self._not_evaluated()
+
+    def gold(self, examples: Sequence[Any]) -> None:
+        raise self._not_evaluated()
+
+    def _not_evaluated(self) -> UserError:
+        return UserError(f"task '{self.task.name}' ({self.task.family}) is fitted or trained on, not evaluated")
+
+
+def means(states: Tensor, batch: Batch) -> Tensor:
+    """(S, d) fp32: of each sequence the mean of its tokens' states (T, d), special tokens included."""
+    sums = states.new_zeros(len(batch.lengths), states.shape[-1], dtype=torch.float32)
+    return sums.index_add(0, batch.token_sequence, states.float()) / batch.lengths[:, None]
+
+
+def sides(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """(R, d) of the other language and of English, from the vectors (2 R, d) of a batch's sequences."""
+    return vectors[0::2], vectors[1::2]
+
+
+def english_side(batch: Batch) -> Batch:
+    """The English sentences of a batch, each a row of one sequence."""
+    here = batch.token_sequence % 2 == 1
+    rows = torch.arange(len(batch.row_ids), device=batch.tokens.device)
+    return Batch(batch.head, batch.tokens[here], batch.lengths[1::2], rows, batch.row_ids)
+
+
+def _numbers(row: Row) -> list[int]:
+    first = int(row["lengths"][0])
+    tokens = np.asarray(row["tokens"], np.int32)
+    return [int.from_bytes(blake2b(part.tobytes(), digest_size=7).digest()) for part in (tokens[:first], tokens[first:])]

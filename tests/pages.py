@@ -30,3 +30,19 @@ def shown(page: Path) -> Iterator[tuple[str, str]]:
     for block in blocks(page, "yaml", "python"):
         if name := re.match(r"# (\S+\.(?:yaml|py))\n", block):
             yield name[1], block
+
+
+def json_keys(command: str) -> set[str]:
+    """What docs/how-to/json.md says that `xdist COMMAND --json` has."""
+    lines = (ROOT / "docs/how-to/json.md").read_text(encoding="utf-8").splitlines()
+    return {word for line in lines if line.startswith(f"| `{command}` |") for word in re.findall(r"`([a-z_0-9]+)`", line)}
+
+
+def keys_of(content: object) -> set[str]:
+    """The keys of an object, and of the objects in lists inside it."""
+    match content:
+        case dict():
+            return set(content).union(*(keys_of(one) for one in content.values() if isinstance(one, list)))
+        case list():
+            return set().union(*map(keys_of, content))
+    return set()

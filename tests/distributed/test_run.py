@@ -20,6 +20,7 @@ from xdist.checkpoint import tags
 from xdist.cli import main
 from xdist.config.scoring_run import overrides_of, run_of_checkpoint
 from xdist.run.folder import RunFolder
+from xdist.run.recorded import recorded_scores
 
 EVALUATED = [
     "evaluate={tasks: [cldr-topic, cldr-names]}",
@@ -89,6 +90,16 @@ def test_tensorboard_reads_the_events(trained: Path) -> None:
     found = set(events.Tags()["scalars"])
     assert {"train/loss", "train/lr", "train/grad_norm", "train/tokens_per_second", "robust/loss_gap"} <= found
     assert {"eval/cldr-topic/de", "eval/cldr-names/sw"} <= found
+    assert sorted(found)[:5] == [  # the section that TensorBoard opens on
+        "at a glance/1 loss",
+        "at a glance/2 learning rate",
+        "at a glance/3 tokens per second",
+        "at a glance/5 cldr-names/all languages",
+        "at a glance/5 cldr-topic/all languages",
+    ]
+    assert "_hparams_/session_start_info" in events.summary_metadata
+    (text,) = events.Tensors("configuration/text_summary")
+    assert b"batch_size:" in text.tensor_proto.string_val[0]
     logged = [json.loads(line) for line in RunFolder(trained).metrics.read_text().splitlines()]
     assert [event.step for event in events.Scalars("train/loss")] == [line["step"] for line in logged]
     assert [event.value for event in events.Scalars("train/loss")] == pytest.approx([line["train/loss"] for line in logged])
@@ -105,9 +116,25 @@ def test_a_sink_of_ones_own_is_given_every_number(trained: Path) -> None:
         for name, task in tasks.items()
         for code, one in task["languages"].items()
     }
+    means = {(8, f"mean/{name}/all languages", task["mean"][task["metric"]]) for name, task in tasks.items()}
     assert rows[: len(while_trained)] == while_trained
     assert len(scores) == 5
-    assert set(rows[len(while_trained) :]) == scores
+    shown = rows[len(while_trained) :]
+    assert {row for row in shown if not row[1].startswith("mean/")} == scores
+    assert sorted((step, name, pytest.approx(value)) for step, name, value in means) == sorted(
+        row for row in shown if row[1].startswith("mean/")
+    )
+
+
+def test_scores_say_what_the_encoder_has_read_and_how_its_tokenizer_takes_each_language(trained: Path) -> None:
+    scores = recorded_scores(trained / "scores.json")
+    assert scores["pretraining"] == {"name": "none"}  # nobody knows a tiny encoder
+    for name, entry in scores["tasks"].items():
+        assert set(entry["measured"]) == set(entry["languages"])
+        for code, counts in entry["measured"].items():
+            assert counts["rows"] == entry["languages"][code]["count"], name
+            assert 0 <= counts["unknown"] < counts["pieces"]
+            assert 0 < counts["units"] <= counts["pieces"]
 
 
 def test_model_folder_loads_in_transformers(trained: Path) -> None:

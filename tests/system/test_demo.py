@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from typing_of_commands import Typed
+from typing_of_commands import Typed, of_libraries
 
 from xdist.files import read_json
 from xdist.languages import LANGUAGES
@@ -17,6 +17,7 @@ def place(typed: Typed, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = typed("xdist", "demo", cwd=place, timeout=1200)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "report: runs/demo/report-multilingual-adversarial/report.html" in done.stdout
+    assert of_libraries(done.stdout + done.stderr) == []
     return place
 
 

@@ -1,10 +1,12 @@
 """xdist checkpoint list, verify, prune, as typed."""
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from pages import json_keys, keys_of
 
 from xdist.checkpoint import tags
 from xdist.cli import main
@@ -34,6 +36,9 @@ def test_list(run: Path) -> None:
     assert done.exit_code == 0
     for text in ("shard.pt has 3 bytes instead of 70", "step-00000020", "complete", "being written"):
         assert text in done.stdout
+    found = json.loads(typed("list", run, "--json").stdout)
+    assert keys_of(found) <= json_keys("checkpoint list")
+    assert [(one["step"], one["bytes"]) for one in found["checkpoints"]] == [(10, 70), (20, 140), (None, None)]
 
 
 def test_verify(run: Path, tmp_path: Path) -> None:
@@ -48,6 +53,11 @@ def test_verify(run: Path, tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "step-00000010: shard.pt has changed since it was written" in done.stdout
     assert "1 of 2 checkpoints damaged" in done.stderr
+    done = typed("verify", run, "--json")
+    assert done.exit_code == 1
+    found = json.loads(done.stdout)
+    assert keys_of(found) <= json_keys("checkpoint verify")
+    assert [len(one["damage"]) for one in found["checkpoints"]] == [1, 0]
     assert typed("verify", run, "--step", "20").exit_code == 0
     done = typed("verify", run, "--step", "25")
     assert (done.exit_code, "unknown step '25': did you mean '20'?" in done.stderr) == (2, True)

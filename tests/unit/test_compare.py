@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from pages import json_keys, keys_of
 from test_score_folder import gold_of
 from test_significance import counted
 from tiny import tiny_benchmark
@@ -169,3 +170,26 @@ def test_command(runs: list[Path], tmp_path: Path) -> None:
         done = runner.invoke(main, ["compare", *map(str, words)])
         assert done.exit_code == 2
         assert message in done.output
+
+
+def test_who_is_compared_how_they_differ_and_how_far_that_goes(runs: list[Path], root: Path, tmp_path: Path) -> None:
+    other = make_run(tmp_path / "other", root, 0.9, 7)
+    description = yaml.safe_load((other / "config.yaml").read_text())
+    description["model"] = {"backbone": "y", "dropout": 0.2}
+    (other / "config.yaml").write_text(yaml.safe_dump(description))
+    said = CliRunner().invoke(main, ["compare", str(runs[0]), str(other)]).output
+    assert f"A: {runs[0].name}, seed 1 ({runs[0]})\nB: other, seed 1 ({other})\n" in said
+    assert "A | B differ in: model.backbone x | y; model.dropout – | 0.2\n" in said
+    assert "One seed a side: about these two models, not about training." in said
+    assert "uncorrected" in said
+    assert "< 0.001" in said
+    assert "0.000" not in said
+    words = [str(runs[0]), str(other), "--also-a", str(runs[1]), "--also-b", str(runs[3])]
+    assert "One seed" not in CliRunner().invoke(main, ["compare", *words]).output
+    found = json.loads(CliRunner().invoke(main, ["compare", *words, "--json"]).output)
+    row = found["tasks"][0]["groups"]["all languages"]
+    assert keys_of(found) | set(row) <= json_keys("compare")
+    assert found["differ"]["model.dropout"] == {"a": None, "b": 0.2}
+    status = json.loads(CliRunner().invoke(main, ["status", *map(str, runs), "--json"]).output)
+    assert keys_of(status) <= json_keys("status")
+    assert [one["folder"] for one in status["runs"]] == list(map(str, runs))

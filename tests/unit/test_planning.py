@@ -1,6 +1,8 @@
 """`xdist plan`: shapes are those of transformers, work is what the methods make, and what is recommended holds."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from xdist.data.tokenizer import load_tokenizer
 from xdist.data.vocabulary import used_rows
 from xdist.errors import UserError
 from xdist.estimate import recommend
-from xdist.estimate.hours import flops, measured, traffic, work
+from xdist.estimate.hours import flops, forecast, measured, spoken, traffic, work
 from xdist.estimate.memory import Setting, memory, moments
 from xdist.estimate.memory import trained as trained_parameters
 from xdist.estimate.recommend import GB
@@ -32,7 +34,7 @@ from xdist.model.model import Model
 from xdist.robust.adversarial import Adversarial
 from xdist.robust.subword import Subword
 from xdist.run import ds_config
-from xdist.study.planning import Machine, plan_run
+from xdist.study.planning import Machine, plan, plan_run
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
 from xdist.tasks.limits import LOGITS
@@ -335,3 +337,44 @@ def test_text_names_the_parts(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     for text in ("xlm-roberta-large: 559 M parameters", "activations", "tokens/s over all GPUs", "runtime.precision=bf16"):
         assert text in done.stdout
+
+
+def test_memory_is_told_by_the_most_of_each_part_and_the_worst_moment() -> None:
+    found = plan("xl", (), Machine(gpus=8, memory=80))
+    every = moments(found.shape, found.setting)
+    assert found.memory == every[found.worst]
+    assert all(found.most[name] == max(one.parts()[name] for one in every.values()) for name in found.most)
+    assert sum(found.most.values()) > found.memory.total
+    said = typed("xl", "--gpus", 8, "--gpu-memory", 80).output
+    assert f"when the {found.worst}" in said
+    assert re.search(rf"gradients +{found.most['gradients'] / GB:.2f}\n", said)
+
+
+def test_what_offload_leaves_room_for_is_not_computed_again() -> None:
+    tried = list(recommend.ways(2, True))
+    for offload in ("optimizer", "all"):
+        assert tried.index((3, False, offload)) + 1 == tried.index((3, True, offload))
+
+
+def test_a_step_takes_its_products_or_its_launches_whichever_is_longer() -> None:
+    setting = Setting(ranks=1, bf16=True, stage=2, tokens=1024)
+    given = {"step_tokens": 1024.0, "attended": 32.0, "head": 0.0, "reached": 0.4, "interconnect": None}
+    slow, fast = (forecast(shape_of("base"), setting, StepCost(), peak=peak, **given) for peak in (1e12, 1e15))  # type: ignore[arg-type]
+    assert slow.seconds == slow.compute > slow.launches
+    assert fast.seconds == fast.launches == slow.launches > fast.compute
+    twice = forecast(shape_of("base"), replace(setting, micro_batches=2), StepCost(), peak=1e15, **given)  # type: ignore[arg-type]
+    assert twice.launches == 2 * fast.launches
+
+
+@pytest.mark.parametrize(
+    "hours, said",
+    [
+        (0.00001, "less than a second"),
+        (0.005, "18 seconds"),
+        (0.1, "6.0 minutes"),
+        (2.25, "2.2 hours"),
+        (1234.5, "1,234 hours"),
+    ],
+)
+def test_no_time_is_zero_hours(hours: float, said: str) -> None:
+    assert spoken(hours) == said

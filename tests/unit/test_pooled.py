@@ -105,3 +105,16 @@ def test_languages_that_a_system_lacks_are_not_compared() -> None:
     assert found.differences([], [], ["de"]) is None
     with pytest.raises(ValueError, match="de: 8 and 9 examples"):
         replicate({"a": {"de": counted(np.ones(9))}, "b": {"de": counted(np.ones(8))}}, ACCURACY, "t")
+
+
+def test_no_pooled_interval_leaves_what_scores_can_be() -> None:
+    right = np.array([[0] * 40, [1] * 40])
+    systems = {("a", 0): right[0], ("a", 1): right[1], ("b", 0): right[1], ("b", 1): right[0]}
+    rows = {name: {code: counted(one) for code in ("xx", "yy")} for name, one in systems.items()}
+    replicated = replicate(rows, ACCURACY, "task")
+    one = replicated.differences([("a", 0), ("a", 1)], [("b", 0), ("b", 1)], ["xx", "yy"])
+    assert one
+    assert (pooled([one, one]).low, pooled([one, one]).high) == (-100.0, 100.0)
+    alone = replicated.alone([("a", 0), ("a", 1)], ["xx", "yy"])
+    assert alone
+    assert (pooled([alone]).low, pooled([alone]).high) == (0.0, 100.0)

@@ -112,7 +112,7 @@ def test_points_of_sums_are_by_the_definitions(data: st.DataObject) -> None:
         (right, ACCURACY, 100 * right[:, 0].mean()),
         (pair[:, 1:], retrieval.MAP, 100 * pair[:, 1].mean()),
         (pair, qa.SQUAD, 100 * pair[:, 1].mean()),
-        (counts, spans.OFFICIAL, f1),
+        (np.hstack([counts, counts[:, :3]]), spans.OFFICIAL, f1),
         (counts, spans.CURRENT, f1),
         (counts[:, :3], mining.PAIR_F1, f1),
     ]
@@ -140,3 +140,16 @@ def test_other_examples_are_refused() -> None:
         paired([np.zeros(5)], [np.zeros(6)])
     with pytest.raises(ValueError, match="not the same examples or seeds"):
         paired([np.zeros(5), np.zeros(5)], [np.zeros(5)])
+
+
+def test_no_interval_leaves_what_the_metric_can_be() -> None:
+    """Two seeds that differ much: Student's t alone goes beyond a difference of 100 points."""
+    right = np.array([[0] * 40, [1] * 40])
+    sets = {code: Paired(counted(right), counted(1 - right)) for code in ("xx", "yy")}
+    for found in (
+        intervals(sets, ACCURACY)["xx"],
+        group_interval(sets, ACCURACY),
+        group_interval(sets, ACCURACY, languages=False),
+    ):
+        assert (found.low, found.high) == (-100.0, 100.0)
+        assert found.p > 0.5

@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from xdist import plugins
 from xdist.errors import UserError
 from xdist.evaluation.evaluator import show_scores
+from xdist.languages import CC100
 from xdist.run.sinks import SINKS, Sink, Sinks, Start, TensorBoard, register
 from xdist.run.sinks.json_lines import last_step
 from xdist.tasks.catalog import task
@@ -241,3 +242,32 @@ def test_a_name_is_one_sinks(others: None) -> None:
     with pytest.raises(UserError, match=r"^sink 'tensorboard' is there already, in .*xdist/run/sinks/__init__\.py$"):
         register(Other)
     assert SINKS.get("tensorboard") is TensorBoard
+
+
+def test_tensorboard_opens_on_what_is_looked_at_first(tmp_path: Path) -> None:
+    """Its page has a section for what stands before the first "/" of names, in the order of letters."""
+    sinks = Sinks(("tensorboard",), Start(tmp_path, "mine", {"train": {"steps": 4}, "seed": 1}, 0))
+    epochs = {f"epochs/xnli/{n}": 1.0 for n in range(10)}
+    sinks.scalars(1, {**epochs, "train/loss": 2.0, "train/lr": 1e-5, "train/tokens_per_second": 9.0, "dev/value": 3.0})
+    found = {"en": {"accuracy": 80.0}, "de": {"accuracy": 70.0}, "sw": {"accuracy": 40.0}}
+    show_scores(sinks, 4, task("xnli"), found, read=CC100)
+    sinks.outcome({"score/xnli": 63.3})
+    sinks.close()
+    shown = accumulated(tmp_path)
+    names = sorted(shown.Tags()["scalars"])
+    first = [name for name in names if name.split("/")[0] == names[0].split("/")[0]]
+    assert first == [
+        "at a glance/1 loss",
+        "at a glance/2 learning rate",
+        "at a glance/3 tokens per second",
+        "at a glance/4 dev",
+        "at a glance/5 xnli/all languages",
+        "at a glance/5 xnli/high",
+        "at a glance/5 xnli/low",
+    ]
+    assert events(tmp_path, "mean/xnli/high") == [(4, 75.0)]
+    assert events(tmp_path, "at a glance/1 loss") == events(tmp_path) == [(1, 2.0)]
+    (text,) = shown.Tensors("configuration/text_summary")
+    assert text.tensor_proto.string_val == [b"```yaml\ntrain:\n  steps: 4\nseed: 1\n```"]
+    assert "custom_scalars__config__" in shown.summary_metadata
+    assert "_hparams_/session_start_info" in shown.summary_metadata

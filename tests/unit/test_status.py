@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from xdist.cli import main
 from xdist.config import load_run
 from xdist.errors import UserError
 from xdist.files import digest, write_json
@@ -173,3 +175,16 @@ def test_links_carry_the_names_of_runs(tmp_path: Path) -> None:
     assert len(wrong) == 1
     assert str(wrong[0]).startswith(f"{tmp_path / 'broken' / 'config.yaml'}:1: ")
     assert list((tmp_path / "links" / "demo-a").glob("events*"))
+
+
+def test_runs_of_one_name_are_told_apart_by_folder(tmp_path: Path) -> None:
+    for folder, name in (("a", "xnli"), ("b", "xnli"), ("c", "udpos")):
+        (tmp_path / folder).mkdir()
+        facts = {"name": name, "folder": str(tmp_path / folder), "model": {"backbone": "x"}, "data": {"root": "data"}}
+        (tmp_path / folder / "config.yaml").write_text(yaml.safe_dump({**facts, "evaluate": {"tasks": ["xnli"]}}))
+    shown = CliRunner().invoke(main, ["status", str(tmp_path)]).stdout
+    assert [line.partition("  ")[0] for line in shown.splitlines()[2:]] == [
+        f"xnli ({tmp_path / 'a'})",
+        f"xnli ({tmp_path / 'b'})",
+        "udpos",
+    ]

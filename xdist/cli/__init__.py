@@ -9,18 +9,26 @@ import click
 
 from xdist.config.fitting import expanded
 from xdist.errors import RunError, UserError, not_given, one_line, unknown
+from xdist.run import libraries
 from xdist.version import __version__
 
 # Modules are named, not imported: `xdist --help` and `xdist tasks` need no torch.
 COMMANDS = (
+    "align",
+    "benchmark",
+    "bundle",
     "checkpoint",
+    "cite",
     "compare",
     "demo",
     "doctor",
     "evaluate",
     "export",
     "fetch",
+    "init",
+    "keys",
     "logs",
+    "merge",
     "monitor",
     "plan",
     "prepare",
@@ -28,9 +36,11 @@ COMMANDS = (
     "score",
     "status",
     "study",
+    "submission",
     "submit",
     "tasks",
     "train",
+    "tune",
 )
 
 
@@ -38,7 +48,8 @@ class Lazy(click.Group):
     """Imports a command's module when the command is asked for, and shows a user's error as one line."""
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        """A terminal that lacks a letter shows another one."""
+        """A terminal that lacks a letter shows another one; libraries say nothing but errors."""
+        libraries.silence()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
@@ -94,7 +105,7 @@ def _with_paths(command: click.Command) -> click.Command:
     return command
 
 
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True})
 @click.version_option(__version__, prog_name="xdist")
 def main() -> None:
     """Train multilingual encoders on intermediate tasks, robustly, and score them on all of XTREME-R.

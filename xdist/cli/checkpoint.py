@@ -1,8 +1,11 @@
 """xdist checkpoint: look at a run's checkpoints, check them, remove old ones."""
 
 from pathlib import Path
+from typing import Any
 
 import click
+
+from xdist.cli.as_json import json_option, print_json
 
 run_place = click.argument("place", metavar="RUN_FOLDER|RUN.yaml", type=click.Path(path_type=Path))
 
@@ -20,37 +23,36 @@ def command() -> None:
 
 @command.command(name="list", short_help="Steps, ranks, ZeRO stage, size; nothing is read.")
 @run_place
-def list_(place: Path) -> None:
+@json_option
+def list_(place: Path, as_json: bool) -> None:
     """List what is there, oldest first, and what stands in the way of using it, as far as names and sizes show.
 
     \b
     Example:
       xdist checkpoint list runs/demo/target-multilingual-adversarial
     """
-    from rich.console import Console
-    from rich.table import Table
+    from rich.filesize import decimal
 
     from xdist.checkpoint import tags
+    from xdist.run.tables import Table, show
 
     folder = _checkpoints(place)
-    table = Table("checkpoint", "step", "ranks", "ZeRO stage", "files", "MB", "state")
-    for path in tags.rubbish(folder):
-        tag = tags.read(path)
-        if tag is None:
-            state = (
-                "being written, or left by a killed run" if path.name == tags.SAVING else "no valid manifest: does not exist"
-            )
-            table.add_row(path.name, "", "", "", "", "", "set aside: damaged" if path.name.startswith(tags.DAMAGED) else state)
-            continue
-        numbers = (str(tag.step), str(tag.world), str(tag.stage), str(len(tag.manifest["files"])), f"{tag.bytes / 1e6:.1f}")
-        table.add_row(path.name, *numbers, "; ".join(tag.shrunken()) or "complete")
-    Console().print(table)
+    found = [_told(path) for path in tags.rubbish(folder)]
+    if as_json:
+        print_json({"folder": folder, "checkpoints": found})
+        return
+    table = Table("checkpoint", ">step", ">ranks", ">ZeRO stage", ">files", ">size", "~state")
+    for one in found:
+        numbers = ["" if one[key] is None else str(one[key]) for key in ("step", "ranks", "stage", "files")]
+        table.row(one["name"], *numbers, "" if one["bytes"] is None else decimal(one["bytes"]), one["state"])
+    show(table)
 
 
 @command.command(short_help="Read every file and compare it with its checksum.")
 @run_place
 @click.option("--step", type=click.IntRange(0), help="Only the checkpoint of this step.")
-def verify(place: Path, step: int | None) -> None:
+@json_option
+def verify(place: Path, step: int | None, as_json: bool) -> None:
     """Read every shard of every checkpoint, and name each file that is missing, cut or changed. Exits 1 if there is one.
 
     \b
@@ -70,17 +72,19 @@ def verify(place: Path, step: int | None) -> None:
         found = [tag for tag in found if tag.step == step]
         if not found:
             raise UserError(f"{folder}: {unknown('step', step, steps)}")
-    damaged = 0
-    progress = Progress("verify", sum(tag.bytes for tag in found))
+    told: list[dict[str, Any]] = []
+    progress = Progress("verify", sum(tag.bytes for tag in found), in_bytes=True)
     try:
         for tag in found:
             wrong = tag.damage(seen=progress.advance)
-            damaged += bool(wrong)
-            for line in wrong or ["whole"]:
+            told.append({"name": tag.path.name, "step": tag.step, "damage": wrong})
+            for line in wrong or ["whole"] if not as_json else ():
                 click.echo(f"{tag.path.name}: {line}")
     finally:
         progress.close()
-    if damaged:
+    if as_json:
+        print_json({"folder": folder, "checkpoints": told})
+    if damaged := sum(bool(one["damage"]) for one in told):
         click.echo(f"{damaged} of {len(found)} checkpoints damaged; a run goes on from the newest that is whole", err=True)
         raise SystemExit(1)
 
@@ -108,6 +112,20 @@ def prune(place: Path, keep: int) -> None:
     for path in removed:
         click.echo(f"removed {path}")
     click.echo(f"kept {', '.join(tag.path.name for tag in tags.tags(folder)) or 'nothing'}")
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """One entry of a folder of checkpoints; what is no checkpoint has a name and a state alone."""
+    from xdist.checkpoint import tags
+
+    tag = tags.read(path)
+    if tag:
+        counts = {"step": tag.step, "ranks": tag.world, "stage": tag.stage, "files": len(tag.manifest["files"])}
+        return {"name": path.name, **counts, "bytes": tag.bytes, "state": "; ".join(tag.shrunken()) or "complete"}
+    state = "being written, or left by a killed run" if path.name == tags.SAVING else "no valid manifest: does not exist"
+    if path.name.startswith(tags.DAMAGED):
+        state = "set aside: damaged"
+    return {"name": path.name, **dict.fromkeys(("step", "ranks", "stage", "files", "bytes")), "state": state}
 
 
 def _checkpoints(place: Path) -> Path:

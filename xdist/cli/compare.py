@@ -1,10 +1,17 @@
 """xdist compare: is one run better than another, where, and how sure is that?"""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from xdist.cli.as_json import json_option, print_json
 from xdist.cli.options import given_plugins
+
+if TYPE_CHECKING:
+    from xdist.report.comparison import Compared
+    from xdist.study.comparing import TaskDifferences
 
 
 @click.command(name="compare", short_help="Two runs, or sets of seeds: differences with 95 % intervals.")
@@ -16,29 +23,87 @@ from xdist.cli.options import given_plugins
 @click.option("--also-b", "more_b", multiple=True, type=click.Path(path_type=Path), help="Another seed of B.")
 @click.option("--task", "only", help="Only this task.")
 @given_plugins
-def command(a: Path, b: Path, more_a: tuple[Path, ...], more_b: tuple[Path, ...], only: str | None) -> None:
+@json_option
+def command(a: Path, b: Path, more_a: tuple[Path, ...], more_b: tuple[Path, ...], only: str | None, as_json: bool) -> None:
     """Compare run folders A and B on the tasks that both have scores of: A - B in points of each task's metric.
 
     Per language and resource group, with 95 % intervals of the paired bootstrap over examples (and seeds, where there are
-    several); p-values are corrected for the number of rows after Holm; * marks what interval and p-value show. One run a side
-    says nothing about other seeds.
+    several). p-values are corrected for the number of rows after Holm, intervals are not; * marks what both show. No interval
+    leaves what the metric can be. One seed a side is about these two models, not about training.
 
     \b
     Example:
       xdist compare runs/demo/target-multilingual-adversarial runs/demo/target-english-none
     """
-    from rich.console import Console
-
     from xdist import api
+    from xdist.report.numbers import probability
     from xdist.report.terminal import comparison_table
+    from xdist.run.tables import show
 
-    console = Console()
-    for one in api.compare((a, *more_a), (b, *more_b), only):
+    found = api.compare((a, *more_a), (b, *more_b), only)
+    sides = {"A": (a, *more_a), "B": (b, *more_b)}
+    differ = _differing(a, b)
+    if as_json:
+        print_json(
+            {
+                **{name.lower(): folders for name, folders in sides.items()},
+                "differ": {key: {"a": one, "b": other} for key, (one, other) in differ.items()},
+                "tasks": [_facts(one) for one in found],
+            }
+        )
+        return
+    for name, folders in sides.items():
+        show(f"{name}: {_called(folders)}")
+    said = "; ".join(f"{key} {_value(one)} | {_value(other)}" for key, (one, other) in differ.items())
+    show(f"A | B differ in: {said or 'nothing that a description says'}")
+    if len(sides["A"]) == 1:
+        show("One seed a side: about these two models, not about training.")
+    for one in found:
+        click.echo()
         if one.metric is None or one.comparison is None:
-            console.print(f"{one.task}: {one.absent}\n", markup=False)
+            click.echo(f"{one.task}: {one.absent}")
             continue
         less = ", less is better" if one.metric.lower_is_better else ""
-        console.print(comparison_table(f"{one.task} ({one.metric.headline}, {one.split}{less})", one.comparison))
+        show(comparison_table(f"{one.task} ({one.metric.headline}, {one.split}{less})", one.comparison))
         if one.comparison.shuffled is not None:
-            p = f"p = {one.comparison.shuffled:.4f} (approximate randomisation)"
-            console.print(f"these models, all examples together: {p}\n")
+            p = probability(one.comparison.shuffled)
+            equals = "" if p.startswith("<") else "= "
+            show(f"these models, all examples together: p {equals}{p} (approximate randomisation)")
+
+
+def _differing(a: Path, b: Path) -> dict[str, tuple[Any, ...]]:
+    """In what the first run of each side was trained otherwise; seeds are told with the names."""
+    from xdist.config import recorded_run
+    from xdist.config.differing import TRAINED, differing
+    from xdist.run.folder import RunFolder
+
+    runs = [recorded_run(RunFolder(place).config) for place in (a, b)]
+    return differing(runs, [name for name in TRAINED if name != "seed"])
+
+
+def _called(folders: Sequence[Path]) -> str:
+    from xdist.config import recorded_run
+    from xdist.run.folder import RunFolder
+
+    runs = [recorded_run(RunFolder(place).config) for place in folders]
+    return "; ".join(f"{run.name}, seed {run.seed} ({place})" for run, place in zip(runs, folders, strict=True))
+
+
+def _value(value: Any) -> str:
+    return "–" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _facts(one: "TaskDifferences") -> dict[str, Any]:
+    found = one.comparison
+    about = {"task": one.task, "split": one.split, "metric": one.metric.headline if one.metric else None}
+    if found is None:
+        return {**about, "absent": one.absent}
+    rows = {"groups": found.groups, "languages": found.languages}
+    told = {name: {key: _row(row) for key, row in of.items()} for name, of in rows.items()}
+    return {**about, **told, "no_gold": found.blank, "p_of_these_models": found.shuffled}
+
+
+def _row(row: "Compared") -> dict[str, Any]:
+    now = row.interval
+    about = {"a": row.a, "b": row.b, "difference": now.difference, "low": now.low, "high": now.high}
+    return {**about, "p_holm": row.p, "shown": row.shown, "examples": row.count, "languages": row.languages}

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from xdist.cli.as_json import json_option
+from xdist.cli.completion import keys_of
 from xdist.cli.options import dry_run
 from xdist.errors import UserError
 
@@ -22,7 +24,7 @@ KEYS = {
 
 
 @click.command(name="evaluate", short_help="Score a run's model, or any model folder, on tasks and languages.")
-@click.argument("overrides", nargs=-1, metavar="[RUN.yaml] [a.b=c]...")
+@click.argument("overrides", nargs=-1, metavar="[RUN.yaml] [a.b=c]...", shell_complete=keys_of("run"))
 @click.option("--model", metavar="FOLDER", help="Score this model, with the options down to --out, instead of a run's.")
 @click.option("--task", "tasks", multiple=True, metavar="NAME", help="What to score it on; may be repeated.")
 @click.option(
@@ -42,7 +44,10 @@ KEYS = {
 )
 @click.option("--ranks", type=click.IntRange(1), help="Processes on this machine; short for runtime.ranks=N.")
 @dry_run
-def command(overrides: tuple[str, ...], model: str | None, ranks: int | None, dry_run: bool, **described: Any) -> None:
+@json_option
+def command(
+    overrides: tuple[str, ...], model: str | None, ranks: int | None, dry_run: bool, as_json: bool, **described: Any
+) -> None:
     """Evaluate the run that RUN.yaml describes on every task and language of its section `evaluate`, or the model in FOLDER:
     fine-tuned elsewhere, exported, or the `model/` of a run.
 
@@ -69,7 +74,7 @@ def command(overrides: tuple[str, ...], model: str | None, ranks: int | None, dr
         raise UserError(f"{option}: goes with --model; what {overrides[0]} describes has {key}=…")
     else:
         path, overrides = Path(overrides[0]), overrides[1:]
-    start("evaluate", path, overrides, ranks, dry_run)
+    start("evaluate", path, overrides, ranks, dry_run, as_json)
 
 
 def _described(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from xdist.cli.completion import keys_of
 from xdist.cli.options import dry_run
 from xdist.errors import UserError
 
@@ -12,7 +13,7 @@ SHOWN = 8  # of the splits that a data set does not have
 
 @click.command(name="fetch", short_help="Bring models and data sets from the hub into a folder.")
 @click.argument("path", metavar="[RUN.yaml]", type=click.Path(path_type=Path), required=False)
-@click.argument("overrides", nargs=-1, metavar="[a.b=c]...")
+@click.argument("overrides", nargs=-1, metavar="[a.b=c]...", shell_complete=keys_of("run"))
 @click.option("--model", "models", multiple=True, metavar="ID", help="Also this model; may be given several times.")
 @click.option("--task", "tasks", multiple=True, metavar="NAME", help="Also this task's data set, all splits; several times.")
 @click.option("--language", "languages", multiple=True, metavar="CODE", help="Of --task, only this language; several times.")

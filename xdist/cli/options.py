@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
+from xdist.cli.completion import keys_of
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def run_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     """RUN.yaml and any number of overrides a.b=c."""
-    function = click.argument("overrides", nargs=-1, metavar="[a.b=c]...")(function)
+    function = click.argument("overrides", nargs=-1, metavar="[a.b=c]...", shell_complete=keys_of("run"))(function)
     return click.argument("path", metavar="RUN.yaml", type=click.Path(path_type=Path))(function)
 
 

@@ -1,14 +1,16 @@
 """xdist plan: what a training needs, before there is a machine for it."""
 
-import json
 from pathlib import Path
 
 import click
 
+from xdist.cli.as_json import json_option, print_json
+from xdist.cli.completion import keys_of
+
 
 @click.command(name="plan", short_help="ZeRO stage, batch, memory and hours of a model or run on given GPUs.")
 @click.argument("what", metavar="MODEL|RUN.yaml")
-@click.argument("overrides", nargs=-1, metavar="[a.b=c]...")
+@click.argument("overrides", nargs=-1, metavar="[a.b=c]...", shell_complete=keys_of("run"))
 @click.option("--gpus", type=click.IntRange(1), default=1, show_default=True, help="GPUs of one machine.")
 @click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines.")
 @click.option(
@@ -41,7 +43,7 @@ import click
 @click.option(
     "--write", type=click.Path(path_type=Path, dir_okay=False), help="Write the DeepSpeed configuration, for runtime.deepspeed."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@json_option
 def command(
     what: str,
     overrides: tuple[str, ...],
@@ -70,10 +72,17 @@ def command(
       xdist plan jobs/runs/xtreme-r/xnli.yaml --gpus 4 --gpu-memory 40 --peak 312 --write zero.json
     """
     from xdist.cli.planned import shown
+    from xdist.run.tables import show
     from xdist.study.planning import Machine, plan
 
     machine = Machine(gpus, nodes, gpu_memory, peak, measure, mfu, interconnect)
     found = plan(what, overrides, machine, precision, tokens_per_batch, embedding_rows, length)
     if write:
         found.write(write)
-    click.echo(json.dumps(found.facts(), indent=2) if as_json else shown(found, write))
+    if as_json:
+        print_json(found.facts())
+        return
+    *lines, train_so = shown(found, write).split("\n")
+    for line in lines:
+        show(line)
+    click.echo(train_so)  # to be copied: never broken

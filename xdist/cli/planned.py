@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from xdist.estimate.hours import spoken
 from xdist.estimate.memory import host_memory, state_on_disk
 from xdist.estimate.recommend import GB, usable
 from xdist.study.planning import TrainingEstimate
@@ -20,8 +21,9 @@ def shown(plan: TrainingEstimate, written: Path | None) -> str:
         f"{plan.precision}, gradient checkpointing {'on' if setting.checkpointing else 'off'}, "
         f"{plan.micro_batch:,} tokens per micro-batch, {setting.micro_batches} per step",
         "",
-        f"memory of a GPU   {plan.memory.total / GB:8.2f} GB, {share:.0%} of what can be used",
-        *(f"  {name:15} {size / GB:8.2f}" for name, size in plan.memory.parts().items()),
+        f"memory of a GPU   {plan.memory.total / GB:8.2f} GB, {share:.0%} of what can be used, when the {plan.worst}",
+        *(f"  {name:15} {size / GB:8.2f}" for name, size in plan.most.items() if size),
+        "  (of each the most at any moment: together more than there is at once)",
     ]
     if setting.trained_rows is not None:
         lines.insert(2, f"of {shape.pieces:,} rows of the embedding {setting.trained_rows:,} are trained")
@@ -32,16 +34,19 @@ def shown(plan: TrainingEstimate, written: Path | None) -> str:
         sent = f" and {one.traffic:.3g} s of traffic" if machine.interconnect else "; traffic is not counted (--interconnect)"
         if setting.offload != "none":
             sent += "; nor are main memory and what is done there"
-        lines.append(
-            f"speed             {one.tokens_per_second:,.0f} tokens/s over all GPUs: a step takes {one.compute:.3g} s{sent}"
-        )
+        slower = f"{one.compute:.3g} s of products"
+        if one.launches > one.compute:
+            slower = f"{one.launches:.3g} s to start its kernels, more than the {one.compute:.3g} s of products"
+        lines.append(f"speed             {one.tokens_per_second:,.0f} tokens/s over all GPUs: a step takes {slower}{sent}")
         if plan.hours is not None:
             most = "at most " if plan.length_is_bound else ""
             lines.append(
-                f"{plan.steps:,} steps       {most}{plan.hours:,.2f} hours, {plan.gpu_hours:,.2f} GPU-hours, without evaluation"
+                f"{plan.steps:,} steps       {most}{spoken(plan.hours)}, {spoken(plan.gpu_hours or 0)} of GPUs, "
+                "without evaluation"
             )
     else:
         lines.append("speed             not known: give --peak TFLOPS or --measure")
     name = str(written) if written else "FILE (--write FILE)"
+    lines += [f"far from usual    {line}" for line in plan.unusual]
     lines += ["", f"train so with     runtime.deepspeed={name} {' '.join(plan.overrides)}"]
     return "\n".join(lines)

@@ -1,39 +1,45 @@
 """xdist status: how runs are doing."""
 
+from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from xdist.cli.as_json import json_option, print_json
 from xdist.cli.options import given_plugins, say_wrong
 
 
 @click.command(name="status", short_help="State, step, loss, time left, last checkpoint and restarts of runs.")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN|STUDY|FOLDER]...")
 @given_plugins
-def command(paths: tuple[Path, ...]) -> None:
+@json_option
+def command(paths: tuple[Path, ...], as_json: bool) -> None:
     """Say how runs are doing: RUN is a run's YAML or folder, STUDY a study's YAML, FOLDER one with runs below it
     (default: runs).
 
-    Reads run folders and, for runs that were submitted, asks their scheduler.
+    Reads run folders and, for runs that were submitted, asks their scheduler. Runs of one name are told apart by their folders.
 
     \b
     Example:
       xdist status runs/demo
     """
-    from rich.console import Console
-    from rich.table import Table
-
     from xdist.errors import UserError
-    from xdist.launch.status import find, statuses
+    from xdist.launch.status import Status, find, statuses
+    from xdist.run.tables import Table, show
 
-    table = Table("run", "state", "job", "step", "loss", "left", "saved", "restarts")
-    notes, wrong = [], []
-    for one in statuses(find(paths or (Path("runs"),))):
-        if isinstance(one, UserError):
-            wrong.append(one)
-            continue
-        table.add_row(
-            one.run,
+    found = list(statuses(find(paths or (Path("runs"),))))
+    runs = [one for one in found if isinstance(one, Status)]
+    wrong = [one for one in found if isinstance(one, UserError)]
+    if as_json:
+        print_json({"runs": [asdict(one) for one in runs], "wrong": [str(error) for error in wrong]})
+        say_wrong(wrong, all_of_them=not runs)
+        return
+    names = Counter(one.run for one in runs)
+    table = Table("run", "state", "job", ">step", ">loss", ">left", ">saved", ">restarts")
+    for one in runs:
+        table.row(
+            one.run if names[one.run] == 1 else f"{one.run} ({one.folder})",
             one.state,
             one.job,
             f"{one.step}/{one.steps}" if one.steps else str(one.step or ""),
@@ -42,10 +48,9 @@ def command(paths: tuple[Path, ...]) -> None:
             "" if one.saved is None else str(one.saved),
             str(one.restarts or ""),
         )
+    if runs:
+        show(table)
+    for one in runs:
         if one.reason:
-            notes.append(f"{one.run}: {one.reason} ({one.folder})")
-    if table.row_count:
-        Console().print(table)
-    for note in notes:
-        click.echo(note)
-    say_wrong(wrong, all_of_them=not table.row_count)
+            click.echo(f"{one.run}: {one.reason} ({one.folder})")
+    say_wrong(wrong, all_of_them=not runs)

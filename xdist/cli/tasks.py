@@ -4,45 +4,89 @@ from pathlib import Path
 
 import click
 
+from xdist.cli.as_json import json_option, print_json
 from xdist.cli.options import described_tasks, given_plugins
+from xdist.cli.task_shown import facts, of_demo, said, show, there, unchecked
+from xdist.formats.layout import FORMS
 
 data_root = click.Path(path_type=Path)
 
 
-@click.group(name="tasks", short_help="List the tasks, their languages, metrics and files.", invoke_without_command=True)
-@click.option("--data", type=data_root, help="Data root: also say how many languages' files are there.")
+@click.group(name="tasks", short_help="List the tasks; `tasks show NAME` says all of one.", invoke_without_command=True)
+@click.option(
+    "--data",
+    type=data_root,
+    default=Path("download"),
+    show_default=True,
+    help="Data root: where files are looked for.",
+)
 @described_tasks
 @given_plugins
+@json_option
 @click.pass_context
-def command(context: click.Context, data: Path | None, described: Path | None) -> None:
-    """List every task: family, metric, languages, what it is trained on, where its files are looked for, licence.
+def command(context: click.Context, data: Path, described: Path | None, as_json: bool) -> None:
+    """List every task, a line each: family, metric, number of languages, and whether its files are there; the demo's last.
+    `xdist tasks show NAME` says files, counts, licence and source of one, and the YAML to train it.
 
     \b
     Example:
       xdist tasks --data download
       xdist tasks --data download --tasks my-tasks.yaml
       xdist tasks --plugin weather.py
+      xdist tasks show udpos
       xdist tasks check download
+      xdist tasks inspect download/news/train-sw.csv
     """
     if context.invoked_subcommand is not None:
         return
-    from rich.console import Console
-    from rich.table import Table
-
+    from xdist.run.tables import Table
+    from xdist.run.tables import show as show_table
     from xdist.tasks.catalog import known
 
-    table = Table("task", "family", "metric", "languages", "trained on", "files", "licence", show_lines=True)
-    for task in known(described).values():
-        patterns = [f"{split}: {' '.join(names)}" for split, names in task.files.items()]
-        if task.hub:
-            patterns.append(f"or hub/{task.hub.id} ({task.hub.config})")
-        languages = str(len(task.languages))
-        if data:
-            there = {split: sum(task.is_there(data, split, code) for code in task.languages_of(split)) for split in task.files}
-            languages = "\n".join(f"{split}: {count} of {len(task.languages_of(split))}" for split, count in there.items())
-        trained_on = " → ".join(task.trained_on) or ("itself" if "train" in task.files else "")
-        table.add_row(task.name, task.family, task.metric or "–", languages, trained_on, "\n".join(patterns), task.licence)
-    Console().print(table)
+    entries = sorted(known(described).values(), key=of_demo)
+    if as_json:
+        print_json({"data": data, "tasks": [facts(task, data) for task in entries]})
+        return
+    table = Table("task", "family", "metric", ">languages", "there")
+    for task in entries:
+        mark = "*" if unchecked(task) else ""
+        table.row(task.name, task.family, task.metric or "–", str(len(task.languages)), said(there(task, data)) + mark)
+    show_table(table)
+    if any(map(unchecked, entries)):
+        show_table("* not compared with a published file; `xdist tasks show NAME` says of what")
+
+
+command.add_command(show)
+
+
+@command.command(short_help="Look at a file and print the YAML that reads it.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--data", type=data_root, help="Data root that the file lies below; else it is told by the file's path.")
+@click.option("--family", type=click.Choice([*FORMS, "masked-lm"]), help="What the task is; else it is told by the columns.")
+@click.option("--name", default="", help="What the task is called; else it is named as its file.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write it into this file, which is not there yet, as well.")
+def inspect(file: Path, data: Path | None, family: str | None, name: str, out: Path | None) -> None:
+    """Print the description of a task that reads FILE, and the files beside it of other languages and splits, with the first
+    examples as they are understood. What is printed is a file of tasks: a run names it under data.tasks.
+
+    \b
+    Example:
+      xdist tasks inspect download/news/train-sw.csv
+      xdist tasks inspect download/news/train-sw.csv --out news-tasks.yaml
+      xdist tasks inspect download/ntrex/eng.txt --family sentence-retrieval
+    """
+    from xdist.errors import UserError, one_line
+    from xdist.files import write_text
+    from xdist.tasks.catalog.inspected import inspected
+
+    if out and out.exists():
+        raise UserError(f"{out}: is there already")
+    seen = inspected(file, data, family or "", name)
+    lines = [f"# data: {{root: {seen.root}}}", *(f"# note: {line}" for line in seen.remarks), seen.text.rstrip()]
+    lines += [f"# {number}. {one_line(line)}" for number, line in enumerate(seen.first, start=1)]
+    click.echo("\n".join(lines))
+    if out:
+        write_text(out, "\n".join(lines) + "\n")
 
 
 @command.command(short_help="Count what is there against the official counts.")
@@ -63,33 +107,35 @@ def check(root: Path, names: tuple[str, ...], described: Path | None) -> None:
     """
     from rich.console import Console
     from rich.progress import track
-    from rich.table import Table
+    from rich.text import Text
 
     from xdist.errors import UserError
+    from xdist.run.tables import Table
+    from xdist.run.tables import show as show_table
     from xdist.tasks.catalog import known, task
     from xdist.tasks.check import check as check_file
     from xdist.tasks.check import files_there
 
     if not root.is_dir():
         raise UserError(f"{root}: no such folder")
-    console, notes = Console(), Console(stderr=True)
-    there = files_there(root, [task(name, described) for name in names] or known(described).values())
-    table = Table("task", "split", "language", "examples", "official", "gold", "")
+    notes = Console(stderr=True)
+    there = files_there(root, [task(name, described, root=root) for name in names] or known(described, root=root).values())
+    table = Table("task", "split", "language", ">examples", ">official", "gold", "~", keys=3)
     broken: list[str] = []
     for entry, split, code in track(there, "reading", console=notes, transient=True, disable=not notes.is_terminal):
         try:
             found = check_file(entry, root, split, code)
         except UserError as error:
             broken.append(str(error))
-            table.add_row(entry.name, split, code, "", "", "", "[red]cannot be read[/red]")
+            table.row(entry.name, split, code, "", "", "", Text("cannot be read", style="red"))
             continue
-        table.add_row(
+        table.row(
             *(entry.name, split, code, f"{found.count:,}"),
             f"{found.official:,}" if found.official is not None else "?",
             "yes" if found.gold else "no",
             found.remark,
         )
-    console.print(table)
+    show_table(table)
     if broken:
         more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
         raise UserError(f"{broken[0]}{more}")

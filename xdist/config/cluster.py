@@ -26,12 +26,12 @@ def seconds(duration: str) -> int:
 class Cluster(Section):
     """What every kind has."""
 
-    kind: str
+    kind: str = Field(description="which kind of cluster")
     plugins: tuple[Plugin, ...] = Field(
         (), description="what brings a kind of your own: files (*.py), installed distributions or modules, as of a run"
     )
-    nodes: int = Field(1, ge=1, le=100_000)
-    gpus_per_node: int = Field(0, ge=0, le=1024)
+    nodes: int = Field(1, ge=1, le=100_000, description="machines of a run")
+    gpus_per_node: int = Field(0, ge=0, le=1024, description="GPUs of each; 0: ranks compute on CPUs")
     ranks_per_node: int | None = Field(None, ge=1, le=1024, description="processes on a node; null: one per GPU, or one")
     environment: dict[str, OneLine] = Field({}, description="variables of every rank")
     data: Path | Literal["remote"] | None = Field(

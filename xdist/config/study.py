@@ -70,14 +70,14 @@ Changes = dict[str, dict[str, Unread] | None]
 
 
 class Study(Section):
-    name: str = Field(pattern=NAME)
-    folder: Path
+    name: str = Field(pattern=NAME, description="what the study is called in its report")
+    folder: Path = Field(description="where its runs and its report are kept")
     needs: dict[Literal["demo"], Path] = Field(
         {}, description="demo: the folder of `xdist demo`, made first where it is missing"
     )
-    stages: dict[str, Stage] = Field(min_length=1)
+    stages: dict[str, Stage] = Field(min_length=1, description="by name, the runs that one combination has, in their order")
     axes: dict[str, dict[str, Changes]] = Field({}, description="by axis, the values it takes")
-    seeds: tuple[Seed, ...] = Field((1,), min_length=1)
+    seeds: tuple[Seed, ...] = Field((1,), min_length=1, description="each combination is run with each")
     all: dict[str, Unread] = Field({}, description="what every run of the study has otherwise than its file")
     include: tuple[dict[str, str | tuple[str, ...]], ...] = Field((), description="only combinations that one of these fits")
     exclude: tuple[dict[str, str | tuple[str, ...]], ...] = Field((), description="no combination that one of these fits")

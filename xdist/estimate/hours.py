@@ -1,5 +1,6 @@
 """Work, traffic and hours of training, by formula: a profiler does not see inner forward passes, and costs time. Products run
-at a share of the peak, then comes traffic that nothing hides.
+at a share of the peak, or as fast as the program can start them, whichever is slower: a small model waits for the program. Then
+comes traffic that nothing hides.
 
 A forward pass over one token takes 2 FLOPs for each parameter that multiplies it, 4 L d S for attention over S tokens, and
 2 d V for a head over V pieces; the embedding is looked up. A backward pass takes twice that, towards the input alone once.
@@ -12,6 +13,10 @@ from dataclasses import dataclass
 from xdist.config.method import Method, StepCost
 from xdist.estimate.memory import Setting, trained
 from xdist.estimate.shapes import Shape
+
+# Of a forward pass: kernels of a layer, and of what comes before and after all layers; seconds in which the program starts one,
+# Python and autograd included. Judged, not measured.
+OF_LAYER, OF_ENDS, LAUNCH = 20, 30, 20e-6
 
 
 def work(methods: Sequence[Method]) -> StepCost:
@@ -51,11 +56,12 @@ class Forecast:
     flops_per_token: float  # as MFU counts them: what checkpointing computes again is left out
     tokens_per_step: float
     compute: float  # seconds of a step
+    launches: float  # seconds in which the program starts a step's kernels
     traffic: float  # seconds of a step
 
     @property
     def seconds(self) -> float:
-        return self.compute + self.traffic
+        return max(self.compute, self.launches) + self.traffic
 
     @property
     def tokens_per_second(self) -> float:
@@ -79,7 +85,24 @@ def forecast(
     forward = flops(shape, attended, head)
     compute = step_tokens * forward * one.forwards(setting.checkpointing) / (setting.ranks * peak * reached)
     sent = traffic(shape, setting, one) / interconnect if interconnect else 0.0
-    return Forecast(forward * one.forwards(False), step_tokens, compute, sent)
+    return Forecast(forward * one.forwards(False), step_tokens, compute, launches(shape, setting, one), sent)
+
+
+def launches(shape: Shape, setting: Setting, one: StepCost) -> float:
+    """Seconds in which the program starts the kernels of a step; a backward pass starts twice those of a forward pass."""
+    kernels = OF_LAYER * shape.layers + OF_ENDS
+    return setting.micro_batches * one.forwards(setting.checkpointing) * kernels * LAUNCH
+
+
+def spoken(hours: float) -> str:
+    """In the unit that a reader would take: "40 seconds", "12.5 minutes", "3.2 hours"."""
+    seconds = 3600 * hours
+    if seconds < 1:
+        return "less than a second"
+    for unit, length in (("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:,.{0 if seconds >= 100 * length else 1}f} {unit}"
+    return f"{seconds:.0f} seconds"
 
 
 def measured(width: int, inner: int, bf16: bool, seconds: float = 1.0) -> float:

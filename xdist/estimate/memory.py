@@ -151,7 +151,19 @@ def _touched(shape: Shape, setting: Setting) -> int:
 
 def memory(shape: Shape, setting: Setting) -> Memory:
     """The memory at the moment when it is largest."""
-    return max(moments(shape, setting).values(), key=lambda one: one.total)
+    return moments(shape, setting)[worst(shape, setting)]
+
+
+def worst(shape: Shape, setting: Setting) -> str:
+    """The name of that moment."""
+    found = moments(shape, setting)
+    return max(found, key=lambda name: found[name].total)
+
+
+def most(shape: Shape, setting: Setting) -> dict[str, float]:
+    """The most that each part takes at any moment: together more than there ever is at once."""
+    parts = [one.parts() for one in moments(shape, setting).values()]
+    return {name: max(part[name] for part in parts) for name in parts[0]}
 
 
 def host_memory(shape: Shape, setting: Setting, ranks: int) -> float:

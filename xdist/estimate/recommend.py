@@ -37,7 +37,8 @@ def ways(ranks: int, bf16: bool) -> Iterator[tuple[int, bool, Offload]]:
         yield from ((stage, checkpointing, "none") for stage in stages)
     if ranks > 1:
         yield from ((3, checkpointing, "none") for checkpointing in (False, True))
-    yield from ((3, True, offload) for offload in ("optimizer", "all"))  # type: ignore[misc]
+    for offload in ("optimizer", "all"):
+        yield from ((3, checkpointing, offload) for checkpointing in (False, True))  # type: ignore[misc]
 
 
 def recommend(

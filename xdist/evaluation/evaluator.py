@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from types import MappingProxyType
 from typing import Any
 
@@ -18,8 +19,11 @@ from xdist.data.shards import Rows
 from xdist.data.subset import Subset, pool_subsets
 from xdist.engine import zero3
 from xdist.evaluation import kept
+from xdist.evaluation.aligning import Aligner
 from xdist.evaluation.loading import load_for_evaluation
-from xdist.evaluation.predicting import Stopped, is_known, once, predict
+from xdist.evaluation.measuring import Measuring
+from xdist.evaluation.overlap import overlaps
+from xdist.evaluation.predicting import Stopped, by_row, is_known, once, predict
 from xdist.evaluation.queue import ForwardRows, budget_of, queue, share
 from xdist.evaluation.request import Request
 from xdist.evaluation.scores import collapses, said, without_gold
@@ -27,6 +31,8 @@ from xdist.evaluation.scoring import Scoring
 from xdist.evaluation.smoothing import Smoothing
 from xdist.evaluation.to_do import by_task, to_do, untold
 from xdist.files import digest
+from xdist.languages import EVERY_GROUP, Pretraining
+from xdist.languages.pretraining import recorded
 from xdist.metrics import metric
 from xdist.model import remarks
 from xdist.model.model import Model
@@ -93,13 +99,11 @@ class Evaluator:
                 cost = self._cost()
                 gathered = distributed.gather_on_first(predicted)
                 if gathered is not None:
-                    results: list[dict[int, Any]] = [{} for _ in subsets]
-                    for part in gathered:
-                        for (number, row), value in part.items():
-                            results[number][row] = value
-                    found = self.scoring.predicted(subsets, sets[name], results, cost)
+                    results = by_row(gathered, len(subsets))
+                    found = self.scoring.predicted(subsets, sets[name], results, cost, self.preparation.tokenizer)
                     step, entry = last_step(self.scoring.folder.metrics), self.scoring.scores.tasks[name]
-                    show_scores(self.sinks, step, subsets[0].task, found, entry)
+                    known_by = recorded(self.scoring.scores.values.get("pretraining"))
+                    show_scores(self.sinks, step, subsets[0].task, found, entry, known_by)
                     kept.forget(folder, name)
         finally:
             progress.close()
@@ -142,12 +146,23 @@ class Evaluator:
 
 
 def show_scores(
-    sinks: Sinks, step: int, task: Task, found: dict[str, dict[str, float]], entry: Mapping[str, Any] = MappingProxyType({})
+    sinks: Sinks,
+    step: int,
+    task: Task,
+    found: dict[str, dict[str, float]],
+    entry: Mapping[str, Any] = MappingProxyType({}),
+    read: Pretraining | None = None,
 ) -> None:
-    """eval/<task>/<language>: the official metric of each language that has gold; eval/<task>/collapsed: what all predictions
-    are, by the task's `entry` in scores.json."""
+    """eval/<task>/<language>: the official metric of each language that has gold; mean/<task>/<group>: means over languages by
+    how much of them was `read`; eval/<task>/collapsed: what all predictions are, by the task's `entry` in scores.json."""
     name = metric(task.metric).headline
     sinks.scalars(step, {f"eval/{task.name}/{code}": one[name] for code, one in found.items() if name in one})
+    if read:
+        scores = {code: one[name] for code, one in entry.get("languages", found).items() if name in one}
+        groups = {group: [scores[code] for code in scores if read.group(code) == group] for group in EVERY_GROUP}
+        parts = {group: values for group, values in groups.items() if 0 < len(values) < len(scores)}
+        means = {**parts, "all languages": [*scores.values()]} if scores else {}
+        sinks.scalars(step, {f"mean/{task.name}/{group}": fmean(values) for group, values in means.items()})
     if lines := said_of_collapse(task.name, entry):
         sinks.text(step, f"eval/{task.name}/collapsed", "\n\n".join(lines))
     sinks.flush()
@@ -161,13 +176,14 @@ def evaluate(
     preparation: Preparation,
     start: Start,
     seed: int,
+    align: Aligner | None = None,
 ) -> bool:
     """Predict what is not predicted and score what is not scored, into the run's folder; `section` says how to load the
-    model that `request` names. False where it was stopped: started again, it goes on from there. Raises UserError as `to_do`
-    does. Collective."""
+    model that `request` names, `align` gives it maps of languages. False where it was stopped: started again, it goes on from
+    there. Raises UserError as `to_do` does. Collective."""
     with closing(StopRequest(request.folder.stop, True, runtime.max_minutes)) as asked:
         done, lockstep = True, config.stage == 3
-        scoring = Scoring(request, config.precision)
+        scoring = Scoring(request, config.precision, Measuring(preparation.tokenizer))
         sinks = Sinks(runtime.sinks if distributed.rank() == 0 else (), start)
         predict = set(on_first(lambda: _begin(scoring, sinks)))
         if subsets := [subset for subset in request.subsets if str(subset) in predict]:
@@ -183,16 +199,20 @@ def evaluate(
                 smoothing = Smoothing(request.how.smoothing, seed, special)
             budget = budget_of(runtime, distributed.device().type)
             with zero3.placed(model, config) as placed:
+                if align:
+                    align(placed, budget, lockstep)
                 what = (placed, preparation, scoring, sinks)
                 stop = partial(_asked, asked, request.folder.stop, lockstep)
                 evaluator = Evaluator(*what, budget=budget, lockstep=lockstep, smoothing=smoothing, stop=stop)
                 done = evaluator.run_all(by_task(subsets))
+        if done and distributed.rank() == 0 and (means := scoring.scores.means):
+            sinks.outcome(means)
         sinks.close()
         if distributed.rank() == 0:
             scoring.digests.remember()
             if done and (blanked := without_gold(request)):
                 say(said(blanked))
-            for line in collapses(request):
+            for line in (*collapses(request), *overlaps(request.lineage, (subset.task for subset in request.subsets))):
                 say(line)
         distributed.barrier()
         return done
@@ -215,7 +235,9 @@ def _begin(scoring: Scoring, sinks: Sinks) -> list[str]:
     for line in untold(scoring.request, todo):
         say(line)
     scoring.make_room(todo.predict)
+    scoring.scores.group_by(scoring.request.pretraining, scoring.request.read_since)
     for subsets in by_task(todo.score).values():
         task, found = subsets[0].task, scoring.again(subsets)
-        show_scores(sinks, last_step(scoring.folder.metrics), task, found, scoring.scores.tasks[task.name])
+        read = recorded(scoring.scores.values.get("pretraining"))
+        show_scores(sinks, last_step(scoring.folder.metrics), task, found, scoring.scores.tasks[task.name], read)
     return [str(subset) for subset in todo.predict]

@@ -34,10 +34,10 @@ class Hosts(Cluster):
     """Machines that see the same files under the same paths, started by the deepspeed launcher over ssh or by hand."""
 
     kind: Literal["hosts"]
-    hosts: tuple[HostName, ...] = Field(min_length=1)
+    hosts: tuple[HostName, ...] = Field(min_length=1, description="names or addresses, the first leads")
     nodes: int = Field(0, ge=0, le=100_000, description="follows from hosts")
     ssh: bool = Field(True, description="false: the launcher is started on every host, with the host's number")
-    port: int = Field(29500, ge=1024, le=65535)
+    port: int = Field(29500, ge=1024, le=65535, description="of the first host, where ranks meet")
     python: Interpreter | None = Field(None, description="interpreter on the hosts; null: the one that submits")
 
     @model_validator(mode="before")

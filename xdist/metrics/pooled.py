@@ -7,6 +7,7 @@ hard is hard in each. Examples and seeds are as in `xdist.metrics.significance`,
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from xdist.files import digest
 from xdist.languages import by_size
 from xdist.metrics.counts import Array, CountRows
 from xdist.metrics.definition import Metric
-from xdist.metrics.significance import CHUNK, LEVEL, Interval, VariancePart, interval, of_seeds
+from xdist.metrics.significance import CHUNK, LEVEL, UNBOUNDED, Bounds, Interval, VariancePart, interval, of_seeds
 
 DRAWS = 1000
 
@@ -22,13 +23,15 @@ DRAWS = 1000
 @dataclass(frozen=True, slots=True)
 class Replicated:
     """Scores of one task in points: `observed` [systems, languages], and under each draw of examples, the same for all systems,
-    `drawn` [draws, systems, languages]; NaN where a system has no score of a language. `counts`: examples by language."""
+    `drawn` [draws, systems, languages]; NaN where a system has no score of a language. `counts`: examples by language;
+    `bounds`: within which scores are."""
 
     systems: tuple[Hashable, ...]
     languages: tuple[str, ...]
     observed: Array
     drawn: Array
     counts: Mapping[str, int]
+    bounds: Bounds = UNBOUNDED
 
     def differences(self, a: Sequence[Hashable], b: Sequence[Hashable], languages: Sequence[str]) -> "Differences | None":
         """A - B, seed by seed, in those of `languages` that all of them have; None where there is none."""
@@ -38,7 +41,8 @@ class Replicated:
         if not at or not first:
             return None
         drawn = self.drawn[:, first][:, :, at] - self.drawn[:, second][:, :, at]
-        return Differences(tuple(self.languages[n] for n in at), observed[:, at], drawn)
+        low, high = self.bounds
+        return Differences(tuple(self.languages[n] for n in at), observed[:, at], drawn, (low - high, high - low))
 
     def alone(self, systems: Sequence[Hashable], languages: Sequence[str]) -> "Differences | None":
         """The scores of the seeds of one system, as differences from nothing."""
@@ -47,20 +51,21 @@ class Replicated:
         at = [n for n, code in enumerate(self.languages) if code in languages and not np.isnan(observed[:, n]).any()]
         if not at or not rows:
             return None
-        return Differences(tuple(self.languages[n] for n in at), observed[:, at], self.drawn[:, rows][:, :, at])
+        return Differences(tuple(self.languages[n] for n in at), observed[:, at], self.drawn[:, rows][:, :, at], self.bounds)
 
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """Of two systems on one task: `observed` [seeds, languages], `drawn` [draws, seeds, languages]."""
+    """Of two systems on one task: `observed` [seeds, languages], `drawn` [draws, seeds, languages]; `bounds`: what can be."""
 
     languages: tuple[str, ...]
     observed: Array
     drawn: Array
+    bounds: Bounds = UNBOUNDED
 
     def only(self, language: str) -> "Differences":
         at = [self.languages.index(language)]
-        return Differences((language,), self.observed[:, at], self.drawn[:, :, at])
+        return Differences((language,), self.observed[:, at], self.drawn[:, :, at], self.bounds)
 
 
 def replicate(
@@ -94,7 +99,7 @@ def replicate(
             times = np.bincount(chosen.ravel(), minlength=count * size).reshape(count, size).astype(np.float64)
             for code, (have, stack) in stacks.items():
                 drawn[low : low + count, have, languages.index(code)] = metric.points(np.tensordot(times, stack, (1, 1)))
-    return Replicated(tuple(systems), tuple(languages), observed, drawn, counts)
+    return Replicated(tuple(systems), tuple(languages), observed, drawn, counts, metric.range)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +133,19 @@ def pooled(
     like them, without they are themselves, as a group of one language always is. All tasks have the same seeds; `seeds` says
     how far one of a system's spread, else the differences themselves do."""
     frame = _frame(tasks, sample)
+    bounds = fmean(task.bounds[0] for task in tasks), fmean(task.bounds[1] for task in tasks)
     of_seed = of_seeds(frame.by_seed, frame.shared)
     if seeds:  # of both systems
         of_seed = [VariancePart(2 * seeds.variance / len(frame.by_seed), seeds.freedom)]
     drawn = frame.drawn.mean(axis=1)  # [draws, languages]
     whole = drawn.sum(axis=1)
     if not sample or len(frame.spread) == 1:
-        return interval(frame.by_seed, whole, [VariancePart(float(whole.var())), *of_seed], level)
+        return interval(frame.by_seed, whole, [VariancePart(float(whole.var())), *of_seed], level, bounds)
     count = len(frame.spread)
     chosen = np.random.default_rng([seed, 1]).multinomial(count, np.full(count, 1 / count), size=len(drawn))
     together = max(0.0, float(whole.var() - drawn.var(axis=0).sum()))
     parts = [VariancePart(float((frame.spread**2).sum()), count - 1), VariancePart(together), *of_seed]
-    return interval(frame.by_seed, chosen @ frame.spread, parts, level)
+    return interval(frame.by_seed, chosen @ frame.spread, parts, level, bounds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ about these two models only.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 from statistics import NormalDist
 
 import numpy as np
@@ -28,6 +29,9 @@ from xdist.metrics.definition import Metric
 DRAWS = 2000
 LEVEL = 0.95
 CHUNK = 4_000_000  # numbers held at once while drawing
+
+Bounds = tuple[float, float]
+UNBOUNDED: Bounds = (-inf, inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,8 @@ def intervals(
 ) -> dict[str, Interval]:
     """The interval of the difference in each language."""
     observed, replicates = _replicates(sets, metric, seed, draws)
-    return {code: single(observed[:, n], replicates[:, :, n], level) for n, code in enumerate(sets)}
+    bounds = difference_bounds(metric)
+    return {code: single(observed[:, n], replicates[:, :, n], level, bounds) for n, code in enumerate(sets)}
 
 
 def group_interval(
@@ -82,7 +87,7 @@ def group_interval(
     observed, replicates = _replicates(sets, metric, seed, draws)
     count = len(sets)
     if not languages or count == 1:
-        return single(observed.mean(axis=1), replicates.mean(axis=2), level)
+        return single(observed.mean(axis=1), replicates.mean(axis=2), level, difference_bounds(metric))
     rng = np.random.default_rng([seed, 1])
     chosen = rng.integers(count, size=(draws, count))
     drawn = observed.T[chosen].mean(axis=1)  # [draws, seeds]
@@ -92,7 +97,7 @@ def group_interval(
     rest = observed - observed.mean(axis=0) - observed.mean(axis=1, keepdims=True) + observed.mean()
     shared = float((rest**2).sum()) / (count - 1) / len(observed) / count
     parts = [VariancePart(between, count - 1), VariancePart(together), *of_seeds(observed.mean(axis=1), shared)]
-    return interval(observed, drawn.mean(axis=1), parts, level)
+    return interval(observed, drawn.mean(axis=1), parts, level, difference_bounds(metric))
 
 
 def randomisation(sets: Mapping[str, Paired], metric: Metric, seed: int = 0, draws: int = DRAWS) -> float:
@@ -163,11 +168,17 @@ class VariancePart:
     freedom: int = 0  # 0: so many that it does not matter
 
 
-def single(observed: Array, replicates: Array, level: float) -> Interval:
+def difference_bounds(metric: Metric) -> Bounds:
+    """The least and the most that two scores can differ by, in points."""
+    low, high = metric.range
+    return low - high, high - low
+
+
+def single(observed: Array, replicates: Array, level: float, bounds: Bounds = UNBOUNDED) -> Interval:
     """`observed` [seeds], `replicates` [draws, seeds] of one language, or of a mean over languages that are themselves."""
     mean = replicates.mean(axis=1)
     shared = float((replicates - mean[:, None]).var(axis=0).mean())
-    return interval(observed, mean, [VariancePart(float(mean.var())), *of_seeds(observed, shared)], level)
+    return interval(observed, mean, [VariancePart(float(mean.var())), *of_seeds(observed, shared)], level, bounds)
 
 
 def of_seeds(observed: Array, shared: float) -> list[VariancePart]:
@@ -176,7 +187,10 @@ def of_seeds(observed: Array, shared: float) -> list[VariancePart]:
     return [VariancePart(max(0.0, float(observed.var()) - shared) / more, more)] if more else []
 
 
-def interval(observed: Array, replicates: Array, parts: Sequence[VariancePart], level: float) -> Interval:
+def interval(
+    observed: Array, replicates: Array, parts: Sequence[VariancePart], level: float, bounds: Bounds = UNBOUNDED
+) -> Interval:
+    """It ends at `bounds`, since two seeds may spread so far that Student's t goes beyond what can be."""
     difference, deviation = float(observed.mean()), float(replicates.std())
     if sum(part.variance for part in parts) < 1e-18:
         return Interval(difference, difference, difference, 1.0 if abs(difference) < 1e-9 else 0.0, level)
@@ -190,7 +204,8 @@ def interval(observed: Array, replicates: Array, parts: Sequence[VariancePart], 
     for _ in range(40):
         middle = (least + most) / 2
         least, most = (middle, most) if _half_width(parts, middle) < abs(difference) else (least, middle)
-    return Interval(difference, difference + float(ends[0]), difference + float(ends[1]), 1 - least, level)
+    low, high = np.clip(difference + ends, *bounds)
+    return Interval(difference, float(low), float(high), 1 - least, level)
 
 
 def _half_width(parts: Sequence[VariancePart], level: float) -> float:

@@ -13,6 +13,9 @@ from xdist.run.lasting import aside
 
 SECONDS_BETWEEN_LINES = 10
 SECONDS_BETWEEN_MESSAGES = 0.1
+WIDE = 120  # columns of a terminal that has room for the rate and a name of any length
+LONG = 22  # letters of a title beside a bar elsewhere
+NARROW = 8  # columns of the bar there
 
 
 def say(text: str) -> None:
@@ -29,12 +32,23 @@ class Progress:
         self._begun, self._began_at, self._last_line = time.perf_counter(), done, time.perf_counter()
         self._last_message = 0.0
         self._bar: RichProgress | None = None
+        self._wide, self._room = True, 0
         self._enabled, self._in_bytes = enabled, in_bytes
         if enabled and sys.stderr.isatty():
+            console = Console(stderr=True)
             share = DownloadColumn() if in_bytes else MofNCompleteColumn()
-            columns = (TextColumn("{task.description}"), BarColumn(), share, TimeElapsedColumn())
-            texts = (TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[note]}"))
-            self._bar = RichProgress(*columns, TimeRemainingColumn(), *texts, console=Console(stderr=True))
+            texts = [TextColumn("{task.fields[note]}")]
+            self._wide = console.width >= WIDE
+            if self._wide:
+                texts = [TextColumn("{task.fields[rate]}"), *texts]
+            if len(title) > LONG and not self._wide:  # the name of a run is never cut: it stands above
+                say(title)
+                title = title.partition(" ")[0]
+            bar = BarColumn(40 if self._wide else NARROW)
+            count = len("999.9/999.9 GB") if in_bytes else 2 * len(f"{total:.0f}") + 1
+            self._room = console.width - len(title) - NARROW - count - len(" 0:00:00 left 0:00:00 ") - 3
+            times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+            self._bar = RichProgress(TextColumn("{task.description}"), bar, share, *times, *texts, console=console)
             self._task = self._bar.add_task(title, total=total, completed=int(done), rate="", note="")
             self._bar.start()
 
@@ -44,7 +58,7 @@ class Progress:
     def advance(self, units: float = 1) -> None:
         self.done += units
         if self._bar:
-            self._bar.update(self._task, completed=self.done, rate=self._shown(self._rate()), note=self._note)
+            self._bar.update(self._task, completed=self.done, rate=self._shown(self._rate()), note=self._short())
         elif self._enabled:
             now = time.perf_counter()
             if now - self._last_message > SECONDS_BETWEEN_MESSAGES:
@@ -65,6 +79,13 @@ class Progress:
     def _tell(self) -> None:
         """The launcher, which may have a terminal."""
         aside(progress=self.title, total=self.total, done=self.done, note=self._note, in_bytes=self._in_bytes)
+
+    def _short(self) -> str:
+        """As many parts of the note as there is room for."""
+        if self._wide:
+            return self._note
+        parts = self._note.split(", ")
+        return next((text for n in range(len(parts), 0, -1) if len(text := ", ".join(parts[:n])) <= self._room), "")
 
     def _rate(self) -> float:
         """Units a second since the start."""

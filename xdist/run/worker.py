@@ -7,7 +7,6 @@ import signal
 import sys
 import time
 import traceback
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,11 +15,9 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from transformers.utils import logging as transformers_logging
-
 from xdist.config import Run, load_run
 from xdist.errors import OwnError, RankError, RunError, UserError
-from xdist.run import aborting, distributed, heartbeat, lacking, stopping
+from xdist.run import aborting, distributed, heartbeat, lacking, libraries, stopping
 from xdist.run import folder as run_folder
 from xdist.run.folder import MARKS, RunFolder, RunState
 from xdist.run.lasting import lasting
@@ -201,15 +198,12 @@ def _end_aborted(how: str) -> None:
 
 
 def quiet() -> None:
-    """Only warnings from the libraries; xdist's own messages on rank 0, on a terminal that lacks a letter with another one."""
+    """Only errors from the libraries; xdist's own messages on rank 0, on a terminal that lacks a letter with another one."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    libraries.silence()
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("xdist").setLevel(logging.INFO if distributed.rank() == 0 else logging.WARNING)
-    logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
-    transformers_logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
 
 
 def _mark_failed(reason: str) -> None:

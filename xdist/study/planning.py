@@ -9,14 +9,14 @@ from xdist.config import load_run
 from xdist.config.method import StepCost
 from xdist.errors import UserError
 from xdist.estimate.hours import Forecast, forecast, measured, work
-from xdist.estimate.memory import Memory, Setting, host_memory, memory, state_on_disk
+from xdist.estimate.memory import Memory, Setting, host_memory, memory, most, state_on_disk, worst
 from xdist.estimate.recommend import GB, MASKED, ds_config, recommend, usable
 from xdist.estimate.shapes import Shape, shape_of
 from xdist.files import write_json
 from xdist.resolve.resolved import Resolved
 from xdist.resolve.subsets import Subsets
 from xdist.run.ds_config import HALF
-from xdist.study.estimate import cost, embedding_rows
+from xdist.study.estimate import cost, embedding_rows, unusual_settings
 
 REACHED, REACHED_OF_MEASURED = 0.4, 0.7  # of a stated peak (published: 0.33 to 0.55), of a matrix product's own speed
 
@@ -68,6 +68,17 @@ class TrainingEstimate:
     steps: int | None  # of the run; None where they are not known
     length_is_bound: bool = False
     precision: str = "bf16"
+    unusual: tuple[str, ...] = ()  # a line on each setting that is far from what is usual
+
+    @property
+    def worst(self) -> str:
+        """The moment at which memory is `memory`."""
+        return worst(self.shape, self.setting)
+
+    @property
+    def most(self) -> dict[str, float]:
+        """The most that each part takes at any moment."""
+        return most(self.shape, self.setting)
 
     @property
     def hours(self) -> float | None:
@@ -104,17 +115,24 @@ class TrainingEstimate:
             "precision": self.precision,
             "micro_batch_tokens": self.micro_batch,
             "micro_batches": self.setting.micro_batches,
-            "memory": {**self.memory.parts(), "total": self.memory.total, "usable": usable(self.capacity)},
+            "memory": {
+                **self.memory.parts(),
+                "total": self.memory.total,
+                "usable": usable(self.capacity),
+                "worst": self.worst,
+                "most": self.most,
+            },
             "host_memory": host_memory(self.shape, self.setting, self.machine.gpus),
             "checkpoint": state_on_disk(self.shape, self.setting),
             "flops_per_token": one.flops_per_token if one else None,
             "tokens_per_second": one.tokens_per_second if one else None,
-            "step_seconds": {"compute": one.compute, "traffic": one.traffic} if one else None,
+            "step_seconds": {"compute": one.compute, "launches": one.launches, "traffic": one.traffic} if one else None,
             "steps": self.steps,
             "hours": self.hours,
             "gpu_hours": self.gpu_hours,
             "ds_config": ds_config(self.shape, self.setting),
             "overrides": self.overrides,
+            "unusual": list(self.unusual),
         }
 
 
@@ -166,8 +184,9 @@ def plan_run(
         dropout=run.model.dropout != 0,
     )
     step_tokens = expected.tokens / expected.updates if expected.tokens and expected.updates else None
+    shape = shape or shape_of(resolved.model.backbone)
     found = _planned(
-        shape or shape_of(resolved.model.backbone),
+        shape,
         machine,
         start,
         work(run.methods),
@@ -178,7 +197,7 @@ def plan_run(
         expected.updates,
         expected.bound,
     )
-    return replace(found, precision=precision)
+    return replace(found, precision=precision, unusual=tuple(unusual_settings(run.train, run.model, run.data, subsets, shape)))
 
 
 def _planned(

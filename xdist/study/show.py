@@ -2,17 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from xdist.study.budget import Budget, budget
-from xdist.study.estimate import Cost, cost
+from xdist.errors import UserError
+from xdist.estimate.hours import spoken
+from xdist.run.tables import Table, show, show_tree
+from xdist.study.budget import Budget, budget, shape_at
+from xdist.study.estimate import Cost, cost, unusual_settings
 from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
 from xdist.study.planning import Machine
@@ -38,32 +40,43 @@ def print_plan(
     tree = Tree(Text(graph.study.name, style="bold"))
     for node in graph.after(None):
         _branch(tree, node, graph, found)
-    console.print(tree)
-    for line in (*_totals(graph, found, facts), *_budget(budget(graph, found, machine), machine)):
-        console.print(Text(line))
+    show_tree(tree, console)
+    lines = (*_totals(graph, found, facts), *_budget(budget(graph, found, machine), machine), *unusual_in(graph, found))
+    for line in lines:
+        show(line, console)
+
+
+def unusual_in(graph: Graph, found: Mapping[str, Standing]) -> Iterator[str]:
+    """A line on each setting of runs that are not finished that is far from what is usual, and how many have it."""
+    runs: dict[str, list[str]] = {}
+    for key, node in graph.nodes.items():
+        shape = None
+        with suppress(UserError):
+            shape = shape_at(graph, node)
+        if found[key].state != "finished" and (shape or not node.upstream):
+            run, subsets = node.run, node.resolved.subsets.training
+            for line in unusual_settings(run.train, node.resolved.model, run.data, subsets, shape):
+                runs.setdefault(line, []).append(run.name)
+    for line, names in runs.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield f"far from usual: {names[0]}{more}: {line}"
 
 
 def print_standings(graph: Graph, found: Mapping[str, Standing], console: Console) -> None:
     """A row per run, how many stand where, a bar of the updates done, and why runs failed or cannot be told to be done."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
-    table.add_column("run", overflow="fold")
-    table.add_column("state")
-    table.add_column("step", justify="right")
+    table = Table("run", "state", ">step")
     for key, node in graph.nodes.items():
         now = found[key]
-        table.add_row(node.run.name, Text(now.state, STYLES[now.state]), _step(now))
-    console.print(table)
+        table.row(node.run.name, Text(now.state, STYLES[now.state]), _step(now))
+    show(table, console)
     done, total = _share(found)
     counts: Counter[str] = Counter(now.state for now in found.values())
     said = ", ".join(f"{counts[state]} {state}" for state in STYLES if counts[state])
-    grid = Table.grid(padding=(0, 1))
-    grid.add_row(ProgressBar(total, done, width=30), Text(f"{100 * done / total:.0f} % of the updates: {said}"))
-    console.print(grid)
+    console.print(ProgressBar(total, done, width=30))
+    show(f"{100 * done / total:.0f} % of the updates: {said}", console)
     for key, now in found.items():
         if now.state == "failed" or (now.reason and now.state != "blocked"):
-            console.print(
-                Text(f"{graph.nodes[key].run.name}: {now.reason or 'no reason was left'}", style="red"), soft_wrap=True
-            )
+            show(Text(f"{graph.nodes[key].run.name}: {now.reason or 'no reason was left'}", style="red"), console)
 
 
 DONE = {"finished": "finished", "there": "waits or runs already", "submit": "submitted", "later": "submit again then"}
@@ -74,16 +87,14 @@ def print_steps(graph: Graph, steps: Sequence[Step], only_planned: bool, console
     """A row per run: its job, what became of it, and the run and job that it waits for."""
     said = PLANNED if only_planned else DONE
     jobs = {step.node.key: step.job for step in steps}
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
-    for name in ("run", "job", "", "after"):
-        table.add_column(name, overflow="fold")
+    table = Table("run", "job", "", "after")
     for step in steps:
-        after = f"{graph.nodes[step.after].run.name} {jobs[step.after]}".strip() if step.after else ""
+        after = ", ".join(f"{graph.nodes[key].run.name} {jobs[key]}".strip() for key in step.after)
         what = said[step.what]
-        table.add_row(Text(step.node.run.name), step.job, Text(what, STYLES.get(step.what, "")), after)
-    console.print(table)
+        table.row(step.node.run.name, step.job, Text(what, STYLES.get(step.what, "")), after)
+    show(table, console)
     counts = Counter(step.what for step in steps)
-    console.print(Text(", ".join(f"{number} {said[what]}" for what, number in counts.items())))
+    show(", ".join(f"{number} {said[what]}" for what, number in counts.items()), console)
 
 
 def _branch(tree: Tree, node: Node, graph: Graph, found: Mapping[str, Standing]) -> None:
@@ -128,7 +139,7 @@ def _budget(one: Budget, machine: Machine | None) -> Iterator[str]:
     if one.disk:
         yield f"disk: {one.disk / 1e9:,.1f} GB for models and checkpoints{least}"
     if machine and one.gpu_hours:
-        yield f"training: {one.gpu_hours:,.2f} GPU-hours, {machine.ranks} GPU{'s' * (machine.ranks > 1)} a run{least}"
+        yield f"training: {spoken(one.gpu_hours)} of GPUs, {machine.ranks} GPU{'s' * (machine.ranks > 1)} a run{least}"
 
 
 def _said(one: Cost) -> str:

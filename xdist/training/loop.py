@@ -140,6 +140,7 @@ def train(
     )
     bad = BadSteps(training.data, runtime.bad_steps, engine, saver.last_good)
     stopped = False
+    scalars: dict[str, float] = {}
     tokens, since = 0.0, time.perf_counter()
     logged = since
     try:
@@ -149,7 +150,7 @@ def train(
                 record = training.step(number, bool(stop))
             bad.note(number)
             done, tokens = number + 1, tokens + record.tokens
-            scalars: dict[str, float] = {}
+            scalars = {}
             if done % runtime.log_every == 0 or done == steps:
                 means = record.means()
                 now = time.perf_counter()
@@ -184,6 +185,8 @@ def train(
             if done < steps and saver.due(done):
                 sinks.flush()
                 since += saver.save(done)
+        if scalars and not stopped and not start.config.get("evaluate"):  # an evaluation would have more to tell
+            sinks.outcome({"last/loss": scalars["train/loss"]})
         sinks.flush()
         saver.save(done, last=stopped)
     finally:

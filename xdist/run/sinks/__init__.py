@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from xdist.config.differing import leaves
 from xdist.run.sinks.json_lines import JsonLines
 from xdist.run.sinks.sink import SINKS, Sink, Start, register
 from xdist.run.sinks.tensorboard import TensorBoard
+from xdist.run.sinks.wandb import WeightsAndBiases
 
 __all__ = ["SINKS", "JsonLines", "Sink", "Sinks", "Start", "TensorBoard", "register"]
 
@@ -19,7 +21,7 @@ log = logging.getLogger(__name__)
 
 _told: set[tuple[Path, str]] = set()  # folder and sink: a process opens the sinks of a run to train and again to evaluate
 
-for ours in (JsonLines, TensorBoard):
+for ours in (JsonLines, TensorBoard, WeightsAndBiases):
     register(ours)
 
 
@@ -61,6 +63,16 @@ class Sinks:
 
     def hparams(self, values: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
         self._each(lambda sink: sink.hparams(values, metrics))
+
+    def outcome(self, metrics: Mapping[str, float]) -> None:
+        """What came out of the run, beside all that its description says."""
+        plain = {key: value for key, value in leaves(dict(self._start.config)) if key not in ("name", "folder")}
+        told = {
+            key: value if isinstance(value, bool | int | float) else str(value)
+            for key, value in plain.items()
+            if value is not None
+        }
+        self.hparams(told, metrics)
 
     def flush(self) -> None:
         self._each(lambda sink: sink.flush())

@@ -1,5 +1,6 @@
 """Which sinks a run names: one that is not known is one line wherever a run begins, and a folder is read whatever it names."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-UNKNOWN = "unknown sink 'tensorbord': did you mean 'tensorboard'? (valid: jsonl, tensorboard)"
+UNKNOWN = "unknown sink 'tensorbord': did you mean 'tensorboard'? (valid: jsonl, tensorboard, wandb)"
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "submit --cluster slurm.yaml"])
@@ -54,8 +55,15 @@ def test_a_sink_of_ones_own_is_there_for_the_runs_that_name_its_file(place: Path
     (place / "csv_sink.py").write_text(dict(shown(ROOT / "docs/how-to/own-sink.md"))["csv_sink.py"], encoding="utf-8")
     with forgetting():
         resolved_of(load_run(place / "run.yaml", ["plugins=[csv_sink.py]", "runtime.sinks=[csv]"])).check_sinks()
-        with pytest.raises(UserError, match=r"runtime\.sinks\.0: unknown sink 'csv': \(valid: jsonl, tensorboard\)"):
+        with pytest.raises(UserError, match=r"runtime\.sinks\.0: unknown sink 'csv': \(valid: jsonl, tensorboard, wandb\)"):
             resolved_of(load_run(place / "run.yaml", ["runtime.sinks=[csv]"])).check_sinks()
+
+
+@pytest.mark.skipif(find_spec("wandb") is not None, reason="wandb is installed")
+def test_a_sink_whose_package_is_missing_is_one_line_before_a_run_begins(place: Path) -> None:
+    done = CliRunner().invoke(main, ["train", "run.yaml", "--dry-run", "runtime.sinks=[wandb]"])
+    needs = "runtime.sinks.0: needs the package wandb: pip install 'xdist-xtreme[wandb]'"
+    assert (done.exit_code, done.stderr) == (2, f"xdist: runtime.sinks=[wandb] (command line): {needs}\n")
 
 
 def test_an_unknown_sink_of_a_study_is_one_line_before_it_begins(tmp_path: Path, described: dict[str, Any]) -> None:

@@ -2,25 +2,27 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from xdist.run.recorded import logged, parsed, recorded_text
+from xdist.run.signature import signatures
 
 Points = list[tuple[int, float]]
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """`config` is the text of config.yaml; `environment` is environment.json with nested keys joined by dots;
-    `metrics` holds (step, value) in order of step for each logged quantity. A file that is not there is empty here:
-    a run that only evaluates has no metrics."""
+    """`config` is the text of config.yaml; `environment` is environment.json with nested keys joined by dots; `metrics` holds
+    (step, value) in order of step for each logged quantity; `signatures` a line on each task's score. A file that is not there
+    is empty here: a run that only evaluates has no metrics."""
 
     name: str
     config: str
     environment: Mapping[str, str]
     metrics: Mapping[str, Points]
+    signatures: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_record(run: Path, name: str) -> Record:
@@ -31,6 +33,7 @@ def read_record(run: Path, name: str) -> Record:
         recorded_text(config) if config.exists() else "",
         dict(_flat(parsed(recorded_text(environment), environment))) if environment.exists() else {},
         read_metrics(run / "metrics.jsonl"),
+        signatures(run),
     )
 
 

@@ -29,6 +29,10 @@ class Sink(ABC):
 
     name: ClassVar[str]
 
+    @classmethod
+    def check(cls) -> None:
+        """Raises UserError where what it needs is not installed; asked before a run begins, at `--dry-run` too."""
+
     def __init__(self, start: Start) -> None:
         self.start = start
 

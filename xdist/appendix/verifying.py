@@ -1,0 +1,111 @@
+"""Whether an archive is whole, and whether its predictions have the scores that it says."""
+
+import hashlib
+import tarfile
+import tempfile
+import zlib
+from dataclasses import dataclass
+from math import isclose
+from pathlib import Path, PurePosixPath
+from shutil import copyfile
+from typing import Any
+
+from xdist.appendix.bundle import SUMS
+from xdist.errors import UserError
+from xdist.evaluation import submission
+from xdist.evaluation.official import score_folder
+from xdist.run.recorded import recorded_scores
+from xdist.tasks.catalog import known
+
+LARGEST = 1 << 32  # bytes of one file, unpacked
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """How many `files` have their sums, and how many `scores` of a language came out again; None where nothing was scored."""
+
+    files: int
+    scores: int | None = None
+
+
+def verify(archive: Path, root: Path | None) -> Verified:
+    """Raises UserError for what is no bundle, a file that is not as the sums say, and a score that comes out otherwise by the
+    gold below `root`."""
+    content = _unpacked(archive)
+    _check_sums(archive, content)
+    if root is None:
+        return Verified(len(content) - 1)
+    runs = sorted({name.split("/")[1] for name in content if name.startswith("runs/") and name.endswith("/scores.json")})
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, one in content.items():
+            path = Path(temporary) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(one)
+        return Verified(len(content) - 1, sum(_scored_again(archive, Path(temporary) / "runs" / run, root) for run in runs))
+
+
+def _unpacked(archive: Path) -> dict[str, bytes]:
+    """Files by their names; no path leads out of the archive, and links are none."""
+    found: dict[str, bytes] = {}
+    try:
+        with tarfile.open(archive, "r:gz") as entries:
+            for entry in entries:
+                name = PurePosixPath(entry.name)
+                inside = name.parts[:1] == ("bundle",) and len(name.parts) > 1 and ".." not in name.parts
+                if not entry.isreg() or not inside or entry.size > LARGEST:
+                    raise UserError(f"{archive}: '{entry.name}' is nothing that a bundle holds")
+                file = entries.extractfile(entry)
+                assert file
+                found[str(name.relative_to("bundle"))] = file.read()
+    except FileNotFoundError:
+        raise UserError(f"{archive}: no such file") from None
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise UserError(f"{archive}: cannot be read: {error}") from None
+    if SUMS not in found:
+        raise UserError(f"{archive}: is no bundle (no {SUMS})")
+    return found
+
+
+def _check_sums(archive: Path, content: dict[str, bytes]) -> None:
+    sums: dict[str, str] = {}
+    for line in content[SUMS].decode(errors="replace").splitlines():
+        said, _, name = line.partition("  ")
+        sums[name] = said
+    for name in sorted({*sums, *content} - {SUMS}):
+        if name not in content:
+            raise UserError(f"{archive}: {name}: is missing")
+        if name not in sums:
+            raise UserError(f"{archive}: {name}: has no sum in {SUMS}")
+        if hashlib.sha256(content[name]).hexdigest() != sums[name]:
+            raise UserError(f"{archive}: {name}: is not what its sum says")
+
+
+def _scored_again(archive: Path, run: Path, root: Path) -> int:
+    """How many languages of a run's tasks have the scores that it says."""
+    described = run / "tasks.yaml" if (run / "tasks.yaml").is_file() else None
+    catalog, number = known(described), 0
+    for name, entry in recorded_scores(run / "scores.json")["tasks"].items():
+        if name not in catalog:
+            raise UserError(
+                f"{archive}: runs/{run.name}: task '{name}' is not installed here; a plugin brings it: --plugin FILE"
+            )
+        scored = {code: one for code, one in entry["languages"].items() if set(one) != {"count"}}
+        with tempfile.TemporaryDirectory() as alone:  # a language without gold has predictions, and no score
+            for code in scored:
+                place = submission.path(run / "predictions", catalog[name], entry["split"], code)
+                if not place.is_file():
+                    raise UserError(f"{archive}: runs/{run.name}: {name}/{place.name} is missing")
+                copy = submission.path(Path(alone) / "p", catalog[name], entry["split"], code)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copyfile(place, copy)
+            again = score_folder(Path(alone) / "p", root, entry["split"], partial=True, described=described) if scored else {}
+        for code, one in scored.items():
+            _same(f"{archive}: runs/{run.name}: {name} in {code}", one, again["tasks"][name]["languages"][code])
+        number += len(scored)
+    return number
+
+
+def _same(where: str, said: dict[str, Any], now: dict[str, Any]) -> None:
+    for metric, value in said.items():
+        if metric not in now or not isclose(float(value), float(now[metric]), rel_tol=1e-12, abs_tol=1e-9):
+            raise UserError(f"{where}: {metric} was {value}, is {now.get(metric, 'not there')}: other gold, or another metric")

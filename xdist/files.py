@@ -95,8 +95,18 @@ _Dumper.add_implicit_resolver(
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"0o[0-7]+$"), ["0"])
 
 
-def yaml_text(value: Any) -> str:
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """A letter that YAML takes for the end of a line stays itself only where it is escaped."""
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if re.search("[\x85\u2028\u2029]", text) else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def yaml_text(value: Any, flow: bool | None = False) -> str:
+    """`flow` None: the innermost lists and mappings in one line, as people write them."""
+    width = 120 if flow is None else 80
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=flow, width=width)
 
 
 def write_yaml(path: Path, value: Any) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -248,13 +249,47 @@ def test_cancelled_run_is_saved_and_stays_cancelled(typed: Typed, slurm: Slurm, 
 
 def test_sbatch_refuses_what_the_cluster_has_not(typed: Typed, slurm: Slurm, place: Path) -> None:
     for setting, said in (("partition=nope", "Invalid partition name"), ("gpus_per_node=4", "not available")):
-        done = typed(
-            "xdist", "submit", "run.yaml", "--cluster", "slurm.yaml", "--set", setting, "folder=runs/refused", cwd=place
-        )
+        # One processor: a job that wants more of them than nodes have is taken, and waits.
+        words = ("--set", setting, "--set", "cpus_per_node=1", "folder=runs/refused")
+        done = typed("xdist", "submit", "run.yaml", "--cluster", "slurm.yaml", *words, cwd=place)
         assert done.returncode == 2
         assert done.stderr.startswith("xdist: sbatch: ")
         assert said in done.stderr
         assert len(done.stderr.splitlines()) == 1
+
+
+APPTAINER = """#!/bin/bash
+echo "$*" >>"$(dirname "$0")/said"
+[ "$1" = exec ] && shift
+while [[ $1 == --* ]]; do [ "$1" != --bind ] || { [ -e "${2%%:*}" ] && shift; } || exit 255; shift; done
+[ -f "$1" ] && shift && exec "$@"
+"""
+
+
+def test_a_site_that_has_only_gres_a_container_and_mail(typed: Typed, slurm: Slurm, place: Path) -> None:
+    """A stand-in for Apptainer takes the words that it takes, and wants what is bound and the image to be there."""
+    tools = place / "tools"
+    tools.mkdir()
+    (tools / "apptainer").write_text(APPTAINER)
+    (tools / "apptainer").chmod(0o755)
+    (tools / "xdist.sif").touch()
+    site = [f"container={tools}/xdist.sif", f"python={sys.executable}", "memory=null"]
+    site += ["mail_user=me@uni.example", "sbatch=['--comment=\"two words\"']", f"setup=[\"export PATH='{tools}':$PATH\"]"]
+    words = [word for one in site for word in ("--set", one)]
+    dry = typed(
+        *("xdist", "submit", "run.yaml", "--cluster", "slurm.yaml", "--dry-run", "folder=runs/site"),
+        *(*words, "--set", "gres=gpu:1", "--set", "gpus_per_node=1", "--set", "cpus_per_node=4", "--set", "scratch=/tmp"),
+        cwd=place,
+    )
+    assert dry.returncode == 0, dry.stderr
+    (place / "site.sbatch").write_text(dry.stdout)
+    slurm.call("sbatch", "--test-only", str(place / "site.sbatch"))
+    job = submitted(typed, place, "folder=runs/site", "train.steps=2", *words)
+    ended = slurm.ended(job)
+    assert ended["JobState"] == "COMPLETED", told(place / "runs" / "site", job)
+    said = (tools / "said").read_text().splitlines()
+    assert len(said) == 3  # who works in the folder, and the launcher of each node
+    assert all(f"exec --bind {place} {tools}/xdist.sif {sys.executable} -m" in one for one in said)
 
 
 def test_submission_without_slurm_says_so(typed: Typed, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

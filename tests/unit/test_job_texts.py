@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from kubeflow_trainer_api import models
 
 from xdist.errors import UserError
-from xdist.files import shipped
+from xdist.files import shipped, yaml_text
 from xdist.launch import quoting, slurm
 from xdist.launch.clusters import load_cluster
 from xdist.launch.direct import HOSTS, Hosts
@@ -38,18 +38,34 @@ EVERYTHING = [
     "node_selector={disk: fast}",
     "service_account=runner",
     "image_pull_secret=registry",
+    "image_pull_secrets=[mirror.example]",
+    "labels={group: nlp, kueue.x-k8s.io/priority-class: low}",
+    "annotations={uni.example/grant: 'DFG 12: \"x\"'}",
+    "affinity={podAntiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 1, podAffinityTerm: "
+    "{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {group: nlp}}}}]}}",
+    "prepare.node_selector={pool: cpu}",
     "secrets={HF_TOKEN: {secret: hub, key: token}}",
     "environment={NCCL_SOCKET_IFNAME: eth0}",
     "time_limit=2d",
 ]
 
 
-def on_slurm(*overrides: str, job: Job | None = None, parts: int = 0, file: str = slurm.FILE) -> str:
+# A site that knows GPUs by --gres alone, has no memory to be asked for, and gives its software in a container.
+SITE = [
+    *("gres=gpu:a100:4", "gpus_per_node=4", "memory=null", "exclusive=false", "constraint='[rack1|rack2]'", "exclude=n[3-4,9]"),
+    *("mail_user=me@uni.example", "sbatch=[--licenses=scratch:1, '--comment=\"two words\"']", "setup=[module load apptainer]"),
+    *("container=/images/my xdist.sif", "binds=['/work:/work:ro']", "scratch=/local/me", "prepare.qos=cpu"),
+]
+CONFIG = "data: {root: /data/xtreme r, cache: /data/xtreme r/rows}\nmodel: {backbone: some/encoder}\n"
+
+
+def on_slurm(*overrides: str, job: Job | None = None, parts: int = 0, file: str = slurm.FILE, config: str = "") -> str:
     cluster = load_cluster(shipped("jobs") / "clusters" / "slurm.yaml", overrides)
     assert isinstance(cluster, Slurm)
     folder = Path("/home/me/runs/two words")
-    job = job or Job("demo/target", "train", folder, Path("/home/me"), "/opt/env/bin/python", parts)
-    return SLURM.render(job, cluster, "")[file]
+    python = cluster.interpreter if cluster.container else "/opt/env/bin/python"
+    job = job or Job("demo/target", "train", folder, Path("/home/me"), python, parts)
+    return SLURM.render(job, cluster, config)[file]
 
 
 def kubernetes_cluster(*overrides: str) -> Kubernetes:
@@ -84,7 +100,9 @@ TEXTS = {
         "scratch=/local/me",
         "setup=[]",
     ),
-    "cpu.sbatch": lambda: on_slurm("gpus_per_node=0", "ranks_per_node=4", "exclusive=false", "partition=null"),
+    "cpu.sbatch": lambda: on_slurm("gpus_per_node=0", "ranks_per_node=4", "exclusive=false", "memory=null", "partition=null"),
+    "gres-container.sbatch": lambda: on_slurm(*SITE, config=CONFIG),
+    "gres-container-prepare.sbatch": lambda: on_slurm(*SITE, config=CONFIG, parts=2, file=slurm.PARTS),
     "prepare.sbatch": lambda: on_slurm(parts=16, file=slurm.PARTS),
     "prepared.sbatch": lambda: on_slurm(
         "prepare={memory: 2G, time_limit: 30m, partition: cpu}",
@@ -100,8 +118,8 @@ TEXTS = {
     "prepare.yaml": lambda: on_kubernetes(parts=16),
     "prepare-everything.yaml": lambda: on_kubernetes("prepare={cpus: 8, memory: 1Gi}", *EVERYTHING, parts=2),
     "job.yaml": lambda: on_kubernetes("form=job"),
-    "job-everything.yaml": lambda: on_kubernetes("form=job", *EVERYTHING),
-    "tensorboard.yaml": lambda: KUBERNETES.tensorboard(kubernetes_cluster("image_pull_secret=registry")),
+    "job-everything.yaml": lambda: on_kubernetes("form=job", "priority_class=low", *EVERYTHING),
+    "tensorboard.yaml": lambda: KUBERNETES.tensorboard(kubernetes_cluster(*EVERYTHING)),
     "job-cpu.yaml": lambda: on_kubernetes("form=job", "gpus_per_node=0", "nodes=1"),
 }
 
@@ -254,6 +272,76 @@ def test_nothing_breaks_out_of_the_scripts_that_prepare(file: str, name: str, tm
     assert not list(tmp_path.rglob("broken"))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_stands_before_python_is_handed_over_word_by_word(name: str, tmp_path: Path) -> None:
+    """bash runs the script for real, with an apptainer that shows what it is given, on the node too."""
+    (tmp_path / "run" / "job").mkdir(parents=True)
+    apptainer = tmp_path / "apptainer"
+    apptainer.write_text('#!/bin/sh\nprintf "%s\\0" "$@"; printf "\\n"\ncase " $* " in *.train*) :>"$RUN/finished"; esac\n')
+    (tmp_path / "scontrol").write_text("#!/bin/sh\necho n1\n")
+    (tmp_path / "srun").write_text('#!/bin/sh\nshift 2\nexec "$@"\n')
+    for command in ("apptainer", "scontrol", "srun"):
+        (tmp_path / command).chmod(0o755)
+    image = "/images/" + ("x" if name == "$HOME" else name)
+    quoted = yaml.safe_dump(image, default_style='"', allow_unicode=True).strip()
+    job = Job("a", "train", tmp_path / "run", tmp_path, "python3")
+    text = on_slurm(f"container={quoted}", "binds=['/a b']", "setup=[]", job=job)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n1"}
+    environment |= {"SLURM_CPUS_PER_TASK": "1", "SLURM_NNODES": "2", "SLURM_NODEID": "0"}
+    done = subprocess.run(["bash"], input=text.encode(), capture_output=True, env=environment, cwd=tmp_path, check=True)
+    alone, ranks = (line.split("\0")[:-1] for line in done.stdout.decode().split("\n")[:2])
+    before = ["exec", "--nv", "--bind", str(tmp_path), "--bind", "/a b", image, "python3", "-m"]
+    assert alone == [*before, "xdist.launch.alone", f"{tmp_path}/run"]
+    assert (ranks[:9], ranks[-3:]) == (before, ["-m", "xdist.train", f"{tmp_path}/run/config.yaml"])
+    assert not list(tmp_path.rglob("broken"))
+
+
+def test_wrap_is_the_words_of_a_shell() -> None:
+    text = on_slurm("wrap=singularity exec --nv '/my images/x.sif'")
+    assert "\nset -- singularity exec --nv '/my images/x.sif' # before python\n" in text
+    assert '\n"$@" "$PYTHON" -m xdist.launch.alone "$RUN" || exit' in text
+
+
+def test_a_path_that_apptainer_cannot_be_given_is_refused() -> None:
+    with pytest.raises(UserError, match="Apptainer cannot be given a path with ':' or ','"):
+        on_slurm(*SITE, config="data: {root: '/data/a,b'}")
+
+
+@pytest.mark.parametrize("line", ["false", "nothing-of-this-name", "exit 0", "cd /no/such/folder"])
+def test_a_line_of_setup_that_fails_ends_the_job(line: str, tmp_path: Path) -> None:
+    for file in (slurm.FILE, slurm.PARTS):
+        text = on_slurm(f"setup=[true, {line}, touch reached]", parts=2, file=file)
+        done = subprocess.run(["bash"], input=text, capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert (done.returncode, done.stderr.splitlines()[-1]) == (1, f"xdist: setup ended the job at: {line}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_data_is_not_prepared_where_the_gpus_are_by_accident() -> None:
+    with pytest.raises(UserError, match=r"prepare\.partition: --prepare needs the partition of nodes without GPUs") as caught:
+        on_slurm("prepare={cpus: 2}", parts=2)
+    assert "\n" not in str(caught.value)
+    assert "#SBATCH --partition=gpu\n" in on_slurm("prepare.partition=gpu", parts=2, file=slurm.PARTS)  # said, so meant
+    assert "partition" not in on_slurm("partition=null", "prepare={cpus: 2}", parts=2, file=slurm.PARTS)
+    text = on_slurm("constraint=a100", "reservation=mine", parts=2, file=slurm.PARTS)
+    assert "a100" not in text
+    assert "mine" not in text
+
+
+def test_who_wants_no_mail_gets_none() -> None:
+    assert "--mail" not in on_slurm()
+    assert "#SBATCH --mail-type=NONE\n" in on_slurm("mail_type=[NONE]")
+    assert "--mail" not in on_slurm("mail_type=[NONE]", parts=2, file=slurm.PARTS)
+    assert "#SBATCH --mail-type=FAIL\n" in on_slurm("mail_type=[ALL]", parts=2, file=slurm.PARTS)
+
+
+def test_cores_and_memory_are_asked_for_only_as_they_are_given() -> None:
+    text = on_slurm("memory=null", "gpus_per_node=4")
+    assert "--mem" not in text
+    assert "#SBATCH --cpus-per-task=32\n" in text
+    assert "#SBATCH --cpus-per-task=2\n" in on_slurm("gpus_per_node=0", "ranks_per_node=2")
+    assert "#SBATCH --cpus-per-task=6\n" in on_slurm("cpus_per_node=6")
+
+
 def test_how_the_job_ends_is_how_the_run_ended(tmp_path: Path) -> None:
     """bash runs the script for real, with an srun that leaves a mark in the run folder and some code."""
     folder = tmp_path / "run"
@@ -336,6 +424,24 @@ def test_any_text_is_one_scalar_of_yaml_and_one_word_of_a_shell(value: str) -> N
     assert yaml.safe_load(f"a: [{quoting.yaml(value)}]\n") == {"a": [value]}
     if "\0" not in value:
         assert shlex.split(quoting.sh(value)) == [value]
+
+
+@settings(max_examples=200)
+@given(lines=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=8), max_size=4))
+@pytest.mark.parametrize("begins", ["", "name: a\n"])
+def test_any_text_is_itself_in_a_config_map(begins: str, lines: list[str]) -> None:
+    text = begins + "".join(f"{line}\n" for line in lines)
+    assert yaml.safe_load(f"data:\n  a: {quoting.block(text, 4)}\nb: 1\n") == {"data": {"a": text}, "b": 1}
+
+
+def test_the_config_can_be_read_and_keeps_every_letter() -> None:
+    """U+0085 ends a line of YAML, where it is not escaped."""
+    assert "  config.yaml: |\n    name: a\n    note: é 字\n---\n" in on_kubernetes(config="name: a\nnote: é 字\n")
+    for letter in "\x85\u2028\u2029\ufeff\xa0\u200b\x07":
+        config = yaml_text({"name": f"a{letter}b"})
+        held = checked(on_kubernetes(config=config))[0]["data"]["config.yaml"]
+        assert yaml.safe_load(held) == {"name": f"a{letter}b"}
+        assert letter in "\xa0\u200b" or letter not in on_kubernetes(config=config)
 
 
 @pytest.mark.parametrize("value", [*NAMES, '"}\n- {', "a: b # c", "{{ job }}", "---", "!!python/object:os.system", "& *a"])

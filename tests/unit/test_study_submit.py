@@ -105,6 +105,22 @@ def test_each_run_is_one_job_after_the_one_it_begins_with(place: Path) -> None:
     assert "5 queued" in " ".join(status.stdout.split())
 
 
+def test_dry_run_writes_all_texts_where_it_is_told_to(place: Path) -> None:
+    dry = submit("slurm", "--dry-run", "--texts", "texts")
+    assert "5 files in texts" in dry.stderr
+    assert not (place / "out").exists()
+    names = [path.name for path in sorted((place / "texts").iterdir())]
+    assert names == sorted(row for row in rows(dry))
+    written = {path.parent.name: path.read_text() for path in (place / "texts").glob("*/job.sbatch")}
+    rows(submit())
+    given = {node.run.name: (node.run.folder / "job" / "job.sbatch").read_text() for node in graph(place).nodes.values()}
+    assert written == given
+    again = submit("slurm", "--dry-run", "--texts", "texts")
+    assert (again.exit_code, again.stderr) == (2, "xdist: texts: something is there already; name a new folder\n")
+    alone = submit("slurm", "--texts", "more")
+    assert (alone.exit_code, "--texts: needs --dry-run" in alone.stderr) == (2, True)
+
+
 def test_again_submits_only_what_is_neither_done_nor_queued(place: Path) -> None:
     rows(submit())
     queued(place, job101="RUNNING None", job102="COMPLETED None", job103="FAILED None", job104="PENDING Dependency")
@@ -129,6 +145,29 @@ def test_finished_runs_are_left_and_waited_for_no_more(place: Path) -> None:
     done = rows(submit())
     assert done[first.run.name] == ["finished"]
     assert handed_over(place)[5:] == [("second", ""), ("second", "")]
+
+
+def test_what_a_full_queue_refused_is_submitted_when_there_is_room(place: Path) -> None:
+    said = "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size)"
+    refuses = f'[ "$(wc -l <"$0.log")" != 2 ] || [ -e "$0.room" ] || {{ touch "$0.room"; echo "{said}" >&2; exit 1; }}'
+    (place / "commands" / "sbatch").write_text(f"#!/bin/sh\n{refuses}\n{SBATCH}\n")
+    queued(place, job101="RUNNING None", job102="PENDING Priority")
+    assert submit().exit_code == 2  # at once, where nobody said to wait
+    (place / "commands" / "sbatch.room").unlink()
+    assert len(handed_over(place)) == 2
+    waited = submit("slurm", "--retry-every", "1")
+    assert waited.stderr.count("no room in the queue; tried again every 1 s\n") == 1
+    done = rows(waited)
+    assert {words[1] for words in done.values()} == {"waits", "submitted"}
+    assert len(handed_over(place)) == 5
+    assert submit("slurm", "--retry-every", "0").exit_code == 2
+
+
+def test_a_job_that_is_refused_while_none_is_queued_is_not_tried_for_ever(place: Path) -> None:
+    said = "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size)"
+    (place / "commands" / "sbatch").write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 1\n')
+    done = submit("slurm", "--retry-every", "1")
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
 
 
 def test_on_kubernetes_what_waits_is_submitted_later(place: Path) -> None:

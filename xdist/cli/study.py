@@ -2,18 +2,21 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
+from xdist.cli.as_json import json_option, print_json
+from xdist.cli.completion import keys_of
 from xdist.cli.options import cluster_arguments, dry_run
 from xdist.run.lasting import lasting
 
 
 def study_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     """STUDY.yaml and any number of overrides a.b=c."""
-    function = click.argument("overrides", nargs=-1, metavar="[a.b=c]...")(function)
+    function = click.argument("overrides", nargs=-1, metavar="[a.b=c]...", shell_complete=keys_of("study"))(function)
     return click.argument("path", metavar="STUDY.yaml", type=click.Path(path_type=Path))(function)
 
 
@@ -72,7 +75,7 @@ def run(path: Path, overrides: tuple[str, ...], dry_run: bool) -> None:
     from xdist.config import load_study
     from xdist.study import expand
     from xdist.study.running import STOPPED, check_study, run_study
-    from xdist.study.show import print_standings
+    from xdist.study.show import print_standings, unusual_in
     from xdist.study.state import standings
 
     study = load_study(path, overrides)
@@ -82,7 +85,10 @@ def run(path: Path, overrides: tuple[str, ...], dry_run: bool) -> None:
     graph = expand(study, facts)
     if dry_run:
         check_study(graph)
-        print_standings(graph, standings(graph, facts), Console())
+        found = standings(graph, facts)
+        print_standings(graph, found, Console())
+        for line in unusual_in(graph, found):
+            click.echo(line)
         return
     facts.remember()
     code = run_study(graph, facts)
@@ -99,6 +105,18 @@ def run(path: Path, overrides: tuple[str, ...], dry_run: bool) -> None:
 @command.command(short_help="Hand every run that is not done to SLURM or Kubernetes, each after the one it needs.")
 @study_arguments
 @cluster_arguments
+@click.option(
+    "--retry-every",
+    type=click.IntRange(1, 86400),
+    metavar="SECONDS",
+    help="Where the queue takes no more jobs, wait and try again, until all are submitted.",
+)
+@click.option(
+    "--texts",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="With --dry-run: write what the scheduler would get into this new folder.",
+)
 @dry_run
 def submit(
     path: Path,
@@ -106,6 +124,8 @@ def submit(
     cluster_path: Path,
     settings: tuple[str, ...],
     after: tuple[str, ...],
+    retry_every: int | None,
+    texts: Path | None,
     dry_run: bool,
 ) -> None:
     """Submit a job for every run that is not done and has none. A run that begins with another's model waits for it, through
@@ -116,16 +136,20 @@ def submit(
     \b
     Example:
       xdist study submit jobs/studies/xtreme-r.yaml --cluster jobs/clusters/slurm.yaml --dry-run
+      xdist study submit jobs/studies/demo.yaml --cluster jobs/clusters/slurm.yaml --dry-run --texts texts
     """
     from rich.console import Console
 
     from xdist.config import load_study
+    from xdist.errors import UserError
     from xdist.launch.clusters import load_cluster, require
     from xdist.study import expand, submitting
     from xdist.study.running import alone
     from xdist.study.show import print_steps
 
     study, cluster = load_study(path, overrides), load_cluster(cluster_path, settings)
+    if texts and not dry_run:
+        raise UserError("--texts: needs --dry-run; what is submitted lies in the folder of each run (job/)")
     if after:
         require("waits", "--after", cluster, cluster_path)
     if "demo" in study.needs and not dry_run:
@@ -133,14 +157,17 @@ def submit(
     facts = _facts(study.folder)
     graph = expand(study, facts)
     if dry_run:
-        print_steps(graph, submitting.plan(graph, facts, cluster), True, Console())
+        steps = submitting.plan(graph, facts, cluster)
+        if texts:
+            click.echo(f"{submitting.write_texts(steps, texts)} files in {texts}", err=True)
+        print_steps(graph, steps, True, Console())
         return
     facts.remember()
     done: list[submitting.Step] = []
     with alone(study.folder):
         steps = submitting.plan(graph, facts, cluster)
         try:
-            for step in submitting.submit(graph, facts, steps, after):
+            for step in submitting.submit(graph, facts, steps, after, retry_every):
                 done.append(step)
         finally:  # what was submitted before the scheduler refused
             print_steps(graph, done, False, Console())
@@ -152,7 +179,8 @@ def submit(
 
 @command.command(short_help="A table of where each run stands.")
 @study_arguments
-def status(path: Path, overrides: tuple[str, ...]) -> None:
+@json_option
+def status(path: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """Show where each run stands, its step, and why what failed did. While the study runs, too.
 
     \b
@@ -164,21 +192,25 @@ def status(path: Path, overrides: tuple[str, ...]) -> None:
     from xdist.study.show import print_standings
 
     graph, _, found = _standings(path, overrides)
+    if as_json:
+        runs = [{"run": node.run.name, "folder": node.run.folder, **asdict(found[key])} for key, node in graph.nodes.items()]
+        print_json({"study": graph.study.name, "folder": graph.study.folder, "runs": runs})
+        return
     print_standings(graph, found, Console())
 
 
 def _report(graph: Any, found: Any) -> None:
     """Write the study's report and say its answer; say why not, where nothing has scores: the runs are what was asked for."""
     from xdist.errors import UserError
-    from xdist.report.study_report import write_study_report
+    from xdist.study.reporting import write_results
     from xdist.study.results import study_results
 
     try:
-        written = write_study_report(study_results(graph, found), graph.study.folder / "report")
+        written = write_results(study_results(graph, found), graph.study.folder / "report")
     except UserError as error:
         click.echo(f"no report: {error}", err=True)
         return
-    for sentence in written.found.sentences:
+    for sentence in written.sentences:
         click.echo(sentence)
     click.echo(f"report: {written.html}")
 

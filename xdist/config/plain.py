@@ -29,6 +29,22 @@ def _plain_path(value: Path) -> Path:
 OneWord = Annotated[
     str, matching(r"[A-Za-z0-9][A-Za-z0-9._:@+,=&|*-]*", "one word of letters, digits and . _ : @ + , = & | * -")
 ]
+Features = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9\[(][A-Za-z0-9._:@+,=&|*()\[\]-]{0,999}",
+        "features of nodes as sbatch has them, such as a100&nvlink or [a|b]",
+    ),
+]
+NodeNames = Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9._,\[\]-]{0,9999}", "names of nodes, such as n3 or n[1-4,7]")]
+GenericResources = Annotated[
+    str,
+    matching(
+        r"(?:[A-Za-z]\w{0,63}(?::[\w.-]{1,64})?(?::[0-9]{1,9}[KMGT]?)?(?:,(?!$)|$)){1,16}",
+        "resources as sbatch has them, such as gpu:4 or gpu:a100:4",
+    ),
+]
+MailAddress = Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}(@[A-Za-z0-9.-]{1,190})?", "a mail address")]
 OneLine = Annotated[str, matching(r"[^\x00-\x1f\x7f]*", "one line without control characters")]
 Interpreter = Annotated[str, Text.ELSEWHERE, matching(r"[^\x00-\x1f\x7f]+", "one line without control characters")]
 Label = Annotated[
@@ -43,6 +59,13 @@ LabelKey = Annotated[
 LabelValue = Annotated[
     str, matching(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", "a label value: letters, digits, '-', '_' and '.'")
 ]
+DnsName = Annotated[
+    str,
+    matching(
+        r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?",
+        "lower-case letters, digits, '-' and '.', at most 253, as Kubernetes names things",
+    ),
+]
 ResourceQuantity = Annotated[str, matching(r"[1-9][0-9]{0,8}(\.[0-9]{1,9})?(k|M|G|T|Ki|Mi|Gi|Ti)?", "a quantity such as 16Gi")]
 Duration = Annotated[str, matching(r"[1-9][0-9]{0,6}[smhd]", "a number and a unit: 90m, 24h or 2d")]
 HostName = Annotated[str, matching(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", "a host name")]
@@ -51,6 +74,13 @@ Image = Annotated[
     matching(
         r"[a-z0-9][a-z0-9._:/-]*(:(?!latest$)[A-Za-z0-9_][A-Za-z0-9._-]*|@sha256:[0-9a-f]{64})",
         "an image with a fixed tag or digest, such as registry.example/xdist:0.1",
+    ),
+]
+Bind = Annotated[
+    str,
+    Text.ELSEWHERE,
+    matching(
+        r"/[^\x00-\x1f\x7f:,]*(:/[^\x00-\x1f\x7f:,]*)?(:r[ow])?", "an absolute path, or /there:/inside, or /there:/inside:ro"
     ),
 ]
 PlainPath = Annotated[Path, Text.ELSEWHERE, AfterValidator(_plain_path)]

@@ -49,7 +49,7 @@ class Job:
 
 def template(name: str, **values: object) -> str:
     """The text of the template `name` below jobs/, filled in. Filters: `sh` makes one word for a shell, `yaml` one value for
-    YAML; `dollars` keeps Kubernetes from expanding."""
+    YAML, `block` a text of many lines; `dollars` keeps Kubernetes from expanding."""
     return _environment().get_template(name).render(**values)
 
 
@@ -68,5 +68,5 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,  # not HTML: every value goes through `sh`, `yaml`, or a type that is plain (config/plain.py)
     )
-    environment.filters.update(sh=quoting.sh, yaml=quoting.yaml, dollars=quoting.dollars)
+    environment.filters.update(sh=quoting.sh, yaml=quoting.yaml, block=quoting.block, dollars=quoting.dollars)
     return environment

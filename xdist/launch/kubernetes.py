@@ -4,14 +4,25 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, model_validator
 
 from xdist.config import Cluster
 from xdist.config.cluster import seconds
-from xdist.config.plain import Cores, Duration, Image, Interpreter, Label, LabelKey, LabelValue, PlainPath, ResourceQuantity
+from xdist.config.plain import (
+    Cores,
+    DnsName,
+    Duration,
+    Image,
+    Interpreter,
+    Label,
+    LabelKey,
+    LabelValue,
+    PlainPath,
+    ResourceQuantity,
+)
 from xdist.config.section import Section
 from xdist.errors import UserError
 from xdist.launch import quoting
@@ -22,6 +33,9 @@ from xdist.launch.scheduler import GONE, Capabilities, JobState, JobStatus, Sche
 
 FILE, PARTS = "job.yaml", "prepare.yaml"
 KINDS = {"trainjob": "trainjobs.trainer.kubeflow.org", "job": "jobs.batch"}
+QUEUE = "kueue.x-k8s.io/queue-name"
+CONTROLLERS = ("batch.kubernetes.io", "jobset.sigs.k8s.io", "trainer.kubeflow.org")
+MOST_ANNOTATIONS = 200_000  # of 262,144, some are the controllers'
 CONFIG = "/etc/xdist/config.yaml"
 # Conditions, the one that decides first; a job with none of them has pods, or soon will.
 CONDITIONS = {"Complete": JobState.FINISHED, "Failed": JobState.FAILED, "Suspended": JobState.QUEUED}
@@ -30,46 +44,54 @@ CONDITIONS = {"Complete": JobState.FINISHED, "Failed": JobState.FAILED, "Suspend
 class Volume(Section):
     """A PersistentVolumeClaim and where the pods see it."""
 
-    claim: Label
-    path: PlainPath
+    claim: Label = Field(description="name of the PersistentVolumeClaim")
+    path: PlainPath = Field(description="where it is mounted")
 
 
 class SecretKey(Section):
-    secret: Label
-    key: LabelValue = Field(min_length=1)
+    secret: Label = Field(description="name of the Secret")
+    key: LabelValue = Field(min_length=1, description="its key")
 
 
 class PodPreparation(Section):
     """What each pod of `xdist submit --prepare` gets: cores and memory, no GPU."""
 
-    cpus: int = Field(4, ge=1, le=10_000)
-    memory: ResourceQuantity = "8Gi"
+    cpus: int = Field(4, ge=1, le=10_000, description="processors, and processes that tokenise")
+    memory: ResourceQuantity = Field("8Gi", description="of the pod")
+    node_selector: dict[LabelKey, LabelValue] = Field({}, description="labels that its node must have, as one without GPUs")
 
 
 class Kubernetes(Cluster):
     kind: Literal["kubernetes"]
-    image: Image
-    runs: Volume
-    data: Volume  # type: ignore[assignment]
-    namespace: Label = "default"
+    image: Image = Field(description="of the container, with xdist in it")
+    runs: Volume = Field(description="the volume of run folders")
+    data: Volume = Field(description="the volume of the official files")  # type: ignore[assignment]
+    namespace: Label = Field("default", description="where its objects are made")
     form: Literal["trainjob", "job"] = Field("trainjob", description="job: for clusters without Kubeflow Trainer")
     queue: Label | None = Field(None, description="LocalQueue of Kueue")
-    time_limit: Duration | None = None
+    time_limit: Duration | None = Field(None, description="after which the job is ended; null: none")
     save_time: Duration = Field("10m", description="from the notice of preemption to the end; longer than a step and saving")
     policy: Literal["torch", "mpi"] = Field("torch", description="of a trainjob: how its ranks are started")
     runtime: Label | None = Field(None, description="a ClusterTrainingRuntime; null: the policy's of jobs/kubernetes/")
-    python: Interpreter = "python"
-    cpu: Cores = "4"
-    memory: ResourceQuantity = "16Gi"
-    shared_memory: ResourceQuantity = "8Gi"
+    python: Interpreter = Field("python", description="interpreter in the image")
+    cpu: Cores = Field("4", description="processors of each pod")
+    memory: ResourceQuantity = Field("16Gi", description="of each pod")
+    shared_memory: ResourceQuantity = Field("8Gi", description="size of /dev/shm in each pod")
     scratch: ResourceQuantity = Field("20Gi", description="of each node's disk, for what is compiled on first use")
-    gpu_resource: LabelKey = "nvidia.com/gpu"
+    gpu_resource: LabelKey = Field("nvidia.com/gpu", description="what the cluster calls a GPU")
     rdma_resource: LabelKey | None = Field(None, description="such as rdma/ib; also allows locked memory")
-    node_selector: dict[LabelKey, LabelValue] = Field({})
-    service_account: Label | None = None
-    image_pull_secret: Label | None = None
+    node_selector: dict[LabelKey, LabelValue] = Field({}, description="labels that nodes must have")
+    service_account: Label | None = Field(None, description="that pods run as; null: the namespace's")
+    image_pull_secret: Label | None = Field(None, description="to fetch the image with")
+    image_pull_secrets: tuple[DnsName, ...] = Field((), description="more of them")
+    labels: dict[LabelKey, LabelValue] = Field({}, description="labels of its objects and pods, such as your group's")
+    annotations: dict[LabelKey, str] = Field({}, description="annotations of its objects and pods: any text")
+    priority_class: DnsName | None = Field(None, description="a PriorityClass; null: the cluster's")
+    affinity: dict[Literal["nodeAffinity", "podAffinity", "podAntiAffinity"], dict[str, Any]] = Field(
+        {}, description="where pods go, as Kubernetes has it in a pod"
+    )
     secrets: dict[str, SecretKey] = Field({}, description="variables taken from a Secret: NAME: {secret: …, key: …}")
-    prepare: PodPreparation = PodPreparation()
+    prepare: PodPreparation = Field(PodPreparation(), description="the pods that tokenise first (--prepare)")
     user: int = Field(1000, ge=1, le=2**32 - 2, description="user and group number of the processes")
 
     @property
@@ -89,6 +111,28 @@ class Kubernetes(Cluster):
         if self.policy == "mpi" and self.form != "trainjob":
             raise ValueError("policy: mpi needs form: trainjob")
         return self
+
+    @model_validator(mode="after")
+    def _as_kubernetes_takes_them(self) -> "Kubernetes":
+        for name in self.labels:
+            if name == QUEUE or name.split("/")[0] in CONTROLLERS:
+                raise ValueError(f"labels: '{name}' is set by a controller; a LocalQueue of Kueue is the key 'queue'")
+        if self.priority_class and self.form == "trainjob":
+            raise ValueError("priority_class: a TrainJob cannot say it: put it into its runtime, or take form: job")
+        if sum(len((key + value).encode()) for key, value in self.annotations.items()) > MOST_ANNOTATIONS:
+            raise ValueError(f"annotations: at most {MOST_ANNOTATIONS:,} bytes in all, as Kubernetes takes them")
+        return self
+
+    @property
+    def object_labels(self) -> dict[str, str]:
+        """Labels of what is queued."""
+        return {**self.labels, **({QUEUE: self.queue} if self.queue else {})}
+
+    @property
+    def pull_secrets(self) -> list[dict[str, str]]:
+        """References to what the image is fetched with."""
+        first = (self.image_pull_secret,) if self.image_pull_secret else ()
+        return [{"name": name} for name in dict.fromkeys((*first, *self.image_pull_secrets))]
 
     @model_validator(mode="after")
     def _secret_names(self) -> "Kubernetes":

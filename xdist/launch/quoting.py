@@ -4,7 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
-from yaml import safe_dump as dump
+from yaml import SafeDumper, ScalarNode, dump
 
 from xdist.errors import UserError
 
@@ -17,12 +17,31 @@ def sh(value: object) -> str:
     return shlex.quote(text)
 
 
+class _Quoting(SafeDumper):
+    """Writes every text between double quotes, where each letter that YAML takes for anything else is escaped."""
+
+
+def _quoted(dumper: SafeDumper, text: str) -> ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+
+
+_Quoting.add_representer(str, _quoted)
+
+
 def yaml(value: object) -> str:
-    """One quoted scalar or one flow collection of quoted scalars on one line of YAML, whatever strings `value` holds."""
+    """One quoted scalar or one flow collection on one line of YAML, whatever strings `value` holds."""
     plain = str(value) if isinstance(value, Path) else value
     return dump(
-        plain, default_style='"', default_flow_style=True, width=float("inf"), allow_unicode=True, sort_keys=False
+        plain, Dumper=_Quoting, default_flow_style=True, width=float("inf"), allow_unicode=True, sort_keys=False
     ).strip()
+
+
+def block(text: str, indent: int) -> str:
+    """`text` as a value of YAML that people can read: a literal block of lines `indent` deep, where all its letters are plain
+    there; else one quoted scalar, as for U+0085, which YAML takes for the end of a line."""
+    if not re.fullmatch(r"[^\s\W][^\0]*[^\n]\n", text) or not all(one == "\n" or one.isprintable() for one in text):
+        return yaml(text)
+    return "|\n" + "".join(f"{' ' * indent}{line}\n" if line else "\n" for line in text[:-1].split("\n")).rstrip("\n")
 
 
 def dollars(value: str) -> str:

@@ -142,6 +142,10 @@ class Scheduler(Kind[Options]):
         """The file with all that the job said in all its lives, or where there is none the command that shows the last `lines`;
         `files` is the run's folder `job`."""
 
+    def full(self, refusal: str) -> bool:
+        """Whether a job was refused, in the words `refusal`, since too many are there: later it may be taken."""
+        return False
+
     def restarts(self, options: Options) -> bool:
         """Whether a job that was stopped and saved goes on by itself."""
         return False

@@ -5,14 +5,17 @@ which may be those that the run before it needs: there only what can begin is su
 later.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import sleep
 from typing import Literal
 
+import click
+
 from xdist.config import Cluster, recorded_run
-from xdist.errors import UserError
-from xdist.files import write_yaml
+from xdist.errors import UserError, writing
+from xdist.files import write_text, write_yaml
 from xdist.launch import submission
 from xdist.launch.clusters import kind_of, scheduler
 from xdist.launch.scheduler import JobState, Scheduler
@@ -28,13 +31,13 @@ What = Literal["finished", "there", "submit", "later"]
 @dataclass(frozen=True, slots=True)
 class Step:
     """What becomes of one run: it is finished, a job of it is there, one is to be submitted now, or later. `job` is its number
-    or name once there is one, `after` the key of the run that it waits for, `dead` a job of it to be cancelled, since it waits
-    for one that failed."""
+    or name once there is one, `after` the keys of the runs that it waits for, `dead` a job of it to be cancelled, since it
+    waits for one that failed."""
 
     node: Node
     what: What
     job: str = ""
-    after: str | None = None
+    after: tuple[str, ...] = ()
     plan: Submission | None = None
     dead: str = ""
 
@@ -48,10 +51,9 @@ def plan(graph: Graph, facts: Facts, cluster: Cluster) -> list[Step]:
     steps: dict[str, Step] = {}
     for key, node in graph.nodes.items():
         there = submission.live(node.run.folder, cluster.kind)
-        before = steps[node.upstream] if node.upstream else None
-        after = node.upstream if before and before.what != "finished" else None
+        after = tuple(key for key in node.before if steps[key].what != "finished")
         waits = there is not None and there[1].state is JobState.WAITING
-        dead = there[0] if there and waits and before and before.what == "submit" else ""
+        dead = there[0] if there and waits and any(steps[key].what == "submit" for key in after) else ""
         if found[key].state == "finished" or _complete(node, cluster):
             steps[key] = Step(node, "finished")
         elif there and not dead:
@@ -67,14 +69,17 @@ def plan(graph: Graph, facts: Facts, cluster: Cluster) -> list[Step]:
                 )
             except UserError as error:
                 raise UserError(f"{node.run.name}: {error}") from None
-            later = after is not None and not kind_of(cluster).can.waits
+            later = bool(after) and not kind_of(cluster).can.waits
             steps[key] = Step(node, "later" if later else "submit", after=after, plan=planned, dead=dead)
     return list(steps.values())
 
 
-def submit(graph: Graph, facts: Facts, steps: Sequence[Step], after: Sequence[str] = ()) -> Iterator[Step]:
+def submit(
+    graph: Graph, facts: Facts, steps: Sequence[Step], after: Sequence[str] = (), retry_seconds: float | None = None
+) -> Iterator[Step]:
     """Do the steps, giving each as it is done; runs that wait for no other wait for the jobs `after`. Started again it goes on
-    with what is left. Raises UserError where the scheduler refuses."""
+    with what is left. Raises UserError where the scheduler refuses; where it has too many jobs, and some are the study's, it is
+    asked again every `retry_seconds`, unless that is None."""
     jobs: dict[str, str] = {}
     for step in steps:
         if step.plan and step.what == "submit":
@@ -85,9 +90,40 @@ def submit(graph: Graph, facts: Facts, steps: Sequence[Step], after: Sequence[st
                 make_scorable(node, facts)
             if step.dead:
                 scheduler(step.plan.cluster.kind).cancel(step.dead)
-            step = replace(step, job=submission.submit(step.plan, [jobs[step.after]] if step.after else after))
+            needs = [jobs[key] for key in step.after] or after
+            waited = False
+            while not (job := _taken(step.plan, needs, jobs.values(), retry_seconds)):
+                if not waited:
+                    click.echo(f"{run.name}: no room in the queue; tried again every {retry_seconds} s", err=True)
+                waited = True
+                sleep(retry_seconds or 0)
+            step = replace(step, job=job)
         jobs[step.node.key] = step.job
         yield step
+
+
+def _taken(plan: Submission, after: Sequence[str], before: Iterable[str], retry_seconds: float | None) -> str:
+    """The job that was submitted; empty where there is no room for it yet, since jobs `before` it have not ended."""
+    there = scheduler(plan.cluster.kind)
+    try:
+        return submission.submit(plan, after)
+    except UserError as error:
+        if retry_seconds is None or not there.full(str(error)) or all(there.state(job).state.over for job in before if job):
+            raise
+        return ""
+
+
+def write_texts(steps: Sequence[Step], folder: Path) -> int:
+    """Put what the scheduler would get into `folder`, a folder for each run that has a job to come; returns how many files.
+    Raises UserError where something lies there already, RunError where nothing can be written."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: something is there already; name a new folder")
+    texts = {folder / step.plan.job.name / name: text for step in steps if step.plan for name, text in step.plan.texts.items()}
+    with writing(folder):
+        for path, text in texts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, text)
+    return len(texts)
 
 
 def description(graph: Graph, node: Node) -> Path:

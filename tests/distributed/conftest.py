@@ -23,6 +23,14 @@ def two() -> Iterator[Group]:
     group.close()
 
 
+@pytest.fixture
+def three() -> Iterator[Group]:
+    """For what only an odd number of ranks shows."""
+    group = Group(3)
+    yield group
+    group.close()
+
+
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a two-layer encoder without dropout on two tasks of different heads."""

@@ -171,7 +171,7 @@ def test_a_finished_run_starts_nothing(run_yaml: Path, monkeypatch: pytest.Monke
     done = xdist.train(run_yaml, "evaluate=null")
     assert (done.name, done.state, done.started, done.notes) == ("small", "finished", False, ())
     typed = CliRunner().invoke(main, ["train", str(run_yaml), "evaluate=null"])
-    assert (typed.exit_code, typed.output) == (0, f"small is finished: {folder.model}\n")
+    assert (typed.exit_code, typed.output) == (0, f"small is finished: {folder.model}\nfolder: {folder.path}\n")
 
 
 def test_mistakes_in_what_evaluate_is_given(run_yaml: Path, root: Path) -> None:

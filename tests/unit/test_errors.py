@@ -28,7 +28,7 @@ def test_unknown(name: object, valid: tuple[object, ...], expected: str) -> None
 def test_a_command_that_is_not_there() -> None:
     done = CliRunner().invoke(main, ["trian", "run.yaml"])
     assert done.exit_code == 2
-    assert "unknown command 'trian': did you mean 'train'? (valid: checkpoint, compare, " in done.output
+    assert "unknown command 'trian': did you mean 'train'? (valid: align, benchmark, " in done.output
 
 
 def test_a_name_is_proposed_once() -> None:

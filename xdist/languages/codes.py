@@ -26,6 +26,7 @@ OLD = {
     "zh-yue": "yue",
 }
 OLD |= {"zh-classical": "lzh", "zh-min-nan": "nan", "bat-smg": "sgs", "fiu-vro": "vro", "roa-rup": "rup", "nds-nl": "nds"}
+OLD |= {"map-bms": "jv"}  # Banyumasan, which has no code of its own
 WRITTEN = {"rom": "Latn", "cn": "Hans", "sg": "Hans", "tw": "Hant", "hk": "Hant", "mo": "Hant"}  # a romanisation, or of Chinese
 
 

@@ -20,7 +20,7 @@ ELSEWHERE = (
     r"xdist score runs/xtreme-r/.*",  # and predictions on it: test_score_folder
     r"xdist export runs/seed1 .*",  # needs three seeds: test_export
     r"xdist bundle .*",  # needs a study that ran: test_bundle
-    r"xdist benchmark .*",  # needs the sets: test_benchmark_command
+    r"xdist benchmark (?!runs/demo/encoder --suite retrieval$).*",  # needs more sets: test_benchmark_command
     r"xdist (merge|align) .*",  # need what was trained: test_merge_command, test_align_command
     r"xdist (train topics|evaluate retrieval).yaml.*",  # need the sets: test_catalog_rare
     r"xdist tasks inspect .* --out .*",  # what the page shows of it is there already: test_inspected
@@ -73,6 +73,8 @@ def reader(typed: Typed, tmp_path_factory: pytest.TempPathFactory) -> Path:
         **{f"news/{split}-{code}.csv": news for split in ("train", "test") for code in ("en", "sw")},
         **{f"weather/{split}-{code}.txt": "wet: all day long\n" for split in ("train", "test") for code in ("en", "sw")},
         **{f"ntrex/{code}.txt": "One.\nTwo.\nThree.\n" for code in ("eng", "swa")},
+        **{f"tatoeba/sw-en.{code}": "One.\nThree.\nTwo.\n" for code in ("sw", "en")},
+        "labels/tatoeba/test-sw.tsv": "0\n1\n2\n",
         "mlm/sw.txt": "Habari za leo ni nzuri.\n\n" * 200,
         "multinli_1.0/multinli_1.0_train.jsonl": (json.dumps(record) + "\n") * 32,
     }.items():

@@ -148,13 +148,15 @@ def report(
     title: str | None = None,
     *,
     tensorboard: bool = False,
+    extra: AnyPath | None = None,
 ) -> Reported:
     """Write report.html, report.md, report.json and languages.csv into `out`, as `xdist report` does; of a comparison
     tables/*.tex too.
 
     `places`: run folders, or the YAML of a study and overrides "a.b=value". `against`: the run folder, or the condition of the
     study, that others are compared with. `out` is "report", or a study's own folder, where it is not given. `title` is the
-    heading. `tensorboard` also writes figures for TensorBoard.
+    heading. `tensorboard` also writes figures for TensorBoard. `extra`: a JSON file of rows of others, as `--extra`
+    of the command takes it.
 
     Returns Reported: html, markdown, json, and either sentences (the answer) or scores (the table). Raises UserError for what
     has no scores or cannot be compared.
@@ -164,7 +166,8 @@ def report(
     from xdist.study.reporting import report_on
 
     words = [str(place) for place in _several(places)]
-    return report_on(words, path_of(out) if out else None, str(against) if against else None, title, tensorboard)
+    to, baseline = path_of(out) if out else None, str(against) if against else None
+    return report_on(words, to, baseline, title, tensorboard, path_of(extra) if extra else None)
 
 
 class UnknownTask(UserError, KeyError):

@@ -3,9 +3,11 @@
 import base64
 import json
 import os
+import re
 import select
 import shutil
 import subprocess
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,19 @@ class Page:
     def screenshot(self, file: Path) -> None:
         shot = self("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         file.write_bytes(base64.b64decode(shot["data"]))
+
+    def printed(self) -> list[int]:
+        """How many pieces of text each sheet has, printed as the page's own style says."""
+        pdf = base64.b64decode(self("Page.printToPDF", preferCSSPageSize=True)["data"])
+        objects = {int(number): body for number, body in re.findall(rb"(?m)^(\d+) 0 obj\n(.*?)\nendobj", pdf, re.DOTALL)}
+        counts = []
+        for body in objects.values():
+            if b"/Type /Page\n" in body and (of := re.search(rb"/Contents (\d+)", body)):
+                drawn = objects[int(of[1])]
+                start = drawn.index(b"stream\n") + len(b"stream\n")
+                text = zlib.decompress(drawn[start : drawn.rindex(b"\nendstream")])
+                counts.append(len(re.findall(rb"\bT[jJ]\b", text)))
+        return counts
 
     def close(self) -> None:
         self._session = ""

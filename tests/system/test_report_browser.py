@@ -10,6 +10,7 @@ import pytest
 from chromium import CHROMIUM, Page
 from many_languages import many_scores
 from study_folder import described, finished, gold
+from ten_tasks import ten_by_six
 
 from xdist.languages import LANGUAGES
 from xdist.report import write_report
@@ -104,9 +105,11 @@ def test_page_is_silent_fits_its_window_and_is_legible(
         measured = page.value(f"({CONTRAST})({json.dumps(selector)})")
         assert measured
         assert min(entry["contrast"] for entry in measured) >= 4.5, selector
-    cells = sorted(page.value(f"({CONTRAST})('#map .heat')"), key=lambda cell: cell["score"], reverse=not dark)
-    grounds = [cell["ground"] for cell in cells]
-    assert grounds == sorted(grounds)  # lightness alone orders the scores, so the map reads without seeing hues
+    for task in ("cldr-topic", "xquad"):  # each on a scale of its own
+        found = page.value(f"({CONTRAST})('#map .heat[data-task={task}]')")
+        grounds = [cell["ground"] for cell in sorted(found, key=lambda cell: cell["score"], reverse=not dark)]
+        assert grounds == sorted(grounds)  # lightness alone orders the scores, so the map reads without seeing hues
+        assert len(set(grounds)) > 5
 
 
 @pytest.mark.parametrize("width, height", [(1280, 900), (390, 844)], ids=["desktop", "phone"])
@@ -138,7 +141,10 @@ def test_page_of_a_study_is_silent_fits_and_filters(page: Page, tmp_path: Path, 
     assert page.value(names) == ["yo", "sw"]
     assert page.value("document.getElementById('status').textContent") == "2 of 12 languages"
     page.value("document.querySelector('#tasks ~ .scroll th button').click()")
-    assert page.value("document.querySelector('#tasks ~ .scroll tbody th').textContent") == "multilingual · adversarial"
+    assert (
+        page.value("document.querySelector('#tasks ~ .scroll tbody th').textContent")
+        == "intermediate: multilingual, robust: adversarial"
+    )
 
 
 @pytest.mark.parametrize("number", [102, 204])
@@ -162,7 +168,7 @@ def test_page_of_many_languages_fits_and_sorts(page: Page, tmp_path: Path, width
     """
     assert page.value(inside)
     shown = "(name) => [...document.querySelectorAll(name)].some((e) => e.offsetParent)"
-    assert page.value(f"({shown})('#map .kin')") is (width == 1280)  # a phone has room for group, size and score
+    assert page.value(f"({shown})('#map .kin')")  # a phone shows group, size and score first, and the rest by scrolling
     assert page.value("document.querySelector('#map td.heat').getBoundingClientRect().left") < width
     for selector in (".legend dd", ".said", ".code", ".dots tbody th"):
         measured = page.value(f"({CONTRAST})({json.dumps(selector)})")
@@ -181,6 +187,63 @@ def test_page_of_many_languages_fits_and_sorts(page: Page, tmp_path: Path, width
         assert len(set(found)) > 5
     changed = [float(text.replace("<", "").strip("()")) for text in page.value(f"({column})('changed %')")]
     assert changed == sorted(changed, reverse=True)
+
+
+# Of every table: whether its box scrolls to its last column, and what of the box the column that stays leaves to the others.
+REACHED = """
+[...document.querySelectorAll('.scroll')].filter((box) => box.offsetParent).map((box) => {
+  const heads = [...box.querySelectorAll('thead th, thead td')], last = heads.at(-1);
+  box.scrollLeft = 1e6;
+  const end = Math.max(...heads.map((head) => head.getBoundingClientRect().right));
+  const stub = box.querySelector('.stub').getBoundingClientRect();
+  const right = box.getBoundingClientRect().right;
+  box.scrollLeft = 0;
+  return {
+    name: box.getAttribute('aria-labelledby'), over: box.scrollWidth - box.clientWidth, past: end - right,
+    stub: stub.width / box.clientWidth, none: heads.filter((head) => head.getBoundingClientRect().width === 0).length,
+  };
+})
+"""
+
+
+@pytest.fixture(scope="module")
+def ten(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_study_report(ten_by_six(), tmp_path_factory.mktemp("ten")).html
+
+
+@pytest.mark.parametrize("width, height", [(1280, 900), (390, 844)], ids=["desktop", "phone"])
+def test_ten_tasks_in_six_conditions_are_readable(page: Page, tmp_path: Path, ten: Path, width: int, height: int) -> None:
+    page.open(ten, width, height)
+    page.screenshot(tmp_path / "page.png")
+    assert page.value("document.documentElement.scrollWidth") <= page.value("document.documentElement.clientWidth")
+    for table in page.value(REACHED):
+        assert table["past"] <= 1, table
+        assert table["none"] == 0, table
+        assert table["stub"] < 0.5, table
+        if width == 1280:  # nothing but the differences of ten tasks needs scrolling, and those by little
+            assert table["over"] <= (120 if table["name"].startswith("differences") else 0), table
+    scales = page.value("[...document.querySelectorAll('.ramp')].map((one) => one.textContent.trim())")
+    assert len(scales) == 10  # a scale for each task
+    assert len(set(scales)) > 1
+    for selector in (".caution", ".question", ".differs dd", ".beside .meaning"):
+        measured = page.value(f"({CONTRAST})({json.dumps(selector)})")
+        assert min(entry["contrast"] for entry in measured) >= 4.5, selector
+    names = page.value("[...document.querySelectorAll('#map thead .name')].map((name) => name.textContent)")
+    assert names[1].startswith("intermediate: none, robust: adversarial")
+    choose = "(id, value) => { const e = document.getElementById(id); e.value = value; e.dispatchEvent(new Event('change')); }"
+    page.value(f"({choose})('run', '1')")  # in every table
+    shown = "[...document.querySelectorAll('.languages .heat')].filter((cell) => cell.offsetParent).map((c) => c.dataset.run)"
+    assert set(page.value(shown)) == {"1"}
+
+
+def test_ten_tasks_in_six_conditions_are_printed_without_empty_sheets(page: Page, ten: Path) -> None:
+    page.open(ten, 700, 1000)
+    page("Emulation.setEmulatedMedia", media="print")
+    assert page.value("document.documentElement.scrollWidth") <= 700
+    counts = page.printed()
+    assert min(counts) > 30, counts
+    height = page.value("document.documentElement.scrollHeight")
+    assert len(counts) <= height / 900 + 4  # no more than what stands on them needs
 
 
 def test_keyboard_sorts_and_filters(page: Page, tmp_path: Path) -> None:

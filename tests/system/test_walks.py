@@ -1,19 +1,28 @@
 """What a student types who trains a first model, and a reviewer who checks somebody's numbers: every command as it is shown."""
 
+import fcntl
 import json
 import os
+import pty
 import re
 import shlex
+import struct
 import subprocess
 import sys
+import termios
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import yaml
+from rich.cells import cell_len
 from tiny import tiny_benchmark, tiny_model
 from typing_of_commands import of_libraries
 
 from xdist.files import read_json
+from xdist.run.signature import signatures
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Walk:
@@ -75,6 +84,10 @@ def test_a_reviewer_checks_the_numbers(walk: Walk) -> None:
     scored = json.loads(walk("xdist score runs/robust/predictions --gold benchmark --partial --json"))
     told = read_json(walk.folder / "runs/robust/scores.json")["tasks"]["cldr-topic"]
     assert scored["tasks"]["cldr-topic"]["mean"] == told["mean"]
+    signed = dict(part.split(":", 1) for part in scored["tasks"]["cldr-topic"]["signature"].split("|"))
+    of_run = dict(part.split(":", 1) for part in signatures(walk.folder / "runs/robust")["cldr-topic"].split("|"))
+    assert of_run.keys() - signed.keys() == {"model", "options", "seed"}  # which nobody knows of predictions alone
+    assert signed == {key: of_run[key] for key in signed}
     assert "whole" in walk("xdist checkpoint verify runs/robust")
     again = "model.backbone=encoder train.epochs=null train.steps=12 evaluate.languages=[de,sw,en]"
     assert "cldr-topic is finished: runs/cldr-topic/scores.json" in walk(f"xdist train first.yaml {again}")
@@ -86,6 +99,97 @@ def test_a_reviewer_checks_the_numbers(walk: Walk) -> None:
     assert one == {code: other[code] for code in ("de", "sw")}
     assert "learning_rate" in walk("xdist keys train.learning_rate")
     assert "did you mean 'cldr-topic'?" in "".join([walk("xdist tasks show cldr-topics", 2), *walk.said[-1:]])
+
+
+STUDY = """# Does noise help? Two ways to train.
+#   xdist study run study.yaml
+name: noise
+folder: runs/noise
+stages: {target: {run: first.yaml}}
+axes: {robust: {none: {target: {robust: {method: none}}}, random: {target: {robust: {method: random, radius: 0.05}}}}}
+all: {model.backbone: encoder, train.epochs: null, train.steps: 12}
+"""
+TABLES = (
+    "tasks --data benchmark",
+    "tasks show cldr-topic --data benchmark",
+    "status",
+    "compare runs/robust runs/cldr-topic",
+    "report runs/robust runs/cldr-topic --out runs/both",
+    "report runs/robust --against runs/cldr-topic --out runs/compared",
+    "checkpoint list runs/robust",
+    "study plan study.yaml",
+    "study freeze study.yaml",
+    "study status study.yaml",
+    "init",
+    "keys train.learning_rate",
+)
+# In one process, at a terminal: what is typed there, one after another, each behind a line of its own.
+TYPED = """
+import shlex, sys
+from xdist.cli import main
+for line in sys.argv[1:]:
+    print("$ " + line, flush=True)
+    main(shlex.split(line), prog_name="xdist", standalone_mode=False)
+"""
+
+
+def test_tables_fit_a_terminal_of_80_columns(walk: Walk) -> None:
+    """After the student: a real terminal, where tables break into lines instead of cutting names."""
+    (walk.folder / "study.yaml").write_text(STUDY, encoding="utf-8")
+    reader, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", TYPED, *TABLES],
+        stdout=terminal,
+        stderr=terminal,
+        stdin=terminal,
+        cwd=walk.folder,
+        env=environment,
+    )
+    os.close(terminal)
+    shown = b""
+    with suppress(OSError):  # the end of a terminal whose program has gone
+        while chunk := os.read(reader, 1 << 16):
+            shown += chunk
+    os.close(reader)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", shown.decode().replace("\r\n", "\n"))
+    assert process.wait(timeout=60) == 0, text
+    parts = dict(zip(TABLES, re.split(r"^\$ .*\n", text, flags=re.MULTILINE)[1:], strict=True))
+    for line, said in parts.items():
+        assert said.strip(), line
+        assert "…" not in said, (line, said)
+        wide = [one for one in said.splitlines() if cell_len(one) > 80 and "/" not in one]  # a path is never broken
+        assert wide == [], line
+    assert "cldr-topic" in parts["status"]
+    assert "robust.method adversarial | none" in " ".join(parts["compare runs/robust runs/cldr-topic"].split())
+    assert "“robust: random” differs from “robust: none”" in " ".join(parts["study freeze study.yaml"].split())
+    assert "waiting" in parts["study status study.yaml"]
+    frozen = read_json(walk.folder / "runs/noise/frozen.json")
+    assert frozen["question"] == ["Does noise help? Two ways to train."]
+    compared = (walk.folder / "runs/compared/report.md").read_text(encoding="utf-8").replace("\\", "")
+    assert "robust: robust.method adversarial (baseline: none)" in compared
+    assert (walk.folder / "runs/compared/figures/scores-cldr-topic.svg").is_file()
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout: there is nothing to clone")
+def test_a_clean_clone_verifies_what_they_put_into_an_appendix(walk: Walk, tmp_path: Path) -> None:
+    """After both."""
+    assert walk("xdist bundle runs/cldr-topic runs/robust --out appendix.tar.gz").startswith("appendix.tar.gz: 2 runs, ")
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", ROOT.as_uri(), tmp_path / "clone"], check=True)
+    command = [sys.executable, "-m", "xdist.cli", "bundle", "--verify", walk.folder / "appendix.tar.gz", "--data"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "clone")}
+    done = subprocess.run(
+        [*command, walk.folder / "benchmark"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"{2 * 3} scores came out again"
 
 
 def test_no_line_of_a_library_reached_them(walk: Walk) -> None:

@@ -89,7 +89,11 @@ def test_a_curve_for_each_language_tells_what_was_put_in(content: dict[str, Any]
         assert [one["rows"] for one in points] == [0, 10, 50]
         scores = {
             rows: [one["languages"][code]["accuracy"] for one in content["scores"] if one["condition"] == condition]
-            for rows, condition in ((0, "sw · 0"), (10, f"{code} · 10"), (50, f"{code} · 50"))
+            for rows, condition in (
+                (0, "language: sw, shots: 0"),
+                (10, f"language: {code}, shots: 10"),
+                (50, f"language: {code}, shots: 50"),
+            )
         }
         for one in points:
             assert one["seeds"] == 4
@@ -147,8 +151,10 @@ def test_another_axis_is_another_series_and_no_numbers_no_curve(tmp_path: Path) 
     )
     graph = finished(path, lambda values, _: 0.5)
     curves = learning_curves(study_results(graph, standings(graph, Facts())))
-    assert [(one.languages, one.series) for one in curves] == [(("sw", "yo"), "none"), (("sw", "yo"), "adversarial")]
-    assert [one.name for one in curves] == [f"Swahili (sw), Yoruba (yo) · {name}" for name in ("none", "adversarial")]
+    assert [(one.languages, one.series) for one in curves] == [
+        (("sw", "yo"), f"robust: {name}") for name in ("none", "adversarial")
+    ]
+    assert [one.name for one in curves] == [f"Swahili (sw), Yoruba (yo); robust: {name}" for name in ("none", "adversarial")]
     plain = described(tmp_path, axes={"robust": {"none": {}, "other": {"target": {"train.steps": 5}}}}, baseline={})
     graph = finished(plain, lambda values, _: 0.5)
     assert learning_curves(study_results(graph, standings(graph, Facts()))) == []

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 from tiny import tiny_benchmark, tiny_model
 
+from xdist.cli import main
 from xdist.config import Model as ModelSection
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
@@ -162,3 +164,17 @@ def test_a_tokenizer_that_panics(folder: Path) -> None:
     values["normalizer"] = {"type": "Precompiled", "precompiled_charsmap": "ABCDEFGHI"}
     (folder / "tokenizer.json").write_text(json.dumps(values))
     refused(lambda: load_tokenizer(str(folder)), f"{folder}: no tokenizer could be loaded: ")
+
+
+@pytest.mark.parametrize("not_there", ["runs/nothing", "nothing"])
+@pytest.mark.parametrize("words", ["merge {} {} out", "merge encoder {} out", "align {} out --task parallel --languages de"])
+def test_a_folder_that_is_not_there_is_our_line_not_that_of_transformers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, words: str, not_there: str
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.setattr("xdist.data.fetched.offline", lambda: False)  # as where there is a network; transformers finds none,
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # at once instead of after some tries
+    done = CliRunner().invoke(main, words.format(not_there, not_there).split())
+    assert done.exit_code == 2, done.output
+    assert done.output == f"xdist: {not_there}: no such folder, and nothing of that name could be had from the hub\n"
+    assert not Path("out").exists()

@@ -152,38 +152,45 @@ def test_a_sentence_claims_nothing_that_is_not_shown(numbers: list[tuple[float, 
 def test_the_answer_is_the_one_that_was_put_in(report: Path) -> None:
     content = read_json(report / "report.json")
     first, second = content["sentences"]
-    assert "“multilingual · none” is better" in first
-    assert "“multilingual · adversarial” is better" in first
-    assert "no difference between “none · adversarial” and “none · none” could be shown" in first
+    assert "“intermediate: multilingual, robust: none” is better" in first
+    assert "“intermediate: multilingual, robust: adversarial” is better" in first
+    assert (
+        "no difference between “intermediate: none, robust: adversarial” and “intermediate: none, robust: none” could be shown"
+        in first
+    )
     assert "no difference" in second
     assert "better" not in second
     rows = {row["group"]: {one["condition"]: one for one in row["differences"]} for row in content["answer"]}
-    assert list(rows) == [RARE, RICH, "unseen", "low", "mid", "high", "trained on in no stage"]
-    one = rows[RARE]["multilingual · none"]
+    assert list(rows) == [RARE, RICH, "unseen", "low", "mid", "high", "trained on in no stage", "trained on in another stage"]
+    one = rows[RARE]["intermediate: multilingual, robust: none"]
     assert one["shown"]
     assert one["languages"] == len(SMALL_LANGUAGES)
     scores = {(each["condition"], each["seed"]): each["languages"] for each in content["scores"]}
     sides = [
         np.mean([scores[name, seed][code]["accuracy"] for seed in (1, 2, 3) for code in SMALL_LANGUAGES])
-        for name in ("multilingual · none", "none · none")
+        for name in ("intermediate: multilingual, robust: none", "intermediate: none, robust: none")
     ]
     assert one["difference"] == pytest.approx(sides[0] - sides[1])
     assert one["low"] < one["difference"] < one["high"]
     assert not any(each["shown"] for each in rows[RICH].values())
     # English was trained on by the task; Swahili and Turkish by the intermediate stage.
-    assert rows["high"]["multilingual · none"]["languages"] == sum(CC100.group(c) == "high" for c in CODES) - 1
-    assert rows["trained on in no stage"]["multilingual · none"]["languages"] == len(CODES) - 3
+    assert (
+        rows["high"]["intermediate: multilingual, robust: none"]["languages"]
+        == sum(CC100.group(c) == "high" for c in CODES) - 1
+    )
+    assert rows["trained on in no stage"]["intermediate: multilingual, robust: none"]["languages"] == len(CODES) - 3
+    assert rows["trained on in another stage"]["intermediate: multilingual, robust: none"]["languages"] == 2
     # The failed seed is left out on both sides.
-    assert rows[RARE]["none · adversarial"]["seeds"] == 2
-    assert "none · adversarial: no scores of cldr-topic with seed 3" in content["notes"]
+    assert rows[RARE]["intermediate: none, robust: adversarial"]["seeds"] == 2
+    assert "intermediate: none, robust: adversarial: no scores of cldr-topic with seed 3" in content["notes"]
 
 
 def test_tasks_have_means_and_spreads_and_no_best_without_a_difference(report: Path) -> None:
     content = read_json(report / "report.json")
     tasks = {row["condition"]: row for row in content["tasks"]}
-    runs = [each for each in content["scores"] if each["condition"] == "none · none"]
+    runs = [each for each in content["scores"] if each["condition"] == "intermediate: none, robust: none"]
     means = [np.mean([numbers["accuracy"] for numbers in run["languages"].values()]) for run in runs]
-    found = tasks["none · none"]["tasks"]["cldr-topic"]
+    found = tasks["intermediate: none, robust: none"]["tasks"]["cldr-topic"]
     assert (found["mean"], found["spread"], found["seeds"]) == (
         pytest.approx(np.mean(means)),
         pytest.approx(np.std(means, ddof=1)),
@@ -219,7 +226,7 @@ def test_markdown_and_latex_have_even_tables(report: Path) -> None:
     assert "target-none-adversarial-s3: failed. loss is not finite" in text
     for name in ("tasks.tex", "groups.tex", "languages.tex"):
         lines = (report / "tables" / name).read_text(encoding="utf-8").splitlines()
-        rows = [line for line in lines if line.endswith(r"\\")]
+        rows = [line for line in lines if line.endswith(r"\\") and not line.startswith((r"\caption", r"\multicolumn"))]
         assert len(rows) > 3
         assert len({line.replace(r"\&", "").count("&") for line in rows}) == 1
         assert [line for line in lines if line in (r"\toprule", r"\bottomrule")] == [r"\toprule", r"\bottomrule"]
@@ -230,7 +237,7 @@ def test_tensorboard_has_figures_and_hyperparameters(report: Path) -> None:
     events = EventAccumulator(str(report / "tensorboard"))
     events.Reload()
     assert set(events.Tags()["images"]) == {"differences", "scores"}
-    one = EventAccumulator(str(report / "tensorboard/multilingual+none-s2"))
+    one = EventAccumulator(str(report / "tensorboard/intermediate=multilingual+robust=none-s2"))
     one.Reload()
     assert one.Tags()["scalars"] == ["score/cldr-topic"]
     assert "_hparams_/session_start_info" in one.summary_metadata
@@ -247,10 +254,10 @@ def test_runs_against_a_baseline_are_the_study_again(study: Path, report: Path, 
     assert "“target-multilingual-none” is better than “target-none-none”" in done.output
     first = read_json(tmp_path / "x/report.json")["answer"][0]["differences"][0]
     there = {each["condition"]: each for each in read_json(report / "report.json")["answer"][0]["differences"]}
-    assert first["difference"] == pytest.approx(there["multilingual · none"]["difference"])
+    assert first["difference"] == pytest.approx(there["intermediate: multilingual, robust: none"]["difference"])
     # Fewer conditions say how far seeds spread.
-    assert first["low"] == pytest.approx(there["multilingual · none"]["low"], rel=0.1)
-    assert first["high"] == pytest.approx(there["multilingual · none"]["high"], rel=0.1)
+    assert first["low"] == pytest.approx(there["intermediate: multilingual, robust: none"]["low"], rel=0.1)
+    assert first["high"] == pytest.approx(there["intermediate: multilingual, robust: none"]["high"], rel=0.1)
 
 
 def test_pairs_of_languages_have_a_matrix_and_sentences_of_their_own(tmp_path: Path) -> None:
@@ -259,11 +266,11 @@ def test_pairs_of_languages_have_a_matrix_and_sentences_of_their_own(tmp_path: P
     done = CliRunner().invoke(main, ["report", str(path)])
     assert done.exit_code == 0, done.output
     said = next(line for line in done.output.splitlines() if line.startswith("On pairs of two languages, "))
-    assert "“none · adversarial” is better" in said
-    assert "no difference between “multilingual · none” and “none · none”" in said
+    assert "“intermediate: none, robust: adversarial” is better" in said
+    assert "no difference between “intermediate: multilingual, robust: none” and “intermediate: none, robust: none”" in said
     assert "On pairs of one language, for any of the 3 conditions no difference" in done.output
     content = read_json(tmp_path / "out/report/report.json")
-    matrix = next(one for one in content["pairs"] if one["condition"] == "none · adversarial")
+    matrix = next(one for one in content["pairs"] if one["condition"] == "intermediate: none, robust: adversarial")
     assert np.shape(matrix["matrix"]) == (3, 3)
     assert matrix["means"]["off_diagonal"]["mean"] > matrix["means"]["diagonal"]["mean"] + 20
     page = Elements((tmp_path / "out/report/report.html").read_text(encoding="utf-8"))
@@ -274,7 +281,10 @@ def test_pairs_of_languages_have_a_matrix_and_sentences_of_their_own(tmp_path: P
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["--against", "multilingual · nome"], "unknown condition 'multilingual · nome': did you mean 'multilingual · none'?"),
+        (
+            ["--against", "intermediate: multilingual, robust: nome"],
+            "robust: nome': did you mean 'intermediate: multilingual, robust: none'?",
+        ),
         (["stages.targt.set=x"], "unknown key"),
         (["seeds=[7]"], "typed: no run that is finished has scores yet; there is nothing to report on"),
     ],
@@ -314,11 +324,15 @@ def test_an_axis_adds_tasks_or_makes_conditions(study: Path, tmp_path: Path) -> 
 
     conditions, notes = found()
     assert len(conditions) == 4 * 2  # the target only adds tasks
-    assert ("multilingual · adversarial · large", "none · none · large") in conditions
-    assert [name for name, against in conditions if against is None] == ["none · none · base", "none · none · large"]
+    assert (
+        "intermediate: multilingual, robust: adversarial, size: large",
+        "intermediate: none, robust: none, size: large",
+    ) in conditions
+    of_size = "intermediate: none, robust: none, size: {}".format
+    assert [name for name, against in conditions if against is None] == [of_size("base"), of_size("large")]
     assert notes == ()
     conditions, notes = found(baseline={})
-    assert [name for name, against in conditions if against is None] == ["none · none · base"]
+    assert [name for name, against in conditions if against is None] == ["intermediate: none, robust: none, size: base"]
     assert "The study names no baseline" in notes[0]
     conditions, notes = found(exclude=[{"intermediate": "none", "robust": "none"}])
     assert all(against is None for _, against in conditions)
@@ -326,7 +340,7 @@ def test_an_axis_adds_tasks_or_makes_conditions(study: Path, tmp_path: Path) -> 
     del values["axes"]["target"]
     values["axes"]["size"]["large"] = {"target": {"runtime.precision": "bf16"}}
     _, notes = found(include=[{"intermediate": "none", "robust": "none"}])
-    assert notes == ("base and large are the same runs: they differ in nothing that decides what is trained.",)
+    assert notes == ("size: base and size: large are the same runs: they differ in nothing that decides what is trained.",)
 
 
 def test_runs_that_differ_in_length_or_scoring_are_no_seeds_of_one_condition(study: Path, tmp_path: Path) -> None:
@@ -349,23 +363,46 @@ def test_runs_that_differ_in_length_or_scoring_are_no_seeds_of_one_condition(stu
     ]
 
 
+def test_runs_of_one_name_are_told_apart_by_their_folders(study: Path, tmp_path: Path) -> None:
+    nodes = {node.run.name: node for node in expand(load_study(study), Facts()).nodes.values()}
+    for name in ("plain", "robust"):
+        node = nodes[f"target-none-{'none' if name == 'plain' else 'adversarial'}-s1"]
+        shutil.copytree(node.run.folder, tmp_path / name)
+        config = RunFolder(tmp_path / name).config
+        config.write_text(
+            config.read_text(encoding="utf-8").replace(f"name: {node.run.name}", "name: target"), encoding="utf-8"
+        )
+    results = run_results([tmp_path / "robust"], tmp_path / "plain", "two")
+    assert [(one.name, one.against) for one in results.conditions] == [("plain", None), ("robust", "plain")]
+    assert results.asked
+    assert results.asked.differs == {
+        "robust": ("robust.method adversarial (baseline: none)", "robust.radius 0.1 (baseline: not set)")
+    }
+
+
 def test_seeds_without_a_common_language_have_no_column(study: Path) -> None:
     results = study_results(graph := expand(load_study(study), Facts()), standings(graph, Facts()))
     (task,) = results.tasks
     scores = dict(task.scores)
     for seed, code in ((1, "sw"), (2, "ta"), (3, "sw")):
-        scores["none · none", seed] = {code: scores["none · none", seed][code]}
+        scores["intermediate: none, robust: none", seed] = {code: scores["intermediate: none, robust: none", seed][code]}
     columns = as_scores(replace(results, tasks=(replace(task, scores=scores),))).columns
-    assert [column.run for column in columns] == [one.name for one in results.conditions if one.name != "none · none"]
+    assert [column.run for column in columns] == [
+        one.name for one in results.conditions if one.name != "intermediate: none, robust: none"
+    ]
 
 
 def test_a_task_of_which_a_condition_has_no_score_is_told(study: Path) -> None:
     results = study_results(graph := expand(load_study(study), Facts()), standings(graph, Facts()))
     (task,) = results.tasks
-    other = replace(task, name="other", scores={key: run for key, run in task.scores.items() if key[0] == "none · none"})
+    other = replace(
+        task,
+        name="other",
+        scores={key: run for key, run in task.scores.items() if key[0] == "intermediate: none, robust: none"},
+    )
     missing = replace(results, tasks=(task, other)).missing
-    assert "multilingual · none: no scores of other" in missing
-    assert not [line for line in missing if line.startswith("none · none:")]
+    assert "intermediate: multilingual, robust: none: no scores of other" in missing
+    assert not [line for line in missing if line.startswith("intermediate: none, robust: none:")]
 
 
 def test_figures_do_not_take_the_place_of_a_runs_log(study: Path) -> None:
@@ -443,7 +480,7 @@ def test_a_language_without_gold_is_a_dash_and_means_say_over_how_many_they_are(
     assert r"{\scriptsize (11 of 12 languages)}" in tables["tasks.tex"]
     assert "4 of 5 languages" in tables["groups.tex"]
     assert next(line for line in tables["languages.tex"].splitlines() if line.startswith("Swahili")).count("--") == 4
-    assert "no gold: predicted, not scored: sw" in tables["languages.tex"].splitlines()[0]
+    assert "no gold: predicted, not scored: sw" in tables["languages.tex"].split(r"\bottomrule")[1]
 
 
 @pytest.mark.parametrize("blank", ["cldr-topic", "pawsx-pairs"])
@@ -473,7 +510,7 @@ def test_a_study_without_any_gold_is_reported(two_tasks: Path) -> None:
     assert "nothing can be said" in done.output
     text = (two_tasks.parent / "out/report/report.md").read_text(encoding="utf-8")
     assert "- cldr-topic: no gold: predicted, not scored: ht, yo" in text
-    assert "| none · none | – | – | – |" in text
+    assert "| intermediate: none, robust: none | – | – | – |" in text
 
 
 def test_one_run_that_has_gold_beside_one_that_has_none(two_tasks: Path, tmp_path: Path) -> None:

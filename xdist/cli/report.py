@@ -13,9 +13,17 @@ from xdist.cli.options import given_plugins
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: report; a study's: its folder]")
 @click.option("--title", help="Heading of the page.")
 @click.option("--tensorboard", is_flag=True, help="Also write figures and HParams for TensorBoard, into OUT/tensorboard.")
+@click.option(
+    "--extra",
+    type=click.Path(path_type=Path),
+    metavar="ROWS.json",
+    help="Published scores, or those of a language model, as rows marked 'not run here'; nothing is tested with them.",
+)
 @given_plugins
-def command(places: tuple[str, ...], against: str | None, out: Path | None, title: str | None, tensorboard: bool) -> None:
-    """Write report.html, report.md, report.json, languages.csv and, for comparisons, tables/*.tex.
+def command(
+    places: tuple[str, ...], against: str | None, out: Path | None, title: str | None, tensorboard: bool, extra: Path | None
+) -> None:
+    """Write report.html, report.md, report.json, languages.csv and, for comparisons, tables/*.tex and figures/*.svg.
 
     Of a study (and overrides a.b=c, the same as for `xdist study run`): the differences of its conditions from its baseline by
     resource group, with 95 % intervals, before anything else. Of run folders: with --against the same, runs that differ in
@@ -31,12 +39,13 @@ def command(places: tuple[str, ...], against: str | None, out: Path | None, titl
 
     from xdist import api
     from xdist.report.terminal import print_scores
+    from xdist.run.tables import show
 
-    reported = api.report(places, out, against, title, tensorboard=tensorboard)
+    reported = api.report(places, out, against, title, tensorboard=tensorboard, extra=extra)
     if reported.scores is not None:
         print_scores(reported.scores, Console())
     for sentence in reported.sentences:
-        click.echo(sentence)
+        show(sentence)
     for line in reported.left_out:
         click.echo(f"xdist: left out: {line}", err=True)
     click.echo(f"report: {reported.html}")

@@ -29,16 +29,20 @@ from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from xdist.config.expected import Learns, Spreads, TargetFigure
 from xdist.config.fitting import Unread
-from xdist.config.loading import KeyPath, Source, load
-from xdist.config.run import Section, Seed
+from xdist.config.loading import Source, load
+from xdist.config.reader import KeyPath
+from xdist.config.run import KeepFinished, Seed
 from xdist.config.scalars import Scalar
+from xdist.config.section import Section
 from xdist.errors import UserError, cut, unknown
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$"
 PART_OF_NAME = r"[A-Za-z0-9._+/-]{1,100}"
 NAME_HAS = "letters, digits and . _ + -, at most 100"
 COMBINATIONS = 10_000
+INDENTED = "   "  # behind the "#" of a comment: a command
 RUN = "run"  # in a change: another run file for the stage
 
 
@@ -50,6 +54,7 @@ class Stage(Section):
     )
     after: str | None = Field(None, description="an earlier stage, whose model this one begins with")
     set: dict[str, Unread] = Field({}, description="what every run of this stage has otherwise")
+    learns: Learns | None = Field(None, description="what a run must reach on dev, or it counts as not learnt; null: nothing")
 
     @field_validator("run")
     @classmethod
@@ -81,9 +86,20 @@ class Study(Section):
     all: dict[str, Unread] = Field({}, description="what every run of the study has otherwise than its file")
     include: tuple[dict[str, str | tuple[str, ...]], ...] = Field((), description="only combinations that one of these fits")
     exclude: tuple[dict[str, str | tuple[str, ...]], ...] = Field((), description="no combination that one of these fits")
+    keep: KeepFinished = Field(
+        "weights",
+        description="what stays of a run that is finished and scored (runtime.keep_finished), where its file does not say so; "
+        "a model that another run of the study begins with, merges or learns from always stays",
+    )
     baseline: dict[str, str] = Field(
         {}, description="the axes that conditions are compared along, and the value to compare with"
     )
+    hypotheses: tuple[str, ...] = Field(
+        (),
+        description="what is expected to come out, a sentence each; `xdist study freeze` writes them down before the first run",
+    )
+    power: Spreads = Field(Spreads(), description="how far scores are taken to spread, where no pilot runs say it")
+    targets: tuple[TargetFigure, ...] = Field((), description="published figures that the report stands beside its own")
     _source: Source = PrivateAttr(default_factory=lambda: Source(Path("(no file)")))
 
     @model_validator(mode="after")
@@ -101,6 +117,11 @@ class Study(Section):
     @property
     def path(self) -> Path:
         return self._source.path
+
+    @property
+    def question(self) -> tuple[str, ...]:
+        """What is asked: the comment at the head of its file in paragraphs, without the commands that are indented in it."""
+        return leading_comment(self.path) if self.path.is_file() else ()
 
     def check(self) -> None:
         """Raises UserError for a name in it that nothing carries."""
@@ -123,6 +144,9 @@ class Study(Section):
                     if stage_name not in self.stages:
                         where = self.at(("axes", axis, value, stage_name))
                         raise UserError(f"{where}: {unknown('stage', stage_name, self.stages)}")
+        for number, target in enumerate(self.targets):
+            self._check_point(("targets", number, "condition"), target.condition)
+            self._check_point(("targets", number, "against"), target.against or {})
         for key in ("include", "exclude"):
             for number, pattern in enumerate(getattr(self, key)):
                 self._check_point((key, number), pattern)
@@ -135,6 +159,20 @@ class Study(Section):
             for value in wanted if isinstance(wanted, list | tuple) else [wanted]:
                 if value not in self.axes[axis]:
                     raise UserError(f"{self.at((*key, axis))}: {unknown('value', value, self.axes[axis])}")
+
+
+def leading_comment(path: Path) -> tuple[str, ...]:
+    """The paragraphs of the comment that a YAML begins with; lines that are indented in it, as commands are, end one."""
+    paragraphs: list[list[str]] = [[]]
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        text = line.removeprefix("#")
+        if text.strip() and not text.startswith(INDENTED):
+            paragraphs[-1].append(text.strip())
+        else:
+            paragraphs.append([])
+    return tuple(" ".join(lines) for lines in paragraphs if lines)
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:

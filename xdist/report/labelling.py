@@ -61,7 +61,7 @@ class LearningCurve:
         """The languages by name and code, or how many they are, and what else the series is."""
         few = ", ".join(f"{one.name} ({code})" if (one := found(code)) else code for code in self.languages)
         languages = few if len(self.languages) <= FEW else f"{len(self.languages)} languages"
-        return " · ".join(part for part in (languages, self.series) if part)
+        return "; ".join(part for part in (languages, self.series) if part)
 
     @property
     def fewest(self) -> str:
@@ -113,7 +113,7 @@ def _series(conditions: Sequence[Condition], task: str, unit: tuple[str, ...]) -
         others = frozenset(entry for entry in one.labelled if entry.task == task and entry.languages != unit)
         count = rows[one.name]
         if count is not None:
-            name = " · ".join(one.values[axis] for axis in common)
+            name = ", ".join(f"{axis}: {one.values[axis]}" for axis in common)
             alike.setdefault((name, others), {}).setdefault(count, one.name)
     named: dict[str, dict[int, str]] = {}
     for (name, _), members in alike.items():

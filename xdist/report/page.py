@@ -22,6 +22,7 @@ from xdist.report.record import Record
 from xdist.report.scores import ALL, HEAD_ROW, SMALL, TAIL_ROW, ZERO_SHOT, Column, ScoreTable
 from xdist.version import __version__
 
+WIDE = 10  # columns of scores that fit side by side
 FLIP = 0.715  # where black and white read equally well on the scale of report.css, light and dark (a test measures it)
 ROW_MEANING = {
     TAIL_ROW: "unseen and low",
@@ -33,7 +34,7 @@ ROW_MEANING = {
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Colours run from `low` to `high`, one scale for the whole page so that equal colours are equal scores."""
+    """Colours run from `low` to `high`, a scale for each task, whose scores are comparable, and for each table of means."""
 
     low: float
     high: float
@@ -77,7 +78,14 @@ def context(title: str, scores: ScoreTable, written: datetime) -> dict[str, Any]
         "dots": dot_plots(scores),
         "measure_heads": HEADS if scores.is_measured else (),
         "measure_said": SAID,
-        "scale": scale(cell.score for column in scores.columns for cell in column.cells.values()),
+        "tasks_of": _tasks,
+        "blocks": blocks(scores.columns),
+        "scales": {
+            (first.task, first.metric, first.split): scale(
+                cell.score for column in scores.columns if _same_task(column, first) for cell in column.cells.values()
+            )
+            for first, _ in _tasks(scores.columns)
+        },
         "flip": FLIP,
         "small": SMALL,
         "no_gold": NO_GOLD,
@@ -107,6 +115,21 @@ def scale(scores: Iterable[float]) -> Scale:
     numbers = list(scores) or [0.0]
     low = math.floor(min(numbers) / 10) * 10
     return Scale(low, max(math.ceil(max(numbers) / 10) * 10, low + 10))
+
+
+def blocks(columns: Sequence[Column]) -> list[list[Column]]:
+    """The columns in tables that fit a page, the runs of a task side by side: as many tasks in each as have room."""
+    found: list[list[Column]] = [[]]
+    for _, same in groupby(columns, key=lambda c: (c.task, c.metric, c.split)):
+        of_task = list(same)
+        if found[-1] and len(found[-1]) + len(of_task) > WIDE:
+            found.append([])
+        found[-1] += of_task
+    return found
+
+
+def _same_task(one: Column, other: Column) -> bool:
+    return (one.task, one.metric, one.split) == (other.task, other.metric, other.split)
 
 
 def _tasks(columns: Sequence[Column]) -> list[tuple[Column, int]]:

@@ -19,7 +19,13 @@ def content(found: Findings, written: datetime) -> dict[str, Any]:
         "written": written.isoformat(timespec="seconds"),
         "xdist": __version__,
         "sentences": list(found.sentences),
+        "preliminary": bool(results.preliminary),
+        "cautions": found.cautions,
+        "asked": asdict(results.asked) if results.asked else None,
+        "frozen": results.asked.frozen if results.asked else "",
         "notes": [*results.notes, *results.missing],
+        "not_learnt": dict(results.not_learnt),
+        "published": [{**asdict(one), "within_seed_spread": one.within} for one in found.reproduced],
         "statistics": statistics(found),
         "conditions": [asdict(one) for one in results.conditions],
         "answer": [
@@ -44,6 +50,7 @@ def content(found: Findings, written: datetime) -> dict[str, Any]:
             }
             for row in found.tasks
         ],
+        "beside": [asdict(one) for one in found.beside],
         "no_gold": {task.name: task.blank for task in results.tasks if task.blank},
         "scores": [
             {"condition": name, "seed": seed, "task": task.name, "metric": task.metric.headline, "languages": numbers}

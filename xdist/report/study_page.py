@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from xdist.report import curves, numbers, page
+from xdist.report.asked import HEADS
 from xdist.report.curves import axis
 from xdist.report.findings import Findings, costs, statistics
 from xdist.report.kinship import families, scripts, size_plots
 from xdist.report.labelling_chart import labelling_chart
 from xdist.report.pair_matrix import SAID
+from xdist.report.published import MEANING
 from xdist.report.results import RunFacts
 
 MOST_CURVES = 6  # as many as have a colour and dashes of their own
@@ -23,11 +25,14 @@ def render(found: Findings, written: datetime) -> str:
         found=found,
         results=found.results,
         numbers=numbers,
+        asked=found.results.asked,
+        asked_heads=HEADS,
         axis=axis(found.answer.rows),
         families=families(scores),
         scripts=scripts(scores),
         kin_scale=page.scale(mean for one in kin for mean in one.means if mean is not None),
         plots=size_plots(scores),
+        published_meaning=MEANING,
         labelling=[(curve, labelling_chart(curve)) for curve in found.labelling],
         pair_scale=page.scale(float(value) for one in found.pairs for value in one.transfer.matrix.flat if value == value),
         pair_said=SAID,

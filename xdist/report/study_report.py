@@ -1,4 +1,4 @@
-"""Writing a report on several conditions: its page, Markdown, JSON, CSV and LaTeX tables, and what TensorBoard shows."""
+"""Writing a report on several conditions: its page, Markdown, JSON, CSV, LaTeX tables, figures, and what TensorBoard shows."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xdist.errors import UserError
 from xdist.files import write_text
-from xdist.report import latex, study_json, study_markdown, study_page
+from xdist.report import figures, latex, study_json, study_markdown, study_page
 from xdist.report.findings import Findings, findings
 from xdist.report.results import Results
 from xdist.report.spreadsheet import languages_csv
@@ -35,6 +35,7 @@ def write_study_report(results: Results, out: Path, tensorboard: bool = False) -
         "report.md": study_markdown.report(found, written),
         "report.json": json.dumps(study_json.content(found, written), ensure_ascii=False, indent=1) + "\n",
         "languages.csv": languages_csv(found.scores),
+        **{f"figures/{name}": text for name, text in figures.figures(found).items()},
         **{f"tables/{name}": text for name, text in latex.tables(found).items()},
     }
     for name, text in texts.items():

@@ -27,7 +27,7 @@ def show(found: Findings, sink: Sink) -> None:
         sink.figure(0, "scores", heat_map(found.scores))
     for (condition, seed), metrics in _by_system(found.results).items():
         one = next(each for each in found.results.conditions if each.name == condition)
-        name = f"{condition.replace(' · ', '+').replace('/', '_')}-s{seed}"
+        name = f"{condition.replace(': ', '=').replace(', ', '+').replace('/', '_')}-s{seed}"
         sink.hparams({"condition": condition, **one.values, "seed": seed}, metrics, name)
 
 

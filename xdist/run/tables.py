@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
 from rich.console import Console
+from rich.style import Style
 from rich.text import Text
 from rich.tree import Tree
 
@@ -42,7 +43,7 @@ class Table:
     def lines(self, width: int | None = None) -> Iterator[Text]:
         """For a terminal of `width` columns; None: as wide as they are."""
         if self.title:
-            yield Text(self.title)
+            yield from _prose(self.title, width)
         shown = [n for n in range(len(self.headings)) if n < self.keys or any(row[n].plain.strip() for row in self.rows)]
         wide = {n: self._widest(n) for n in shown}
         if width is not None:
@@ -52,7 +53,7 @@ class Table:
                 yield Text()
             yield from self._block(block, wide)
         if self.note:
-            yield Text(self.note)
+            yield from _prose(self.note, width)
 
     def _widest(self, column: int) -> int:
         cells = [self.headings[column], *(row[column] for row in self.rows)]
@@ -131,7 +132,7 @@ def show(what: Table | str | Text, console: Console | None = None) -> None:
         lines = list(what.lines(width))
     else:
         text = Text(what) if isinstance(what, str) else what
-        lines = [text] if width is None else [Text(part, style=text.style) for part in _folded(text.plain, width)]
+        lines = [text] if width is None else list(_prose(text.plain, width, text.style))
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False)
 
@@ -143,6 +144,11 @@ def show_tree(tree: Tree, console: Console) -> None:
         text = Text.assemble(*((part.text, part.style or "") for part in line))
         text.rstrip()
         console.print(text, soft_wrap=True, highlight=False)
+
+
+def _prose(text: str, width: int | None, style: str | Style = "") -> Iterator[Text]:
+    """Lines that a terminal of `width` columns holds, broken between words."""
+    yield from (Text(part, style=style) for part in ([text] if width is None else _folded(text, width)))
 
 
 def _folded(text: str, width: int) -> Iterator[str]:

@@ -5,14 +5,17 @@ what is compared with. Of the other axes, one whose values are scored on differe
 values are scored on the same ones, such as a model's size, makes conditions, compared with a baseline of the same value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from xdist.errors import UserError, unknown
 from xdist.report.results import Condition, Labelled
 from xdist.study.expansion import Graph, Point
 from xdist.study.needs import needed
 
-BETWEEN = " · "
+
+def named(values: Mapping[str, str], axes: Iterable[str]) -> str:
+    """What a condition is called: "intermediate: none, robust: adversarial"."""
+    return ", ".join(f"{axis}: {values[axis]}" for axis in axes)
 
 
 def conditions_of(graph: Graph, against: str | None = None) -> tuple[tuple[Condition, ...], dict[int, str], tuple[str, ...]]:
@@ -26,12 +29,12 @@ def conditions_of(graph: Graph, against: str | None = None) -> tuple[tuple[Condi
     names: dict[int, str] = {}
     members: dict[str, list[Point]] = {}
     for number, point in enumerate(graph.points):
-        names[number] = BETWEEN.join(point.values[axis] for axis in varying) or study.name
+        names[number] = named(point.values, varying) or study.name
         members.setdefault(names[number], []).append(point)
     compared = {name: _baseline(points[0].values, baseline, varying) or study.name for name, points in members.items()}
     notes = []
     if not study.baseline:
-        notes.append(f"The study names no baseline; the first value of each axis was taken: {BETWEEN.join(baseline.values())}.")
+        notes.append(f"The study names no baseline; the first value of each axis was taken: {named(baseline, baseline)}.")
     if against is not None:
         if against not in members:
             raise UserError(unknown("condition", against, members))
@@ -60,7 +63,7 @@ def conditions_of(graph: Graph, against: str | None = None) -> tuple[tuple[Condi
 
 
 def _baseline(values: Mapping[str, str], baseline: Mapping[str, str], varying: list[str]) -> str:
-    return BETWEEN.join(baseline.get(axis, values[axis]) for axis in varying)
+    return named({**values, **baseline}, varying)
 
 
 def _adds_tasks(graph: Graph, axis: str) -> bool:
@@ -76,7 +79,8 @@ def _needs(graph: Graph, points: list[Point]) -> set[str]:
     found: set[str] = set()
     for node in (graph.nodes[key] for point in points for key in point.stages.values()):
         trained = ((subset.task, subset.language) for subset in node.resolved.subsets.training)
-        found |= needed(trained, node.run.methods, node.run.align)
+        train = node.run.train
+        found |= needed(trained, node.run.methods, node.run.align, train.parallel if train else None)
     return found
 
 

@@ -1,7 +1,7 @@
 """Run folders that belong to no study, as conditions: those that differ in their seed alone are seeds of one."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from xdist.report.results import Condition, Results, RunFacts
 from xdist.run.folder import RunFolder, located
 from xdist.run.recorded import recorded_scores
 from xdist.run.sinks.json_lines import last_step
+from xdist.study.asked import asked_of_runs
 from xdist.study.results import Folders, task_results
 
 SECTIONS = {"train", "robust"}
@@ -47,11 +48,9 @@ def run_results(places: Sequence[Path], against: Path, title: str) -> Results:
             wrong.append(error)
     if len(runs) == 1 and wrong:
         raise wrong[0]
-    names: dict[str, str] = {}
+    names = _names(runs.values())
     folders = Folders(wrong=[str(error) for error in wrong])
     for one in runs.values():
-        name = re.sub(r"[-_]s(eed)?\d+$", "", one.run.name)
-        names.setdefault(one.kind, name if name not in names.values() else f"{name} ({one.folder})")
         folders.add((names[one.kind], one.run.seed), one.folder)
     conditions = tuple(
         _condition(name, None if kind == baseline.kind else names[baseline.kind], [o for o in runs.values() if o.kind == kind])
@@ -62,7 +61,26 @@ def run_results(places: Sequence[Path], against: Path, title: str) -> Results:
     both = (task for task in tasks if {ours} < {name for name, _ in task.scores})
     if tasks and len(conditions) > 1 and not any(both):
         raise UserError(f"{', '.join(map(str, places))} and {against}: no task was scored in both")
-    return Results(title, conditions, tasks, tuple(map(_facts, runs.values())), left_out=left_out)
+    first = {name: next(one.run for one in runs.values() if one.kind == kind) for kind, name in names.items()}
+    asked = asked_of_runs(first, ours)
+    return Results(title, conditions, tasks, tuple(map(_facts, runs.values())), left_out=left_out, asked=asked)
+
+
+def _names(runs: Iterable[LooseRun]) -> dict[str, str]:
+    """By kind of run, what it is called: by its name, or where another kind has that too, by its folder's; without its seed."""
+    first: dict[str, LooseRun] = {}
+    for one in runs:
+        first.setdefault(one.kind, one)
+    ways: tuple[Callable[[LooseRun], str], ...] = (lambda one: one.run.name, lambda one: one.folder.name)
+    for way in ways:
+        names = {kind: re.sub(r"[-_]s(eed)?\d+$", "", way(one)) for kind, one in first.items()}
+        if len(set(names.values())) == len(names):
+            return names
+    names = {}
+    for kind, one in first.items():
+        name = re.sub(r"[-_]s(eed)?\d+$", "", one.run.name)
+        names[kind] = name if name not in names.values() else f"{name} ({one.folder})"
+    return names
 
 
 def _read(place: Path) -> LooseRun:
@@ -70,7 +88,7 @@ def _read(place: Path) -> LooseRun:
     if not folder.scores.is_file():
         raise UserError(f"{folder.path}: is no run folder with scores; a run has them once it has been evaluated")
     run, seen = recorded_run(folder.config), frozenset(_seen(folder))
-    return LooseRun(folder.path, run, _kind(folder), seen, read_record(folder.path, run.name))
+    return LooseRun(folder.path, run, kind_of(folder), seen, read_record(folder.path, run.name))
 
 
 def _condition(name: str, against: str | None, runs: Sequence[LooseRun]) -> Condition:
@@ -84,7 +102,7 @@ def _facts(one: LooseRun) -> RunFacts:
     return RunFacts(one.run.name, "run", state, reason, one.run.seed, step, None, one.record)
 
 
-def _kind(folder: RunFolder) -> str:
+def kind_of(folder: RunFolder) -> str:
     """What a run trains, from which model, and how it is scored, but for the seeds."""
     run = recorded_run(folder.config)
     before = [_anonymous(stage, number == 0) for number, stage in enumerate(_lineage(folder)[: -1 if run.train else None])]
@@ -96,7 +114,8 @@ def _kind(folder: RunFolder) -> str:
     # What of its evaluation makes another system of the same model: the smoothing and, of a backbone as it came, the layer.
     layers = set() if run.train else {f"layer {entry['layer']}" for entry in entries if "layer" in entry}
     scored_by = sorted(layers | {digest(entry.get("smoothing")) for entry in entries})
-    words = [run.data.words] if run.data.words != "joined" else []
+    words: list[str] = [run.data.words] if run.data.words != "joined" else []
+    words += [f"block {run.data.block}"] if run.data.block != 1 else []
     return digest(sections, run.data.max_length, model, before, scored_by, *words)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xdist.config import load_study
+from xdist.config.extra_rows import read_extra_rows
 from xdist.config.loading import plain_yaml
 from xdist.errors import UserError
 from xdist.report import write_report, write_scores
@@ -37,38 +38,61 @@ class Reported:
         return self.html.with_suffix(".json")
 
 
-def report_on(places: Sequence[str], out: Path | None, against: str | None, title: str | None, tensorboard: bool) -> Reported:
-    """On a study (its YAML, then overrides) or on run folders. Raises UserError for what is neither, has no scores or is not
-    there to be compared with."""
+def report_on(
+    places: Sequence[str],
+    out: Path | None,
+    against: str | None,
+    title: str | None,
+    tensorboard: bool,
+    extra: Path | None = None,
+) -> Reported:
+    """On a study (its YAML, then overrides) or on run folders, with the rows of the file `extra` beside. Raises UserError for
+    what is neither, has no scores or is not there to be compared with."""
     first = Path(places[0]) if places else Path()
     if first.suffix in (".yaml", ".yml") and "stages" in plain_yaml(first):
-        return _on_study(first, places[1:], out, against, title, tensorboard)
+        return _on_study(first, places[1:], out, against, title, tensorboard, extra)
     folders, out = [Path(place) for place in places], out or Path("report")
     if against is not None:
-        return write_results(run_results(folders, Path(against), title or "Conditions compared"), out, tensorboard)
-    if tensorboard:
-        raise UserError("--tensorboard needs something to compare: a study, or --against BASELINE")
+        results = run_results(folders, Path(against), title or "Conditions compared")
+        return write_results(_with_rows(results, extra), out, tensorboard)
+    if tensorboard or extra:
+        option = "--tensorboard" if tensorboard else "--extra"
+        raise UserError(f"{option} needs something to compare: a study, or --against BASELINE")
     paths = write_report(folders, out, title=title or "Scores by language")
     return Reported(paths.html, scores=paths.scores, left_out=paths.scores.left_out)
 
 
 def _on_study(
-    path: Path, overrides: Sequence[str], out: Path | None, against: str | None, title: str | None, tensorboard: bool
+    path: Path,
+    overrides: Sequence[str],
+    out: Path | None,
+    against: str | None,
+    title: str | None,
+    tensorboard: bool,
+    extra: Path | None,
 ) -> Reported:
     study = load_study(path, overrides)
     facts = Facts(study.folder / "digests.json")
     graph = expand(study, facts)
-    results = study_results(graph, standings(graph, facts), against)
+    results = _with_rows(study_results(graph, standings(graph, facts), against), extra)
     return write_results(replace(results, title=title or results.title), out or study.folder / "report", tensorboard)
+
+
+def _with_rows(results: Results, extra: Path | None) -> Results:
+    if extra is None:
+        return results
+    return replace(results, extra=read_extra_rows(extra, {task.name: task.metric.headline for task in results.tasks}))
 
 
 def write_results(results: Results, out: Path, tensorboard: bool = False) -> Reported:
     """The report on `results`: the answer first or, where there is one condition and nothing to compare, its scores. Raises
     UserError where nothing has scores yet."""
-    if len(results.conditions) == 1 and any(task.scored for task in results.tasks) and not tensorboard:
+    if len(results.conditions) == 1 and any(task.scored for task in results.tasks) and not tensorboard and not results.extra:
         records = tuple(run.record for run in results.runs if run.state == "finished")
         seeds = len(results.conditions[0].seeds)
-        notes = [*([f"Each score is the mean over {seeds} seeds."] if seeds > 1 else []), *results.missing]
+        asked = results.asked
+        notes = [*([results.preliminary] if results.preliminary else []), *(asked.question if asked else ())]
+        notes += [*([f"Each score is the mean over {seeds} seeds."] if seeds > 1 else []), *results.missing]
         scores = replace(as_scores(results), records=records)
         return Reported(write_scores(scores, out, notes, results.title).html, scores=scores, left_out=results.left_out)
     written = write_study_report(results, out, tensorboard)

@@ -31,11 +31,11 @@
   }
   for (const table of document.querySelectorAll("table[data-sortable]")) sortable(table);
 
-  const map = document.getElementById("map");
-  if (!map) return;
+  const maps = [...document.querySelectorAll("table.languages")];
+  if (!maps.length) return;
   const controls = document.getElementById("controls"), status = document.getElementById("status");
   const choices = [...controls.querySelectorAll("button")], family = document.getElementById("family");
-  const rows = [...document.querySelectorAll("tr[data-group]")], ofMap = [...map.tBodies[0].rows];
+  const rows = [...document.querySelectorAll("tr[data-group]")], ofMap = [...maps[0].tBodies[0].rows];
   let group = "";
   function filter() {
     for (const row of rows) {
@@ -53,11 +53,13 @@
   family.addEventListener("change", filter);
   const run = document.getElementById("run");
   run?.addEventListener("change", () => {
-    for (const cell of map.querySelectorAll("[data-run]")) cell.hidden = run.value !== "" && cell.dataset.run !== run.value;
-    for (const head of map.querySelectorAll("[data-runs]")) {
-      const seen = head.dataset.runs.trim().split(" ").filter((one) => run.value === "" || one === run.value).length;
-      head.hidden = seen === 0;
-      head.colSpan = Math.max(1, seen);
+    for (const map of maps) {
+      for (const cell of map.querySelectorAll("[data-run]")) cell.hidden = run.value !== "" && cell.dataset.run !== run.value;
+      for (const head of map.querySelectorAll("[data-runs]")) {
+        const seen = head.dataset.runs.trim().split(" ").filter((one) => run.value === "" || one === run.value).length;
+        head.hidden = seen === 0;
+        head.colSpan = Math.max(1, seen);
+      }
     }
   });
   controls.hidden = false;

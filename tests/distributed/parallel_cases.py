@@ -39,10 +39,45 @@ def plain_gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:
     else:
         for low in range(0, len(foreign), size):
             x, y = normalize(foreign[low : low + size], dim=-1), normalize(english[low : low + size], dim=-1)
-            logits = x @ y.T / run.train.parallel.temperature
+            logits = x @ y.T / run.train.parallel.tempered
             right = torch.arange(len(logits))
             loss = loss + sum(cross_entropy(one, right, reduction="sum") for one in (logits, logits.T)) / 2
     (loss / len(foreign)).backward()
+    return {f"encoder.{name}": one.grad.flatten().tolist() for name, one in encoder.named_parameters() if one.grad is not None}
+
+
+def realigned_gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:
+    """Of the first step of a run on words that a dictionary links, each the sum of its pieces; the texts themselves are looked
+    up, and the plan alone is read."""
+    run = load_run(Path(path), overrides)
+    tokenizer = load_tokenizer(run.model.backbone)
+    preparation = prepared_of(run, tokenizer)
+    preparation.make_missing()
+    made = data_of(run, preparation)
+    encoder = load_encoder(run.model, tokenizer, torch.float32).train()
+    assert run.train
+    how, draws = run.train.parallel, made.plan.step(0)
+    folder, size, losses = Path(str(how.dictionaries)), run.train.negatives or 0, []
+    for low in range(0, len(draws.row), size):
+        vectors: list[list[torch.Tensor]] = [[], []]
+        for source, number in list(zip(draws.source.tolist(), draws.row.tolist(), strict=True))[low : low + size]:
+            code = made.subsets[source].language
+            lines = (run.data.root / "parallel" / f"{code}-en.tsv").read_text().splitlines()
+            texts = lines[number].split("\t")
+            known = {word for word in texts[0].split() if tokenizer.unk_token_id not in tokenizer(word)["input_ids"]}
+            entries = [line.split("\t") for line in (folder / f"en-{code}.txt").read_text().splitlines()]
+            states = [encoder(**tokenizer(text, return_tensors="pt")).last_hidden_state[0] for text in texts]
+            words = [tokenizer(text).word_ids() for text in texts]
+            for english, foreign in entries:
+                if foreign in known and english in texts[1].split():
+                    for side, word in enumerate((foreign, english)):
+                        at = texts[side].split().index(word)
+                        pieces = [place for place, index in enumerate(words[side]) if index == at]
+                        vectors[side].append(states[side][pieces].sum(0))
+        z = normalize(torch.stack(vectors[0] + vectors[1]), dim=-1)
+        logits = (z @ z.T / how.tempered).fill_diagonal_(-torch.inf)
+        losses += [cross_entropy(logits, torch.arange(len(z)).roll(len(z) // 2), reduction="none")]
+    torch.cat(losses).mean().backward()
     return {f"encoder.{name}": one.grad.flatten().tolist() for name, one in encoder.named_parameters() if one.grad is not None}
 
 

@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 from distributed.group import Group
 
-from xdist.estimate.memory import Setting, activations, moments
+from xdist.config.adapter import Adapter
+from xdist.estimate.adapters import settings_of
+from xdist.estimate.memory import Setting, activations, moments, trained_in
 from xdist.estimate.shapes import shape_of
 
 BUCKET = 30_000
+FROZEN = "model.frozen_layers=1"
+LORA = "model.adapter={kind: lora, rank: 8}"
 # So few that what is held between steps decides, and so many that activations do.
 TOKENS = [32, 1024]
 
@@ -22,6 +26,11 @@ TOKENS = [32, 1024]
         (2, "fp32", ""),
         (2, "fp32", "model.gradient_checkpointing=true"),
         (2, "fp32", "model.vocabulary=active"),
+        (0, "fp32", FROZEN),
+        (2, "fp32", FROZEN),
+        (0, "fp32", LORA),
+        (2, "fp32", LORA),
+        (3, "bf16", LORA),
         (3, "fp32", ""),
         (1, "bf16", ""),
         (2, "bf16", ""),
@@ -41,7 +50,10 @@ def test_estimate_is_within_15_percent(
         "model.vocabulary=full",
         *filter(None, [option]),
     ]
-    checkpointing = "checkpointing" in option
+    checkpointing, frozen = "checkpointing" in option, int(option == FROZEN)
+    adapter = settings_of(shape, Adapter(rank=8) if option == LORA else None)
+    if adapter:  # of six labels; beside so small an encoder's adapter the head counts
+        adapter["adapted"] += shape.width**2 + shape.width + 6 * (shape.width + 1)
     for rank in two.run("memory_cases.held", path=str(small_run), overrides=options, tokens=TOKENS):
         for tokens, found in zip(TOKENS, rank, strict=True):
             assert bool(found["rows"]) == ("active" in option)
@@ -56,10 +68,13 @@ def test_estimate_is_within_15_percent(
                 bucket=BUCKET,
                 dropout=False,
                 cpu=True,
+                frozen_layers=frozen,
+                **adapter,
             )
             begins, ends, step = moments(shape, setting).values()
-            kept, _ = activations(shape, tokens, setting.size, checkpointing, dropout=False)
-            gathered = setting.size * shape.parameters if stage == 3 else 0
+            kept, _ = activations(shape, tokens, setting.size, checkpointing, dropout=False, frozen_layers=frozen)
+            kept += tokens * setting.size * setting.beside
+            gathered = setting.size * (trained_in(shape, setting) if frozen else shape.parameters) if stage == 3 else 0
             assert found["forward"] == pytest.approx(kept + gathered, rel=0.15)
             assert found["backward"] == pytest.approx(max(begins.total, ends.total), rel=0.15)
             assert found["step"] == pytest.approx(step.total, rel=0.15)

@@ -10,9 +10,12 @@ from batch_of import batch_of
 from click.testing import CliRunner
 from test_export import make_run
 from tiny import tiny_model
+from tiny_study import graph_of, named
 
 from xdist.cli import main
+from xdist.config import load_run
 from xdist.config.distil import Distil
+from xdist.errors import UserError
 from xdist.tasks.catalog import task
 from xdist.tasks.classification import Classification
 
@@ -56,3 +59,44 @@ def test_distil_from_what_cannot_teach_is_one_line(
     assert done.exit_code == 2
     assert "train.distil.teacher" in done.output
     assert message in done.output
+
+
+@pytest.fixture
+def with_teacher(described: dict[str, Any]) -> dict[str, Any]:
+    """A study whose target learns from a stage beside it, or does not."""
+    described["stages"]["target"].pop("after")
+    taught = {"target": {"train.distil": {"stage": "intermediate", "weight": 0.5}}}
+    described["axes"] = {"taught": {"none": {"intermediate": None}, "distil": taught}}
+    return described
+
+
+def test_distil_from_a_stage_waits_for_it(tmp_path: Path, with_teacher: dict[str, Any]) -> None:
+    graph = graph_of(tmp_path, with_teacher)
+    names = named(graph)
+    teacher, student = (graph.nodes[names[name]] for name in ("intermediate-distil-s1", "target-distil-s1"))
+    assert student.before == (teacher.key,)
+    assert student.run.train
+    assert student.run.train.distil == Distil(teacher=str(teacher.run.folder / "model"), weight=0.5)
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump(student.run.dump()))
+    assert load_run(tmp_path / "one.yaml").dump() == student.run.dump(), "a run of its own"
+    other = graph_of(tmp_path, with_teacher, "stages.intermediate.set.train.learning_rate=1e-4")
+    assert {node.stage for key, node in graph.nodes.items() if key not in other.nodes} == {"intermediate", "target"}
+    assert names["target-none-s1"] in other.nodes
+    with pytest.raises(UserError, match="'intermediate' is left out here, so there is nothing of it to learn from"):
+        graph_of(tmp_path, with_teacher, "axes.taught.distil.intermediate=null")
+
+
+def test_distil_from_a_stage_is_of_a_study(tmp_path: Path, data: Path) -> None:
+    run = {
+        "name": "a",
+        "folder": str(tmp_path / "run"),
+        "model": {"backbone": str(tiny_model(tmp_path / "encoder", data))},
+        "data": {"root": str(data)},
+        "train": {"tasks": [{"task": "cldr-topic"}], "steps": 1, "distil": {"stage": "other"}},
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(run))
+    done = CliRunner().invoke(main, ["train", str(tmp_path / "run.yaml"), "--dry-run"])
+    assert done.exit_code == 2
+    assert "train.distil.stage: only a study has stages; give a teacher" in done.output
+    with pytest.raises(ValueError, match="give either a teacher or, in a study, a stage"):
+        Distil()

@@ -1,5 +1,7 @@
 """Training on parallel text: which sentences are told apart, what the anchor holds, and what is refused."""
 
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +17,15 @@ from torch.nn.functional import cross_entropy, normalize
 
 from xdist.cli import main
 from xdist.config import Model as ModelSection
+from xdist.config import Run, load_study
 from xdist.config.parallel import Parallel
 from xdist.data.batches import collate
 from xdist.data.tokenizer import load_tokenizer
 from xdist.formats.examples import Line
 from xdist.model.encoder import load_encoder
+from xdist.model.lineage import dumped, stage_of
 from xdist.model.model import Model
+from xdist.study import Facts, expand
 from xdist.tasks.batch import Batch, View
 from xdist.tasks.catalog import task
 from xdist.tasks.parallel import ParallelText, english_side, means, sides
@@ -145,3 +150,54 @@ def test_test_sentences_are_no_training_text(tmp_path: Path, data: Path) -> None
     layer = CliRunner().invoke(main, ["train", str(tmp_path / "run.yaml"), "train.parallel.layer=9", "--dry-run"])
     assert "train.parallel.layer" in layer.output
     assert "there is no layer 9" in layer.output
+
+
+def test_sentences_that_an_earlier_stage_was_trained_on_are_not_scored(tmp_path: Path, data: Path) -> None:
+    """At the check of a study, at its start before any run, and at a start of the last run alone, by what its model says."""
+    root = tmp_path / "data"
+    (root / "parallel").mkdir(parents=True)
+    for path in data.iterdir():
+        (root / path.name).symlink_to(path)
+    longest = max((line.split("\t")[0] for line in (root / "cldr-topic" / "test-en.tsv").open()), key=len)
+    (root / "parallel" / "de-en.tsv").write_text(f"Etwas ganz anderes\tSomething else\nIrgendetwas\t{longest}!\n")
+    common = {"model": {"backbone": str(tiny_model(tmp_path / "encoder", data))}}
+    common |= {"data": {"root": str(root), "cache": str(tmp_path / "prepared")}}
+    target = {"train": {"tasks": [{"task": "cldr-topic"}], "steps": 1}}
+    study = {
+        "name": "a",
+        "folder": str(tmp_path / "study"),
+        "stages": {
+            "pairs": {"run": {**common, "train": {"tasks": [{"task": "parallel", "languages": ["de"]}], "steps": 1}}},
+            "target": {"after": "pairs", "run": {**common, **target}},
+            "score": {"after": "target", "run": {**common, "evaluate": {"tasks": ["cldr-topic"], "languages": ["en"]}}},
+        },
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    message = "parallel train de: 1 of 4 texts are sentences of what is evaluated"
+    for more in (["--dry-run"], []):
+        done = CliRunner().invoke(main, ["study", "run", str(tmp_path / "study.yaml"), *more])
+        assert done.exit_code == 2, done.output
+        assert f"score-s1: {message}" in done.output
+    assert not (tmp_path / "study" / "runs").exists()
+
+    model = tmp_path / "aligned"
+    shutil.copytree(tmp_path / "encoder", model)
+    run = load_study_run(tmp_path / "study.yaml", "pairs")
+    trained = stage_of("pairs", run.dump(), [(task("parallel"), "de")])
+    (model / "trained_on.json").write_text(json.dumps(dumped((trained,))))
+    alone = {
+        "name": "b",
+        "folder": str(tmp_path / "b"),
+        **common,
+        **target,
+        "evaluate": study["stages"]["score"]["run"]["evaluate"],
+    }
+    alone["model"] = {"backbone": str(model)}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(alone))
+    done = CliRunner().invoke(main, ["train", str(tmp_path / "run.yaml"), "--dry-run"])
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+def load_study_run(path: Path, stage: str) -> Run:
+    return next(node.run for node in expand(load_study(path), Facts()).nodes.values() if node.stage == stage)

@@ -378,3 +378,55 @@ def test_a_step_takes_its_products_or_its_launches_whichever_is_longer() -> None
 )
 def test_no_time_is_zero_hours(hours: float, said: str) -> None:
     assert spoken(hours) == said
+
+
+def test_an_anchor_a_teacher_and_frozen_layers_are_counted(tmp_path: Path) -> None:
+    """The anchor is a second copy and reads the English half, a teacher is whole before training and reads each row once, and
+    layers that stay as they are have neither states nor a backward pass."""
+    root = tiny_benchmark(tmp_path / "benchmark")
+    backbone = tiny_model(tmp_path / "encoder", root)
+    common = {
+        "name": "a",
+        "folder": str(tmp_path / "run"),
+        "model": {"backbone": str(backbone), "vocabulary": "full"},
+        "data": {"root": str(root), "cache": str(tmp_path / "prepared"), "max_length": 32},
+    }
+    topics = [{"task": "cldr-topic", "languages": ["en"], "weight": 3}]
+    pairs = [{"task": "parallel", "languages": ["de", "sw"], "weight": 1}]
+    machine, shape = Machine(gpus=2, memory=8.0, peak=1.0), shape_of(str(backbone))
+
+    def planned(train: dict[str, Any], **model: Any) -> Any:
+        values = {**common, "model": {**common["model"], **model}, "train": {"steps": 10, "batch_size": 12, **train}}  # type: ignore[dict-item]
+        return plan_run(resolved_of(Run.model_validate(values)), machine)
+
+    plain, held = planned({"tasks": [*topics, *pairs], "parallel": {"anchor": 0}}), planned({"tasks": [*topics, *pairs]})
+    assert held.setting == replace(plain.setting, anchor=True)
+    assert held.memory.parameters - plain.memory.parameters == plain.setting.size * shape.parameters
+    # A pair is two sentences: of 3 * 32 + 64 tokens 64 are pairs', half of them English.
+    assert held.work.looked == pytest.approx(64 / (3 * 32 + 64) / 2)
+    assert held.forecast.flops_per_token > plain.forecast.flops_per_token
+
+    words = {"tasks": pairs, "parallel": {"loss": "words", "links": "x"}}
+    whole, half = planned(words), planned(words, frozen_layers=1)
+    assert not whole.setting.anchor
+    assert half.setting == replace(whole.setting, frozen_layers=1, trained_rows=0, bucket=half.setting.bucket)
+    heads = planned({"tasks": topics}, frozen_layers=shape.layers)
+    assert heads.setting.frozen_layers == shape.layers
+    assert heads.memory.total < planned({"tasks": topics}, frozen_layers=1).memory.total
+    left = trained_parameters(shape, 0, None, 1)
+    assert left == shape.parameters - shape.embedding - shape.positions * shape.width - shape.layer
+    assert half.memory.optimizer == 12 * left / 2
+    assert half.forecast.flops_per_token == pytest.approx(whole.forecast.flops_per_token * (1 + 2 / 2) / 3, rel=1e-6)
+
+    taught = planned({"tasks": topics, "distil": {"teacher": str(backbone)}})
+    assert taught.setting.teacher == shape.parameters
+    assert moments(shape, taught.setting)["teacher is asked"].parameters == 4 * shape.parameters
+    assert planned({"tasks": topics}).setting.teacher == 0
+    text = typed(_written(tmp_path, common, words), "--gpus", 2, "--gpu-memory", 8, "model.frozen_layers=1").output
+    assert "of 2 layers the lowest 1 and all embeddings stay as they are" in text
+
+
+def _written(folder: Path, common: dict[str, Any], train: dict[str, Any]) -> Path:
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump({**common, "train": {"steps": 10, **train}}))
+    return path

@@ -1,21 +1,33 @@
 """Alignment in closed form: known vectors, recovery of a rotation, English as it was, where the maps enter the model."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from batch_of import batch_of
+from tiny_words import arrays
 from torch import Tensor
 
 from xdist.config import Model as ModelSection
+from xdist.config.align import Align
+from xdist.data.subset import Subset
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
+from xdist.evaluation.fitting import Ranks, WordTable, _add, fitted
+from xdist.formats.examples import Line
 from xdist.model.alignment import Alignment, LanguageMap, PairSums, check_maps, fit, procrustes
 from xdist.model.encoder import load_encoder
 from xdist.model.kinds import KINDS
 from xdist.model.model import Model
+from xdist.robust.word_links import DictionaryLinks, linker
 from xdist.tasks.batch import Batch
+from xdist.tasks.catalog import task
+from xdist.tasks.family import family_of
 
 
 @pytest.mark.parametrize(
@@ -162,3 +174,86 @@ def test_procrustes_leaves_english_to_the_bit(folders: Callable[[str], str]) -> 
 def test_procrustes_where_there_is_no_such_layer(folders: Callable[[str], str], kind: str, layer: int, message: str) -> None:
     with pytest.raises(UserError, match=message):
         check_maps(_model(folders(kind)).encoder, layer)
+
+
+class Rows:
+    """Rows of parallel text, as shards give them."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.rows, self.tokens = rows, np.array([len(row["tokens"]) for row in rows])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def row(self, number: int) -> dict[str, Any]:
+        return self.rows[number]
+
+    def length(self, number: int) -> int:
+        return int(self.tokens[number])
+
+
+class Prepared:
+    """What a fit needs of prepared sets."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def shards(self, subsets: Any) -> list[Rows]:
+        return [self._rows for _ in subsets]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["dictionaries", "links"])
+def test_procrustes_of_words_by_hand(folders: Callable[[str], str], tmp_path: Path, kind: str) -> None:
+    """Of links each pair is a row, of a dictionary each entry, its words the mean of all their places; a word is the mean of
+    its pieces. On two ranks the sums are those of one."""
+    place = folders("xlm-roberta")
+    tokenizer, model = load_tokenizer(place), _model(place)
+    texts = [("Mali Oman", "Oman Mali"), ("Oman Peru Mali", "Mali Peru"), ("Peru", "Peru Chad")]
+    family = family_of(task("parallel"))
+    lines = [Line(number=at, text=one, new=True, translation=other) for at, (one, other) in enumerate(texts, start=1)]
+    rows = Rows(arrays(family.encode(lines, tokenizer, 64)))
+    (tmp_path / "en-de.txt").write_text("Mali\tMali\noman\toman\nPeru\tPeru\nchad\tchad\n")
+    (tmp_path / "de-en.links").write_text("0-1 1-0\n1-1 2-0\n0-0\n")
+    linked = linker(Align(tasks=({"task": "parallel"},), **{kind: str(tmp_path)}), tokenizer, ["de"])
+    vectors: dict[tuple[int, str], list[Tensor]] = defaultdict(list)
+    pairs = []
+    for one, other in texts:
+        found = []
+        for side, text in enumerate((one, other)):
+            encoded = tokenizer(text)
+            states = model.hidden(batch_of([[encoded["input_ids"]]]), 2)
+            words = encoded.word_ids()
+            for at, word in enumerate(text.split()):
+                vector = states[[place for place, number in enumerate(words) if number == at]].mean(0)
+                vectors[side, word].append(vector)
+                found.append((side, word, vector))
+        pairs += [
+            (x, y) for side, word, x in found for other_side, same, y in found if (side, other_side, word) == (0, 1, same)
+        ]
+    if kind == "dictionaries":
+        pairs = [tuple(torch.stack(vectors[side, word]).mean(0) for side in (0, 1)) for word in ("Mali", "Oman", "Peru")]
+    expected = PairSums(model.width)
+    expected.add(*(torch.stack(side) for side in zip(*pairs, strict=True)))
+
+    subset = Subset(task("parallel"), "train", "de")
+    parts: list[Tensor] = []
+    for rank, world in ((0, 1), (0, 2), (1, 2)):
+        sums = PairSums(model.width)
+        table = WordTable(linked, "de", model.width, torch.device("cpu")) if isinstance(linked, DictionaryLinks) else None
+        _add(sums, table or linked, model, subset, rows, 2, 12, Ranks(rank, world))
+        parts.append(table.values if table else sums.values)
+    if isinstance(linked, DictionaryLinks):
+        for number, values in enumerate((parts[0], parts[1] + parts[2])):
+            table = WordTable(linked, "de", model.width, torch.device("cpu"))
+            table.values += values
+            parts[number] = (one := PairSums(model.width)).values
+            one.add(*table.pairs())
+    else:
+        parts[1] = parts[1] + parts[2]
+    for values in parts[:2]:
+        assert int(values[0]) == len(pairs) == (3 if kind == "dictionaries" else 5)
+        assert torch.allclose(values, expected.values, atol=1e-5, rtol=1e-4)
+    if kind == "dictionaries":
+        found = fitted(model, Prepared(rows), [subset], "procrustes", 2, 64, Ranks(), linked)  # type: ignore[arg-type]
+        assert torch.allclose(found.maps["de"].matrix, fit(expected, "procrustes").matrix, atol=1e-4)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """xdist align: maps of languages to English in closed form, fitted on a model."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -16,7 +17,20 @@ import click
 )
 @click.option("--method", type=click.Choice(["mean-shift", "procrustes"]), default="procrustes", show_default=True)
 @click.option("--layer", type=click.IntRange(1), help="Hidden layer whose states are mapped; else that of sentence retrieval.")
-def command(model: str, out: Path, task: str, languages: str, data: Path, cache: Path, method: str, layer: int | None) -> None:
+@click.option("--dictionaries", type=click.Path(), help="Fit on the words of these dictionaries: a folder of en-xx.txt files.")
+@click.option("--links", type=click.Path(), help="Fit on linked words: a folder of xx-en.links files in the form of Pharaoh.")
+def command(
+    model: str,
+    out: Path,
+    task: str,
+    languages: str,
+    data: Path,
+    cache: Path,
+    method: Literal["mean-shift", "procrustes"],
+    layer: int | None,
+    dictionaries: str | None,
+    links: str | None,
+) -> None:
     """Fit maps of LANGUAGES to English on the encoder of MODEL and write them as the folder OUT, with what they were fitted on.
 
     MODEL is a model folder: that of a fine-tuned model, since fine-tuning moves the space. A run uses the folder by
@@ -30,12 +44,17 @@ def command(model: str, out: Path, task: str, languages: str, data: Path, cache:
 
     if out.exists():
         raise UserError(f"{out}: is there already; choose another folder")
+    if (dictionaries or links) and (method != "procrustes" or (dictionaries and links)):
+        raise UserError("--dictionaries or --links, one of them, is of --method procrustes")
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
+    from xdist.config.align import Align, FittedOn
     from xdist.resolve.aligning import align
 
-    alignment = align(model, out, task, [code for code in languages.split(",") if code], data, cache, method, layer)
+    fitted_on = (FittedOn(task=task),)
+    section = Align(method=method, tasks=fitted_on, layer=layer, dictionaries=dictionaries, links=links)
+    alignment = align(model, out, [code for code in languages.split(",") if code], data, cache, section)
     for language, one in alignment.maps.items():
         before, after = one.facts["distance_before"], one.facts["distance_after"]
         click.echo(f"{language}: {one.facts['pairs']:,} pairs, distance to the translation {before:.3g}, mapped {after:.3g}")

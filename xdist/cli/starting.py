@@ -55,7 +55,8 @@ def start(
 
 def _show(start: CheckedStart) -> None:
     run, subsets = start.resolved.run, start.resolved.subsets
-    blanked = look(run.data.root, (*(subsets.trained if start.work == "train" else ()), *subsets.aligned), subsets.evaluation)
+    read = (*(subsets.trained if start.work == "train" else ()), *subsets.aligned)
+    blanked = look(run.data.root, read, subsets.evaluation, start.resolved.parallel_before)
     scored = Counter(subset.task.name for subset in subsets.evaluation)
     click.echo(f"run {run.name} in {run.folder} (now: {start.resolved.folder.state})")
     entries = run.train.by_subset if run.train else []
@@ -73,7 +74,7 @@ def _show(start: CheckedStart) -> None:
     if start.work == "train":
         for line in unusual_settings(run.train, start.resolved.model, run.data, subsets.training):
             click.echo(f"far from usual {line}")
-    click.echo(f"deepspeed     {start.resolved.deepspeed_file}")
+    click.echo(f"deepspeed     {start.resolved.deepspeed_file or 'auto: by size and precision, where it starts'}")
     click.echo(f"command       {local.shown(local.command(start.work, start.path, start.overrides, run.runtime.ranks))}")
 
 

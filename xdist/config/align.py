@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from xdist.config.fitting import PathText
+from xdist.config.parallel import DICTIONARIES, LINKS
 from xdist.config.section import Section
 
 
@@ -36,6 +37,15 @@ class Align(Section):
         description="hidden layer whose states are mapped; null: the lowest that the tasks that are evaluated read",
     )
     strength: float = Field(1.0, ge=0, le=1, description="share of the way that states go; 0: they stay")
+    dictionaries: PathText | None = Field(
+        None,
+        exclude_if=lambda place: place is None,
+        description="fit a rotation on words in place of sentences, each the mean of all its places in the text: entries of "
+        f"dictionaries, {DICTIONARIES}",
+    )
+    links: PathText | None = Field(
+        None, exclude_if=lambda place: place is None, description=f"fit it on linked words, each where it stands: {LINKS}"
+    )
 
     @model_validator(mode="after")
     def _from_somewhere(self) -> "Align":
@@ -43,4 +53,9 @@ class Align(Section):
             raise ValueError("give either tasks to fit on or, in their place, a folder")
         if self.folder is not None and self.layer is not None:
             raise ValueError("the layer is that of the folder; leave it out")
+        if self.dictionaries is not None or self.links is not None:
+            if self.folder is not None or self.method != "procrustes":
+                raise ValueError("dictionaries and links are of method procrustes that is fitted on tasks")
+            if self.dictionaries is not None and self.links is not None:
+                raise ValueError("give either dictionaries or links")
         return self

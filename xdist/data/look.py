@@ -10,14 +10,14 @@ from xdist.tasks.catalog import Task
 from xdist.tasks.catalog.task import pair
 
 
-def look(root: Path, trained: Sequence[Subset], scored: Sequence[Subset]) -> list[Subset]:
+def look(root: Path, trained: Sequence[Subset], scored: Sequence[Subset], before: Sequence[Subset] = ()) -> list[Subset]:
     """Those of `scored` whose files hold no gold. What is `trained` on is looked into too, as far as it is there; running text
     is not, nor are candidates beyond the first. Raises UserError as readers do, naming file and line, and for a file without
-    an example, and as `check_leaks`."""
+    an example, and as `check_leaks`, also for parallel text that the model was trained on `before`."""
     for subset in trained:
         if not subset.task.fields and all(path.is_file() for path in subset.task.paths(root, subset.split, subset.language)):
             _read(subset.task, root, subset.split, subset.language)
-    check_leaks([subset for subset in trained if subset.task.family == "parallel"], scored, root)
+    check_leaks([*(subset for subset in trained if subset.task.family == "parallel"), *before], scored, root)
     gold: dict[tuple[Task, str, str], bool] = {}
     blanked = []
     for subset in scored:

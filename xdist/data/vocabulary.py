@@ -15,9 +15,9 @@ def used_rows(model: Model, data: TrainingData, tokenizer: PreTrainedTokenizerBa
     """The sorted ids whose rows of the input embedding can get a gradient: those of the training pieces (of whole files, also
     where a limit takes less), what they may be rewritten to, and special ones. None where any id may come, where the table is
     the head's last matrix too, or where none of its rows is trained."""
-    if model.vocabulary == "full" or model.freeze_embeddings:
+    if model.vocabulary == "full" or model.embeddings_frozen:
         return None
-    if data.masking:
+    if data.masking and data.masking.among is None:
         return None  # any piece may stand for a masked one, and the head multiplies with every row
     used = [rows.used() for rows in data.shards]
     ids = np.unique(np.concatenate([*used, np.array(tokenizer.all_special_ids, np.int64)]))

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from xdist.config import Model
-from xdist.config.robust import Method
+from xdist.config.method import Method
+from xdist.estimate.adapters import settings_of
 from xdist.estimate.hours import work
 from xdist.estimate.memory import Setting, memory
 from xdist.estimate.recommend import MASKED, logits, usable
@@ -38,9 +39,10 @@ def setting(
     masked: bool,
     rows: int | None,
     ranks: int,
+    anchor: bool = False,
 ) -> Setting:
     """Training by `ranks` ranks under DeepSpeed's `config` when nothing is computed twice. `masked`: with a language model
-    among its tasks; `rows`: of the embedding that are trained (None: all)."""
+    among its tasks; `rows`: of the embedding that are trained (None: all); `anchor`: beside a frozen copy of the encoder."""
     tokens = round(micro_batch_tokens * work(methods).views)
     sizes: dict[str, Any] = {"bucket": config.bucket, "live": config.live}
     return Setting(
@@ -49,10 +51,13 @@ def setting(
         bf16=config.half,
         tokens=tokens,
         logits=logits(shape, MASKED * masked * tokens),
-        tied=masked and not model.freeze_embeddings,
+        tied=masked and not model.embeddings_frozen,
         micro_batches=2,  # gradients of earlier ones are kept
         offload=config.offload,
-        trained_rows=0 if model.freeze_embeddings else rows,
+        trained_rows=0 if model.embeddings_frozen else rows,
         dropout=model.dropout != 0,
+        **settings_of(shape, model.adapter),
+        frozen_layers=min(model.frozen_layers, shape.layers),
+        anchor=anchor,
         **{name: size for name, size in sizes.items() if size is not None},
     )

@@ -2,8 +2,9 @@
 
 What DeepSpeed 0.19.8 holds at each ZeRO stage was read in its source and measured tensor by tensor on two ranks
 (tests/distributed/test_planned_memory.py). Beside what papers say: every stage from 1 on keeps a master copy in fp32 training
-too; stage 1 in bf16 keeps whole fp32 gradients; stage 2 in fp32 keeps what earlier micro-batches summed up beside the newest,
-and of a parameter that several ranks share the whole gradient; buckets have their full size however small the model.
+too; stage 1 in bf16 keeps whole fp32 gradients, and those of 16 bits until they are added; stage 2 in fp32 keeps what earlier
+micro-batches summed up beside the newest, and of a parameter that several ranks share the whole gradient; buckets have their
+full size however small the model.
 
 What a forward pass keeps for the backward pass, of an encoder built as BERT is, with attention that keeps no probabilities: per
 token and layer, in widths d of the encoder and inner widths f of its feed-forward layer, the input of query, key and value (d)
@@ -29,7 +30,11 @@ LOGIT = 12  # bytes of one logit: its softmax in fp32, and the gradients of both
 class Setting:
     """How a model is trained. `tokens` are those of one micro-batch on one rank, padding included where attention needs it;
     `logits` the outputs of its head; `trained_rows` the rows of the embedding that are trained, None: all. The others are in
-    main memory, but for a table that is frozen as a whole, 0."""
+    main memory, but for a table that is frozen as a whole, 0. `adapted`: parameters of the adapters that are trained in place
+    of the encoder, None: it is trained itself; `beside`: values that they keep of each token for the backward pass.
+    `frozen_layers`: so many of the lowest layers keep nothing for a backward pass, and the embeddings are frozen with them.
+    `anchor`: whether a frozen copy of the encoder is held beside it. `teacher`: parameters of a model that is asked before
+    training begins, whole on each rank, in fp32."""
 
     ranks: int = 1
     stage: int = 0
@@ -41,6 +46,11 @@ class Setting:
     checkpointing: bool = False
     offload: Offload = "none"
     trained_rows: int | None = None
+    adapted: int | None = None
+    beside: int = 0
+    frozen_layers: int = 0
+    anchor: bool = False
+    teacher: int = 0
     bucket: int = 100_000_000
     live: int = 1_000_000_000  # parameters that stage 3 may hold gathered
     dropout: bool = True
@@ -71,9 +81,20 @@ class Memory:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def trained(shape: Shape, rows: int | None) -> int:
-    """Parameters that are trained where only so many rows of the embedding are."""
+def trained(shape: Shape, rows: int | None, adapted: int | None = None, frozen_layers: int = 0) -> int:
+    """Parameters that are trained where only so many rows of the embedding are, or so many `adapted` ones in place of all;
+    without those of the `frozen_layers` and, where there are such, of all embeddings."""
+    if adapted is not None:
+        return adapted
+    if frozen_layers:
+        beside = shape.parameters - shape.embedding - shape.positions * shape.width
+        return max(0, beside - frozen_layers * shape.layer)
     return shape.parameters - (shape.pieces - trained_rows(shape, rows)) * shape.width
+
+
+def trained_in(shape: Shape, setting: Setting) -> int:
+    """The same as a setting says it."""
+    return trained(shape, setting.trained_rows, setting.adapted, setting.frozen_layers)
 
 
 def trained_rows(shape: Shape, rows: int | None) -> int:
@@ -82,15 +103,21 @@ def trained_rows(shape: Shape, rows: int | None) -> int:
 
 def moments(shape: Shape, setting: Setting) -> dict[str, Memory]:
     """The memory where the backward pass begins, where it ends, and while the optimizer steps."""
-    count = trained(shape, setting.trained_rows)
+    count = trained_in(shape, setting)
     size, stage = setting.size, setting.stage
     whole = count if setting.trained_rows else shape.parameters
+    if setting.adapted is not None:
+        whole = shape.parameters + setting.adapted
     part = count / setting.ranks
     touched = _touched(shape, setting)
     bucket = setting.bucket * size
     pieces = trained_rows(shape, setting.trained_rows) * shape.width
     tables = (pieces + shape.positions * shape.width) * size  # gradients of embeddings are dense, and whole for a moment
     largest = max(pieces, shape.positions * shape.width, shape.width * shape.inner)
+    if setting.frozen_layers:
+        tables, largest = 0, shape.width * shape.inner
+    if setting.adapted is not None:
+        tables, largest = 0, count
     norm = 8 * min(part, largest if stage < 3 else largest / setting.ranks)  # summed in fp64, one gradient at a time
     several = setting.micro_batches > 1
 
@@ -102,7 +129,7 @@ def moments(shape: Shape, setting: Setting) -> dict[str, Memory]:
         gradients = (4 * count * several, 4 * count, 4 * count)
         buckets = (0, 0, 4 * min(count, REDUCED_AT_ONCE) * (setting.ranks > 1))
     elif stage == 1 and setting.bf16:
-        gradients = (4 * count + 2 * count * several, 6 * count, 6 * count + 4 * part)
+        gradients = (4 * count, 6 * count, 4 * count + 4 * part)
         buckets = (0, 0, 4 * min(count, REDUCED_AT_ONCE))
     elif stage == 1:
         gradients = (4 * count * several, 4 * count, 4 * count + 4 * touched)
@@ -114,7 +141,8 @@ def moments(shape: Shape, setting: Setting) -> dict[str, Memory]:
         gradients = (4 * touched * several, 4 * touched * (1 + several) + tables, 4 * touched + max(4 * part, norm))
         buckets = (bucket, bucket, 0)
     else:
-        parameters, gathered = size * whole / setting.ranks, float(size * min(whole, max(setting.live, shape.embedding)))
+        again = count if setting.frozen_layers else whole  # what the backward pass needs too; the rest is released before it
+        parameters, gathered = size * whole / setting.ranks, float(size * min(again, max(setting.live, shape.embedding)))
         gradients = (4 * part, 4 * part + tables, 4 * part + max(4 * min(part, SUB_GROUP), norm))
         buckets = (bucket, bucket, bucket)
         if setting.offload != "none":
@@ -124,29 +152,40 @@ def moments(shape: Shape, setting: Setting) -> dict[str, Memory]:
     before, after, step = gradients
     if setting.tied:
         before += 4 * pieces  # the head's share of the embedding's gradient, in fp32, waits for the rest of it
-    kept, transient = activations(shape, setting.tokens, size, setting.checkpointing, setting.dropout, setting.cpu)
+    if setting.anchor:
+        parameters += size * shape.parameters / (setting.ranks if stage == 3 else 1)
+    how = (setting.checkpointing, setting.dropout, setting.cpu, setting.frozen_layers)
+    kept, transient = activations(shape, setting.tokens, size, *how)
+    kept += 0 if setting.checkpointing else setting.tokens * size * setting.beside
     # The head's gradients are gone when those of the last layer come.
     logits = float(LOGIT * setting.logits)
     during = kept + max(0.0, transient - logits)
+    asked = {"teacher is asked": Memory(4.0 * setting.teacher)} if setting.teacher else {}
     return {
         "backward begins": Memory(parameters + gathered, before, optimizer, buckets[0], during, logits),
         "backward ends": Memory(parameters + gathered, after, optimizer, buckets[1], working(shape, setting.tokens, size)),
         "optimizer steps": Memory(parameters, step, optimizer, buckets[2]),
+        **asked,
     }
 
 
 def _touched(shape: Shape, setting: Setting) -> int:
     """Elements of the parameters that any of a rank's part belongs to: at stages 1 and 2 their gradients are kept whole, and
     the embedding of pieces reaches over the parts of many ranks."""
+    if setting.adapted is not None:  # of many small ones: at most two lie on the border of a part
+        return min(setting.adapted, -(-setting.adapted // setting.ranks) + 2 * shape.width)
     width, inner = shape.width, shape.inner
-    sizes = [trained_rows(shape, setting.trained_rows) * width, shape.positions * width]
-    sizes += [width**2, width**2, width**2, width**2, width * inner, width * inner] * shape.layers
+    tables = [trained_rows(shape, setting.trained_rows) * width, shape.positions * width]
+    sizes = [] if setting.frozen_layers else tables
+    sizes += [width**2, width**2, width**2, width**2, width * inner, width * inner] * (shape.layers - setting.frozen_layers)
+    if not sizes:  # heads alone
+        return trained_in(shape, setting)
     ends = list(accumulate(sizes))
     part, largest = -(-ends[-1] // setting.ranks), 0
     for rank in range(setting.ranks):
         first, last = bisect_right(ends, rank * part), bisect_left(ends, min((rank + 1) * part, ends[-1]))
         largest = max(largest, sum(sizes[first : last + 1]))
-    return largest + trained(shape, setting.trained_rows) - ends[-1]
+    return largest + trained_in(shape, setting) - ends[-1]
 
 
 def memory(shape: Shape, setting: Setting) -> Memory:
@@ -170,25 +209,33 @@ def host_memory(shape: Shape, setting: Setting, ranks: int) -> float:
     """Bytes that `ranks` ranks of one machine keep in its main memory, where something is offloaded."""
     if setting.offload == "none":
         return 0.0
-    part = trained(shape, setting.trained_rows) / setting.ranks
+    part = trained_in(shape, setting) / setting.ranks
     parameters = setting.size * shape.parameters / setting.ranks if setting.offload == "all" else 0
     return ranks * (20 * part + parameters)  # master copy, two moments, gradients summed up and gradients for the step
 
 
 def state_on_disk(shape: Shape, setting: Setting) -> float:
     """Bytes of one checkpoint over all ranks: trained parameters, their master copy and two moments."""
-    return (setting.size + (8 if setting.stage == 0 and not setting.bf16 else 12)) * trained(shape, setting.trained_rows)
+    return (setting.size + (8 if setting.stage == 0 and not setting.bf16 else 12)) * trained_in(shape, setting)
 
 
 def activations(
-    shape: Shape, tokens: int, size: int, checkpointing: bool = False, dropout: bool = True, cpu: bool = False
+    shape: Shape,
+    tokens: int,
+    size: int,
+    checkpointing: bool = False,
+    dropout: bool = True,
+    cpu: bool = False,
+    frozen_layers: int = 0,
 ) -> tuple[float, float]:
     """(bytes kept by a forward pass over `tokens`, bytes more where the backward pass begins); a value has `size` bytes."""
     mask = (size if cpu else 1) * dropout
     layer = size * (8 * shape.width + 2 * shape.inner) + 16 + 4 * shape.heads + 2 * mask * shape.width
     # The sum of the embeddings and its norm, three kinds of ids, where a token stands among all.
     rest = size * shape.width + mask * shape.width + 8 + 24 + 16
-    again = size * shape.width * shape.layers if checkpointing else layer * shape.layers
+    layers = shape.layers - frozen_layers
+    rest *= not frozen_layers
+    again = size * shape.width * layers if checkpointing else layer * layers
     gradient = size * shape.inner
     return tokens * (again + rest), tokens * (gradient + (layer if checkpointing else 0))
 

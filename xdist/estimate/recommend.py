@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from xdist.errors import UserError
-from xdist.estimate.memory import Memory, Setting, memory, trained
+from xdist.estimate.memory import Memory, Setting, memory, trained_in
 from xdist.estimate.shapes import Shape
 from xdist.run.ds_config import Offload
 from xdist.tasks.limits import LOGITS
@@ -38,7 +38,7 @@ def ways(ranks: int, bf16: bool) -> Iterator[tuple[int, bool, Offload]]:
     if ranks > 1:
         yield from ((3, checkpointing, "none") for checkpointing in (False, True))
     for offload in ("optimizer", "all"):
-        yield from ((3, checkpointing, offload) for checkpointing in (False, True))  # type: ignore[misc]
+        yield from ((3, checkpointing, offload) for checkpointing in (False, True))
 
 
 def recommend(
@@ -50,7 +50,7 @@ def recommend(
     share = step_tokens / start.ranks if step_tokens else None
     most = LARGEST if share is None else max(STEP, min(LARGEST, -int(-share // STEP) * STEP))
     fewest = tokens or min(SMALLEST, most)
-    bucket = min(BUCKET, trained(shape, start.trained_rows))
+    bucket = min(BUCKET, trained_in(shape, start))
 
     def sized(setting: Setting, count: int) -> Setting:
         held = round(count * views)

@@ -50,12 +50,14 @@ def usual_rate(matrices: float, frozen: bool) -> UsualRate:
     return next(one for one in USUAL if one.frozen == frozen and matrices <= one.parameters)
 
 
-def unusual(train: Train, updates: int | None, matrices: float | None, frozen: bool, language_model: bool) -> list[str]:
+def unusual(
+    train: Train, updates: int | None, matrices: float | None, frozen: bool, language_model: bool, head: bool = True
+) -> list[str]:
     """A line on each setting of `train` that is far off. `updates` and `matrices` are None where they are not known; of a
     `language_model`, which is pre-trained on, no rate is told: those of published ones span two orders."""
     return [
         *(() if matrices is None or language_model else _rate(train, usual_rate(matrices, frozen), matrices)),
-        *(() if updates is None else _length(train, updates)),
+        *(() if updates is None else _length(train, updates, head)),
     ]
 
 
@@ -77,8 +79,8 @@ def rate_text(rate: float) -> str:
     return f"{float(mantissa):g}e{int(exponent)}"
 
 
-def _length(train: Train, updates: int) -> Iterator[str]:
-    if updates < FEWEST:
+def _length(train: Train, updates: int, head: bool) -> Iterator[str]:
+    if updates < FEWEST and head:
         yield f"{updates:,} update{'s' * (updates > 1)} teach a new head little: {FEWEST} or more are usual"
     if train.warmup >= 1 and train.warmup >= updates:
         yield f"train.warmup={train.warmup:,.0f} is no shorter than training, {updates:,} updates: the rate is never reached"

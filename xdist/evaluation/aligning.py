@@ -1,8 +1,10 @@
 """An evaluation with a section `align`: maps are fitted on all ranks, or found, before anything is predicted."""
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from xdist.config.align import Align
 from xdist.data.fetched import model_digest
@@ -15,8 +17,9 @@ from xdist.evaluation.request import Request
 from xdist.files import Digests
 from xdist.model.alignment import Alignment
 from xdist.model.model import Model
+from xdist.robust.word_links import linker
 from xdist.run import distributed
-from xdist.run.together import on_first
+from xdist.run.together import on_each, on_first
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +27,16 @@ log = logging.getLogger(__name__)
 class Aligner:
     """Gives a model the maps that `section` asks for, fitted on `subsets`. One on each rank; calls are collective."""
 
-    def __init__(self, section: Align, subsets: Sequence[Subset], request: Request, preparation: Preparation) -> None:
-        self.section, self.subsets = section, subsets
+    def __init__(
+        self,
+        section: Align,
+        subsets: Sequence[Subset],
+        request: Request,
+        preparation: Preparation,
+        words: Mapping[str, Path] | None = None,
+    ) -> None:
+        """`words`: by language the dictionaries or links that the section names."""
+        self.section, self.subsets, self.words = section, subsets, words or {}
         self.request, self.preparation = request, preparation
 
     def __call__(self, model: Model, budget: int, lockstep: bool) -> None:
@@ -50,15 +61,19 @@ class Aligner:
         def looked() -> tuple[str, bool]:
             check_leaks(subsets, request.subsets, request.root)
             model_of = model_digest(request.model, Digests(request.folder.digests))
-            made = fitting.made_of(model_of, section, subsets, self.preparation, layer)
+            made = fitting.made_of(model_of, section, subsets, self.preparation, layer, self.words)
             return made, fitting.kept_alignment(folder, made, request.folder.predictions)
 
         made, kept = on_first(looked)
         if kept:
             return
         ranks = Ranks(distributed.rank(), distributed.world(), lockstep, distributed.sum_tensor, on_first)
-        found = fitting.fitted(model, self.preparation, subsets, section.method, layer, budget, ranks)
-        facts = {"method": section.method, "made_of": made, "model": request.model}
+        began = time.monotonic()
+        links = on_each(lambda: linker(section, self.preparation.tokenizer, self.words))
+        found = fitting.fitted(model, self.preparation, subsets, section.method, layer, budget, ranks, links)
+        facts: dict[str, Any] = {"method": section.method, "made_of": made, "model": request.model}
+        facts |= {"rank_seconds": round((time.monotonic() - began) * distributed.world(), 3)}
+        facts |= {"peak_gb": distributed.peak_memory() / 1e9}
         on_first(
             lambda: fitting.write_alignment(folder, found, {**facts, "fitted_on": fitting.file_digests(subsets, request.root)})
         )

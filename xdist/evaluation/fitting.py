@@ -13,17 +13,19 @@ from torch import Tensor
 
 from xdist.config.align import Align
 from xdist.data.aligned import FACTS, MAPS, facts_of
-from xdist.data.batches import collate, row_id
+from xdist.data.batches import Linker, collate, row_id
 from xdist.data.prepare import Preparation
+from xdist.data.shards import Rows
 from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.evaluation.queue import queue, share
-from xdist.files import Digests, digest, write_json, written_folder
+from xdist.files import Digests, digest, file_digest, write_json, written_folder
 from xdist.model.alignment import Alignment, ClosedForm, LanguageMap, PairSums, check_maps, fit
 from xdist.model.model import Model
+from xdist.robust.word_links import DictionaryLinks
 from xdist.run import distributed
-from xdist.tasks.family import family_of
-from xdist.tasks.parallel import means, sides
+from xdist.tasks.family import Family, Row, family_of
+from xdist.tasks.parallel import LINKS, means, sides, span_sums, word_means
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,26 @@ def fitted(
     layer: int,
     budget: int,
     ranks: Ranks,
+    linker: Linker | None = None,
 ) -> Alignment:
     """The maps of the languages of `subsets`, prepared parallel text, at hidden `layer` of a model without any; `budget`:
-    tokens of a forward pass. Collective over the ranks. Raises UserError for a layer that cannot be mapped."""
+    tokens of a forward pass; `linker`: fit on words, not on sentences. Collective over the ranks. Raises UserError for a layer
+    that cannot be mapped."""
     check_maps(model.encoder, layer)
     maps: dict[str, LanguageMap] = {}
     for language in dict.fromkeys(subset.language for subset in subsets):
         began = time.monotonic()
-        sums = _sums(model, preparation, [one for one in subsets if one.language == language], layer, budget, ranks)
+        here = [one for one in subsets if one.language == language]
+        sums = PairSums(model.width, distributed.device())
+        table = None
+        if isinstance(linker, DictionaryLinks):
+            table = WordTable(linker, language, model.width, distributed.device())
+        for subset, rows in zip(here, preparation.shards(here), strict=True):
+            _add(sums, table or linker, model, subset, rows, layer, budget, ranks)
+        if table:
+            ranks.total(table.values)
+            if ranks.rank == 0:
+                sums.add(*table.pairs())
         ranks.total(sums.values)
         found = ranks.first(lambda sums=sums: fit(sums, method))  # type: ignore[misc]
         facts = {**found.facts, "seconds": round(time.monotonic() - began, 3)}
@@ -62,25 +76,86 @@ def fitted(
 
 
 @torch.no_grad()
-def _sums(model: Model, preparation: Preparation, subsets: Sequence[Subset], layer: int, budget: int, ranks: Ranks) -> PairSums:
-    """Those of this rank's share of the pairs."""
-    device = distributed.device()
-    sums = PairSums(model.width, device)
-    for subset, rows in zip(subsets, preparation.shards(subsets), strict=True):
-        family = family_of(subset.task)
-        for item in share(queue([rows], budget, model.packed), ranks.rank, ranks.world, ranks.lockstep):
-            drawn = [rows.row(row) for _, row in item.rows]
-            batch = collate(drawn, [row_id(0, row) for _, row in item.rows], family, languages=[subset.language] * len(drawn))
-            batch = batch.to(device)
-            vectors = means(model.hidden(batch, layer), batch)
-            if not item.dummy:
-                sums.add(*sides(vectors))
-    return sums
+def _add(
+    sums: PairSums,
+    words: "WordTable | Linker | None",
+    model: Model,
+    subset: Subset,
+    rows: Rows,
+    layer: int,
+    budget: int,
+    ranks: Ranks,
+) -> None:
+    """This rank's share of the pairs of a subset: of its sentences, or of its words."""
+    family = family_of(subset.task)
+    for item in share(queue([rows], budget, model.packed), ranks.rank, ranks.world, ranks.lockstep):
+        drawn = [rows.row(row) for _, row in item.rows]
+        if words is not None and not isinstance(words, WordTable):
+            drawn = [{**row, LINKS: words(row, family, subset.language)} for row in drawn]
+        batch = collate(drawn, [row_id(0, row) for _, row in item.rows], family, languages=[subset.language] * len(drawn))
+        batch = batch.to(distributed.device())
+        states = model.hidden(batch, layer)
+        if item.dummy:
+            continue
+        if isinstance(words, WordTable):
+            words.add(drawn, family, states)
+        elif words is not None:
+            sums.add(*word_means(states, batch.targets[LINKS]).chunk(2))
+        else:
+            sums.add(*sides(means(states, batch)))
 
 
-def made_of(model: str, section: Align, subsets: Sequence[Subset], preparation: Preparation, layer: int) -> str:
-    """A digest of all that decides on the maps: `model` is the digest of what they are fitted on."""
-    return digest(model, section.method, layer, preparation.fingerprints(subsets))
+class WordTable:
+    """Of the words of a dictionary the sum of their vectors (d,) over all places where they stand, and how many those are; a
+    word's vector is the mean of its pieces'."""
+
+    def __init__(self, links: DictionaryLinks, language: str, width: int, device: torch.device) -> None:
+        self._links, self._entries = links, links.entries(language)
+        self._number: tuple[dict[str, int], ...] = ({}, {})  # of a foreign word, and of an English one
+        for entry in self._entries:
+            for known, word in zip(self._number, entry, strict=True):
+                known.setdefault(word, sum(map(len, self._number)))
+        self.values = torch.zeros(sum(map(len, self._number)), width + 1, dtype=torch.float64, device=device)
+
+    def add(self, rows: Sequence[Row], family: Family, states: Tensor) -> None:
+        """The words of `rows`, whose tokens have these states (T, d)."""
+        spans, numbers, begin = list[tuple[int, int]](), list[int](), 0
+        for row in rows:
+            words, written = self._links.words(row, family)
+            for low, high, word in zip(words.low.tolist(), words.high.tolist(), written, strict=True):
+                number = self._number[int(low >= row["lengths"][0])].get(word)
+                if number is not None:
+                    spans.append((begin + low, begin + high))
+                    numbers.append(number)
+            begin += len(row["tokens"])
+        if spans:
+            means = span_sums(states, torch.tensor(spans, device=states.device), mean=True).double()
+            counted = torch.cat([means, means.new_ones(len(means), 1)], dim=1)
+            self.values.index_add_(0, torch.tensor(numbers, device=states.device), counted)
+
+    def pairs(self) -> tuple[Tensor, Tensor]:
+        """The vectors of the entries of which both words stand somewhere: (n, d) foreign, (n, d) English."""
+        counts = self.values[:, -1]
+        places = [tuple(known[word] for known, word in zip(self._number, entry, strict=True)) for entry in self._entries]
+        there = counts.tolist()
+        found = torch.tensor([pair for pair in places if all(there[place] for place in pair)], dtype=torch.long)
+        vectors = self.values[:, :-1] / counts.clamp(min=1)[:, None]
+        one, other = found.view(-1, 2).to(vectors.device).T
+        return vectors[one], vectors[other]
+
+
+def made_of(
+    model: str,
+    section: Align,
+    subsets: Sequence[Subset],
+    preparation: Preparation,
+    layer: int,
+    words: Mapping[str, Path] | None = None,
+) -> str:
+    """A digest of all that decides on the maps: `model` is the digest of what they are fitted on, `words` the files of
+    dictionaries or links."""
+    others = [{language: file_digest(path) for language, path in words.items()}, section.links is None] if words else []
+    return digest(model, section.method, layer, preparation.fingerprints(subsets), *others)
 
 
 def write_alignment(folder: Path, alignment: Alignment, facts: Mapping[str, Any]) -> None:

@@ -31,8 +31,8 @@ class Score:
 @dataclass(frozen=True, slots=True)
 class TaskRow:
     """`tasks` by name; `average` is the official one of the benchmark that they are of (`OFFICIAL`), None where some of its
-    tasks are missing: then `done` says how many are whole. `mean` is over the tasks that have gold; `needs` as of its
-    Condition."""
+    tasks are missing: then `done` says how many are whole. `mean` is over the tasks that have gold; `needs` and `cost`
+    as of its Condition."""
 
     condition: str
     tasks: Mapping[str, Score]
@@ -40,6 +40,7 @@ class TaskRow:
     done: str
     mean: Score | None
     needs: str = ""
+    cost: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,10 @@ def task_rows(results: Results) -> list[TaskRow]:
         counts = over(len(averaged), len(results.averaged), "tasks"), over(sum(not p.over for p in parts), len(parts), "whole")
         said = "; ".join(filter(None, counts))
         rows.append(
-            TaskRow(one.name, scores, average, averages[0][1], _score(means, is_best, said) if means else None, one.needs)
+            TaskRow(
+                *(one.name, scores, average, averages[0][1], _score(means, is_best, said) if means else None),
+                *(one.needs, one.cost),
+            )
         )
     return rows
 

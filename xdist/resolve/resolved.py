@@ -4,7 +4,7 @@ Every door (commands, train.py, evaluate.py, the API) calls `resolve`; the rooms
 subsets, a folder, a batch size, neither the run nor the result itself.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -12,28 +12,38 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xdist.config import Model, Run, recorded_run
-from xdist.config.loading import KeyPath
 from xdist.config.merge import Merge, placed
-from xdist.config.run import AskedPrecision
+from xdist.config.reader import KeyPath
+from xdist.config.run import AUTO, AskedPrecision
+from xdist.data.adapters import adapter_digest, adapter_in, folders_in
 from xdist.data.aligned import maps_digest
 from xdist.data.commits import commits
 from xdist.data.fetched import check_place, found_model, may_be_hub_id, not_loaded, offline
 from xdist.data.heads import heads_in
 from xdist.data.subset import Subset
-from xdist.errors import UserError
+from xdist.errors import UserError, unknown
+from xdist.estimate.shapes import shape_of
 from xdist.evaluation.request import Request
-from xdist.languages import Pretraining
+from xdist.files import Digests, digest, file_digest
+from xdist.formats.pharaoh import LinkFile
+from xdist.languages import LANGUAGES, Pretraining
+from xdist.languages import found as known_language
 from xdist.model.finetuned import read_finetuned
-from xdist.model.lineage import Lineage, joined, read_lineage, stage_of
+from xdist.model.layers import check_frozen
+from xdist.model.lineage import Lineage, base_of, joined, read_lineage, stage_of
 from xdist.resolve.encoder import Encoder, check_recomputing, check_subsets, read_encoder, what_was_read
 from xdist.resolve.subsets import Subsets
+from xdist.robust.word_links import Linked, check_words, word_files
 from xdist.run import ds_config
 from xdist.run.ds_config import DeepSpeed
 from xdist.run.folder import RunFolder
 from xdist.run.sinks import SINKS, Start
 from xdist.tasks.catalog import Task
+from xdist.tasks.catalog import task as task_called
+from xdist.tasks.families import FAMILIES
 
 Purpose = Literal["train", "evaluate", "prepare"]
+PARALLEL = "parallel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,7 @@ class Found:
     fetched: Mapping[str, str]
     evaluation: tuple[str, ...]
     pretraining: Pretraining
+    micro_batch_tokens: int | None
 
 
 @dataclass(frozen=True)
@@ -72,13 +83,22 @@ class Resolved:
     def found(self) -> Found:
         evaluation = tuple(map(str, self.subsets.evaluation))
         lineage = self._lineage(self.deepspeed.precision)
-        return Found(self.model, self.encoder, self.deepspeed, lineage, self.fetched, evaluation, self.pretraining)
+        return Found(
+            self.model,
+            self.encoder,
+            self.deepspeed,
+            lineage,
+            self.fetched,
+            evaluation,
+            self.pretraining,
+            self.micro_batch_tokens,
+        )
 
     @classmethod
     def of(cls, run: Run, found: Found) -> "Resolved":
         """`run` with what was found elsewhere: nothing is looked at again."""
         resolved = cls(run, Subsets(run, found.evaluation, found.pretraining))
-        for name in ("model", "encoder", "deepspeed", "lineage", "fetched", "pretraining"):
+        for name in ("model", "encoder", "deepspeed", "lineage", "fetched", "pretraining", "micro_batch_tokens"):
             resolved.__dict__[name] = getattr(found, name)  # as their cached properties would
         return resolved
 
@@ -106,7 +126,18 @@ class Resolved:
         """The files that training reads: those of its subsets, and those of its methods."""
         root = self.run.data.root
         of_subsets = (path for one in self.subsets.trained for path in one.task.paths(root, one.split, one.language))
-        return (*of_subsets, *self.run.method_files)
+        return (*of_subsets, *self.run.method_files, *self.word_files.values())
+
+    @cached_property
+    def word_files(self) -> Mapping[str, Path]:
+        """By language the dictionary, or the links, of the parallel text that is trained on word by word."""
+        train = self.run.train
+        return word_files(train.parallel, languages_of(self.subsets.training)) if train else {}
+
+    @cached_property
+    def aligned_word_files(self) -> Mapping[str, Path]:
+        """The same of what maps are fitted on."""
+        return word_files(self.run.align, languages_of(self.subsets.aligned)) if self.run.align else {}
 
     @cached_property
     def folder(self) -> RunFolder:
@@ -133,22 +164,61 @@ class Resolved:
 
     @property
     def teacher(self) -> Model | None:
-        """The section of the model that is learnt from, where one is."""
+        """The section of the model that is learnt from, where one is; None of a stage of a study that has no place yet."""
         distil = self.run.train and self.run.train.distil
-        if not distil or not distil.weight:
+        if not distil or not distil.weight or distil.teacher is None:
             return None
         return found_model(Model(backbone=distil.teacher), self.run.data.root)
 
+    @property
+    def parallel_before(self) -> tuple[Subset, ...]:
+        """The parallel text that trainings before this one read, of the model that it begins with, of those that it merges and
+        of its teacher, as far as it lies below the data root."""
+        places = [self.model.backbone, *(self.merge.used if self.merge else ())]
+        places += [self.teacher.backbone] if self.teacher else []
+        root, found = self.run.data.root, dict[Subset, None]()
+        for entry in (entry for place in places for stage in read_lineage(place) for entry in stage.tasks):
+            try:
+                one = task_called(entry.task, self.run.data.tasks, self.run.plugins, root)
+            except UserError:  # a task of one's own that is not described here
+                continue
+            if one.family == PARALLEL:
+                subsets = (Subset(one, "train", code) for code in entry.languages if one.has_language("train", code))
+                found |= dict.fromkeys(subset for subset in subsets if one.is_there(root, "train", subset.language))
+        return tuple(found)
+
+    def check_adapter(self) -> None:
+        """Raises UserError for an adapter that is not there, or cannot be on this encoder."""
+        adapter = self.run.model.adapter
+        if adapter is None:
+            return
+        key = ("model", "adapter")
+        for code, one in adapter.languages.items():
+            if known_language(code) is None:
+                raise self.run.error((*key, "languages", code), unknown("language", code, LANGUAGES))
+            if one.stage is not None:
+                raise self.run.error((*key, "languages", code, "stage"), "only a study has stages; give a model")
+        for inner, place in folders_in(adapter) if self.data_here and not self.to_come else ():
+            found = adapter_in(place)
+            if found is None or (inner[0] == "languages" and found.kind != "bottleneck"):
+                what = "no such folder" if not Path(place).is_dir() else "holds no such adapter"
+                raise self.run.error((*key, *inner), f"{place}: {what}")
+
     def check_teacher(self) -> None:
-        """Raises UserError for one that cannot teach this run."""
+        """Raises UserError for one that cannot teach this run, and for a stage, which only a study has."""
+        distil = self.run.train and self.run.train.distil
+        if distil and distil.stage is not None:
+            raise self.run.error(("train", "distil", "stage"), "only a study has stages; give a teacher")
         if self.teacher is None or not self.data_here:
             return
         place = self.teacher.backbone
-        heads = {name: entry["labels"] for name, entry in heads_in(Path(place)).items()}
         taught = [subset.task for subset in self.subsets.training if subset.task.family == "classification"]
         key = ("train", "distil", "teacher")
         if not taught:
             raise self.run.error(key, "no task of classification is trained, and only these are distilled")
+        if self.to_come and not Path(place).is_dir():
+            return
+        heads = {name: entry["labels"] for name, entry in heads_in(Path(place)).items()}
         for task in taught:
             if list(heads.get(task.head, ())) != list(task.labels):
                 there = ", ".join(heads) or "none"
@@ -165,6 +235,8 @@ class Resolved:
         values = section.model_dump(mode="json")
         if section.folder is not None:
             values["folder"] = maps_digest(Path(section.folder))
+        if words := {code: file_digest(path) for code, path in self.aligned_word_files.items() if path.is_file()}:
+            values["words"] = words
         return values
 
     @cached_property
@@ -180,14 +252,31 @@ class Resolved:
             raise not_loaded(self.model.backbone, "", OSError())
         return encoder
 
-    @cached_property
-    def deepspeed_file(self) -> Path:
-        return ds_config.find(self.run.runtime.deepspeed)
+    @property
+    def deepspeed_file(self) -> Path | None:
+        """As the run says it; what `auto` became when the run was begun it stays. None where the hardware has yet to tell."""
+        asked = self.run.runtime.deepspeed
+        name = (self.folder.zero or asked) if asked == AUTO else asked
+        return None if name == AUTO else ds_config.find(name)
 
     @cached_property
     def deepspeed(self) -> DeepSpeed:
         clip = self.run.train.clip if self.run.train else None
-        return ds_config.settings(self.deepspeed_file, self.precision, clip)
+        file = self.deepspeed_file or ds_config.find(ds_config.chosen(self._parameters, ds_config.becomes(self.precision)))
+        return ds_config.settings(file, self.precision, clip)
+
+    @property
+    def _parameters(self) -> int | None:
+        """Of the encoder; None of one that is not here, or of a kind whose sizes are not known."""
+        try:
+            return shape_of(self.model.backbone).parameters
+        except UserError:
+            return None
+
+    @cached_property
+    def micro_batch_tokens(self) -> int | None:
+        """What `auto` became when the run was begun; None where it is yet to be chosen."""
+        return self.folder.micro_batch_tokens
 
     @property
     def precision(self) -> AskedPrecision:
@@ -216,7 +305,8 @@ class Resolved:
         if self.run.model.pretraining is not None:  # the whole list, since its file may not be there where the model goes
             values["model"]["pretraining"] = self.pretraining.record
         taught = read_lineage(self.teacher.backbone) if self.teacher else ()
-        return (*before, *(stage for stage in taught if stage not in before), stage_of(self.run.name, values, subsets))
+        base = None if self.to_come else base_of(self.model.backbone)
+        return (*before, *(stage for stage in taught if stage not in before), stage_of(self.run.name, values, subsets, base))
 
     @cached_property
     def pretraining(self) -> Pretraining:
@@ -242,6 +332,17 @@ class Resolved:
             run.runtime.precision,
             self.align,
             run.error,
+            self._adapter_digest if run.train is None else None,
+        )
+
+    @property
+    def _adapter_digest(self) -> str | None:
+        """Of the adapters that a run gives a model that it does not train."""
+        adapter, digests = self.run.model.adapter, Digests()
+        if adapter is None:
+            return None
+        return digest(
+            adapter.fallback, {".".join(key): adapter_digest(Path(place), digests) for key, place in folders_in(adapter)}
         )
 
     @property
@@ -279,6 +380,22 @@ class Resolved:
                 raise UserError(f"{path}: no such file ({subset})")
         if self.run.train and not self.folder.model.is_dir():
             self.run.check_method_files()
+            self._check_words(("train", "parallel"), self.run.train.parallel, self.word_files, self.subsets.training)
+        if align:
+            self._check_words(("align",), align, self.aligned_word_files, self.subsets.aligned)
+
+    def _check_words(self, key: KeyPath, section: Linked, files: Mapping[str, Path], subsets: Sequence[Subset]) -> None:
+        """Raises UserError for a dictionary that cannot be read, and links that do not belong to their text."""
+        root = self.run.data.root
+        try:
+            check_words(section, files)
+        except UserError as error:
+            raise self.run.error((*key, "links" if section.dictionaries is None else "dictionaries"), str(error)) from None
+        linked = [one for one in subsets if section.links is not None and one.task.family == PARALLEL]
+        for subset in linked:
+            if subset.task.fields and len(found := subset.task.sources(root, subset.split, subset.language)) != 1:
+                raise UserError(f"{files[subset.language]}: {subset} has {len(found)} files; links are of the lines of one")
+            LinkFile(files[subset.language]).check_against(subset.task.examples(root, subset.split, subset.language))
 
     def check_rows(self) -> None:
         """Raises UserError for a training set with fewer examples than are to be chosen from it; that many are read."""
@@ -294,6 +411,12 @@ class Resolved:
             if there < entry.rows:
                 raise train.error((*train.key_of(number), "rows"), f"{subset} has {there:,} examples, not {entry.rows:,}")
 
+    @property
+    def _trains_heads(self) -> bool:
+        """Whether weights of a head are trained beside the encoder's."""
+        families = {subset.task.family for subset in self.subsets.training}
+        return any(FAMILIES.get(family).head and family != "dual-encoder" for family in families)
+
     def check_encoder(self, used: Sequence[Subset]) -> None:
         """Raises UserError for what the encoder has not: positions, a layer, a head."""
         run, encoder = self.run, self.encoder
@@ -305,6 +428,7 @@ class Resolved:
                 raise run.error(key, message) if key else UserError(f"{message}; give data.max_length")
         if run.train:
             check_recomputing(run.model, encoder.kind)
+            check_frozen(run.model, encoder.described, encoder.kind, encoder.layers, self._trains_heads)
             if run.train.layer_decay is not None and not (encoder.described.layers or encoder.described.counter):
                 raise run.error(
                     ("train", "layer_decay"), f"the layers of encoders of type '{encoder.kind}' share their weights"
@@ -332,7 +456,14 @@ class Resolved:
     def _held(self, encoder: Encoder) -> Collection[str]:
         """The heads that there are to score with: those beside the backbone, and those of models that are merged."""
         places = self.merge.used if self.merge else ()
-        return {*encoder.heads, *(head for place in places for head in heads_in(Path(place)))}
+        return {*encoder.heads, *(head for place in places for head in heads_in(Path(place))), *self._brought()}
+
+    def _brought(self) -> Collection[str]:
+        """The heads that lie with the adapter that the run is given; of PEFT's, which have no names, those that are scored."""
+        adapter = self.run.model.adapter
+        if adapter is None or adapter.folder is None or (found := adapter_in(adapter.folder)) is None:
+            return ()
+        return [subset.task.head for subset in self.scored] if found.saved_modules else heads_in(found.folder)
 
     def check_merged(self) -> None:
         """Raises UserError for a model to merge that is not there, unless it is to come."""
@@ -353,6 +484,11 @@ class Resolved:
             return
         for entry in dict.fromkeys(subset.task for subset in used):
             yield entry.max_length, f"{entry.max_length}, the length of '{entry.name}',", None
+
+
+def languages_of(subsets: Iterable[Subset]) -> list[str]:
+    """Those of parallel text, each once."""
+    return list(dict.fromkeys(subset.language for subset in subsets if subset.task.family == PARALLEL))
 
 
 def resolve(
@@ -376,7 +512,8 @@ def resolve(
     if run.model.pretraining is not None:
         _ = resolved.pretraining
     resolved.check_sinks()
-    ds_config.check(resolved.deepspeed_file, run.runtime.precision)
+    if resolved.deepspeed_file is not None:
+        ds_config.check(resolved.deepspeed_file, run.runtime.precision)
     if starts_here and work != "prepare" and (resolved.folder.begun_in or resolved.precision == "fp16"):
         resolved.folder.check_precision(resolved.deepspeed)  # also says where the hardware has no fp16
     if data_here and not run.data.root.is_dir():
@@ -391,6 +528,7 @@ def resolve(
         if work != "evaluate":
             resolved.check_rows()
     resolved.check_merged()
+    resolved.check_adapter()
     resolved.check_encoder(used)
     if work != "evaluate":
         resolved.check_teacher()

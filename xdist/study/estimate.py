@@ -24,12 +24,13 @@ from xdist.estimate.usual import unusual
 @dataclass(frozen=True, slots=True)
 class Cost:
     """`tokens` are trained on; an upper bound where `bound` is true. None: not known before the data is there. `attended`: how
-    many tokens a token attends to in the mean."""
+    many tokens a token attends to in the mean; `rows`: of all training sets."""
 
     updates: int | None
     tokens: int | None
     bound: bool
     attended: float = 0.0
+    rows: int | None = None
 
 
 def updates(train: Train | None, data: Data, subsets: Sequence[Subset]) -> int | None:
@@ -56,8 +57,10 @@ def unusual_settings(
         with suppress(UserError):
             shape = shape_of(model.backbone)
     language_model = any(subset.task.family == "masked-lm" for subset in subsets)
-    matrices = shape.matrices if shape else None
-    return unusual(train, updates(train, data, subsets), matrices, model.freeze_embeddings, language_model)
+    # Adapters take rates of their own.
+    matrices = shape.matrices if shape and model.adapter is None else None
+    head, frozen = any(subset.task.needs_head for subset in subsets), model.embeddings_frozen
+    return unusual(train, updates(train, data, subsets), matrices, frozen, language_model, head)
 
 
 def cost(train: Train | None, data: Data, subsets: Sequence[Subset]) -> Cost:
@@ -72,7 +75,7 @@ def cost(train: Train | None, data: Data, subsets: Sequence[Subset]) -> Cost:
     mean = sum(weight * tokens for weight, (_, tokens, *_) in zip(weights, sizes, strict=True)) / sum(weights)
     attended = sum(weight * at for weight, (*_, at) in zip(weights, sizes, strict=True)) / sum(weights)
     bound = any(not exact for _, _, exact, _ in sizes)
-    return Cost(steps, round(steps * train.batch_size * (longest if bound else mean)), bound, attended)
+    return Cost(steps, round(steps * train.batch_size * (longest if bound else mean)), bound, attended, sum(known) or None)
 
 
 def _sizes(train: Train, data: Data, subsets: Sequence[Subset]) -> Iterator[tuple[int | None, float, bool, float]]:
@@ -81,11 +84,23 @@ def _sizes(train: Train, data: Data, subsets: Sequence[Subset]) -> Iterator[tupl
     for subset, limit in zip(subsets, limits, strict=True):
         manifest = _manifest(data.cache, subset)
         rows = manifest["rows"] if manifest else subset.task.count("train", subset.language)
-        length = data.max_length or subset.task.max_length
+        length = (data.max_length or subset.task.max_length) * (2 if subset.task.family == "parallel" else 1)
         tokens = manifest["tokens"] / max(1, manifest["rows"]) if manifest else float(length)
         attended = _attended(manifest.get("lengths", {})) if manifest else 0.0
         rows = (rows if limit is None or rows is None else min(rows, limit)) or limit
         yield rows, tokens, manifest is not None, attended or tokens
+
+
+def parallel_share(train: Train, data: Data, subsets: Sequence[Subset]) -> float:
+    """Of the tokens that are trained on, those of parallel text, as far as weights or numbers of rows tell."""
+    rows = [(size or 1) * tokens for size, tokens, *_ in _sizes(train, data, subsets)]
+    entries = [entry for _, entry in train.by_subset]
+    weights = [
+        entry.weight / len(entry.languages) * tokens if entry.weight is not None else size
+        for entry, size, (_, tokens, *_) in zip(entries, rows, _sizes(train, data, subsets), strict=True)
+    ]
+    parts = [weight for weight, subset in zip(weights, subsets, strict=True) if subset.task.family == "parallel"]
+    return sum(parts) / sum(weights)
 
 
 def embedding_rows(data: Data, subsets: Sequence[Subset]) -> int | None:
@@ -93,14 +108,26 @@ def embedding_rows(data: Data, subsets: Sequence[Subset]) -> int | None:
     where that is not known before the data is there."""
     used: np.ndarray | None = None
     for subset in subsets:
-        path = _prepared(data.cache, subset)
-        counts = read_histogram(path.parent) if path else None
+        counts = histogram_of(data.cache, subset)
         if counts is None:
             return None
         longer = max(len(counts), 0 if used is None else len(used))
         here = np.pad(counts > 0, (0, longer - len(counts)))
         used = here if used is None else here | np.pad(used, (0, longer - len(used)))
     return None if used is None else int(used.sum())
+
+
+def histogram_of(cache: Path, subset: Subset) -> np.ndarray | None:
+    """(ids,): how often each piece stands in the newest prepared set of this subset; None where there is none."""
+    path = _prepared(cache, subset)
+    return read_histogram(path.parent) if path else None
+
+
+def mixture(train: Train, data: Data, subsets: Sequence[Subset]) -> list[float]:
+    """How often each of `subsets`, those of `train` in its order, is drawn beside the others of its task; where sizes are not
+    known, all alike."""
+    rows = [size for size, *_ in _sizes(train, data, subsets)]
+    return [float(size) ** train.alpha if size else 1.0 for size in rows] if all(rows) else [1.0] * len(rows)
 
 
 def _prepared(cache: Path, subset: Subset) -> Path | None:

@@ -1,13 +1,16 @@
 """How a model or run would be trained on given machines, and what that costs."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xdist.config import load_run
+from xdist.config import Model, Train, load_run
 from xdist.config.method import StepCost
+from xdist.data.subset import Subset
 from xdist.errors import UserError
+from xdist.estimate.adapters import settings_of
 from xdist.estimate.hours import Forecast, forecast, measured, work
 from xdist.estimate.memory import Memory, Setting, host_memory, memory, most, state_on_disk, worst
 from xdist.estimate.recommend import GB, MASKED, ds_config, recommend, usable
@@ -16,7 +19,7 @@ from xdist.files import write_json
 from xdist.resolve.resolved import Resolved
 from xdist.resolve.subsets import Subsets
 from xdist.run.ds_config import HALF
-from xdist.study.estimate import cost, embedding_rows, unusual_settings
+from xdist.study.estimate import Cost, cost, embedding_rows, parallel_share, unusual_settings
 
 REACHED, REACHED_OF_MEASURED = 0.4, 0.7  # of a stated peak (published: 0.33 to 0.55), of a matrix product's own speed
 
@@ -112,6 +115,10 @@ class TrainingEstimate:
             "offload": self.setting.offload,
             "gradient_checkpointing": self.setting.checkpointing,
             "embedding_rows": self.shape.pieces if self.setting.trained_rows is None else self.setting.trained_rows,
+            "adapter_parameters": self.setting.adapted,
+            "frozen_layers": self.setting.frozen_layers,
+            "anchor": self.setting.anchor,
+            "teacher_parameters": self.setting.teacher,
             "precision": self.precision,
             "micro_batch_tokens": self.micro_batch,
             "micro_batches": self.setting.micro_batches,
@@ -173,23 +180,30 @@ def plan_run(
     tied = any(subset.task.family == "masked-lm" for subset in subsets)
     whole = tied or run.model.vocabulary == "full" or any(method.rewrites for method in run.methods)
     used = None if whole else embedding_rows(run.data, subsets) if rows is None else rows
-    if run.model.freeze_embeddings:
+    if run.model.embeddings_frozen:
         used = 0
     precision = precision or run.runtime.precision.replace("auto", "bf16")  # as on GPUs that have it
+    shape = shape or shape_of(resolved.model.backbone)
+    taught = _teacher(resolved.teacher)
+    anchored = _anchored(run.train, subsets)
+    english = parallel_share(run.train, run.data, subsets) / 2 if anchored else 0.0
     start = Setting(
         ranks=machine.ranks,
         bf16=precision in HALF,
         trained_rows=used,
-        tied=tied and not run.model.freeze_embeddings,
+        **settings_of(shape, run.model.adapter),
+        frozen_layers=min(run.model.frozen_layers, shape.layers),
+        anchor=anchored,
+        teacher=taught.parameters if taught else 0,
+        tied=tied and not run.model.embeddings_frozen,
         dropout=run.model.dropout != 0,
     )
     step_tokens = expected.tokens / expected.updates if expected.tokens and expected.updates else None
-    shape = shape or shape_of(resolved.model.backbone)
     found = _planned(
         shape,
         machine,
         start,
-        work(run.methods),
+        _beside(work(run.methods), shape, taught, english, run.train.batch_size, expected),
         tokens,
         step_tokens,
         expected.attended,
@@ -198,6 +212,27 @@ def plan_run(
         expected.bound,
     )
     return replace(found, precision=precision, unusual=tuple(unusual_settings(run.train, run.model, run.data, subsets, shape)))
+
+
+def _anchored(train: Train, subsets: Sequence[Subset]) -> bool:
+    """Whether a frozen copy is kept, of which parallel text takes its English side."""
+    return train.parallel.anchored > 0 and any(subset.task.family == "parallel" for subset in subsets)
+
+
+def _teacher(teacher: Model | None) -> Shape | None:
+    """Of the model that is learnt from; None without one, and where it is not here to be seen."""
+    with suppress(UserError):
+        return shape_of(teacher.backbone) if teacher else None
+    return None
+
+
+def _beside(one: StepCost, shape: Shape, taught: Shape | None, english: float, batch_size: int, expected: Cost) -> StepCost:
+    """`one` with the forward passes of an anchor over `english`, its share of the tokens, and of a teacher over every row once,
+    in forward passes of the encoder over a step's tokens."""
+    looked = one.looked + english
+    if taught and expected.updates and expected.rows:
+        looked += min(1.0, expected.rows / (expected.updates * batch_size)) * taught.matrices / shape.matrices
+    return replace(one, looked=looked)
 
 
 def _planned(

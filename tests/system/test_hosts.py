@@ -191,6 +191,8 @@ def test_one_host_starts_both_over_ssh(place: Path, hosts: list[list[str]], here
     said = [one["says"] for one in json.loads(seen.stdout) if one["check"] == "network"]
     assert said[0].startswith("h0 and h1: ")
     assert said[1].startswith("2 ranks on 2 nodes meet by gloo")
+    (links,) = [one["says"] for one in json.loads(seen.stdout) if one["check"] == "interfaces"]
+    assert links.startswith("the nodes reach each other by e0 on h0, e1 on h1; ")
     alone = on_h0("doctor", "--cluster", "ssh.yaml", "--json", "--set", "hosts=[h0, nowhere]")
     (bad,) = [one for one in json.loads(alone.stdout) if one["level"] == "bad"]
     assert (alone.returncode, bad["host"], bad["check"]) == (1, "nowhere", "network")

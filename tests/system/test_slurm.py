@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.cluster
 if why_not() and "XDIST_CI" not in os.environ:
     pytest.skip(why_not(), allow_module_level=True)
 
+RUNS, AT_ONCE = int(os.environ.get("XDIST_STUDY_RUNS", "8")), int(os.environ.get("XDIST_STUDY_AT_ONCE", "2"))
 STEPS = 160  # long enough to be caught at work three times
 CLUSTER: dict[str, Any] = {"kind": "slurm", "nodes": 2, "time_limit": "30m", "save_time": "2m", "memory": "100M"}
 CLUSTER["prepare"] = {"cpus": 1, "memory": "100M"}
@@ -191,6 +193,63 @@ def test_study_goes_in_order_through_time_limit_preemption_and_a_killed_rank(
     assert [read_json(folder / "job" / "job.json")["job"] for folder in (first, second)] == [job, follower]
 
 
+@pytest.mark.timeout(max(600, 60 * RUNS))
+def test_many_runs_as_an_array_with_a_throttle_while_a_node_is_drained(typed: Typed, slurm: Slurm, place: Path) -> None:
+    """XDIST_STUDY_RUNS=200 XDIST_STUDY_AT_ONCE=4 makes it a study of 200, of half an hour or more."""
+    run = yaml.safe_load((place / "run.yaml").read_text())
+    run["train"] |= {"steps": 20, "tasks": [{"task": "cldr-topic", "languages": ["en"]}]}
+    study = {
+        "name": "many",
+        "folder": "many",
+        "stages": {"first": {"run": run}, "second": {"run": run, "after": "first"}},
+        "axes": {"updates": {str(number): {"second": {"train.steps": number}} for number in (20, 21, 22)}},
+        "seeds": list(range(1, RUNS // 4 + 1)),
+    }
+    assert typed("xdist", "prepare", "run.yaml", cwd=place).returncode == 0
+    (place / "many.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    words = ("--cluster", "slurm.yaml", "--set", "nodes=1", "--at-once", AT_ONCE)
+    done = typed("xdist", "study", "submit", "many.yaml", *words, cwd=place)
+    assert done.returncode == 0, done.stderr
+    folders = [
+        path.resolve() for path in sorted((place / "many" / "arrays" / "1").glob("[0-9]*"), key=lambda one: int(one.name))
+    ]
+    assert len(folders) == RUNS
+    array = read_json(folders[0] / "job" / "job.json")["job"].split("_")[0]
+    running, hosts, late, drained = 0, dict[str, str](), -1, 0
+    while left := [line.split() for line in slurm.call("squeue", "--noheader", "--format=%i %T %N %A").splitlines()]:
+        at_work = [words for words in left if words[1] == "RUNNING"]
+        assert len(at_work) <= AT_ONCE
+        running = max(running, len(at_work))
+        finished = sum((folder / "finished").exists() for folder in folders)
+        if drained == 0 and finished >= RUNS // 4:  # n1 loses what is to come, not what it does
+            slurm.call("scontrol", "update", "nodename=n1", "state=drain", "reason=test")
+            drained, before = 1, {words[0] for words in at_work}
+        if drained == 1:
+            hosts |= {words[0]: words[2] for words in at_work if words[0] not in before}
+        if drained == 1 and finished >= RUNS // 2:
+            slurm.call("scontrol", "update", "nodename=n1", "state=resume")
+            drained = 2
+        number = next((int(words[0].split("_")[1]) for words in at_work if words[3] == array), 0)
+        if late < 0 and number and (folders[number - 1] / "job" / "restarts").exists():
+            time.sleep(0.3)  # the script has read it, and listens
+            slurm.call("scancel", "--batch", "--signal=USR1", f"{array}_{number}")
+            late = number  # its number alone stands for the array
+        time.sleep(0.2)
+    assert (running, drained, {*hosts.values()}, late > 0) == (AT_ONCE, 2, {"n2"}, True)
+    for number, folder in enumerate(folders, start=1):
+        job = slurm.job(f"{array}_{number}")
+        restarts = int(number == late)  # it alone reached its time limit, and alone was queued again
+        assert (job["JobState"], job["Restarts"]) == ("COMPLETED", str(restarts)), told(folder, f"{array}_{number}")
+        wanted = yaml.safe_load((folder / "config.yaml").read_text())["train"]["steps"]
+        assert [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == [
+            *range(1, wanted + 1)
+        ]
+        assert [path.name for path in folder.glob("job/*.log")] == [f"{array}_{number}.log"]
+    again = typed("xdist", "study", "submit", "many.yaml", *words, cwd=place)
+    assert f"{RUNS} finished" in again.stdout
+    assert [path.name for path in (place / "many" / "arrays").iterdir()] == ["1"]
+
+
 def life(folder: Path) -> int:
     """The number of the life that has begun, from 0: by then the ranks of the one before, which save last, are gone."""
     return int((folder / "job" / "restarts").read_text() or -1)
@@ -214,14 +273,39 @@ def rank_of(folder: Path) -> int:
     raise AssertionError("no rank found")
 
 
-def test_doctor_lets_both_nodes_meet(typed: Typed, place: Path) -> None:
+def test_doctor_lets_both_nodes_meet(typed: Typed, slurm: Slurm, place: Path) -> None:
     done = typed("xdist", "doctor", "--cluster", "slurm.yaml", "--folder", "runs", "--json", cwd=place)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)
     assert [one["host"] for one in found if one["check"] == "compiler"] == ["", "n1", "n2"]
     assert next(one["says"].split(":")[0] for one in found if one["check"] == "network") == "n1 and n2"
+    for check in ("interfaces", "clocks"):
+        assert [one["level"] for one in found if one["check"] == check] == ["good"]
     refused = typed("xdist", "doctor", "--cluster", "slurm.yaml", "--folder", "runs", "--set", "partition=nope", cwd=place)
     assert (refused.returncode, "Invalid partition name" in refused.stderr) == (2, True)
+
+
+ODD = """#!/bin/bash
+[ "$SLURMD_NODENAME" = n1 ] || export PYTHONPATH=$(dirname "$0")
+exec "$@"
+"""
+AHEAD = "import time\nright = time.time\ntime.time = lambda: right() + 90\n"
+
+
+def test_doctor_says_where_nodes_differ(typed: Typed, slurm: Slurm, place: Path) -> None:
+    """n2 has other packages than n1, and a clock that is ahead."""
+    odd = place / "odd"
+    (odd / "jinja2-1.0.dist-info").mkdir(parents=True)
+    (odd / "jinja2-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: Jinja2\nVersion: 1.0\n")
+    (odd / "sitecustomize.py").write_text(AHEAD)
+    (odd / "python").write_text(ODD)
+    (odd / "python").chmod(0o755)
+    words = ("--cluster", "slurm.yaml", "--folder", "runs", "--json", "--set", f"wrap=\"'{odd}/python'\"")
+    found = json.loads(typed("xdist", "doctor", *words, cwd=place).stdout)
+    said = [(one["check"], one["level"], one["host"], one["says"]) for one in found if one["level"] != "good"]
+    assert ("clocks", "note", "", "n2 and n1 are 90.0 s apart") in said
+    (package,) = [one for one in said if one[3].lower().startswith("jinja2 1.0, but ")]
+    assert package[1:3] == ("note", "n2")
 
 
 def test_failing_run_is_not_requeued(typed: Typed, slurm: Slurm, place: Path) -> None:

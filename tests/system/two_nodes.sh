@@ -36,7 +36,7 @@ MpiDefault=none
 JobAcctGatherType=jobacct_gather/none
 ReturnToService=2
 KillWait=10
-MinJobAge=600
+MinJobAge=14400
 SchedulerParameters=bf_interval=1,sched_interval=1
 GresTypes=gpu
 NodeName=n1 NodeHostname=$H NodeAddr=127.0.0.1 Port=$((P + 1)) CPUs=4 RealMemory=1000 Gres=gpu:1

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from xdist.cli import main
 from xdist.files import shipped
 from xdist.launch.clusters import load_cluster
-from xdist.launch.doctor import accelerator, compiler, kube, reach, shared_memory, storage, versions
+from xdist.launch.doctor import accelerator, clocks, compiler, interfaces, kube, reach, shared_memory, storage, versions
 from xdist.launch.doctor.accelerator import Seen
 from xdist.launch.doctor.finding import Finding, size
 from xdist.launch.doctor.meeting import pairs
@@ -49,6 +49,11 @@ def test_versions_of_the_nodes_are_compared() -> None:
     assert versions.judge_alike([("n1", one), ("n2", dict(one))]) == []
     (found,) = versions.judge_alike([("n1", one), ("n2", {**one, "torch": "2.13.1"})])
     assert (found.level, found.host, found.says) == ("bad", "n2", "torch 2.13.1, but 2.13.0 on n1")
+    (more,) = versions.judge_alike([("n1", one), ("n2", {**one, "nccl": "2.27"})])
+    assert (more.level, more.says) == ("bad", "nccl 2.27, but none on n1")
+    (other,) = versions.judge_alike([("n1", {**one, "numpy": "2.4.0"}), ("n2", {**one, "numpy": "2.4.1"})])
+    assert (other.level, other.says) == ("note", "numpy 2.4.1, but 2.4.0 on n1")
+    assert {"python", "torch", "deepspeed", "xdist-xtreme", "numpy", "datasets"} <= versions.facts().keys()
 
 
 @pytest.mark.parametrize(
@@ -124,12 +129,14 @@ def test_storage_is_tried_for_real_and_left_as_it_was(tmp_path: Path) -> None:
 
 
 def met(*speeds: float, right: bool = True) -> dict[str, Any]:
-    nodes = [{"host": f"n{number}", "findings": [], "facts": {"torch": "2.13"}} for number in range(3)]
+    there = {"there": {"eth0": {"address": "10.0.0.1", "speed": 10_000}}, "used": "eth0", "named": {}}
+    nodes = [{"host": f"n{number}", "findings": [], "facts": {"torch": "2.13"}, "interfaces": there} for number in range(3)]
     between = [["n0", "n1"], ["n0", "n2"], ["n1", "n2"]]
     return {
         "backend": "nccl",
         "world": 6,
         "nodes": nodes,
+        "clocks": [0.0, 0.01, -0.01],
         "all": {"seconds": 0.1, "bytes_per_second": 1e9, "right": right},
         "pairs": [
             {"between": names, "seconds": 0.1, "bytes_per_second": speed, "right": True}
@@ -140,7 +147,8 @@ def met(*speeds: float, right: bool = True) -> dict[str, Any]:
 
 def test_meeting() -> None:
     found = reach.judge(met(10e9, 4e9, 11e9))
-    assert levels(found) == ["good", "note", "good", "good"]
+    assert levels(found) == ["good", "note", "good", "good", "good", "good"]
+    assert [one.check for one in found[3:]] == ["interfaces", "clocks", "network"]
     assert found[1].says == "n0 and n2: 4 GB/s, the median pair has 10 GB/s"
     assert found[-1].says == "6 ranks on 3 nodes meet by nccl, all-reduce at 1 GB/s"
     assert levels(reach.judge(met(1e9, right=False))) == ["bad"]
@@ -148,6 +156,49 @@ def test_meeting() -> None:
     looked["nodes"][1]["findings"] = [{"check": "compiler", "level": "bad", "says": "no g++", "do": "install it", "host": ""}]
     looked["nodes"][2]["facts"] = {"torch": "2.12"}
     assert [(one.host, one.level) for one in reach.judge(looked)[:2]] == [("n1", "bad"), ("n2", "bad")]
+
+
+def test_a_node_with_a_slow_link_to_all_is_named_once() -> None:
+    found = [one for one in reach.judge(met(10e9, 1e9, 1.1e9)) if one.check == reach.CHECK]
+    assert [(one.level, one.host) for one in found] == [("note", "n2"), ("good", ""), ("good", "")]
+    assert found[0].says == "every link to it is slow, the best has 1.1 GB/s, other nodes 10 GB/s"
+    assert "NCCL_SOCKET_IFNAME, GLOO_SOCKET_IFNAME" in found[0].do
+
+
+def test_clocks() -> None:
+    assert clocks.judge(["n0"], [0.0]) == []
+    assert levels(clocks.judge(["n0", "n1", "n2"], [0.0, 0.2, -0.3])) == ["good"]
+    found = clocks.judge(["n0", "n1", "n2"], [0.0, -90.0, -90.1])
+    assert [(one.level, one.host, one.says) for one in found] == [("note", "n0", "90.0 s ahead of most nodes")]
+    (found_of_two,) = clocks.judge(["n0", "n1"], [0.0, 90.0])
+    assert (found_of_two.level, found_of_two.says) == ("note", "n1 and n0 are 90.0 s apart")
+
+
+def test_interfaces() -> None:
+    def node(used: str, **speeds: int) -> dict[str, Any]:
+        return {"there": {name: {"address": "10.0.0.1", "speed": of} for name, of in speeds.items()}, "used": used, "named": {}}
+
+    eth = node("eth0", eth0=10_000)
+    assert interfaces.judge([("n0", eth)]) == []
+    (same,) = interfaces.judge([("n0", eth), ("n1", eth)])
+    assert (same.level, same.says.split(";")[0]) == ("good", "the nodes reach each other by eth0 on all nodes (10 Gbit/s)")
+    assert "NCCL_SOCKET_IFNAME and GLOO_SOCKET_IFNAME" in same.says
+    (differ,) = interfaces.judge([("n0", node("e0", e0=0)), ("n1", node("e1", e1=0))])
+    assert (differ.level, differ.says.split(";")[0]) == ("good", "the nodes reach each other by e0 on n0, e1 on n1")
+    both = node("eth0", eth0=1000, ib0=200_000)
+    (slow,) = interfaces.judge([("n0", both), ("n1", both)])
+    assert (slow.level, slow.do.split(",")[0]) == ("note", "environment: {NCCL_SOCKET_IFNAME: ib0")
+    (one_only,) = interfaces.judge([("n0", both), ("n1", eth)])
+    assert one_only.level == "good"
+    (named,) = interfaces.judge([("n0", {**both, "named": {"GLOO_SOCKET_IFNAME": "eth0"}}), ("n1", both)])
+    assert (named.level, named.says.split("; ")[1]) == ("good", "GLOO_SOCKET_IFNAME=eth0 on n0")
+
+
+def test_interfaces_of_this_machine() -> None:
+    there = interfaces.facts("127.0.0.1")
+    assert there["used"] == "lo"
+    for name, one in there["there"].items():
+        assert interfaces.facts(one["address"])["used"] == name
 
 
 def test_who_is_timed_with_whom() -> None:

@@ -19,6 +19,7 @@ from kubeflow_trainer_api import models
 from xdist.errors import UserError
 from xdist.files import shipped, yaml_text
 from xdist.launch import quoting, slurm
+from xdist.launch.arrays import JobArray
 from xdist.launch.clusters import load_cluster
 from xdist.launch.direct import HOSTS, Hosts
 from xdist.launch.job import Job
@@ -68,6 +69,13 @@ def on_slurm(*overrides: str, job: Job | None = None, parts: int = 0, file: str 
     return SLURM.render(job, cluster, config)[file]
 
 
+def array_on_slurm(*overrides: str) -> str:
+    cluster = load_cluster(shipped("jobs") / "clusters" / "slurm.yaml", overrides)
+    assert isinstance(cluster, Slurm)
+    runs = ("first-s1", "second-plain-s1")
+    return SLURM.render_array(JobArray("which-help", Path("/home/me/two words/arrays/3"), runs, 4), cluster)[1]
+
+
 def kubernetes_cluster(*overrides: str) -> Kubernetes:
     cluster = load_cluster(shipped("jobs") / "clusters" / "kubernetes.yaml", overrides)
     assert isinstance(cluster, Kubernetes)
@@ -103,6 +111,7 @@ TEXTS = {
     "cpu.sbatch": lambda: on_slurm("gpus_per_node=0", "ranks_per_node=4", "exclusive=false", "memory=null", "partition=null"),
     "gres-container.sbatch": lambda: on_slurm(*SITE, config=CONFIG),
     "gres-container-prepare.sbatch": lambda: on_slurm(*SITE, config=CONFIG, parts=2, file=slurm.PARTS),
+    "array.sbatch": lambda: array_on_slurm(*SITE),
     "prepare.sbatch": lambda: on_slurm(parts=16, file=slurm.PARTS),
     "prepared.sbatch": lambda: on_slurm(
         "prepare={memory: 2G, time_limit: 30m, partition: cpu}",

@@ -134,7 +134,7 @@ def test_a_run_from_the_queue_to_its_end(place: Path, registered: None, cluster:
     done = said(SUBMIT)
     told = f"  bjobs 101\n  bkill 101\n  xdist status runs/mine --plugin {LSF}\n"
     assert done.startswith(f"submitted as job 101: runs/mine/job/job.lsf\n{told}")
-    assert "where it is stopped before its end, the same command goes on" in done
+    assert "where it is stopped before its end, the same command resumes" in done
     assert "job 101 of this run is PEND; end it first, or wait" in refusal(SUBMIT)
     assert [word for word in said("status").split() if word in ("queued", "101", "PEND")] == ["queued", "101", "PEND"]
     assert "job 101 has not said anything yet: PEND" in refusal("logs run.yaml")
@@ -226,8 +226,8 @@ def test_doctor_lets_its_nodes_meet(place: Path, registered: None, cluster: LsfC
 
     assert looked().says == "the ranks did not meet: RuntimeError: no route to n2"
     timed = {"seconds": 0.1, "bytes_per_second": 1e9, "right": True}
-    nodes = [{"host": "n1", "findings": [], "facts": {}}]
-    met = {"backend": "gloo", "world": 1, "nodes": nodes, "all": timed, "pairs": []}
+    nodes = [{"host": "n1", "findings": [], "facts": {}, "interfaces": {}}]
+    met = {"backend": "gloo", "world": 1, "nodes": nodes, "clocks": [0.0], "all": timed, "pairs": []}
     (place / "met.json").write_text(json.dumps(met))
     assert looked().says == "1 ranks on 1 node meet by gloo, all-reduce at 1 GB/s"
     assert [path.name for path in (place / "runs").iterdir()] == []
@@ -302,7 +302,10 @@ def test_a_state_is_over_or_the_job_is_left_alone() -> None:
     assert {one for one in JobState if not one.begun} == {JobState.WAITING, JobState.QUEUED}
 
 
-OWN = {"slurm": ["launch/slurm.py"], "kubernetes": ["launch/kubernetes.py", "launch/pod.py", "launch/part.py"]}
+OWN = {
+    "slurm": ["launch/slurm.py", "launch/slurm_arrays.py"],
+    "kubernetes": ["launch/kubernetes.py", "launch/pod.py", "launch/part.py"],
+}
 OWN["kubernetes"] += ["launch/doctor/kube.py"]
 WORDS = {
     "slurm": r"slurm$|s(batch|queue|cancel|control|acct|run)\b|SLURMD_|PENDING|COMPLET|CANCELLED|TIMEOUT|NODE_FAIL|Dependency",

@@ -214,3 +214,118 @@ def test_what_cannot_be_is_one_line_before_anything_is_submitted(place: Path) ->
     (place / "commands" / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: no more jobs' >&2\nexit 1\n")
     done = submit()
     assert (done.exit_code, done.stderr) == (2, "xdist: sbatch: no more jobs\n")
+
+
+SCONTROL = (
+    """if [ "$*" = "show config" ]; then echo "MaxArraySize            = $(cat "$0.largest")"; else echo "$@" >>"$0.log"; fi"""
+)
+
+
+@pytest.fixture
+def arrays(place: Path) -> Path:
+    """A SLURM that takes arrays, of which the log of sbatch has one line each."""
+    commands = place / "commands"
+    (commands / "scontrol").write_text(f"#!/bin/sh\n{SCONTROL}\n")
+    (commands / "scontrol").chmod(0o755)
+    (commands / "scontrol.log").touch()
+    (commands / "scontrol.largest").write_text("1001")
+    return place
+
+
+def changed(place: Path) -> list[str]:
+    return (place / "commands" / "scontrol.log").read_text().splitlines()
+
+
+def submitted_arrays(place: Path) -> list[str]:
+    """What sbatch was called with, each array by its folder."""
+    words = [line.split() for line in (place / "commands" / "sbatch.log").read_text().splitlines()]
+    assert all(one[:-1] == ["--parsable", "--hold", "--kill-on-invalid-dep=yes"] for one in words)
+    return [Path(one[-1]).parent.name for one in words]
+
+
+def test_at_once_is_one_array_whose_elements_wait_for_others_of_it(arrays: Path) -> None:
+    done = rows(submit("slurm", "--at-once", "2", "--after", "7"))
+    assert submitted_arrays(arrays) == ["1"]
+    nodes = list(graph(arrays).nodes.values())
+    names = [node.run.name for node in nodes]
+    assert [name.split("-")[0] for name in names] == ["second", "second", "first", "second", "second"]
+    assert changed(arrays) == [
+        "update JobId=101_[1,2,3] Dependency=afterok:7",
+        "update JobId=101_[4,5] Dependency=afterok:101_3",
+        "release 101",
+    ]
+    folder = arrays / "out" / "arrays" / "1"
+    assert {path.name for path in folder.iterdir()} == {"array.sbatch", "1", "2", "3", "4", "5"}
+    text = (folder / "array.sbatch").read_text()
+    assert "#SBATCH --array=1-5%2\n" in text
+    for number, node in enumerate(nodes, start=1):
+        assert (folder / str(number)).resolve() == node.run.folder.resolve()
+        assert json.loads((node.run.folder / "job" / "job.json").read_text())["job"] == f"101_{number}"
+        assert f"# {number} {node.run.name}\n" in text
+        assert done[node.run.name][:2] == [f"101_{number}", "submitted"]
+    queued(arrays, **{f"job101_{number}": "PENDING JobArrayTaskLimit" for number in range(1, 6)})
+    assert {tuple(words[1:]) for words in rows(submit("slurm", "--at-once", "2")).values()} >= {
+        ("waits", "or", "runs", "already")
+    }
+    assert submitted_arrays(arrays) == ["1"]
+
+
+def test_a_second_array_waits_for_jobs_of_the_first(arrays: Path) -> None:
+    rows(submit("slurm", "--at-once", "2"))
+    queued(arrays, job101_1="RUNNING None", job101_2="FAILED None", job101_3="RUNNING None", job101_4="FAILED None")
+    queued(arrays, job101_5="PENDING Dependency")
+    (arrays / "commands" / "scontrol.log").write_text("")
+    rows(submit("slurm", "--at-once", "3"))
+    assert submitted_arrays(arrays) == ["1", "2"]
+    assert changed(arrays) == ["update JobId=102_[2] Dependency=afterok:101_3", "release 102"]
+
+
+def test_dry_run_writes_the_text_of_the_arrays_too(arrays: Path) -> None:
+    (arrays / "commands" / "scontrol.largest").write_text("4")
+    dry = submit("slurm", "--dry-run", "--texts", "texts", "--at-once", "2")
+    assert dry.stderr == "2 arrays, at most 2 runs of each at a time\n7 files in texts\n"
+    written = {path.parent.name: path.read_text() for path in (arrays / "texts" / "arrays").glob("*/array.sbatch")}
+    rows(submit("slurm", "--at-once", "2"))
+    given = {path.parent.name: path.read_text() for path in (arrays / "out" / "arrays").glob("*/array.sbatch")}
+    assert written == given
+    assert sorted(given) == submitted_arrays(arrays) == ["1", "2"]
+
+
+def test_a_queue_without_room_for_all_gets_as_many_as_it_takes_and_later_the_others(arrays: Path) -> None:
+    said = "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size)"
+    # How many it has room for, at each call.
+    room = 'read -r room <"$0.rooms"; sed -i 1d "$0.rooms"; [ "$(grep -c "^# [0-9]" "$4")" -le "$room" ]'
+    (arrays / "commands" / "sbatch").write_text(f'#!/bin/sh\n{room} || {{ echo "{said}" >&2; exit 1; }}\n{SBATCH}\n')
+    (arrays / "commands" / "sbatch.rooms").write_text("2\n2\n1\n0\n9\n")
+    queued(arrays, job101_1="RUNNING None", job101_2="RUNNING None")
+    done = submit("slurm", "--at-once", "2", "--retry-every", "1")
+    assert done.stderr == "3 runs: no room in the queue; tried again every 1 s\n"
+    assert [words[0] for words in rows(done).values()] == ["101_1", "101_2", "102_1", "102_2", "102_3"]
+    assert changed(arrays) == ["release 101", "update JobId=102_[2,3] Dependency=afterok:102_1", "release 102"]
+    assert sorted(path.name for path in (arrays / "out" / "arrays").iterdir()) == ["1", "2"]
+
+
+def test_an_array_that_could_not_be_set_up_is_taken_back(arrays: Path) -> None:
+    scontrol = arrays / "commands" / "scontrol"
+    whole = scontrol.read_text()
+    scontrol.write_text(f'{whole}case "$*" in update*) echo "scontrol: error: Access denied" >&2; exit 1;; esac\n')
+    done = submit("slurm", "--at-once", "2")
+    assert (done.exit_code, done.stderr) == (2, "xdist: scontrol: Access denied\n")
+    assert (arrays / "commands" / "scancel.log").read_text() == "101\n"
+    assert list((arrays / "out" / "arrays").iterdir()) == []
+    # Killed there, it leaves an array that is held: the next start cancels it first.
+    held = arrays / "out" / "arrays" / "1" / "held"
+    held.parent.mkdir()
+    held.write_text("slurm 101")
+    queued(arrays, job101="PENDING JobHeldUser")
+    scontrol.write_text(whole)
+    rows(submit("slurm", "--at-once", "2"))
+    assert (arrays / "commands" / "scancel.log").read_text() == "101\n101\n"
+    assert submitted_arrays(arrays) == ["1", "2"]
+    assert not held.exists()
+
+
+def test_arrays_need_a_scheduler_that_has_them(place: Path) -> None:
+    done = submit("kubernetes", "--at-once", "2")
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+    assert "--at-once: needs a cluster of kind slurm" in done.stderr

@@ -24,9 +24,10 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print findings as a JSON list.")
 def command(cluster_path: Path | None, settings: tuple[str, ...], folder: Path, build: bool, as_json: bool) -> None:
     """Check versions, accelerator, compiler, shared memory and the folder for runs, and let ranks meet: two on this machine, or
-    those of all nodes of a cluster, with the bandwidth of every pair of nodes. Says what to do about each finding.
+    those of all nodes of a cluster. Of a cluster it measures an all-reduce over all nodes and over each pair, and says which
+    link is slow, which interfaces lead from node to node, and whose versions or clocks differ. Says what to do about each.
 
-    Exit codes: 0 nothing found that breaks runs, 1 something, 2 your mistake.
+    Exit codes: 0 nothing found that breaks runs, 1 something, 2 wrong input.
 
     \b
     Example:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import click
 from xdist.cli.as_json import json_option, print_json
 from xdist.cli.completion import keys_of
 from xdist.cli.options import cluster_arguments, dry_run
+from xdist.cli.study_freeze import command as freeze_command
+from xdist.cli.study_power import command as power_command
 from xdist.run.lasting import lasting
 
 
@@ -48,11 +51,24 @@ def plan(path: Path, overrides: tuple[str, ...], peak: float | None, gpus: int, 
     """
     from rich.console import Console
 
+    from xdist.errors import UserError
+    from xdist.run.tables import show
     from xdist.study.planning import Machine
+    from xdist.study.power_design import design_of, pilot_of, spreads_of
+    from xdist.study.power_show import brief
     from xdist.study.show import print_plan
 
     graph, facts, found = _standings(path, overrides)
     print_plan(graph, found, facts, Console(), Machine(gpus=gpus, memory=gpu_memory, peak=peak) if peak else None)
+    with suppress(UserError):  # of a study that compares nothing
+        design = design_of(graph, read=False)
+        show(brief(design, spreads_of(design, graph, pilot_of(graph, found))))
+
+
+command.add_command(power_command)
+
+
+command.add_command(freeze_command)
 
 
 @command.command(short_help="Do every run that is not done, one after another, on this machine.")
@@ -60,11 +76,11 @@ def plan(path: Path, overrides: tuple[str, ...], peak: float | None, gpus: int, 
 @dry_run
 @lasting()
 def run(path: Path, overrides: tuple[str, ...], dry_run: bool) -> None:
-    """Do every run that is not done. Started again, it goes on where it stopped, and tries again what failed.
+    """Do every run that is not done. Started again, it resumes where it stopped, and tries again what failed.
 
     A run that fails does not stop those that do not need it. At the end the study's report is written into its folder, and its
     answer printed. Exit codes: 0 all finished, 75 stopped and saved (start it again),
-    1 some failed, 2 your mistake.
+    1 some failed, 2 wrong input.
 
     \b
     Example:
@@ -98,13 +114,19 @@ def run(path: Path, overrides: tuple[str, ...], dry_run: bool) -> None:
     if code != STOPPED:
         _report(graph, found)
     if code == STOPPED:
-        click.echo(f"stopped; start it again to go on: xdist study run {path}", err=True)
+        click.echo(f"stopped; start it again to resume: xdist study run {path}", err=True)
     sys.exit(code)
 
 
 @command.command(short_help="Hand every run that is not done to SLURM or Kubernetes, each after the one it needs.")
 @study_arguments
 @cluster_arguments
+@click.option(
+    "--at-once",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Submit the runs as one array of jobs, of which at most N run at a time (SLURM).",
+)
 @click.option(
     "--retry-every",
     type=click.IntRange(1, 86400),
@@ -124,6 +146,7 @@ def submit(
     cluster_path: Path,
     settings: tuple[str, ...],
     after: tuple[str, ...],
+    at_once: int | None,
     retry_every: int | None,
     texts: Path | None,
     dry_run: bool,
@@ -136,38 +159,47 @@ def submit(
     \b
     Example:
       xdist study submit jobs/studies/xtreme-r.yaml --cluster jobs/clusters/slurm.yaml --dry-run
-      xdist study submit jobs/studies/demo.yaml --cluster jobs/clusters/slurm.yaml --dry-run --texts texts
+      xdist study submit jobs/studies/demo.yaml --cluster jobs/clusters/slurm.yaml --at-once 4 --dry-run --texts texts
     """
     from rich.console import Console
 
     from xdist.config import load_study
     from xdist.errors import UserError
     from xdist.launch.clusters import load_cluster, require
-    from xdist.study import expand, submitting
+    from xdist.study import arrays, expand, submitting
     from xdist.study.running import alone
     from xdist.study.show import print_steps
 
     study, cluster = load_study(path, overrides), load_cluster(cluster_path, settings)
     if texts and not dry_run:
         raise UserError("--texts: needs --dry-run; what is submitted lies in the folder of each run (job/)")
-    if after:
-        require("waits", "--after", cluster, cluster_path)
+    for given, option, capability in ((after, "--after", "waits"), (at_once, "--at-once", "arrays")):
+        if given:
+            require(capability, option, cluster, cluster_path)
     if "demo" in study.needs and not dry_run:
         _make_demo(study.needs["demo"])
     facts = _facts(study.folder)
     graph = expand(study, facts)
     if dry_run:
         steps = submitting.plan(graph, facts, cluster)
+        together = arrays.texts(graph, steps, cluster, at_once) if at_once else {}
+        if together:
+            click.echo(f"{len(together)} array{'s' * (len(together) > 1)}, at most {at_once} runs of each at a time", err=True)
         if texts:
-            click.echo(f"{submitting.write_texts(steps, texts)} files in {texts}", err=True)
+            click.echo(f"{submitting.write_texts(steps, texts, together)} files in {texts}", err=True)
         print_steps(graph, steps, True, Console())
         return
     facts.remember()
     done: list[submitting.Step] = []
     with alone(study.folder):
+        arrays.take_back_held(graph, cluster)
         steps = submitting.plan(graph, facts, cluster)
         try:
-            for step in submitting.submit(graph, facts, steps, after, retry_every):
+            if at_once:
+                submitted = arrays.submit(graph, facts, steps, cluster, at_once, after, retry_every)
+            else:
+                submitted = submitting.submit(graph, facts, steps, after, retry_every)
+            for step in submitted:
                 done.append(step)
         finally:  # what was submitted before the scheduler refused
             print_steps(graph, done, False, Console())
@@ -189,11 +221,15 @@ def status(path: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """
     from rich.console import Console
 
+    from xdist.study.learnt import learnt_facts
     from xdist.study.show import print_standings
 
     graph, _, found = _standings(path, overrides)
     if as_json:
-        runs = [{"run": node.run.name, "folder": node.run.folder, **asdict(found[key])} for key, node in graph.nodes.items()]
+        runs = [
+            {"run": node.run.name, "folder": node.run.folder, **asdict(found[key]), "learnt": learnt_facts(graph, node)}
+            for key, node in graph.nodes.items()
+        ]
         print_json({"study": graph.study.name, "folder": graph.study.folder, "runs": runs})
         return
     print_standings(graph, found, Console())
@@ -202,6 +238,7 @@ def status(path: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 def _report(graph: Any, found: Any) -> None:
     """Write the study's report and say its answer; say why not, where nothing has scores: the runs are what was asked for."""
     from xdist.errors import UserError
+    from xdist.run.tables import show
     from xdist.study.reporting import write_results
     from xdist.study.results import study_results
 
@@ -211,7 +248,7 @@ def _report(graph: Any, found: Any) -> None:
         click.echo(f"no report: {error}", err=True)
         return
     for sentence in written.sentences:
-        click.echo(sentence)
+        show(sentence)
     click.echo(f"report: {written.html}")
 
 

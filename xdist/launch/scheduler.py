@@ -58,12 +58,14 @@ class Capabilities:
     """What commands ask a kind of cluster for.
 
     `waits`: a job can wait until others have ended well. `prepares`: jobs without GPUs can prepare a run's data in parts
-    before it; where jobs do not wait they are submitted alone. `shared_files`: the files of runs and data lie here under the
+    before it; where jobs do not wait they are submitted alone. `arrays`: many runs can be handed over as one array, of which
+    some run at a time. `shared_files`: the files of runs and data lie here under the
     paths that the ranks see; where not, nothing can be found out about them from here.
     """
 
     waits: bool = False
     prepares: bool = False
+    arrays: bool = False
     shared_files: bool = True
 
 

@@ -24,10 +24,12 @@ from xdist.config.plain import (
 )
 from xdist.config.section import Section
 from xdist.launch import quoting
+from xdist.launch.arrays import JobArray
 from xdist.launch.call import asked, call
 from xdist.launch.job import Job, template
 from xdist.launch.sbatch import CommandWords, SbatchLine, folders_of, in_container
 from xdist.launch.scheduler import GONE, Capabilities, JobState, JobStatus, Scheduler
+from xdist.launch.slurm_arrays import SlurmArrays
 
 # What sbatch says where a limit on the number of jobs is reached; the second also of a job too large for a limit.
 FULL = ("MaxSubmit", "job submit limit", "temporarily unable to accept job", "Resource temporarily unavailable")
@@ -35,7 +37,7 @@ CPUS_PER_GPU = 8
 Mail = Literal[
     "BEGIN", "END", "FAIL", "REQUEUE", "ALL", "NONE", "INVALID_DEPEND", "TIME_LIMIT", "TIME_LIMIT_90", "TIME_LIMIT_80"
 ]
-FILE, PARTS, WHOLE = "job.sbatch", "prepare.sbatch", "prepared.sbatch"
+FILE, PARTS, WHOLE, ARRAY = "job.sbatch", "prepare.sbatch", "prepared.sbatch", "array.sbatch"
 # Words of `squeue`. Others, such as COMPLETING or SUSPENDED, are said of jobs whose ranks may be there.
 STATES = {
     **dict.fromkeys(("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"), JobState.QUEUED),
@@ -155,10 +157,10 @@ class Slurm(Cluster):
         return [folder for folder in (cache, self.scratch) if folder]
 
 
-class _Scheduler(Scheduler[Slurm]):
+class _Scheduler(SlurmArrays, Scheduler[Slurm]):
     name = "slurm"
     options = Slurm
-    can = Capabilities(waits=True, prepares=True)
+    can = Capabilities(waits=True, prepares=True, arrays=True)
     node_variable = "SLURMD_NODENAME"
 
     def render(self, job: Job, options: Slurm, config: str) -> dict[str, str]:
@@ -175,8 +177,7 @@ class _Scheduler(Scheduler[Slurm]):
             "slurm/job.sbatch.j2",
             **common,
             words=python,
-            time_limit=_clock(options.time_limit),
-            save_seconds=min(seconds(options.save_time), 65535),
+            **_times(options),
             threads=max(1, options.cpus // options.ranks),
         )
         common |= {"words": options.before_python(job, config, False), "time_limit": _clock(options.prepare.time_limit)}
@@ -192,6 +193,10 @@ class _Scheduler(Scheduler[Slurm]):
         if after:
             words += [f"--dependency=afterok:{':'.join(after)}", "--kill-on-invalid-dep=yes"]
         return call([*words, str(file)]).split(";")[0].strip()
+
+    def render_array(self, array: JobArray, options: Slurm) -> tuple[str, str]:
+        quoting.directive(array.folder)
+        return ARRAY, template("slurm/array.sbatch.j2", array=array, cluster=options, **_times(options))
 
     def ask(self, job: str) -> JobStatus:
         shown = asked(["squeue", "--noheader", "--states=all", "--format=%T %r", f"--jobs={job}"], gone="Invalid job id")
@@ -222,6 +227,10 @@ class _Scheduler(Scheduler[Slurm]):
 
 
 SLURM = _Scheduler()
+
+
+def _times(options: Slurm) -> dict[str, object]:
+    return {"time_limit": _clock(options.time_limit), "save_seconds": min(seconds(options.save_time), 65535)}
 
 
 def _clock(duration: str) -> str:

@@ -153,10 +153,14 @@ def submit(plan: Submission, after: Sequence[str] = ()) -> str:
             with suppress(UserError):
                 there.cancel(job)
         raise
-    prepare = jobs if plan.only_prepares else jobs[:-1]
-    values = {"kind": plan.cluster.kind, "job": jobs[-1], "submitted": datetime.now(UTC).isoformat(timespec="seconds")}
-    write_json(plan.files / "job.json", {**values, **({"prepare": prepare} if prepare else {})})
+    note(plan, jobs[-1], jobs if plan.only_prepares else jobs[:-1])
     return jobs[-1]
+
+
+def note(plan: Submission, job: str, prepare: Sequence[str] = ()) -> None:
+    """Keep in the run folder which job has the run, and those that prepare its data."""
+    values = {"kind": plan.cluster.kind, "job": job, "submitted": datetime.now(UTC).isoformat(timespec="seconds")}
+    write_json(plan.files / "job.json", {**values, **({"prepare": prepare} if prepare else {})})
 
 
 def live(folder: Path, kind: str) -> tuple[str, JobStatus] | None:

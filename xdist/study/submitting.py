@@ -5,11 +5,11 @@ which may be those that the run before it needs: there only what can begin is su
 later.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import sleep
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
@@ -23,6 +23,7 @@ from xdist.launch.submission import Submission
 from xdist.run.folder import RunFolder
 from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
+from xdist.study.leaks import check_stages
 from xdist.study.state import failure, make_scorable, standings
 
 What = Literal["finished", "there", "submit", "later"]
@@ -44,9 +45,10 @@ class Step:
 
 def plan(graph: Graph, facts: Facts, cluster: Cluster) -> list[Step]:
     """A step per run, upstream runs first; nothing is written or submitted. Raises UserError for the first run that the cluster
-    cannot have, and for a cluster without a queue."""
+    cannot have, for a cluster without a queue, and as `check_stages`."""
     if not isinstance(kind_of(cluster), Scheduler):
         raise UserError(f"a cluster of kind '{cluster.kind}' has no queue; `xdist study run` does the runs on this machine")
+    check_stages(graph)
     found = standings(graph, facts)
     steps: dict[str, Step] = {}
     for key, node in graph.nodes.items():
@@ -83,13 +85,8 @@ def submit(
     jobs: dict[str, str] = {}
     for step in steps:
         if step.plan and step.what == "submit":
-            node, run = step.node, step.node.run
-            failure(graph, node).unlink(missing_ok=True)
-            write_yaml(description(graph, node), run.dump())
-            if run.evaluate and kind_of(step.plan.cluster).can.shared_files:
-                make_scorable(node, facts)
-            if step.dead:
-                scheduler(step.plan.cluster.kind).cancel(step.dead)
+            run = step.node.run
+            make_ready(graph, facts, step, step.plan.cluster)
             needs = [jobs[key] for key in step.after] or after
             waited = False
             while not (job := _taken(step.plan, needs, jobs.values(), retry_seconds)):
@@ -102,23 +99,41 @@ def submit(
         yield step
 
 
+def make_ready(graph: Graph, facts: Facts, step: Step, cluster: Cluster) -> None:
+    """What is in the way of a run that is to be submitted goes, and the study's folder says what it is."""
+    node = step.node
+    failure(graph, node).unlink(missing_ok=True)
+    write_yaml(description(graph, node), node.run.dump())
+    if node.run.evaluate and kind_of(cluster).can.shared_files:
+        make_scorable(node, facts)
+    if step.dead:
+        scheduler(cluster.kind).cancel(step.dead)
+
+
 def _taken(plan: Submission, after: Sequence[str], before: Iterable[str], retry_seconds: float | None) -> str:
     """The job that was submitted; empty where there is no room for it yet, since jobs `before` it have not ended."""
     there = scheduler(plan.cluster.kind)
     try:
         return submission.submit(plan, after)
     except UserError as error:
-        if retry_seconds is None or not there.full(str(error)) or all(there.state(job).state.over for job in before if job):
+        if retry_seconds is None or not there.full(str(error)) or not any_left(there, before):
             raise
         return ""
 
 
-def write_texts(steps: Sequence[Step], folder: Path) -> int:
-    """Put what the scheduler would get into `folder`, a folder for each run that has a job to come; returns how many files.
-    Raises UserError where something lies there already, RunError where nothing can be written."""
+def any_left(there: Scheduler[Any], jobs: Iterable[str]) -> bool:
+    """Whether one of these jobs has not ended."""
+    return any(not there.state(job).state.over for job in jobs if job)
+
+
+def write_texts(steps: Sequence[Step], folder: Path, arrays: Mapping[str, str] | None = None) -> int:
+    """Put what the scheduler would get into `folder`: a folder for each run that has a job to come, and `arrays` of these, by
+    the names of their files. Returns how many files. Raises UserError where something lies there already, RunError where
+    nothing can be written."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: something is there already; name a new folder")
     texts = {folder / step.plan.job.name / name: text for step in steps if step.plan for name, text in step.plan.texts.items()}
+    texts |= {folder / name: text for name, text in (arrays or {}).items()}
     with writing(folder):
         for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)

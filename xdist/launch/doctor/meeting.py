@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 
 from xdist.files import write_json
-from xdist.launch.doctor import machine, versions
+from xdist.launch.doctor import clocks, interfaces, machine, versions
 from xdist.run import distributed
 
 RESULT = "meeting.json"
@@ -41,7 +41,12 @@ def main(folder: Path) -> None:
         local %= torch.cuda.device_count()
         torch.cuda.set_device(local)
     device = torch.device("cuda", local) if gpu else torch.device("cpu")
-    looked = {"host": host(), "findings": [asdict(one) for one in machine.check(per_node)], "facts": versions.facts()}
+    looked = {
+        "host": host(),
+        "findings": [asdict(one) for one in machine.check(per_node)],
+        "facts": versions.facts(),
+        "interfaces": interfaces.facts(os.environ["MASTER_ADDR"]),
+    }
     dist.init_process_group(
         "nccl" if gpu else "gloo", timeout=timedelta(seconds=SECONDS + (BUILDING if machine.BUILD in os.environ else 0))
     )
@@ -54,6 +59,7 @@ def main(folder: Path) -> None:
         "backend": dist.get_backend(),
         "world": world,
         "nodes": nodes,
+        "clocks": clocks.ahead(device)[::per_node],
         "all": _timed(None, list(range(world)), size, device),
         "pairs": [
             {"between": between, **timed}

@@ -14,8 +14,9 @@ from xdist.files import read_json, write_text
 from xdist.launch.call import call
 from xdist.launch.clusters import kind_of
 from xdist.launch.direct import Hosts, Local
-from xdist.launch.doctor import versions
+from xdist.launch.doctor import clocks, interfaces, versions
 from xdist.launch.doctor.finding import Finding, size
+from xdist.launch.doctor.interfaces import GLOO, NCCL
 from xdist.launch.doctor.machine import BUILD, GPUS
 from xdist.launch.doctor.meeting import NODE, RESULT
 from xdist.launch.job import Job
@@ -52,20 +53,48 @@ def judge(result: Mapping[str, Any]) -> list[Finding]:
     if not all(one["right"] for one in (result["all"], *result["pairs"])):
         do = "suspect the network card or its driver; NCCL_DEBUG=INFO says more"
         return [*found, Finding(CHECK, "bad", "an all-reduce gave a wrong sum", do)]
-    middle = median([pair["bytes_per_second"] for pair in result["pairs"]] or [0.0])
-    for pair in result["pairs"]:
-        between = " and ".join(pair["between"])
-        if pair["bytes_per_second"] < SLOW_PAIR * middle:
-            do = "see which interface they use (NCCL_SOCKET_IFNAME, GLOO_SOCKET_IFNAME), or leave one of them out"
-            says = f"{between}: {size(pair['bytes_per_second'])}/s, the median pair has {size(middle)}/s"
-            found.append(Finding(CHECK, "note", says, do))
-        else:
-            found.append(Finding(CHECK, "good", f"{between}: {size(pair['bytes_per_second'])}/s"))
+    found += _links(result["pairs"])
+    hosts = [node["host"] for node in nodes]
+    found += interfaces.judge([(node["host"], node["interfaces"]) for node in nodes])
+    found += clocks.judge(hosts, result["clocks"])
     together = f"{result['world']} ranks on {len(nodes)} node{'s' * (len(nodes) > 1)} meet by {result['backend']}"
     return [*found, Finding(CHECK, "good", f"{together}, all-reduce at {size(result['all']['bytes_per_second'])}/s")]
 
 
+def _links(pairs: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """How fast each pair is; of a node to which every link is slow that is said once."""
+    best: dict[str, float] = {}
+    for pair in pairs:
+        for name in pair["between"]:
+            best[name] = max(best.get(name, 0.0), pair["bytes_per_second"])
+    middle = median(best.values() or [0.0])
+    slow = [name for name, speed in best.items() if speed < SLOW_PAIR * middle]
+    do = f"see which interface they use ({NCCL}, {GLOO}), or leave one of them out"
+    found = [
+        Finding(
+            CHECK,
+            "note",
+            f"every link to it is slow, the best has {size(best[name])}/s, other nodes {size(middle)}/s",
+            do,
+            name,
+        )
+        for name in slow
+    ]
+    others = [pair for pair in pairs if not {*pair["between"]} & {*slow}]
+    middle = median([pair["bytes_per_second"] for pair in others] or [0.0])
+    for pair in others:
+        between, speed = " and ".join(pair["between"]), pair["bytes_per_second"]
+        if speed < SLOW_PAIR * middle:
+            found.append(Finding(CHECK, "note", f"{between}: {size(speed)}/s, the median pair has {size(middle)}/s", do))
+        else:
+            found.append(Finding(CHECK, "good", f"{between}: {size(speed)}/s"))
+    return found
+
+
+NO_INTERFACE = "in `environment` names an interface that a node does not have; `ip address` shows which there are"
 HINTS = {
+    "Unable to find address for": f"{GLOO} {NO_INTERFACE}",
+    "no socket interface found": f"{NCCL} {NO_INTERFACE}",
     "onnection refused": "a host's own name may resolve to 127.0.1.1: set GLOO_SOCKET_IFNAME in `environment`; see /etc/hosts",
     "imed out": "a firewall may close the ports between the nodes, or one of them has not come",
     "imeout": "a firewall may close the ports between the nodes, or one of them has not come",

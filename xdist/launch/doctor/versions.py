@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
+from pathlib import Path
 
 from packaging.requirements import Requirement
 
@@ -11,6 +12,7 @@ from xdist.version import __version__
 
 CHECK = "versions"
 SHOWN = ("torch", "deepspeed", "transformers")
+ALIKE = ("python", "xdist-xtreme", *SHOWN, "nccl")
 # The series of each that the suite was run with (docs/how-to/install.md); pyproject.toml's ranges hold more than could be had.
 CHECKED = {"torch": ("2.13",), "deepspeed": ("0.19",), "transformers": ("5.17", "5.23")}
 CHECKED_PYTHON = ("3.11",)
@@ -53,18 +55,41 @@ def judge(requirements: Iterable[str], version: Callable[[str], str | None]) -> 
 
 
 def facts() -> dict[str, str]:
-    """What must be the same on all nodes."""
-    return {"python": platform.python_version(), **{name: installed(name) or "none" for name in ("xdist-xtreme", *SHOWN)}}
+    """What must be the same on all nodes: Python, every package that xdist asks for, and what CUDA comes with."""
+    import torch
+
+    try:
+        asked = [one for one in map(Requirement, metadata.requires("xdist-xtreme") or []) if not one.marker]
+    except metadata.PackageNotFoundError:
+        asked = []
+    names = dict.fromkeys((*ALIKE[1:-1], *(one.name for one in asked)))
+    found = {"python": platform.python_version(), **{name: installed(name) or "none" for name in names}}
+    driver = Path("/proc/driver/nvidia/version")
+    if torch.cuda.is_available():
+        found["nccl"] = ".".join(map(str, torch.cuda.nccl.version()))
+        found["GPU"] = torch.cuda.get_device_name()
+    if driver.is_file():
+        found["NVIDIA driver"] = (
+            driver.read_text(encoding="utf-8", errors="replace").split("\n")[0].removeprefix("NVRM version: ")
+        )
+    return found
 
 
 def judge_alike(nodes: Iterable[tuple[str, Mapping[str, str]]]) -> list[Finding]:
-    """`nodes`: host and its facts; the first is what the others are compared with."""
+    """`nodes`: host and its facts; the first is what the others are compared with. Other versions of what the ranks exchange
+    tensors and objects by are bad."""
     (first, wanted), *others = nodes
     return [
-        Finding(CHECK, "bad", f"{name} {there[name]}, but {wanted[name]} on {first}", "use one environment on all nodes", host)
+        Finding(
+            CHECK,
+            "bad" if name in ALIKE else "note",
+            f"{name} {there.get(name, 'none')}, but {wanted.get(name, 'none')} on {first}",
+            "use one environment on all nodes",
+            host,
+        )
         for host, there in others
-        for name in wanted
-        if there[name] != wanted[name]
+        for name in {**wanted, **there}
+        if there.get(name, "none") != wanted.get(name, "none")
     ]
 
 

@@ -1,5 +1,6 @@
-"""The part of the hub's HTTP interface that fetching uses, served from memory on this machine: repository information, paged
-tree listings, files with ranges and redirects, refusals with the hub's error codes. It can be made to lie."""
+"""The part of the hub's HTTP interface that fetching and pushing use, served from memory on this machine: repository
+information, paged tree listings, files with ranges and redirects, uploads (hub_uploads.py), refusals with the hub's error
+codes. It can be made to lie."""
 
 import hashlib
 import json
@@ -13,6 +14,8 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from hub_uploads import Uploads
 
 # Larger files are kept as git keeps large files: the tree names their SHA-256, the file itself comes from another address.
 LARGE = 4096
@@ -39,7 +42,9 @@ class HubServer:
     connection ends; `broken`: paths answered with 503; `corrupt`: paths whose bytes are not the listed ones;
     `claimed`: sizes that are listed instead of the real ones. `lies`: what is said instead of the truth, which it gets, as
     "revision" (its JSON), "tree" (the entries of a page), "link" (the address of the next page, or None), or in place of a file
-    of that name (its content); `sent`: the bytes of all bodies."""
+    of that name (its content); `sent`: the bytes of all bodies. `accounts`: by token the answer to who that is; `private`: ids
+    of repositories that only they see; `refused`: by a word of an address that is sent to, the answer's status and message;
+    `large`: uploaded content by its SHA-256; `posted`: addresses that something was sent to."""
 
     url: str = ""
     repositories: dict[tuple[str, str], dict[str, dict[str, bytes]]] = field(default_factory=dict)
@@ -51,6 +56,11 @@ class HubServer:
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     lies: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
     sent: int = 0
+    accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    private: set[str] = field(default_factory=set)
+    refused: dict[str, tuple[int, str]] = field(default_factory=dict)
+    large: dict[str, bytes] = field(default_factory=dict)
+    posted: list[str] = field(default_factory=list)
 
     def add(self, kind: str, id: str, files: dict[str, bytes], revision: str = "main") -> str:
         """Put files on a branch; gives its commit. Earlier commits stay."""
@@ -81,8 +91,9 @@ def listed(path: str, content: bytes) -> dict[str, object]:
 def serving() -> Iterator[HubServer]:
     state = HubServer()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Uploads, BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        hub, commit_of = state, staticmethod(commit_of)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -91,7 +102,11 @@ def serving() -> Iterator[HubServer]:
             url = urlsplit(self.path)
             path = unquote(url.path)
             state.requests.append((path, self.headers.get("Range")))
-            if found := re.fullmatch(r"/api/(model|dataset)s/(.+)/(revision|tree)/(.+)", path):
+            if path == "/api/whoami-v2":
+                self.who()
+            elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)", path):
+                self.information(found[1])
+            elif found := re.fullmatch(r"/api/(model|dataset)s/(.+)/(revision|tree)/(.+)", path):
                 kind, id, what, revision = found.groups()
                 files = self.files(kind, id, revision)
                 if files is None:
@@ -125,7 +140,7 @@ def serving() -> Iterator[HubServer]:
                 self.answer(404, {})
 
         def files(self, kind: str, id: str, revision: str) -> dict[str, bytes] | None:
-            if (kind, id) not in state.repositories:
+            if (kind, id) not in state.repositories or (id in state.private and self.account is None):
                 self.answer(404, {}, {"X-Error-Code": "RepoNotFound"})
             elif id in state.gated:
                 self.answer(403, {}, {"X-Error-Code": "GatedRepo"})

@@ -1,9 +1,11 @@
 """What a wheel carries, and what happens beside pytest-xdist, which owns the import name too."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,19 @@ def test_wheel_carries_configurations_and_jobs(wheel: Path) -> None:
         assert {f"xdist/{path.relative_to(ROOT)}" for path in files} <= names
     assert {"xdist_xtreme.py", "xdist/py.typed", "xdist/report/templates/report.html.j2"} <= names
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "docs"))]
+    pages = {path.relative_to(ROOT) for path in (*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md")}
+    assert {f"xdist/{path}" for path in pages} <= names
+
+
+def test_a_package_index_shows_links_that_lead_somewhere(wheel: Path) -> None:
+    packed = zipfile.ZipFile(wheel)
+    (name,) = (name for name in packed.namelist() if name.endswith("dist-info/METADATA"))
+    about = message_from_bytes(packed.read(name))
+    assert (about["Author"], about["License-Expression"]) == ("The xdist authors", "Apache-2.0")
+    assert about.get_all("Project-URL") == ["Homepage, https://pypi.org/project/xdist-xtreme"]
+    text = about.get_payload(decode=True).decode()  # type: ignore[union-attr]
+    assert "More in results (`xdist docs results`)" in text
+    assert re.findall(r"\]\((?!https?:|#)[^)]+\)", text) == []
 
 
 def test_installed_wheel_finds_its_own_files(wheel: Path, tmp_path: Path) -> None:
@@ -62,6 +77,9 @@ def test_installed_wheel_finds_its_own_files(wheel: Path, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert f"{tmp_path}/site/xdist/ds_configs/zero2.json" in done.stdout
     assert f"{tmp_path}/site/xdist/train.py" in done.stdout
+    page = command(environment, tmp_path, "docs", "cite")
+    assert (page.returncode, page.stdout) == (0, (ROOT / "docs/how-to/cite.md").read_text(encoding="utf-8")), page.stderr
+    assert "README" in command(environment, tmp_path, "docs").stdout
 
 
 @pytest.mark.skipif(not OTHER, reason="no wheel of pytest-xdist in .venv/wheels (make puts it there)")

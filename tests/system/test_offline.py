@@ -1,14 +1,17 @@
-"""Fetch where there is a network, train where there is none."""
+"""Fetch where there is a network, train where there is none; push what was trained, fetch it elsewhere, score it again."""
 
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
 from hub_server import HubServer, serving
+from huggingface_hub import ModelCard
 from tiny import tiny_benchmark, tiny_model
 from typing_of_commands import Typed
 
@@ -87,9 +90,36 @@ def test_fetch_then_train_without_a_network(
         lock["id"]: lock["commit"] for lock in map(read_json, locks)
     }
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["model"]["backbone"] == ENCODER
+    scores = read_json(tmp_path / "run/scores.json")["tasks"]["xnli"]
+    pushed_and_fetched_it_has_the_same_scores(typed, server, tmp_path, scores, monkeypatch)
     missing = typed("xdist", "train", path, "model.backbone=someone/other", f"folder={tmp_path / 'other'}")
     assert missing.returncode == 2
     assert missing.stderr.startswith(
         "xdist: someone/other: is not here and the hub is switched off: run `xdist fetch RUN.yaml`"
     )
     assert missing.stderr.count("\n") == 1
+
+
+def pushed_and_fetched_it_has_the_same_scores(
+    typed: Typed, server: HubServer, folder: Path, scores: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.accounts["hf_writer"] = {"name": "me", "auth": {"accessToken": {"role": "write"}}}
+    with monkeypatch.context() as online:
+        for name, value in {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": server.url, "HF_HUB_DISABLE_XET": "1"}.items():
+            online.setenv(name, value)
+        online.setenv("HF_TOKEN", "hf_writer")
+        words = ("export", folder / "run", folder / "models/small", "--push", "me/small", "--licence", "mit")
+        pushed = typed("xdist", *words)
+        assert pushed.returncode == 0, pushed.stderr
+        assert pushed.stdout.endswith("next:   xdist fetch --model me/small\n")
+        fetched = typed("xdist", "fetch", "--model", "me/small", "--into", folder / "data")
+        assert fetched.returncode == 0, fetched.stderr
+    front = ModelCard(server.repositories["model", "me/small"]["main"]["README.md"].decode()).data
+    assert (front.base_model, front.license, front.datasets) == ([ENCODER], "mit", ["facebook/xnli"])
+    told = {one.dataset_args["language"]: one.metric_value for one in front.eval_results}
+    assert told == {code: round(numbers["accuracy"], 4) for code, numbers in scores["languages"].items()}
+    words = ("--model", "me/small", "--task", "xnli", "--data", folder / "data", "--ranks", "1", "--json")
+    again = typed("xdist", "evaluate", *words, cwd=folder)
+    assert again.returncode == 0, again.stderr
+    found = json.loads(again.stdout)["scores"]["tasks"]["xnli"]
+    assert (found["languages"], found["trained_on"]) == (scores["languages"], scores["trained_on"])

@@ -1,7 +1,9 @@
-"""The sink `wandb` with the real package, offline; where it is installed beside xdist: pytest tests/trackers."""
+"""The sink `wandb` with the real package, offline; where it is installed beside xdist: make trackers."""
 
 import json
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,7 @@ def test_all_starts_are_one_run_that_its_own_library_reads(tmp_path: Path, monke
     sinks.hparams({}, {"score/xnli": 61.5})
     sinks.close()
     files = sorted(tmp_path.glob("wandb/offline-run-*/*.wandb"))
+    assert len(files) == 2  # although both began in one second
     found = [one for file in files for one in records(file)]
     about = {(one.run.run_id, one.run.display_name) for one in found if one.WhichOneof("record_type") == "run"}
     assert about == {((tmp_path / "wandb-id").read_text().strip(), "mine")}
@@ -54,5 +57,8 @@ def test_all_starts_are_one_run_that_its_own_library_reads(tmp_path: Path, monke
         for one in found
         if one.WhichOneof("record_type") == "history"
     ]
+    sync = [sys.executable, "-m", "wandb", "sync", "--dry-run", *(str(file.parent) for file in files)]
+    listed = subprocess.run(sync, cwd=tmp_path, capture_output=True, text=True)
+    assert (listed.returncode, [file.name for file in files if str(file.name) not in listed.stderr]) == (0, []), listed.stderr
     shown = [(line["step"], key, line[key]) for line in lines for key in ("train/loss", "eval/xnli/sw") if key in line]
     assert shown == [(1, "train/loss", 1.0), (2, "train/loss", 0.5), (2, "eval/xnli/sw", 61.5)]

@@ -23,7 +23,7 @@ from xdist.config.method import METHODS
 from xdist.config.robust import Place
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
-from xdist.export.hugging_face import export
+from xdist.export.hugging_face import ready
 from xdist.model import remarks
 from xdist.model.encoder import load_encoder
 from xdist.model.finetuned import CLASSES
@@ -230,7 +230,7 @@ def test_what_is_exported_gives_the_same_logits(
     if family == "tagging":
         batch.targets = {"words": torch.arange(len(batch.tokens))}
     weights = {name: value.clone() for name, value in model.state_dict().items()}
-    export(weights, folders(kind), task(name), tmp_path / "out", lambda kind: kind, ())
+    ready(weights, folders(kind), task(name)).write(tmp_path / "out", "", ())
     loaded, report = getattr(transformers, f"AutoModel{CLASSES[family]}").from_pretrained(
         tmp_path / "out", output_loading_info=True
     )
@@ -253,7 +253,7 @@ def test_states_are_pooled_as_the_checkpoint_says(
     said = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**said, "classifier_pooling": pooling}))
     model, batch = model_of(str(folder), "xnli"), batch_of(ROWS[:2], head="xnli")
-    export(dict(model.state_dict()), str(folder), task("xnli"), tmp_path / "out", lambda kind: kind, ())
+    ready(dict(model.state_dict()), str(folder), task("xnli")).write(tmp_path / "out", "", ())
     loaded = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").eval()
     ids, mask = batch.padded(model.pad)
     expected = loaded(input_ids=ids, attention_mask=mask).logits
@@ -343,6 +343,6 @@ def test_the_table_says_which_heads_leave(folders: Callable[[str], str], tmp_pat
             continue  # refused before it could be trained
         with suppress(UserError):
             state = model_of(folders(kind), name).state_dict()
-            export(state, folders(kind), task(name), tmp_path / name, lambda kind: kind, ())
+            ready(state, folders(kind), task(name)).write(tmp_path / name, "", ())
             left.append(family)
     assert left == made().exports(kind)

@@ -1,6 +1,7 @@
 """xdist bundle: the same runs give the same bytes, its scores come out again, what was changed is named. Signatures."""
 
 import gzip
+import hashlib
 import io
 import json
 import re
@@ -13,6 +14,7 @@ from study_folder import described, finished, gold
 
 from xdist.cli import main
 from xdist.run.signature import signature, signatures
+from xdist.version import __version__
 
 
 def typed(*words: object) -> Result:
@@ -52,6 +54,13 @@ def packed(path: Path, files: dict[str, bytes]) -> Path:
     return path
 
 
+def summed(files: dict[str, bytes]) -> dict[str, bytes]:
+    """With the sums that these files have."""
+    names = sorted(name.removeprefix("bundle/") for name in files if name != "bundle/SHA256SUMS")
+    lines = (f"{hashlib.sha256(files[f'bundle/{name}']).hexdigest()}  {name}\n" for name in names)
+    return {**files, "bundle/SHA256SUMS": "".join(lines).encode()}
+
+
 def test_it_holds_what_the_numbers_were_made_of_and_no_secret(archive: Path) -> None:
     names = set(content(archive))
     assert {f"bundle/{name}" for name in ("BUNDLE.json", "SHA256SUMS", "sources.bib", "signatures.txt", "study.yaml")} <= names
@@ -71,7 +80,19 @@ def test_the_same_runs_make_the_same_bytes(study: Path, archive: Path, tmp_path:
 def test_its_scores_come_out_again(study: Path, archive: Path) -> None:
     done = typed("--verify", archive, "--data", study.parent / "data")
     assert done.exit_code == 0, done.output
-    assert done.stdout.splitlines()[1] == f"{4 * 12} scores came out again"
+    assert done.stdout.splitlines()[1:] == [
+        f"made by xdist {__version__}, the code that is here",
+        f"{4 * 12} scores came out again",
+    ]
+
+
+def test_other_code_is_told(archive: Path, tmp_path: Path) -> None:
+    files = content(archive)
+    about = {**json.loads(files["bundle/BUNDLE.json"]), "xdist": "0.0.9", "code": "0" * 64}
+    done = typed("--verify", packed(tmp_path / "o.tar.gz", summed({**files, "bundle/BUNDLE.json": json.dumps(about).encode()})))
+    assert (done.exit_code, done.stdout.splitlines()[1]) == (0, "made by xdist 0.0.9, other code than is here")
+    done = typed("--verify", packed(tmp_path / "n.tar.gz", summed({**files, "bundle/BUNDLE.json": b"[]"})))
+    assert (done.exit_code, done.stderr.endswith("BUNDLE.json: is not what `xdist bundle` writes\n")) == (2, True)
 
 
 def test_a_changed_file_is_named(archive: Path, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import yaml
 from click.testing import CliRunner
 from study_folder import described, gold
 
-from xdist.appendix.bibliography import bibtex, named_in, of_encoder, papers
-from xdist.appendix.cited import cited, of_method, of_task
+from xdist.appendix.bibliography import Paper, bibtex, named_in, of_encoder, papers
+from xdist.appendix.cited import as_bibtex, cited, of_method, of_task
 from xdist.cli import main
 from xdist.config import load_run
 from xdist.config.method import METHODS
@@ -30,6 +30,18 @@ def test_papers_have_numbers_and_words_of_their_own() -> None:
     said = [words for one in papers().values() for words in (*one.said, *one.encoders)]
     assert len(set(numbers)) == len(numbers)
     assert len(set(said)) == len(said)
+
+
+def test_what_is_from_memory_is_said_before_its_entry() -> None:
+    known = papers()
+    assert known["xnli"].unchecked == []
+    assert known["glue"].unchecked == ["venue"]
+    new = Paper(title="A title", authors=("Doe, Jo",), year=2026)
+    text = as_bibtex({"xnli": (["task xnli"], known["xnli"]), "glue": (["task a"], known["glue"]), "new": (["b"], new)})
+    first, second, third = text.split("\n\n")
+    assert first.startswith("% task xnli\n@inproceedings{xnli,")
+    assert second.startswith("% task a\n% from memory, compare it with the paper: venue\n@inproceedings{glue,")
+    assert third.startswith("% b\n% from memory, compare it with the paper: title, authors, year\n@misc{new,")
 
 
 @pytest.mark.parametrize("key", list(papers()))

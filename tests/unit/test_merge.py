@@ -55,7 +55,20 @@ def _training(name: str, task: str) -> dict[str, Any]:
     return {
         "run": name,
         "tasks": [{"task": task, "head": task, "languages": ["en"]}],
-        "description": {"seed": name, "model": {"backbone": "base"}},
+        "description": {
+            "seed": 1,
+            "model": {"backbone": "base", "freeze_embeddings": False},
+            "train": {
+                "tasks": [{"task": task, "languages": ["en"], "weight": None}],
+                "steps": 5,
+                "epochs": None,
+                "batch_size": 32,
+                "learning_rate": 1e-4,
+                "select": None,
+            },
+            "robust": [],
+            "precision": "fp32",
+        },
     }
 
 

@@ -16,7 +16,7 @@ from tiny import tiny_benchmark, tiny_model
 from transformers import AutoModelForSequenceClassification
 
 from xdist.checkpoint import tags
-from xdist.checkpoint.store import write_shard
+from xdist.checkpoint.state_shards import write_shard
 from xdist.cli import main
 from xdist.config import Run, load_run
 from xdist.data.heads import heads_in
@@ -172,7 +172,7 @@ def test_export(kind: str, place: Path, tmp_path: Path) -> None:
     assert torch.equal(logits["mean"], logits["last"])
     assert not torch.allclose(logits["last"], logits["whole"], atol=1e-5)
     card = yaml.safe_load((tmp_path / "whole" / "README.md").read_text().split("---")[1])
-    assert card["base_model"] == (ENCODER if kind in ("fetched", "all") else str(place / "encoder"))
+    assert card.get("base_model") == ([ENCODER] if kind in ("fetched", "all") else None)  # never a folder of this machine
     unknown = typed("export", tmp_path / "run", tmp_path / "no", "--head", f"{head}x")
     assert (unknown.exit_code, f"did you mean '{head}'?" in unknown.stderr) == (2, True)
 

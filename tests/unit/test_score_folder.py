@@ -270,7 +270,10 @@ def test_blank_lines_at_the_end_of_gold_and_predictions_are_none(folder: Path, r
     for place in (padded, folder):
         for path in [*place.rglob("test-*.tsv"), *place.rglob("test-*.jsonl"), *place.rglob("*-en.??")]:
             path.write_text(path.read_text() + "\n\n")
-    assert score_folder(folder, padded, partial=True)["tasks"] == wanted
+    found = score_folder(folder, padded, partial=True)["tasks"]
+    others = {name for name, entry in found.items() if entry.pop("signature") != wanted[name].pop("signature")}
+    assert others >= {"udpos"}  # of other files, the same numbers
+    assert found == wanted
 
 
 def rankings(root: Path, name: str, code: str, split: str = "test") -> tuple[Path, dict[str, list[str]]]:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -18,6 +19,9 @@ OTHERS = "others"
 SPECIAL = {**{sign: f"\\{sign}" for sign in "%&$#_"}, "\\": r"\textbackslash{}", "~": r"\textasciitilde{}"}
 HOME = "https://pypi.org/project/xdist-xtreme"
 
+PaperField = Literal["title", "authors", "year", "arxiv", "venue", "url"]
+TOLD: tuple[PaperField, ...] = get_args(PaperField)
+
 
 class Paper(Section):
     title: str
@@ -29,6 +33,13 @@ class Paper(Section):
     note: str = ""
     said: tuple[str, ...] = Field((), description="words by which a source names it, beside its arXiv number")
     encoders: tuple[str, ...] = Field((), description="parts of the names of encoders that it presents")
+    checked: Literal["all"] | tuple[PaperField, ...] = Field((), description="what was compared with how others cite it")
+
+    @property
+    def unchecked(self) -> list[str]:
+        """What of it is told from memory."""
+        told = [name for name in TOLD if getattr(self, name)]
+        return [] if self.checked == "all" else [name for name in told if name not in self.checked]
 
 
 class Bibliography(Section):
@@ -48,7 +59,7 @@ def named_in(text: str) -> dict[str, Paper]:
     found: dict[str, Paper] = {}
     for number in ARXIV.finditer(text):
         key = by_number.get(number[1], f"arxiv-{number[1]}")
-        found[key] = papers().get(key) or Paper(title=f"arXiv {number[1]}", arxiv=number[1])
+        found[key] = papers().get(key) or Paper(title=f"arXiv {number[1]}", arxiv=number[1], checked="all")
         at.setdefault(key, number.start())
     for key, one in papers().items():
         places = [text.index(words) for words in one.said if words in text]
@@ -67,12 +78,12 @@ def of_encoder(name: str) -> dict[str, Paper]:
 def as_it_says(name: str, source: str) -> dict[str, Paper]:
     """For what names no paper: an entry with what its source says."""
     key = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "source"
-    return {key: Paper(title=name, note="" if source == name else source)}
+    return {key: Paper(title=name, note="" if source == name else source, checked="all")}
 
 
 def xdist_itself() -> dict[str, Paper]:
     about = {"title": "xdist: multilingual intermediate and robust training on DeepSpeed", "note": f"version {__version__}"}
-    return {"xdist": Paper.model_validate({**about, "authors": ("{The xdist authors}",), "url": HOME})}
+    return {"xdist": Paper.model_validate({**about, "authors": ("{The xdist authors}",), "url": HOME, "checked": "all"})}
 
 
 def bibtex(key: str, paper: Paper) -> str:

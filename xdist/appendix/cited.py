@@ -16,6 +16,7 @@ from xdist.run.recorded import recorded_scores
 from xdist.tasks.catalog import XTREME_R, Task, known
 
 Cited = dict[str, tuple[list[str], Paper]]  # by key: for what, and the paper
+ADAPTERS = {"lora": ("lora",), "bottleneck": ("mad-x",)}
 BUILT_ON = ("zero", "pytorch", "transformers", "sentencepiece")
 
 
@@ -31,6 +32,7 @@ class Used:
     methods: tuple[str, ...]
     smoothed: bool
     merge: Merge | None
+    adapter: str | None
 
 
 def cited(runs: Iterable[Run]) -> Cited:
@@ -49,6 +51,7 @@ def cited(runs: Iterable[Run]) -> Cited:
             tuple(one.method for one in run.methods),
             bool(run.evaluate and run.evaluate.smoothing),
             run.merge,
+            run.model.adapter.kind if run.model.adapter else None,
         )
         for why, some in _of(used, made):
             _add(found, why, some)
@@ -58,13 +61,12 @@ def cited(runs: Iterable[Run]) -> Cited:
 
 
 def as_bibtex(found: Cited) -> str:
-    """A file for BibTeX: entries after lines that say what each is cited for."""
-    return (
-        "\n\n".join(
-            "\n".join([*(f"% {why}" for why in reasons), bibtex(key, paper)]) for key, (reasons, paper) in found.items()
-        )
-        + "\n"
-    )
+    """A file for BibTeX: entries after lines that say what each is cited for, and what of it is told from memory."""
+    entries = []
+    for key, (reasons, paper) in found.items():
+        memory = [f"% from memory, compare it with the paper: {', '.join(paper.unchecked)}"] if paper.unchecked else []
+        entries.append("\n".join([*(f"% {why}" for why in reasons), *memory, bibtex(key, paper)]))
+    return "\n\n".join(entries) + "\n"
 
 
 def _add(found: Cited, why: str, some: Mapping[str, Paper]) -> None:
@@ -96,6 +98,9 @@ def _of(used: Used, made: Container[str]) -> Iterator[tuple[str, Mapping[str, Pa
         yield f"encoder {start}", of_encoder(start) or as_it_says(Path(start).name, f"the encoder {start}: name its paper")
     if used.smoothed:
         yield "smoothed predictions", {"smoothing": papers()["smoothing"]}
+    below = [one["kind"] for stage in before if (one := stage.description["model"].get("adapter"))]
+    for kind in dict.fromkeys([*([used.adapter] if used.adapter else []), *below]):
+        yield f"adapters ({kind})", {key: papers()[key] for key in ADAPTERS[kind]}
     if used.merge:
         key = "layer-swapping" if used.merge.layers else "task-arithmetic" if used.merge.minus else "model-soups"
         yield "merging", {key: papers()[key]}

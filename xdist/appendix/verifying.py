@@ -4,13 +4,15 @@ import hashlib
 import tarfile
 import tempfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isclose
 from pathlib import Path, PurePosixPath
 from shutil import copyfile
 from typing import Any
 
-from xdist.appendix.bundle import SUMS
+from pydantic import BaseModel, ValidationError
+
+from xdist.appendix.bundle import ABOUT, SUMS, code_digest
 from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.official import score_folder
@@ -22,9 +24,12 @@ LARGEST = 1 << 32  # bytes of one file, unpacked
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """How many `files` have their sums, and how many `scores` of a language came out again; None where nothing was scored."""
+    """How many `files` have their sums, and how many `scores` of a language came out again; None where nothing was scored.
+    `made_here`: by the very code that is here, of the version `made_by`."""
 
     files: int
+    made_by: str
+    made_here: bool
     scores: int | None = None
 
 
@@ -33,15 +38,29 @@ def verify(archive: Path, root: Path | None) -> Verified:
     gold below `root`."""
     content = _unpacked(archive)
     _check_sums(archive, content)
+    about = _about(archive, content)
+    verified = Verified(len(content) - 1, about.xdist, about.code == code_digest())
     if root is None:
-        return Verified(len(content) - 1)
+        return verified
     runs = sorted({name.split("/")[1] for name in content if name.startswith("runs/") and name.endswith("/scores.json")})
     with tempfile.TemporaryDirectory() as temporary:
         for name, one in content.items():
             path = Path(temporary) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(one)
-        return Verified(len(content) - 1, sum(_scored_again(archive, Path(temporary) / "runs" / run, root) for run in runs))
+        return replace(verified, scores=sum(_scored_again(archive, Path(temporary) / "runs" / run, root) for run in runs))
+
+
+class _About(BaseModel):
+    xdist: str
+    code: str
+
+
+def _about(archive: Path, content: dict[str, bytes]) -> _About:
+    try:
+        return _About.model_validate_json(content.get(ABOUT, b""))
+    except ValidationError:
+        raise UserError(f"{archive}: {ABOUT}: is not what `xdist bundle` writes") from None
 
 
 def _unpacked(archive: Path) -> dict[str, bytes]:

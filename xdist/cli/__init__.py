@@ -21,6 +21,7 @@ COMMANDS = (
     "cite",
     "compare",
     "demo",
+    "docs",
     "doctor",
     "evaluate",
     "export",

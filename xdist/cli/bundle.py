@@ -30,6 +30,8 @@ def command(places: tuple[str, ...], out: Path | None, archive: Path | None, dat
 
         found = verify(archive, data)
         click.echo(f"{archive}: {found.files} files are what their sums say")
+        code = "the code that is here" if found.made_here else "other code than is here"
+        click.echo(f"made by xdist {found.made_by}, {code}")
         click.echo("not scored again: give --data ROOT" if found.scores is None else f"{found.scores} scores came out again")
         return
     if not places or out is None:

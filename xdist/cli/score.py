@@ -58,6 +58,7 @@ def command(
         show(table)
         for note in entry["notes"]:
             click.echo(f"{name}: {note}")
+        click.echo(f"signature: {entry['signature']}")
         click.echo()
     for note in scores.get("notes", ()):
         click.echo(note)

@@ -3,6 +3,7 @@
 <root>/models/<id>/…   <root>/hub/<id of a data set>/…   each with fetched.json, which is there when all of it is
 """
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from xdist.config import Model
+from xdist.data.adapters import adapter_digest
 from xdist.data.claims import LOCK, Digest, FilePath, Inside, Sha256, Size, file_and_folder, file_path
 from xdist.errors import UserError
 from xdist.files import Digests, digest
@@ -75,6 +77,23 @@ def may_be_hub_id(backbone: str) -> bool:
     return not backbone.startswith((".", "~")) and backbone.count("/") <= 1
 
 
+# Where the hub's own library keeps a commit of a model.
+CACHED = re.compile(r".*/models--([^/]+)/snapshots/([0-9a-f]{40})")
+
+
+def from_hub(place: str) -> tuple[str, str | None] | None:
+    """(id, commit) of the model of the hub that lies in a folder, as its lock or the name of the hub's cache says it; of what
+    is no folder its name, if it may be an id, without a commit. None for anything else."""
+    folder = Path(place)
+    if not folder.is_dir():
+        return (place, None) if may_be_hub_id(place) else None
+    lock = read_lock(folder / LOCK)
+    if lock and lock.kind == "model":
+        return lock.id, lock.commit
+    cached = CACHED.fullmatch(folder.absolute().as_posix())
+    return (cached[1].replace("--", "/", 1), cached[2]) if cached else None
+
+
 def check_place(backbone: str) -> None:
     """Raises UserError for a path to a folder that is not there; `name` and `owner/name` may be hub ids."""
     if not Path(backbone).is_dir() and not may_be_hub_id(backbone):
@@ -93,6 +112,8 @@ def not_loaded(backbone: str, what: str, error: BaseException) -> UserError:
         return UserError(
             f"{backbone}: is not here and the hub is switched off: run `xdist fetch RUN.yaml` on a machine with a network"
         )
+    if not Path(backbone).is_dir() and isinstance(error, OSError):  # transformers' own line takes any folder for a hub id
+        return UserError(f"{backbone}: no such folder, and nothing of that name could be had from the hub")
     return UserError(f"{backbone}: {what}{str(error).strip().splitlines()[0]}")
 
 
@@ -119,6 +140,8 @@ def model_digest(name: str, digests: Digests, *more: str) -> str:
     names = MODEL_FILES if (folder / "tokenizer.json").is_file() else (*MODEL_FILES, *SLOW_TOKENIZER)
     found = (path for pattern in names for path in folder.glob(pattern)) if folder.is_dir() else ()
     files = sorted(path for path in found if not path.name.startswith("."))
+    if (adapter := adapter_digest(folder, digests)) is not None:
+        more = (*more, adapter)
     return digest([(path.name, digests.of(path)) for path in files], *more) if files else name
 
 

@@ -5,19 +5,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from xdist.data.subset import Subset
 from xdist.errors import UserError, unknown
 from xdist.evaluation import submission, xglue
+from xdist.evaluation.made_of import files_of
 from xdist.evaluation.scores import summary
+from xdist.files import Digests, file_digest
 from xdist.formats import parallel
 from xdist.formats.xglue import LEFT_OUT
 from xdist.languages import NOBODY_KNOWS
 from xdist.metrics import metric
 from xdist.metrics.average import Average, Variant, benchmark
 from xdist.run.recorded import recorded_scores
+from xdist.run.signature import signature
 from xdist.tasks.catalog import TASKS, XTREME_R, Task, known, task
 from xdist.tasks.catalog.task import POOL
 from xdist.tasks.catalog.xglue import averages
 from xdist.tasks.family import family_of
+from xdist.version import __version__
+
+_BY = {"xdist": __version__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ def score_folder(
 ) -> dict[str, Any]:
     """The scores of all task folders in `predictions`, those of XGLUE by its names too (NER, POS …), as `scores.json` holds
     them, against the files below `gold_root`; tasks are those of the catalog and of the file `described`; `of` says how many
-    languages each has, `notes` what is worth knowing of how they were read.
+    languages each has, `notes` what is worth knowing of how they were read, `signature` what its score was made of.
 
     Every language of a task must be there, unless `partial`: then the mean is over those that are. Raises UserError that names
     the file and, where there is one, the line: an unknown task, language or file; a language that is missing; predictions that
@@ -62,16 +69,32 @@ def score_folder(
         if names.count(one.task.name) > 1:
             raise UserError(f"{one.place}: '{one.task.name}' stands in two folders")
     languages = {one.task.name: _languages(one, split, partial) for one in found}
-    tasks = {
-        one.task.name: summary(one.task, split, [], dict(_scored(one, gold_root, split, languages[one.task.name])))
-        | {"of": len(one.task.languages), "notes": [*one.notes, *_notes(gold_root, one.task, split, languages[one.task.name])]}
-        for one in found
-    }
+    tasks = {}
+    for one in found:
+        codes = languages[one.task.name]
+        entry = summary(one.task, split, [], dict(_scored(one, gold_root, split, codes)))
+        signed = {"signature": signature(one.task.name, {**entry, "made_of": _made_of(one, gold_root, split, codes)}, _BY)}
+        more = {"of": len(one.task.languages), "notes": [*one.notes, *_notes(gold_root, one.task, split, codes)], **signed}
+        tasks[one.task.name] = entry | more
     found_means = averages({name: entry["languages"] for name, entry in tasks.items()})
     means = {f"xglue {name}": {"mean": one.value, "of": str(one)} for name, one in found_means.items()}
     more = {"averages": means} if means else {}
     about = {"run": predictions.resolve().name, **_pretraining(predictions.resolve().parent / "scores.json")}
     return {**about, "tasks": tasks, **more, **({"notes": notes} if notes else {})}
+
+
+def _made_of(one: PredictionFolder, gold_root: Path, split: str, languages: list[str]) -> dict[str, Any]:
+    """The digests that a run has of its own predictions and gold."""
+    digests = Digests()
+    return {
+        "pieces": {
+            f"{split} {code}": {
+                "files": files_of(gold_root, Subset(one.task, split, code), digests),
+                "predictions": file_digest(one.file(split, code)),
+            }
+            for code in languages
+        }
+    }
 
 
 def _pretraining(beside: Path) -> dict[str, Any]:

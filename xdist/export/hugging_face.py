@@ -1,13 +1,13 @@
 """A run's model as a Hugging Face folder: encoder and head under the names that `AutoModelFor…` looks for, tokenizer, card."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from torch import Tensor
-from transformers import MODEL_MAPPING, AutoModel
+from transformers import MODEL_MAPPING, AutoModel, PretrainedConfig, PreTrainedTokenizerBase
 
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
@@ -19,32 +19,42 @@ from xdist.model.encoder import without_pooler
 from xdist.model.exchange import names_there
 from xdist.model.finetuned import CLASSES
 from xdist.model.folder import save_tokenizer
-from xdist.model.lineage import FILE, Lineage, dumped
+from xdist.model.lineage import FILE, Lineage, dumped, without_paths
 from xdist.tasks.catalog import Task
 from xdist.tasks.family import family_of
 
+CARD = "README.md"
 
-def export(
-    weights: Weights,
-    backbone: str,
-    scored: Task | None,
-    out: Path,
-    about: Callable[[str], str],
-    lineage: Lineage,
-) -> str:
-    """Write `weights` as the folder `out`, with the head of the task `scored`, else only the encoder; its configuration and
-    tokenizer are those of `backbone`. Beside it a card (`about` makes it of the class) and what it was trained on. Returns its
-    class. Raises UserError."""
-    if out.exists():
-        raise UserError(f"{out}: is there already; choose another folder")
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A model that fits its class in transformers. `auto` is the class that loads it, `kind` its own."""
+
+    auto: str
+    kind: str
+    scored: Task | None
+    model: Any
+    config: Any
+    tokenizer: PreTrainedTokenizerBase
+    state: Weights
+
+    def write(self, out: Path, about: str, lineage: Lineage) -> None:
+        """As the folder `out`, with the card `about` and what it was trained on."""
+        with written_folder(out) as folder:
+            self.model.save_pretrained(folder, state_dict=self.state)
+            save_tokenizer(folder, self.tokenizer, self.config)
+            write_text(folder / CARD, about + on_words(self.scored, self.tokenizer))
+            write_json(folder / FILE, dumped(without_paths(lineage)))
+
+
+def ready(weights: Weights, backbone: str, scored: Task | None) -> Ready:
+    """`weights` with the head of the task `scored`, else only the encoder; configuration and tokenizer are those of `backbone`.
+    Raises UserError where transformers has no class for it."""
     config, tokenizer = load_config(backbone), load_tokenizer(backbone)
     if scored and scored.family not in CLASSES:
         raise UserError(f"head '{scored.head}': transformers has no class for it; export the encoder alone (--head none)")
     if scored:
-        # A backbone that was fine-tuned elsewhere has names of its own; start and end have none.
-        labels = scored.labels or ("LABEL_0", "LABEL_1")
-        config.id2label = dict(enumerate(labels))
-        config.label2id = {label: number for number, label in enumerate(labels)}
+        name_outputs(config, scored)
     auto = getattr(transformers, f"AutoModel{CLASSES[scored.family]}") if scored else AutoModel
     options = {} if scored else without_pooler(MODEL_MAPPING[type(config)])
     try:
@@ -59,12 +69,15 @@ def export(
     if lacking:
         raise UserError(f"{type(model).__name__} has a weight '{lacking[0]}' that the run did not train; try --head none")
     state = {name: value.to(torch.float32).contiguous() for name, value in state.items() if name in wanted}
-    with written_folder(out) as folder:
-        model.save_pretrained(folder, state_dict=state)
-        save_tokenizer(folder, tokenizer, config)
-        write_text(folder / "README.md", about(type(model).__name__) + on_words(scored, tokenizer))
-        write_json(folder / FILE, dumped(lineage))
-    return type(model).__name__
+    return Ready(auto.__name__, type(model).__name__, scored, model, config, tokenizer, state)
+
+
+def name_outputs(config: PretrainedConfig, scored: Task) -> None:
+    """Give a configuration as many outputs as the head of a task has, and their names."""
+    # A backbone that was fine-tuned elsewhere has names of its own; start and end have none.
+    labels = scored.labels or ("LABEL_0", "LABEL_1")
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: number for number, label in enumerate(labels)}
 
 
 def _renamed(model: Any, weights: Weights, scored: Task | None) -> dict[str, Tensor]:

@@ -96,7 +96,7 @@ def _plan(hub: HubClient, folder: Path, repository: Repository, revision: str | 
     there: dict[str, FetchedFile] = {}
     for path, listed in files.items():
         known = recorded.files.get(path) if recorded and recorded.commit == commit and path not in why else None
-        entry = known or _checked(folder / path, listed)
+        entry = known or checked(folder / path, listed)
         if entry:
             there[path] = entry
             why.pop(path, None)
@@ -137,7 +137,7 @@ def _fetch(hub: HubClient, repository: Repository, todo: FetchPlan, advance: Adv
         if partial.is_symlink():  # would be written through
             partial.unlink()
         hub.download(repository, todo.lock.commit, path, listed.size, partial, advance)
-        entry = _checked(partial, listed)
+        entry = checked(partial, listed)
         if entry is None:
             partial.unlink()
             raise UserError(f"{folder / path}: what came is not what the hub lists (checksum); fetch again")
@@ -218,7 +218,7 @@ def _damaged(folder: Path, lock: Lock, verify: bool) -> dict[str, str]:
     return why
 
 
-def _checked(file: Path, listed: Listed) -> FetchedFile | None:
+def checked(file: Path, listed: Listed) -> FetchedFile | None:
     """The record of a file that is what the hub lists; None of any other."""
     if _size(file) != listed.size or not file.is_file():
         return None

@@ -198,8 +198,8 @@ class HubClient:
             return UserError(f"{repository}: {where} has no such repository, or it is private (set HF_TOKEN)")
         if code == "RevisionNotFound":
             return NoRevision(f"{repository}: has no revision '{revision}'")
-        why = _line(said or response.reason_phrase)
-        return UserError(f"{repository}: {where} answered {response.status_code}: {why} ({_line(str(response.url))})")
+        why = first_line(said or response.reason_phrase)
+        return UserError(f"{repository}: {where} answered {response.status_code}: {why} ({first_line(str(response.url))})")
 
     def _claim(self, repository: Repository, kind: TypeAdapter[T], value: object, where: str) -> T:
         """`value`, JSON or what was JSON, as `kind` has it. Raises UserError for anything else."""
@@ -213,7 +213,7 @@ class HubClient:
             raise self._lie(repository, f"says what cannot be: {key}{where}: {message}{found}") from None
 
     def _lie(self, repository: Repository, what: str) -> Lie:
-        return Lie(_printable(f"{repository}: the hub ({self.endpoint}) {what}"))
+        return Lie(printable(f"{repository}: the hub ({self.endpoint}) {what}"))
 
     @contextmanager
     def _one_line(self, repository: Repository) -> Iterator[None]:
@@ -222,12 +222,12 @@ class HubClient:
         except OfflineModeIsEnabled:
             raise UserError(f"{repository}: the hub is switched off; unset HF_HUB_OFFLINE to fetch") from None
         except HFValidationError as error:
-            raise UserError(f"{repository}: {_line(str(error))}") from None
+            raise UserError(f"{repository}: {first_line(str(error))}") from None
         except HTTPError as error:
-            why = f"the hub ({self.endpoint}) cannot be reached: {_line(str(error) or type(error).__name__)}"
+            why = f"the hub ({self.endpoint}) cannot be reached: {first_line(str(error) or type(error).__name__)}"
             raise UserError(f"{repository}: {why}; what has come is kept: fetch again to go on") from None
         except (OSError, ValueError) as error:
-            raise UserError(f"{repository}: {_line(reason(error))}") from None
+            raise UserError(f"{repository}: {first_line(reason(error))}") from None
 
 
 def free_bytes(folder: Path) -> int:
@@ -244,10 +244,11 @@ def _empty(file: BinaryIO) -> None:
     file.truncate()
 
 
-def _line(text: str) -> str:
-    return _printable(next(iter(text.strip().splitlines()), ""))
+def first_line(text: str) -> str:
+    """Of what a hub says, as a terminal may show it."""
+    return printable(next(iter(text.strip().splitlines()), ""))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Without what a terminal would obey."""
     return "".join(sign if sign.isprintable() else "?" for sign in text)[:SHOWN]

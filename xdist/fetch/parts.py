@@ -20,8 +20,9 @@ MODEL_PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "weights": (("model.safetensors", "model-*.safetensors", "model.safetensors.index.json"),),
     "heads": (("heads.json", "heads.safetensors"),),
+    "lineage": (("trained_on.json",),),
 }
-OPTIONAL = "heads"
+OPTIONAL = frozenset({"heads", "lineage"})
 PICKLED = "pytorch_model*.bin"
 
 
@@ -75,7 +76,7 @@ def model(id: str) -> Repository:
     """Raises UserError for what cannot be a hub id."""
     if not may_be_hub_id(id):
         raise UserError(f"{id}: is not a hub id (name or owner/name)")
-    return Repository("model", id, tuple(MODEL_PARTS), frozenset(MODEL_PARTS) - {OPTIONAL})
+    return Repository("model", id, tuple(MODEL_PARTS), frozenset(MODEL_PARTS) - OPTIONAL)
 
 
 def subsets_of_task(task: Task, languages: tuple[str, ...]) -> list[Subset]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from xdist.config import recorded_run
+from xdist.data.fetched import from_hub
 from xdist.errors import UserError
 from xdist.files import read_json
 from xdist.languages import by_size
@@ -25,14 +26,68 @@ class TrainedTask(BaseModel):
     languages: tuple[str, ...]
 
 
+class Base(BaseModel):
+    """A model of the hub that a training began with; without a `commit` where it came in another way than by `xdist fetch`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    commit: str | None = None
+
+
+class _Loose(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class _Model(_Loose):
+    backbone: str
+    freeze_embeddings: bool
+    pretraining: dict[str, Any] | None = None
+
+
+class _TrainTask(_Loose):
+    task: str
+    languages: list[str]
+    weight: float | None
+
+
+class _Select(_Loose):
+    languages: list[str] | Literal["all"]
+
+
+class _Train(_Loose):
+    tasks: list[_TrainTask]
+    steps: int | None
+    epochs: float | None
+    batch_size: int
+    learning_rate: float
+    select: _Select | None
+
+
+class _Method(_Loose):
+    method: str
+
+
+class _Description(_Loose):
+    """What is read of a training's description, here and elsewhere."""
+
+    seed: int
+    model: _Model
+    train: _Train
+    robust: list[_Method]
+    precision: str
+
+
 class PastTraining(BaseModel):
-    """One training: `description` has of its run what decided on the result, and the precision."""
+    """One training: `description` has of its run what decided on the result, and the precision; `base` is the model of the hub
+    that it began with, None for a folder that is of no hub as far as is known."""
 
     model_config = ConfigDict(frozen=True)
 
     run: str
     tasks: tuple[TrainedTask, ...]
     description: dict[str, Any]
+    base: Base | None = None
 
     @property
     def backbone(self) -> str:
@@ -49,13 +104,21 @@ Lineage = tuple[PastTraining, ...]
 _KIND = TypeAdapter(tuple[PastTraining, ...])
 
 
-def stage_of(run: str, description: dict[str, Any], subsets: Iterable[tuple[Task, str]]) -> PastTraining:
+def base_of(place: str) -> Base | None:
+    """The model of the hub that the backbone at `place` is, as far as it tells."""
+    found = from_hub(place)
+    return Base(id=found[0], commit=found[1]) if found else None
+
+
+def stage_of(
+    run: str, description: dict[str, Any], subsets: Iterable[tuple[Task, str]], base: Base | None = None
+) -> PastTraining:
     """The training of a run on `subsets`, each a task and a language; `description` as config.yaml has it."""
     found: dict[Task, list[str]] = {}
     for entry, language in subsets:
         found.setdefault(entry, []).append(language)
     tasks = tuple(TrainedTask(task=entry.name, head=entry.head, languages=tuple(codes)) for entry, codes in found.items())
-    return PastTraining(run=run, tasks=tasks, description=_kept(description))
+    return PastTraining(run=run, tasks=tasks, description=_kept(description), base=base)
 
 
 def _kept(description: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +136,10 @@ def read_lineage(model: str) -> Lineage:
     if not path.is_file():
         return _of_run(Path(model), set())
     try:
-        return _KIND.validate_python(read_json(path))
+        found = _KIND.validate_python(read_json(path))
+        for stage in found:
+            _Description.model_validate(stage.description)
+        return found
     except (ValidationError, UserError):
         raise UserError(f"{path}: is not what xdist writes beside a model") from None
 
@@ -89,6 +155,26 @@ def joined(many: Sequence[Lineage]) -> Lineage:
 
 def dumped(lineage: Lineage) -> list[dict[str, Any]]:
     return [stage.model_dump(mode="json") for stage in lineage]
+
+
+def without_paths(lineage: Lineage) -> Lineage:
+    """As it may be shown to anybody: of a path of this machine its last name, of a backbone its name on the hub where it has
+    one."""
+    found = []
+    for stage in lineage:
+        description = _named(stage.description)
+        if stage.base:
+            description["model"] = {**description["model"], "backbone": stage.base.id}
+        found.append(stage.model_copy(update={"description": description}))
+    return tuple(found)
+
+
+def _named(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _named(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_named(one) for one in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def languages_of(lineage: Lineage, scored: Task) -> set[str]:

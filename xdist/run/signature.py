@@ -31,7 +31,8 @@ def signatures(run: Path) -> dict[str, str]:
 
 def signature(task: str, entry: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     """`key:value` joined by "|", of an entry of scores.json. `gold` and `predictions` are digests over all languages, `model`
-    is that of its weights; an earlier version of xdist did not keep them."""
+    is that of its weights and `options` that of how it was asked: of predictions that anyone made nobody knows them, and an
+    earlier version of xdist did not keep them."""
     scored = [code for code, numbers in entry["languages"].items() if entry["metric"] in numbers]
     said: dict[str, Any] = {
         "task": task,
@@ -46,7 +47,7 @@ def signature(task: str, entry: Mapping[str, Any], about: Mapping[str, Any]) -> 
     if made and all(pieces):
         for key, kept in (("gold", "files"), ("predictions", "predictions")):
             said[key] = digest(*(piece[kept] for piece in pieces))
-        said["model"] = made["model"]
+    said["model"] = made.get("model")
     options = {**made.get("options", {}), "layer": entry.get("layer"), "smoothing": entry.get("smoothing")}
-    said["options"] = digest(options) if made else None
+    said["options"] = digest(options) if "model" in made else None
     return "|".join(f"{key}:{value}" for key, value in {**said, **about}.items() if value is not None)

@@ -7,7 +7,9 @@ starts of a run are one run there, by an id kept beside.
 import io
 import os
 import secrets
+import time
 from collections.abc import Mapping
+from datetime import datetime
 from html import escape
 from importlib.util import find_spec
 from typing import Any
@@ -40,9 +42,12 @@ class WeightsAndBiases(Sink):
         place = start.folder / ID
         if not place.is_file():
             write_text(place, secrets.token_hex(4) + "\n")
-        self._wandb = wandb
+        self._wandb, id = wandb, place.read_text(encoding="utf-8").strip()
+        # It names the files of a start by its second: those of two in one second would be written over each other.
+        while any(start.folder.glob(f"wandb/*run-{datetime.now():%Y%m%d_%H%M%S}-{id}")):
+            time.sleep(0.1)
         self._run = wandb.init(
-            id=place.read_text(encoding="utf-8").strip(),
+            id=id,
             name=start.name,
             dir=str(start.folder),
             config=dict(start.config),

@@ -1,12 +1,17 @@
 """What does a checkpoint cost? xdist's save and load against a plain torch.save and torch.load of the same state, on one rank.
 
-    python benchmarks/checkpoint_cost.py [--layers 12] [--hidden 384] [--vocabulary 20000] [--repeats 5] [--stage 2]
+    python benchmarks/checkpoint_cost.py [--layers 12] [--hidden 384] [--vocabulary 20000] [--repeats 5] [--stage 2] [--rows 4]
 
-save        shards summed (sha256) while they are written, on the disk (fsync), manifest, rename
+save        shards summed (sha256) while they are written, on the disk (fsync), manifest, rename; training waits (save: sync)
 plain       torch.save of the same objects and fsync
 load        with every shard read and compared first (verify on), and without
+steps       N training steps of --rows rows in which no save falls
+steps, save the same with one save by copies (runtime.save: async) after the first; N covers all of its writing
+copied      of that the copying alone, while which training waits in any case
 
-Seconds are medians, taken in turn. Last line: JSON.
+Seconds are medians, taken in turn. Last line: JSON; `stall_ratio` = (N steps with a save - N steps without) / save, `held_gb`
+the memory that copies take in addition. What writing costs in a core's time is taken from training where no core is idle:
+OMP_NUM_THREADS says how many threads train.
 """
 
 import argparse
@@ -17,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -31,6 +37,7 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=int, default=20000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--stage", type=int, default=2)
+    parser.add_argument("--rows", type=int, default=4, help="of a training step")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         measure(options, Path(folder))
@@ -74,6 +81,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
             engine = fresh().engine
             timed(name, lambda verify=verify, engine=engine: _load(folder / "tags", engine, options.stage, verify))
             engine.close()
+    held = _overlap(training, folder / "tags", state, options, seconds)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     print(f"{parameters / 1e6:.1f} M parameters, {tag.bytes / 1e6:.1f} MB, {tag.bytes / parameters:.1f} bytes per parameter")
     print(f"{'':<16} {'median s':>9}  runs")
@@ -85,9 +93,51 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
         "save_over_plain": medians["save"] / medians["plain save"],
         "load_over_plain": medians["load"] / medians["plain load"],
         "verified_load_over_plain": medians["load, verified"] / medians["plain load"],
+        "stall_ratio": (medians["steps, save"] - medians["steps"]) / medians["save"],
+        "copy_ratio": medians["copied"] / medians["save"],
+        "held_gb": held / 1e9,
+        "threads": torch.get_num_threads(),
     }
     print(json.dumps({name: round(value, 2) for name, value in result.items()}))
     distributed.shutdown()
+
+
+def _overlap(
+    training: Any, folder: Path, state: dict[str, object], options: argparse.Namespace, seconds: dict[str, list[float]]
+) -> int:
+    """Time steps with a save by copies and without, in turn; returns the bytes that copies hold."""
+    from xdist.checkpoint.host import HostMemory
+    from xdist.checkpoint.store import Saving
+
+    memory = HostMemory(torch.cuda.is_available())
+
+    def steps(number: int, save: bool) -> tuple[float, int]:
+        """(seconds, the step in which a save was over) of `number` steps."""
+        started, saving, over = time.perf_counter(), None, 0
+        for done in range(1, number + 1):
+            training.step(0)
+            if save and done == 1:
+                began = time.perf_counter()
+                saving = Saving(folder, training.engine, 1, options.stage, 1, state, memory)
+                seconds.setdefault("copied", []).append(time.perf_counter() - began)
+            elif saving is not None and not saving.busy and (outcome := saving.advance()) is not None:
+                assert not outcome, outcome
+                saving, over = None, done
+        if saving is not None:
+            assert not saving.settle()
+        return time.perf_counter() - started, over
+
+    steps(3, save=True)  # takes the memory
+    number = 8
+    while not steps(number, save=True)[1]:
+        number *= 2
+    seconds["copied"] = []
+    for _ in range(options.repeats):
+        for name, save in (("steps", False), ("steps, save", True)):
+            spent, over = steps(2 * number, save)
+            assert over or not save, "the steps did not cover the writing"
+            seconds.setdefault(name, []).append(spent)
+    return memory.bytes
 
 
 def _plain(shards: dict[str, object], folder: Path) -> None:
@@ -119,7 +169,7 @@ def _describe(options: argparse.Namespace, folder: Path) -> Path:
         "folder": str(folder / "run"),
         "model": {"backbone": str(folder / "encoder")},
         "data": {"root": str(folder / "data"), "cache": str(folder / "prepared")},
-        "train": {"tasks": [{"task": "cldr-topic"}], "steps": 10, "batch_size": 4},
+        "train": {"tasks": [{"task": "cldr-topic"}], "steps": 10, "batch_size": options.rows},
         "runtime": {"deepspeed": f"zero{options.stage}"},
     }
     path = folder / "run.yaml"

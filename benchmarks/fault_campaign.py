@@ -18,6 +18,8 @@ twice       two signals, one right after the other: it ends at once, and its fol
 moved       the run folder gets another name: the run ends within a minute and says why
 no-locks    the run folder's file system has no locks: a second start is refused, then everything is killed
 eval-kill, eval-term   everything is killed, or `xdist train` gets SIGTERM, while the run evaluates
+save-kill-rank, save-kill-all, save-term, save-twice, save-full   the same while a checkpoint is being written and training goes
+            on: writing is made slow, so that it takes many steps; --save says how the other kinds save (runtime.save)
 flip, cut, remove   everything is killed, then a file of the newest checkpoint is changed, shortened, removed
 ranks       everything is killed, then the run goes on with one rank at another ZeRO stage
 
@@ -25,7 +27,8 @@ Each run suffers one fault, is started again until it is finished, and is compar
 every parameter, the scores. They train with dropout and an adversarial perturbation and may differ by nothing. Where ranks and
 stage change, dropout is off (it is drawn per rank) and losses may differ by 1e-5. Last line: JSON; `steps_repeated_max` is the
 largest number of logged steps that were made again, SAVE_EVERY being 5; after damaged checkpoints (two intervals) they count
-apart. Where there is no room a run ends after three saves that failed, up to three intervals after the last good one.
+apart, and so they do where a run is killed while it writes, which loses the steps since the checkpoint before. Where there is
+no room a run ends after three saves that failed, up to three intervals after the last good one.
 """
 
 import argparse
@@ -49,6 +52,7 @@ import yaml
 from fault_tools import Hosts, all_gone, damage, failing, in_terminal, kill, parent_of, ranks_of
 from safetensors.torch import load_file
 
+from xdist.checkpoint import tags
 from xdist.demo.tiny import tiny_encoder
 from xdist.files import LEFT
 from xdist.launch import local
@@ -65,6 +69,8 @@ PLACES = {  # which of its files find no room
     "full-log": "{run}/xdist.log",
 }
 KINDS += (*PLACES, "launcher", "twice", "moved")
+SAVES = ("save-kill-rank", "save-kill-all", "save-term", "save-twice", "save-full")
+KINDS += SAVES
 EVALUATES = ("eval-kill", "eval-term")
 SAVE_EVERY = 5
 DAMAGE = ("flip", "cut", "remove")
@@ -79,6 +85,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--save", choices=("auto", "async", "sync"), default="auto")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--pause", type=float, default=120, help="seconds for which `pause` stops the ranks")
     parser.add_argument("--limit", type=float, default=600, help="seconds after which a start that has not ended hangs")
@@ -101,7 +108,7 @@ def main() -> None:
 class Campaign:
     def __init__(self, folder: Path, options: argparse.Namespace) -> None:
         self.folder, self.limit, self.seed, self.steps = folder, options.limit, options.seed, options.steps
-        self.pause = options.pause
+        self.pause, self.save = options.pause, options.save
         self.found: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
         self.notes: list[str] = []
         self.window = -1  # the end of a run's terminal that is to go away
@@ -137,6 +144,7 @@ class Campaign:
         evaluate: dict[str, object] = {"tasks": ["cldr-topic"]}
         if kind in EVALUATES:
             evaluate["smoothing"] = {"draws": 200, "radius": 0.1}  # it takes some seconds
+        how = "async" if kind in SAVES else self.save
         described = {
             "name": name,
             "folder": str(self.folder / name),
@@ -145,7 +153,7 @@ class Campaign:
             "train": {"tasks": [{"task": "cldr-topic"}], "steps": self.steps, "batch_size": 16, "learning_rate": 1e-3},
             "robust": {"method": "adversarial", "radius": 0.1, "steps": 1} if noisy else {"method": "none"},
             "evaluate": evaluate,
-            "runtime": {"ranks": ranks, "deepspeed": stage, "log_every": 1, "save_every": SAVE_EVERY},
+            "runtime": {"ranks": ranks, "deepspeed": stage, "log_every": 1, "save_every": SAVE_EVERY, "save": how},
         }
         path = self.folder / f"{name}.yaml"
         path.write_text(yaml.safe_dump(described))
@@ -253,6 +261,21 @@ class Campaign:
         process.send_signal(signal.SIGTERM)
         code, state = process.wait(self.limit), RunFolder(self.folder / name).state
         self.expect(name, kind, (code, state) in ((0, "finished"), (75, "unfinished")), f"ended with {code}, {state}")
+
+    def while_it_saves(self, name: str, kind: str, draw: random.Random) -> None:
+        flag, saving = self.folder / f"{name}.full", self.folder / name / "checkpoints" / tags.SAVING
+        process = self.start(name, kind, FAIL_IN=f"{saving}/", FAIL_SLOW="40", FAIL_FULL=str(flag))
+        if self.reach(name, draw.randint(2, self.steps - SAVE_EVERY - 2), process):
+            while not saving.exists() and process.poll() is None:
+                time.sleep(0.005)
+            time.sleep(draw.uniform(0, 0.5))
+            if kind == "save-full":
+                flag.touch()
+                time.sleep(draw.uniform(0.2, 3))
+                flag.unlink()
+            elif process.poll() is None:
+                self.hurt(kind.removeprefix("save-"), name, process, draw)
+        process.wait(self.limit)
 
     def without_network(self, name: str, kind: str, draw: random.Random) -> None:
         with Hosts().there() as hosts:
@@ -411,14 +434,15 @@ class Campaign:
     def report(self) -> None:
         columns = ("faults", "finished", "wrong", "hangs")
         shown = (*columns, "repeated")
-        print(f"{'kind':<10}" + "".join(f"{column:>10}" for column in shown))
+        print(f"{'kind':<16}" + "".join(f"{column:>10}" for column in shown))
         for kind, found in self.found.items():
             if found["faults"]:
-                print(f"{kind:<10}" + "".join(f"{found[column]:>10}" for column in shown))
+                print(f"{kind:<16}" + "".join(f"{found[column]:>10}" for column in shown))
         total = {column: sum(found[column] for found in self.found.values()) for column in columns}
         most = {kind: found["repeated"] for kind, found in self.found.items()}
         repeated = {
-            "steps_repeated_max": max(most[kind] for kind in KINDS if kind not in DAMAGE),
+            "steps_repeated_max": max(most[kind] for kind in KINDS if kind not in (*DAMAGE, *SAVES)),
+            "steps_repeated_while_saving_max": max(most[kind] for kind in SAVES),
             "steps_repeated_after_damage_max": max(most[kind] for kind in DAMAGE),
             "steps_repeated_without_room_max": max(most[kind] for kind in NO_ROOM),
         }
@@ -432,6 +456,7 @@ WAYS = {
     "network": Campaign.without_network,
     **dict.fromkeys(EVALUATES, Campaign.while_it_evaluates),
     **dict.fromkeys(PLACES, Campaign.without_room),
+    **dict.fromkeys(SAVES, Campaign.while_it_saves),
 }
 
 

@@ -18,7 +18,7 @@ from xdist.run.living import alive
 
 # Calls of the system that fail as a disk or a file system makes them fail, for paths that contain FAIL_IN:
 # FAIL_FULL names a file: as long as it is there, nothing can be written. FAIL_LOCKS: there are no locks. FAIL_KILL=n: the n-th
-# time that a process gives a file its name there, its whole group is killed before.
+# time that a process gives a file its name there, its whole group is killed before. FAIL_SLOW=n: every write takes n ms more.
 SOURCE = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -46,10 +46,15 @@ static int full(int fd) {
     errno = is ? ENOSPC : before;
     return is;
 }
+static void slow(int fd) {
+    const char *more = getenv("FAIL_SLOW");
+    if (more && in_place(fd)) usleep(1000 * atoi(more));
+}
 #define WRITES(name, parameters, arguments) \
     ssize_t name parameters { \
         static ssize_t (*real) parameters; \
         if (!real) real = dlsym(RTLD_NEXT, #name); \
+        slow(fd); \
         return full(fd) ? -1 : real arguments; \
     }
 WRITES(write, (int fd, const void *data, size_t size), (fd, data, size))

@@ -21,6 +21,7 @@ if __name__ == "__main__":
 
 from xdist.config import Run
 from xdist.resolve.assembly import Assembly
+from xdist.resolve.leaving import leave
 from xdist.resolve.resolved import Resolved, resolve
 from xdist.run import distributed, lacking, worker
 from xdist.run.folder import RunFolder
@@ -42,6 +43,8 @@ def work(run: Run) -> None:
     beats.finish()
     if distributed.rank() == 0:
         folder.mark("finished" if finished else "unfinished")
+        if finished:
+            leave(folder, run.runtime.keep_finished, run.name, parts.resolved.subsets.evaluation if run.evaluate else ())
         lock.release()
 
 

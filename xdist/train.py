@@ -2,7 +2,7 @@
 
     deepspeed --num_accelerators 2 xdist/train.py RUN.yaml [a.b=c …]      (torchrun and srun work as well)
 
-Started again, it goes on where it stopped; a finished run says so and does nothing.
+Started again, it resumes where it stopped; a finished run says so and does nothing.
 """
 
 import gc
@@ -20,6 +20,7 @@ if __name__ == "__main__":
 
 from xdist.config import Run
 from xdist.resolve.assembly import Assembly
+from xdist.resolve.leaving import leave
 from xdist.resolve.resolved import Resolved, resolve
 from xdist.run import distributed, lacking, worker
 from xdist.run.folder import RunFolder
@@ -47,6 +48,8 @@ def work(run: Run) -> None:
     beats.finish()
     if distributed.rank() == 0:
         folder.mark("finished" if finished else "unfinished")
+        if finished:
+            leave(folder, run.runtime.keep_finished, run.name, parts.resolved.subsets.evaluation if run.evaluate else ())
         lock.release()
 
 

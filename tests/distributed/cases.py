@@ -317,33 +317,36 @@ def evaluated(overrides: list[str]) -> None:
 
 
 def run_in_want_of_room(path: str, overrides: list[str], rank: int, writable: int, saves: list[int]) -> dict[str, Any]:
-    """Train with `rank` unable to write files of more than `writable` bytes during some of its saves, counted from 0."""
+    """Train with `rank` unable to write shards of more than `writable` bytes during some of its saves, counted from 0."""
     import resource
 
-    from xdist.checkpoint import store
+    from xdist.checkpoint import state_shards, store
     from xdist.errors import RunError
 
-    plain = store.save
-    count = 0
+    plain_begin, plain_write = store.Saving.__init__, state_shards.write_shard
+    count = -1
 
-    def saving(*arguments: Any) -> str:
+    def begin(*arguments: Any) -> None:
         nonlocal count
+        count += 1
+        plain_begin(*arguments)
+
+    def write(*arguments: Any) -> dict[str, Any]:
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         if distributed.rank() == rank and count in saves:
             resource.setrlimit(resource.RLIMIT_FSIZE, (writable, limits[1]))
-        count += 1
         try:
-            return plain(*arguments)
+            return plain_write(*arguments)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
-    store.save = saving
+    store.Saving.__init__, state_shards.write_shard = begin, write  # type: ignore[method-assign]
     try:
         return {**whole_run(path, overrides), "error": ""}
     except RunError as error:
         return {"finished": False, "error": str(error)}
     finally:
-        store.save = plain
+        store.Saving.__init__, state_shards.write_shard = plain_begin, plain_write  # type: ignore[method-assign]
 
 
 def run_with_bad_numbers(path: str, overrides: list[str], rank: int, steps: list[int]) -> dict[str, Any]:

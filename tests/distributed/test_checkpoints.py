@@ -8,6 +8,7 @@ from distributed.group import Group
 from safetensors.torch import load_file
 
 from xdist.checkpoint import tags
+from xdist.checkpoint.stripped import strip_all
 
 SAVING = ["train.steps=5", "runtime.save_every=1", "runtime.log_every=1", "runtime.keep=3"]
 
@@ -32,12 +33,14 @@ def uninterrupted(two: Group, small_run: Path, tmp_path_factory: pytest.TempPath
     return folder
 
 
+@pytest.mark.parametrize("how", ["sync", "async"])
 @pytest.mark.parametrize("stage, rank, writable", [(2, 1, 1000), (2, 0, 1000), (3, 1, 1000), (0, 0, 200_000)])
 def test_a_save_that_fails_on_one_rank_costs_one_checkpoint(
-    two: Group, small_run: Path, tmp_path: Path, stage: int, rank: int, writable: int
+    two: Group, small_run: Path, tmp_path: Path, stage: int, rank: int, writable: int, how: str
 ) -> None:
     limited = {"rank": rank, "writable": writable, "saves": [1, 2]}
-    ends = two.run("run_in_want_of_room", path=str(small_run), overrides=options(tmp_path / "run", stage), **limited)
+    chosen = options(tmp_path / "run", stage, f"runtime.save={how}")
+    ends = two.run("run_in_want_of_room", path=str(small_run), overrides=chosen, **limited)
     assert ends == [{"finished": True, "error": ""}] * 2
     checkpoints = tmp_path / "run" / "checkpoints"
     assert [tag.step for tag in tags.tags(checkpoints)] == [1, 4, 5]
@@ -45,10 +48,14 @@ def test_a_save_that_fails_on_one_rank_costs_one_checkpoint(
     assert not (checkpoints / tags.SAVING).exists()
 
 
-def test_three_failures_in_a_row_end_the_run(two: Group, small_run: Path, tmp_path: Path, uninterrupted: Path) -> None:
+@pytest.mark.parametrize("how", ["sync", "async"])
+def test_three_failures_in_a_row_end_the_run(
+    two: Group, small_run: Path, tmp_path: Path, uninterrupted: Path, how: str
+) -> None:
     run = tmp_path / "run"
     limited = {"rank": 1, "writable": 1000, "saves": [1, 2, 3]}
-    ends = two.run("run_in_want_of_room", path=str(small_run), overrides=options(run, 2), **limited)
+    chosen = options(run, 2, f"runtime.save={how}")
+    ends = two.run("run_in_want_of_room", path=str(small_run), overrides=chosen, **limited)
     assert ends[0] == ends[1]
     assert ends[0]["error"].startswith("step 4 could not be saved (3 times in a row): rank 1: File too large (")
     assert f"the last good checkpoint is {run / 'checkpoints' / 'step-00000001'}" in ends[0]["error"]
@@ -103,3 +110,36 @@ def test_rates_by_layer_go_on_after_a_stop(two: Group, small_run: Path, tmp_path
     for name, stop_at in (("whole", None), ("stopped", 1), ("stopped", None)):
         two.run("whole_run", path=str(small_run), overrides=options(tmp_path / name, stage, *more), stop_at=stop_at)
     assert same_models(tmp_path / "whole", tmp_path / "stopped")
+
+
+@pytest.mark.parametrize(
+    "stage, more",
+    [(0, []), (1, ["runtime.precision=bf16"]), (2, []), (2, ["runtime.precision=bf16"]), (3, [])],
+    ids=["zero0", "zero1-bf16", "zero2", "zero2-bf16", "zero3"],
+)
+def test_what_is_written_later_is_what_was_copied(
+    two: Group, small_run: Path, tmp_path: Path, stage: int, more: list[str]
+) -> None:
+    chosen = options(tmp_path / "run", stage, *more)
+    for found in two.run("saving_cases.copied", path=str(small_run), overrides=chosen, folder=str(tmp_path)):
+        assert found["busy"]
+        assert found["differing"] == []
+        assert found["grown"] == 0  # the second save's copies lie where the first one's lay
+        assert (found["steps"], found["damage"]) == ([3], [[]])
+        assert 0.8 < found["foretold"] < 1.05  # what is written beside states are names, sizes and what DeepSpeed was told
+
+
+@pytest.mark.parametrize("quick, newest", [(0, 2), (1e9, 4)])
+def test_a_stop_waits_for_the_save_under_way(
+    two: Group, small_run: Path, tmp_path: Path, uninterrupted: Path, quick: float, newest: int
+) -> None:
+    run = tmp_path / "run"
+    chosen = options(run, 2, "runtime.save=async", "runtime.save_every=2")
+    ended = two.run("saving_cases.stopped_while_it_writes", path=str(small_run), overrides=chosen, slow=1.5, quick=quick)
+    assert not ended[0]["finished"]
+    assert [tag.step for tag in tags.tags(run / "checkpoints")] == sorted({2, newest})
+    assert [tag.damage() for tag in tags.tags(run / "checkpoints")] == [[]] * len({2, newest})
+    freed = list(strip_all(run / "checkpoints", all_done=False))  # the newest stays as it is
+    assert [tag.step for tag, _ in freed] == ([2] if newest > 2 else [])
+    assert two.run("whole_run", path=str(small_run), overrides=chosen)[0]["finished"]
+    assert same_models(run, uninterrupted)

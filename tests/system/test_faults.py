@@ -7,11 +7,8 @@ import sys
 from pathlib import Path
 
 CAMPAIGN = Path(__file__).resolve().parents[2] / "benchmarks" / "fault_campaign.py"
-KINDS = (
-    "kill-rank",
-    "flip",
-    "terminal",
-)  # what the distributed tests cannot do to their process groups; the rest is in the campaign
+# What the distributed tests cannot do to their process groups; the rest is in the campaign.
+KINDS = ("kill-rank", "flip", "terminal", "save-kill-rank")
 
 
 def test_hurt_runs_end_like_unhurt_ones(tmp_path: Path) -> None:
@@ -26,6 +23,8 @@ def test_hurt_runs_end_like_unhurt_ones(tmp_path: Path) -> None:
         str(tmp_path),
         "--limit",
         "200",
+        "--save",
+        "sync",  # but for the last kind, which is killed while it writes and trains
     ]
     done = subprocess.run([sys.executable, str(CAMPAIGN), *words], capture_output=True, text=True, timeout=580)
     assert done.returncode == 0, done.stderr
@@ -34,4 +33,5 @@ def test_hurt_runs_end_like_unhurt_ones(tmp_path: Path) -> None:
     assert (result["wrong"], result["hangs"]) == (0, 0), f"{result['notes']}\n{logs}"
     assert result["faults"] == result["finished"] == len(KINDS)
     assert result["steps_repeated_max"] <= 5
+    assert result["steps_repeated_while_saving_max"] <= 2 * 5  # and the steps in which the newest one was written
     assert result["steps_repeated_after_damage_max"] <= 2 * 5  # the checkpoint before the damaged one is used

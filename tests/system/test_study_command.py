@@ -1,6 +1,7 @@
 """A study as a user runs it: stopped by a signal, gone on, a run that fails, and nothing done twice."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 from typing_of_commands import Typed
+
+from xdist.checkpoint import tags
 
 STEPS = 700  # two commands are typed while they are made, on a fast machine too
 
@@ -25,7 +28,11 @@ def study(small: Path, tmp_path: Path) -> Path:
             "target": {
                 "run": str(small / "target.yaml"),
                 "after": "intermediate",
-                "set": {"train": {"epochs": None, "steps": 3}, "robust": {"method": "none"}},
+                "set": {
+                    "train": {"epochs": None, "steps": 3},
+                    "robust": {"method": "none"},
+                    "runtime.keep_finished": "scores",
+                },
             },
         },
         "axes": {
@@ -58,7 +65,7 @@ def test_study_stopped_gone_on_and_done_once(typed: Typed, study: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 75, errors
-    assert f"start it again to go on: xdist study run {study}" in errors
+    assert f"start it again to resume: xdist study run {study}" in errors
     assert (logs[0].parent / "unfinished").exists()
     stopped = logs[0].read_text().count("\n")
     assert stopped < STEPS
@@ -74,6 +81,15 @@ def test_study_stopped_gone_on_and_done_once(typed: Typed, study: Path) -> None:
     assert "The study names no baseline" in (out / "report/report.md").read_text()
     assert "target-english-missing-s1" in (out / "report/report.md").read_text()
 
+    # Of what is finished and scored the weights stay, and of targets, with which no run begins, the scores.
+    assert [tag.has_states for tag in tags.tags(logs[0].parent / "checkpoints")] == [False, False]
+    averaged = typed("xdist", "export", logs[0].parent, study.parent / "averaged", "--average", "2")
+    assert (averaged.returncode, (study.parent / "averaged/model.safetensors").is_file()) == (0, True), averaged.stderr
+    targets = [path for path in out.glob("runs/target-*") if (path / "scores.json").is_file()]
+    assert len(targets) == 2
+    assert not any((path / name).exists() for path in targets for name in ("model", "checkpoints"))
+    assert all(list(path.glob("predictions/*/*")) for path in targets)
+
     finished = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/**/*") if path.is_file()}
     again = typed("xdist", "study", "run", study, "axes.data.missing.target.data.root=" + str(study.parent / "nowhere2"))
     assert again.returncode == 1  # only what failed is tried again
@@ -81,3 +97,4 @@ def test_study_stopped_gone_on_and_done_once(typed: Typed, study: Path) -> None:
     assert finished == {path: path.stat().st_mtime_ns for path in out.glob("runs/*/**/*") if path.is_file()}
     plan = typed("xdist", "study", "plan", study)
     assert "3 combinations, 4 runs (1 more if none were shared), 3 finished" in plan.stdout
+    assert re.search(r"disk: [0-9.]+ GB for models and checkpoints once all is done \([0-9.]+ with keep: scores\)", plan.stdout)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xdist.checkpoint import tags
-from xdist.checkpoint.store import write_shard
+from xdist.checkpoint.state_shards import write_shard
 from xdist.checkpoint.tags import DAMAGED, LATEST, MANIFEST, SAVING, Tag, checksum, prune
 
 SHARDS = {"rank0.pt": b"weights", "below/rank1.pt": b"more weights", "rank2.pt": b""}

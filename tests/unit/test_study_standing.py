@@ -13,7 +13,7 @@ from resolved_of import scored_of
 from rich.console import Console
 from tiny_study import graph_of
 
-from xdist.run.folder import RunFolder
+from xdist.run.folder import NOT_KEPT, RunFolder
 from xdist.run.lock import RunLock
 from xdist.study import Facts
 from xdist.study.show import print_standings
@@ -155,3 +155,17 @@ def test_gold_that_comes_later_stops_a_run_and_leaves_its_predictions(tmp_path: 
     make_scorable(node, Facts())  # what a study says is what its scores are made of
     assert not folder.predictions.exists()
     assert not folder.scores.exists()
+
+
+def test_a_model_that_was_not_kept_is_made_again_where_a_run_needs_it(tmp_path: Path, described: dict[str, Any]) -> None:
+    """As when a stage that begins with it is added to a study that kept scores alone."""
+    graph = graph_of(tmp_path, described, "seeds=[1]", "include=[{first: english, robust: plain}]")
+    first, target = graph.nodes.values()
+    assert target.upstream == first.key
+    for node in (first, target):
+        RunFolder(node.run.folder).path.mkdir(parents=True)
+        RunFolder(node.run.folder).mark("finished", NOT_KEPT)
+    found = standings(graph, Facts())[first.key]
+    assert (found.state, "needs it now" in found.reason) == ("stopped", True)
+    RunFolder(first.run.folder).model.mkdir()
+    assert standings(graph, Facts())[first.key].state == "finished"

@@ -3,123 +3,119 @@
 A rank that cannot write says nothing at once: it takes part in every collective of the save, and all ranks agree on the outcome
 afterwards. So a full disk on one node costs a checkpoint, not the run.
 
-`Saver` says when a run saves, what it does when it cannot, and what saving costs.
+Where there is memory, a rank copies its states and goes on training while a thread writes the copies. The threads never speak
+to each other: ranks tell in the one reduction of each step whether theirs still writes, and once none does, all take the same
+part of `Saving.advance` after the same step.
 """
 
-import hashlib
 import logging
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
-
-import torch
+from typing import Any
 
 from xdist import private
 from xdist.checkpoint import tags
+from xdist.checkpoint.host import HostMemory
 from xdist.checkpoint.resharding import load_resharded, same_vocabulary
+from xdist.checkpoint.state_shards import Behind, Files, StateShards
 from xdist.checkpoint.tags import Tag
-from xdist.config.run import Runtime
 from xdist.engine.engine import Engine
-from xdist.errors import RunError, UserError
+from xdist.errors import UserError
 from xdist.run import distributed
 
 log = logging.getLogger(__name__)
-Files = dict[str, dict[str, Any]]
 
 
-class _Summed:
-    """A file that is only written to and sums up what goes by, so that the shard is not read again for its checksum."""
+class Saving:
+    """A save that has begun. It counts when `advance` has said so: every rank's shards are on the disk then, and the tag is
+    made. All methods but `busy` and `give_up` are collective."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self.size, self.sum = file, 0, hashlib.sha256()
-        self.error: OSError | None = None
+    def __init__(
+        self,
+        folder: Path,
+        engine: Engine,
+        step: int,
+        stage: int,
+        keep: int,
+        client_state: dict[str, Any],
+        memory: HostMemory | None = None,
+    ) -> None:
+        """Save `step` done steps; with `memory` by copies there, which are made when this returns."""
+        self.folder, self.step, self.stage, self.keep = folder, step, stage, keep
+        self._began = time.perf_counter()
+        self._at_once = memory is None
+        self._shards = StateShards(memory)
+        self._gathered = False
+        saving = folder / tags.SAVING
+        if distributed.rank() == 0:
+            with self._shards.excused():
+                shutil.rmtree(saving, ignore_errors=True)  # what a killed save may have left
+                folder.mkdir(exist_ok=True)  # in a run folder that is there: one that was removed does not come again
+                saving.mkdir()
+        if not distributed.agree(self._shards.problem):
+            self._shards.open(saving)
+            deepspeed = engine.deepspeed
+            with private.shards_written_by(deepspeed, self._shards.take):
+                deepspeed.save_checkpoint(
+                    str(folder), tag=tags.SAVING, client_state=client_state, save_latest=False, exclude_frozen_parameters=True
+                )
+        self._work = Behind(self._shards.write, self._at_once)
 
-    def write(self, data: bytes) -> int:
-        try:
-            self._file.write(data)
-        except OSError as error:
-            self.error = error
-            raise
-        self.sum.update(data)
-        self.size += len(data)
-        return len(data)
+    @property
+    def busy(self) -> bool:
+        """Whether something of it is being written on this rank."""
+        return self._work.busy
 
-    def flush(self) -> None:
-        self._file.flush()
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.perf_counter() - self._began
 
+    def advance(self) -> str | None:
+        """Wait until no rank is busy, then do what comes next. None: there is more to come; else it is over, with "" or, on
+        every rank, with what kept a rank from writing: nothing of the attempt is then left, and the earlier tags are."""
+        self._work.wait()
+        if self._gathered:
+            problem: str | None = distributed.agree(self._shards.problem)
+            return problem
+        self._gathered = True
+        written = distributed.gather_on_first((self._shards.files, self._shards.problem))
+        if written is not None:
+            self._work = Behind(partial(self._finish, written), self._at_once)
+        return None
 
-def write_shard(state: Any, path: Path) -> dict[str, Any]:
-    """Save `state` at `path`, on the disk when this returns; its size and sha256. Raises OSError."""
-    with path.open("wb") as file:
-        summed = _Summed(file)
-        try:
-            torch.save(state, summed)  # type: ignore[arg-type]
-        except RuntimeError:  # the zip writer speaks of an unexpected position
-            if summed.error:
-                raise summed.error from None
-            raise
-        file.flush()
-        os.fsync(file.fileno())
-    return {"size": summed.size, "sha256": summed.sum.hexdigest()}
+    def settle(self) -> str:
+        """Wait for its end, which is as `advance` says it."""
+        while (outcome := self.advance()) is None:
+            pass
+        return outcome
 
+    def give_up(self) -> None:
+        """Have what still writes here end, without a word to the other ranks."""
+        self._shards.give_up()
+        with suppress(Exception):  # whatever ends this run has been raised
+            self._work.wait(5)  # longer where a disk does not answer, and then it ends with the process
 
-class _Shards:
-    """What this rank wrote during one save, and what kept it from writing."""
-
-    def __init__(self) -> None:
-        self.files: Files = {}
-        self.problem = ""
-
-    def save(self, state_dict: Any, path: str) -> None:
-        """Stands in for DeepSpeed's writer."""
-        try:
-            self.files[Path(path).name] = write_shard(state_dict, Path(path))
-        except OSError as error:
-            self._note(error, f" ({Path(path).name})")
-
-    @contextmanager
-    def excused(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            self._note(error)
-
-    def _note(self, error: OSError, where: str = "") -> None:
-        self.problem = self.problem or f"rank {distributed.rank()}: {error.strerror or error}{where}"
-
-
-def save(folder: Path, engine: Engine, step: int, stage: int, keep: int, client_state: dict[str, Any]) -> str:
-    """Save `step` done steps as a tag and drop all but the last `keep`. Returns "" or, on every rank, what kept a rank from
-    writing; nothing of the attempt is then left, and the earlier tags are. Collective."""
-    saving = folder / tags.SAVING
-    shards = _Shards()
-    if distributed.rank() == 0:
-        with shards.excused():
-            shutil.rmtree(saving, ignore_errors=True)  # what a killed save may have left
-            folder.mkdir(exist_ok=True)  # in a run folder that is there: one that was removed does not come again
-            saving.mkdir()
-    if problem := distributed.agree(shards.problem):
-        return problem
-    deepspeed = engine.deepspeed
-    with private.shards_written_by(deepspeed, shards.save):
-        deepspeed.save_checkpoint(
-            str(folder), tag=tags.SAVING, client_state=client_state, save_latest=False, exclude_frozen_parameters=True
-        )
-    written = distributed.gather_on_first((shards.files, shards.problem))
-    if written is not None:
+    def _finish(self, written: list[tuple[Files, str]]) -> None:
+        """Make a tag of what all ranks have written, or remove it."""
+        saving, shards = self.folder / tags.SAVING, self._shards
         shards.problem = next((problem for _, problem in written if problem), "")
         with shards.excused():
             if not shards.problem:
                 files: Files = {name: file for rank, _ in written for name, file in rank.items()}
-                tags.finish(folder, step, distributed.world(), stage, files | _others(saving, files))
-                tags.prune(folder, keep)
+                tags.finish(self.folder, self.step, len(written), self.stage, files | _others(saving, files))
+                tags.prune(self.folder, self.keep)
         if shards.problem:
             shutil.rmtree(saving, ignore_errors=True)
-    return distributed.agree(shards.problem)
+
+
+def save(folder: Path, engine: Engine, step: int, stage: int, keep: int, client_state: dict[str, Any]) -> str:
+    """Save `step` done steps as a tag and drop all but the last `keep`, while training waits. Returns as `Saving.settle` does.
+    Collective."""
+    return Saving(folder, engine, step, stage, keep, client_state).settle()
 
 
 def _others(saving: Path, files: Files) -> Files:
@@ -132,8 +128,11 @@ def _others(saving: Path, files: Files) -> Files:
 
 def find(folder: Path, verify: bool = True) -> Tag | None:
     """The newest whole tag, of which every rank has read a share. Damaged newer ones are named and set aside. Raises UserError
-    where several tags are there and none is whole, which no accident of one save explains. Collective."""
-    found = distributed.agree(tags.tags(folder) if distributed.rank() == 0 else None)
+    where several tags are there and none is whole, which no accident of one save explains, and where none has states to go on
+    from. Collective."""
+    there: list[Tag] = distributed.agree(tags.tags(folder) if distributed.rank() == 0 else None)
+    found = [tag for tag in there if tag.has_states]
+    stripped = len(there) - len(found)
     damaged: list[Tag] = []
     for tag in reversed(found):
         wrong = tag.damage(distributed.rank(), distributed.world()) if verify else tag.shrunken()
@@ -148,6 +147,11 @@ def find(folder: Path, verify: bool = True) -> Tag | None:
         damaged.append(tag)
         if distributed.rank() == 0:
             log.warning("%s is damaged and not used: %s", tag.path, "; ".join(wrong))
+    if stripped and len(damaged) < 2:
+        raise UserError(
+            f"{folder}: the checkpoint{'s hold' if stripped > 1 else ' holds'} weights alone, without optimizer states to go "
+            "on from; remove the folder to start at step 0"
+        )
     if len(damaged) > 1:
         raise UserError(f"{folder}: none of the {len(damaged)} checkpoints is whole; remove the folder to start at step 0")
     if damaged and distributed.rank() == 0:
@@ -166,60 +170,5 @@ def load(tag: Tag, engine: Engine, stage: int) -> dict[str, Any]:
     path, client_state = engine.deepspeed.load_checkpoint(str(tag.path.parent), tag=tag.path.name, load_module_strict=False)
     if path is None:
         raise UserError(f"{tag.path}: DeepSpeed could not load this checkpoint")
-    return client_state
-
-
-log = logging.getLogger(__name__)
-ATTEMPTS = 3
-
-
-class Saver:
-    """Saves every so many steps or minutes. A save that fails is tried again when the next is due; after three in a row the run
-    ends, since it would lose more and more work."""
-
-    def __init__(
-        self, folder: Path, engine: Engine, stage: int, runtime: Runtime, more: Callable[[], dict[str, Any]] = dict
-    ) -> None:
-        self.folder, self.engine, self.stage, self.runtime = folder, engine, stage, runtime
-        self.more = more  # to be saved beside the engine's state; collective
-        self._started = self._last = time.perf_counter()
-        self._seconds = 0.0
-        self._failed = 0
-
-    def due(self, done: int) -> bool:
-        """Whether to save after `done` steps: the same answer on every rank. Collective where minutes count."""
-        if done % self.runtime.save_every == 0:
-            return True
-        if self.runtime.save_minutes is None:
-            return False
-        return distributed.agree(time.perf_counter() - self._last >= 60 * self.runtime.save_minutes)
-
-    def save(self, step: int, last: bool = False) -> float:
-        """Save; returns the seconds that it took. Raises RunError after the third failure in a row, and at the first one where
-        no other save will follow (`last`). Collective."""
-        started = time.perf_counter()
-        state = {"step": step, "parameters": self.engine.names, **self.more()}
-        problem = save(self.folder, self.engine, step, self.stage, self.runtime.keep, state)
-        self._last = time.perf_counter()
-        self._seconds += self._last - started
-        if not problem:
-            self._failed = 0
-            return self._last - started
-        self._failed += 1
-        kept = self.last_good()
-        if last or self._failed >= ATTEMPTS:
-            times = f" ({self._failed} times in a row)" if self._failed > 1 else ""
-            raise RunError(f"step {step} could not be saved{times}: {problem}; {kept}; make room, then start the run again")
-        if distributed.rank() == 0:
-            log.warning("step %d could not be saved: %s; %s; trying again at the next save", step, problem, kept)
-        return self._last - started
-
-    def last_good(self) -> str:
-        """Where the run can go on from, in words."""
-        good = tags.last_good(self.folder)
-        return f"the last good checkpoint is {good.path}" if good else "there is no good checkpoint yet"
-
-    @property
-    def share(self) -> float:
-        """The share of the time since the start that went into saving."""
-        return self._seconds / max(time.perf_counter() - self._started, 1e-9)
+    state: dict[str, Any] = client_state
+    return state

@@ -2,6 +2,7 @@
 valid, or under another name than its step, it does not exist.
 
 checkpoints/step-00000200/manifest.json  step, world, stage; size and sha256 of every other file; a digest of all that
+                                         and "holds": "weights" where optimizer states were dropped (checkpoint.stripped)
 checkpoints/latest                       the name of the newest tag, moved after it
 checkpoints/.saving/                     a tag that is being written, or that a killed process was writing
 checkpoints/damaged-step-00000300/       a tag that was found damaged, kept until the next one is saved
@@ -22,6 +23,7 @@ MANIFEST = "manifest.json"
 LATEST = "latest"
 SAVING = ".saving"
 DAMAGED = "damaged-"
+WEIGHTS = "weights.safetensors"  # all that a stripped checkpoint holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +35,21 @@ class Tag:
 
     @property
     def step(self) -> int:
-        return self.manifest["step"]
+        return int(self.manifest["step"])
 
     @property
     def world(self) -> int:
-        return self.manifest["world"]
+        return int(self.manifest["world"])
 
     @property
     def stage(self) -> int:
         """The ZeRO stage it was saved at."""
-        return self.manifest["stage"]
+        return int(self.manifest["stage"])
+
+    @property
+    def has_states(self) -> bool:
+        """Whether a run can go on from it; else it holds weights alone."""
+        return self.manifest.get("holds") != "weights"
 
     @property
     def bytes(self) -> int:
@@ -127,15 +134,29 @@ def finish(folder: Path, step: int, world: int, stage: int, files: dict[str, dic
     """Make what lies in `.saving` the tag of `step`: manifest, rename, `latest`, each on the disk before the next."""
     saving, path = folder / SAVING, folder / name_of(step)
     manifest = {"step": step, "world": world, "stage": stage, "files": dict(sorted(files.items()))}
-    write_json(saving / MANIFEST, {**manifest, "digest": digest(manifest)})
-    to_disk(saving / MANIFEST)
-    to_disk(saving)
+    _write_manifest(saving, manifest)
     if path.exists():
         shutil.rmtree(path)  # the same step by an earlier life of the run
     os.replace(saving, path)
     to_disk(folder)
     write_text(folder / LATEST, path.name)
     return Tag(path, manifest)
+
+
+def replace_manifest(tag: Tag, files: dict[str, dict[str, Any]]) -> None:
+    """Have `tag` hold weights alone, which are in `files` of its folder."""
+    _write_manifest(tag.path, {**tag.manifest, "files": files, "holds": "weights"})
+
+
+def is_stripped(tag: Tag) -> bool:
+    """Whether it holds weights alone, and nothing that an interruption left beside them."""
+    return not tag.has_states and {path.name for path in tag.path.iterdir()} == {WEIGHTS, MANIFEST}
+
+
+def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    write_json(folder / MANIFEST, {**manifest, "digest": digest(manifest)})
+    to_disk(folder / MANIFEST)
+    to_disk(folder)
 
 
 def to_disk(path: Path) -> None:

@@ -85,32 +85,47 @@ def verify(place: Path, step: int | None, as_json: bool) -> None:
     if as_json:
         print_json({"folder": folder, "checkpoints": told})
     if damaged := sum(bool(one["damage"]) for one in told):
-        click.echo(f"{damaged} of {len(found)} checkpoints damaged; a run goes on from the newest that is whole", err=True)
+        click.echo(f"{damaged} of {len(found)} checkpoints damaged; a run resumes from the newest that is intact", err=True)
         raise SystemExit(1)
 
 
-@command.command(short_help="Remove all but the newest.")
+@command.command(short_help="Remove all but the newest, or optimizer states.")
 @run_place
-@click.option("--keep", type=click.IntRange(1), default=1, show_default=True, help="Checkpoints kept.")
-def prune(place: Path, keep: int) -> None:
+@click.option("--keep", type=click.IntRange(1), help="Checkpoints kept; 1, with --states all, if not given.")
+@click.option("--states", is_flag=True, help="Of those kept, drop the optimizer states: their weights stay for export.")
+def prune(place: Path, keep: int | None, states: bool) -> None:
     """Remove all but the newest complete checkpoints, and what killed runs left behind. Refused while the run is running.
+
+    With --states checkpoints keep their weights in fp32, a quarter of their size or less, so `xdist export --tag` and
+    `--average` find them as before. A run that is not finished keeps the states of its newest checkpoint, from which it goes
+    on.
 
     \b
     Example:
       xdist checkpoint prune runs/demo/target-multilingual-adversarial --keep 2
+      xdist checkpoint prune runs/demo/target-multilingual-adversarial --states
     """
-    from xdist.checkpoint import tags
+    from rich.filesize import decimal
+
+    from xdist.checkpoint import stripped, tags
+    from xdist.errors import writing
     from xdist.run.lock import RunLock
 
     folder = _checkpoints(place)
     lock = RunLock(folder.parent)
     lock.take("xdist checkpoint prune")
+    removed: list[Path] = []
     try:
-        removed = tags.prune(folder, keep)
+        if keep or not states:
+            removed = tags.prune(folder, keep or 1)
+        for path in removed:
+            click.echo(f"removed {path}")
+        if states:
+            with writing(folder):
+                for tag, freed in stripped.strip_all(folder, all_done=(folder.parent / "model").is_dir()):
+                    click.echo(f"{tag.path.name}: weights alone, {decimal(max(freed, 0))} less")
     finally:
         lock.release()
-    for path in removed:
-        click.echo(f"removed {path}")
     click.echo(f"kept {', '.join(tag.path.name for tag in tags.tags(folder)) or 'nothing'}")
 
 
@@ -121,7 +136,8 @@ def _told(path: Path) -> dict[str, Any]:
     tag = tags.read(path)
     if tag:
         counts = {"step": tag.step, "ranks": tag.world, "stage": tag.stage, "files": len(tag.manifest["files"])}
-        return {"name": path.name, **counts, "bytes": tag.bytes, "state": "; ".join(tag.shrunken()) or "complete"}
+        whole = "complete" if tag.has_states else "weights alone"
+        return {"name": path.name, **counts, "bytes": tag.bytes, "state": "; ".join(tag.shrunken()) or whole}
     state = "being written, or left by a killed run" if path.name == tags.SAVING else "no valid manifest: does not exist"
     if path.name.startswith(tags.DAMAGED):
         state = "set aside: damaged"

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -17,12 +17,16 @@ from xdist.errors import UserError
 from xdist.files import write_yaml
 from xdist.launch import local
 from xdist.launch.prepared import launch
+from xdist.resolve.leaving import is_left, leave
 from xdist.resolve.resolved import resolve
 from xdist.run import devices
 from xdist.run.folder import RunFolder
-from xdist.run.lock import NO_LOCKS
+from xdist.run.lock import NO_LOCKS, RunLock
 from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
+from xdist.study.leaks import check_stages
+from xdist.study.learnt import check_learns
+from xdist.study.published import check_targets
 from xdist.study.state import Standing, failure, make_scorable, note_failure, standing
 
 STOPPED = local.UNFINISHED
@@ -34,19 +38,23 @@ def run_study(graph: Graph, facts: Facts) -> int:
 
     A run that fails does not stop those that do not need it. Started again, finished runs are left as they are, stopped ones go
     on and failed ones are tried again. Raises UserError where every first run lacks files, and where one that is left to do has
-    more ranks than this machine has GPUs.
+    more ranks than this machine has GPUs, and as `check_stages`.
     """
+    check_learns(graph)
     found: dict[str, Standing] = {}
     for node in graph.nodes.values():
         if RunFolder(node.run.folder).state != "finished":
             devices.check(node.run.runtime.ranks)
             node.resolved.check_sinks()
     _check_data(graph, facts)
+    check_stages(graph)
     with alone(graph.study.folder), _listening() as asked_to_stop:
         try:
             for number, (key, node) in enumerate(graph.nodes.items(), start=1):
                 failure(graph, node).unlink(missing_ok=True)
                 found[key] = standing(node, graph, found, facts)
+                if found[key].state == "finished":
+                    _leave(node)
                 if found[key].state in ("finished", "blocked"):
                     continue
                 click.echo(f"[{number}/{len(graph.nodes)}] {node.run.name}: {node.run.folder}", err=True)
@@ -64,7 +72,11 @@ def run_study(graph: Graph, facts: Facts) -> int:
 
 
 def check_study(graph: Graph) -> None:
-    """Raises UserError, beginning with its name, for the first run that is not done and whose start would be refused."""
+    """Raises UserError, beginning with its name, for the first run that is not done and whose start would be refused, and for
+    what runs are asked to learn and cannot be asked."""
+    check_learns(graph)
+    check_targets(graph)
+    check_stages(graph)
     for node in graph.nodes.values():
         run, folder = node.run, node.resolved.folder
         if folder.state == "finished":
@@ -72,8 +84,10 @@ def check_study(graph: Graph) -> None:
         work: Literal["train", "evaluate"] = "train" if run.train else "evaluate"
         try:
             devices.check(run.runtime.ranks)
-            subsets = resolve(run, work, to_come=graph.to_come(node), begins_with=graph.beginning(node)).subsets
-            look(run.data.root, (*(subsets.trained if run.train else ()), *subsets.aligned), subsets.evaluation)
+            resolved = resolve(run, work, to_come=graph.to_come(node), begins_with=graph.beginning(node))
+            subsets = resolved.subsets
+            read = (*(subsets.trained if run.train else ()), *subsets.aligned)
+            look(run.data.root, read, subsets.evaluation, resolved.parallel_before)
         except UserError as error:
             raise UserError(f"{run.name}: {error}") from None
 
@@ -103,6 +117,20 @@ def _do(graph: Graph, node: Node, facts: Facts) -> str:
     if code in (local.BROKEN, local.USER_ERROR) and folder.state != "failed":
         return "its ranks ended without a word in its folder; see what they printed"
     return ""
+
+
+def _leave(node: Node) -> None:
+    """Of a run that was finished before this study was started, remove what is not to stay; not while somebody is at it."""
+    run, folder, keep = node.run, node.resolved.folder, node.run.runtime.keep_finished
+    if is_left(folder, keep):
+        return
+    lock = RunLock(folder.path)
+    with suppress(UserError):
+        lock.take("xdist study run")
+        try:
+            leave(folder, keep, run.name, node.resolved.subsets.evaluation if run.evaluate else ())
+        finally:
+            lock.release()
 
 
 @contextmanager

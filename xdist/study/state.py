@@ -48,6 +48,8 @@ def standing(node: Node, graph: Graph, before: Mapping[str, Standing], facts: Fa
     if broken := [key for key in node.before if before[key].state in ("failed", "blocked")]:
         return Standing("blocked", step, steps, f"needs {graph.nodes[broken[0]].run.name}")
     scored, why = _scored(node, facts) if folder.state == "finished" else (False, "")
+    if scored and folder.model_not_kept and graph.is_needed(node.key):
+        scored, why = False, "its model was not kept, and another run needs it now: it is trained again"
     if scored:
         return Standing("finished", step, steps)
     note = failure(graph, node)

@@ -27,10 +27,11 @@ class StepRecord:
         self.tokens = 0.0
         self.places = 0.0  # what the layers compute: tokens and padding
         self.loads = [0.0] * distributed.world()  # tokens of each rank
-        self.stop = False
+        self.stop = self.busy = False
         self.device = device
         self.statistics = Statistics(device)
-        self.losses = {name: torch.zeros((), device=device) for name in ("loss", "clean", "perturbed")}
+        names = ("loss", "clean", "perturbed")
+        self.losses = dict(zip(names, torch.zeros(len(names), device=device).unbind(), strict=True))
         self.weights = {"clean": 0.0, "perturbed": 0.0}  # of the passes that know such a loss
         self.batches = len(batches)
         self.began = now(device)
@@ -43,14 +44,16 @@ class StepRecord:
                 self.places += len(batch.tokens) if data.packed else len(batch.lengths) * batch.width
                 self.statistics.rewritten(batch.words)
 
-    def reduce(self, stop: bool) -> None:
-        """Sum the counts over ranks: the one collective that a step makes of its own. `stop` becomes true if any rank's is."""
+    def reduce(self, stop: bool, busy: bool = False) -> None:
+        """Sum the counts over ranks: the one collective that a step makes of its own. `stop` becomes true if any rank's is, and
+        so does `busy`, which says that a checkpoint is being written."""
         values = [self.counts[head] for head in self.heads] + [self.rows[head] for head in self.heads]
         self.loads[distributed.rank()] = self.tokens
-        totals = distributed.sum_over_ranks([*values, *self.loads, self.places, float(stop)])
+        totals = distributed.sum_of_hosts([*values, *self.loads, self.places, float(stop), float(busy)])
         self.counts = dict(zip(self.heads, totals, strict=False))
         self.rows = dict(zip(self.heads, totals[len(self.heads) :], strict=False))
-        self.loads, self.places, self.stop = totals[2 * len(self.heads) : -2], totals[-2], totals[-1] > 0
+        self.loads, self.places = totals[2 * len(self.heads) : -3], totals[-3]
+        self.stop, self.busy = totals[-2] > 0, totals[-1] > 0
         self.tokens = sum(self.loads)
 
     def layout(self) -> dict[str, float]:
@@ -81,6 +84,7 @@ class StepRecord:
         self.spans.append((seeking, now(self.device), 1.0))
         self.spans.extend((begin, end, 1 - 1 / views) for begin, end in trained)
 
+    @torch.no_grad()
     def add(self, one: Pass, share: float, loss: Tensor, parts: Sequence[Tensor]) -> None:
         """Note a pass, what it minimised, and the losses of the task of each of its views."""
         weight = sum(one.weights)
@@ -129,7 +133,7 @@ def seconds(begin: Moment, end: Moment) -> float:
     """Between two moments; waits for the GPU."""
     if isinstance(begin, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
         end.synchronize()
-        return begin.elapsed_time(end) / 1000
+        return float(begin.elapsed_time(end)) / 1000
     assert isinstance(begin, float)
     assert isinstance(end, float)
     return end - begin

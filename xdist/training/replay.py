@@ -18,7 +18,7 @@ def replay(training: Training, saved: Path, number: int) -> list[str]:
     Collective."""
     if number >= training.data.steps:
         raise UserError(f"--only-step {number}: the run has steps 0 to {training.data.steps - 1}")
-    found = [tag for tag in tags.tags(saved) if tag.step <= number and not tag.shrunken()]
+    found = [tag for tag in tags.tags(saved) if tag.step <= number and tag.has_states and not tag.shrunken()]
     tag = distributed.agree(found[-1] if found else None)
     done = store.load(tag, training.engine, training.engine.stage)["step"] if tag else 0
     for earlier in range(done, number):

@@ -25,8 +25,17 @@ def shown(plan: TrainingEstimate, written: Path | None) -> str:
         *(f"  {name:15} {size / GB:8.2f}" for name, size in plan.most.items() if size),
         "  (of each the most at any moment: together more than there is at once)",
     ]
-    if setting.trained_rows is not None:
+    if setting.adapted is not None:
+        of_all = f"{setting.adapted / shape.parameters:.1%} of the encoder's, which is frozen"
+        lines.insert(2, f"the adapter's {setting.adapted / 1e6:,.2f} M parameters are trained, {of_all}")
+    elif setting.trained_rows is not None:
         lines.insert(2, f"of {shape.pieces:,} rows of the embedding {setting.trained_rows:,} are trained")
+    if setting.frozen_layers:
+        lines.insert(2, f"of {shape.layers} layers the lowest {setting.frozen_layers} and all embeddings stay as they are")
+    if setting.anchor:
+        lines.append("  (parameters: with the anchor of parallel text, a frozen copy of the encoder)")
+    if setting.teacher:
+        lines.append(f"  (before: a teacher of {setting.teacher / 1e6:,.0f} M parameters, asked once about every row)")
     if host := host_memory(shape, setting, machine.gpus):
         lines.append(f"main memory       {host / GB:8.2f} GB of each machine")
     lines += [f"a checkpoint      {state_on_disk(shape, setting) / GB:8.2f} GB", ""]

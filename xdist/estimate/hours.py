@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdist.config.method import Method, StepCost
-from xdist.estimate.memory import Setting, trained
+from xdist.estimate.memory import Setting, trained_in
 from xdist.estimate.shapes import Shape
 
 # Of a forward pass: kernels of a layer, and of what comes before and after all layers; seconds in which the program starts one,
@@ -39,7 +39,7 @@ def traffic(shape: Shape, setting: Setting, one: StepCost) -> float:
     """Bytes that a rank sends in one optimizer step."""
     if setting.ranks == 1:
         return 0.0
-    count, size, micro = trained(shape, setting.trained_rows), setting.size, setting.micro_batches
+    count, size, micro = trained_in(shape, setting), setting.size, setting.micro_batches
     crossing = (setting.ranks - 1) / setting.ranks
     if setting.stage == 3:
         # Weights come together for every forward and every backward pass; gradients leave in parts.
@@ -83,9 +83,13 @@ def forecast(
     """`peak` FLOP/s of one device, of which the share `reached` is reached; `interconnect` bytes/s that a rank sends, None:
     traffic is not counted. `step_tokens` over all ranks."""
     forward = flops(shape, attended, head)
-    compute = step_tokens * forward * one.forwards(setting.checkpointing) / (setting.ranks * peak * reached)
+    spared = 2 * one.trained * setting.frozen_layers / shape.layers  # no backward pass reaches them
+    if setting.adapted is not None:  # no gradients of the encoder's matrices, a third of what training makes
+        forward += 2 * setting.adapted
+        spared += one.trained * (1 - min(1.0, setting.adapted / shape.matrices))
+    compute = step_tokens * forward * (one.forwards(setting.checkpointing) - spared) / (setting.ranks * peak * reached)
     sent = traffic(shape, setting, one) / interconnect if interconnect else 0.0
-    return Forecast(forward * one.forwards(False), step_tokens, compute, launches(shape, setting, one), sent)
+    return Forecast(forward * (one.forwards(False) - spared), step_tokens, compute, launches(shape, setting, one), sent)
 
 
 def launches(shape: Shape, setting: Setting, one: StepCost) -> float:

@@ -35,6 +35,7 @@ from xdist.languages import EVERY_GROUP, Pretraining
 from xdist.languages.pretraining import recorded
 from xdist.metrics import metric
 from xdist.model import remarks
+from xdist.model.adapters import held
 from xdist.model.model import Model
 from xdist.run import distributed
 from xdist.run.ds_config import DeepSpeed
@@ -193,6 +194,8 @@ def evaluate(
                 model = load_for_evaluation(section, tokenizer, subsets, config.dtype, layer=layer, packed=packed, seed=seed)
             if distributed.rank() == 0:
                 log.info(remarks.attention(model, distributed.device().type))
+                for line in held.said_of_languages(model.encoder, (subset.language for subset in subsets)):
+                    log.info(line)
             smoothing = None
             if request.how.smoothing:
                 special = torch.tensor(sorted(tokenizer.all_special_ids), device=distributed.device())

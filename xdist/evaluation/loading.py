@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerBase
 from xdist.config import Model as ModelSection
 from xdist.data.subset import Subset
 from xdist.errors import UserError
+from xdist.model.adapters.heads import carry_from_adapter
 from xdist.model.backbone import check_layer
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads
@@ -33,7 +34,9 @@ def load_for_evaluation(
     check_layer(layer, folder, model.encoder.config)
     if layer is not None:
         model.layers.update({name: layer for name, family in families.items() if family.task.layer})
-    carried, _ = carry_heads(folder, model, section.labels, needed=True)
+    brought = carry_from_adapter(section, model)
+    carried, _ = carry_heads(folder, model, None if brought else section.labels, needed=not brought)
+    carried += brought
     for name, head in model.heads.items():
         if name not in carried and any(True for _ in head.parameters()):
             raise UserError(f"{folder}: holds no head '{name}' (it has: {', '.join(carried) or 'none'}); train that task first")

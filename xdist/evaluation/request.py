@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xdist.config import Data, Evaluate
-from xdist.config.loading import KeyPath
+from xdist.config.reader import KeyPath
 from xdist.config.run import AskedPrecision
 from xdist.data.subset import Subset
 from xdist.errors import UserError
@@ -24,7 +24,7 @@ PRECISION = "runtime.precision"
 class Request:
     """`subsets` below the root of `data` by the model at `model`, a folder or a hub id, which was trained as `lineage` says; by
     this very run if `own`. `pretraining`: the record of what its encoder has read. `precision` and `align` as the run says it.
-    `error` points at a key of the run."""
+    `error` points at a key of the run; `adapter`: the digest of what it is given beside its own adapters."""
 
     name: str
     folder: RunFolder
@@ -38,6 +38,7 @@ class Request:
     precision: AskedPrecision
     align: Mapping[str, Any] | None
     error: Callable[[KeyPath, str], UserError]
+    adapter: str | None = None
 
     @property
     def root(self) -> Path:
@@ -58,6 +59,7 @@ class Request:
             "data.max_length": self.data.max_length or task.max_length,
             **({"data.words": joining} if (joining := task.joining(self.data.words)) else {}),
             **({"align": dict(self.align)} if self.align else {}),
+            **({"model.adapter": self.adapter} if self.adapter else {}),
             "data.tasks": digest(task.form, *_searched(task)),
         }
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from xdist.config import Model as ModelSection
 from xdist.config.merge import Merge, Swapped
+from xdist.data.adapters import adapter_in
 from xdist.data.fetched import model_digest
 from xdist.data.heads import HEADS_INDEX, heads_in
 from xdist.data.tokenizer import load_tokenizer
@@ -172,11 +173,15 @@ def _prefix(file: Path) -> str:
 
 def _ours(place: str, temporary: Path) -> Path:
     """A folder with the weights of `place` under our names: itself, or a copy of what is not ours without its heads."""
-    if (Path(place) / HEADS_INDEX).is_file() and (Path(place) / HEADS).is_file():
+    ours = (Path(place) / HEADS_INDEX).is_file() and (Path(place) / HEADS).is_file()
+    if ours and adapter_in(place) is None:
         return Path(place)
     tokenizer = load_tokenizer(place)
     model = Model(load_encoder(ModelSection(backbone=place), tokenizer, torch.float32), {}, 0)
     save_model(temporary / "model", model, dict(model.state_dict()), tokenizer)
+    if ours:  # an adapter, now merged into what it stands on
+        for name in (HEADS_INDEX, HEADS):
+            shutil.copyfile(Path(place) / name, temporary / "model" / name)
     return temporary / "model"
 
 

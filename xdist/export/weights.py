@@ -9,28 +9,43 @@ from torch import Tensor
 
 from xdist.checkpoint import tags
 from xdist.checkpoint.resharding import read_saved
+from xdist.checkpoint.stripped import read_stripped
 from xdist.checkpoint.tags import Tag
 from xdist.config import Model
+from xdist.data.adapters import adapter_in
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError, unknown
+from xdist.model.adapters.attached import merged
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import read_heads
 from xdist.model.vocabulary import active_rows
 from xdist.private import WEIGHT
-from xdist.run.folder import RunFolder
+from xdist.run.folder import NOT_KEPT, RunFolder
 
 Weights = dict[str, Tensor]  # by the name that xdist.model.Model gives them: encoder.…, heads.<head>.…
 
 
 def of_model(folder: Path) -> Weights:
-    """What a model folder holds. Raises UserError."""
+    """What a model folder holds; of an adapter the model that it makes of the one below it. Raises UserError."""
     if not folder.is_dir():
-        raise UserError(f"{folder}: not there yet")
+        raise UserError(f"{folder}: {NOT_KEPT if RunFolder(folder.parent).model_not_kept else 'not there yet'}")
+    if adapter_in(folder):
+        place = str(folder)
+        encoder = load_encoder(Model(backbone=place), load_tokenizer(place), torch.float32)
+        return _of_encoder(merged(encoder)) | _of_heads(folder)
     weights = {}
     for file in sorted(folder.glob("model*.safetensors")):
         with safe_open(file, "pt") as shard:
             weights.update({f"encoder.{name}": shard.get_tensor(name) for name in shard.keys()})  # noqa: SIM118
-    return weights | {f"heads.{name}": value for name, value in read_heads(folder).items()}
+    return weights | _of_heads(folder)
+
+
+def _of_encoder(state: Mapping[str, Tensor]) -> Weights:
+    return {f"encoder.{name}": value for name, value in state.items()}
+
+
+def _of_heads(folder: Path) -> Weights:
+    return {f"heads.{name}": value for name, value in read_heads(folder).items()}
 
 
 def of_tag(tag: Tag, model: Model) -> Weights:
@@ -38,13 +53,19 @@ def of_tag(tag: Tag, model: Model) -> Weights:
     for damage."""
     if wrong := tag.damage():
         raise UserError(f"{tag.path} is damaged: {'; '.join(wrong)}")
-    saved = read_saved(tag)
-    weights = {name: parameter.whole(WEIGHT) for name, parameter in saved.parameters.items()}
-    encoder = load_encoder(model, load_tokenizer(model.backbone), torch.float32)
-    whole = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
-    for name, ids in active_rows(saved.common["module"]).items():
+    if tag.has_states:
+        saved = read_saved(tag)
+        weights = {name: parameter.whole(WEIGHT) for name, parameter in saved.parameters.items()}
+        rows = active_rows(saved.common["module"])
+    else:
+        weights, rows = read_stripped(tag)
+    encoder = load_encoder(model, load_tokenizer(model.backbone), torch.float32, seed=0)  # weights of adapters are in the tag
+    whole = _of_encoder(encoder.state_dict())
+    for name, ids in rows.items():
         weights[name] = whole[name].index_copy(0, ids, weights[name])
-    return whole | weights
+    found = whole | weights
+    of_encoder = {name.removeprefix("encoder."): found.pop(name) for name in list(found) if name.startswith("encoder.")}
+    return _of_encoder(merged(encoder, of_encoder)) | found
 
 
 def tag_of(folder: RunFolder, step: int | None) -> Tag:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from xdist.data.adapters import INDEX, PEFT_CONFIG, adapter_in, root_of
 from xdist.errors import UserError
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
@@ -31,7 +32,16 @@ def check_files(folder: Path) -> None:
     """Raises UserError for a folder without configuration or weights, for weights that are cut or no safetensors, and for those
     that are pickled: whoever wrote them can run anything where they are read."""
     if not (folder / "config.json").is_file():
+        if (folder / PEFT_CONFIG).is_file():
+            hint = "give the model that it stands on as model.backbone, and this folder as model.adapter.folder"
+            raise UserError(f"{folder}: holds an adapter alone: {hint}")
         raise UserError(f"{folder}: is not a model folder (no config.json)")
+    if (folder / INDEX).is_file() and (adapter := adapter_in(folder)):
+        _check_whole(adapter.weights)
+        place, _ = root_of(str(folder))
+        if Path(place).is_dir():
+            check_files(Path(place))
+        return
     if any((folder / name).is_file() for name in WEIGHTS):
         for file in sorted(folder.glob("*.safetensors")):
             _check_whole(file)

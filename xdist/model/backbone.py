@@ -4,6 +4,7 @@ from pathlib import Path
 
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 
+from xdist.data.adapters import root_of
 from xdist.data.fetched import check_place, not_loaded
 from xdist.errors import UserError
 from xdist.model.admission import check_files, check_values
@@ -20,8 +21,10 @@ def load_config(backbone: str) -> PretrainedConfig:
     try:
         values, _ = PretrainedConfig.get_config_dict(backbone)
         check_kind(backbone, values)
-        check_values(backbone, values, folder if folder.is_dir() else None)
-        return AutoConfig.from_pretrained(backbone, trust_remote_code=False)
+        below = Path(root_of(backbone)[0])
+        check_values(backbone, values, below if below.is_dir() else None)
+        config: PretrainedConfig = AutoConfig.from_pretrained(backbone, trust_remote_code=False)
+        return config
     # Whatever a class says of values of other kinds than its own: transformers checks few of them.
     except (OSError, ValueError, AttributeError, TypeError, LookupError, RecursionError, ArithmeticError) as error:
         raise not_loaded(backbone, "", error) from None

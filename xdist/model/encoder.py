@@ -11,18 +11,25 @@ from transformers import MODEL_MAPPING, PretrainedConfig, PreTrainedModel, PreTr
 from transformers.utils import logging as transformers_logging
 
 from xdist.config import Model as ModelSection
+from xdist.data.adapters import adapter_in, root_of
 from xdist.errors import OwnError, UserError
 from xdist.model import segments
+from xdist.model.adapters import attached, files
+from xdist.model.adapters.held import held
 from xdist.model.admission import unlike
 from xdist.model.backbone import check_tokenizer, load_config
 from xdist.model.kinds import kind_of
+from xdist.model.layers import check_frozen, depth
 
 
-def load_encoder(section: ModelSection, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype) -> PreTrainedModel:
-    """The encoder without its pooler, as `section` wants it. Raises UserError for a folder without weights, for weights
-    that do not fit the configuration or are not finite, and for a tokenizer that does not fit the encoder."""
-    backbone = section.backbone
-    config = load_config(backbone)
+def load_encoder(
+    section: ModelSection, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype, seed: int | None = None
+) -> PreTrainedModel:
+    """The encoder without its pooler, as `section` wants it, with the adapters that it has; an adapter that is to be trained
+    begins where a `seed` is given. Raises UserError for a folder without weights, for weights that do not fit the configuration
+    or are not finite, and for a tokenizer that does not fit the encoder."""
+    backbone, below = root_of(section.backbone)
+    config = load_config(section.backbone)
     check_tokenizer(backbone, config, tokenizer)
     set_dropout(config, section)
     kind: Any = MODEL_MAPPING[type(config)]
@@ -50,10 +57,48 @@ def load_encoder(section: ModelSection, tokenizer: PreTrainedTokenizerBase, dtyp
         first = sorted(report["missing_keys"])[0]
         raise UserError(f"{backbone}: {len(report['missing_keys'])} weights are missing, such as '{first}'")
     check_finite(backbone, encoder.state_dict())
+    freeze(encoder, section)
+    segments.enable(encoder, tokenizer)
+    for folder in below:
+        files.read_below(folder, encoder)
+    if section.adapter is not None:
+        _adapt(encoder, section, seed)
+    elif seed is not None and any(one.kind != "lora" for one in held(encoder).adapters):
+        raise section.error(("backbone",), f"{section.backbone}: is an adapter that nothing merges: train with model.adapter")
+    assert isinstance(encoder, PreTrainedModel)
+    return encoder
+
+
+def freeze(encoder: PreTrainedModel, section: ModelSection) -> None:
+    """What `section` leaves as it is asks for no gradient. Raises UserError for layers that the encoder has not, or that share
+    their weights."""
     if section.freeze_embeddings:
         encoder.get_input_embeddings().requires_grad_(False)
-    segments.enable(encoder, tokenizer)
-    return encoder
+    if not section.frozen_layers:
+        return
+    kind = kind_of(encoder.config)
+    check_frozen(section, kind, encoder.config.model_type, encoder.config.num_hidden_layers, heads=True)
+    for name, parameter in encoder.named_parameters():
+        if (at := depth(name, kind)) is not None and at <= section.frozen_layers:
+            parameter.requires_grad_(False)
+
+
+def _adapt(encoder: PreTrainedModel, section: ModelSection, seed: int | None) -> None:
+    """Freeze the encoder, and give it the adapters that `section` names."""
+    encoder.requires_grad_(False)
+    adapter = section.adapter
+    assert adapter is not None
+    for code, one in adapter.languages.items():
+        if (found := adapter_in(one.model or "")) is None or found.kind != "bottleneck":
+            raise section.error(("adapter", "languages", code), f"{one.model}: holds no bottleneck adapter")
+        files.read_adapter(found, encoder, language=code)
+    held(encoder).fallback = adapter.fallback or held(encoder).fallback
+    if adapter.folder is not None:
+        if (found := adapter_in(adapter.folder)) is None:
+            raise section.error(("adapter", "folder"), f"{adapter.folder}: holds no adapter")
+        files.read_adapter(found, encoder, trained=seed is not None, dropout=adapter.dropout if seed is not None else 0.0)
+    elif seed is not None:
+        attached.begin(encoder, adapter, seed)
 
 
 def check_finite(place: object, weights: Mapping[str, Tensor]) -> None:

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -14,6 +15,7 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from xdist.data.heads import HEADS_INDEX, heads_in
 from xdist.errors import UserError
 from xdist.files import read_json, write_json, written_folder
+from xdist.model.adapters import attached, files, held
 from xdist.model.backbone import separator
 from xdist.model.encoder import check_finite
 from xdist.model.exchange import head_weights
@@ -34,14 +36,20 @@ def save_model(
     tokenizer: PreTrainedTokenizerBase,
     facts: Mapping[str, object] | None = None,
 ) -> None:
-    """Write `state` (all parameters, on the CPU) as a model folder with `facts` as JSON files by name; an older one is replaced
-    when all is written."""
+    """Write `state` (all parameters that are saved, on the CPU) as a model folder with `facts` as JSON files by name; an older
+    one is replaced when all is written. Of a model whose adapter was trained that is the adapter, not what it stands on."""
     encoder: PreTrainedModel = model.encoder
     encoder_state = {name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")}
     head_state = {name.removeprefix("heads."): value for name, value in state.items() if name.startswith("heads.")}
     with written_folder(folder) as temporary:
-        # Under the names of the module: loaded at ZeRO 3, transformers would give norms the names of old checkpoints again.
-        encoder.save_pretrained(temporary, state_dict=encoder_state, save_original_format=False)
+        own = held.trained_of(encoder)
+        if model.stands_on and own:
+            _save_config(temporary, encoder)
+            files.write_adapter(temporary, own, encoder_state, encoder, *model.stands_on)
+        else:
+            # Under the names of the module: loaded at ZeRO 3, transformers would give norms the names of old checkpoints again.
+            encoder_state = attached.merged(encoder, encoder_state)
+            encoder.save_pretrained(temporary, state_dict=encoder_state, save_original_format=False)
         save_tokenizer(temporary, tokenizer, encoder.config)
         save_file({name: value.contiguous() for name, value in head_state.items()}, temporary / HEADS)
         index = {
@@ -51,6 +59,12 @@ def save_model(
         write_json(temporary / HEADS_INDEX, index)
         for name, fact in (facts or {}).items():
             write_json(temporary / name, fact)
+
+
+def _save_config(folder: Path, encoder: PreTrainedModel) -> None:
+    config = deepcopy(encoder.config)
+    config.architectures = [type(encoder).__name__]
+    config.save_pretrained(folder)
 
 
 def save_tokenizer(folder: Path, tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> None:

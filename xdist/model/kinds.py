@@ -3,7 +3,7 @@
 What stands here is held against transformers' own classes by the admission test (tests/unit/test_admission_*.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -60,6 +60,17 @@ class EncoderKind:
     counter: str = ""
     # The norm of that module which comes after the last layer, and is no part of the states of any layer below.
     closing: str = ""
+    # Of a layer the matrices of attention and of the feed-forward part, and the norm that ends it ('': none does), by their
+    # names below `layer`, a star for each number; '': of the stack's list of layers. Adapters stand there.
+    attention: tuple[str, ...] = (
+        "attention.self.query",
+        "attention.self.key",
+        "attention.self.value",
+        "attention.output.dense",
+    )
+    mlp: tuple[str, ...] = ("intermediate.dense", "output.dense")
+    ends: str = "output.LayerNorm"
+    layer: str = ""
     # Keys of the configuration: every dropout of encoder and heads, that of attention, and where heads look for theirs.
     dropouts: tuple[str, ...] = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
     attention_dropout: str = "attention_probs_dropout_prob"
@@ -71,6 +82,17 @@ class EncoderKind:
     without: Mapping[str, str] = field(default_factory=dict)
     # Raised whenever a model of this kind would train to another result than before: part of a run's key in a study.
     revision: int = 0
+
+    @property
+    def every_layer(self) -> str:
+        """The names of its layers in the encoder, a star for each number; '': they are no modules of their own."""
+        return (
+            self.layer or ".".join(part for part in (self.stack, self.layers, "*") if part) if self.layers or self.layer else ""
+        )
+
+    def at(self, names: Sequence[str]) -> tuple[str, ...]:
+        """`names` of a layer as names in the encoder, a star for each number."""
+        return tuple(f"{self.every_layer}.{name}" if self.every_layer else name for name in names)
 
 
 def _first(out: str, dense: str, activation: str, **more: Any) -> dict[str, HeadForm]:
@@ -96,7 +118,7 @@ _MODERN: Mapping[str, Any] = {
 KINDS: Mapping[str, EncoderKind] = {
     "xlm-roberta": _ROBERTA,
     "xlm-roberta-xl": EncoderKind(
-        packs=True, positions="after padding", layers="layer", closing="LayerNorm", language_heads=_ROBERTA_LM
+        packs=True, positions="after padding", layers="layer", closing="LayerNorm", ends="", language_heads=_ROBERTA_LM
     ),
     "roberta": replace(_ROBERTA, revision=1),  # words of tagging tasks had other pieces
     "camembert": _ROBERTA,
@@ -125,6 +147,9 @@ KINDS: Mapping[str, EncoderKind] = {
         stack="",
         layers="layers",
         closing="final_norm",
+        attention=("attn.Wqkv", "attn.Wo"),
+        mlp=("mlp.Wi", "mlp.Wo"),
+        ends="",
         dropouts=("attention_dropout", "embedding_dropout", "mlp_dropout", "classifier_dropout"),
         attention_dropout="attention_dropout",
         head_dropouts=("classifier_dropout",),
@@ -153,6 +178,9 @@ KINDS: Mapping[str, EncoderKind] = {
         stack="",
         layers="layers",
         closing="norm",
+        attention=("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"),
+        mlp=("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"),
+        ends="",
         dropouts=("attention_dropout", "classifier_dropout"),  # the second is xdist's own: heads have none there
         attention_dropout="attention_dropout",
         head_dropouts=("classifier_dropout",),
@@ -164,6 +192,12 @@ KINDS: Mapping[str, EncoderKind] = {
         positions="relative",
         last="",  # the encoder reads its stack's second part, all hidden states
         layers="layer",
+        attention=(
+            "attention.self.query_proj",
+            "attention.self.key_proj",
+            "attention.self.value_proj",
+            "attention.output.dense",
+        ),
         dropouts=("hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_dropout", "cls_dropout"),
         head_dropouts=("cls_dropout", "hidden_dropout_prob"),
         language_heads=(
@@ -194,6 +228,9 @@ KINDS: Mapping[str, EncoderKind] = {
         segments=False,
         stack="transformer",
         layers="layer",
+        attention=("attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin"),
+        mlp=("ffn.lin1", "ffn.lin2"),
+        ends="output_layer_norm",
         dropouts=("dropout", "attention_dropout", "seq_classif_dropout", "qa_dropout"),
         attention_dropout="attention_dropout",
         head_dropouts=("seq_classif_dropout",),
@@ -210,6 +247,10 @@ KINDS: Mapping[str, EncoderKind] = {
         revision=1,
     ),
     "albert": EncoderKind(
+        layer="encoder.albert_layer_groups.*.albert_layers.*",  # one for all, or few
+        attention=("attention.query", "attention.key", "attention.value", "attention.dense"),
+        mlp=("ffn", "ffn_output"),
+        ends="full_layer_layer_norm",
         dropouts=("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob"),
         head_dropouts=("classifier_dropout_prob",),
         checkpointing=False,
@@ -222,6 +263,9 @@ KINDS: Mapping[str, EncoderKind] = {
         embedded="layer_norm_emb",
         stack="",
         counter="n_layers",
+        attention=("attentions.*.q_lin", "attentions.*.k_lin", "attentions.*.v_lin", "attentions.*.out_lin"),
+        mlp=("ffns.*.lin1", "ffns.*.lin2"),
+        ends="layer_norm2.*",
         dropouts=("dropout", "attention_dropout", "summary_first_dropout"),
         attention_dropout="attention_dropout",
         head_dropouts=("summary_first_dropout",),

@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from xdist.model import languages, packed, segments
+from xdist.model.adapters import held, speaking
 from xdist.model.alignment import Alignment
 from xdist.model.heads import FormedHead, make_head, sequence_means
 from xdist.model.kinds import kind_of
@@ -40,6 +41,8 @@ class Model(nn.Module):
         self.layers = {name: family.layer(config.num_hidden_layers) for name, family in families.items()}
         # A copy that stays as it is, of what training began with, where a family of those trained compares with it.
         self.anchor: PreTrainedModel | None = None
+        # The place and the digest of the model that an adapter is trained on, and that is not saved with it.
+        self.stands_on: tuple[str, str] | None = None
         self.alignment: Alignment | None = None  # of languages with English, where one was fitted
         self.heads = nn.ModuleDict()
         for name in sorted(families):
@@ -50,6 +53,7 @@ class Model(nn.Module):
             self.heads[name] = head.to(encoder.dtype)
             if isinstance(head, LanguageHead):
                 head.tie(encoder)
+                speaking.invert_before(encoder, head)
 
     @property
     def embedding(self) -> nn.Module:
@@ -80,19 +84,23 @@ class Model(nn.Module):
 
     def _states(self, encoder: PreTrainedModel, batch: Batch, layer: int | None) -> Tensor:
         """The hidden states of a layer in the layout of the inputs."""
+        with speaking.reading(encoder, batch):
+            return self._computed(encoder, batch, layer)
+
+    def _computed(self, encoder: PreTrainedModel, batch: Batch, layer: int | None) -> Tensor:
         inputs = self._inputs(encoder, batch)
         if layer is None or layer == encoder.config.num_hidden_layers:
-            return encoder(**inputs).last_hidden_state
+            return cast(Tensor, encoder(**inputs).last_hidden_state)
         if self.training and encoder is self.encoder:
             # Every layer takes part in every step, as every head does.
             outputs = encoder(**inputs, output_hidden_states=True)
-            return outputs.hidden_states[layer] + 0.0 * outputs.last_hidden_state
+            return cast(Tensor, outputs.hidden_states[layer] + 0.0 * outputs.last_hidden_state)
         if cuts(kind := kind_of(encoder.config)):
             # One layer for the embedding too: DeBERTa's stack cannot do without any.
             with only_layers(encoder, kind, max(layer, 1)):
                 outputs = encoder(**inputs, output_hidden_states=layer == 0)
-            return outputs.last_hidden_state if layer else outputs.hidden_states[0]
-        return encoder(**inputs, output_hidden_states=True).hidden_states[layer]
+            return cast(Tensor, outputs.last_hidden_state if layer else outputs.hidden_states[0])
+        return cast(Tensor, encoder(**inputs, output_hidden_states=True).hidden_states[layer])
 
     def forward(self, *views: View, masks: Masks | None = None) -> tuple[Tensor, ...]:
         """The outputs of each view. Views of one batch that differ only at the last hidden state share the encoder's work;
@@ -127,6 +135,14 @@ class Model(nn.Module):
         self.anchor = anchor.requires_grad_(False).eval()
         if self.packed:
             packed.enable(anchor)
+
+    def kept(self, name: str) -> bool:
+        """Whether the parameter of this name is part of the model that is saved: not the anchor, and nothing of the model that
+        an adapter stands on."""
+        if not name.startswith("encoder."):
+            return not name.startswith("anchor.")
+        own = held.trained_of(self.encoder)
+        return self.stands_on is None or (own is not None and own.names(name))
 
     def train(self, mode: bool = True) -> "Model":
         super().train(mode)

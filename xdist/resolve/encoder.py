@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xdist.config import Model
+from xdist.data.adapters import root_of
 from xdist.data.fetched import check_package, may_be_hub_id
 from xdist.data.heads import heads_in
 from xdist.data.subset import Subset
@@ -55,14 +56,15 @@ def read_encoder(place: str) -> Encoder | None:
         folder = config.parent
     path = folder / "config.json"
     if not path.is_file():
-        raise UserError(f"{folder}: is not a model folder (no config.json)")
+        check_files(folder)
     values = read_json(path)
     if not isinstance(values, dict):
         raise UserError(f"{path}: names no model_type")
     kind = check_kind(place, values)
     if Path(place).is_dir():
         check_files(folder)
-    check_values(place, values, folder)
+    below = Path(root_of(str(folder))[0])
+    check_values(place, values, below if below.is_dir() else None)
     # Names of XLM and DistilBERT beside everybody's.
     layers = _number(values, path, "num_hidden_layers", "n_layers")
     rows = _number(values, path, "vocab_size", "n_words")

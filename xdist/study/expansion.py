@@ -5,18 +5,18 @@ and the key of the run whose model it begins with, or the content of its backbon
 the folder, so a run whose key is the same is never done twice, and one whose key is another never taken for it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from xdist.config import Run, Study, Train
-from xdist.config.loading import KeyPath
-from xdist.config.merge import Merge
-from xdist.config.run import LONGEST_NAME
+from xdist.config.run import LONGEST_NAME, KeepFinished, Runtime
+from xdist.data.adapters import folders_in
 from xdist.data.subset import Subset
-from xdist.errors import UserError, cut, unknown
+from xdist.errors import UserError, cut
 from xdist.files import digest
 from xdist.metrics import METRICS
 from xdist.plugins import digest_in
@@ -25,8 +25,9 @@ from xdist.resolve.resolved import Resolved
 from xdist.study.changes import Descriptions
 from xdist.study.estimate import updates
 from xdist.study.facts import Facts
+from xdist.study.of_stages import language_adapters, merged_models, taught
 from xdist.tasks.catalog import TASKS
-from xdist.tasks.catalog.user import DEFAULT_METRICS
+from xdist.tasks.catalog.building import DEFAULT_METRICS
 
 # Raised whenever the same description and the same files would train to another result.
 RESULTS = 2
@@ -48,7 +49,7 @@ class Point:
 @dataclass(frozen=True, slots=True)
 class Node:
     """A run of the graph. `upstream` is the key of the run whose model it begins with, `merged` those of the runs whose models
-    are merged with it; `points` the numbers of the combinations that need it."""
+    are merged with it, teach it or are its language adapters; `points` the numbers of the combinations that need it."""
 
     key: str
     stage: str
@@ -100,6 +101,15 @@ class Graph:
         heads = {name: (tasks[0].family, tasks[0].labels) for name, tasks in before.resolved.heads.items()}
         return encoder and replace(encoder, heads=heads)
 
+    @property
+    def needed(self) -> set[str]:
+        """The model folders that any run begins with, merges or learns from."""
+        return _needed(node.run for node in self.nodes.values())
+
+    def is_needed(self, key: str) -> bool:
+        """Whether another run waits for the model of `key`."""
+        return any(key in (node.upstream, *node.merged) for node in self.nodes.values())
+
     def after(self, key: str | None) -> list[Node]:
         """The runs that begin with the model of `key`; with None those that begin with a backbone of their own."""
         return [node for node in self.nodes.values() if node.upstream == key]
@@ -122,13 +132,17 @@ def expand(study: Study, facts: Facts) -> Graph:
                     raise run.error(
                         ("model", "backbone"), f"'{found[upstream][0]}' is evaluated, it trains no model to begin with"
                     )
-                merge, merged = _merged(study, run.merge, stages, found, run.error) if run.merge else (None, ())
-                key = identity(facts.resolved(run), upstream or facts.backbone(backbone), facts, merged)
+                merge, merged = merged_models(study, run.merge, stages, found, run.error) if run.merge else (None, ())
+                train, teacher = taught(study, run.train, stages, found) if run.train else (None, ())
+                merged += teacher
+                adapter, spoken = language_adapters(study, run.model.adapter, stages, found, run.error)
+                key = identity(facts.resolved(run), upstream or facts.backbone(backbone), facts, merged, spoken)
+                merged = (*merged, *spoken.values())
                 if key not in found:
                     if upstream:
                         backbone = str(found[upstream][1].run.folder / "model")
-                    model = run.model.model_copy(update={"backbone": backbone})
-                    where = {"folder": study.folder / "runs" / f"{stage}-{key}", "model": model, "merge": merge}
+                    model = run.model.model_copy(update={"backbone": backbone, "adapter": adapter})
+                    where = {"folder": study.folder / "runs" / f"{stage}-{key}", "model": model, "merge": merge, "train": train}
                     placed = run.model_copy(update=where)
                     found[key] = (stage, facts.resolved(placed), upstream, [], merged)
                 elif (found[key][1].run.evaluate, found[key][1].run.align) != (run.evaluate, run.align):
@@ -142,11 +156,13 @@ def expand(study: Study, facts: Facts) -> Graph:
     if not points:
         raise UserError(f"{study.at(())}: no combination is left to run")
     nodes = {}
+    needed = _needed(one[1].run for one in found.values())
     for key, (stage, resolved, upstream, numbers, merged) in found.items():
         name = _name(study, stage, [points[number] for number in numbers])
         if len(name) > LONGEST_NAME:
             raise UserError(f"{study.at(('axes',))}: '{cut(name)}' names a run and is longer than {LONGEST_NAME} characters")
-        named = replace(resolved, run=resolved.run.model_copy(update={"name": name}))
+        runtime = _leaving(resolved.run.runtime, study.keep, str(resolved.run.folder / "model") in needed)
+        named = replace(resolved, run=resolved.run.model_copy(update={"name": name, "runtime": runtime}))
         nodes[key] = Node(key, stage, named, upstream, tuple(numbers), merged)
     return Graph(study, nodes, tuple(points))
 
@@ -161,14 +177,26 @@ def combinations(study: Study) -> Iterator[dict[str, str]]:
             yield point
 
 
-def identity(resolved: Resolved, beginning: str, facts: Facts, merged: tuple[str, ...] = ()) -> str:
+def identity(
+    resolved: Resolved,
+    beginning: str,
+    facts: Facts,
+    merged: tuple[str, ...] = (),
+    spoken: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """16 digits that depend on what a run trains, from which model and on which data; for a run that trains nothing, on what
-    it evaluates. `merged`: the keys of the runs whose models it merges. A key that is left at its default does not enter, so a
-    new one does not make old results stale."""
+    it evaluates. `merged`: the keys of the runs whose models it merges or learns from; `spoken`: by language, of those that
+    trained its language adapters. A key that is left at its default does not enter, so a new one does not make old results
+    stale."""
     run = resolved.run
     sections: dict[str, Any] = run.model_dump(mode="json", exclude_defaults=True)
     for key in ("backbone", "pretraining"):  # the second changes reports alone
         sections.get("model", {}).pop(key, None)
+    if run.model.adapter:  # its folders by what they hold
+        for key in ("folder", "languages"):
+            sections["model"]["adapter"].pop(key, None)
+        held = {".".join(key): facts.backbone(place) for key, place in folders_in(run.model.adapter)}
+        sections["model"] |= {"holds": {**held, **spoken}}
     # Nothing for kinds that never changed, so that their results stay.
     revision = revision_of(resolved.model.backbone)
     common = (RESULTS, beginning, sections.get("model"), *([revision] if revision else []))
@@ -192,9 +220,11 @@ def identity(resolved: Resolved, beginning: str, facts: Facts, merged: tuple[str
     ]
     data = [facts.subset(run.data, subset) for subset in resolved.subsets.trained]
     data += _chosen_by(run.train, resolved.subsets.selection)
-    read = [facts.file(path) for path in run.method_files]
+    read = [facts.file(path) for path in (*run.method_files, *resolved.word_files.values())]
     others: list[Any] = [run.plugin_digests] if run.plugins else []
     others += [facts.backbone(resolved.teacher.backbone)] if resolved.teacher else []
+    others += [merged] if merged else []  # the teacher's
+    others += [{"block": run.data.block}] if run.data.block != 1 else []
     return digest(*common, "train", sections["train"], robust, run.seed, data, read, *others)
 
 
@@ -210,27 +240,6 @@ def _with_code(metric: str) -> str:
     """The name of a metric, of one that a plugin brought with the digest of its code."""
     plugin = METRICS.plugin(metric)
     return f"{metric}@{digest_in(plugin)}" if plugin else metric
-
-
-def _merged(
-    study: Study, merge: Merge, stages: Mapping[str, str], found: Mapping[str, Any], error: Callable[[KeyPath, str], UserError]
-) -> tuple[Merge, tuple[str, ...]]:
-    """`merge` with the models of its stages in their place, and the keys of their runs. Raises what `error` makes of a key and
-    a reason for a stage that is none before it, or leaves no model."""
-    models, keys = [], []
-    for number, one in enumerate(merge.models):
-        if one.stage is not None:
-            where = ("merge", "models", number, "stage")
-            if one.stage not in stages:
-                left_out = f"'{one.stage}' is left out here, so there is nothing of it to merge; leave this out too"
-                raise error(where, left_out if one.stage in study.stages else unknown("earlier stage", one.stage, stages))
-            key = stages[one.stage]
-            if not found[key][1].run.makes_model:
-                raise error(where, f"'{one.stage}' is evaluated, it makes no model to merge")
-            keys.append(key)
-            one = one.model_copy(update={"model": str(found[key][1].run.folder / "model"), "stage": None})
-        models.append(one)
-    return merge.model_copy(update={"models": tuple(models)}), tuple(keys)
 
 
 def _beginning(
@@ -255,6 +264,22 @@ def _beginning(
 
 def _fits(point: Mapping[str, str], pattern: Mapping[str, Any]) -> bool:
     return all(point[axis] in (wanted if isinstance(wanted, list | tuple) else [wanted]) for axis, wanted in pattern.items())
+
+
+def _needed(runs: Iterable[Run]) -> set[str]:
+    """The model folders that any of `runs` begins with, merges or learns from."""
+    found: set[str] = set()
+    for run in runs:
+        found |= {run.model.backbone, *(one.model or "" for one in (run.merge.models if run.merge else ()))}
+        if run.train and run.train.distil:
+            found.add(run.train.distil.teacher or "")
+    return found
+
+
+def _leaving(runtime: Runtime, keep: KeepFinished, needed: bool) -> Runtime:
+    """`runtime` with what is to stay of its run, whose model other runs may need: as it says itself, else `keep`."""
+    own = runtime.keep_finished if "keep_finished" in runtime.model_fields_set else keep
+    return runtime.model_copy(update={"keep_finished": "model" if own == "scores" and needed else own})
 
 
 def _name(study: Study, stage: str, points: list[Point]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from xdist.config import Train, load_run, load_study
+from xdist.config import Model, Train, load_run, load_study
 from xdist.config.fitting import plain_values
 from xdist.config.loading import apply_override, put, read_yaml
 from xdist.config.scoring_run import overrides_of
@@ -58,12 +58,12 @@ class Tuning:
         assert run.train
         self.out = out or path.with_name(f"{path.stem}-tuned.yaml")
         self.dev = _dev(run.train, run.data.root, resolved.subsets.training)
-        self.trials = _trials(grid, run.train.learning_rate, resolved.model.backbone, run.model.freeze_embeddings)
+        self.trials = _trials(grid, run.train.learning_rate, resolved.model.backbone, run.model)
         axes = {name: list(dict.fromkeys(one[name] for one in self.trials)) for name in self.trials[0]}
         tasks = list(dict.fromkeys(subset.task.name for subset in self.dev))
         languages = list(dict.fromkeys(subset.language for subset in self.dev))
         sections = {**run.dump(), "evaluate": {"tasks": tasks, "languages": languages, "split": "dev"}}
-        sections["runtime"]["keep"] = 1
+        sections["runtime"] |= {"keep": 1, "keep_finished": "model"}
         for key in ("name", "folder", "seed"):
             del sections[key]
         study = {
@@ -198,12 +198,13 @@ def _dev(train: Train, root: Path, trained: Iterable[Subset]) -> tuple[Subset, .
     return tuple(found)
 
 
-def _trials(grid: Grid, own: float, backbone: str, frozen: bool) -> list[dict[str, Any]]:
+def _trials(grid: Grid, own: float, backbone: str, model: Model) -> list[dict[str, Any]]:
     rates = grid.rates
     if not rates:
         usual: tuple[float, ...] = (own / 3, own * 3)
         with suppress(UserError):  # of an encoder that is not here
-            usual = usual_rate(shape_of(backbone).matrices, frozen).some
+            if model.adapter is None:  # they take rates of their own
+                usual = usual_rate(shape_of(backbone).matrices, model.embeddings_frozen).some
         rates = tuple(sorted({*usual, own}))
     axes: dict[str, Sequence[Any]] = {"learning_rate": rates}
     axes |= {

@@ -1,0 +1,86 @@
+"""Sections of a run that name models of earlier stages: the places of those models, and the keys of the runs that make them."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from xdist.config import Study, Train
+from xdist.config.adapter import Adapter
+from xdist.config.merge import Merge
+from xdist.config.reader import KeyPath
+from xdist.errors import UserError, unknown
+
+
+def merged_models(
+    study: Study, merge: Merge, stages: Mapping[str, str], found: Mapping[str, Any], error: Callable[[KeyPath, str], UserError]
+) -> tuple[Merge, tuple[str, ...]]:
+    """`merge` with the models of its stages in their place, and the keys of their runs. Raises what `error` makes of a key and
+    a reason for a stage that is none before it, or leaves no model."""
+    models, keys = [], []
+    for number, one in enumerate(merge.models):
+        if one.stage is not None:
+            where = ("merge", "models", number, "stage")
+            key, place = _of_stage(study, one.stage, "to merge", stages, found, partial(error, where))
+            keys.append(key)
+            one = one.model_copy(update={"model": place, "stage": None})
+        models.append(one)
+    return merge.model_copy(update={"models": tuple(models)}), tuple(keys)
+
+
+def taught(study: Study, train: Train, stages: Mapping[str, str], found: Mapping[str, Any]) -> tuple[Train, tuple[str, ...]]:
+    """`train` with its teacher in place, and the key of the teacher's run, where that is a stage. Raises UserError for a stage
+    that is none before this one, or leaves no model."""
+    distil = train.distil
+    if distil is None or distil.stage is None:
+        return train, ()
+    error = partial(train.error, ("distil", "stage"))
+    key, place = _of_stage(study, distil.stage, "to learn from", stages, found, error)
+    return train.model_copy(update={"distil": distil.model_copy(update={"teacher": place, "stage": None})}), (key,)
+
+
+def language_adapters(
+    study: Study,
+    adapter: Adapter | None,
+    stages: Mapping[str, str],
+    found: Mapping[str, Any],
+    error: Callable[[KeyPath, str], UserError],
+) -> tuple[Adapter | None, dict[str, str]]:
+    """The section `model.adapter` with the models of its stages in their place, and by language the keys of their runs. An
+    earlier stage that is left out here leaves its language without an adapter. Raises UserError for one that is none."""
+    if adapter is None:
+        return None, {}
+    languages, keys = {}, {}
+    for code, one in adapter.languages.items():
+        if one.stage is not None:
+            where = ("model", "adapter", "languages", code, "stage")
+            if one.stage not in study.stages:
+                raise error(where, unknown("earlier stage", one.stage, stages))
+            if one.stage not in stages:
+                continue
+            before = found[stages[one.stage]][1].run
+            if before.train is None or before.model.adapter is None or before.model.adapter.kind != "bottleneck":
+                raise error(where, f"'{one.stage}' trains no bottleneck adapter")
+            keys[code] = stages[one.stage]
+            one = one.model_copy(update={"model": str(before.folder / "model"), "stage": None})
+        languages[code] = one
+    fallback = adapter.fallback if adapter.fallback in languages else None
+    return adapter.model_copy(update={"languages": languages, "fallback": fallback}), keys
+
+
+def _of_stage(
+    study: Study,
+    name: str,
+    purpose: str,
+    stages: Mapping[str, str],
+    found: Mapping[str, Any],
+    error: Callable[[str], UserError],
+) -> tuple[str, str]:
+    """The key of a stage's run, and where its model will be. Raises what `error` makes of a reason for a stage that is none
+    before this one, or leaves no model."""
+    if name not in stages:
+        left_out = f"'{name}' is left out here, so there is nothing of it {purpose}; leave this out too"
+        raise error(left_out if name in study.stages else unknown("earlier stage", name, stages))
+    key = stages[name]
+    if not found[key][1].run.makes_model:
+        raise error(f"'{name}' is evaluated, it makes no model {purpose}")
+    return key, str(found[key][1].run.folder / "model")

@@ -67,7 +67,7 @@ def test_every_draw_is_scored_as_a_test_set_is(name: str) -> None:
     gold = rng.choice(list("aaaab"), size=25).tolist()  # some draws have no b at all
     said = {system: [g if rng.random() < right else "c" for g in gold] for system, right in (("a", 0.9), ("b", 0.5))}
     found = replicate({system: {"sw": rows(one, gold, of)} for system, of in said.items()}, one, "task", draws=30)
-    drawing = np.random.default_rng([0, int(digest("task"), 16)])
+    drawing = np.random.default_rng([0, int(digest("task"), 16), 25])
     for number, draw in enumerate(drawing.integers(25, size=(30, 25))):
         expected = [scikit_learn(one.headline, [gold[n] for n in draw], [of[n] for n in draw]) for of in said.values()]
         assert found.drawn[number, :, 0].tolist() == pytest.approx(expected, abs=1e-9)

@@ -120,7 +120,7 @@ def test_every_draw_is_scored_as_a_test_set_is() -> None:
     found = replicate({name: {"sw": rows(one, gold)} for name, one in said.items()}, BALANCED, "task", draws=30)
     assert found.observed[:, 0].tolist() == pytest.approx([balanced_accuracy(one, gold) for one in said.values()])
     # The same draws again, each a test set of its own, its examples one by one.
-    drawing = np.random.default_rng([0, int(digest("task"), 16)])
+    drawing = np.random.default_rng([0, int(digest("task"), 16), 40])
     for number, draw in enumerate(drawing.integers(40, size=(30, 40))):
         expected = [balanced_accuracy([one[n] for n in draw], [gold[n] for n in draw]) for one in said.values()]
         assert found.drawn[number, :, 0].tolist() == pytest.approx(expected)

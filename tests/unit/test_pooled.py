@@ -118,3 +118,40 @@ def test_no_pooled_interval_leaves_what_scores_can_be() -> None:
     alone = replicated.alone([("a", 0), ("a", 1)], ["xx", "yy"])
     assert alone
     assert (pooled([alone]).low, pooled([alone]).high) == (0.0, 100.0)
+
+
+def test_tasks_of_the_same_sentences_are_drawn_together() -> None:
+    """Two tasks ask the same 60 sentences in five languages, and what a system finds hard lies in the sentence."""
+    found = []
+    for trial in range(150):
+        rng, tasks = np.random.default_rng([7, trial]), []
+        hard = {name: rng.normal(0, 0.3, 60) for name in "ab"}
+        for _ in range(2):
+            rows = {(name, 0): {f"l{n}": counted(rng.random(60) < 0.6 + hard[name]) for n in range(5)} for name in "ab"}
+            replicated = replicate(dict(rows), ACCURACY, "their sentences", trial, 200)
+            one = replicated.differences([("a", 0)], [("b", 0)], replicated.languages)
+            assert one
+            tasks.append(one)
+        found.append(pooled(tasks, seed=trial))
+    assert np.mean([one.low <= 0 <= one.high for one in found]) >= 0.95 - 3 * (0.95 * 0.05 / 150) ** 0.5
+    rows = {"x": {"sw": counted(np.arange(40) < 20)}}
+    first, again, other = (replicate(dict(rows), ACCURACY, name, draws=9).drawn for name in ("set", "set", "another"))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_a_language_is_one_in_all_tasks_whatever_its_code() -> None:
+    def freedom(code: str) -> int:
+        tasks = []
+        for number, codes in enumerate((("sw", "yo"), (code, "yor_Latn"))):
+            rows = {
+                (name, 0): {one: counted(np.arange(50) < 20 + 9 * (name == "a") * (n + 1)) for n, one in enumerate(codes)}
+                for name in "ab"
+            }
+            one = replicate(dict(rows), ACCURACY, f"t{number}", draws=50).differences([("a", 0)], [("b", 0)], codes)
+            assert one
+            tasks.append(one)
+        return pooled(tasks).parts[0].freedom
+
+    assert freedom("swh_Latn") == 1
+    assert freedom("xho_Latn") == 2

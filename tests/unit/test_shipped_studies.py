@@ -13,7 +13,10 @@ from xdist.config import load_run, load_study
 from xdist.files import shipped
 from xdist.formats.classification import untranslated
 from xdist.study import Facts, Graph, expand
+from xdist.study.budget import budget
 from xdist.study.conditions import conditions_of
+from xdist.study.published import published
+from xdist.study.state import Standing
 from xdist.tasks.catalog import task
 
 STUDIES = sorted((shipped("jobs") / "studies").glob("*.yaml"))
@@ -21,8 +24,8 @@ RUN = {"name": "a", "folder": "b", "model": {"backbone": "x"}, "data": {"root": 
 
 
 @cache
-def expanded(path: Path) -> Graph:
-    return expand(load_study(path), Facts())
+def expanded(path: Path, *overrides: str) -> Graph:
+    return expand(load_study(path, overrides), Facts())
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
@@ -54,6 +57,16 @@ def test_xtreme_r_is_the_full_matrix() -> None:
     assert list(copa.stages) == ["intermediate", "choice", "target"]
     for node in graph.nodes.values():
         assert node.upstream or node.run.model.backbone in ("xlm-roberta-large", "xlm-roberta-base")
+    before = {node.upstream for node in graph.nodes.values()}
+    assert {node.run.runtime.keep_finished for node in graph.nodes.values()} == {"model"}
+    costs = budget(graph, dict.fromkeys(graph.nodes, Standing("waiting", 0, None)), None)
+    assert costs.disk + costs.at_work < 2.5e12
+    assert costs.least + costs.at_work < 0.5e12
+    assert costs.unknown == 0
+    scored = expanded(shipped("jobs") / "studies" / "xtreme-r.yaml", "keep=scores")
+    kept = {key: node.run.runtime.keep_finished for key, node in scored.nodes.items()}
+    assert kept == {key: "model" if key in before else "scores" for key in scored.nodes}
+    assert budget(scored, dict.fromkeys(graph.nodes, Standing("waiting", 0, None)), None).disk == costs.least
 
 
 def test_shots_trains_zero_shot_once_and_draws_a_curve_for_each_language() -> None:
@@ -61,7 +74,7 @@ def test_shots_trains_zero_shot_once_and_draws_a_curve_for_each_language() -> No
     assert (len(graph.points), len(graph.nodes)) == (3 * 4 * 3, (1 + 3 * 3) * 3)
     conditions, _, _ = conditions_of(graph)
     assert {(one.name, one.against) for one in conditions if one.labelled[-1].rows == 10} == {
-        (f"{language} · 10", f"{language} · 0") for language in ("yoruba", "wolof", "quechua")
+        (f"language: {language}, shots: 10", f"language: {language}, shots: 0") for language in ("yoruba", "wolof", "quechua")
     }
     for point in graph.points:  # every language that is labelled is scored, by every run
         evaluate = graph.nodes[point.last].run.evaluate
@@ -107,16 +120,62 @@ def test_rivals_share_their_targets_and_say_what_data_they_needed() -> None:
     """Merged and mapped systems need no training of their own; the run that merges and the one that goes on are one."""
     graph = expanded(shipped("jobs") / "studies" / "rivals.yaml")
     stages = Counter(node.stage for node in graph.nodes.values())
-    assert stages == {"align": 3 * 2, "target": 3 * 7, "score": 3 * 11}, "the run that is merged is the aligned one"
+    assert stages == {"align": 3 * 2, "target": 3 * 5, "changed": 3 * 3}, "the run that is merged is the aligned one"
     conditions, _, _ = conditions_of(graph)
-    needs = {one.name: one.needs for one in conditions}
+    needs = {one.values["system"]: one.needs for one in conditions}
     assert needs == {
-        **dict.fromkeys(("none", "adversarial", "random", "layer-decay"), ""),
+        **dict.fromkeys(("none", "adversarial", "distil"), ""),
         "mean-shift": "the languages' names",
-        **dict.fromkeys(("procrustes", "infonce", "l2", "infonce-beside", "arithmetic", "swapped"), "parallel text"),
+        "dictionary": "dictionary, parallel text",
+        **dict.fromkeys(("procrustes", "infonce", "arithmetic"), "parallel text"),
     }
     merged = [node for node in graph.nodes.values() if node.run.merge]
-    assert len(merged) == 6
+    assert len(merged) == 3
+    taught = [node for node in graph.nodes.values() if node.run.train and node.run.train.distil]
     assert all(len(node.before) == 2 for node in merged)
+    assert [graph.nodes[node.before[0]].stage for node in taught] == ["target"] * 3, "the baseline's own"
     steps = {node.run.train.steps for node in graph.nodes.values() if node.run.train and node.stage == "target"}
-    assert steps == {120}
+    assert steps == {100}
+
+
+def test_rivals_dictionaries_are_found_in_training_rows(shared_data: Path, tmp_path: Path) -> None:
+    """Words that everybody can check, and no word of a row that is scored alone."""
+    script = shipped("jobs") / "studies" / "rivals_data.py"
+    done = subprocess.run([sys.executable, script, shared_data, tmp_path, "swh_Latn"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = dict(line.split("\t") for line in (tmp_path / "en-swh_Latn.txt").read_text().splitlines())
+    assert {one: found[one] for one in ("but", "first", "without")} == {"but": "lakini", "first": "kwanza", "without": "bila"}
+    missing = subprocess.run([sys.executable, script, tmp_path, tmp_path], capture_output=True, text=True)
+    assert missing.returncode == 1
+    assert "eng_Latn/train.tsv: no such file" in missing.stderr
+
+
+def test_the_answers_are_of_equal_updates_and_ask_what_must_be_learnt() -> None:
+    for name, runs in (("robust", 24), ("intermediate", 3 * (2 + 6)), ("rare", 3 * (4 + 9))):
+        graph = expanded(shipped("jobs") / "studies" / f"answer-{name}.yaml")
+        assert len(graph.nodes) == runs
+        assert graph.study.hypotheses
+        steps: dict[str, set[int]] = {}
+        for point in graph.points:
+            for stage, key in point.stages.items():
+                train = graph.nodes[key].run.train
+                assert train
+                if point.values.get("robust") != "plain-longer":  # as long as adversarial training takes
+                    steps.setdefault(stage, set()).add(train.steps or 0)
+                assert not train.select or set(train.select.languages) <= {"en", "eng_Latn"}, (
+                    "nothing is chosen on a test language"
+                )
+        assert all(len(found) == 1 for found in steps.values())
+        assert all(stage.learns for key, stage in graph.study.stages.items() if key != "head")
+    head = next(node for node in graph.nodes.values() if node.stage == "head")
+    assert head.run.model.frozen_layers == 12
+    assert {node.run.model.frozen_layers for node in graph.nodes.values() if node.stage != "head"} == {0}
+
+
+def test_reproduce_names_each_published_figure_by_a_condition_that_is_run() -> None:
+    graph = expanded(shipped("jobs") / "studies" / "reproduce.yaml")
+    conditions, _, _ = conditions_of(graph)
+    figures = published(graph, conditions)
+    assert len(figures) == 14
+    assert {one.against is None for one in figures if "2104.08645" in one.source} == {False}
+    assert {len(one.seeds) for one in conditions} == {5}

@@ -23,7 +23,8 @@ from xdist.tasks.family import family_of
 class Scored:
     """One task of a run: `trained_on` the languages that it was trained on or chosen by, `rows` by language the rows of the
     metric called `scored_by`; `blank` languages were predicted, but not scored, for want of gold. `absent` says what is not
-    installed here, the task or its metric: there are no rows then. `read`: what the encoder has read."""
+    installed here, the task or its metric: there are no rows then. `read`: what the encoder has read; `sentences` as of the
+    task."""
 
     name: str
     scored_by: str
@@ -35,6 +36,7 @@ class Scored:
     blank: tuple[str, ...] = ()
     read: Pretraining = CC100
     read_since: tuple[str, ...] = ()
+    sentences: str = ""
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -94,4 +96,4 @@ def _scored(where: RunFolder, data: Data, gold: Gold, name: str, entry: dict[str
         if (of_language := family.per_example(predictions, examples, code)) is not None:
             rows[code] = of_language
     blank = tuple(code for code in entry["languages"] if code not in rows)
-    return Scored(name, by, split, trained_on, rows, one.family, None, blank)
+    return Scored(name, by, split, trained_on, rows, one.family, None, blank, sentences=f"{one.sentences} {split}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from xdist.languages.codes import Language, found, language, same
+from xdist.languages.codes import Language, every_code, found, identity, language, same
 from xdist.languages.pretraining import CC100, EVERY_GROUP, GROUPS, HEAD, NOBODY_KNOWS, SEEN, TAIL, UNKNOWN, Pretraining
 
 __all__ = [
@@ -18,7 +18,9 @@ __all__ = [
     "Language",
     "Pretraining",
     "by_size",
+    "every_code",
     "found",
+    "identity",
     "language",
     "same",
 ]

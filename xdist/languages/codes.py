@@ -124,3 +124,15 @@ def same(one: str, other: str) -> bool:
     """Whether two codes are of one language in one script; what is no code of a language is like itself alone."""
     here, there = found(one), found(other)
     return one == other if here is None or there is None else here.key == there.key
+
+
+def identity(code: str) -> str:
+    """What is equal for all codes of one language in one script, and for no others."""
+    one = found(code)
+    return "_".join(one.key) if one else code
+
+
+@cache
+def every_code() -> tuple[str, ...]:
+    """The ISO 639-3 code of each language that is known here."""
+    return tuple(sorted({one.iso for one in _entries().values()}))

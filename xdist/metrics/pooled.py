@@ -1,10 +1,12 @@
 """Many systems on many tasks: scores under the same draws of examples, and a difference pooled over tasks with its interval.
 
 A group's difference is the mean over tasks of the mean over the group's languages in each task. Tasks are themselves: the
-benchmark's. Languages are a sample, and one that stands in several tasks is drawn with all of them, since a language that is
-hard is hard in each. Examples and seeds are as in `xdist.metrics.significance`, whose intervals these are for one task.
+benchmark's. Languages are a sample, and one that stands in several tasks, by whatever code, is drawn with all of them, since
+a language that is hard is hard in each. Examples and seeds are as in `xdist.metrics.significance`, whose intervals these are
+for one task; sets that share sentences are drawn together, in all languages and tasks.
 """
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -12,7 +14,7 @@ from statistics import fmean
 import numpy as np
 
 from xdist.files import digest
-from xdist.languages import by_size
+from xdist.languages import by_size, identity
 from xdist.metrics.counts import Array, CountRows
 from xdist.metrics.definition import Metric
 from xdist.metrics.significance import CHUNK, LEVEL, UNBOUNDED, Bounds, Interval, VariancePart, interval, of_seeds
@@ -63,21 +65,27 @@ class Differences:
     drawn: Array
     bounds: Bounds = UNBOUNDED
 
+    @property
+    def identities(self) -> list[str]:
+        """What each language is in all tasks, whatever their codes; two that are one by code stay two."""
+        found = Counter(map(identity, self.languages))
+        return [identity(code) if found[identity(code)] == 1 else code for code in self.languages]
+
     def only(self, language: str) -> "Differences":
         at = [self.languages.index(language)]
         return Differences((language,), self.observed[:, at], self.drawn[:, :, at], self.bounds)
 
 
 def replicate(
-    systems: Mapping[Hashable, Mapping[str, CountRows]], metric: Metric, task: str, seed: int = 0, draws: int = DRAWS
+    systems: Mapping[Hashable, Mapping[str, CountRows]], metric: Metric, sentences: str, seed: int = 0, draws: int = DRAWS
 ) -> Replicated:
-    """The scores of `systems` (rows of `metric` by language) under draws of examples with replacement. Test
-    sets of one size draw alike, since such sets are often translations of each other; tasks draw apart. Raises ValueError
-    where the examples of a language differ in number."""
+    """The scores of `systems` (rows of `metric` by language) under draws of examples with replacement. `sentences` names what
+    the examples are drawn from: the task, or the set whose sentences it has (`Task.sentences`). Of one name, test sets of
+    one size draw alike, since such sets are often translations of each other; others draw apart. Raises ValueError where
+    the examples of a language differ in number."""
     languages = by_size({code for rows in systems.values() for code in rows})
     observed = np.full((len(systems), len(languages)), np.nan)
     drawn = np.full((draws, *observed.shape), np.nan)
-    rng = np.random.default_rng([seed, int(digest(task), 16)])
     sizes: dict[int, list[str]] = {}
     counts: dict[str, int] = {}
     for code in languages:
@@ -87,6 +95,7 @@ def replicate(
         counts[code] = found.pop()
         sizes.setdefault(counts[code], []).append(code)
     for size, codes in sizes.items():
+        rng = np.random.default_rng([seed, int(digest(sentences), 16), size])
         stacks = {}
         for code in codes:
             have = [n for n, rows in enumerate(systems.values()) if code in rows]
@@ -143,7 +152,8 @@ def pooled(
         return interval(frame.by_seed, whole, [VariancePart(float(whole.var())), *of_seed], level, bounds)
     count = len(frame.spread)
     chosen = np.random.default_rng([seed, 1]).multinomial(count, np.full(count, 1 / count), size=len(drawn))
-    together = max(0.0, float(whole.var() - drawn.var(axis=0).sum()))
+    # What examples add in all languages at once is not in the spread between these, and each has it with the others alone.
+    together = max(0.0, float(whole.var() - drawn.var(axis=0).sum())) * count / (count - 1)
     parts = [VariancePart(float((frame.spread**2).sum()), count - 1), VariancePart(together), *of_seed]
     return interval(frame.by_seed, chosen @ frame.spread, parts, level, bounds)
 
@@ -161,13 +171,13 @@ class _Frame:
 
 
 def _frame(tasks: Sequence[Differences], sample: bool) -> _Frame:
-    names = sorted({code for task in tasks for code in task.languages})
+    names = sorted({name for task in tasks for name in task.identities})
     count, seeds, draws = len(names), len(tasks[0].observed), len(tasks[0].drawn)
     by_seed, drawn = np.zeros(seeds), np.zeros((draws, seeds, count))
     whole = float(np.mean([task.observed.mean() for task in tasks]))
     spread, rest = np.zeros(count), np.zeros((seeds, count))
     for task in tasks:
-        at, size = [names.index(code) for code in task.languages], len(task.languages)
+        at, size = [names.index(name) for name in task.identities], len(task.languages)
         weight = 1.0 / (len(tasks) * size)
         by_seed += weight * task.observed.sum(axis=1)
         drawn[:, :, at] += weight * task.drawn

@@ -15,11 +15,12 @@ languages), since two seeds or four languages say little about a spread. One see
 about these two models only.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import inf
 from statistics import NormalDist
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,6 +31,7 @@ DRAWS = 2000
 LEVEL = 0.95
 CHUNK = 4_000_000  # numbers held at once while drawing
 
+Name = TypeVar("Name", bound=Hashable)
 Bounds = tuple[float, float]
 UNBOUNDED: Bounds = (-inf, inf)
 
@@ -43,18 +45,32 @@ class Paired:
 
 
 @dataclass(frozen=True, slots=True)
+class VariancePart:
+    """What one kind of sample adds to the variance of a difference, and the degrees of freedom with which that is known."""
+
+    variance: float
+    freedom: int = 0  # 0: so many that it does not matter
+
+
+@dataclass(frozen=True, slots=True)
 class Interval:
-    """A difference A - B in points of the metric, its interval at `level`, and the p-value of no difference to go with it."""
+    """A difference A - B in points of the metric, its interval at `level`, and the p-value of no difference to go with it;
+    `parts`: what they rest on."""
 
     difference: float
     low: float
     high: float
     p: float
     level: float = LEVEL
+    parts: tuple[VariancePart, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def excludes_zero(self) -> bool:
         return self.low > 0 or self.high < 0
+
+    def least(self, p: float) -> float:
+        """The least difference, of either sign, whose p-value would be below `p`."""
+        return _half_width(self.parts, 1 - p)
 
 
 def paired(a: Sequence[CountRows], b: Sequence[CountRows]) -> Paired:
@@ -93,6 +109,7 @@ def group_interval(
     drawn = observed.T[chosen].mean(axis=1)  # [draws, seeds]
     per_language = replicates.mean(axis=1)  # [draws, languages]
     together = max(0.0, _var(per_language.mean(axis=1)) - sum(_var(column) for column in per_language.T) / count**2)
+    together *= count / (count - 1)  # each language has it with the others alone
     between = _var(drawn.mean(axis=1)) * count / (count - 1)
     rest = observed - observed.mean(axis=0) - observed.mean(axis=1, keepdims=True) + observed.mean()
     shared = float((rest**2).sum()) / (count - 1) / len(observed) / count
@@ -123,9 +140,9 @@ def randomisation(sets: Mapping[str, Paired], metric: Metric, seed: int = 0, dra
     return float((1 + as_far.sum()) / (1 + draws))
 
 
-def holm(p: Mapping[str, float]) -> dict[str, float]:
+def holm(p: Mapping[Name, float]) -> dict[Name, float]:
     """The p-values corrected for that many comparisons (Holm 1979): those below a level are, together, wrong no more often."""
-    corrected: dict[str, float] = {}
+    corrected: dict[Name, float] = {}
     largest = 0.0
     for place, name in enumerate(sorted(p, key=lambda name: p[name])):
         largest = max(largest, min(1.0, (len(p) - place) * p[name]))
@@ -160,14 +177,6 @@ def _by_size(sets: Mapping[str, Paired]) -> list[list[Paired]]:
     return list(sizes.values())
 
 
-@dataclass(frozen=True, slots=True)
-class VariancePart:
-    """What one kind of sample adds to the variance of a difference, and the degrees of freedom with which that is known."""
-
-    variance: float
-    freedom: int = 0  # 0: so many that it does not matter
-
-
 def difference_bounds(metric: Metric) -> Bounds:
     """The least and the most that two scores can differ by, in points."""
     low, high = metric.range
@@ -193,7 +202,7 @@ def interval(
     """It ends at `bounds`, since two seeds may spread so far that Student's t goes beyond what can be."""
     difference, deviation = float(observed.mean()), float(replicates.std())
     if sum(part.variance for part in parts) < 1e-18:
-        return Interval(difference, difference, difference, 1.0 if abs(difference) < 1e-9 else 0.0, level)
+        return Interval(difference, difference, difference, 1.0 if abs(difference) < 1e-9 else 0.0, level, tuple(parts))
     half = _half_width(parts, level)
     ends = np.array([-half, half])
     if deviation > 1e-9:
@@ -205,7 +214,7 @@ def interval(
         middle = (least + most) / 2
         least, most = (middle, most) if _half_width(parts, middle) < abs(difference) else (least, middle)
     low, high = np.clip(difference + ends, *bounds)
-    return Interval(difference, float(low), float(high), 1 - least, level)
+    return Interval(difference, float(low), float(high), 1 - least, level, tuple(parts))
 
 
 def _half_width(parts: Sequence[VariancePart], level: float) -> float:

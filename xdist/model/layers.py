@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
-from transformers import PreTrainedModel
-
+from xdist.config import Model as ModelSection
 from xdist.model.kinds import EncoderKind
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def cuts(kind: EncoderKind) -> bool:
@@ -16,9 +17,11 @@ def cuts(kind: EncoderKind) -> bool:
 
 
 @contextmanager
-def only_layers(encoder: PreTrainedModel, kind: EncoderKind, number: int) -> Iterator[None]:
+def only_layers(encoder: "PreTrainedModel", kind: EncoderKind, number: int) -> Iterator[None]:
     """Inside, an encoder of a kind that `cuts` ends after its first `number` layers, at least one and fewer than it has: its
     last hidden state is then that of this layer."""
+    from torch import nn  # here alone: what a run may freeze is checked without torch
+
     assert kind.stack is not None
     stack: Any = encoder.get_submodule(kind.stack)
     parts: dict[str, Any] = {}
@@ -38,6 +41,16 @@ def only_layers(encoder: PreTrainedModel, kind: EncoderKind, number: int) -> Ite
 def tells_layers(kind: EncoderKind) -> bool:
     """Whether each layer of encoders of this kind has weights of its own, which `depth` finds."""
     return cuts(kind)
+
+
+def check_frozen(section: ModelSection, kind: EncoderKind, name: str, layers: int, heads: bool) -> None:
+    """Raises UserError where `section` leaves more layers as they are than an encoder of type `name` has, `layers`, or all
+    of them where no `heads` are trained beside, and where its layers share their weights."""
+    if section.frozen_layers and not tells_layers(kind):
+        raise section.error(("frozen_layers",), f"the layers of encoders of type '{name}' share their weights")
+    if section.frozen_layers > (most := layers if heads else layers - 1):
+        alone = "" if heads else ", since nothing else is trained"
+        raise section.error(("frozen_layers",), f"of {layers} layers at most {most} can stay as they are{alone}")
 
 
 def depth(name: str, kind: EncoderKind) -> int | None:

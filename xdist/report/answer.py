@@ -5,10 +5,10 @@ others; where it is not known how much it read, those that it did not read and t
 Their p-values are corrected for that many comparisons after Holm; those of the other rows together for theirs.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from xdist.languages import EVERY_GROUP, SEEN, TAIL, UNKNOWN, Pretraining
+from xdist.languages import EVERY_GROUP, SEEN, TAIL, UNKNOWN, Pretraining, identity
 from xdist.metrics.pooled import SeedSpread, pooled, seed_spread
 from xdist.metrics.significance import Interval, holm
 from xdist.report.comparison import DIAGONAL, OFF_DIAGONAL, shown
@@ -17,7 +17,7 @@ from xdist.report.results import Results, TaskResult
 from xdist.report.scores import over
 
 RARE, RICH = "unseen and low", "mid and high"
-UNTRAINED = "trained on in no stage"
+UNTRAINED, ELSEWHERE = "trained on in no stage", "trained on in another stage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,8 @@ class GroupDifference:
     def size(self) -> str:
         """Of how many languages or pairs the difference of the most is."""
         most = max(self.differences, key=lambda one: one.languages)
-        return most.over or f"{most.languages} {_word(self.name)}"
+        word = _word(self.name)
+        return most.over or f"{most.languages} {word if most.languages != 1 else word.removesuffix('s')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +63,33 @@ class Conclusion:
     corrected: tuple[int, int]
 
 
-def answer(results: Results) -> Conclusion:
+ComparedGroups = Mapping[tuple[str, str], tuple[Interval, tuple[int, int, int], str]]
+"""By (row, condition): the interval; over how many languages, tasks and seeds; and the condition that it is compared with."""
+
+
+def compared(results: Results, rows: Collection[str] | None = None) -> ComparedGroups:
+    """The interval of each condition in each row, or in these `rows` alone."""
     found: dict[tuple[str, str], tuple[Interval, tuple[int, int, int], str]] = {}
     for name, languages in _members(results).items():
+        if rows is not None and name not in rows:
+            continue
         sample = name not in (DIAGONAL, OFF_DIAGONAL)
         spread = spread_of(results, results.tasks, languages, sample)
         for condition, against in results.compared:
             if one := _pooled(results.tasks, condition.name, against, languages, sample, spread):
                 found[name, condition.name] = (*one, against)
+    return found
+
+
+def answer(results: Results) -> Conclusion:
+    found = compared(results)
     headlines = set(headline_rows(results))
     families = [{key: found[key][0].p for key in found if (key[0] in headlines) == first} for first in (True, False)]
-    corrected = {key: p for family in families for key, p in _holm(family).items()}
+    corrected = {key: p for family in families for key, p in holm(family).items()}
     rows = []
     predicted = _members(results, lambda task: task.languages)
     for name, of_task in predicted.items():
-        of = len({code for codes in of_task.values() for code in codes})
+        of = len({identity(code) for codes in of_task.values() for code in codes})
         differences = tuple(
             Difference(key[1], against, interval, corrected[key], *sizes, over(sizes[0], of, _word(name)))
             for key, (interval, sizes, against) in found.items()
@@ -97,11 +110,6 @@ def headline_groups(read: Pretraining) -> tuple[str, ...]:
     return (RARE, RICH) if read.sized else ("unseen", SEEN) if read.known else (UNKNOWN,)
 
 
-def _holm(family: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], float]:
-    names = {f"{number}": key for number, key in enumerate(family)}
-    return {names[number]: p for number, p in holm({number: family[key] for number, key in names.items()}).items()}
-
-
 def _word(row: str) -> str:
     return "pairs" if row in (DIAGONAL, OFF_DIAGONAL) else "languages"
 
@@ -114,7 +122,7 @@ def _members(
     results: Results, languages: Callable[[TaskResult], Sequence[str]] = _with_scores
 ) -> dict[str, dict[str, list[str]]]:
     """By row, by task, its `languages`: those that the task was not trained on, or pairs."""
-    seen = {code for one in results.conditions for code in one.seen}
+    seen = {identity(code) for one in results.conditions for code in one.seen}
     rows: dict[str, dict[str, list[str]]] = {name: {} for name in _rows(results.read)}
     for task in results.averaged:
         codes = [code for code in languages(task) if code not in task.trained_on]
@@ -128,21 +136,25 @@ def _members(
             rows[group][task.name] = members
             if results.read.sized and group != UNKNOWN:
                 rows[RARE if group in TAIL else RICH].setdefault(task.name, []).extend(members)
-        rows[UNTRAINED][task.name] = [code for code in codes if code not in seen]
+        rows[UNTRAINED][task.name] = [code for code in codes if identity(code) not in seen]
+        rows[ELSEWHERE][task.name] = [code for code in codes if identity(code) in seen]
     return rows
 
 
 def _rows(read: Pretraining) -> list[str]:
     """The headline rows first."""
-    return [*dict.fromkeys((*headline_groups(read), *EVERY_GROUP, UNTRAINED, OFF_DIAGONAL, DIAGONAL))]
+    return [*dict.fromkeys((*headline_groups(read), *EVERY_GROUP, UNTRAINED, ELSEWHERE, OFF_DIAGONAL, DIAGONAL))]
 
 
 def spread_of(
     results: Results, tasks: Sequence[TaskResult], languages: Mapping[str, Sequence[str]], sample: bool
 ) -> SeedSpread | None:
-    """How far the seeds of a condition spread in the mean over `tasks` and their `languages`, all conditions taken together."""
+    """How far the seeds of a condition spread in the mean over `tasks` and their `languages`, all conditions taken together,
+    but for those that have not learnt."""
     systems = []
     for one in results.conditions:
+        if one.name in results.not_learnt:
+            continue
         seeds = [set(task.seeds(one.name)) for task in tasks if languages.get(task.name)]
         common = sorted(set.intersection(*seeds)) if seeds else []
         systems_of = [(one.name, seed) for seed in common]
@@ -176,5 +188,5 @@ def _pooled(
         for task in tasks
         if task.name in seeds and (difference := task.differences(a, b, languages[task.name], sorted(common)))
     ]
-    count = len({code for part in parts for code in part.languages})
+    count = len({identity(code) for part in parts for code in part.languages})
     return pooled(parts, sample, spread), (count, len(parts), len(common))

@@ -6,13 +6,16 @@ from statistics import fmean
 
 from xdist.metrics.pooled import DRAWS
 from xdist.report.answer import Conclusion, answer, headline_rows
+from xdist.report.beside import BesideRow, beside
 from xdist.report.by_language import ByLanguage, by_language
+from xdist.report.falling import still_falling
 from xdist.report.labelling import LearningCurve, learning_curves
 from xdist.report.labelling import said as labelling_said
 from xdist.report.pair_matrix import PairMatrix, pair_matrices
+from xdist.report.published import Reproduced, reproduced
 from xdist.report.results import Results, RunFacts, as_scores
 from xdist.report.scores import SMALL, ScoreTable
-from xdist.report.sentences import sentences
+from xdist.report.sentences import not_learnt_said, sentences
 from xdist.report.task_table import TaskRow, official_mean, task_rows
 
 
@@ -26,6 +29,13 @@ class Findings:
     pairs: tuple[PairMatrix, ...]
     scores: ScoreTable
     labelling: tuple[LearningCurve, ...] = ()
+    beside: tuple[BesideRow, ...] = ()
+    reproduced: tuple[Reproduced, ...] = ()
+
+    @property
+    def cautions(self) -> list[str]:
+        """What whoever reads the answer has to know first: runs that are missing, and losses that were still falling."""
+        return [line for line in (self.results.preliminary, still_falling(self.results.runs)) if line]
 
     @property
     def averaged(self) -> bool:
@@ -58,12 +68,18 @@ def findings(results: Results) -> Findings:
     return Findings(
         results,
         found,
-        (*map(labelling_said, labelling), *sentences(results, found, headline_rows(results))),
+        (
+            *not_learnt_said(results),
+            *map(labelling_said, labelling),
+            *(sentences(results, found, headline_rows(results)) if results.compared or not results.not_learnt else ()),
+        ),
         tuple(task_rows(results)),
         tuple(by_language(results)),
         tuple(pair_matrices(results)),
         as_scores(results),
         labelling,
+        beside(results),
+        tuple(reproduced(results)),
     )
 
 
@@ -88,11 +104,13 @@ def statistics(found: Findings) -> list[str]:
     said = [
         "A difference is a condition minus its baseline in points of each task's own metric, which stands beside the task, "
         "averaged over the languages of a group within each task, then over tasks. Languages that a task was "
-        "trained on are left out; the row “trained on in no stage” leaves out those of intermediate training, too.",
+        "trained on are left out; the row “trained on in no stage” leaves out those of intermediate training, too, which are "
+        "the row “trained on in another stage”.",
         f"95 % intervals: paired bootstrap over examples ({DRAWS:,} draws, the same for all systems and for test sets of one "
-        "size), to which the spread between seeds and, for groups, between languages adds its variance, each with Student's t "
-        "of its degrees of freedom. How far seeds spread is taken to be alike in all conditions, and "
-        "estimated from all. Languages of a group are a sample of languages like them, tasks and pairs are themselves.",
+        "size, in all tasks that share their sentences), to which the spread between seeds and, for groups, between languages "
+        "adds its variance, each with Student's t of its degrees of freedom. How far seeds spread is taken to be alike in all "
+        "conditions, and estimated from all. Languages of a group are a sample of languages like them, tasks and pairs are "
+        "themselves.",
         f"Correction for many comparisons after Holm: the headline rows together ({first} comparisons), the other rows "
         f"together ({second}), the languages of a condition together ({languages} comparisons), a task's best condition "
         "against each other one. A difference is called shown where its interval leaves out zero and "

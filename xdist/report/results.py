@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
+from xdist.config.extra_rows import ExtraRow
 from xdist.formats.gold import NO_GOLD, named
 from xdist.languages import CC100, Pretraining, by_size
 from xdist.metrics import Metric
 from xdist.metrics.pooled import Differences, Replicated
+from xdist.report.asked import WhatWasRun
 from xdist.report.measured import Measured
 from xdist.report.record import Record
 from xdist.report.scores import Cell, Column, ScoreTable, over
@@ -31,7 +33,7 @@ class Labelled:
 class Condition:
     """One way to train. `against`: the condition that it is compared with, None for such a one itself; `seeds` that were
     planned; `seen`: languages that any of its stages trained on; `labelled`: what they trained on; `needs`: the data that it
-    takes beside labelled English."""
+    takes beside labelled English; `cost`: what making it took."""
 
     name: str
     against: str | None
@@ -40,6 +42,7 @@ class Condition:
     seen: tuple[str, ...]
     labelled: tuple[Labelled, ...] = ()
     needs: str = ""
+    cost: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class TaskResult:
     """`scores` of every (condition, seed) that has predictions, of a language without gold its count alone; `trained_on` the
     languages that the task was trained on in any; `collapsed`: a line on each system whose predictions are all the same;
     `read`: by condition what its encoder has read, `read_since` in which languages since, `measured` by condition and
-    language how its tokenizer takes the texts."""
+    language how its tokenizer takes the texts; `guesses` by kind of guess and language what that scores."""
 
     name: str
     family: str
@@ -60,6 +63,7 @@ class TaskResult:
     read: Mapping[str, Pretraining] = field(default_factory=dict)
     measured: Mapping[str, Mapping[str, Measured]] = field(default_factory=dict)
     read_since: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    guesses: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def languages(self) -> list[str]:
@@ -137,9 +141,23 @@ class RunFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedFigure:
+    """What others have published of a condition, or of its difference from another one: a mean over `languages` in points."""
+
+    condition: str
+    against: str | None
+    task: str
+    languages: str | tuple[str, ...]
+    value: float
+    spread: float | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
-    """`left_out`: a line on each task that is not among `tasks` though it has scores. `missing` says, a line each, what is left
-    out of all or some of the report, or has no gold."""
+    """`left_out`: a line on each task that is not among `tasks` though it has scores; `asked`: what was run; `extra`: rows of
+    others, which nothing is tested with; `not_learnt`: why, by condition, of those of which a run did not reach what its stage
+    asks (`learns`). `missing` says, a line each, what is left out of all or some of the report, or has no gold."""
 
     title: str
     conditions: tuple[Condition, ...]
@@ -147,11 +165,22 @@ class Results:
     runs: tuple[RunFacts, ...]
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    asked: WhatWasRun | None = None
+    extra: tuple[ExtraRow, ...] = ()
+    not_learnt: Mapping[str, str] = field(default_factory=dict)
+    published: tuple[PublishedFigure, ...] = ()
+
+    @property
+    def preliminary(self) -> str:
+        """How many runs are missing; empty where all have finished."""
+        missing = sum(run.state != "finished" for run in self.runs)
+        return f"Preliminary: {missing} of {len(self.runs)} runs are missing." if missing else ""
 
     @property
     def compared(self) -> list[tuple[Condition, str]]:
-        """Conditions that are compared, each with the name of the other."""
-        return [(one, one.against) for one in self.conditions if one.against is not None]
+        """Conditions that are compared, each with the name of the other: not those that have not learnt."""
+        pairs = [(one, one.against) for one in self.conditions if one.against is not None]
+        return [(one, other) for one, other in pairs if not {one.name, other} & self.not_learnt.keys()]
 
     @property
     def read(self) -> Pretraining:

@@ -30,6 +30,16 @@ def sentences(results: Results, found: Conclusion, rows: Sequence[str]) -> list[
     return [sentence(spoken(name, results.read), by_name.get(name, ()), found.corrected[0], results.one_seed) for name in rows]
 
 
+def not_learnt_said(results: Results) -> list[str]:
+    """A sentence on each condition that has not learnt, in place of its difference."""
+    compared_with = {one.against for one in results.conditions}
+    found = []
+    for name, why in results.not_learnt.items():
+        nothing = "so nothing is compared with it" if name in compared_with else "so no difference is told"
+        found.append(f"“{name}” has not learnt, {nothing}: {why}.")
+    return found
+
+
 def sentence(where: str, differences: Sequence[Difference], comparisons: int, one_seed: bool) -> str:
     if not differences:
         return f"On {where} nothing can be said: no condition and its baseline both have scores there."

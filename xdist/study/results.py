@@ -1,11 +1,12 @@
 """From finished runs to what a report is made from: conditions, scores, and each score under the same draws of examples."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from xdist.errors import UserError
+from xdist.evaluation.guesses import guesses
 from xdist.evaluation.per_example import Gold, Scored, scored
 from xdist.languages import Pretraining
 from xdist.metrics.counts import CountRows
@@ -15,8 +16,12 @@ from xdist.report.record import Record, read_record
 from xdist.report.results import Condition, Results, RunFacts, System, TaskResult
 from xdist.run.folder import RunFolder
 from xdist.run.recorded import recorded_scores, unless_damaged
+from xdist.study.asked import asked_of
 from xdist.study.conditions import conditions_of
-from xdist.study.expansion import Graph, Node
+from xdist.study.costs import said_cost
+from xdist.study.expansion import Graph, Node, Point
+from xdist.study.learnt import checks, not_learnt
+from xdist.study.published import published
 from xdist.study.state import Standing
 from xdist.tasks.collapse import said_of_collapse
 
@@ -54,8 +59,38 @@ def study_results(graph: Graph, standings: Mapping[str, Standing], against: str 
             if node.run.model.pretraining is not None:
                 folders.read[node.run.folder] = node.resolved.pretraining
     runs = [_facts(node, standings[key], folders.wrong) for key, node in graph.nodes.items()]
+    conditions = _with_costs(graph, conditions, of_point, dict(zip(graph.nodes, (run.record for run in runs), strict=True)))
     tasks, left_out = task_results(folders, conditions)
-    return Results(graph.study.name, conditions, tasks, tuple(runs), notes, left_out)
+    asked = asked_of(graph, conditions, standings)
+    missed = _not_learnt(graph, of_point)
+    figures = published(graph, conditions) if against is None else ()
+    about = (graph.study.name, conditions, tasks, tuple(runs), notes, left_out, asked)
+    return Results(*about, not_learnt=missed, published=figures)
+
+
+def _with_costs(
+    graph: Graph, conditions: Iterable[Condition], of_point: Mapping[int, str], records: Mapping[str, Record]
+) -> tuple[Condition, ...]:
+    points: dict[str, list[Point]] = {}
+    for number, name in of_point.items():
+        points.setdefault(name, []).append(graph.points[number])
+    return tuple(replace(one, cost=said_cost(graph, points.get(one.name, []), records)) for one in conditions)
+
+
+def _not_learnt(graph: Graph, of_point: Mapping[int, str]) -> dict[str, str]:
+    """By condition how many of its runs did not reach what their stage asks, and by how much the first."""
+    runs: dict[str, dict[str, None]] = {}
+    for number, point in enumerate(graph.points):
+        if number in of_point:
+            runs.setdefault(of_point[number], {}).update(dict.fromkeys(point.stages.values()))
+    missed = {key: lines for key, node in graph.nodes.items() if (lines := not_learnt(checks(graph, node)))}
+    found = {}
+    for name, keys in runs.items():
+        if short := [key for key in keys if key in missed]:
+            of_stage = [key for key in keys if graph.nodes[key].stage == graph.nodes[short[0]].stage]
+            count = sum(key in missed for key in of_stage)
+            found[name] = f"{count} of {len(of_stage)} runs of {graph.nodes[short[0]].stage} ended at {missed[short[0]][0]}"
+    return found
 
 
 def task_results(folders: Folders, conditions: Iterable[Condition]) -> tuple[tuple[TaskResult, ...], tuple[str, ...]]:
@@ -89,7 +124,7 @@ def task_results(folders: Folders, conditions: Iterable[Condition]) -> tuple[tup
             continue
         rows: dict[Any, Mapping[str, CountRows]] = {system: found[folder][1].rows for system, folder in systems.items()}
         try:
-            replicated = replicate(rows, first.metric, name)
+            replicated = replicate(rows, first.metric, first.sentences)
         except ValueError as error:
             raise UserError(f"{name}: {error}: {', '.join(map(str, found))}") from None
         trained = {code: None for entry, _ in found.values() for code in (*entry["trained_on"], *entry.get("selected_on", ()))}
@@ -106,7 +141,8 @@ def task_results(folders: Folders, conditions: Iterable[Condition]) -> tuple[tup
             for (condition, _), folder in systems.items()
         }
         since = {condition: found[folder][1].read_since for (condition, _), folder in systems.items()}
-        results.append(TaskResult(*about, scores, replicated, tuple(alike), read, measured, since))
+        guessed = guesses(next(iter(found)), gold, name, first.split, replicated.languages, first.scored_by)
+        results.append(TaskResult(*about, scores, replicated, tuple(alike), read, measured, since, guessed))
     return tuple(results), tuple(left_out)
 
 

@@ -17,6 +17,7 @@ from xdist.study.budget import Budget, budget, shape_at
 from xdist.study.estimate import Cost, cost, unusual_settings
 from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
+from xdist.study.learnt import checks, not_learnt
 from xdist.study.planning import Machine
 from xdist.study.state import Standing
 from xdist.study.submitting import Step
@@ -41,9 +42,24 @@ def print_plan(
     for node in graph.after(None):
         _branch(tree, node, graph, found)
     show_tree(tree, console)
-    lines = (*_totals(graph, found, facts), *_budget(budget(graph, found, machine), machine), *unusual_in(graph, found))
+    lines = (
+        *_totals(graph, found, facts),
+        *_budget(budget(graph, found, machine), machine),
+        *learns_in(graph),
+        *unusual_in(graph, found),
+    )
     for line in lines:
         show(line, console)
+
+
+def learns_in(graph: Graph) -> Iterator[str]:
+    """A line on each thing that the runs of a stage must reach to count as learnt."""
+    stages: dict[tuple[str, str], int] = {}
+    for node in graph.nodes.values():
+        for one in checks(graph, node):
+            stages[node.stage, one.asked] = stages.get((node.stage, one.asked), 0) + 1
+    for (stage, asked), count in stages.items():
+        yield f"learnt means: {stage} ({count} runs): {asked}"
 
 
 def unusual_in(graph: Graph, found: Mapping[str, Standing]) -> Iterator[str]:
@@ -64,16 +80,21 @@ def unusual_in(graph: Graph, found: Mapping[str, Standing]) -> Iterator[str]:
 
 def print_standings(graph: Graph, found: Mapping[str, Standing], console: Console) -> None:
     """A row per run, how many stand where, a bar of the updates done, and why runs failed or cannot be told to be done."""
-    table = Table("run", "state", ">step")
+    table = Table("run", "state", ">step", "learnt")
     for key, node in graph.nodes.items():
-        now = found[key]
-        table.row(node.run.name, Text(now.state, STYLES[now.state]), _step(now))
+        now, asked = found[key], checks(graph, node)
+        missed = bool(not_learnt(asked))
+        learnt = Text("no", "red") if missed else Text("yes" if asked and all(one.reached for one in asked) else "")
+        table.row(node.run.name, Text(now.state, STYLES[now.state]), _step(now), learnt)
     show(table, console)
     done, total = _share(found)
     counts: Counter[str] = Counter(now.state for now in found.values())
     said = ", ".join(f"{counts[state]} {state}" for state in STYLES if counts[state])
     console.print(ProgressBar(total, done, width=30))
     show(f"{100 * done / total:.0f} % of the updates: {said}", console)
+    for node in graph.nodes.values():
+        for line in not_learnt(checks(graph, node)):
+            show(Text(f"{node.run.name} has not learnt: {line}", style="red"), console)
     for key, now in found.items():
         if now.state == "failed" or (now.reason and now.state != "blocked"):
             show(Text(f"{graph.nodes[key].run.name}: {now.reason or 'no reason was left'}", style="red"), console)
@@ -136,8 +157,11 @@ def _totals(graph: Graph, found: Mapping[str, Standing], facts: Facts) -> Iterat
 
 def _budget(one: Budget, machine: Machine | None) -> Iterator[str]:
     least = f", not counting {one.unknown} runs of unknown size" if one.unknown else ""
-    if one.disk:
-        yield f"disk: {one.disk / 1e9:,.1f} GB for models and checkpoints{least}"
+    if one.at_work:
+        yield (
+            f"disk: {one.disk / 1e9:,.1f} GB for models and checkpoints once all is done ({one.least / 1e9:,.1f} with keep: "
+            f"scores), and up to {one.at_work / 1e9:,.1f} GB for each run at work{least}"
+        )
     if machine and one.gpu_hours:
         yield f"training: {spoken(one.gpu_hours)} of GPUs, {machine.ranks} GPU{'s' * (machine.ranks > 1)} a run{least}"
 

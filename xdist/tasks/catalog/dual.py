@@ -91,6 +91,7 @@ TASKS = (
         },
         source="LAReQA's XQuAD-R (Roy et al. 2020, arXiv 2004.05484): one pool of sentences, 11 right ones for each question",
         licence="CC BY-SA 4.0",
+        shares="XQuAD",
     ),
     Task(
         name="mewslix-pairs",

@@ -67,6 +67,7 @@ TASKS = (
         source="XQuAD (Artetxe et al. 2020, arXiv 1910.11856); ro is not in the official download",
         licence="CC BY-SA 4.0",
         hub=Hub(id="google/xquad", config="xquad.{language}", splits={"test": "validation"}, columns=HUB_SQUAD),
+        shares="XQuAD",
     ),
     Task(
         name="mlqa",

@@ -161,6 +161,11 @@ class Task:
         return self.shared_head or self.name
 
     @property
+    def sentences(self) -> str:
+        """What its examples are drawn from: the set whose sentences it has, or itself."""
+        return self.shares or (self.pairs_of.sentences if self.pairs_of else self.name)
+
+    @property
     def form(self) -> tuple[Any, ...]:
         """What its rows depend on beside its files: a user's own task may change in it under one name, and in the code that
         brought it."""

@@ -94,6 +94,7 @@ TASKS = (
         trained_on=("squad",),
         source=f"XQuAD in each language, translated into English, which is what the model reads and is scored in: {SOURCE}",
         licence=LICENCE,
+        shares="XQuAD",
     ),
     Task(
         name="panx-translated",

@@ -65,6 +65,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=32, help="examples in a step, over all ranks")
     parser.add_argument("--mlm-batch", type=int, default=16, help="the same for mlm: Trainer keeps all logits of a token")
     parser.add_argument("--tokens", type=int, default=8192, help="tokens of a micro-batch of xdist")
+    parser.add_argument("--deepspeed", default="auto", help="runtime.deepspeed of xdist")
     parser.add_argument(
         "--tasks", nargs="+", choices=FINETUNED, default=list(FINETUNED), help="of the parts finetune and adversarial"
     )
@@ -237,7 +238,7 @@ def _values(options: argparse.Namespace, task: str, robust: dict[str, Any], step
         },
         "robust": robust,
         "runtime": {
-            "deepspeed": "zero2",
+            "deepspeed": options.deepspeed,
             "precision": "bf16" if torch.cuda.is_available() else "fp32",
             "micro_batch_tokens": options.tokens,
         },

@@ -1,7 +1,6 @@
 """Parts of a resolved run, for tests that start below the doors."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -13,6 +12,7 @@ from xdist.data.subset import Subset
 from xdist.evaluation.request import Request
 from xdist.resolve.resolved import Purpose, Resolved
 from xdist.resolve.subsets import Subsets
+from xdist.run import ds_config
 from xdist.run.ds_config import DeepSpeed, Precision
 
 
@@ -52,6 +52,6 @@ def data_of(run: Run, preparation: Preparation, rewriters: Sequence[Rewriter] = 
 
 
 def deepspeed_of(values: Mapping[str, Any]) -> DeepSpeed:
-    """What a file with these values is, typed; nothing of it is checked."""
+    """What a shipped file with these values would be, typed; nothing of it is checked."""
     precision: Precision = "bf16" if values.get("bf16", {}).get("enabled") else "fp32"
-    return DeepSpeed(Path("own.json"), values, 0, precision, "none", None, None)
+    return DeepSpeed(ds_config.find("zero2"), values, 0, precision, "none", None, None)

@@ -63,6 +63,22 @@ def test_losses_do_not_depend_on_stage_or_ranks(
         assert result["norm"] == pytest.approx(expected["norm"], rel=1e-3)
 
 
+ACTIVE = ["train.mlm={softmax: active}"]
+
+
+@pytest.mark.parametrize("stage", [1, 3])
+def test_the_active_softmax_trains_alike(
+    one: Group, two: Group, expected: dict[str, list[float]], mlm_run: Path, stage: int
+) -> None:
+    """A smaller loss than over every piece: of those that stand in the texts each is likelier."""
+    (alone,) = one.run("losses", path=str(mlm_run), overrides=ACTIVE, steps=3)
+    assert alone["loss"][0] < expected["loss"][0]
+    options = [*ACTIVE, f"runtime.deepspeed={STAGES / f'zero{stage}.json'}", "runtime.micro_batch_tokens=80"]
+    for result in two.run("losses", path=str(mlm_run), overrides=options, steps=3):
+        assert result["loss"] == pytest.approx(alone["loss"], abs=1e-4)
+        assert result["norm"] == pytest.approx(alone["norm"], rel=1e-3)
+
+
 @pytest.mark.parametrize("stage", [1, 3])
 def test_with_a_frozen_embedding(one: Group, two: Group, mlm_run: Path, stage: int) -> None:
     options = ["model.freeze_embeddings=true"]

@@ -139,7 +139,11 @@ def test_deterministic_kernels_are_there_for_all_that_training_does(two: Group, 
 FEW = "train.tasks=[{task: cldr-topic, languages: [en]}, {task: cldr-topic, languages: [sw], rows: 10}]"
 
 
-@pytest.mark.parametrize("overrides", [[], [FEW, "train.task_alpha=0"]], ids=["whole sets", "ten examples of a language"])
+@pytest.mark.parametrize(
+    "overrides",
+    [[], [FEW, "train.task_alpha=0"], ["data.block=4"]],
+    ids=["whole sets", "ten examples of a language", "in blocks"],
+)
 def test_ranks_together_see_the_rows_of_one_rank(one: Group, two: Group, small_run: Path, overrides: list[str]) -> None:
     alone = one.run("dealt", path=str(small_run), overrides=overrides)[0]
     first, second = two.run("dealt", path=str(small_run), overrides=overrides)
@@ -166,9 +170,10 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_rewritten_rows_train_alike(one: Group, two: Group, small_run: Path, words: Path, method: str, number: int) -> None:
     rewriting = REWRITING[method].replace("%s", str(words))
     options = [f"robust=[{rewriting}, {{method: adversarial, radius: 0.1}}, {{method: consistency, weight: 2}}]"]
+    beside = ["runtime.rewriters=2"] if number == 1 else []
     expected = one.run("losses", path=str(small_run), overrides=options, steps=4)[0]
     assert expected["scalars"]["robust/changed_words"] > 0.1
-    for result in two.run("losses", path=str(small_run), overrides=[*options, *ACCUMULATED, *stage(number)], steps=4):
+    for result in two.run("losses", path=str(small_run), overrides=[*options, *ACCUMULATED, *stage(number), *beside], steps=4):
         assert result["loss"] == pytest.approx(expected["loss"], abs=TOLERANCE)
         assert result["scalars"]["robust/changed_words"] == pytest.approx(expected["scalars"]["robust/changed_words"])
 

@@ -1,5 +1,6 @@
 """Batches assembled ahead: the same ones, a bounded number of them, errors where they are asked for, and an end."""
 
+import os
 import threading
 import time
 import traceback
@@ -7,9 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import torch
 from batch_of import batch_of
 
 from xdist.data.ahead import AHEAD, Ahead
+from xdist.errors import RankError
 from xdist.tasks.batch import Batch
 
 STEPS = 6
@@ -18,7 +21,7 @@ STEPS = 6
 class Steps:
     """Training data whose step n is one batch of row n; `broken` raises, and nothing is made while `held`."""
 
-    steps = STEPS
+    steps, packed = STEPS, True
 
     def __init__(self, broken: int = -1) -> None:
         self.broken = broken
@@ -34,10 +37,39 @@ class Steps:
         return [batch_of([[[0, 5, 2]]], [10 * number + rank + world])]
 
 
+@pytest.mark.parametrize("processes", [1, 3])
+def test_other_processes_make_the_same_batches(processes: int) -> None:
+    data: Any = Steps(broken=4)
+    ahead = Ahead(data, rank=1, world=2, device=torch.device("cpu"), processes=processes)
+    try:
+        for number in (0, 1, 2, 3, 5, 0):
+            (batch,) = ahead.step(number)
+            assert rows([batch]) == [10 * number + 3]
+            assert (batch.host_lengths, batch.packing.lengths.tolist()) == ([3], [3])
+        assert data.made == [], "nothing of it is done here"
+        with pytest.raises(ValueError, match="row 4 is broken") as caught:
+            ahead.step(4)
+        assert "in step" in "".join(caught.value.__notes__), "where it broke is told"
+        ahead.forget()
+        data.broken = -1  # what decides on batches has changed: processes that know it are begun
+        assert rows(ahead.step(4)) == [43]
+    finally:
+        ahead.close()
+
+
+def test_a_process_that_dies_is_one_line() -> None:
+    data: Any = Steps()
+    ahead = Ahead(data, rank=0, world=1, device=torch.device("cpu"), processes=1)
+    data.step = lambda number, rank, world: os._exit(3)
+    with pytest.raises(RankError, match="has died"):
+        ahead.step(0)
+    ahead.close()
+
+
 @pytest.fixture
 def made(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Ahead]]:
     data: Any = Steps(getattr(request, "param", -1))
-    ahead = Ahead(data, rank=1, world=2, pinned=False)
+    ahead = Ahead(data, rank=1, world=2, device=torch.device("cpu"))
     yield data, ahead
     ahead.close()
 

@@ -249,7 +249,8 @@ def test_identity_is_what_is_trained_and_nothing_else(path: Path) -> None:
         for value in changed:
             other = run.model_copy(update={name: value})
             grouped = name == "model" and value.pretraining is not None  # it groups reports, and trains nothing otherwise
-            decides = name in {"seed", "model", "train", "robust", "merge", "plugins"} and not grouped
+            ordered = name == "data" and value.block != 1  # the order of what is trained on
+            decides = ordered or (name in {"seed", "model", "train", "robust", "merge", "plugins"} and not grouped)
             assert (other.identity != run.identity) == decides, value
 
 

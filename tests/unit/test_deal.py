@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xdist.data.deal import Micro, deal, split_by_budget
+from xdist.data.deal import Micro, deal, dealt_to, most_groups, split_by_budget
+from xdist.data.deal import hands as all_hands
 
 hands = given(st.lists(st.integers(1, 512), max_size=60), st.integers(1, 8), st.integers(16, 2048))
 
@@ -59,6 +60,30 @@ def test_dummies_only_on_ranks_whose_rows_already_stand_alone(tokens: list[int],
 @settings(deadline=None)
 def test_the_same_rows_are_dealt_the_same_way(tokens: list[int], world: int, budget: int) -> None:
     assert deal(np.array(tokens, np.int64), world, budget) == deal(np.array(tokens, np.int64), world, budget)
+
+
+@pytest.mark.parametrize("world", [2, 64, 100])
+@pytest.mark.parametrize("packed", [True, False])
+def test_of_many_rows_each_comes_once_and_ranks_are_alike(world: int, packed: bool) -> None:
+    """They are dealt by rounds, and still evenly; what was dealt before counts on."""
+    draw = np.random.default_rng(world)
+    tokens, loads = draw.integers(1, 300, 8192), draw.integers(0, 300, world)
+    before = int(loads.sum())
+    ranks = [dealt_to(rank, tokens, world, 4096, packed, loads.copy()) for rank in range(world)]
+    assert len({len(micros) for micros in ranks}) == 1
+    assert sorted(row for micros in ranks for micro in micros if not micro.dummy for row in micro.rows) == list(range(8192))
+    for micros in ranks:
+        for micro in micros:
+            size = tokens[list(micro.rows)]
+            assert (size.sum() if packed else size.max() * len(size)) <= 4096
+    all_hands(tokens, loads)
+    assert loads.sum() == before + tokens.sum()
+    assert (loads.max() - loads.min()) / loads.mean() < 0.02
+    needed = [
+        len(split_by_budget([row for row in hand if row >= 0], tokens, 4096, packed))
+        for hand in all_hands(tokens, loads)[0].tolist()
+    ]
+    assert most_groups(all_hands(tokens, loads)[1], 4096, packed) == max(needed)
 
 
 @pytest.mark.parametrize(

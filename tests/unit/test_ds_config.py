@@ -9,7 +9,9 @@ import torch
 
 from xdist import files, private
 from xdist.config.run import AskedPrecision as Said
+from xdist.config.run import Precision
 from xdist.errors import UserError
+from xdist.estimate.shapes import shape_of
 from xdist.files import shipped
 from xdist.run import distributed, ds_config
 from xdist.run.ds_config import DeepSpeed
@@ -222,6 +224,27 @@ def test_fp16_where_there_is_none(monkeypatch: pytest.MonkeyPatch, device: tuple
     with pytest.raises(UserError) as caught:
         settings("zero2", "fp16")
     assert str(caught.value) == f"runtime.precision=fp16: {line}"
+
+
+@pytest.mark.parametrize(
+    "model, precision, name",
+    [
+        ("demo", "bf16", "zero1"),
+        ("base", "fp16", "zero1"),
+        ("large", "bf16", "zero1"),
+        ("base", "tf32", "zero0"),
+        ("large", "fp32", "zero0"),
+        ("xl", "bf16", "zero3"),
+        ("xxl", "fp32", "zero3"),
+    ],
+)
+def test_what_auto_is_follows_size_and_precision(model: str, precision: Precision, name: str) -> None:
+    assert ds_config.chosen(shape_of(model).parameters, precision) == name
+    assert ds_config.find(name).is_file()
+
+
+def test_auto_of_an_encoder_that_is_not_here() -> None:
+    assert ds_config.chosen(None, "bf16") == "zero1"
 
 
 @pytest.mark.parametrize("bf16", [True, False])

@@ -1,11 +1,13 @@
 """Masked language modelling: no token lost, masks that belong to the row, a head that is transformers' own."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tiny import tiny_benchmark, tiny_model
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForMaskedLM, PreTrainedTokenizerBase
 
 from xdist.config import Model as ModelSection
@@ -16,10 +18,11 @@ from xdist.formats.examples import Line
 from xdist.model.encoder import load_encoder
 from xdist.model.language_head import load_language_heads
 from xdist.model.model import Model
+from xdist.model.vocabulary import activate
 from xdist.tasks.batch import Batch, View
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
-from xdist.tasks.large_vocabulary import cross_entropies
+from xdist.tasks.large_vocabulary import cross_entropies, of_states_alone
 
 FAMILY = family_of(task("mlm"))
 
@@ -196,3 +199,73 @@ def test_in_training_the_head_gives_its_loss_but_where_predictions_are_compared(
     model.families["mlm"] = compared
     (found,) = model(View(batch))
     torch.testing.assert_close(found, logits)
+
+
+@pytest.mark.parametrize("split", [False, True], ids=["all rows trained", "those of the texts trained"])
+def test_the_active_softmax_is_over_the_pieces_of_the_texts_and_special_ones(folder: Path, split: bool) -> None:
+    """The loss and its gradients are those of logits everywhere, of which the others are taken out."""
+    place = str(folder / "xlm-roberta")
+    tokenizer = load_tokenizer(place)
+    rows = list(FAMILY.encode(LINES[:9], tokenizer, 64))
+    held = np.unique(np.concatenate([*(row["tokens"] for row in rows), np.array(tokenizer.all_special_ids)]))
+    pieces = torch.from_numpy(held)
+    batch = Masking(tokenizer, seed=1, among=held)(collate(rows, range(len(rows)), FAMILY), [0] * len(rows))
+    assert torch.isin(batch.tokens, pieces).all(), "what replaces a piece at random is one of them too"
+    plain = collate(rows, range(len(rows)), FAMILY)
+    labels = plain.tokens[batch.targets["masked"]]
+    assert torch.equal(pieces[batch.targets["label"]], labels)
+
+    whole, model = model_of(place), model_of(place)
+    torch.nn.init.normal_(whole.heads["mlm"].bias)
+    if split:
+        assert activate(model.encoder, pieces)
+        model = Model(model.encoder, {"mlm": FAMILY}, seed=1)
+    model.heads["mlm"].bias.data.copy_(whole.heads["mlm"].bias)
+    model.heads["mlm"].restrict(pieces, model.embedding.place if split else None)
+    assert (model.heads["mlm"].rows is None) == split, "nothing is looked up where the table holds these rows alone"
+    for made in (whole, model):
+        for module in made.train().modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+    (everywhere,) = whole.eval()(View(batch))
+    whole.train()
+    left = torch.full(everywhere.shape[-1:], -torch.inf).index_fill(0, pieces, 0)
+    expected = torch.nn.functional.cross_entropy(everywhere + left, labels, reduction="sum")
+    (losses,) = model(View(batch))
+    torch.testing.assert_close(losses.sum(), expected)
+    expected.backward()
+    losses.sum().backward()
+    ours, theirs = model.embedding.weight.grad, whole.embedding.weight.grad
+    assert ours is not None
+    assert theirs is not None
+    torch.testing.assert_close(
+        ours if len(ours) == len(theirs) else theirs.new_zeros(theirs.shape).index_copy(0, pieces, ours), theirs
+    )
+    torch.testing.assert_close(model.heads["mlm"].bias.grad, whole.heads["mlm"].bias.grad)
+    (compared,) = model.eval()(View(batch))
+    torch.testing.assert_close(compared, everywhere[:, pieces])
+
+
+def test_a_look_at_the_loss_makes_no_product_for_the_matrix(folder: Path) -> None:
+    """The gradient of what is shifted is the same; of three products over the vocabulary two are left."""
+    draw = torch.Generator().manual_seed(4)
+    states, weight, bias = (torch.randn(shape, generator=draw).requires_grad_() for shape in ((6, 8), (50, 8), (50,)))
+    labels = torch.arange(6)
+
+    def product(_sum: list[int], left: list[int], right: list[int], **_options: object) -> int:
+        return 2 * left[0] * left[1] * right[1]
+
+    in_place = {torch.ops.aten.addmm_: product}  # which the counter does not know
+
+    def slope(alone: bool) -> tuple[torch.Tensor, int]:
+        counting = FlopCounterMode(display=False, custom_mapping=in_place)
+        with of_states_alone() if alone else nullcontext(), counting as counter:
+            (found,) = torch.autograd.grad(cross_entropies(states, weight, bias, labels).sum(), states)
+        return found, counter.get_total_flops()
+
+    (plain, three), (found, two) = slope(False), slope(True)
+    torch.testing.assert_close(found, plain, rtol=0, atol=0)
+    assert (two, three - two) == (2 * 2 * 6 * 8 * 50, 2 * 6 * 8 * 50)
+    with pytest.raises(RuntimeError, match=r"does not require grad|not have been used"):
+        with of_states_alone():
+            torch.autograd.grad(cross_entropies(states, weight, bias, labels).sum(), weight)

@@ -1,12 +1,14 @@
 """The plan: pure, in exact proportion, and every row of a source once per epoch."""
 
 import inspect
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xdist.data.permutation import WINDOW
 from xdist.data.plan import CYCLE, Draws, Plan, interleaved, quotas, shares_of
 from xdist.errors import UserError
 
@@ -30,7 +32,7 @@ def test_a_step_depends_on_nothing_before_it() -> None:
 
 
 def test_world_size_and_micro_batches_cannot_enter() -> None:
-    assert list(inspect.signature(Plan).parameters) == ["sizes", "shares", "batch_size", "seed", "later"]
+    assert list(inspect.signature(Plan).parameters) == ["sizes", "shares", "batch_size", "seed", "later", "blocks"]
     assert list(inspect.signature(Plan.step).parameters) == ["self", "number"]
 
 
@@ -50,6 +52,34 @@ def test_every_row_once_before_any_comes_again(sizes: list[int], data: st.DataOb
 def test_a_new_cycle_of_the_mixture_goes_on_with_the_epoch() -> None:
     sizes = [700, 7000]
     check_epochs(drawn(Plan(sizes, [1, 3], CYCLE // 2, 1), 5), sizes)
+
+
+@given(st.lists(st.integers(1, 3000), min_size=1, max_size=3), st.integers(1, 9), st.integers(0, 1000))
+@settings(max_examples=8, deadline=None)
+def test_in_blocks_too_every_row_comes_once_and_a_step_is_its_own(sizes: list[int], block: int, seed: int) -> None:
+    def made(batch: int) -> Plan:
+        return Plan(sizes, [1] * len(sizes), batch, seed, blocks=[block] * len(sizes))
+
+    draws = drawn(made(250), 12)
+    check_epochs(draws, sizes)
+    assert draws[6 * 250 :][:250] == listed(made(250).step(6)), "nothing that happened before matters"
+    assert drawn(made(100), 30) == draws, "nor how many are drawn in a step"
+    if block == 1:
+        assert draws == drawn(Plan(sizes, [1] * len(sizes), 250, seed), 12)
+
+
+def test_rows_that_lie_together_are_drawn_near_each_other_and_mixed() -> None:
+    size, block = 4 * WINDOW * 8, 8
+    order = [row for _, row, _ in drawn(Plan([size], [1], size, 1, blocks=[block]), 1)]
+    room = WINDOW * block
+    for low in range(0, size, room):
+        window = order[low : low + room]
+        assert len({row // block for row in window}) == WINDOW, "whole blocks"
+        assert [row // block for row in window] != sorted(row // block for row in window)
+        beside = sum(after - before == 1 for before, after in pairwise(window))
+        assert beside < 10, "a block's rows do not follow one another"
+    blocks = [sorted({row // block for row in order[low : low + room]}) for low in range(0, size, room)]
+    assert all(max(held) - min(held) > 3 * WINDOW for held in blocks), "a window's blocks come from everywhere"
 
 
 def check_epochs(draws: list[tuple[int, int, int]], sizes: list[int]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from xdist.config import Run
+from xdist.engine.micro_batch import most
 from xdist.engine.recompute import needed, setting
 from xdist.estimate.memory import Setting
 from xdist.estimate.recommend import GB
@@ -49,3 +50,18 @@ def test_a_language_model_holds_its_logits() -> None:
     run = described(train={"tasks": [{"task": "mlm", "languages": ["sw"]}], "steps": 5}, runtime={"micro_batch_tokens": 1000})
     found = of(run, shape_of("large"), DeepSpeed(Path("a.json"), {}, 0, "fp32", "none", None, None), None, 1, masked=True)
     assert (found.tied, found.logits) == (True, 150 * shape_of("large").pieces)
+
+
+@pytest.mark.parametrize("gigabytes, tokens", [(80, 32768), (24, 16384), (16, 8192), (2, 4096)])
+def test_as_many_tokens_as_fit_are_taken(gigabytes: float, tokens: int) -> None:
+    """By halves, and no fewer than keep a GPU busy: where those do not fit layers are computed twice."""
+    shape, run = shape_of("large"), described()
+    config = DeepSpeed(Path("a.json"), {}, 1, "bf16", "none", 10**8, None)
+
+    def with_tokens(count: int) -> Setting:
+        return setting(shape, run.model, run.methods, config, micro_batch_tokens=count, masked=False, rows=60_000, ranks=8)
+
+    found = most(shape, with_tokens, gigabytes * GB)
+    assert found == tokens
+    assert needed(shape, with_tokens(2 * found), gigabytes * GB) or found == 32768
+    assert not needed(shape, with_tokens(found), gigabytes * GB) or found == 4096

@@ -286,10 +286,12 @@ def test_what_is_resolved(place: Path) -> None:
     assert list(found.heads) == ["cldr-topic"]
     assert found.encoder
     assert (found.encoder.layers, found.encoder.positions, found.encoder.heads) == (2, 512, {})
-    assert (found.deepspeed.stage, found.deepspeed.precision) == (2, "fp32")
+    assert (found.deepspeed.name, found.deepspeed.precision) == ("zero0", "fp32")
     assert found.found.lineage[-1].description["precision"] == "fp32"  # which `auto` became
     RunFolder(Path("out")).open(load_run(path), deepspeed_of({"bf16": {"enabled": True}}), {})
-    assert resolve(load_run(path)).deepspeed.precision == "bf16"  # where it was begun `auto` had become that
+    begun = resolve(load_run(path)).deepspeed  # where it was begun `auto` had become these
+    assert (begun.name, begun.precision) == ("zero2", "bf16")
+    assert resolve(load_run(path, ["runtime.deepspeed=zero3"])).deepspeed.name == "zero3"
     assert found.scored_model == "out/model"
     with pytest.raises(AttributeError):
         found.run = found.run  # type: ignore[misc]

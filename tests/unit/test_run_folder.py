@@ -145,6 +145,25 @@ def test_what_auto_became_is_written_down_and_stays(folder: RunFolder) -> None:
     assert folder.precision == "tf32"
 
 
+def test_rows_in_another_order_are_another_run(folder: RunFolder) -> None:
+    with pytest.raises(UserError, match=r"this folder holds another run: data\.block was 1, is 64"):
+        folder.check(run_of(data={"root": "benchmark", "block": 64}))
+
+
+def test_what_is_chosen_later_is_written_down_and_stays(tmp_path: Path) -> None:
+    """As the tokens of a micro-batch, which trying decides on; a number that the run says is left alone."""
+    folder = RunFolder(tmp_path / "run")
+    folder.open(run_of(runtime={"micro_batch_tokens": "auto"}), deepspeed_of({}), {})
+    assert folder.micro_batch_tokens is None
+    folder.chose(micro_batch_tokens=4096)
+    for _ in range(2):
+        assert (folder.micro_batch_tokens, folder.zero) == (4096, "zero2")
+        folder.open(run_of(runtime={"micro_batch_tokens": "auto"}), deepspeed_of({}), {})
+    folder.open(run_of(runtime={"micro_batch_tokens": 512}), deepspeed_of({}), {})
+    folder.chose(micro_batch_tokens=4096)
+    assert folder.micro_batch_tokens == 512
+
+
 def test_tf32_goes_on_from_fp32(folder: RunFolder) -> None:
     """A CPU has only that."""
     folder.open(run_of(runtime={"precision": "tf32"}), deepspeed_of({}), {"xnli train en": "0123"})

@@ -55,6 +55,8 @@ def test_rows_and_columns_over_several_shards(folder: Path) -> None:
     assert found.column("tokens").tolist() == [token for row in rows(10) for token in row["tokens"]]
     assert found.tokens.tolist() == list(range(1, 11))
     assert [found.length(number) for number in range(10)] == list(range(1, 11))
+    assert found.lengths(np.array([9, 0, 3, 3, 5, 8])).tolist() == [10, 1, 4, 4, 6, 9]
+    assert found.lengths(np.array([], int)).tolist() == []
     assert found.mean_tokens == 5.5
 
 
@@ -188,7 +190,8 @@ def test_damage_is_noticed_wherever_it_is(tmp_path: Path) -> None:
         try:
             if place % 2:
                 found.column("tokens")
-            rows = [(found.length(number), found.row(number)) for number in range(40)]
+            at_once = found.lengths(np.arange(40)).tolist() if place % 3 else [found.length(number) for number in range(40)]
+            rows = list(zip(at_once, map(found.row, range(40)), strict=True))
         except UserError as error:
             assert len(str(error).splitlines()) == 1  # noqa: PT017
             told += 1

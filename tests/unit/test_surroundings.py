@@ -111,3 +111,13 @@ def test_without_loopback_the_address_that_is_given_is_taken(monkeypatch: pytest
     address, port = surroundings.free_port()
     with socket.socket() as sock:
         sock.bind((address, port))
+
+
+def test_gloo_takes_the_interface_that_leads_to_where_ranks_meet() -> None:
+    found = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+    surroundings.choose_interface(found)
+    assert found["GLOO_SOCKET_IFNAME"] == "lo"
+    for left in ({"MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "eth7"}, {}, {"MASTER_ADDR": "no such host"}):
+        kept = dict(left)
+        surroundings.choose_interface(kept)
+        assert kept == left

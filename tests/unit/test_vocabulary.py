@@ -80,6 +80,7 @@ def test_the_pieces_are_those_of_the_training_rows_and_special_ones(
         ["model.vocabulary=full"],
         ["model.freeze_embeddings=true"],
         ["train.tasks=[{task: cldr-topic}, {task: mlm}]"],
+        ["train.tasks=[{task: cldr-topic}, {task: mlm}]", "model.vocabulary=full", "train.mlm={softmax: active}"],
         ["robust={method: substitution, lookup: folded, synonyms: {place}/synonyms.json}"],
     ],
 )
@@ -87,6 +88,18 @@ def test_where_any_piece_may_come_all_rows_are_trained(
     pieces: Callable[..., np.ndarray | None], place: Path, overrides: list[str]
 ) -> None:
     assert pieces(*(text.replace("{place}", str(place)) for text in overrides)) is None
+
+
+def test_a_language_model_over_the_pieces_of_its_texts_leaves_the_other_rows(
+    pieces: Callable[..., np.ndarray | None], place: Path
+) -> None:
+    found = pieces("train.tasks=[{task: cldr-topic}, {task: mlm}]", "train.mlm={softmax: active}")
+    alone = pieces("train.tasks=[{task: mlm}]", "train.mlm={softmax: active}")
+    tokenizer = load_tokenizer(str(place / "encoder"))
+    assert alone is not None
+    assert found is not None
+    assert alone.tolist() == sorted({*tokenizer.all_special_ids, *tokenizer("Kenya")["input_ids"]})
+    assert set(alone.tolist()) < set(found.tolist())
 
 
 ENGLISH = "train.tasks=[{task: cldr-topic}]"

@@ -12,20 +12,24 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, model_validator
 
 from xdist import plugins
+from xdist.config.adapter import Adapter
 from xdist.config.align import Align
 from xdist.config.distil import Distil
 from xdist.config.fitting import PathText
-from xdist.config.loading import KeyPath, Reading, load
+from xdist.config.loading import Reading, load
 from xdist.config.merge import Merge
 from xdist.config.method import METHODS, Method
+from xdist.config.mlm import Mlm
 from xdist.config.parallel import Parallel
 from xdist.config.plugin import Plugin
+from xdist.config.reader import KeyPath
 from xdist.config.robust import Noise, NotHere, Off, Robust, in_order
 from xdist.config.section import Section
 from xdist.errors import UserError
 from xdist.files import digest
 
 IDENTITY = {"seed", "model", "train", "robust", "merge"}
+AUTO = "auto"
 LARGE = 10**12  # of what is counted: steps, examples, tokens
 Seed = Annotated[int, Field(ge=-(10**18), le=10**18)]
 LONGEST_NAME = 240  # folders and links are named by it
@@ -40,6 +44,14 @@ class Model(Section):
 
     backbone: PathText = Field(description="the encoder: a hub id, a folder, or the `model/` of another run")
     freeze_embeddings: bool = Field(False, description="leave the input embedding as it is")
+    frozen_layers: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        exclude_if=lambda layers: not layers,  # what a run is does not change with a key that it does not use
+        description="leave so many of the lowest layers as they are, and all embeddings with them; 0: none; all: heads alone "
+        "are trained",
+    )
     vocabulary: Literal["active", "full"] = Field(
         "active",
         description="rows of the input embedding that are trained: those of the pieces in the training data, or all; the "
@@ -61,6 +73,11 @@ class Model(Section):
         description="that inside attention alone; null: as `dropout` says, else the encoder's own. On a GPU any above 0 needs "
         "`flash_attn` (the extra `gpu`), or attention takes a slower way",
     )
+    adapter: Adapter | None = Field(
+        None,
+        exclude_if=lambda adapter: adapter is None,
+        description="train an adapter and heads in place of the encoder, which stays as it is, its embedding too",
+    )
     labels: tuple[str, ...] | None = Field(
         None,
         min_length=1,
@@ -74,6 +91,17 @@ class Model(Section):
         description="what the encoder has read of each language, by which reports group languages: cc100, wikipedia, mmbert, "
         "glot500, a file of `code size` lines, or none (not known); null: as the backbone's configuration tells",
     )
+
+    @model_validator(mode="after")
+    def _frozen_once(self) -> "Model":
+        if self.adapter is not None and self.frozen_layers:
+            raise ValueError("beside an adapter the whole encoder stays as it is; leave frozen_layers out")
+        return self
+
+    @property
+    def embeddings_frozen(self) -> bool:
+        """Whether no row of the input embedding is trained."""
+        return self.freeze_embeddings or self.frozen_layers > 0 or self.adapter is not None
 
 
 # How the answer of a span is cut out of its context.
@@ -98,6 +126,12 @@ class Data(Section):
         "and the row ends as a first text does before a second one (</s></s> for XLM-R, so one piece less fits)",
     )
     tasks: Path | None = Field(None, description="a YAML of tasks of your own, beside those of the catalog")
+    block: Annotated[int, Field(ge=1, le=LARGE)] | Literal["auto"] = Field(
+        1,
+        exclude_if=lambda block: block == 1,  # what a run is does not change with a key that it does not use
+        description="rows that lie together and are drawn together, mixed with those of many other blocks; 1: each row is "
+        "drawn for itself, from anywhere; auto: many of running text, so that of a large corpus less is read from the disk",
+    )
 
 
 class TrainTask(Section):
@@ -171,6 +205,9 @@ class Train(Section):
     )
     parallel: Parallel = Field(
         Parallel(), exclude_if=lambda section: section == Parallel(), description="how parallel text is trained on"
+    )
+    mlm: Mlm = Field(
+        Mlm(), exclude_if=lambda section: section == Mlm(), description="how masked language modelling is trained on"
     )
     distil: Distil | None = Field(
         None, exclude_if=lambda section: section is None, description="learn from a teacher beside the labels"
@@ -272,11 +309,18 @@ class Evaluate(Section):
     smoothing: Noise | None = Field(None, description="average the predictions over draws of noise; null: one clean forward")
 
 
+KeepFinished = Literal["states", "weights", "model", "scores"]
+
+
 class Runtime(Section):
     """How a run is executed. Nothing here changes its result beyond rounding."""
 
     ranks: int = Field(1, ge=1, le=1024, description="processes on this machine")
-    deepspeed: PathText = Field("zero2", description="a file of ds_configs/ (without .json) or a path to one")
+    deepspeed: PathText = Field(
+        AUTO,
+        description="a file of ds_configs/ (without .json) or a path to one; auto: below a billion parameters `zero1` in 16 "
+        "bits and `zero0` in 32, above `zero3`, and so it stays when the run goes on",
+    )
     precision: AskedPrecision = Field(
         "auto",
         description="that the model computes in; tf32: weights of 32 bits, of which products read 19; auto: bf16 on a GPU that "
@@ -288,11 +332,17 @@ class Runtime(Section):
     attention: Literal["packed", "padded"] = Field(
         "packed", description="packed: no padding, where the encoder is built like BERT; padded: transformers' own layout"
     )
-    micro_batch_tokens: int = Field(
+    micro_batch_tokens: Annotated[int, Field(ge=16, le=LARGE)] | Literal["auto"] = Field(
         8192,
-        ge=16,
-        le=LARGE,
-        description="tokens in one forward pass of one rank; with padded attention, padding is counted too",
+        description="tokens in one forward pass of one rank; with padded attention, padding is counted too; auto: as many as "
+        "the GPU's memory holds, and so it stays when the run goes on (8192 on a CPU); the loss is the same with any number",
+    )
+    rewriters: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="processes of each rank that put rows into other words, where a method of `robust` does; 0: a thread of "
+        "the rank itself does. The rows are the same",
     )
     eval_batch_tokens: int | None = Field(
         None, ge=16, le=LARGE, description="the same in evaluation; null: what suits the device"
@@ -302,6 +352,11 @@ class Runtime(Section):
     save_minutes: float | None = Field(
         None, gt=0, le=1e7, description="also save when so long has passed since the last checkpoint"
     )
+    save: Literal["auto", "async", "sync"] = Field(
+        "auto",
+        description="async: states are copied to the main memory of the hosts and written while training goes on; sync: "
+        "training waits; auto: async where every host has 1.3 times the states of its ranks free, else sync",
+    )
     max_minutes: float | None = Field(
         None, gt=0, le=1e7, description="save and leave, unfinished, so long after the training, or the evaluation, began"
     )
@@ -309,6 +364,12 @@ class Runtime(Section):
         5, ge=1, le=LARGE, description="end after so many steps in a row whose loss or gradient is not finite"
     )
     keep: int = Field(2, ge=1, le=1_000_000, description="checkpoints kept")
+    keep_finished: KeepFinished = Field(
+        "states",
+        description="what stays once the run is finished and scored, beside scores, predictions and logs: states: everything; "
+        "weights: of the checkpoints the weights alone, for `xdist export --average`; model: no checkpoints; scores: not even "
+        "the model",
+    )
     sinks: tuple[str, ...] = Field(
         ("tensorboard",),
         description="where logged numbers and scores are shown, beside metrics.jsonl: `tensorboard`, by whose events `xdist "
@@ -402,10 +463,14 @@ class Run(Section):
         """16 digits that depend on what is trained, not on how, where or under which name."""
         # What an encoder has read groups the languages of reports, and changes nothing of what is trained.
         described = self.model_dump(mode="json", include=IDENTITY, exclude={"model": {"pretraining"}})
-        return digest(described, self.plugin_digests)
+        return digest(described, self.plugin_digests, *([self.data.block] if self.data.block != 1 else []))
 
     def dump(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
+
+    def given(self) -> dict[str, Any]:
+        """What is not at its default."""
+        return self.model_dump(mode="json", exclude_defaults=True)
 
 
 def load_run(path: Path, overrides: Sequence[str] = ()) -> Run:

@@ -2,9 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+import torch
 
 from xdist.data.batches import TrainingData
+from xdist.data.workers import Workers
 from xdist.tasks.batch import Batch
 
 AHEAD = 2  # steps assembled before they are asked for
@@ -15,14 +18,18 @@ class Ahead:
     that follow the last one asked for are ready, or being made. What goes wrong in the thread is raised, with its traceback,
     where the step is asked for."""
 
-    def __init__(self, data: TrainingData, rank: int, world: int, pinned: bool) -> None:
-        self._data, self._rank, self._world, self._pinned = data, rank, world, pinned
-        self._thread = ThreadPoolExecutor(1, "batches")
+    def __init__(self, data: TrainingData, rank: int, world: int, device: torch.device, processes: int = 0) -> None:
+        """`processes`: how many make the batches; 0: the thread itself."""
+        self._data, self._rank, self._world, self._device, self._processes = data, rank, world, device, processes
+        self._thread = ThreadPoolExecutor(max(1, processes), "batches")
+        self._workers: Workers | None = None
         self._coming: dict[int, Future[list[Batch]]] = {}
         self._waited = 0.0
 
     def step(self, number: int) -> Sequence[Batch]:
-        """The batches of step `number`, on the CPU, in pinned memory where that was asked for."""
+        """The batches of step `number`, on the CPU, ready to go to the device."""
+        if self._processes and self._workers is None:  # now, when all that decides on batches is settled
+            self._workers = Workers(self._of_step, self._processes)
         wanted = range(number, min(number + AHEAD, self._data.steps - 1) + 1)
         for other in self._coming.keys() - set(wanted):
             self._coming.pop(other).cancel()
@@ -35,6 +42,14 @@ class Ahead:
         finally:
             self._waited += time.perf_counter() - began
 
+    def forget(self) -> None:
+        """Make the coming steps' batches anew: what decides on them has changed."""
+        for future in self._coming.values():
+            future.cancel()
+        wait(self._coming.values())
+        self._coming.clear()
+        self._close_workers()
+
     def waited(self) -> float:
         """Seconds spent waiting for batches since this was asked last."""
         seconds, self._waited = self._waited, 0.0
@@ -43,7 +58,16 @@ class Ahead:
     def close(self) -> None:
         """Begin nothing more; returns when the thread is at rest."""
         self._thread.shutdown(cancel_futures=True)
+        self._close_workers()
+
+    def _close_workers(self) -> None:
+        if self._workers:
+            self._workers.close()
+        self._workers = None
+
+    def _of_step(self, number: int) -> list[Batch]:
+        return self._data.step(number, self._rank, self._world)
 
     def _made(self, number: int) -> list[Batch]:
-        batches = self._data.step(number, self._rank, self._world)
-        return [batch.pinned() for batch in batches] if self._pinned else batches
+        batches = (self._workers or self._of_step)(number)
+        return [batch.made_for(self._device, self._data.packed) for batch in batches]

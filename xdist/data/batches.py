@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Train
 from xdist.config.distil import Distil
 from xdist.data.chosen import ChosenRows
-from xdist.data.deal import deal
+from xdist.data.deal import dealt_to
 from xdist.data.masking import Masking
 from xdist.data.plan import Draws, Plan, shares_of
 from xdist.data.prepare import Preparation
@@ -22,9 +23,10 @@ from xdist.tasks.batch import Batch, WordCounts
 from xdist.tasks.classification import TEACHER, Classification
 from xdist.tasks.family import Family, Row, family_of
 from xdist.tasks.mlm import MaskedLM
-from xdist.tasks.parallel import ParallelText
+from xdist.tasks.parallel import LINKS, ParallelText
 
 WORDS = tuple(f"words_{name}" for name in WordCounts._fields)
+TEXT = 64  # rows of running text that lie together and are drawn together, where that is left open
 ROW_BITS = 40  # of a row's identity; the bits above them are the number of its subset
 
 
@@ -37,6 +39,14 @@ class Rewriter(Protocol):
 
     def produces(self, ids: np.ndarray) -> np.ndarray | None:
         """The sorted ids, or more than these, that rows of `ids` may hold once they are rewritten; None: it cannot be told."""
+
+
+class Linker(Protocol):
+    """What knows which words of parallel text translate each other (xdist/robust/word_links.py)."""
+
+    def __call__(self, row: Row, family: Family, language: str) -> np.ndarray:
+        """(n, 4): of n pairs of words of `row` the first token and the one after the last, as positions in the row, of the word
+        in the other language, then of the English one. Depends on its arguments alone."""
 
 
 def collate(
@@ -113,8 +123,9 @@ class TrainingData:
 
     `rewriters` put each row into other words, one after another, whenever it is drawn. Rows are dealt by their lengths before,
     so a micro-batch may be as much larger than its budget as they grow. With `keep_plain` every batch has its `plain`.
-    `packed` says whether the model does without padding: the budget of a micro-batch, `micro_batch_tokens`, is then one of
-    real tokens. Raises UserError for a subset without examples and for a schedule that cannot be.
+    `block`: rows that lie together and are drawn together. `packed` says whether the model does without padding: the budget of
+    a micro-batch, `micro_batch_tokens`, is then one of real tokens. `linker`: of parallel text that is trained on word by word.
+    Raises UserError for a subset without examples and for a schedule that cannot be.
     """
 
     def __init__(
@@ -128,19 +139,25 @@ class TrainingData:
         packed: bool = True,
         rewriters: Sequence[Rewriter] = (),
         keep_plain: bool = False,
+        linker: Linker | None = None,
+        block: int | Literal["auto"] = 1,
     ) -> None:
-        self.rewriters, self.keep_plain = rewriters, keep_plain
-        self.packed, self._budget = packed, micro_batch_tokens
+        self.rewriters, self.keep_plain, self._linker = rewriters, keep_plain, linker
+        self.packed, self.budget = packed, micro_batch_tokens
         self._teacher: Mapping[int, np.ndarray] = {}
         self.subsets: list[Subset] = list(subsets)
         self.shards: list[Rows] = list(preparation.shards(self.subsets))
         self.families = {subset.task.head: family_of(subset.task) for subset in self.subsets}
         self._family_of = [family_of(subset.task) for subset in self.subsets]
+        self._is_of = {head: np.array([subset.task.head == head for subset in self.subsets]) for head in self.families}
         for family in (*self.families.values(), *self._family_of):
             if isinstance(family, ParallelText):
                 family.options = train.parallel
-        masked = any(isinstance(family, MaskedLM) for family in self.families.values())
-        self.masking = Masking(preparation.tokenizer, seed, train.mask_rate) if masked else None
+        masked = [rows for rows, family in zip(self.shards, self._family_of, strict=True) if isinstance(family, MaskedLM)]
+        among = None
+        if masked and train.mlm.softmax == "active":
+            among = _with_special([rows.used() for rows in masked], preparation.tokenizer)
+        self.masking = Masking(preparation.tokenizer, seed, train.mask_rate, among) if masked else None
         # Rows of a step that a loss compares stay together: so many consecutive ones of the plan.
         self.together = {
             head: train.negatives or family.task.negatives if family.task.negatives > 1 else 1
@@ -163,7 +180,8 @@ class TrainingData:
         self._phases = phases(train, self.steps)
         later = [(one.at, shares_of(sizes, entry_of, one.weights, one.alpha, *mixing)) for one in self._phases]
         shares = shares_of(sizes, entry_of, weights, train.alpha, *mixing)
-        self.plan = Plan(sizes, shares, train.batch_size, seed, later)
+        blocks = [(TEXT if subset.task.fields else 1) if block == "auto" else block for subset in self.subsets]
+        self.plan = Plan(sizes, shares, train.batch_size, seed, later, blocks)
 
     def learn_from(self, teacher: Mapping[int, np.ndarray], how: Distil) -> None:
         """Give each batch what a teacher says of its rows: logits (rows, labels) by the number of the subset."""
@@ -208,34 +226,52 @@ class TrainingData:
         batches: list[Batch] = []
         loads = np.zeros(world, np.int64)
         for head in sorted(self.families):
-            mine = [index for index, source in enumerate(draws.source) if self.subsets[source].task.head == head]
-            if not mine:
+            mine = np.flatnonzero(self._is_of[head][draws.source])
+            if not len(mine):
                 continue
             size = self.together[head]
-            groups = [mine[low : low + size] for low in range(0, len(mine), size)]
-            tokens = [[self.shards[draws.source[index]].length(draws.row[index]) for index in group] for group in groups]
-            size_of = sum if self.packed else lambda lengths: max(lengths) * len(lengths)
-            sizes = np.array([size_of(lengths) for lengths in tokens])
-            for micro in deal(sizes, world, self._budget, self.packed, loads)[rank]:
-                drawn = [(number, index) for number in micro.rows for index in groups[number]]
-                indices = [index for _, index in drawn]
-                plain = [self.shards[draws.source[index]].row(int(draws.row[index])) for index in indices]
-                ids = [row_id(int(draws.source[index]), int(draws.row[index])) for index in indices]
-                group = [number for number, _ in drawn] if size > 1 else None
+            first = np.arange(0, len(mine), size)
+            for micro in dealt_to(rank, self._sizes(draws, mine, first), world, self.budget, self.packed, loads):
+                begins = first[list(micro.rows)]
+                places = begins if size == 1 else np.concatenate([np.arange(len(mine))[low : low + size] for low in begins])
+                indices = mine[places].tolist()
+                sources, numbers = draws.source[indices].tolist(), draws.row[indices].tolist()
+                plain = [self._row(source, one) for source, one in zip(sources, numbers, strict=True)]
+                ids = list(map(row_id, sources, numbers))
+                group = (places // size).tolist() if size > 1 else None
                 family = self.families[head]
-                languages = [self.subsets[draws.source[index]].language for index in indices]
+                languages = [self.subsets[source].language for source in sources]
                 if isinstance(family, MaskedLM):
                     batch = collate(plain, ids, family, micro.dummy, group, languages)
                     assert self.masking
                     batches.append(self.masking(batch, [int(draws.epoch[index]) for index in indices], rate))
                     continue
-                rows = [self._rewritten(row, draws, index) for row, index in zip(plain, indices, strict=True)]
+                rows = plain
+                if self.rewriters or self.keep_plain:
+                    rows = [self._rewritten(row, draws, index) for row, index in zip(plain, indices, strict=True)]
                 if self.keep_plain:
                     batch = collate_pair(rows, plain, ids, family, micro.dummy, group, languages)
                 else:
                     batch = collate(rows, ids, family, micro.dummy, group, languages)
                 batches.append(self._taught(batch, draws, indices))
         return batches
+
+    def _row(self, source: int, number: int) -> Row:
+        row, family = self.shards[source].row(number), self._family_of[source]
+        if self._linker is None or not isinstance(family, ParallelText):
+            return row
+        return {**row, LINKS: self._linker(row, family, self.subsets[source].language)}
+
+    def _sizes(self, draws: Draws, mine: np.ndarray, first: np.ndarray) -> np.ndarray:
+        """What each group of the draws `mine`, which begin at the places `first` there, counts against the budget: tokens, with
+        padding where there is some."""
+        sources, rows, tokens = draws.source[mine], draws.row[mine], np.empty(len(mine), np.int64)
+        for source in np.flatnonzero(np.bincount(sources)).tolist():
+            here = np.flatnonzero(sources == source)
+            tokens[here] = self.shards[source].lengths(rows[here])
+        if self.packed:
+            return np.add.reduceat(tokens, first)
+        return np.maximum.reduceat(tokens, first) * np.diff(np.append(first, len(mine)))
 
     def _rewritten(self, row: Row, draws: Draws, index: int) -> Row:
         """The row of draw `index`, in other words."""
@@ -270,6 +306,10 @@ def phases(train: Train, steps: int) -> list[Mix]:
         mask_rate = mask_rate if phase.mask_rate is None else phase.mask_rate
         found.append(Mix(at, weights, alpha, mask_rate))
     return found
+
+
+def _with_special(ids: Sequence[np.ndarray], tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
+    return np.unique(np.concatenate([*ids, np.array(tokenizer.all_special_ids, np.int64)]))
 
 
 def row_id(source: int, row: int) -> int:

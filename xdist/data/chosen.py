@@ -41,7 +41,7 @@ class ChosenRows:
     @cached_property
     def tokens(self) -> np.ndarray:
         """(rows,) tokens of each row."""
-        return np.array([self.length(number) for number in range(len(self))])
+        return self.lengths(np.arange(len(self)))
 
     @property
     def mean_tokens(self) -> float:
@@ -49,6 +49,9 @@ class ChosenRows:
 
     def length(self, number: int) -> int:
         return self._shards.length(int(self._rows[number]))
+
+    def lengths(self, numbers: np.ndarray) -> np.ndarray:
+        return self._shards.lengths(self._rows[numbers])
 
     def used(self) -> np.ndarray:
         """The sorted ids that stand in the rows."""

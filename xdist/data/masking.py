@@ -22,13 +22,20 @@ CHOSEN, FATE, PIECE = range(3)
 
 
 class Masking:
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, seed: int, rate: float = RATE) -> None:
+    """`among`: the sorted ids that stand in the texts, special ones with them, where the loss is taken over these alone: then
+    labels are their numbers among these, and these alone take another's place; None: over all ids, which labels are."""
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, seed: int, rate: float = RATE, among: np.ndarray | None = None
+    ) -> None:
         if tokenizer.mask_token_id is None:
             raise UserError("the tokenizer has no mask token: masked language modelling needs one")
         self.mask: int = tokenizer.mask_token_id
         self.seed, self.rate = seed, rate
         self.special = np.array(sorted(tokenizer.all_special_ids))
-        self.pieces = np.setdiff1d(np.array(sorted(tokenizer.get_vocab().values())), self.special)
+        self.among = among
+        known = np.array(sorted(tokenizer.get_vocab().values())) if among is None else among
+        self.pieces = np.setdiff1d(known, self.special)
 
     def __call__(self, batch: Batch, epochs: Sequence[int], rate: float | None = None) -> Batch:
         """`batch` (on the CPU) with masked tokens, their positions and what they were; `epochs` (R,) says how often each
@@ -50,7 +57,8 @@ class Masking:
         pieces = self.pieces[(draws[PIECE][masked] * len(self.pieces)).astype(np.int64)]
         shown = tokens.copy()
         shown[masked] = np.where(fate < TO_MASK, self.mask, np.where(fate < TO_MASK + TO_RANDOM, pieces, tokens[masked]))
-        targets = {**batch.targets, MASKED: torch.from_numpy(masked), LABEL: torch.from_numpy(tokens[masked])}
+        labels = tokens[masked] if self.among is None else np.searchsorted(self.among, tokens[masked])
+        targets = {**batch.targets, MASKED: torch.from_numpy(masked), LABEL: torch.from_numpy(labels)}
         return replace(batch, tokens=torch.from_numpy(shown), targets=targets)
 
 

@@ -78,6 +78,10 @@ class PairShards:
     def length(self, number: int) -> int:
         return int(self.tokens[number])
 
+    def lengths(self, numbers: np.ndarray) -> np.ndarray:
+        lengths: np.ndarray = self.tokens[numbers]
+        return lengths
+
     def used(self) -> np.ndarray:
         """The sorted ids that stand in the rows of both languages and round their texts, also where texts are cut."""
         ids = [side.used() for side in self._sides]

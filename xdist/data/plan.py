@@ -3,13 +3,13 @@
 World size, micro-batches and ZeRO stage do not enter, so a run can go on anywhere and 1, 2 or 64 ranks see the same rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
 import numpy as np
 
-from xdist.data.permutation import key_of, permuted
+from xdist.data.permutation import in_blocks, key_of, permuted
 from xdist.errors import UserError
 
 # The mixture repeats after so many draws; a source's share is exact to one part in this.
@@ -36,7 +36,8 @@ class PlanPhase:
     def drawn(self, draws: int) -> np.ndarray:
         """(sources,) how often each source is drawn from in all by the time that this phase has made `draws` draws."""
         cycles, rest = divmod(draws, CYCLE)
-        return self.before + cycles * self.quotas + np.bincount(self.source[:rest], minlength=len(self.quotas))
+        drawn: np.ndarray = self.before + cycles * self.quotas + np.bincount(self.source[:rest], minlength=len(self.quotas))
+        return drawn
 
 
 class Plan:
@@ -54,12 +55,15 @@ class Plan:
         batch_size: int,
         seed: int,
         later: Sequence[tuple[int, Sequence[float]]] = (),
+        blocks: Sequence[int] | None = None,
     ) -> None:
+        """`blocks`: of each source how many rows that lie together are drawn together; None: each row for itself."""
         if not sizes or min(sizes) < 1:
             raise UserError("a training set is empty: the plan has nothing to draw from")
         self.sizes = list(sizes)
         self.batch_size = batch_size
         self.seed = seed
+        self.blocks = list(blocks) if blocks is not None else [1] * len(sizes)
         self.phases = [PlanPhase(0, shares, np.zeros(len(sizes), np.int64))]
         for first, other in later:
             last = self.phases[-1]
@@ -73,9 +77,9 @@ class Plan:
         drawn = phase.before[source] + cycle * phase.quotas[source] + phase.rank[place]
         epoch, position = np.divmod(drawn, np.array(self.sizes)[source])
         row = np.empty_like(position)
-        for one, turn in set(zip(source.tolist(), epoch.tolist(), strict=True)):
-            here = (source == one) & (epoch == turn)
-            row[here] = permuted(position[here], self.sizes[one], key_of(self.seed, one, turn))
+        for one, turn, here in _turns(source, epoch):
+            size, key, block = self.sizes[one], key_of(self.seed, one, turn), self.blocks[one]
+            row[here] = permuted(position[here], size, key) if block == 1 else in_blocks(position[here], size, key, block)
         return Draws(source, row, epoch)
 
     def drawn(self, step: int) -> np.ndarray:
@@ -87,10 +91,22 @@ class Plan:
         return next(phase for phase in reversed(self.phases) if phase.first <= step)
 
 
+def _turns(source: np.ndarray, epoch: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
+    """(source, epoch, the places of its draws) of each that occurs."""
+    for one in np.flatnonzero(np.bincount(source)).tolist():
+        here = np.flatnonzero(source == one)
+        turns = epoch[here]
+        if (first := int(turns[0])) == turns[-1]:  # draws of a source are in the order of its epochs
+            yield one, first, here
+            continue
+        for turn in np.unique(turns).tolist():
+            yield one, turn, here[turns == turn]
+
+
 def quotas(shares: Sequence[float], total: int) -> np.ndarray:
     """`total` split in proportion to `shares` by largest remainders; only a source whose share is 0 gets nothing."""
     exact = np.asarray(shares, float) / np.sum(shares) * total
-    whole = np.maximum(np.floor(exact), exact > 0).astype(np.int64)
+    whole: np.ndarray = np.maximum(np.floor(exact), exact > 0).astype(np.int64)
     while whole.sum() != total:
         if whole.sum() < total:
             whole[np.argmax(np.where(exact > 0, exact - whole, -np.inf))] += 1

@@ -57,7 +57,7 @@ def write_shard(folder: Path, number: int, rows: Iterable[dict[str, Any]], schem
 
 
 def _lists(schema: pa.Schema, column: str) -> bool:
-    return pa.types.is_list(schema.field(column).type)
+    return bool(pa.types.is_list(schema.field(column).type))
 
 
 def _array(field: pa.Field, values: list[Any]) -> pa.Array:
@@ -126,7 +126,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """What a prepared set says of itself. Raises UserError: not prepared, damaged."""
     path = folder / MANIFEST
     try:
-        manifest = read_json(path)
+        manifest: dict[str, Any] = read_json(path)
         own = manifest.pop("digest", None)  # earlier versions wrote none
         whole = own is None or digest(manifest) == own
         kinds = {"file": str, "rows": int, "size": int, "sha256": str}
@@ -168,6 +168,8 @@ class Rows(Protocol):
 
     def length(self, number: int) -> int: ...
 
+    def lengths(self, numbers: np.ndarray) -> np.ndarray: ...
+
     def used(self) -> np.ndarray: ...
 
 
@@ -182,7 +184,7 @@ class Shards:
         self._open: dict[int, MappedShard] = {}
 
     def __len__(self) -> int:
-        return self.manifest["rows"]
+        return int(self.manifest["rows"])
 
     def row(self, number: int) -> dict[str, Any]:
         """Row `number` as {column: value}; lists are read-only views of the mapped file."""
@@ -209,12 +211,27 @@ class Shards:
     @property
     def mean_tokens(self) -> float:
         """Tokens of a row in the mean, without opening a file."""
-        return self.manifest["tokens"] / max(1, len(self))
+        return float(self.manifest["tokens"]) / max(1, len(self))
 
     def length(self, number: int) -> int:
         """Tokens of one row; opens its file only, so a large set is never looked at as a whole."""
         shard = bisect_right(self._ends, number)
         return self._shard(shard).length(number - (self._ends[shard - 1] if shard else 0), "tokens")
+
+    def lengths(self, numbers: np.ndarray) -> np.ndarray:
+        """Tokens of each of these rows; opens their files only."""
+        if len(self._ends) == 1:
+            return (self._open.get(0) or self._shard(0)).lengths(numbers, "tokens")
+        shards = np.searchsorted(self._ends, numbers, side="right")
+        if len(self._ends) < 1 << 16:
+            shards = shards.astype(np.uint16)  # numbers of 16 bits are sorted without comparing
+        found = np.empty(len(numbers), np.int64)
+        order = np.argsort(shards, kind="stable")
+        for part in np.split(order, np.flatnonzero(np.diff(shards[order])) + 1) if len(order) else ():
+            shard = int(shards[part[0]])
+            local = numbers[part] - (self._ends[shard - 1] if shard else 0)
+            found[part] = (self._open.get(shard) or self._shard(shard)).lengths(local, "tokens")
+        return found
 
     def used(self) -> np.ndarray:
         """The sorted ids that stand in the rows."""

@@ -75,6 +75,15 @@ class MappedShard:
         offsets = self.offsets(name)
         return int(offsets[number + 1] - offsets[number])
 
+    def lengths(self, numbers: np.ndarray, name: str) -> np.ndarray:
+        """How long the lists of these rows are."""
+        blocks = numbers // self.block
+        for block in np.unique(blocks[np.frombuffer(self.checked, np.uint8)[blocks] == 0]).tolist():
+            self._check(f"{name} begin", block)
+        offsets = self.offsets(name)
+        lengths: np.ndarray = offsets[numbers + 1] - offsets[numbers]
+        return lengths
+
     def offsets(self, name: str) -> np.ndarray:
         offsets = self.columns[name][1]
         assert offsets is not None, name

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from xdist.config import Model, Runtime
 from xdist.errors import RankError
 from xdist.run import distributed
+from xdist.run.ds_config import DeepSpeed
 from xdist.run.lacking import is_out_of_memory
 from xdist.tasks.batch import Batch
 
@@ -31,14 +32,22 @@ def explained(advice: Advice, rank: int, number: int, batches: Callable[[int, in
         raise RankError(out_of_memory(advice, rank, number, batches(number, rank, distributed.world()))) from None
 
 
-def advice(model: Model, runtime: Runtime, bf16: bool) -> Advice:
-    remedies = [f"a smaller runtime.micro_batch_tokens (now {runtime.micro_batch_tokens})"]
+def advice(model: Model, runtime: Runtime, config: DeepSpeed, tokens: int) -> Advice:
+    """`tokens` of a micro-batch."""
+    remedies = [f"a smaller runtime.micro_batch_tokens (now {tokens})"]
     if model.gradient_checkpointing is not True:
         remedies.append("model.gradient_checkpointing=true")
-    if not bf16:
+    if not config.half:
         remedies.append("runtime.precision=bf16")
-    remedies.append(f"another runtime.deepspeed (now {runtime.deepspeed}; zero2, zero3, zero3_offload need less)")
+    remedies.append(f"another runtime.deepspeed (now {config.name}; {needing_less(config)})")
     return Advice(runtime.attention == "packed", tuple(remedies))
+
+
+def needing_less(config: DeepSpeed) -> str:
+    """The shipped files that hold less on a GPU than this one."""
+    names = ("zero2", "zero3", "zero3_offload")
+    rest = names[names.index(config.name) + 1 :] if config.name in names else names
+    return f"{', '.join(rest)} need{'s' * (len(rest) == 1)} less" if rest else "nothing needs less"
 
 
 def out_of_memory(advice: Advice, rank: int, number: int, batches: Sequence[Batch]) -> str:

@@ -6,7 +6,7 @@ import torch
 
 from xdist.config import Select
 from xdist.data.batches import collate
-from xdist.data.deal import deal
+from xdist.data.deal import dealt_to
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
 from xdist.data.subset import Subset
@@ -65,7 +65,7 @@ class DevJudge:
         padded = torch.tensor([int(max(tokens[group])) * len(group) for group in groups]).numpy()
         total = valid = 0.0
         with torch.no_grad():
-            for micro in deal(padded, distributed.world(), self.budget)[distributed.rank()]:
+            for micro in dealt_to(distributed.rank(), padded, distributed.world(), self.budget):
                 drawn = [(number, row) for number in micro.rows for row in groups[number]]
                 group = [number for number, _ in drawn] if size > 1 else None
                 ids, languages = [row for _, row in drawn], [subset.language] * len(drawn)

@@ -2,18 +2,23 @@
 
 import logging
 from contextlib import suppress
+from pathlib import Path
 
+import numpy as np
 import torch
 
+from xdist.data.adapters import root_of
 from xdist.data.batches import TrainingData
+from xdist.data.fetched import model_digest
 from xdist.data.leaks import check_leaks
 from xdist.data.prepare import Preparation
 from xdist.data.vocabulary import used_rows
-from xdist.engine import arithmetic, zero3
+from xdist.engine import arithmetic, micro_batch, zero3
 from xdist.engine import out_of_memory as memory
 from xdist.engine import recompute as checkpointing
 from xdist.engine.engine import Engine
 from xdist.errors import UserError
+from xdist.estimate.memory import Setting
 from xdist.estimate.shapes import shape_of
 from xdist.estimate.usual import unusual
 from xdist.evaluation import evaluator
@@ -22,8 +27,10 @@ from xdist.evaluation.queue import budget_of
 from xdist.evaluation.selection import DevJudge
 from xdist.evaluation.teaching import taught
 from xdist.export.merging import merge
-from xdist.files import file_digest
+from xdist.files import Digests, file_digest
 from xdist.model import remarks
+from xdist.model.adapters import held, speaking
+from xdist.model.adapters.heads import carry_from_adapter
 from xdist.model.backbone import check_layer
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads
@@ -32,12 +39,13 @@ from xdist.model.language_head import load_language_heads
 from xdist.model.lineage import FILE as LINEAGE
 from xdist.model.lineage import dumped
 from xdist.model.model import Model
-from xdist.model.vocabulary import activate
+from xdist.model.vocabulary import ActiveEmbedding, activate
 from xdist.resolve.encoder import check_recomputing
 from xdist.resolve.preparing import preparation_of
-from xdist.resolve.resolved import Purpose, Resolved
+from xdist.resolve.resolved import Purpose, Resolved, languages_of
 from xdist.robust.passes import Chain
 from xdist.robust.rewriting import rewriters
+from xdist.robust.word_links import linker
 from xdist.run import distributed
 from xdist.run.together import on_each, on_first
 from xdist.tasks.catalog import said_labels
@@ -69,7 +77,8 @@ class Assembly:
         if preparation is None:
             resolved.folder.open(self.run, None, {}, resolved.fetched)
             return
-        read = {str(path): file_digest(path) for path in self.run.method_files if path.is_file()}
+        others = (*self.run.method_files, *resolved.word_files.values())
+        read = {str(path): file_digest(path) for path in others if path.is_file()}
         fingerprints = {**preparation.fingerprints(resolved.subsets.training), **read}
         resolved.folder.open(self.run, resolved.deepspeed, fingerprints, resolved.fetched)
 
@@ -77,15 +86,17 @@ class Assembly:
         """Train to the end, or until it is stopped and saved (False)."""
         assert self.run.train
         select, runtime = self.run.train.select, self.run.runtime
+        training = self.training(preparation)
         return loop.train(
-            self.training(preparation),
+            training,
             self.resolved.start,
             runtime,
             preparation.tokenizer,
-            advice=memory.advice(self.run.model, runtime, self.resolved.deepspeed.half),
+            advice=memory.advice(self.run.model, runtime, self.resolved.deepspeed, training.data.budget),
             facts={LINEAGE: dumped(self.resolved.lineage)},
             judge=self.judge(preparation),
             every=select.every if select else None,
+            fit=self._begun_with is None,
         )
 
     def judge(self, preparation: Preparation) -> DevJudge | None:
@@ -111,8 +122,12 @@ class Assembly:
         """Predict and score what is not yet; False where it was stopped half-way, with what is predicted kept."""
         resolved, run = self.resolved, self.run
         self._choose_arithmetic()
-        what = (resolved.request, resolved.model, run.runtime, resolved.deepspeed, preparation, resolved.start, run.seed)
-        align = Aligner(run.align, resolved.subsets.aligned, resolved.request, preparation) if run.align else None
+        on_first(lambda: check_leaks(resolved.parallel_before, resolved.subsets.evaluation, run.data.root))
+        # A model that was trained here has its adapter in its folder.
+        section = resolved.model.model_copy(update={"adapter": None}) if run.train else resolved.model
+        what = (resolved.request, section, run.runtime, resolved.deepspeed, preparation, resolved.start, run.seed)
+        aligned, words = resolved.subsets.aligned, resolved.aligned_word_files
+        align = Aligner(run.align, aligned, resolved.request, preparation, words) if run.align else None
         return evaluator.evaluate(*what, align)
 
     def data(self, preparation: Preparation) -> TrainingData:
@@ -125,10 +140,12 @@ class Assembly:
             self.resolved.subsets.training,
             preparation,
             run.seed,
-            micro_batch_tokens=run.runtime.micro_batch_tokens,
+            micro_batch_tokens=self._begun_with or micro_batch.ON_CPU,
             packed=run.runtime.attention == "packed",
             rewriters=texts,
             keep_plain=bool(texts) and compared,
+            linker=linker(run.train.parallel, preparation.tokenizer, languages_of(self.resolved.subsets.training)),
+            block=run.data.block,
         )
 
     def training(self, preparation: Preparation) -> Training:
@@ -139,14 +156,14 @@ class Assembly:
         self._choose_arithmetic()
         subsets = self.resolved.subsets
         parallel = [subset for subset in subsets.training if subset.task.family == "parallel"]
-        on_first(lambda: check_leaks(parallel, subsets.evaluation if parallel else (), run.data.root))
+        on_first(lambda: check_leaks([*parallel, *self.resolved.parallel_before], subsets.evaluation, run.data.root))
         data = self.data(preparation)
         if self.resolved.teacher is not None and run.train.distil is not None:
             budget = budget_of(run.runtime, distributed.device().type)
             data.learn_from(taught(self.resolved.teacher, data.subsets, data.shards, preparation, budget), run.train.distil)
         backbone = self.resolved.model.backbone
         with zero3.partitioned_loading(config):
-            encoder = load_encoder(self.resolved.model, tokenizer, config.dtype)
+            encoder = load_encoder(self.resolved.model, tokenizer, config.dtype, run.seed)
         if run.evaluate:  # training keeps the number of layers
             check_layer(run.evaluate.layer, backbone, encoder.config)
         if (ids := used_rows(run.model, data, tokenizer)) is not None:
@@ -155,15 +172,23 @@ class Assembly:
                     rows = len(ids)
                     log.info("training %d of %d rows of the input embedding", len(ids), encoder.config.vocab_size)
         check_recomputing(run.model, encoder.config.model_type)
+        if self._begun_with is None and distributed.device().type == "cuda":
+            data.budget = self._fitting(data, rows)
         if kind_of(encoder.config).checkpointing and self._recomputes(data, rows):
-            encoder.gradient_checkpointing_enable({"use_reentrant": False})
+            encoder.gradient_checkpointing_enable({"use_reentrant": False, **speaking.recomputing(encoder)})
         model = Model(encoder, data.families, run.seed, run.runtime.attention == "packed")
+        if run.model.adapter:
+            model.stands_on = self._below()
         data.packed = model.packed  # not for an encoder that cannot
-        if any(isinstance(family, ParallelText) and family.anchored for family in data.families.values()):
+        if data.masking and data.masking.among is not None:
+            self._tell_apart(model, data.masking.among)
+        if _anchored(data):
             with zero3.partitioned_loading(config):
                 model.anchored(load_encoder(self.resolved.model, tokenizer, config.dtype))
-        carried, dropped = carry_heads(backbone, model, run.model.labels)
-        loaded = load_language_heads(backbone, model, carried)
+        brought = carry_from_adapter(self.resolved.model, model)
+        carried, dropped = carry_heads(backbone, model, None if brought else run.model.labels)
+        carried += brought
+        loaded = load_language_heads(root_of(backbone)[0], model, carried)
         for names, what in ((carried + loaded, "carried over"), (dropped, "left behind")):
             if names and distributed.rank() == 0:
                 log.info("heads of %s %s: %s", run.model.backbone, what, ", ".join(names))
@@ -175,11 +200,31 @@ class Assembly:
                 log.warning("far from usual: %s", line)
         engine = Engine(model, run.train, config, data.steps)
         special = torch.tensor(sorted(tokenizer.all_special_ids), device=distributed.device())
-        return Training(data, engine, Chain(run.methods), run.seed, special)
+        # Batches of other methods take no time worth a process.
+        processes = run.runtime.rewriters if data.rewriters else 0
+        return Training(data, engine, Chain(run.methods), run.seed, special, processes=processes)
+
+    def _tell_apart(self, model: Model, pieces: np.ndarray) -> None:
+        """Take the loss of language models over these ids alone."""
+        place = model.embedding.place if isinstance(model.embedding, ActiveEmbedding) else None
+        for name, head in model.heads.items():
+            if isinstance(head, LanguageHead):
+                head.restrict(torch.from_numpy(pieces), place)
+                every = model.encoder.config.vocab_size
+                log.info("head '%s': softmax over the %d of %d pieces that stand in the texts", name, len(pieces), every)
+
+    def _below(self) -> tuple[str, str]:
+        """The place and the digest of the model that an adapter is trained on, looked at on rank 0. Collective."""
+        backbone = self.resolved.model.backbone
+        place = str(Path(backbone).resolve()) if Path(backbone).is_dir() else backbone
+        digests = Digests(self.resolved.folder.digests)
+        return place, on_first(lambda: model_digest(backbone, digests))
 
     def _remark(self, model: Model, begun: set[str]) -> None:
         """Say what is worth knowing of a model that is to be trained; `begun`: its heads that were there before."""
         log.info(remarks.attention(model.train(), distributed.device().type))
+        for line in held.said_of_languages(model.encoder, (one.language for one in self.resolved.subsets.training)):
+            log.info(line)
         for line in said_labels(subset.task for subset in self.resolved.subsets.training):
             log.info(line)
         for name, head in model.heads.items():
@@ -195,9 +240,10 @@ class Assembly:
         assert self.run.train
         matrices = None
         with suppress(UserError):  # of a kind whose sizes are not known
-            matrices = shape_of(self.resolved.model.backbone).matrices
-        frozen = self.run.model.freeze_embeddings
-        return unusual(self.run.train, data.steps, matrices, frozen, data.masking is not None)
+            matrices = None if self.run.model.adapter else shape_of(self.resolved.model.backbone).matrices
+        frozen = self.run.model.embeddings_frozen
+        head = any(subset.task.needs_head for subset in data.subsets)
+        return unusual(self.run.train, data.steps, matrices, frozen, data.masking is not None, head)
 
     def _choose_arithmetic(self) -> None:
         runtime = self.run.runtime
@@ -206,18 +252,38 @@ class Assembly:
     def _recomputes(self, data: TrainingData, rows: int | None) -> bool:
         """Whether layers are computed again in the backward pass: as the run says it, or where the GPUs' memory asks for it.
         `rows`: of the embedding that are trained, None: all."""
-        run, wanted = self.run, self.run.model.gradient_checkpointing
+        wanted = self.run.model.gradient_checkpointing
         if wanted != "auto" or distributed.device().type != "cuda":
             return wanted is True
+        return checkpointing.asked_for(shape_of(self.resolved.model.backbone), self._setting(data, rows, data.budget))
+
+    @property
+    def _begun_with(self) -> int | None:
+        """Tokens of a micro-batch, as the run says it or as it was begun; None where they are yet to be chosen."""
+        asked = self.run.runtime.micro_batch_tokens
+        return asked if isinstance(asked, int) else self.resolved.micro_batch_tokens
+
+    def _fitting(self, data: TrainingData, rows: int | None) -> int:
+        """As many tokens of a micro-batch as every rank's GPU holds. Collective."""
+        capacity = torch.cuda.get_device_properties(distributed.device()).total_memory
         shape = shape_of(self.resolved.model.backbone)
-        without = checkpointing.setting(
-            shape,
-            run.model,
-            run.methods,
+        return micro_batch.of_all(micro_batch.most(shape, lambda tokens: self._setting(data, rows, tokens), capacity))
+
+    def _setting(self, data: TrainingData, rows: int | None, tokens: int) -> Setting:
+        """How it is trained with so many tokens in a micro-batch, nothing computed twice."""
+        return checkpointing.setting(
+            shape_of(self.resolved.model.backbone),
+            self.run.model,
+            self.run.methods,
             self.resolved.deepspeed,
-            micro_batch_tokens=run.runtime.micro_batch_tokens,
+            micro_batch_tokens=tokens,
             masked=data.masking is not None,
             rows=rows,
             ranks=distributed.world(),
+            anchor=_anchored(data),
         )
-        return checkpointing.asked_for(shape, without)
+
+
+def _anchored(data: TrainingData) -> bool:
+    """Whether training needs the English side of parallel text as the encoder began with it."""
+    return any(isinstance(family, ParallelText) and family.anchored for family in data.families.values())

@@ -13,8 +13,9 @@ class Statistics:
     """Sums over this rank's micro-batches."""
 
     def __init__(self, device: torch.device) -> None:
-        self.sums = {name: torch.zeros((), device=device) for name in SUMS}
+        self.sums = dict(zip(SUMS, torch.zeros(len(SUMS), device=device).unbind(), strict=True))
 
+    @torch.no_grad()  # under gradient checkpointing embeddings ask for gradients, and sums would keep their graphs
     def moved(self, ball: Ball, delta: Tensor) -> None:
         """Note how far `delta` (T, d) reaches into its balls, those that hold a token that may move."""
         inside = torch.zeros(ball.groups, device=delta.device).index_add(0, ball.group, ball.free[:, 0]) > 0
@@ -23,6 +24,7 @@ class Statistics:
         self.sums["radius"] += (radius * inside).sum()
         self.sums["balls"] += inside.sum()
 
+    @torch.no_grad()
     def skipped(self, rows: Tensor) -> None:
         """Count the rows, (R,) bool, that fell back to their clean input."""
         self.sums["skipped"] += rows.sum()

@@ -2,7 +2,9 @@
 
 import os
 import pickle
+import resource
 import socket
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -88,6 +90,7 @@ def init(timeout_minutes: float = 10) -> None:
     if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         _keep_from_nvml()
+        _meet_on_hosts(timeout)
     else:
         dist.barrier()
         if "LOCAL_SIZE" in os.environ:
@@ -105,6 +108,16 @@ def _meet(timeout: timedelta) -> None:
     starters.one_gpu_each(store, rank, world, f"{gpu.name} {gpu.uuid} of {socket.gethostname()}")
     place = torch.device("cuda", local)
     dist.init_process_group("nccl", timeout=timeout, rank=rank, world_size=world, store=store, device_id=place)
+
+
+_hosts: dist.ProcessGroup | None = None  # of the ranks' CPUs, where ranks meet by their GPUs
+
+
+def _meet_on_hosts(timeout: timedelta) -> None:
+    global _hosts
+    if dist.get_world_size() > 1 and dist.is_gloo_available():
+        surroundings.choose_interface()
+        _hosts = dist.new_group(backend="gloo", timeout=timeout)
 
 
 def _keep_from_nvml() -> None:
@@ -149,7 +162,7 @@ def precision(asked: AskedPrecision) -> Precision:
 
 
 def _has_bf16() -> bool:
-    return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def _has_tensor_cores() -> bool:
@@ -162,6 +175,15 @@ def sum_over_ranks(values: list[float]) -> list[float]:
     """Each value summed over all ranks, in one call."""
     total = torch.tensor(values, dtype=torch.float64, device=device())
     dist.all_reduce(total)
+    return total.tolist()
+
+
+def sum_of_hosts(values: list[float]) -> list[float]:
+    """The same, on the CPUs alone: no rank waits for what its GPU is at."""
+    if _hosts is None:
+        return sum_over_ranks(values)
+    total = torch.tensor(values, dtype=torch.float64)
+    dist.all_reduce(total, group=_hosts)
     return total.tolist()
 
 
@@ -211,3 +233,12 @@ def agree(value: Any) -> Any:
     box = [value]
     dist.broadcast_object_list(box, src=0, device=device())
     return box[0]
+
+
+def peak_memory() -> int:
+    """The most bytes that any rank has held: on a GPU in tensors, on a CPU as a whole process. Collective."""
+    if device().type == "cuda":
+        here = torch.cuda.max_memory_allocated(device())
+    else:
+        here = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return max(every(here))

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from xdist.config import Source
 from xdist.config.fitting import not_put_in
-from xdist.config.loading import KeyPath, validated
-from xdist.config.run import AskedPrecision, Precision
+from xdist.config.loading import validated
+from xdist.config.reader import KeyPath
+from xdist.config.run import AUTO, AskedPrecision, Precision
 from xdist.errors import UserError, unknown
 from xdist.files import shipped
 from xdist.formats.lines import read_json
@@ -35,6 +36,7 @@ OWNED = {
 Dtype = Literal["fp32", "fp16", "bf16"]
 HALF = ("bf16", "fp16")
 FIRST_SCALE = 2.0**16  # of the loss in fp16
+SHARED = 1e9  # parameters from which on ranks share weights too
 Offload = Literal["none", "optimizer", "all"]  # of what is trained, out of the device's memory
 
 
@@ -115,6 +117,11 @@ class DeepSpeed:
     live: int | None
 
     @property
+    def name(self) -> str:
+        """As `runtime.deepspeed` has it."""
+        return self.path.stem if self.path.parent == shipped("ds_configs") else str(self.path)
+
+    @property
     def dtype(self) -> "torch.dtype":
         """The precision of the weights."""
         import torch
@@ -144,8 +151,21 @@ def find(name: str) -> Path:
         return path
     path = shipped("ds_configs") / f"{name}.json"
     if not path.is_file():
-        raise UserError(unknown("DeepSpeed configuration", name, [file.stem for file in path.parent.glob("*.json")]))
+        raise UserError(unknown("DeepSpeed configuration", name, [AUTO, *(file.stem for file in path.parent.glob("*.json"))]))
     return path
+
+
+def chosen(parameters: int | None, precision: Precision) -> str:
+    """What `auto` is for an encoder of so many parameters, None where that is not known: the file that makes a step of the
+    fewest kernels; where a rank's memory would not hold it, the one that shares everything."""
+    if parameters is not None and parameters >= SHARED:
+        return "zero3"
+    return "zero1" if precision in HALF else "zero0"
+
+
+def becomes(asked: AskedPrecision) -> Precision:
+    """What a precision becomes on this hardware under a file that says nothing of it. Raises UserError."""
+    return _precision({}, asked)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from xdist.config import Run, recorded_run
-from xdist.config.run import IDENTITY, RECORD, Precision
+from xdist.config.run import AUTO, IDENTITY, RECORD, Precision
 from xdist.errors import UserError, writing
 from xdist.files import clear, write_json, write_text, write_yaml
 from xdist.run.ds_config import DeepSpeed
@@ -28,6 +28,7 @@ from xdist.version import __version__
 RunState = Literal["new", "running", "finished", "unfinished", "failed"]
 MARKS: tuple[RunState, ...] = ("finished", "failed", "unfinished")
 USER_ERROR = "user error: "
+NOT_KEPT = "its model was not kept once it was scored (runtime.keep_finished)"  # in the mark `finished`
 PACKAGES = ("torch", "deepspeed", "transformers", "tokenizers", "datasets", "sentencepiece", "numpy", "pyarrow")
 
 
@@ -77,6 +78,11 @@ class RunFolder:
         mark = self.path / self.state
         return mark.read_text(encoding="utf-8", errors="replace").strip() if self.state in MARKS and mark.is_file() else ""
 
+    @property
+    def model_not_kept(self) -> bool:
+        """Whether it had a model when it was finished, which was removed."""
+        return self.state == "finished" and self.reason() == NOT_KEPT and not self.model.is_dir()
+
     def check(self, run: Run) -> None:
         """Raises UserError when the folder holds a run of another configuration, naming the first key that differs."""
         if self.path.exists() and not self.path.is_dir():
@@ -91,7 +97,8 @@ class RunFolder:
             raise UserError(f"{self.config}: is no file, so {self.path} is no run folder; choose another one (folder=…)")
         there = recorded_run(self.config)
         if there.identity != run.identity:
-            key, old, new = _difference(there.dump(), run.dump())
+            before, now = ({**one.dump(), "data": {"block": one.data.block}} for one in (there, run))
+            key, old, new = _difference(before, now)
             raise UserError(
                 f"{self.config}: this folder holds another run: {key} was {old}, is {new}; "
                 "choose another folder (folder=…) or remove this one"
@@ -117,6 +124,33 @@ class RunFolder:
             return said
         bf16 = recorded_json(self.deepspeed, MAPPING).get("bf16")  # begun by an earlier xdist
         return "bf16" if isinstance(bf16, dict) and bf16.get("enabled") else "fp32"
+
+    @property
+    def zero(self) -> str | None:
+        """The file of DeepSpeed's that this run was trained with when it was started last; None where it was not."""
+        zero: str | None = self._chosen("deepspeed")
+        return zero
+
+    @property
+    def micro_batch_tokens(self) -> int | None:
+        """The tokens of a micro-batch that this run was trained with when it was started last; None where it was not."""
+        tokens: int | None = self._chosen("micro_batch_tokens")
+        return tokens
+
+    def _chosen(self, key: str) -> Any:
+        if not self.deepspeed.exists() or not self.config.exists():
+            return None
+        said = getattr(recorded_run(self.config).runtime, key)
+        return None if said == AUTO else said
+
+    def _as_begun(self, values: dict[str, Any]) -> dict[str, Any]:
+        """A run's description with what this run was begun with in place of `auto`."""
+        return _in(values, precision=self.precision, deepspeed=self.zero, micro_batch_tokens=self.micro_batch_tokens)
+
+    def chose(self, **runtime: Any) -> None:
+        """Write down what keys of `runtime` became that were `auto`."""
+        with writing(self.path):
+            write_yaml(self.config, _in(recorded_run(self.config).dump(), **runtime))
 
     @property
     def begun_in(self) -> Precision | None:
@@ -152,7 +186,7 @@ class RunFolder:
         self.check(run)
         RunLock(self.path).check()
         with writing(self.path):
-            write_yaml(self.config, _in(self.precision, run.dump()))
+            write_yaml(self.config, self._as_begun(run.dump()))
             if self.state != "finished":
                 self.mark("running")
 
@@ -170,9 +204,9 @@ class RunFolder:
         if config is not None:
             self.check_precision(config)
         with writing(self.path):
-            write_yaml(
-                self.config, _in(config.precision if config else self.precision, run.dump())
-            )  # first: without it whatever else is here would be nobody's
+            now = {"precision": config.precision, "deepspeed": config.name} if config else {}
+            # First: without it whatever else is here would be nobody's.
+            write_yaml(self.config, self._as_begun(_in(run.dump(), **now)))
             write_json(self.data, fingerprints)
             if config is not None:
                 write_json(self.deepspeed, dict(config.values))
@@ -180,10 +214,10 @@ class RunFolder:
             self.mark("running")
 
 
-def _in(precision: Precision | None, values: dict[str, Any]) -> dict[str, Any]:
-    """A run's description with the `precision` that it has in place of `auto`."""
-    if precision and values["runtime"]["precision"] == "auto":
-        values["runtime"]["precision"] = precision
+def _in(values: dict[str, Any], **chosen: Any) -> dict[str, Any]:
+    """A run's description with what was chosen, where that is known, in place of `auto`."""
+    runtime = values["runtime"]
+    runtime |= {key: value for key, value in chosen.items() if value is not None and runtime[key] == AUTO}
     return values
 
 
@@ -213,7 +247,7 @@ def _difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> t
     keys = dict.fromkeys((*old, *new))  # a method has options that another has not, so what decides on them comes first
     # Of plugins only the digests count, which are compared last: the same one may lie elsewhere.
     for key in sorted(keys, key=lambda key: (key == "plugins", key != "method", key not in old or key not in new)):
-        if not prefix and key not in {*IDENTITY, "plugins"}:
+        if not prefix and key not in {*IDENTITY, "plugins", "data"}:
             continue
         one, other = old.get(key, "not set"), new.get(key, "not set")
         if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):

@@ -1,9 +1,12 @@
 """What a rank finds around it: who started it, where it may compile, what it may share. What cannot be got round is one line
 that names the variable to set."""
 
+import fcntl
 import os
 import socket
-from collections.abc import Mapping
+import struct
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 
 from xdist.errors import RunError, UserError
@@ -11,6 +14,7 @@ from xdist.run.starters import MPI, SLURM
 
 SHARED_MEMORY = Path("/dev/shm")
 LOOPBACK = "127.0.0.1"
+ADDRESS_OF = 0x8915  # Linux: SIOCGIFADDR, the IPv4 address of an interface
 INSTEAD = "start the ranks by `xdist train`, torchrun or srun"
 
 
@@ -43,6 +47,22 @@ def without_shared_memory(folder: Path = SHARED_MEMORY) -> None:
     """Where /dev/shm takes no files, keep DeepSpeed's CPU collective, which ends a process there, from using it."""
     if not os.access(folder, os.W_OK | os.X_OK):
         os.environ.pop("LOCAL_SIZE", None)  # it shares memory only where all ranks are known to be on one machine
+
+
+def choose_interface(variables: MutableMapping[str, str] = os.environ) -> None:
+    """Have gloo take the interface that leads to where the ranks meet, unless one is set: by itself it takes that of the host's
+    own name, which may be the loopback. Where there is no telling, gloo is left to choose."""
+    if "GLOO_SOCKET_IFNAME" in variables or "MASTER_ADDR" not in variables:
+        return
+    with suppress(OSError, ValueError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect((variables["MASTER_ADDR"], int(variables.get("MASTER_PORT", "1"))))  # of datagrams: nothing is sent
+        own = socket.inet_aton(sock.getsockname()[0])
+        for _, name in socket.if_nameindex():
+            with suppress(OSError):  # of an interface without an address
+                asked = struct.pack("256s", name.encode()[:15])
+                if fcntl.ioctl(sock.fileno(), ADDRESS_OF, asked)[20:24] == own:
+                    variables["GLOO_SOCKET_IFNAME"] = name
+                    return
 
 
 def free_port() -> tuple[str, int]:

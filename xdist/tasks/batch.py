@@ -114,9 +114,16 @@ class Batch:
             return self
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def pinned(self) -> "Batch":
-        """The batch in memory that a GPU copies from while the program goes on."""
-        return self._each(Tensor.pin_memory)
+    def made_for(self, device: torch.device, packed: bool) -> "Batch":
+        """The batch, on the CPU, with all that its way to `device` and its layout there take: for a GPU in memory from which it
+        copies while the program goes on. `packed`: whether attention goes without padding."""
+        pinned = device.type == "cuda"
+        made = self._each(Tensor.pin_memory) if pinned else self
+        for batch in filter(None, (made, made.plain)):
+            _ = batch.host_lengths
+            if packed:
+                batch.packing = Packing(batch.host_lengths, device, pinned).make()
+        return made
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         changed = replace(
@@ -129,6 +136,8 @@ class Batch:
             plain=self.plain and self.plain._each(change),
         )
         changed.host_lengths = self.host_lengths
+        if "packing" in self.__dict__ and self.packing.device == changed.tokens.device:
+            changed.packing = self.packing
         return changed
 
 

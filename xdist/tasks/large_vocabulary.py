@@ -5,6 +5,8 @@ matrix products a part, as in the plain way, whose logits, probabilities and the
 of XLM-R in fp32. The plain way is `cross_entropy(linear(states, weight, bias).float(), labels, reduction="none")`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,12 +17,30 @@ from torch.nn.functional import linear
 from xdist import private
 from xdist.tasks.limits import LOGITS
 
+_states_alone = False
+
+
+@contextmanager
+def of_states_alone() -> Iterator[None]:
+    """Inside, of what `cross_entropies` gives only the gradient of the states can be asked for: what looks at the model and
+    trains nothing needs no product for the matrix, the largest of the three."""
+    global _states_alone
+    before, _states_alone = _states_alone, True
+    try:
+        yield
+    finally:
+        _states_alone = before
+
 
 def cross_entropies(states: Tensor, weight: Tensor, bias: Tensor, labels: Tensor, logits: int = LOGITS) -> Tensor:
     """(n,) the cross-entropy, fp32, of each of `labels` (n,) under states (n, d), weight (V, d) and bias (V,), of which at most
     `logits` logits, but no less than one position's, exist at once. What is minimised must be their sum, times a number."""
     rows = max(1, logits // len(weight))
-    return _CrossEntropies.apply(states, weight, bias, labels, rows, torch.is_grad_enabled())
+    if _states_alone:
+        weight, bias = weight.detach(), bias.detach()
+    arguments = (states, weight, bias, labels, rows, torch.is_grad_enabled())
+    losses: Tensor = _CrossEntropies.apply(*arguments)  # type: ignore[no-untyped-call]
+    return losses
 
 
 # Of the gradient while it has 16 bits: most probabilities over a large vocabulary are smaller than fp16 knows, and the scale of
@@ -63,7 +83,7 @@ class _CrossEntropies(torch.autograd.Function):
         return losses
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, scales: Tensor) -> tuple[Tensor | None, ...]:
         scale = scales[0] if len(scales) else scales.sum()
         private.assert_later((scales == scale).all())  # the gradient that was taken is that of the sum

@@ -46,6 +46,10 @@ class LanguageHead(nn.Module):
         """`matrix`: in place of the embedding, (pieces, inner width), without a bias."""
         super().__init__()
         self.dense, self.layer_norm, self.activation, self._biased = dense, norm, activation, bias
+        self.pieces: Tensor | None
+        self.rows: Tensor | None
+        self.register_buffer("pieces", None, persistent=False)
+        self.register_buffer("rows", None, persistent=False)
         self.own = matrix
         # What is not the head's own: neither saved nor loaded with it.
         self.tied = ("decoder",) if matrix is None else ()
@@ -59,15 +63,25 @@ class LanguageHead(nn.Module):
         else:
             self.register_buffer("bias", kept, persistent=False)
 
+    def restrict(self, pieces: Tensor, place: Tensor | None = None) -> None:
+        """Tell apart `pieces` (n,) alone, sorted ids: logits and labels are then by their numbers there. `place` (V,): the
+        row of each id in the embedding's weight, where that does not hold all of them."""
+        matrix = self.decoder if self.own is None else self.own.weight
+        rows = pieces if place is None or self.own is not None else place[pieces]
+        whole = len(matrix) == len(rows) and torch.equal(rows, torch.arange(len(rows), device=rows.device))
+        self.pieces, self.rows = pieces, None if whole else rows
+
     def forward(self, hidden: Tensor, labels: Tensor | None = None) -> Tensor:
         """(n, pieces) logits of hidden states (n, d); with `labels` (n,) their cross-entropies alone, fp32."""
         states = hidden if self.dense is None else self.activation(self.dense(hidden))
         if self.layer_norm is not None:
             states = self.layer_norm(states)
         matrix = self.decoder if self.own is None else self.own.weight
+        matrix = matrix if self.rows is None else matrix.index_select(0, self.rows)
+        bias = self.bias if self.pieces is None else self.bias.index_select(0, self.pieces)
         if labels is not None:
-            return cross_entropies(states, matrix, self.bias, labels)
-        return linear(states, matrix, self.bias)
+            return cross_entropies(states, matrix, bias, labels)
+        return linear(states, matrix, bias)
 
 
 class MaskedLM(Family):
@@ -136,7 +150,8 @@ class MaskedLM(Family):
 
     def outputs(self, head: nn.Module, states: Tensor, batch: Batch) -> Tensor:
         """In training the losses, whose logits never exist all at once, but where predictions are compared."""
-        return head(states, batch.targets[LABEL]) if head.training and not self.compared else head(states)
+        outputs: Tensor = head(states, batch.targets[LABEL]) if head.training and not self.compared else head(states)
+        return outputs
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy of the tokens that were masked; `outputs` is (masked, pieces), or the losses themselves."""
@@ -164,5 +179,7 @@ class MaskedLM(Family):
 def _pieces(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
     """Of each text, without special tokens, and without the offsets that cost most of the time."""
     if not tokenizer.is_fast:
-        return tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+        encoded = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)
+        ids: list[list[int]] = encoded["input_ids"]
+        return ids
     return [one.ids for one in tokenizer.backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False)]

@@ -31,16 +31,21 @@ class Bucket:
 
 
 class Packing:
-    """Layouts of sequences of `lengths` tokens, in this order in one row of T tokens; tensors on `device`."""
+    """Layouts of sequences of `lengths` tokens, in this order in one row of T tokens; tensors on `device`. They are made on the
+    CPU, `pinned` in memory from which a GPU copies while the program goes on; `make` does it before they are asked for."""
 
-    def __init__(self, lengths: Sequence[int], device: torch.device) -> None:
-        self.lengths, self.device = np.asarray(lengths, np.int64), device
+    def __init__(self, lengths: Sequence[int], device: torch.device, pinned: bool = False) -> None:
+        self.lengths, self.device, self._pinned = np.asarray(lengths, np.int64), device, pinned
         self._masks: dict[int | None, list[Tensor | None]] = {}  # the same in every layer of a kind
+
+    def make(self) -> "Packing":
+        _ = self._bounds, self._arrays, self._places_held
+        return self
 
     @cached_property
     def bounds(self) -> Tensor:
         """(S + 1,) int32: where each sequence begins, and T."""
-        return torch.from_numpy(np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int32)).to(self.device)
+        return self._sent(self._bounds)
 
     @cached_property
     def longest(self) -> int:
@@ -53,13 +58,10 @@ class Packing:
 
     @cached_property
     def buckets(self) -> list[Bucket]:
-        found, first = [], 0
-        for count, length in self._cut:
-            lengths = torch.from_numpy(self._sorted[first : first + count])
-            mask = torch.arange(length) < lengths[:, None]
-            found.append(Bucket(count, length, None if mask.all() else mask[:, None, None].to(self.device)))
-            first += count
-        return found
+        return [
+            Bucket(count, length, None if mask is None else self._sent(mask))
+            for (count, length), mask in zip(self._cut, self._places_held, strict=True)
+        ]
 
     def masks(self, window: int | None) -> list[Tensor | None]:
         """Of each bucket which places see which, to broadcast over (sequences, heads, length, length); None where all see all.
@@ -71,17 +73,17 @@ class Packing:
     @cached_property
     def source(self) -> Tensor:
         """(P,) which token stands in each place; the first of its sequence where none belongs there."""
-        return torch.from_numpy(self._layout[0]).to(self.device)
+        return self._sent(self._arrays[0])
 
     @cached_property
     def place(self) -> Tensor:
         """(T,) where each token stands."""
-        return torch.from_numpy(self._layout[1]).to(self.device)
+        return self._sent(self._arrays[1])
 
     @cached_property
     def empty(self) -> Tensor:
         """(P - T,) the places without a token."""
-        return torch.from_numpy(self._layout[2]).to(self.device)
+        return self._sent(self._arrays[2])
 
     @cached_property
     def in_order(self) -> bool:
@@ -89,13 +91,40 @@ class Packing:
         source, _, empty = self._layout
         return not len(empty) and bool((source[1:] > source[:-1]).all())
 
+    def _sent(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device, non_blocking=True)
+
+    def _held(self, tensor: Tensor) -> Tensor:
+        return tensor.pin_memory() if self._pinned else tensor
+
+    @cached_property
+    def _bounds(self) -> Tensor:
+        return self._held(torch.from_numpy(np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int32)))
+
+    @cached_property
+    def _arrays(self) -> list[Tensor]:
+        return [self._held(torch.from_numpy(array)) for array in self._layout]
+
+    @cached_property
+    def _places_held(self) -> list[Tensor | None]:
+        """The mask of each bucket."""
+        found: list[Tensor | None] = []
+        first = 0
+        for count, length in self._cut:
+            lengths = torch.from_numpy(self._sorted[first : first + count])
+            mask = torch.arange(length) < lengths[:, None]
+            found.append(None if mask.all() else self._held(mask[:, None, None]))
+            first += count
+        return found
+
     @cached_property
     def _order(self) -> np.ndarray:
         return np.argsort(-self.lengths, kind="stable")
 
     @cached_property
     def _sorted(self) -> np.ndarray:
-        return self.lengths[self._order]
+        ordered: np.ndarray = self.lengths[self._order]
+        return ordered
 
     @cached_property
     def _cut(self) -> list[tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,15 +12,16 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.checkpoint import store
 from xdist.checkpoint.best import Best, Judge
-from xdist.checkpoint.store import Saver
+from xdist.checkpoint.saver import Saver
 from xdist.config import Runtime
 from xdist.data.ahead import Ahead
 from xdist.data.batches import TrainingData
 from xdist.data.permutation import key_of
+from xdist.engine import micro_batch
 from xdist.engine import out_of_memory as memory
 from xdist.engine.engine import Engine
 from xdist.engine.loss_scale import power_of_two
-from xdist.errors import own
+from xdist.errors import UserError, own
 from xdist.model.folder import save_model
 from xdist.model.masks import Masks
 from xdist.robust.passes import Chain, Context
@@ -30,7 +31,8 @@ from xdist.run.folder import RunFolder
 from xdist.run.progress import Progress
 from xdist.run.sinks import JsonLines, Sinks, Start
 from xdist.run.stopping import StopRequest
-from xdist.tasks.batch import View
+from xdist.tasks.batch import Batch, View
+from xdist.tasks.large_vocabulary import of_states_alone
 from xdist.training.bad_numbers import BadSteps
 from xdist.training.record import StepRecord, SubsetLosses
 
@@ -40,14 +42,25 @@ log = logging.getLogger(__name__)
 class Training:
     """Everything a training step needs, put together by `xdist.resolve.assembly`."""
 
-    def __init__(self, data: TrainingData, engine: Engine, chain: Chain, seed: int, special_ids: Tensor) -> None:
+    def __init__(
+        self,
+        data: TrainingData,
+        engine: Engine,
+        chain: Chain,
+        seed: int,
+        special_ids: Tensor,
+        device: torch.device | None = None,
+        processes: int = 0,
+    ) -> None:
+        """`device`: of the engine's model, where that is not the rank's own; `processes`: that make batches beside it."""
         self.data, self.engine, self.chain, self.seed, self.special_ids = data, engine, chain, seed, special_ids
-        self.rank, self.world, self.device = distributed.rank(), distributed.world(), distributed.device()
+        self.rank, self.world, self.device = distributed.rank(), distributed.world(), device or distributed.device()
         self.losses = SubsetLosses(data, self.device)
         for family in data.families.values():
             family.compared = chain.compares
         self.rounding = Rounding(engine.dtype, self.device) if engine.half else None
-        self.input = Ahead(data, self.rank, self.world, pinned=self.device.type == "cuda")
+        self.busy: Callable[[], bool] = bool  # whether this rank writes a checkpoint meanwhile
+        self.input = Ahead(data, self.rank, self.world, self.device, processes)
 
     def step(self, number: int, stop: bool = False) -> StepRecord:
         """One update: every micro-batch of this rank, each as many passes as the methods of `robust` make.
@@ -59,27 +72,13 @@ class Training:
         torch.manual_seed(key_of(self.seed, number, self.rank) >> 1)
         batches = [batch.to(self.device) for batch in self.input.step(number)]
         record = StepRecord(batches, self.data, self.device)
-        record.reduce(stop)
+        record.reduce(stop, self.busy())
         for batch in batches:
             share, family = record.share(batch), self.data.families[batch.head]
             masks = Masks() if self.chain.one_dropout else None
-
-            def outputs(*views: View, masks: Masks | None = masks) -> tuple[Tensor, ...]:
-                return self.engine.module(*views, masks=masks)
-
-            context = Context(
-                batch,
-                number,
-                self.data.steps,
-                self.seed,
-                self.special_ids,
-                family,
-                self.engine.module.embedding,
-                outputs,
-                record.statistics,
-                # As the backward that trains scales it, to a power of two, by which dividing loses nothing.
-                scale=power_of_two(self.engine.scale * self.world * share) if self.engine.loss_scale else 1.0,
-            )
+            # As the backward that trains scales it, to a power of two, by which dividing loses nothing.
+            scale = power_of_two(self.engine.scale * self.world * share) if self.engine.loss_scale else 1.0
+            context = self._context(batch, number, record, masks, scale)
             for one in record.timed(batch, self.chain.passes(context)):
                 views = (self.rounding.watched(one) if self.rounding else one).views
                 loss, parts = one.loss(self.engine(*views, masks=masks), family)
@@ -91,6 +90,46 @@ class Training:
         self._tell_of_rounding()
         record.finish()
         return record
+
+    def fit(self, number: int) -> None:
+        """Halve the budget of micro-batches until the largest of step `number` fits on every rank. Collective. At ZeRO 3 ranks
+        that lack memory cannot be told from ranks that wait, so nothing is tried there."""
+        trained = [parameter for parameter in self.engine.module.parameters() if parameter.requires_grad]
+        while self.engine.stage < 3 and self.data.budget > micro_batch.FEWEST:
+            torch.manual_seed(0)
+            largest = max(self.input.step(number), key=lambda batch: len(batch.tokens)).to(self.device)
+            if not micro_batch.too_large(lambda: self._losses(largest, number), trained):  # noqa: B023
+                return
+            self.data.budget = max(micro_batch.FEWEST, self.data.budget // 2)
+            self.input.forget()
+            if self.rank == 0:
+                log.info("out of memory: from now on %d tokens in a micro-batch", self.data.budget)
+
+    def _losses(self, batch: Batch, number: int) -> Iterator[Tensor]:
+        """Of the passes of a micro-batch, by the bare module: nothing is trained."""
+        record, family = StepRecord([batch], self.data, self.device), self.data.families[batch.head]
+        masks = Masks() if self.chain.one_dropout else None
+        for one in self.chain.passes(self._context(batch, number, record, masks, 1.0)):
+            yield one.loss(self.engine.module(*one.views, masks=masks), family)[0]
+
+    def _context(self, batch: Batch, number: int, record: StepRecord, masks: Masks | None, scale: float) -> Context:
+        def outputs(*views: View) -> tuple[Tensor, ...]:
+            with of_states_alone():
+                found: tuple[Tensor, ...] = self.engine.module(*views, masks=masks)
+                return found
+
+        return Context(
+            batch,
+            number,
+            self.data.steps,
+            self.seed,
+            self.special_ids,
+            self.data.families[batch.head],
+            self.engine.module.embedding,
+            outputs,
+            record.statistics,
+            scale=scale,
+        )
 
     def _tell_of_rounding(self) -> None:
         """Once, after the first step that perturbs. Collective there."""
@@ -115,16 +154,23 @@ def train(
     facts: Mapping[str, object],
     judge: Judge | None = None,
     every: int | None = None,
+    fit: bool = False,
 ) -> bool:
     """Train in the run folder that `start` names, from its last checkpoint if there is one. True when it is finished, False
     when it was stopped and saved. `judge` says how good a model is, where the best one is to be kept, and is asked once in
-    `every` steps; `advice` is given where memory does not suffice; `facts` go beside the model as JSON files, by name."""
+    `every` steps; `advice` is given where memory does not suffice; `facts` go beside the model as JSON files, by name;
+    `fit`: try whether micro-batches fit, and write down how many tokens they have."""
     folder = RunFolder(start.folder)
     engine, steps = training.engine, training.data.steps
     every = every or steps
+    if fit:
+        training.fit(0)
+        if training.rank == 0:
+            folder.chose(micro_batch_tokens=training.data.budget)
     tag = store.find(folder.checkpoints)
     saved: dict[str, Any] = store.load(tag, engine, engine.stage) if tag else {"step": 0}
     done = saved["step"]
+    _same_below(saved, engine.module.stands_on)
     if "piece_losses" in saved:
         training.losses.restore(saved["piece_losses"])
     engine.restore_scaling(saved)
@@ -134,11 +180,18 @@ def train(
     sinks = Sinks((JsonLines.name, *runtime.sinks) if first else (), replace(start, step=done))
     progress = Progress(f"train {start.name}", steps, done, enabled=first)
     stop = StopRequest(folder.stop, first, runtime.max_minutes)
+    # A checkpoint holds what is trained; of what an adapter stands on it holds the digest.
+    below = {"stands_on": engine.module.stands_on[1]} if engine.module.stands_on else {}
     best = Best(folder.best, judge, engine, tokenizer, facts) if judge else None
     saver = Saver(
-        folder.checkpoints, engine, engine.stage, runtime, lambda: {"piece_losses": training.losses.state(), **engine.scaling()}
+        folder.checkpoints,
+        engine,
+        engine.stage,
+        runtime,
+        lambda: {"piece_losses": training.losses.state(), **engine.scaling(), **below},
     )
-    bad = BadSteps(training.data, runtime.bad_steps, engine, saver.last_good)
+    training.busy = lambda: saver.busy
+    bad = BadSteps(training.data, runtime.bad_steps, engine, saver.secured)
     stopped = False
     scalars: dict[str, float] = {}
     tokens, since = 0.0, time.perf_counter()
@@ -162,6 +215,7 @@ def train(
                     "train/tokens_per_second": tokens / (now - since),
                     # All that passed since the last line, times ranks: the sum over lines is what the training cost.
                     "train/rank_seconds": (now - logged) * training.world,
+                    "train/peak_gb": distributed.peak_memory() / 1e9,
                     "train/skipped_steps": float(engine.skipped),
                     **({"train/loss_scale": engine.scale} if engine.loss_scale else {}),
                     "train/saving_share": saver.share,
@@ -179,6 +233,7 @@ def train(
             if scalars:
                 sinks.scalars(done, scalars)
             progress.advance()
+            since += saver.look(record.busy)
             if record.stop and done < steps:
                 stopped = True
                 break
@@ -188,8 +243,9 @@ def train(
         if scalars and not stopped and not start.config.get("evaluate"):  # an evaluation would have more to tell
             sinks.outcome({"last/loss": scalars["train/loss"]})
         sinks.flush()
-        saver.save(done, last=stopped)
+        saver.finish(done, stopped)
     finally:
+        saver.close()
         training.input.close()
         stop.close()
         progress.close()
@@ -204,3 +260,12 @@ def train(
         distributed.barrier()
     training.close()
     return not stopped
+
+
+def _same_below(saved: Mapping[str, Any], below: tuple[str, str] | None) -> None:
+    """Raises UserError where a checkpoint was saved of an adapter on another model than that at `below`."""
+    if below and saved.get("stands_on", below[1]) != below[1]:
+        raise UserError(
+            f"{below[0]}: changed since the checkpoint was saved, whose adapter stands on what was there; put it back, or "
+            "remove the checkpoints to start at step 0"
+        )

@@ -1,0 +1,21 @@
+"""The section `train.mlm`: how masked language modelling is trained on, where a task of it is among those trained.
+
+- softmax: full: a masked token is told apart from every piece of the vocabulary, as always.
+- softmax: active: from the pieces that stand in the texts that are trained on, and special ones, alone. Another loss, and a
+  smaller one: what never stands there costs nothing and is pushed nowhere. Of 250,000 pieces a language uses some 20,000.
+  Pieces that take the place of a masked one at random are drawn from them too.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from xdist.config.section import Section
+
+
+class Mlm(Section):
+    softmax: Literal["full", "active"] = Field(
+        "full",
+        description="what a masked token is told apart from: full: every piece; active: the pieces that stand in the texts "
+        "trained on, and special ones; another loss, and several times as fast where they are few",
+    )

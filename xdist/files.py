@@ -21,7 +21,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def shipped(kind: str) -> Path:
-    """The folder `ds_configs` or `jobs`, in a checkout beside the package, in a wheel inside it."""
+    """The folder `docs`, `ds_configs` or `jobs`, in a checkout beside the package, in a wheel inside it."""
     inside = PACKAGE / kind  # asked for first: another package's `jobs` may lie beside an installed xdist
     return inside if inside.is_dir() else PACKAGE.parent / kind
 
@@ -168,7 +168,8 @@ class Digests:
         if not isinstance(known, list) or len(known) != 3 or known[:2] != stamp or not isinstance(known[2], str):
             self._changed = True
             known = self._digests[name] = [*stamp, file_digest(path)]
-        return known[2]
+        digest: str = known[2]
+        return digest
 
 
 def _remembered(memory: Path) -> dict[str, list[Any]]:

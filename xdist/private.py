@@ -42,7 +42,7 @@ def load_muon_uncompiled() -> None:
     try:
         import deepspeed.runtime.zero.muon.muon_optimizer  # noqa: F401
     finally:
-        torch.compile = plain  # type: ignore[assignment]
+        torch.compile = plain
 
 
 def restore_linear() -> None:
@@ -70,7 +70,7 @@ def trains_in_fp16() -> bool:
     """Whether DeepSpeed takes fp16 on this device, and does not end with an error of its own."""
     from deepspeed.accelerator import get_accelerator
 
-    return get_accelerator().is_fp16_supported()
+    return bool(get_accelerator().is_fp16_supported())
 
 
 def unlock_build(root: Path, op: str) -> None:

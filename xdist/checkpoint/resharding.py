@@ -134,7 +134,7 @@ def _slots(optimizer: Any, stage: int) -> Iterator[private.Slot]:
 
 def _state(optimizer: torch.optim.Optimizer, flat: Tensor, saved: Saved) -> dict[str, Any]:
     """AdamW's state of a flat tensor, as it would be after the saved updates, its moments still to be filled in."""
-    state = optimizer.state[flat]
+    state: dict[str, Any] = optimizer.state[flat]
     if not all(key in state for key in MOMENTS):
         state.update({key: torch.zeros_like(flat.data) for key in MOMENTS})
     counts = isinstance(optimizer, torch.optim.AdamW)  # DeepSpeed's own AdamW counts in an int

@@ -37,7 +37,7 @@ def command(
     """Fetch the backbone and the data sets of RUN.yaml, or a model, or a task, so that the run needs no network.
 
     Models go to DATA_ROOT/models, data sets to DATA_ROOT/hub; a run finds them there, also with HF_HUB_OFFLINE=1. Beside
-    them fetched.json records commit, sizes and checksums. Interrupted, it goes on where it stopped; fetched again, it
+    them fetched.json records commit, sizes and checksums. Interrupted, it resumes where it stopped; fetched again, it
     brings what is missing or damaged, at the recorded commit.
 
     \b
@@ -48,6 +48,7 @@ def command(
     from rich.filesize import decimal
 
     from xdist.config import load_run
+    from xdist.data.fetched import may_be_hub_id
     from xdist.fetch import parts
     from xdist.fetch.fetching import fetch, plan
     from xdist.fetch.hub import HubClient, free_bytes
@@ -65,7 +66,7 @@ def command(
     if run:
         subsets += Subsets(run).wanted
         backbone = run.model.backbone
-        if backbone not in models and not Path(backbone).is_dir() and parts.may_be_hub_id(backbone):
+        if backbone not in models and not Path(backbone).is_dir() and may_be_hub_id(backbone):
             wanted.append(parts.model(backbone))
     data_sets, elsewhere = parts.data_sets(subsets, root)
     wanted += data_sets

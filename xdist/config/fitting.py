@@ -70,7 +70,7 @@ def _fitted_key(kind: type[BaseModel], key: str, value: Any) -> Any:
     if field is None:
         return plain_values(value)
     marks = tuple(field.metadata)
-    return _fit(Annotated[(field.annotation, *marks)] if marks else field.annotation, value)  # type: ignore[valid-type]
+    return _fit(Annotated[(field.annotation, *marks)] if marks else field.annotation, value)
 
 
 def _fit(wanted: Any, value: Any, inside: bool = False) -> Any:

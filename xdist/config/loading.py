@@ -84,7 +84,8 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Source]:
 
 def plain_yaml(path: Path) -> dict[str, Any]:
     """The same as plain values, for whoever looks at a file without a description of its keys."""
-    return plain_values(read_yaml(path)[0])
+    values: dict[str, Any] = plain_values(read_yaml(path)[0])
+    return values
 
 
 def _text(path: Path) -> str:
@@ -211,7 +212,8 @@ def _keys_at(kind: Any, key: KeyPath) -> Mapping[str, object]:
         if len(found) != 1:
             return {}
         (kind,) = found
-    return kind.model_fields
+    fields: Mapping[str, object] = kind.model_fields
+    return fields
 
 
 def _models_in(annotation: Any) -> list[Any]:

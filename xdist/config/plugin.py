@@ -6,7 +6,7 @@ from pydantic import AfterValidator, ValidationInfo
 
 from xdist import plugins
 from xdist.config.fitting import Text
-from xdist.config.section import Reading
+from xdist.config.loading import Reading
 from xdist.errors import UserError
 
 

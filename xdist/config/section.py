@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
-from xdist.config.loading import KeyPath, Reading, Source
+from xdist.config.loading import Reading, Source
+from xdist.config.reader import KeyPath
 from xdist.errors import UserError, unknown
 
 

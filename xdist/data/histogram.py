@@ -37,7 +37,8 @@ def read_histogram(folder: Path, digest: str | None = None) -> np.ndarray | None
         return None
     try:
         if digest is None or file_digest(path) == digest:
-            return np.load(path)
+            counts: np.ndarray = np.load(path)
+            return counts
     except (OSError, ValueError, EOFError):
         pass
     raise UserError(f"{path}: damaged; remove this file, it is counted anew")

@@ -66,7 +66,7 @@ def _compile(rules: Mapping[str, str]) -> bytes:
         lines = (f"{code_points(source)}\t{code_points(target)}\n" for source, target in sorted(rules.items()))
         table.write_text("".join(lines), encoding="ascii")
         compiled = sentencepiece.SentencePieceNormalizer(rule_tsv=str(table))
-    return proto.NormalizerSpec.FromString(compiled.serialized_normalizer_spec()).precompiled_charsmap
+    return bytes(proto.NormalizerSpec.FromString(compiled.serialized_normalizer_spec()).precompiled_charsmap)
 
 
 def train_vocabulary(texts: Iterable[str], size: int) -> Vocabulary:

@@ -64,5 +64,6 @@ def optimizer(model: Model, train: Train, offload: bool) -> optim.Optimizer:
     if offload:
         from deepspeed.ops.adam import DeepSpeedCPUAdam
 
-        return DeepSpeedCPUAdam(groups, **how, adamw_mode=True)
+        offloaded: optim.Optimizer = DeepSpeedCPUAdam(groups, **how, adamw_mode=True)
+        return offloaded
     return optim.AdamW(groups, **how, fused=True)

@@ -29,7 +29,7 @@ def keep(folder: Path, task: str, rank: int, made: str, found: Arrays, cost: Bat
         columns[f"shapes{number}"] = np.array([np.shape(found[key]) for key in keys], np.int64).reshape(len(keys), dimensions)
         columns[f"values{number}"] = np.concatenate([np.ravel(found[key]) for key in keys])
     with written(folder / f"{task}-{rank}.npz") as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **columns)  # type: ignore[arg-type]
+        np.savez(file, allow_pickle=False, **columns)
 
 
 def kept(folder: Path, task: str, made: str) -> tuple[dict[Key, np.ndarray], BatchCost]:

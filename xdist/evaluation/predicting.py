@@ -11,8 +11,9 @@ from torch import Tensor
 from xdist.data.batches import collate, row_id
 from xdist.data.shards import Rows
 from xdist.data.subset import Subset
+from xdist.evaluation.kept import Key
 from xdist.evaluation.queue import ForwardRows
-from xdist.evaluation.vectors import Key, Vectors, predictions
+from xdist.evaluation.vectors import Vectors, predictions
 from xdist.model.model import Model
 from xdist.run import distributed
 from xdist.tasks.batch import Batch, View

@@ -32,7 +32,8 @@ class Scores:
 
     @property
     def tasks(self) -> dict[str, dict[str, Any]]:
-        return self.values["tasks"]
+        tasks: dict[str, dict[str, Any]] = self.values["tasks"]
+        return tasks
 
     @property
     def means(self) -> dict[str, float]:
@@ -61,7 +62,8 @@ class Scores:
     def options(self, task: str) -> dict[str, Any]:
         """With which options a task was predicted, by their keys, as far as it is known."""
         entry = self.tasks.get(task, {})
-        return {key: entry.get(name) for key, name in NAMED.items()} | entry.get("made_of", {}).get("options", {})
+        options: dict[str, Any] = entry.get("made_of", {}).get("options", {})
+        return {key: entry.get(name) for key, name in NAMED.items()} | options
 
     def add(
         self,

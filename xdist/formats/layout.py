@@ -16,6 +16,7 @@ from xdist.formats.examples import Choice, Classified, Question, Sentence, Tagge
 from xdist.formats.gold import uniform
 from xdist.formats.lines import said
 from xdist.formats.squad import Keys, answers
+from xdist.formats.through_datasets import TableRow
 
 ENDINGS = {
     **dict.fromkeys(("conll", "iob", "iob2", "bio", "ner"), "conll"),
@@ -158,11 +159,11 @@ class Layout:
 _NAMES = "\0names"  # no column is called so
 
 
-def _value(row: tables.TableRow, column: str, where: str) -> Any:
+def _value(row: TableRow, column: str, where: str) -> Any:
     return row[column] if column in row else value_at({name: row[name] for name in row if name != _NAMES}, column, where)
 
 
-def _text(row: tables.TableRow, columns: tuple[str, ...], where: str) -> str:
+def _text(row: TableRow, columns: tuple[str, ...], where: str) -> str:
     texts = [_value(row, column, where) for column in columns]
     for column, text in zip(columns, texts, strict=True):
         if not isinstance(text, str):
@@ -172,7 +173,7 @@ def _text(row: tables.TableRow, columns: tuple[str, ...], where: str) -> str:
     return " ".join(texts)
 
 
-def _gold_at(row: tables.TableRow, column: str, needed: bool, where: str) -> Any:
+def _gold_at(row: TableRow, column: str, needed: bool, where: str) -> Any:
     """The value of the gold column; None where the file has none and need not. A name that is nearly that of a column is a
     mistake and not a file without gold."""
     if column in row or "." in column or needed:
@@ -181,14 +182,14 @@ def _gold_at(row: tables.TableRow, column: str, needed: bool, where: str) -> Any
     return _value(row, column, where) if get_close_matches(column, names, n=1, cutoff=0.7) else None
 
 
-def _classified(layout: Layout, row: tables.TableRow, needed: bool, where: str, number: int) -> Classified:
+def _classified(layout: Layout, row: TableRow, needed: bool, where: str, number: int) -> Classified:
     *parts, gold = layout.columns
     texts = tuple(_text(row, layout.columns[part], where) for part in parts)
     label = _gold_at(row, layout.columns[gold][0], needed, where)
     return Classified(texts=texts, label=layout._label(label, where, row[_NAMES]))
 
 
-def _tagged(layout: Layout, row: tables.TableRow, needed: bool, where: str, number: int) -> Tagged:
+def _tagged(layout: Layout, row: TableRow, needed: bool, where: str, number: int) -> Tagged:
     words = _value(row, layout.columns["word"][0], where)
     tags = _gold_at(row, layout.columns["tag"][0], needed, where)
     for role, value in (("word", words), ("tag", tags if tags is not None else [])):
@@ -205,7 +206,7 @@ def _tagged(layout: Layout, row: tables.TableRow, needed: bool, where: str, numb
     return Tagged(words=tuple(words), tags=tuple(label for label in labels if label is not None))
 
 
-def _choice(layout: Layout, row: tables.TableRow, needed: bool, where: str, number: int) -> Choice:
+def _choice(layout: Layout, row: TableRow, needed: bool, where: str, number: int) -> Choice:
     columns = layout.columns["options"]
     options = [_value(row, column, where) for column in columns]
     if len(columns) == 1:
@@ -219,7 +220,7 @@ def _choice(layout: Layout, row: tables.TableRow, needed: bool, where: str, numb
     return Choice(prompt=prompt, options=tuple(options), label=None if label is None else int(label))
 
 
-def _question(layout: Layout, row: tables.TableRow, needed: bool, where: str, number: int) -> Question:
+def _question(layout: Layout, row: TableRow, needed: bool, where: str, number: int) -> Question:
     question, context = (_text(row, layout.columns[role], where) for role in ("question", "context"))
     gold = _gold_at(row, layout.columns["answers"][0], needed, where)
     id = str(row["id"]) if isinstance(row.get("id"), str | int) else str(number)
@@ -235,7 +236,7 @@ def _question(layout: Layout, row: tables.TableRow, needed: bool, where: str, nu
     return Question(key=id, id=id, question=question, context=context, answers=found)
 
 
-_MAKE: dict[str, Callable[[Layout, tables.TableRow, bool, str, int], Any]] = {
+_MAKE: dict[str, Callable[[Layout, TableRow, bool, str, int], Any]] = {
     "classification": _classified,
     "tagging": _tagged,
     "multiple-choice": _choice,

@@ -115,7 +115,7 @@ def opened(path: Path, packed: bool = False) -> IO[bytes]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        refuse_disguised(file.peek(LOOKED_AT), path, packed)  # type: ignore[attr-defined]
+        refuse_disguised(file.peek(LOOKED_AT), path, packed)
     except UserError:
         file.close()
         raise

@@ -79,7 +79,8 @@ def spelt(column: str, names: Sequence[str]) -> str:
 def cells(column: pa.Array) -> list[Any]:
     """The values of a column; bytes for texts that are not UTF-8."""
     try:
-        return column.to_pylist()
+        values: list[Any] = column.to_pylist()
+        return values
     except UnicodeDecodeError:
         return [_cell(value) for value in column]
 

@@ -50,7 +50,8 @@ def located(address: str) -> tuple[AbstractFileSystem, str]:
     """The file system of an address or path, and the path there, absolute as file systems list it. Of a path no sign means
     anything but itself."""
     if "://" in address:
-        return url_to_fs(address)
+        files, path = url_to_fs(address)
+        return files, path
     return LocalFileSystem(), os.path.abspath(address)
 
 
@@ -58,7 +59,8 @@ def source_file(address: str) -> IO[bytes]:
     """The file at an address. Raises UserError where there is none."""
     files, path = located(address)
     try:
-        return files.open(path, "rb")
+        file: IO[bytes] = files.open(path, "rb")
+        return file
     except FileNotFoundError:
         raise UserError(f"{address}: no such file") from None
     except OSError as error:
@@ -76,7 +78,7 @@ def source_stream(address: str) -> IO[bytes]:
 def there(address: str) -> bool:
     """Whether a file lies there."""
     files, path = located(address)
-    return files.isfile(path)
+    return bool(files.isfile(path))
 
 
 def source_digest(address: str) -> str:

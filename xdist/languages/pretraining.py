@@ -191,7 +191,8 @@ def _entry(where: str, words: list[str]) -> tuple[str, str]:
 
 def _header(where: str, key: str, value: str) -> str | float:
     try:
-        return HEADER[key](value)
+        number: str | float = HEADER[key](value)
+        return number
     except ValueError:
         raise UserError(f"{where}: {key}: expected a number, found '{value}'") from None
 

@@ -60,7 +60,8 @@ def load_cluster(path: Path, overrides: Sequence[str] = ()) -> Cluster:
         kind = KINDS.get(named_kind, named)
     except UserError as error:
         raise UserError(f"{source.at(('kind',))}: {error}") from None
-    return validated(kind.options, values, source)
+    cluster: Cluster = validated(kind.options, values, source)
+    return cluster
 
 
 def require(capability: str, option: str, cluster: Cluster, path: Path) -> None:

@@ -13,7 +13,8 @@ Sums = NDArray[np.float64]
 def ratio(part: ArrayLike, whole: ArrayLike) -> Array:
     """part / whole; 0/0 is 0."""
     part, whole = np.broadcast_arrays(np.asarray(part, np.float64), np.asarray(whole, np.float64))
-    return np.divide(part, whole, out=np.zeros(part.shape), where=whole != 0)
+    quotient: Array = np.divide(part, whole, out=np.zeros(part.shape), where=whole != 0)
+    return quotient
 
 
 def precision_recall_f1(correct: ArrayLike, predicted: ArrayLike, gold: ArrayLike) -> dict[str, Array]:

@@ -6,6 +6,7 @@ Row-vector convention: X (foreign) and Y (English) are N x d, row i of X transla
 that is needed of any number of pairs are their sums, kept in fp64.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -122,7 +123,7 @@ def fit(sums: PairSums, method: ClosedForm) -> LanguageMap:
 def _root(about: tuple[Tensor, float, float], count: int) -> float:
     """The root of the mean squared distance of pairs."""
     cross, x, y = about
-    return (max(x + y - 2 * float(cross.trace()), 0.0) / count) ** 0.5
+    return math.sqrt(max(x + y - 2 * float(cross.trace()), 0.0) / count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The heads of tasks in the form that transformers gives them on an encoder's kind (xdist/model/kinds.py)."""
 
 from collections.abc import Callable, Collection
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
@@ -38,9 +38,9 @@ class FormedHead(nn.Module):
     def forward(self, states: Tensor) -> Tensor:
         states = self.before(states)
         if self.dense is None:
-            return self.out(states)
+            return cast(Tensor, self.out(states))
         states = self.activation(self.dense(states))
-        return self.out(self.after(states if self.norm is None else self.norm(states)))
+        return cast(Tensor, self.out(self.after(states if self.norm is None else self.norm(states))))
 
     def of_sequences(self, states: Tensor, mean: MeanOf) -> Tensor:
         """What comes out for whole sequences where not the first token alone is read; `states` are of all tokens."""

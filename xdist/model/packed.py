@@ -31,6 +31,10 @@ except ImportError:
 NAME = "packed"
 
 
+def has_flash_attn() -> bool:
+    return flash_attn_varlen_func is not None
+
+
 def packs(config: PretrainedConfig) -> bool:
     """Whether an encoder of this configuration can do without padding."""
     absolute = getattr(config, "position_embedding_type", None) in (None, "absolute")
@@ -106,7 +110,7 @@ def by_bounds(rows: QueryKeyValue, packing: Packing, dropout: float, scaling: fl
     bounds, longest = packing.bounds, packing.longest
     reach = (-1, -1) if window is None else (window - 1, window - 1)  # the farthest place on each side, itself included
     if flash_attn_varlen_func:
-        return flash_attn_varlen_func(
+        flash: Tensor = flash_attn_varlen_func(
             *rows,
             bounds,
             bounds,
@@ -117,6 +121,7 @@ def by_bounds(rows: QueryKeyValue, packing: Packing, dropout: float, scaling: fl
             window_size=reach,
             deterministic=torch.are_deterministic_algorithms_enabled(),  # a switch that only PyTorch's own kernels see
         )
+        return flash
     assert not dropout
     grouped = rows[0].shape[1] != rows[1].shape[1]
     states = varlen_attn(*rows, bounds, bounds, longest, longest, scale=scaling, window_size=reach, enable_gqa=grouped)
@@ -127,7 +132,7 @@ def by_bounds(rows: QueryKeyValue, packing: Packing, dropout: float, scaling: fl
 def by_buckets(rows: QueryKeyValue, packing: Packing, dropout: float, scaling: float | None, window: int | None) -> Tensor:
     """(T, H, D) of sequences of like length, padded."""
     sizes = [bucket.sequences * bucket.length for bucket in packing.buckets]
-    spread = [_Spread.apply(states.flatten(1), packing).split(sizes) for states in rows]
+    spread = [_Spread.apply(states.flatten(1), packing).split(sizes) for states in rows]  # type: ignore[no-untyped-call]
     heads, width = rows[0].shape[1:]
     found = []
     for bucket, mask, *parts in zip(packing.buckets, packing.masks(window), *spread, strict=True):
@@ -136,7 +141,8 @@ def by_buckets(rows: QueryKeyValue, packing: Packing, dropout: float, scaling: f
             key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
         states = scaled_dot_product_attention(query, key, value, mask, dropout, scale=scaling)
         found.append(states.transpose(1, 2).flatten(2).flatten(0, 1))
-    return _Collect.apply(found[0] if len(found) == 1 else torch.cat(found), packing).view(-1, heads, width)
+    collected: Tensor = _Collect.apply(found[0] if len(found) == 1 else torch.cat(found), packing)  # type: ignore[no-untyped-call]
+    return collected.view(-1, heads, width)
 
 
 class _Spread(torch.autograd.Function):
@@ -149,7 +155,7 @@ class _Spread(torch.autograd.Function):
         return states.view_as(states) if packing.in_order else states.index_select(0, packing.source)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient if ctx.packing.in_order else gradient.index_select(0, ctx.packing.place), None
 
 
@@ -162,7 +168,7 @@ class _Collect(torch.autograd.Function):
         return states.view_as(states) if packing.in_order else states.index_select(0, packing.place)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         packing: Packing = ctx.packing
         if packing.in_order:
             return gradient, None

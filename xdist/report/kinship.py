@@ -124,10 +124,8 @@ def _mean(scores: ScoreTable, run: str, codes: Sequence[str]) -> float | None:
 
 def _over(scores: ScoreTable, run: str, codes: Sequence[str]) -> str:
     columns = [column for column in scores.columns if column.run == run]
-    predicted, scored = (
-        sum(any(code in languages(column) for column in columns) for code in codes)
-        for languages in (lambda column: column.languages, lambda column: column.cells)
-    )
+    predicted = sum(any(code in column.languages for column in columns) for code in codes)
+    scored = sum(any(code in column.cells for column in columns) for code in codes)
     return over(scored, predicted)
 
 

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from xdist.config import Data, Evaluate, Model, Run, Train
-from xdist.config.loading import KeyPath
+from xdist.config.reader import KeyPath
 from xdist.data.fetched import found_model
 from xdist.data.heads import heads_in
 from xdist.data.subset import Subset, pool_subsets

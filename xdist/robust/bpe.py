@@ -39,7 +39,8 @@ FALLBACK = {f"<0x{byte:02X}>": byte for byte in range(256)}
 
 
 def described(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
-    return json.loads(tokenizer.backend_tokenizer.to_str())
+    description: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    return description
 
 
 def written(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[str]) -> list[bytes]:

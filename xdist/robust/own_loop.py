@@ -124,6 +124,7 @@ def _bare(model: nn.Module) -> PreTrainedModel:
         raise UserError(f"{ME}: the model is compiled, and nothing can be added to its embeddings: give it as it was before")
     if getattr(inner.config, "is_encoder_decoder", False):
         raise UserError(f"{ME}: {type(inner).__name__} has a decoder; xdist perturbs encoders")
+    assert isinstance(inner, PreTrainedModel)
     return inner
 
 

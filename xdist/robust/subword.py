@@ -105,7 +105,8 @@ class Segmenter(WordRewriter):
 
 def _further(draws: WordDraws, word: int, count: int) -> list[float]:
     """Numbers of a word, after the one by which it was chosen."""
-    return draws(word, 1 + np.arange(count)).tolist()
+    numbers: list[float] = draws(word, 1 + np.arange(count)).tolist()
+    return numbers
 
 
 class UnigramCutter:

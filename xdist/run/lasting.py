@@ -72,14 +72,14 @@ def lasting() -> Iterator[None]:
     """While the block runs, neither what it prints nor a terminal that goes away (SIGHUP) can end it. Processes that it starts
     do not mind SIGHUP either."""
     before = sys.stdout, sys.stderr
-    ours = sys.stdout, sys.stderr = Lasting(sys.stdout), Lasting(sys.stderr)  # type: ignore[assignment]
+    ours = sys.stdout, sys.stderr = Lasting(sys.stdout), Lasting(sys.stderr)
     main = threading.current_thread() is threading.main_thread()
     handler = signal.signal(signal.SIGHUP, signal.SIG_IGN) if main else None
     try:
         yield
     finally:
         for stream in ours:
-            stream.end()  # type: ignore[attr-defined]
+            stream.end()
         sys.stdout, sys.stderr = before
         if main:
             signal.signal(signal.SIGHUP, handler)

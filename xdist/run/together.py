@@ -29,7 +29,8 @@ def on_first(function: Callable[[], T]) -> T:
         except Exception as caught:
             error = caught
     value, told = distributed.agree((value, error and _told(error, 0)))
-    return _all_or_none(value, error, told)
+    agreed: T = _all_or_none(value, error, told)
+    return agreed
 
 
 def on_each(function: Callable[[], T]) -> T:
@@ -45,7 +46,8 @@ def on_each(function: Callable[[], T]) -> T:
         error = caught
     found = distributed.gather_on_first(error and _told(error, distributed.rank()))
     told = distributed.agree(next(filter(None, found), None) if found is not None else None)
-    return _all_or_none(value, error, told)
+    agreed: T = _all_or_none(value, error, told)
+    return agreed
 
 
 def _told(error: Exception, rank: int) -> UserError | RunError:
@@ -62,7 +64,7 @@ def summary(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
-def _all_or_none(value: T, own: Exception | None, told: UserError | RunError | None) -> T:
+def _all_or_none(value: Any, own: Exception | None, told: UserError | RunError | None) -> Any:
     if told is None:
         return value
     with suppress(RuntimeError):  # one that has heard it may be gone already

@@ -7,7 +7,8 @@ from typing import Any
 
 from xdist.config import Run, Source, Study
 from xdist.config.fitting import expanded
-from xdist.config.loading import KeyPath, put, read_yaml, validated
+from xdist.config.loading import put, read_yaml, validated
+from xdist.config.reader import KeyPath
 from xdist.config.study import RUN, file_or_sections
 from xdist.errors import UserError
 

@@ -121,7 +121,8 @@ class Family(ABC):
 
     def outputs(self, head: nn.Module, states: Tensor, batch: Batch) -> Tensor:
         """What `head` makes of the selected hidden states."""
-        return head(states)
+        outputs: Tensor = head(states)
+        return outputs
 
     def count(self, batch: Batch) -> int:
         """Valid tokens or examples: what the loss of a whole step is divided by."""

@@ -36,7 +36,8 @@ def alone(tokenizer: PreTrainedTokenizerBase) -> bool:
     if not isinstance(tokenizer.backend_tokenizer.model, (Unigram, WordPiece)):
         return False
     options = {"add_special_tokens": False, "verbose": False}
-    return tokenizer(["a", "a"], is_split_into_words=True, **options)["input_ids"] == tokenizer("a a", **options)["input_ids"]
+    apart = tokenizer(["a", "a"], is_split_into_words=True, **options)["input_ids"]
+    return bool(apart == tokenizer("a a", **options)["input_ids"])
 
 
 def joining_form(task: Task, tokenizer: PreTrainedTokenizerBase, asked: Joining) -> list[str]:

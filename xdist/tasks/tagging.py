@@ -76,7 +76,8 @@ class Tagging(Family):
         return words
 
     def word_starts(self, row: Row) -> np.ndarray:
-        return row["words"]
+        starts: np.ndarray = row["words"]
+        return starts
 
     def moved(self, row: Row, new: Rewritten) -> Row:
         return {**super().moved(row, new), "words": new.places[row["words"]]}

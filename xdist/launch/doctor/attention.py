@@ -9,10 +9,10 @@ BUCKETS = "sequences of like length stand in padded buckets"
 def check() -> list[Finding]:
     import torch
 
-    from xdist.model.packed import flash_attn_varlen_func
+    from xdist.model import packed
 
     half = torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0)
-    return judge(torch.cuda.is_available(), half, flash_attn_varlen_func is not None)
+    return judge(torch.cuda.is_available(), half, packed.has_flash_attn())
 
 
 def judge(gpu: bool, half: bool, flash: bool) -> list[Finding]:

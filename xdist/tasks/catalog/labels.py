@@ -59,4 +59,4 @@ def with_labels(entry: Task, labels: tuple[str, ...]) -> Task:
     hub = entry.hub
     if hub and isinstance(hub.columns, Layout):
         hub = replace(hub, columns=replace(hub.columns, labels=labels))
-    return replace(entry, labels=labels, labels_found=True, hub=hub, read=replace(entry.read, labels=labels))  # type: ignore[type-var, call-overload]
+    return replace(entry, labels=labels, labels_found=True, hub=hub, read=replace(entry.read, labels=labels))  # type: ignore[type-var]

@@ -23,7 +23,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from xdist.config.fitting import Text
-from xdist.config.loading import KeyPath, Source, load
+from xdist.config.loading import Source, load
+from xdist.config.reader import KeyPath
 from xdist.config.section import Section
 from xdist.errors import UserError
 from xdist.formats.layout import FORMS, ROLES

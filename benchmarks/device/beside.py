@@ -89,7 +89,7 @@ def _trainer_step(setup: Setup, shape: str, zero: int | None, dropout: float) ->
         def from_pretrained(_backbone: str, **options: Any) -> Any:
             chosen = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout, **options}
             kind = XLMRobertaForSequenceClassification
-            return built(setup.device, backbone, None, torch.float32, kind, **chosen)
+            return built(setup.device, backbone, None, torch.float32, kind=kind, **chosen)
 
     plain = trainer_side.KINDS["classification"]
     assert plain[0] is AutoModelForSequenceClassification

@@ -97,7 +97,15 @@ def run_of(setup: Setup, shape: str, rows: int, zero: str = "zero2", task: str =
     return validated(Run, values, Source(Path("device_check")))
 
 
-def built(device: torch.device, section: Any, tokenizer: Any, dtype: torch.dtype, kind: Any = None, **options: Any) -> Any:
+def built(
+    device: torch.device,
+    section: Any,
+    tokenizer: Any,
+    dtype: torch.dtype,
+    seed: int | None = None,
+    kind: Any = None,
+    **options: Any,
+) -> Any:
     """A random model made on the device, where `load_encoder` would read one: of the shape in `section.backbone`."""
     from transformers import MODEL_MAPPING, AutoConfig
 

@@ -19,8 +19,12 @@ ELSEWHERE = (
     r"xdist (score Unicoder|score submission|submission|evaluate --model runs/xtreme-r/).*",  # of others: test_score_xglue
     r"xdist score runs/xtreme-r/.*",  # and predictions on it: test_score_folder
     r"xdist export runs/seed1 .*",  # needs three seeds: test_export
+    r"xdist export .* --push .*",  # needs a hub: test_push and test_offline have one
     r"xdist bundle .*",  # needs a study that ran: test_bundle
     r"xdist benchmark (?!runs/demo/encoder --suite retrieval$).*",  # needs more sets: test_benchmark_command
+    r"xdist (train|tune) jobs/runs/small/sib200.yaml .*",  # needs SIB-200: test_lora and test_lora_on_ranks have an adapter
+    r"xdist export runs/adapted .*",  # what that trained: test_lora_export
+    r"xdist study power .* --pilot .*",  # runs of that study: test_power
     r"xdist (merge|align) .*",  # need what was trained: test_merge_command, test_align_command
     r"xdist (train topics|evaluate retrieval).yaml.*",  # need the sets: test_catalog_rare
     r"xdist tasks inspect .* --out .*",  # what the page shows of it is there already: test_inspected

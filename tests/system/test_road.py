@@ -107,7 +107,7 @@ def intermediate(typed: Typed, small: Path, stopped: Stopped) -> Path:
 
 def test_stopped_run_is_saved(stopped: Stopped) -> None:
     assert stopped.code == 75, stopped.errors
-    assert "start it again to go on" in stopped.errors
+    assert "start it again to resume" in stopped.errors
     assert "unfinished" in stopped.files
     assert "model" not in stopped.files
 

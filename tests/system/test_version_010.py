@@ -131,7 +131,10 @@ def test_the_study_is_finished(says: Says, tmp_path: Path) -> None:
     assert contents("study/runs", "study/descriptions") == before
     says("report", "study.yaml", "--out", tmp_path)
     found = read(tmp_path / "report.json")["tasks"]
-    assert {one["condition"]: one["tasks"]["cldr-topic"]["mean"] for one in found} == {"none": 18.75, "noise": 18.75}
+    assert {one["condition"]: one["tasks"]["cldr-topic"]["mean"] for one in found} == {
+        "robust: none": 18.75,
+        "robust: noise": 18.75,
+    }
 
 
 def test_the_stopped_run_goes_on_as_the_finished_one_did(unpacked: Path, says: Says, typed: Typed) -> None:

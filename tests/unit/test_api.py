@@ -135,7 +135,7 @@ class Ranks:
 
 
 ENDS = {
-    "stopped": ("unfinished", "", 0, 75, "small was stopped and saved; start it again to go on: {folder}\n"),
+    "stopped": ("unfinished", "", 0, 75, "small was stopped and saved; start it again to resume: {folder}\n"),
     "broken": ("failed", "the disk is full", 1, 1, "xdist: small broke: the disk is full ({folder})\n"),
     "mistake": ("failed", "user error: no such row", 2, 2, ""),
 }

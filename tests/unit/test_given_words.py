@@ -242,7 +242,7 @@ def test_the_choice_is_named_and_makes_other_data(treebank: Path, tmp_path: Path
         shards = preparation.make(subset)
         assert shards is not None
         rows.append(tokenizer.decode(shards.row(0)["tokens"], skip_special_tokens=True))
-        how = SimpleNamespace(how=SimpleNamespace(layer=None), smoothing=None, data=data, align=None)
+        how = SimpleNamespace(how=SimpleNamespace(layer=None), smoothing=None, data=data, align=None, adapter=None)
         assert Request.options(how, subset.task)["data.words"] == words
         assert "data.words" not in Request.options(how, task("xnli"))
     assert len(found) == len(facts) == 3

@@ -99,7 +99,7 @@ def test_ranks_that_outlive_their_launcher_are_waited_for(folder: RunFolder, cap
     sender = signalled(folder, 1)
     assert local.supervise(words, dict(os.environ), folder) == 75
     sender.join()
-    assert "xdist: the launcher was ended by SIGKILL; its ranks go on, waiting for them" in capsys.readouterr().err
+    assert "xdist: the launcher was ended by SIGKILL; its ranks continue, waiting for them" in capsys.readouterr().err
 
 
 def test_ranks_that_end_without_a_word_leave_a_reason(folder: RunFolder) -> None:

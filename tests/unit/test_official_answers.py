@@ -97,7 +97,7 @@ def test_scores_say_how_answers_were_cut(tmp_path: Path) -> None:
     path.write_text("name: a\nfolder: b\nmodel: {backbone: x}\ndata: {root: y}\nevaluate: {tasks: [xquad, xnli]}\n")
     for answers in ("offsets", "official"):
         run = load_run(path, [f"evaluate.answers={answers}"])
-        how = SimpleNamespace(how=run.evaluate, data=run.data, smoothing=None, align=None)
+        how = SimpleNamespace(how=run.evaluate, data=run.data, smoothing=None, align=None, adapter=None)
         assert Request.options(how, task("xquad"))["evaluate.answers"] == answers  # type: ignore[arg-type]
         assert "evaluate.answers" not in Request.options(how, task("xnli"))  # type: ignore[arg-type]
         assert Request.options(how, task("xglue-wpr"))["evaluate.relevance"] == "class"  # type: ignore[arg-type]

@@ -46,7 +46,7 @@ PLAIN: dict[str, Any] = {"soft_wrap": True, "highlight": False, "markup": False}
     "--languages", metavar="A,B", help="Only these, in any code or as a group (group:tail); all of the suite otherwise."
 )
 @click.option("--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, help="Trainings of each recipe.")
-@click.option("--no-train", is_flag=True, help="Score the model as it came: retrieval, and tasks whose head it has.")
+@click.option("--no-train", is_flag=True, help="Score the model without training: retrieval, and tasks whose head it has.")
 @click.option("--ranks", type=click.IntRange(1), help="Processes on this machine; short for runtime.ranks=N.")
 @click.option(
     "--out",
@@ -119,7 +119,7 @@ def command(
     facts.remember()
     found = standings(graph, facts)
     if code == STOPPED:
-        click.echo("stopped; start the same command again to go on", err=True)
+        click.echo("stopped; start the same command again to resume", err=True)
         sys.exit(code)
     if code:
         print_standings(graph, found, console)

@@ -75,4 +75,6 @@ def _asked(name: str, files: Mapping[str, Sequence["DescribedSection"]]) -> Sequ
     if name in keys:
         return [keys[name]]
     near = get_close_matches(name, list(keys), n=1)
-    raise UserError(unknown("section or key", name, [*files, *(one.name for one in files[RUN] if one.name), *near]))
+    raise UserError(
+        unknown("section or key", name, [*files, *(one.name for one in files[RUN] if one.name and "." not in one.name), *near])
+    )

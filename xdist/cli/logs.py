@@ -11,8 +11,8 @@ from xdist.cli.options import given_plugins
 
 @click.command(name="logs", short_help="What a run said.")
 @click.argument("path", type=click.Path(path_type=Path), metavar="RUN")
-@click.option("--lines", type=click.IntRange(1), default=100, show_default=True, help="The last so many lines.")
-@click.option("--follow", "-f", is_flag=True, help="Go on with what comes.")
+@click.option("--lines", type=click.IntRange(1), default=100, show_default=True, help="The last N lines.")
+@click.option("--follow", "-f", is_flag=True, help="Keep showing new lines.")
 @given_plugins
 def command(path: Path, lines: int, follow: bool) -> None:
     """Show the log of the run that RUN, its YAML or folder, names: of all its lives, from all nodes; of a run on this machine

@@ -11,8 +11,8 @@ import click
 @click.argument("models", nargs=-1, required=True, metavar="MODEL[=WEIGHT]...")
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--minus", metavar="MODEL", help="What is taken off each model: the encoder that its training began with.")
-@click.option("--bottom", type=click.IntRange(0), help="Change only so many of the lowest layers.")
-@click.option("--top", type=click.IntRange(0), help="Change only so many of the highest layers.")
+@click.option("--bottom", type=click.IntRange(0), help="Change only the lowest N layers.")
+@click.option("--top", type=click.IntRange(0), help="Change only the highest N layers.")
 @click.option("--embeddings", is_flag=True, help="With --bottom or --top: the embeddings too.")
 def command(
     start: str,

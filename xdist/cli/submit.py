@@ -11,7 +11,7 @@ from xdist.cli.options import cluster_arguments, dry_run, run_arguments
 @click.command(name="submit", short_help="Hand a run to SLURM, Kubernetes, a list of hosts or this machine.")
 @run_arguments
 @cluster_arguments
-@click.option("--prepare", "parts", type=click.IntRange(1), metavar="PARTS", help="Prepare the data first, in so many jobs.")
+@click.option("--prepare", "parts", type=click.IntRange(1), metavar="PARTS", help="Prepare the data first, in this many jobs.")
 @click.option("--evaluate", "only_evaluate", is_flag=True, help="Only evaluate a run that is trained.")
 @dry_run
 def command(
@@ -27,7 +27,7 @@ def command(
     """Start the run that RUN.yaml describes where CLUSTER.yaml says (examples: jobs/clusters/).
 
     What the scheduler gets, RUN.yaml and what became of it go into the run folder, so that the job can be started again by
-    hand. A run that the time limit stops is saved, queued again under the same number and goes on. With --prepare an array
+    hand. A run that the time limit stops is saved, queued again under the same number and resumes. With --prepare an array
     of jobs without GPUs tokenises first, and the run waits for it; on Kubernetes submit the run when these have ended.
 
     \b
@@ -75,4 +75,4 @@ def command(
     if plan.only_prepares:
         click.echo("when it is complete, the same command without --prepare submits the run")
     elif not there.restarts(cluster):
-        click.echo("where it is stopped before its end, the same command goes on")
+        click.echo("where it is stopped before its end, the same command resumes")

@@ -16,8 +16,8 @@ def command(path: Path, overrides: tuple[str, ...], ranks: int | None, only_step
     """Train the run that RUN.yaml describes, then evaluate it where it has a section `evaluate`.
 
     Starts `xdist/train.py RUN.yaml` on the ranks of this machine, at most one per GPU; they see the GPUs that
-    CUDA_VISIBLE_DEVICES names. Started again, it goes on where it stopped.
-    Exit codes: 0 finished, 75 stopped and saved (start it again), 2 your mistake, 1 broken.
+    CUDA_VISIBLE_DEVICES names. Started again, it resumes where it stopped.
+    Exit codes: 0 finished, 75 stopped and saved (start it again), 2 wrong input, 1 failed.
 
     \b
     Example:

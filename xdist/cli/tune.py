@@ -12,7 +12,7 @@ from xdist.cli.options import dry_run, run_arguments
 from xdist.run.lasting import lasting
 
 
-class Several(click.ParamType):
+class Several(click.ParamType[tuple[Any, ...]]):
     """Numbers with commas between them."""
 
     name = "number,…"
@@ -63,7 +63,7 @@ def command(
     best, with what was tried in comments. What was tried is also in FOLDER-tune/tune.json, FOLDER being that of the run.
 
     Judged is on dev sets of `train.select`, or on English: never on test sets, and never on a language that is not trained on.
-    Started again, it goes on where it stopped; with more rates, what was tried is not tried again.
+    Started again, it resumes where it stopped; with more rates, what was tried is not tried again.
 
     \b
     Example:
@@ -99,7 +99,7 @@ def command(
     code = run_study(tuning.graph, tuning.facts)
     tuning.facts.remember()
     if code == STOPPED:
-        click.echo("stopped; the same command goes on", err=True)
+        click.echo("stopped; the same command resumes", err=True)
         sys.exit(code)
     trials = tuning.judged(standings(tuning.graph, tuning.facts))
     facts = tuning.facts_of(trials)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, optim
 from torch.optim.lr_scheduler import LambdaLR
 
-from xdist import private
+from xdist import private, private_step
 from xdist.config import Train
 from xdist.engine import optimizer
 from xdist.engine.loss_scale import LossScale
@@ -55,6 +55,7 @@ class Engine:
             config=dict(config.values),
             dist_init_required=False,
         )
+        private_step.in_few_kernels(self.deepspeed)
         self.module: Model = self.deepspeed.module
         # Of 16 bits each: DeepSpeed cannot sum their gradients in fp32 at ZeRO 0, PyTorch can.
         self._summed = trained if config.stage == 0 and config.half else []
@@ -65,7 +66,8 @@ class Engine:
         self.restore_scaling(self.scaling())
 
     def __call__(self, *views: View, masks: Masks | None = None) -> tuple[Tensor, ...]:
-        return self.deepspeed(*views, masks=masks)
+        outputs: tuple[Tensor, ...] = self.deepspeed(*views, masks=masks)
+        return outputs
 
     def backward(self, loss: Tensor) -> None:
         # At ZeRO 0 DeepSpeed leaves out the scale that it later divides by.
@@ -99,7 +101,7 @@ class Engine:
     @property
     def rate(self) -> float:
         """The learning rate of the next step; the highest, where layers have their own."""
-        return max(self.deepspeed.get_lr())
+        return float(max(self.deepspeed.get_lr()))
 
     @property
     def grad_norm(self) -> float:
@@ -112,7 +114,7 @@ class Engine:
     @property
     def skipped(self) -> int:
         """Steps that were not made because a gradient was not finite."""
-        return self.deepspeed.skipped_steps
+        return int(self.deepspeed.skipped_steps)
 
     def _guard(self, made: optim.Optimizer) -> None:
         """Clip before each update, and make none of a gradient that is not finite, as DeepSpeed itself does at ZeRO 1 to 3 by
@@ -131,11 +133,13 @@ class Engine:
         made.step = MethodType(step, made)  # type: ignore[method-assign]
 
     def state(self) -> dict[str, Tensor]:
-        """All parameters and buffers on the CPU, on rank 0, with the whole of the embedding; empty elsewhere. Collective; one
-        parameter is whole at a time."""
+        """All parameters and buffers of the model that is saved, on the CPU, on rank 0, with the whole of the embedding; empty
+        elsewhere. Collective; one parameter is whole at a time."""
         whole: dict[str, Tensor] = {}
         first = distributed.rank() == 0
         for name, parameter in self.module.named_parameters():
+            if not self.module.kept(name):
+                continue
             with deepspeed.zero.GatheredParameters([parameter], enabled=hasattr(parameter, "ds_id")):
                 if first:
                     whole[name] = parameter.detach().to("cpu", copy=True)

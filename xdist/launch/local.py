@@ -93,7 +93,7 @@ def supervise(words: Sequence[str], variables: dict[str, str], folder: RunFolder
             while asked.ended and group_alive(process.pid) and time.monotonic() < until:  # they are being killed
                 time.sleep(processes.POLL)
             if code < 0 and not asked.ended and group_alive(process.pid):
-                say(f"xdist: the launcher was ended by {signal.Signals(-code).name}; its ranks go on, waiting for them")
+                say(f"xdist: the launcher was ended by {signal.Signals(-code).name}; its ranks continue, waiting for them")
                 while group_alive(process.pid):
                     time.sleep(processes.POLL)
                 code = 0  # what the ranks have to say stands in the folder

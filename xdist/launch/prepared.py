@@ -33,7 +33,7 @@ def launch(kind: Literal["train", "evaluate"], resolved: Resolved, path: Path, o
         folder.mark("running")  # or a start that dies without a word would show why an earlier one failed
     code = local.start(kind, run.runtime.ranks, folder, path, overrides, since)
     if code == local.UNFINISHED:
-        click.echo(f"{run.name} was stopped and saved; start it again to go on: {run.folder}", err=True)
+        click.echo(f"{run.name} was stopped and saved; start it again to resume: {run.folder}", err=True)
     elif code == local.BROKEN:
         click.echo(f"xdist: {run.name} broke: {one_line(folder.reason()) or 'see above'} ({run.folder})", err=True)
     return code

@@ -1,8 +1,9 @@
-# Two commands: `make demo` and `make test`; and `make test-clusters`, `make docs`. All make .venv first; `make versions` others. PYTHON must be 3.11 or newer.
+# Two commands: `make demo` and `make test`; and `make test-clusters`, `make docs`. All make .venv first; `make versions` and
+# `make trackers` others. PYTHON must be 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-system test-rest test-clusters versions docs lint clean
+.PHONY: demo test test-system test-rest test-clusters versions trackers docs lint clean
 .PRECIOUS: .versions/%/ready
 
 demo: .venv/ready
@@ -14,10 +15,10 @@ test: .venv/ready
 	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),-O) test-system test-rest
 
 test-system: .venv/ready
-	$(BIN)/python -m pytest -m "not cluster" tests/system --ignore tests/system/test_pages.py
+	$(BIN)/python -m pytest -m "not cluster" tests/system
 
 test-rest: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit tests/distributed tests/system/test_pages.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit tests/distributed
 
 # On a real SLURM of two nodes, over sshd and network namespaces, under a simulated kubelet: where those can be had.
 test-clusters: .venv/ready
@@ -41,6 +42,20 @@ versions-%: .versions/%/ready
 	.versions/$*/bin/python -m pip install --quiet --constraint .versions/$*/constraints.txt torch
 	.versions/$*/bin/python -m pip install --quiet --constraint .versions/$*/constraints.txt --editable '.[demo,dev]'
 	touch .versions/$*/ready
+
+# The sinks of Weights & Biases, MLflow and Trackio with the real packages, each in an environment of its own: they need other
+# versions of what the suite pins.
+trackers: trackers-wandb trackers-mlflow-skinny trackers-trackio
+
+trackers-%: .versions/%/tracker
+	OMP_NUM_THREADS=1 .versions/$*/bin/python -m pytest tests/trackers
+
+.versions/%/tracker: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .versions/$*
+	.versions/$*/bin/python -m pip install --quiet --upgrade pip
+	.versions/$*/bin/python -m pip install --quiet --constraint constraints.txt torch
+	.versions/$*/bin/python -m pip install --quiet --editable . pytest pytest-timeout hypothesis $*
+	touch .versions/$*/tracker
 
 # The documentation as a site in build/site; a link that leads nowhere ends it.
 docs: .venv/ready

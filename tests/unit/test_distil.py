@@ -63,7 +63,7 @@ def test_distil_from_what_cannot_teach_is_one_line(
 
 @pytest.fixture
 def with_teacher(described: dict[str, Any]) -> dict[str, Any]:
-    """A study whose target learns from a stage beside it, or does not."""
+    """A study whose target learns from a stage next to it, or does not."""
     described["stages"]["target"].pop("after")
     taught = {"target": {"train.distil": {"stage": "intermediate", "weight": 0.5}}}
     described["axes"] = {"taught": {"none": {"intermediate": None}, "distil": taught}}
@@ -82,7 +82,7 @@ def test_distil_from_a_stage_waits_for_it(tmp_path: Path, with_teacher: dict[str
     other = graph_of(tmp_path, with_teacher, "stages.intermediate.set.train.learning_rate=1e-4")
     assert {node.stage for key, node in graph.nodes.items() if key not in other.nodes} == {"intermediate", "target"}
     assert names["target-none-s1"] in other.nodes
-    with pytest.raises(UserError, match="'intermediate' is left out here, so there is nothing of it to learn from"):
+    with pytest.raises(UserError, match="'intermediate' is not used here, so there is nothing of it to learn from"):
         graph_of(tmp_path, with_teacher, "axes.taught.distil.intermediate=null")
 
 
@@ -100,3 +100,26 @@ def test_distil_from_a_stage_is_of_a_study(tmp_path: Path, data: Path) -> None:
     assert "train.distil.stage: only a study has stages; give a teacher" in done.output
     with pytest.raises(ValueError, match="give either a teacher or, in a study, a stage"):
         Distil()
+
+
+def test_distil_from_a_stage_for_each_language_of_a_branch(tmp_path: Path, with_teacher: dict[str, Any]) -> None:
+    stages = with_teacher["stages"]
+    set_to = {"train.tasks.0.languages": ["de"]}
+    with_teacher["stages"] = {"intermediate": stages["intermediate"], "german": {"run": "intermediate.yaml", "set": set_to}}
+    with_teacher["stages"]["target"] = stages["target"]
+    teachers = {"languages": {"en": {"stage": "intermediate"}, "de": {"stage": "german"}}, "weight": 0.5, "labels": 1}
+    with_teacher["axes"] = {"taught": {"all": {"target": {"train.distil": teachers}}}}
+    graph = graph_of(tmp_path, with_teacher)
+    names = named(graph)
+    english, german, student = (graph.nodes[names[f"{name}-all-s1"]] for name in ("intermediate", "german", "target"))
+    assert student.before == (english.key, german.key)
+    assert student.run.train
+    assert student.run.train.distil
+    places = {code: one.model for code, one in student.run.train.distil.languages.items()}
+    assert places == {"en": str(english.run.folder / "model"), "de": str(german.run.folder / "model")}
+    assert student.run.train.distil.of_labels == 1
+    assert set(places.values()) <= graph.needed, "their models are kept"
+    other = graph_of(tmp_path, with_teacher, "stages.german.set.train.learning_rate=1e-4")
+    assert {node.stage for key, node in graph.nodes.items() if key not in other.nodes} == {"german", "target"}
+    with pytest.raises(UserError, match=r"train\.distil\.languages\.de\.stage: unknown earlier stage 'girman'"):
+        graph_of(tmp_path, with_teacher, "axes.taught.all.target={train.distil: {languages: {de: {stage: girman}}}}")

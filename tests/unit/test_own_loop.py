@@ -85,7 +85,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 def rows_of(pair: Pair, family: str, lengths: Sequence[int]) -> tuple[dict[str, Tensor], Batch]:
-    """Rows of texts of so many words: as whoever uses transformers makes a batch of them, and as xdist does. Texts of as many
+    """Rows of texts of this many words: as a user of transformers makes a batch of them, and as xdist does. Texts of as many
     words are of as many tokens: the same ones in another order."""
     texts = [(WORDS[row:length] + WORDS[:row])[:length] for row, length in enumerate(lengths)]
     (head, own), tokenizer = next(iter(pair.ours.families.items())), pair.tokenizer
@@ -309,7 +309,8 @@ def test_a_loop_of_anybody_s_learns(made: Made) -> None:
 
 
 def test_special_tokens(made: Made) -> None:
-    """Those that are given; of the tokenizer beside the weights; that the configuration names; and else none is guessed."""
+    """Those that are given; of the tokenizer in addition to the weights; that the configuration names; and else none is
+    guessed."""
     pair = made("bert", "classification")
     batch, _ = rows_of(pair, "classification", (2, 6, 1))
     given = number(pair.theirs, batch, "adversarial", special_ids=pair.tokenizer.all_special_ids)
@@ -340,6 +341,12 @@ def test_mistakes_are_one_line(made: Made) -> None:
         (model, batch, ["consistency", "free"], r"perturbed_loss: method: consistency comes last"),
         (model, batch, [{"method": "free", "radius": -1}], r"perturbed_loss: method\.0\.radius: Input should be greater"),
         (model, batch, {"method": "subword"}, r"perturbed_loss: 'subword' puts texts into other words, and a batch holds none"),
+        (
+            model,
+            batch,
+            "branch_mixture",
+            r"perturbed_loss: 'branch_mixture' mixes branches, which a model of transformers has not",
+        ),
         (
             model,
             unlabelled,

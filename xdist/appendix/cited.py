@@ -13,7 +13,7 @@ from xdist.errors import UserError
 from xdist.model.lineage import read_lineage
 from xdist.run.folder import RunFolder
 from xdist.run.recorded import recorded_scores
-from xdist.tasks.catalog import XTREME_R, Task, known
+from xdist.tasks.catalog import XTREME_R, Task, known_tasks
 
 Cited = dict[str, tuple[list[str], Paper]]  # by key: for what, and the paper
 ADAPTERS = {"lora": ("lora",), "bottleneck": ("mad-x",)}
@@ -33,9 +33,12 @@ class Used:
     smoothed: bool
     merge: Merge | None
     adapter: str | None
+    branched: bool = False
+    taught: bool = False
+    trees: bool = False
 
 
-def cited(runs: Iterable[Run]) -> Cited:
+def cited_papers(runs: Iterable[Run]) -> Cited:
     """The papers of these runs, each once, with all that it is cited for. Raises UserError where a file that they name cannot
     be read."""
     runs = list(runs)
@@ -52,6 +55,9 @@ def cited(runs: Iterable[Run]) -> Cited:
             bool(run.evaluate and run.evaluate.smoothing),
             run.merge,
             run.model.adapter.kind if run.model.adapter else None,
+            run.model.branches is not None,
+            bool(run.train and run.train.distil and run.train.distil.weight),
+            bool(run.model.syntax and run.model.syntax.read),
         )
         for why, some in _of(used, made):
             _add(found, why, some)
@@ -61,7 +67,7 @@ def cited(runs: Iterable[Run]) -> Cited:
 
 
 def as_bibtex(found: Cited) -> str:
-    """A file for BibTeX: entries after lines that say what each is cited for, and what of it is told from memory."""
+    """A file for BibTeX: entries after lines that say what each is cited for, and which parts of it are from memory."""
     entries = []
     for key, (reasons, paper) in found.items():
         memory = [f"% from memory, compare it with the paper: {', '.join(paper.unchecked)}"] if paper.unchecked else []
@@ -78,7 +84,7 @@ def _add(found: Cited, why: str, some: Mapping[str, Paper]) -> None:
 
 def _of(used: Used, made: Container[str]) -> Iterator[tuple[str, Mapping[str, Paper]]]:
     """(for what, papers) of one run; an encoder that is among those `made` here is cited for the run that made it."""
-    catalog = known(used.described)
+    catalog = known_tasks(used.described)
     before = read_lineage(used.backbone)  # what other runs trained before this one began
     trained = (*used.trained, *(one.task for stage in before for one in stage.tasks))
     scores = recorded_scores(used.scores)["tasks"] if used.scores.is_file() else {}
@@ -101,6 +107,12 @@ def _of(used: Used, made: Container[str]) -> Iterator[tuple[str, Mapping[str, Pa
     below = [one["kind"] for stage in before if (one := stage.description["model"].get("adapter"))]
     for kind in dict.fromkeys([*([used.adapter] if used.adapter else []), *below]):
         yield f"adapters ({kind})", {key: papers()[key] for key in ADAPTERS[kind]}
+    if used.branched:
+        yield "branches", {"mblm": papers()["mblm"]}
+    if used.taught:
+        yield "distillation", {"distillation": papers()["distillation"]}
+    if used.trees or any(stage.description["model"].get("syntax") for stage in before):
+        yield "dependency trees in the encoder", {"syntax": papers()["syntax"]}
     if used.merge:
         key = "layer-swapping" if used.merge.layers else "task-arithmetic" if used.merge.minus else "model-soups"
         yield "merging", {key: papers()[key]}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from xdist.data.branches import branches_in
 from xdist.report.reading import read_scores
 from xdist.report.terminal import group_table
 from xdist.run.folder import RunFolder
@@ -35,6 +36,6 @@ def _next(folder: RunFolder) -> list[tuple[str, str]]:
     if folder.scores.exists():
         found.append((f"xdist report {name} --out {name}/report", "every language"))
         found.append((f"xdist compare {name} OTHER_RUN", "is it better?"))
-    if folder.model.exists():
+    if folder.model.exists() and branches_in(folder.model) is None:  # of those transformers knows nothing
         found.append((f"xdist export {name} models/NAME", "for transformers"))
     return found

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from xdist.config.branches import Branches
+from xdist.data.branches import BranchIndex, branches_in
 from xdist.data.fetched import may_be_hub_id
 from xdist.errors import UserError, unknown
 from xdist.files import read_json
@@ -31,7 +33,7 @@ BUILT_IN = {
     "xlm-roberta-xl": (250880, 2560, 36, 32, 10240),
     "xlm-roberta-xxl": (250880, 4096, 48, 32, 16384),
 }
-# Beside them, those that XLM-R is compared with: what their config.json says of sizes (docs/encoders.md).
+# next to them, those that XLM-R is compared with: what their config.json says of sizes (docs/encoders.md).
 OTHERS: Mapping[str, Mapping[str, Any]] = {
     "mbert": _sizes("bert", 119547, 768, 12, 12, 3072, max_position_embeddings=512, type_vocab_size=2),
     "xlm-100": {
@@ -79,7 +81,7 @@ class Shape:
     layers: int
     heads: int
     inner: int
-    positions: int  # and kinds of segments: what is embedded beside pieces
+    positions: int  # and kinds of segments: what is embedded in addition to pieces
     parameters: int
     counted: tuple[int, int, int] | None = None
 
@@ -99,6 +101,14 @@ class Shape:
         return (
             self.counted[2] if self.counted else 4 * self.width**2 + 2 * self.width * self.inner + 9 * self.width + self.inner
         )
+
+
+def branched(shape: Shape, branches: Branches | BranchIndex | None) -> Shape:
+    """`shape` with branches, of which the first is the encoder's own layers."""
+    if branches is None or not branches.languages:
+        return shape
+    more = (len(branches.languages) - 1) * min(branches.layers, shape.layers)
+    return replace(shape, parameters=shape.parameters + more * shape.layer)
 
 
 def shape_of(model: str) -> Shape:
@@ -129,7 +139,7 @@ def shape_of(model: str) -> Shape:
     if not folder.is_dir() and "/" not in model:
         raise UserError(unknown("model", model, [*SHORT, *BUILT_IN]) + "; a folder or a hub id will do too")
     values = read_json(folder / "config.json") if folder.is_dir() else _from_hub(model)
-    return _of_values(model, values)
+    return branched(_of_values(model, values), branches_in(model))
 
 
 def _of_values(name: str, values: Any) -> Shape:
@@ -150,7 +160,7 @@ def _like_bert(name: str, values: Mapping[str, Any]) -> Shape:
     except (TypeError, ValueError):
         raise UserError(f"{name}: a size in config.json is no number") from None
     shape = Shape(name, pieces, width, layers, heads, inner, positions, 0)
-    # One norm beside those of the layers: after the embeddings, in XLM-R XL and XXL after the last layer.
+    # One norm in addition to those of the layers: after the embeddings, in XLM-R XL and XXL after the last layer.
     return replace(shape, parameters=(pieces + positions + 2) * width + layers * shape.layer)
 
 
@@ -167,7 +177,7 @@ def _on_meta(name: str, values: Mapping[str, Any]) -> Shape:
         with torch.device("meta"):
             encoder: Any = kind(config, **without_pooler(kind))
     except (ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
-        raise UserError(f"{name}: not an encoder whose shape can be told: {str(error).strip().splitlines()[0]}") from None
+        raise UserError(f"{name}: not an encoder whose shape is known: {str(error).strip().splitlines()[0]}") from None
     table, width, layers = encoder.get_input_embeddings().weight, config.hidden_size, config.num_hidden_layers
     inner = next((size for key in ("intermediate_size", "hidden_dim") if (size := getattr(config, key, None))), 4 * width)
     positions = getattr(config, "max_position_embeddings", 0)
@@ -191,7 +201,8 @@ def _from_hub(model: str) -> Any:
         path = None
     if path is None:
         raise UserError(
-            f"{model}: neither a folder, nor fetched, nor in the hub's cache; `xdist fetch --model {model} --into ROOT` brings "
+            f"{model}: neither a folder, nor fetched, nor in the hub's cache; `xdist fetch "
+            f"--model {model} --into ROOT` downloads "
             f"it to ROOT/models/{model}: plan that folder, or a run whose data.root is ROOT"
         )
     return read_json(Path(path))

@@ -1,6 +1,6 @@
-"""What a teacher says of the rows that are trained on: its logits, computed once and kept as shards beside the prepared rows.
+"""What teachers output for the training rows: logits, computed once and kept as shards in addition to the prepared rows.
 
-A shard holds so many consecutive rows, and which rows share a batch depends on the shard alone, so it is the same whichever
+A shard holds this many consecutive rows, and which rows share a batch depends on the shard alone, so it is the same for any
 rank makes it, and an interruption loses the shards that were on their way.
 """
 
@@ -35,17 +35,37 @@ ROWS = 4096  # of a shard
 FAMILY = "classification"
 
 
-def taught(
-    section: ModelSection, subsets: Sequence[Subset], sets: Sequence[Rows], preparation: Preparation, budget: int
+def teacher_logits(
+    teachers: Sequence[ModelSection | None],
+    subsets: Sequence[Subset],
+    sets: Sequence[Rows],
+    preparation: Preparation,
+    budget: int,
 ) -> dict[int, np.ndarray]:
-    """By the number of the subset the logits (rows, labels) of the teacher that `section` names, for each of classification.
-    Shards that are missing are shared among the ranks. Raises UserError for a teacher with another tokenizer than the
+    """By the number of the subset the logits (rows, labels) of its teacher among `teachers`, for each that has one. Teachers
+    are asked one after another, each of all its subsets. Raises UserError for a teacher with another tokenizer than the
     student's. Collective."""
+    found: dict[int, np.ndarray] = {}
+    for section in {teacher.backbone: teacher for teacher in teachers if teacher}.values():
+        own = [teacher is not None and teacher.backbone == section.backbone for teacher in teachers]
+        found |= _taught(section, own, subsets, sets, preparation, budget)
+    return found
+
+
+def _taught(
+    section: ModelSection,
+    own: Sequence[bool],
+    subsets: Sequence[Subset],
+    sets: Sequence[Rows],
+    preparation: Preparation,
+    budget: int,
+) -> dict[int, np.ndarray]:
+    """The same of one teacher, and of the subsets that are its `own`. Shards that are missing are shared among the ranks."""
     on_first(lambda: _check_tokenizer(section.backbone, preparation))
     model = model_digest(section.backbone, Digests())
     places: dict[int, Path] = {}
     for number, (subset, rows) in enumerate(zip(subsets, sets, strict=True)):
-        if subset.task.family == FAMILY:
+        if own[number] and subset.task.family == FAMILY:
             chosen = hashlib.sha256(np.ascontiguousarray(rows.column("example")).tobytes()).hexdigest()
             made = digest(model, preparation.fingerprints([subset]), chosen)
             places[number] = preparation.data.cache / f"teacher-{subset.task.name}-{subset.language}-{made}"
@@ -53,23 +73,25 @@ def taught(
         lambda: [
             (number, shard)
             for number, place in places.items()
-            for shard in range(-(-len(sets[number]) // ROWS))
+            for shard in range(-(-len(sets[number]) // ROWS))  # rounded up
             if not _file(place, shard).is_file()
         ]
     )
     if missing:
-        _make(section, subsets, sets, preparation, budget, missing, lambda number, shard: _file(places[number], shard))
+        wanted = [subsets[number] for number in places]
+        _make(section, wanted, subsets, sets, preparation, budget, missing, lambda number, shard: _file(places[number], shard))
     distributed.barrier()
     return {number: _whole(place, len(sets[number])) for number, place in places.items()}
 
 
 def _check_tokenizer(place: str, preparation: Preparation) -> None:
     if tokenizer_digest(load_tokenizer(place)) != tokenizer_digest(preparation.tokenizer):
-        raise UserError(f"train.distil.teacher: {place} has another tokenizer than the student, whose rows it is to read")
+        raise UserError(f"train.distil: {place} has another tokenizer than the student, whose rows it has to read")
 
 
 def _make(
     section: ModelSection,
+    wanted: Sequence[Subset],
     subsets: Sequence[Subset],
     sets: Sequence[Rows],
     preparation: Preparation,
@@ -77,7 +99,6 @@ def _make(
     missing: Sequence[tuple[int, int]],
     file: Callable[[int, int], Path],
 ) -> None:
-    wanted = [subset for subset in subsets if subset.task.family == FAMILY]
     model = load_for_evaluation(section, preparation.tokenizer, wanted, torch.float32).to(distributed.device())
     if distributed.rank() == 0:
         log.info("asking the teacher %s for %d shards", section.backbone, len(missing))
@@ -108,5 +129,6 @@ def _file(place: Path, shard: int) -> Path:
 
 
 def _whole(place: Path, rows: int) -> np.ndarray:
-    parts = [np.load(_file(place, shard), allow_pickle=False) for shard in range(-(-rows // ROWS))]
+    shards = -(-rows // ROWS)  # rounded up
+    parts = [np.load(_file(place, shard), allow_pickle=False) for shard in range(shards)]
     return np.concatenate(parts)

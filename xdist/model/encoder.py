@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,22 +13,24 @@ from transformers.utils import logging as transformers_logging
 
 from xdist.config import Model as ModelSection
 from xdist.data.adapters import adapter_in, root_of
+from xdist.data.branches import BranchIndex, branches_in
 from xdist.errors import OwnError, UserError
-from xdist.model import segments
+from xdist.model import branches, segments
 from xdist.model.adapters import attached, files
 from xdist.model.adapters.held import held
 from xdist.model.admission import unlike
 from xdist.model.backbone import check_tokenizer, load_config
 from xdist.model.kinds import kind_of
 from xdist.model.layers import check_frozen, depth
+from xdist.model.syntax import files as syntax_files
 
 
 def load_encoder(
     section: ModelSection, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype, seed: int | None = None
 ) -> PreTrainedModel:
-    """The encoder without its pooler, as `section` wants it, with the adapters that it has; an adapter that is to be trained
-    begins where a `seed` is given. Raises UserError for a folder without weights, for weights that do not fit the configuration
-    or are not finite, and for a tokenizer that does not fit the encoder."""
+    """The encoder without its pooler, as `section` wants it, with the adapters, branches or reader of trees that it has; those
+    that are to be trained begin where a `seed` is given. Raises UserError for a folder without weights, for weights that do not
+    fit the configuration or are not finite, and for a tokenizer that does not fit the encoder."""
     backbone, below = root_of(section.backbone)
     config = load_config(section.backbone)
     check_tokenizer(backbone, config, tokenizer)
@@ -43,7 +46,7 @@ def load_encoder(
             output_loading_info=True,
             use_safetensors=True,
             trust_remote_code=False,
-            ignore_mismatched_sizes=True,  # told below, by name: else the error points to the report that is off
+            ignore_mismatched_sizes=True,  # reported below, by name: otherwise the error points to the report that is off
             **without_pooler(kind),
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -59,18 +62,23 @@ def load_encoder(
     check_finite(backbone, encoder.state_dict())
     freeze(encoder, section)
     segments.enable(encoder, tokenizer)
+    if index := branches_in(backbone):
+        branches.read(encoder, index, Path(backbone))
+    elif section.branches is not None and section.branches.languages and seed is not None:
+        branches.begin(encoder, BranchIndex(section.branches.layers, section.branches.languages))
     for folder in below:
         files.read_below(folder, encoder)
     if section.adapter is not None:
         _adapt(encoder, section, seed)
     elif seed is not None and any(one.kind != "lora" for one in held(encoder).adapters):
-        raise section.error(("backbone",), f"{section.backbone}: is an adapter that nothing merges: train with model.adapter")
+        raise section.error(("backbone",), f"{section.backbone}: is an adapter that cannot be merged: train with model.adapter")
+    syntax_files.join(encoder, backbone, section.syntax, seed)
     assert isinstance(encoder, PreTrainedModel)
     return encoder
 
 
 def freeze(encoder: PreTrainedModel, section: ModelSection) -> None:
-    """What `section` leaves as it is asks for no gradient. Raises UserError for layers that the encoder has not, or that share
+    """What `section` leaves unchanged gets no gradient. Raises UserError for layers that the encoder has not, or that share
     their weights."""
     if section.freeze_embeddings:
         encoder.get_input_embeddings().requires_grad_(False)
@@ -112,7 +120,7 @@ def check_finite(place: object, weights: Mapping[str, Tensor]) -> None:
 
 
 def set_dropout(config: PretrainedConfig, section: ModelSection) -> None:
-    """Give the configuration the dropout that `section` asks for; what it says nothing of stays the checkpoint's."""
+    """Give the configuration the dropout that `section` sets; what it says nothing of stays the checkpoint's."""
     kind = kind_of(config)
     if section.dropout is not None:
         for name in kind.dropouts:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from xdist.model import languages, packed, segments
+from xdist.model import branches, languages, packed, segments
 from xdist.model.adapters import held, speaking
 from xdist.model.alignment import Alignment
 from xdist.model.heads import FormedHead, make_head, sequence_means
@@ -17,7 +17,8 @@ from xdist.model.kinds import kind_of
 from xdist.model.layers import cuts, only_layers
 from xdist.model.masks import Masks
 from xdist.model.sites import delta_of, shifted
-from xdist.tasks.batch import Batch, Shift, View
+from xdist.model.syntax import attached as syntax
+from xdist.tasks.batch import Batch, Mixture, Shift, View
 from xdist.tasks.family import Family
 from xdist.tasks.mlm import LanguageHead
 from xdist.tasks.parallel import ParallelText, english_side, means
@@ -44,9 +45,12 @@ class Model(nn.Module):
         # The place and the digest of the model that an adapter is trained on, and that is not saved with it.
         self.stands_on: tuple[str, str] | None = None
         self.alignment: Alignment | None = None  # of languages with English, where one was fitted
+        self._read: syntax.TreesRead | None = None  # with its trees, by the last `hidden`
+        # Of each view of the last forward that trained the losses of distances and depths, (S,) each, where the encoder reads
+        # trees. self.tree_losses: tuple[tuple[Tensor, Tensor], ...] = ()
         self.heads = nn.ModuleDict()
         for name in sorted(families):
-            with torch.random.fork_rng(devices=[]):  # a head starts the same whichever other heads there are
+            with torch.random.fork_rng(devices=[]):  # a head starts the same with any other heads
                 torch.manual_seed(int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8]))
                 head = make_head(families[name], config)
                 head.apply(lambda module: _initialise(module, getattr(config, "initializer_range", 0.02)))
@@ -59,13 +63,20 @@ class Model(nn.Module):
     def embedding(self) -> nn.Module:
         return self.encoder.get_input_embeddings()
 
-    def hidden(self, batch: Batch, layer: int | None = None, shifts: Sequence[Shift] = ()) -> Tensor:
+    def hidden(
+        self,
+        batch: Batch,
+        layer: int | None = None,
+        shifts: Sequence[Shift] = (),
+        mixture: Mixture | None = None,
+        below: list[Tensor] | None = None,
+    ) -> Tensor:
         """(T, d) hidden states of a layer, in the order of `batch.tokens`, as transformers' `hidden_states` has them: 0 is the
         embedding, None the last layer. The layers above it are not computed where the kind of encoder has a known stack. Of
-        `shifts` those before the layers take part."""
-        with shifted(self.encoder, batch, shifts):
+        `shifts` those before the layers take part. `mixture` and `below` as in `branches.states`."""
+        with shifted(self.encoder, batch, shifts), syntax.reading(self.encoder, batch) as self._read:
             if self.alignment is None:
-                return batch.of_tokens(self._states(self.encoder, batch, layer))
+                return batch.of_tokens(self._states(self.encoder, batch, layer, mixture, below))
             last = self.encoder.config.num_hidden_layers if layer is None else layer
             with self.alignment.inside(self.encoder, batch, last):
                 states = batch.of_tokens(self._states(self.encoder, batch, layer))
@@ -82,8 +93,19 @@ class Model(nn.Module):
             inputs["langs"] = batch.in_rectangle(spoken, 0)
         return inputs
 
-    def _states(self, encoder: PreTrainedModel, batch: Batch, layer: int | None) -> Tensor:
-        """The hidden states of a layer in the layout of the inputs."""
+    def _states(
+        self,
+        encoder: PreTrainedModel,
+        batch: Batch,
+        layer: int | None,
+        mixture: Mixture | None = None,
+        below: list[Tensor] | None = None,
+    ) -> Tensor:
+        """The hidden states of a layer in the layout of the inputs; of branches (T, d)."""
+        last = encoder.config.num_hidden_layers
+        at = last if layer is None else layer
+        if (having := branches.branches_of(encoder)) and at > last - having.index.layers:
+            return branches.states(self._inputs, encoder, batch, at, mixture, [] if below is None else below)
         with speaking.reading(encoder, batch):
             return self._computed(encoder, batch, layer)
 
@@ -107,13 +129,22 @@ class Model(nn.Module):
         with `masks` every view draws the same dropout."""
         outputs = []
         encoded: dict[object, tuple[Tensor, Masks | None]] = {}
+        lower: dict[object, list[Tensor]] = {}  # states under branches, which views share that are mixed differently
+        of_trees: dict[object, tuple[Tensor, Tensor]] = {}
+        sites = []
         for view in views:
-            head, site = view.batch.head, (view.batch, *(shift for shift in view.shifts if shift.place != "last"))
+            under = (view.batch, *(shift for shift in view.shifts if shift.place != "last"))
+            head, site = view.batch.head, (view.mixture, *under)
             if site not in encoded:
                 if masks:
                     masks.rewind()
-                hidden = self.hidden(view.batch, self.layers[head], view.shifts)
+                # Dropout that is drawn again the same begins with the lowest layer.
+                below = None if masks else lower.setdefault(under, [])
+                hidden = self.hidden(view.batch, self.layers[head], view.shifts, view.mixture, below)
                 encoded[site] = hidden, Masks() if masks else None
+                if self.training and self._read is not None:
+                    of_trees[site] = syntax.losses(self.encoder, self._read)
+            sites.append(site)
             hidden, after = encoded[site]
             if after:
                 after.rewind()
@@ -128,17 +159,18 @@ class Model(nn.Module):
                 if all(name != view.batch.head for view in views) and any(True for _ in head_module.parameters()):
                     # A sum over a vocabulary has no room in fp16, and 0 times infinity is no number.
                     outputs[0] = outputs[0] + 0.0 * head_module(hidden[:1]).float().sum()
+        self._read, self.tree_losses = None, tuple(of_trees[site] for site in sites if site in of_trees)
         return tuple(outputs)
 
     def anchored(self, anchor: PreTrainedModel) -> None:
-        """Keep `anchor` beside the encoder: it is never trained, and never saved."""
+        """Keep `anchor` next to the encoder: it is never trained, and never saved."""
         self.anchor = anchor.requires_grad_(False).eval()
         if self.packed:
             packed.enable(anchor)
 
     def kept(self, name: str) -> bool:
         """Whether the parameter of this name is part of the model that is saved: not the anchor, and nothing of the model that
-        an adapter stands on."""
+        an adapter is added to."""
         if not name.startswith("encoder."):
             return not name.startswith("anchor.")
         own = held.trained_of(self.encoder)

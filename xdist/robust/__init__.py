@@ -1,12 +1,21 @@
 """Robust training: one file per method. A new one is such a file, which registers it, and its name in the list here.
 
-`perturbed_loss` is any of them in a loop of one's own.
+`perturbed_loss` is any of them in your own loop.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from xdist.config.method import METHODS, Method, StepCost, register
-from xdist.robust import adversarial, code_switch, consistency, free, random_noise, substitution, subword  # noqa: F401
+from xdist.robust import (  # noqa: F401
+    adversarial,
+    branch_mixture,
+    code_switch,
+    consistency,
+    free,
+    random_noise,
+    substitution,
+    subword,
+)
 
 if TYPE_CHECKING:
     from xdist.robust.own_loop import perturbed_loss

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from xdist.errors import UserError
 from xdist.estimate.adapters import settings_of
 from xdist.estimate.memory import Setting, state_on_disk, trained_in
-from xdist.estimate.shapes import Shape, shape_of
+from xdist.estimate.shapes import Shape, branched, shape_of
 from xdist.study.expansion import Graph, Node
 from xdist.study.planning import Machine, plan_run
 from xdist.study.state import Standing
@@ -16,9 +16,9 @@ WEIGHT = 4  # bytes of a weight in a checkpoint of which only weights are left
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """In bytes: `disk` once all is done, `least` then with `keep: scores`, `at_work` what the largest run takes beside until it
-    is finished. `gpu_hours` are None where no machine was given. Not counted are `unknown` runs, whose backbone or length is
-    not known yet."""
+    """In bytes: `disk` once all is done, `least` then with `keep: scores`, `at_work` what the largest run takes in addition
+    until it is finished. `gpu_hours` are None where no machine was given. Not counted are `unknown` runs, whose backbone or
+    length is not known yet."""
 
     disk: float
     least: float
@@ -35,7 +35,7 @@ def budget(graph: Graph, found: Mapping[str, Standing], machine: Machine | None)
         if found[key].state == "finished" or node.run.train is None:
             continue
         try:
-            shape = shape_at(graph, node)
+            shape = branched(shape_at(graph, node), node.resolved.model.branches)
         except UserError:
             unknown += 1
             continue
@@ -45,7 +45,7 @@ def budget(graph: Graph, found: Mapping[str, Standing], machine: Machine | None)
             stage=1,
             trained_rows=0 if node.run.model.embeddings_frozen else None,
             frozen_layers=min(node.run.model.frozen_layers, shape.layers),
-            **settings_of(shape, node.run.model.adapter),
+            **settings_of(shape, node.run.model.adapter, node.run.model.syntax),
         )
         whole = shape.parameters if setting.adapted is None else setting.adapted
         weights = trained_in(shape, setting)
@@ -61,7 +61,7 @@ def budget(graph: Graph, found: Mapping[str, Standing], machine: Machine | None)
         # A checkpoint more while it is being written.
         at_work = max(at_work, kept["states"] + state_on_disk(shape, setting) - kept["scores"])
         if machine:
-            one = plan_run(node.resolved, machine, shape=shape).gpu_hours
+            one = plan_run(node.resolved, machine, shape=shape_at(graph, node)).gpu_hours
             hours, unknown = hours + (one or 0.0), unknown + (one is None)
     return Budget(disk, least, at_work, hours if machine else None, unknown)
 

@@ -27,15 +27,28 @@ def merged_models(
     return merge.model_copy(update={"models": tuple(models)}), tuple(keys)
 
 
-def taught(study: Study, train: Train, stages: Mapping[str, str], found: Mapping[str, Any]) -> tuple[Train, tuple[str, ...]]:
-    """`train` with its teacher in place, and the key of the teacher's run, where that is a stage. Raises UserError for a stage
-    that is none before this one, or leaves no model."""
+def with_teachers(
+    study: Study, train: Train, stages: Mapping[str, str], found: Mapping[str, Any]
+) -> tuple[Train, tuple[str, ...]]:
+    """`train` with its teachers in place, and the keys of the teachers' runs, where they are stages. Raises UserError for a
+    stage that is none before this one, or leaves no model."""
     distil = train.distil
-    if distil is None or distil.stage is None:
+    if distil is None:
         return train, ()
-    error = partial(train.error, ("distil", "stage"))
-    key, place = _of_stage(study, distil.stage, "to learn from", stages, found, error)
-    return train.model_copy(update={"distil": distil.model_copy(update={"teacher": place, "stage": None})}), (key,)
+    keys, changed = [], dict[str, Any]()
+    if distil.stage is not None:
+        error = partial(train.error, ("distil", "stage"))
+        key, place = _of_stage(study, distil.stage, "to learn from", stages, found, error)
+        keys, changed = [key], {"teacher": place, "stage": None}
+    languages = dict(distil.languages)
+    for code, one in distil.languages.items():
+        if one.stage is not None:
+            error = partial(train.error, ("distil", "languages", code, "stage"))
+            key, place = _of_stage(study, one.stage, "to learn from", stages, found, error)
+            keys.append(key)
+            languages[code] = one.model_copy(update={"model": place, "stage": None})
+    changed |= {"languages": languages}
+    return (train.model_copy(update={"distil": distil.model_copy(update=changed)}) if keys else train), tuple(keys)
 
 
 def language_adapters(
@@ -78,7 +91,7 @@ def _of_stage(
     """The key of a stage's run, and where its model will be. Raises what `error` makes of a reason for a stage that is none
     before this one, or leaves no model."""
     if name not in stages:
-        left_out = f"'{name}' is left out here, so there is nothing of it {purpose}; leave this out too"
+        left_out = f"'{name}' is not used here, so there is nothing of it {purpose}; remove this too"
         raise error(left_out if name in study.stages else unknown("earlier stage", name, stages))
     key = stages[name]
     if not found[key][1].run.makes_model:

@@ -6,15 +6,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xdist.config import Model, Train, load_run
+from xdist.config import Train, load_run
 from xdist.config.method import StepCost
 from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.estimate.adapters import settings_of
-from xdist.estimate.hours import Forecast, forecast, measured, work
-from xdist.estimate.memory import Memory, Setting, host_memory, memory, most, state_on_disk, worst
+from xdist.estimate.hours import Forecast, forecast, measure_peak, work
+from xdist.estimate.memory import (
+    Memory,
+    Setting,
+    copied_memory,
+    host_memory,
+    largest_parts,
+    memory,
+    state_on_disk,
+    worst_moment,
+)
 from xdist.estimate.recommend import GB, MASKED, ds_config, recommend, usable
-from xdist.estimate.shapes import Shape, shape_of
+from xdist.estimate.shapes import Shape, branched, shape_of
 from xdist.files import write_json
 from xdist.resolve.resolved import Resolved
 from xdist.resolve.subsets import Subsets
@@ -48,13 +57,13 @@ class Machine:
         import torch
 
         if not torch.cuda.is_available():
-            raise UserError("--gpu-memory is needed: this machine has no GPU to ask")
+            raise UserError("--gpu-memory is needed: this machine has no GPU")
         return float(torch.cuda.get_device_properties(0).total_memory)
 
     def speed(self, shape: Shape, bf16: bool) -> tuple[float, float] | None:
         """FLOP/s of one GPU and the share of it that training reaches; None where the peak is not known."""
         if self.measure:
-            return measured(shape.width, shape.inner, bf16) * 1e12, self.mfu or REACHED_OF_MEASURED
+            return measure_peak(shape.width, shape.inner, bf16) * 1e12, self.mfu or REACHED_OF_MEASURED
         return (self.peak * 1e12, self.mfu or REACHED) if self.peak else None
 
 
@@ -72,16 +81,24 @@ class TrainingEstimate:
     length_is_bound: bool = False
     precision: str = "bf16"
     unusual: tuple[str, ...] = ()  # a line on each setting that is far from what is usual
+    copied: bool = True  # whether states may be copied to main memory to be saved
+
+    @property
+    def main_memory(self) -> dict[str, float]:
+        """Bytes in the main memory of one machine: what is offloaded there, and copies of states."""
+        ranks = self.machine.gpus
+        copies = copied_memory(self.shape, self.setting, ranks) if self.copied else 0.0
+        return {"offloaded": host_memory(self.shape, self.setting, ranks), "copied": copies}
 
     @property
     def worst(self) -> str:
         """The moment at which memory is `memory`."""
-        return worst(self.shape, self.setting)
+        return worst_moment(self.shape, self.setting)
 
     @property
     def most(self) -> dict[str, float]:
         """The most that each part takes at any moment."""
-        return most(self.shape, self.setting)
+        return largest_parts(self.shape, self.setting)
 
     @property
     def hours(self) -> float | None:
@@ -93,7 +110,7 @@ class TrainingEstimate:
 
     @property
     def overrides(self) -> list[str]:
-        """What makes a run be trained so, beside its file for DeepSpeed."""
+        """How a run is trained, in addition to its file for DeepSpeed."""
         return [
             f"runtime.precision={self.precision}",
             f"runtime.micro_batch_tokens={self.micro_batch}",
@@ -129,7 +146,8 @@ class TrainingEstimate:
                 "worst": self.worst,
                 "most": self.most,
             },
-            "host_memory": host_memory(self.shape, self.setting, self.machine.gpus),
+            "host_memory": sum(self.main_memory.values()),
+            "host_memory_of_copies": self.main_memory["copied"],
             "checkpoint": state_on_disk(self.shape, self.setting),
             "flops_per_token": one.flops_per_token if one else None,
             "tokens_per_second": one.tokens_per_second if one else None,
@@ -183,15 +201,15 @@ def plan_run(
     if run.model.embeddings_frozen:
         used = 0
     precision = precision or run.runtime.precision.replace("auto", "bf16")  # as on GPUs that have it
-    shape = shape or shape_of(resolved.model.backbone)
-    taught = _teacher(resolved.teacher)
+    shape = branched(shape or shape_of(resolved.model.backbone), resolved.model.branches)
+    taught = _teacher(resolved.teacher_places)
     anchored = _anchored(run.train, subsets)
     english = parallel_share(run.train, run.data, subsets) / 2 if anchored else 0.0
     start = Setting(
         ranks=machine.ranks,
         bf16=precision in HALF,
         trained_rows=used,
-        **settings_of(shape, run.model.adapter),
+        **settings_of(shape, run.model.adapter, run.model.syntax),
         frozen_layers=min(run.model.frozen_layers, shape.layers),
         anchor=anchored,
         teacher=taught.parameters if taught else 0,
@@ -211,7 +229,8 @@ def plan_run(
         expected.updates,
         expected.bound,
     )
-    return replace(found, precision=precision, unusual=tuple(unusual_settings(run.train, run.model, run.data, subsets, shape)))
+    unusual = tuple(unusual_settings(run.train, run.model, run.data, subsets, shape))
+    return replace(found, precision=precision, unusual=unusual, copied=run.runtime.save != "sync")
 
 
 def _anchored(train: Train, subsets: Sequence[Subset]) -> bool:
@@ -219,11 +238,14 @@ def _anchored(train: Train, subsets: Sequence[Subset]) -> bool:
     return train.parallel.anchored > 0 and any(subset.task.family == "parallel" for subset in subsets)
 
 
-def _teacher(teacher: Model | None) -> Shape | None:
-    """Of the model that is learnt from; None without one, and where it is not here to be seen."""
-    with suppress(UserError):
-        return shape_of(teacher.backbone) if teacher else None
-    return None
+def _teacher(places: Sequence[str]) -> Shape | None:
+    """Of the largest of the models that are learnt from, which are asked one after another; None without one, and where none is
+    here to be seen."""
+    found = []
+    for place in places:
+        with suppress(UserError):
+            found.append(shape_of(place))
+    return max(found, key=lambda shape: shape.parameters, default=None)
 
 
 def _beside(one: StepCost, shape: Shape, taught: Shape | None, english: float, batch_size: int, expected: Cost) -> StepCost:

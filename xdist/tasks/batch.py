@@ -36,10 +36,10 @@ class Batch:
     sequence_row: Tensor  # (S,) which row of the batch a sequence belongs to
     row_ids: Tensor  # (R,) identity of each row in the run: noise and predictions are keyed by it
     targets: dict[str, Tensor] = field(default_factory=dict)
-    # Stands in on a rank that has no rows left, so that all ranks make the same collective calls; its loss counts nothing.
+    # Used on a rank that has no rows left, so that all ranks make the same collective calls; its loss counts nothing.
     dummy: bool = False
     words: WordCounts = NO_WORDS
-    # The language of each row, where its model is told it.
+    # The language of each row, where its model needs it.
     languages: tuple[str, ...] | None = None
     # The same rows before their words were rewritten, where a loss compares the two.
     plain: "Batch | None" = None
@@ -74,7 +74,7 @@ class Batch:
 
     @cached_property
     def host_lengths(self) -> list[int]:
-        """`lengths` as numbers; a batch that moves takes them along, so that nothing waits for the device to tell them."""
+        """`lengths` as numbers; a batch that moves takes them along, so that nothing waits for the device to return them."""
         return self.lengths.tolist()
 
     @cached_property
@@ -116,7 +116,7 @@ class Batch:
 
     def made_for(self, device: torch.device, packed: bool) -> "Batch":
         """The batch, on the CPU, with all that its way to `device` and its layout there take: for a GPU in memory from which it
-        copies while the program goes on. `packed`: whether attention goes without padding."""
+        copies while the program continues. `packed`: whether attention goes without padding."""
         pinned = device.type == "cuda"
         made = self._each(Tensor.pin_memory) if pinned else self
         for batch in filter(None, (made, made.plain)):
@@ -141,6 +141,8 @@ class Batch:
         return changed
 
 
+# From the weights (R, branches) that branches of an encoder have in the states of each row to those that they are to have.
+Mixture = Callable[[Tensor], Tensor]
 PLACES: tuple[Place, ...] = ("input", "embedding", "last")
 
 
@@ -156,14 +158,16 @@ class Shift:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """A batch as the model sees it once: shifted nowhere, or by one shift after another."""
+    """A batch as the model sees it once: without shifts, or with one shift after another; each row by the branch of its
+    language, where the encoder has branches, or by a mixture of them."""
 
     batch: Batch
     shifts: tuple[Shift, ...] = ()
+    mixture: Mixture | None = None
 
     def shifted(self, place: Place, delta: Tensor | Callable[[Tensor], Tensor]) -> "View":
-        return View(self.batch, (*self.shifts, Shift(place, delta)))
+        return replace(self, shifts=(*self.shifts, Shift(place, delta)))
 
     @property
     def perturbed(self) -> bool:
-        return bool(self.shifts) or self.batch.plain is not None
+        return bool(self.shifts) or self.mixture is not None or self.batch.plain is not None

@@ -79,7 +79,7 @@ class Classification(Family):
         teacher = (batch.targets[TEACHER] / how.temperature).log_softmax(-1)
         student = (outputs.float() / how.temperature).log_softmax(-1)
         apart = (teacher.exp() * (teacher - student)).sum(-1)
-        return (1 - how.weight) * loss + how.weight * how.temperature**2 * apart
+        return how.of_labels * loss + how.weight * how.temperature**2 * apart
 
     def log_probabilities(self, outputs: Tensor, batch: Batch) -> Tensor:
         """(R, labels)"""

@@ -10,12 +10,14 @@ import pytest
 import yaml
 
 from xdist.config import load_run, load_study
+from xdist.data.subset import Subset
+from xdist.data.trees import Trees
 from xdist.files import shipped
 from xdist.formats.classification import untranslated
 from xdist.study import Facts, Graph, expand
 from xdist.study.budget import budget
 from xdist.study.conditions import conditions_of
-from xdist.study.published import published
+from xdist.study.published import published_figures
 from xdist.study.state import Standing
 from xdist.tasks.catalog import task
 
@@ -117,7 +119,7 @@ def test_pawsx_data_is_cut_into_disjoint_rows(shared_data: Path, tmp_path: Path)
 
 
 def test_rivals_share_their_targets_and_say_what_data_they_needed() -> None:
-    """Merged and mapped systems need no training of their own; the run that merges and the one that goes on are one."""
+    """Merged and mapped systems need no training; the run that merges and the one that continues are one."""
     graph = expanded(shipped("jobs") / "studies" / "rivals.yaml")
     stages = Counter(node.stage for node in graph.nodes.values())
     assert stages == {"align": 3 * 2, "target": 3 * 5, "changed": 3 * 3}, "the run that is merged is the aligned one"
@@ -150,6 +152,45 @@ def test_rivals_dictionaries_are_found_in_training_rows(shared_data: Path, tmp_p
     assert "eng_Latn/train.tsv: no such file" in missing.stderr
 
 
+def test_syntax_study_reads_trees_that_say_they_are_generated(shared_data: Path, tmp_path: Path) -> None:
+    """By equal updates with its two controls; of every text a tree, and the reader of one is named."""
+    script = shipped("jobs") / "studies" / "syntax_data.py"
+    done = subprocess.run(
+        [sys.executable, script, shared_data, tmp_path, "eng_Latn", "tam_Taml"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    graph = expanded(shipped("jobs") / "studies" / "syntax.yaml")
+    conditions, _, _ = conditions_of(graph)
+    needs = {one.values["trees"]: one.needs for one in conditions}
+    assert needs == {"none": "", "generated": "dependency trees", "random": "dependency trees"}
+    assert {node.run.train.steps for node in graph.nodes.values() if node.run.train} == {132}
+    subsets = [
+        Subset(task("sib200"), split, code)
+        for split, code in (("train", "eng_Latn"), ("test", "eng_Latn"), ("test", "tam_Taml"))
+    ]
+    trees = Trees("parses", (("sib200", str(tmp_path / "sib200-{split}-{language}.conllu")),))
+    for subset in subsets:
+        trees.check(subset, shared_data)
+        assert "generated" in trees.file(subset).read_text(encoding="utf-8").partition("\n")[0]
+
+
+def test_syntax_runs_are_known_by_what_their_parses_hold(tmp_path: Path) -> None:
+    """Not by where they lie; with strength 0 a run is the plain one."""
+    files = [tmp_path / name / "sib200-train-eng_Latn.conllu" for name in ("one", "same", "other")]
+    for path, form in zip(files, ("a", "a", "b"), strict=True):
+        path.parent.mkdir()
+        path.write_text(f"1\t{form}\t_\t_\t_\t_\t0\t_\t_\t_\n")
+    found = []
+    for path, strength in ((files[0], 1.0), (files[1], 1.0), (files[2], 1.0), (files[0], 0.0)):
+        section = f"{{parses: {{sib200: '{path.parent}/sib200-{{split}}-{{language}}.conllu'}}, strength: {strength}}}"
+        change = f"axes.trees.generated.target={{model.syntax: {section}}}"
+        graph = expanded(shipped("jobs") / "studies" / "syntax.yaml", "seeds=[1]", change)
+        found.append({point.values["trees"]: point.last for point in graph.points})
+    keys = [one["generated"] for one in found]
+    assert keys[0] == keys[1] != keys[2]
+    assert keys[3] == found[0]["none"] not in keys[:3]
+
+
 def test_the_answers_are_of_equal_updates_and_ask_what_must_be_learnt() -> None:
     for name, runs in (("robust", 24), ("intermediate", 3 * (2 + 6)), ("rare", 3 * (4 + 9))):
         graph = expanded(shipped("jobs") / "studies" / f"answer-{name}.yaml")
@@ -175,7 +216,7 @@ def test_the_answers_are_of_equal_updates_and_ask_what_must_be_learnt() -> None:
 def test_reproduce_names_each_published_figure_by_a_condition_that_is_run() -> None:
     graph = expanded(shipped("jobs") / "studies" / "reproduce.yaml")
     conditions, _, _ = conditions_of(graph)
-    figures = published(graph, conditions)
+    figures = published_figures(graph, conditions)
     assert len(figures) == 14
     assert {one.against is None for one in figures if "2104.08645" in one.source} == {False}
     assert {len(one.seeds) for one in conditions} == {5}

@@ -1,4 +1,5 @@
-"""From a subset to its shards: one process reads units of whole lines or examples, any number of workers make a shard of each.
+"""From a subset to its shards: one process reads units of complete lines or examples, any number of workers make a shard of
+each.
 
 Which unit a shard is made of depends on the source alone, so shards can be made in any order, by any number of processes, and
 again after any interruption.
@@ -24,6 +25,8 @@ from xdist.config.run import Joining
 from xdist.data.pairs import CELL_COLUMNS, encode_cells
 from xdist.data.shards import write_shard
 from xdist.data.subset import Subset
+from xdist.data.trees import COLUMNS as TREE_COLUMNS
+from xdist.data.trees import Trees
 from xdist.errors import UserError
 from xdist.formats.corpus import Block, OnBad, blocks, lines
 from xdist.plugins import pinned
@@ -48,7 +51,7 @@ class ShardJob:
 
     task: str
     described: Path | None
-    plugins: tuple[str, ...]  # that brought the task: a process that was not forked has not imported them
+    plugins: tuple[str, ...]  # of the task: a process that was not forked has not imported them
     split: str
     max_length: int
     on_bad: OnBad
@@ -57,6 +60,8 @@ class ShardJob:
     file: str = ""  # that it is of, for errors
     joining: Joining = "joined"
     labels: tuple[str, ...] = ()  # of a task whose description names none
+    language: str = ""
+    trees: Trees | None = None  # that are in addition to the tokens
 
 
 def units(subset: Subset, root: Path) -> Iterator[Unit]:
@@ -77,9 +82,9 @@ def units(subset: Subset, root: Path) -> Iterator[Unit]:
         first += len(content)
 
 
-def schema_of(subset: Subset) -> pa.Schema:
+def schema_of(subset: Subset, trees: bool = False) -> pa.Schema:
     columns = CELL_COLUMNS if subset.task.pairs_of else {**COMMON_COLUMNS, **family_of(subset.task).columns}
-    return pa.schema(list(columns.items()))
+    return pa.schema(list({**columns, **(TREE_COLUMNS if trees else {})}.items()))
 
 
 def make_shard(job: ShardJob, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
@@ -87,7 +92,7 @@ def make_shard(job: ShardJob, tokenizer: PreTrainedTokenizerBase) -> dict[str, A
     for plugin in job.plugins:
         pinned(plugin)
     entry = with_labels(unchecked(job.task, job.described, job.plugins), job.labels)
-    subset, counts = Subset(entry, job.split, ""), Counter[str]()
+    subset, counts = Subset(entry, job.split, job.language), Counter[str]()
     content = job.unit.content
     size = 0
     if isinstance(content, Block):
@@ -101,9 +106,12 @@ def make_shard(job: ShardJob, tokenizer: PreTrainedTokenizerBase) -> dict[str, A
         family = family_of(entry)
         family.joining = job.joining
         encoded = family.encode(examples, tokenizer, job.max_length)
+        if job.trees:
+            assert not isinstance(content, Block)
+            encoded = job.trees.added(encoded, content, subset, tokenizer, job.max_length)
     rows = ({**row, "example": row["example"] + job.unit.first} for row in encoded)
     try:
-        facts = write_shard(job.folder, job.unit.number, rows, schema_of(subset))
+        facts = write_shard(job.folder, job.unit.number, rows, schema_of(subset, job.trees is not None))
     except ExampleError as error:
         raise UserError(f"{job.file}: example {job.unit.first + error.number + 1}: {error}") from None
     return {**facts, "bytes": size, **({"lines": dict(counts)} if counts else {})}

@@ -15,6 +15,7 @@ from xdist.data.pairs import PairShards
 from xdist.data.shards import MANIFEST, Journal, Rows, Shards, read_manifest
 from xdist.data.subset import ENCODING, Subset
 from xdist.data.tokenizer import tokenizer_digest
+from xdist.data.trees import Trees, check_tokenizer
 from xdist.errors import UserError, own
 from xdist.files import clear, digest, file_digest
 from xdist.formats.bitext import files_of
@@ -24,19 +25,23 @@ from xdist.tasks.catalog.task import pair
 from xdist.tasks.given_words import joining_form
 from xdist.tasks.special_tokens import around_pair
 
-# Where bad lines are skipped, so many are forgiven, or such a share of all.
+# Where bad lines are skipped, this many are accepted, or this share of all.
 BAD_LINES, BAD_SHARE = 10, 0.01
-ABANDONED = 3600.0  # seconds after which a shard on its way is nobody's: another run may make the same set
+ABANDONED = 3600.0  # seconds after which a half-made shard belongs to no process: another run may make the same set
 OnShard = Callable[[Subset, dict[str, Any]], None]
 
 
 class Preparation:
-    """The prepared sets of `subsets` (each once, whatever stands there twice): where each lies, which are missing, and how to
-    make them. `data` says where the official files lie and where prepared rows are kept. Raises UserError for a file that is
-    not there."""
+    """The prepared sets of `subsets` (each once, also where one is listed twice): where each is, which are missing, and how to
+    make them. `data` says where the official files are and where prepared rows are kept, `trees` which dependency trees are
+    next to them. Raises UserError for a file that is missing."""
 
-    def __init__(self, subsets: Iterable[Subset], data: Data, tokenizer: PreTrainedTokenizerBase) -> None:
-        self.data = data
+    def __init__(
+        self, subsets: Iterable[Subset], data: Data, tokenizer: PreTrainedTokenizerBase, trees: Trees | None = None
+    ) -> None:
+        self.data, self.trees = data, trees
+        if trees:
+            check_tokenizer(tokenizer)
         self.tokenizer = tokenizer
         self._tokenizer_digest = tokenizer_digest(tokenizer)
         self.subsets = list(dict.fromkeys(subsets))
@@ -74,6 +79,8 @@ class Preparation:
                         file=file,
                         joining=self._joining(subset),
                         labels=subset.task.labels,
+                        language=subset.language,
+                        trees=self.trees,
                     )
 
         self.folders[subset].mkdir(parents=True, exist_ok=True)
@@ -91,7 +98,7 @@ class Preparation:
         bad = sum(shard.get("lines", {}).get("bad", 0) for shard in journal.done.values())
         lines = sum(shard.get("lines", {}).get("lines", 0) for shard in journal.done.values())
         if bad > max(BAD_LINES, BAD_SHARE * lines):
-            raise UserError(f"{subset}: {bad} of {lines} lines cannot be read: more than {BAD_SHARE:.0%} is no accident")
+            raise UserError(f"{subset}: {bad} of {lines} lines cannot be read: more than {BAD_SHARE:.0%} are too many")
         facts = {"task": subset.task.name, "split": subset.split, "language": subset.language}
         facts["fingerprint"] = self.folders[subset].name.rsplit("-", 1)[1]
         if not journal.finish(facts):
@@ -167,6 +174,7 @@ class Preparation:
             self._max_length(subset),
             subset.task.form,
             *joining_form(subset.task, self.tokenizer, self.data.words),
+            *(self.trees.form(subset) if self.trees else []),
         )
         return self.data.cache / f"{subset.task.name}-{subset.split}-{subset.language}-{fingerprint}"
 

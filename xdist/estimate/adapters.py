@@ -4,12 +4,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from xdist.config.adapter import Adapter
+from xdist.config.syntax import Syntax
 from xdist.estimate.shapes import Shape
+from xdist.formats.parses import UNTAGGED
+
+PAIRS = 128  # pieces that a piece is compared with in graph attention
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterSize:
-    """`parameters` of all layers; `beside`: values of each token that its backward pass needs beside those of the encoder."""
+    """`parameters` of all layers; `beside`: values of each token that its backward pass needs in addition to those of the
+    encoder."""
 
     parameters: int
     beside: int
@@ -32,8 +37,20 @@ def size_of(shape: Shape, adapter: Adapter) -> AdapterSize:
     return AdapterSize(shape.layers * of_layer, shape.layers * matrices * rank)
 
 
-def settings_of(shape: Shape, adapter: Adapter | None) -> dict[str, Any]:
-    """What a Setting says of it; nothing where the encoder itself is trained."""
+def of_trees(shape: Shape, syntax: Syntax) -> AdapterSize:
+    """What a reader of trees has and keeps, of texts of some hundred pieces."""
+    states, columns = syntax.states, syntax.joined * shape.width // max(1, shape.heads)
+    graph = (shape.width + (syntax.layers - 1) * states) * states + syntax.layers * 2 * states
+    joins = shape.layers * 2 * (states + 1) * columns
+    parameters = (UNTAGGED + 1) * shape.width + graph + 2 * states + joins + 2 * syntax.rank * states
+    return AdapterSize(parameters, 2 * shape.width + syntax.layers * (5 * states + 5 * syntax.heads * PAIRS))
+
+
+def settings_of(shape: Shape, adapter: Adapter | None, syntax: Syntax | None = None) -> dict[str, Any]:
+    """What a Setting says of it; nothing where the encoder alone is trained."""
+    if syntax is not None and syntax.read:
+        size = of_trees(shape, syntax)
+        return {"added": size.parameters, "beside": size.beside}
     if adapter is None:
         return {}
     size = size_of(shape, adapter)

@@ -24,7 +24,8 @@ PRECISION = "runtime.precision"
 class Request:
     """`subsets` below the root of `data` by the model at `model`, a folder or a hub id, which was trained as `lineage` says; by
     this very run if `own`. `pretraining`: the record of what its encoder has read. `precision` and `align` as the run says it.
-    `error` points at a key of the run; `adapter`: the digest of what it is given beside its own adapters."""
+    `error` points at a key of the run; `adapter`: the digest of what it gets in addition to its own adapters;
+    `parses`: by subset those of the dependency trees that it reads."""
 
     name: str
     folder: RunFolder
@@ -39,6 +40,7 @@ class Request:
     align: Mapping[str, Any] | None
     error: Callable[[KeyPath, str], UserError]
     adapter: str | None = None
+    parses: Mapping[str, str] | None = None
 
     @property
     def root(self) -> Path:
@@ -50,7 +52,8 @@ class Request:
         return self.how.smoothing.model_dump() if self.how.smoothing else None
 
     def options(self, task: Task) -> dict[str, Any]:
-        """What of the description decides on the predictions of a task, beside the model and the precision: by its key."""
+        """What of the description decides on the predictions of a task, in addition to the model and the precision: by its
+        key."""
         return {
             "evaluate.layer": self.how.layer if task.layer else None,
             "evaluate.smoothing": self.smoothing,
@@ -58,14 +61,19 @@ class Request:
             **({"evaluate.relevance": self.how.relevance} if task.metric and metric(task.metric).graded else {}),
             "data.max_length": self.data.max_length or task.max_length,
             **({"data.words": joining} if (joining := task.joining(self.data.words)) else {}),
+            **({"evaluate.branches": self.how.branches} if self.how.branches != "own" else {}),
             **({"align": dict(self.align)} if self.align else {}),
             **({"model.adapter": self.adapter} if self.adapter else {}),
+            **({"model.syntax.parses": digest(self._parses(task))} if self.parses else {}),
             "data.tasks": digest(task.form, *_searched(task)),
         }
 
+    def _parses(self, task: Task) -> dict[str, str]:
+        return {name: (self.parses or {}).get(name, "") for name in (str(one) for one in self.subsets if one.task == task)}
+
     @property
     def read_since(self) -> list[str]:
-        """Languages that the encoder has read beside what it was pre-trained on."""
+        """Languages that the encoder has read in addition to its pre-training."""
         return read_since(self.lineage)
 
     def seen(self, task: Task) -> list[str]:
@@ -78,7 +86,7 @@ class Request:
 
 
 def _searched(task: Task) -> tuple[int | bool, ...]:
-    """What a search of sentences finds beside the nearest row, where the task's metric reads more."""
+    """What a search of sentences finds in addition to the nearest row, where the task's metric reads more."""
     if task.predicts != "sentence-retrieval" or not task.metric:
         return ()
     by = metric(task.metric)

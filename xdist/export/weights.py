@@ -1,4 +1,4 @@
-"""The fp32 weights of a run from wherever they lie: its model folder, its best model, a checkpoint of any stage, or a mean."""
+"""The fp32 weights of a run from any place: its model folder, its best model, a checkpoint of any stage, or a mean."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +13,7 @@ from xdist.checkpoint.stripped import read_stripped
 from xdist.checkpoint.tags import Tag
 from xdist.config import Model
 from xdist.data.adapters import adapter_in
+from xdist.data.syntax import syntax_in
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError, unknown
 from xdist.model.adapters.attached import merged
@@ -27,6 +28,8 @@ Weights = dict[str, Tensor]  # by the name that xdist.model.Model gives them: en
 
 def of_model(folder: Path) -> Weights:
     """What a model folder holds; of an adapter the model that it makes of the one below it. Raises UserError."""
+    if syntax_in(folder):
+        raise _reads_trees(str(folder))
     if not folder.is_dir():
         raise UserError(f"{folder}: {NOT_KEPT if RunFolder(folder.parent).model_not_kept else 'not there yet'}")
     if adapter_in(folder):
@@ -40,6 +43,10 @@ def of_model(folder: Path) -> Weights:
     return weights | _of_heads(folder)
 
 
+def _reads_trees(place: str) -> UserError:
+    return UserError(f"{place}: reads dependency trees in each layer, which no class of transformers does: it is not exported")
+
+
 def _of_encoder(state: Mapping[str, Tensor]) -> Weights:
     return {f"encoder.{name}": value for name, value in state.items()}
 
@@ -51,6 +58,8 @@ def _of_heads(folder: Path) -> Weights:
 def of_tag(tag: Tag, model: Model) -> Weights:
     """What a checkpoint holds; frozen parameters are not in it and come from the backbone that `model` names. Raises UserError
     for damage."""
+    if (model.syntax and model.syntax.read) or syntax_in(model.backbone):
+        raise _reads_trees(str(tag.path))
     if wrong := tag.damage():
         raise UserError(f"{tag.path} is damaged: {'; '.join(wrong)}")
     if tag.has_states:
@@ -81,7 +90,7 @@ def tag_of(folder: RunFolder, step: int | None) -> Tag:
     return by_step[step]
 
 
-def mean(many: Sequence[Mapping[str, Tensor]], names: Sequence[str]) -> Weights:
+def mean_weights(many: Sequence[Mapping[str, Tensor]], names: Sequence[str]) -> Weights:
     """The mean of each weight; `names` says where each came from. Raises UserError where they do not fit each other."""
     first = many[0]
     for other, name in zip(many[1:], names[1:], strict=True):

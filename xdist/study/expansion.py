@@ -22,10 +22,11 @@ from xdist.metrics import METRICS
 from xdist.plugins import digest_in
 from xdist.resolve.encoder import Encoder, revision_of
 from xdist.resolve.resolved import Resolved
+from xdist.resolve.trees import parses_of
 from xdist.study.changes import Descriptions
 from xdist.study.estimate import updates
 from xdist.study.facts import Facts
-from xdist.study.of_stages import language_adapters, merged_models, taught
+from xdist.study.of_stages import language_adapters, merged_models, with_teachers
 from xdist.tasks.catalog import TASKS
 from xdist.tasks.catalog.building import DEFAULT_METRICS
 
@@ -111,7 +112,7 @@ class Graph:
         return any(key in (node.upstream, *node.merged) for node in self.nodes.values())
 
     def after(self, key: str | None) -> list[Node]:
-        """The runs that begin with the model of `key`; with None those that begin with a backbone of their own."""
+        """The runs that begin with the model of `key`; with None those that begin with their own backbone."""
         return [node for node in self.nodes.values() if node.upstream == key]
 
 
@@ -133,7 +134,7 @@ def expand(study: Study, facts: Facts) -> Graph:
                         ("model", "backbone"), f"'{found[upstream][0]}' is evaluated, it trains no model to begin with"
                     )
                 merge, merged = merged_models(study, run.merge, stages, found, run.error) if run.merge else (None, ())
-                train, teacher = taught(study, run.train, stages, found) if run.train else (None, ())
+                train, teacher = with_teachers(study, run.train, stages, found) if run.train else (None, ())
                 merged += teacher
                 adapter, spoken = language_adapters(study, run.model.adapter, stages, found, run.error)
                 key = identity(facts.resolved(run), upstream or facts.backbone(backbone), facts, merged, spoken)
@@ -147,7 +148,8 @@ def expand(study: Study, facts: Facts) -> Graph:
                     found[key] = (stage, facts.resolved(placed), upstream, [], merged)
                 elif (found[key][1].run.evaluate, found[key][1].run.align) != (run.evaluate, run.align):
                     raise run.error(
-                        ("evaluate",), f"another '{stage}' trains the same and is scored otherwise; score both alike"
+                        ("evaluate",),
+                        f"another '{stage}' trains the same and is scored differently; score both in the same way",
                     )
                 found[key][3].append(len(points))
                 stages[stage] = key
@@ -197,6 +199,10 @@ def identity(
             sections["model"]["adapter"].pop(key, None)
         held = {".".join(key): facts.backbone(place) for key, place in folders_in(run.model.adapter)}
         sections["model"] |= {"holds": {**held, **spoken}}
+    if run.model.syntax and not run.model.syntax.read:  # plain
+        sections["model"].pop("syntax")
+    elif run.model.syntax:  # its files by what they hold
+        sections["model"]["syntax"].pop("parses")
     # Nothing for kinds that never changed, so that their results stay.
     revision = revision_of(resolved.model.backbone)
     common = (RESULTS, beginning, sections.get("model"), *([revision] if revision else []))
@@ -222,14 +228,15 @@ def identity(
     data += _chosen_by(run.train, resolved.subsets.selection)
     read = [facts.file(path) for path in (*run.method_files, *resolved.word_files.values())]
     others: list[Any] = [run.plugin_digests] if run.plugins else []
-    others += [facts.backbone(resolved.teacher.backbone)] if resolved.teacher else []
+    others += [facts.backbone(place) for place in resolved.teacher_places]
     others += [merged] if merged else []  # the teacher's
+    others += [parses_of(run.model.syntax, resolved.subsets.trained)] if run.model.syntax and run.model.syntax.read else []
     others += [{"block": run.data.block}] if run.data.block != 1 else []
     return digest(*common, "train", sections["train"], robust, run.seed, data, read, *others)
 
 
 def _chosen_by(train: Train, subsets: Iterable[Subset]) -> list[str]:
-    """What a model is chosen by on tasks of one's own that name a metric; that of the others never changes."""
+    """What a model is chosen by on your own tasks that name a metric; that of the others never changes."""
     if not (train.select and train.select.by == "score"):
         return []
     tasks = dict.fromkeys(subset.task for subset in subsets if subset.task.name not in TASKS.ours())
@@ -237,7 +244,7 @@ def _chosen_by(train: Train, subsets: Iterable[Subset]) -> list[str]:
 
 
 def _with_code(metric: str) -> str:
-    """The name of a metric, of one that a plugin brought with the digest of its code."""
+    """The name of a metric, of one that a plugin provides with the digest of its code."""
     plugin = METRICS.plugin(metric)
     return f"{metric}@{digest_in(plugin)}" if plugin else metric
 
@@ -251,7 +258,7 @@ def _beginning(
     stages: Mapping[str, str],
     backbone: str,
 ) -> tuple[str | None, str]:
-    """(key of the nearest earlier run of the chain, or None; else the backbone): a stage that is left out hands on its own."""
+    """(key of the nearest earlier run of the chain, or None; else the backbone): a stage that is left out passes on its own."""
     before = study.stages[stage].after
     while before is not None:
         if before in stages:
@@ -272,7 +279,7 @@ def _needed(runs: Iterable[Run]) -> set[str]:
     for run in runs:
         found |= {run.model.backbone, *(one.model or "" for one in (run.merge.models if run.merge else ()))}
         if run.train and run.train.distil:
-            found.add(run.train.distil.teacher or "")
+            found |= {run.train.distil.teacher or "", *(one.model or "" for one in run.train.distil.languages.values())}
     return found
 
 

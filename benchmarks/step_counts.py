@@ -5,7 +5,7 @@
 Kernels are the operations that PyTorch dispatches and that compute or copy something (of a list of tensors as many as a GPU
 takes to go through it), of one step of a small XLM-R, which has as many as a large one of the same layers: of xdist under
 `runtime.deepspeed: auto` in bf16, and of a plain PyTorch loop on the same packed batch, with fp32 masters, fused AdamW and
-clipping by lists. Waits are counted where the tensors of a step are on a device of their own, PyTorch's `meta`: nothing can be
+clipping by lists. Waits are counted where the tensors of a step are on a separate device, PyTorch's `meta`: nothing can be
 read from it, so what runs there reads nothing, and every copy to it shows whether the program waits for it. What DeepSpeed
 reads in a step is counted on the CPU. The last line is one JSON object.
 """
@@ -13,6 +13,7 @@ reads in a step is counted on the CPU. The last line is one JSON object.
 import argparse
 import json
 import os
+import statistics
 import sys
 import tempfile
 import time
@@ -133,7 +134,7 @@ class PlainLoop:
 class OnDevice:
     """Stands where DeepSpeed's engine does, on a device that DeepSpeed does not know: forward, backward, nothing more."""
 
-    stage, half, scale, loss_scale, skipped, dtype = 0, False, 1.0, None, 0, torch.float32
+    stage, half, scale, loss_scale, skipped, dtype, settled = 0, False, 1.0, None, 0, torch.float32, False
 
     def __init__(self, model: nn.Module) -> None:
         self.module = model
@@ -202,7 +203,9 @@ def counts(path: Path, *overrides: str) -> dict[str, Any]:
     model = Model(encoder, made.data.families, made.seed).train()
     for number in (0, 1):  # what is made once
         made.step(number)
+    made.engine.settle()
     ours, batches = counted(lambda: made.step(2)), made.input.step(3)
+    late = counted(made.engine.settle)
     made.engine.close()
     loop, family = PlainLoop(deepcopy(model)), made.data.families[batches[0].head]
     adversarial = bool(made.chain.methods and not made.chain.methods[0].idle)
@@ -218,6 +221,7 @@ def counts(path: Path, *overrides: str) -> dict[str, Any]:
         "ratio": round(kernels / plain, 3),
         "collectives": ours.collectives,
         "reads": ours.reads,
+        "reads_in_the_next_step": late.reads,
         "waits_of_micro_batches": waited.blocking + waited.reads,
         "more": dict((ours.kernels - theirs.kernels).most_common()),
     }
@@ -251,17 +255,19 @@ def prepared_ratio(path: Path) -> dict[str, float]:
     def step(number: int) -> None:
         data.step(number, number % 64, 64)
 
-    seconds = {"step": median(step), "own": median(own)}
-    return {"prepare_ratio_8192x64": round(seconds["step"] / seconds["own"], 2), "prepare_ms": round(1000 * seconds["step"], 2)}
+    seconds = in_turn(step, own)
+    return {"prepare_ratio_8192x64": round(seconds[0] / seconds[1], 2), "prepare_ms": round(1000 * seconds[0], 2)}
 
 
-def median(work: Callable[[int], None], times: int = 15) -> float:
-    found = []
+def in_turn(*works: Callable[[int], None], times: int = 42) -> list[float]:
+    """Seconds of a thread's own that each takes in the mean, over seven epochs: the first step of an epoch costs more."""
+    found: list[list[float]] = [[] for _ in works]
     for number in range(times + 1):
-        began = time.thread_time()
-        work(number)
-        found.append(time.thread_time() - began)
-    return sorted(found[1:])[times // 2]
+        for work, seconds in zip(works, found, strict=True):
+            began = time.thread_time()
+            work(number)
+            seconds.append(time.thread_time() - began)
+    return [statistics.mean(seconds[1:]) for seconds in found]
 
 
 def main() -> None:
@@ -273,7 +279,7 @@ def main() -> None:
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
     from xdist.run import distributed, worker
 
-    worker.quiet()
+    worker.quiet_libraries()
     distributed.init()
     how = [f"runtime.deepspeed={options.deepspeed}", f"runtime.precision={options.precision}"]
     with tempfile.TemporaryDirectory() as folder:

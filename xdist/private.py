@@ -27,8 +27,8 @@ def assert_later(condition: Tensor) -> None:
     torch._assert_async(condition)
 
 
-def scale(tensors: list[Tensor], factor: float) -> None:
-    """Multiplies all `tensors` in place in one go."""
+def scale(tensors: list[Tensor], factor: Tensor) -> None:
+    """Multiplies all `tensors` by `factor` () in place in one go."""
     torch._foreach_mul_(tensors, factor)
 
 
@@ -46,8 +46,8 @@ def load_muon_uncompiled() -> None:
 
 
 def restore_linear() -> None:
-    """ZeRO-3 puts a linear function that needs less memory in training, and sums to other last bits, in place of PyTorch's and
-    leaves it there for the whole process; this puts PyTorch's back."""
+    """ZeRO-3 puts a linear function that needs less memory in training, and sums to other last bits, instead of PyTorch's and
+    leaves it there for the complete process; this puts PyTorch's back."""
     torch.nn.functional.linear = _LINEAR
 
 
@@ -67,7 +67,7 @@ def forget_shared_memory(rank: int) -> None:
 
 
 def trains_in_fp16() -> bool:
-    """Whether DeepSpeed takes fp16 on this device, and does not end with an error of its own."""
+    """Whether DeepSpeed takes fp16 on this device, and does not end with an error."""
     from deepspeed.accelerator import get_accelerator
 
     return bool(get_accelerator().is_fp16_supported())
@@ -75,7 +75,7 @@ def trains_in_fp16() -> bool:
 
 def unlock_build(root: Path, op: str) -> None:
     """Remove what a killed build of DeepSpeed's `op` left below torch's folder of extensions, and every later start would wait
-    for, for ever. Only for whoever knows that nobody builds."""
+    for, for ever. Only for a caller that knows that no process builds."""
     for left in root.glob(f"**/{op}*/lock"):
         left.unlink(missing_ok=True)
 
@@ -88,18 +88,22 @@ def begin_anew(optimizer: Any) -> None:
 
 
 def set_loss_scale(optimizer: Any, value: float) -> None:
-    """Of a DeepSpeed optimizer for fp16, whose own scaler was told never to move."""
+    """Of a DeepSpeed optimizer for fp16, whose own scaler was set to be constant."""
     optimizer.loss_scale = value
 
 
-def counted_as_skipped(optimizer: torch.optim.Optimizer, skipped: bool) -> None:
-    """Have DeepSpeed's engine count this step of a client's optimizer as not made, as it counts its own at ZeRO 1 to 3."""
-    optimizer.overflow = skipped  # type: ignore[attr-defined]
+def count_as_skipped(engine: Any) -> None:
+    """Have DeepSpeed's engine count its last step as not made, as it counts those that it skips itself: the next one has the
+    learning rate that this one had."""
+    engine.skipped_steps += 1
+    engine.lr_scheduler.last_epoch -= 2
+    engine.lr_scheduler._step_count -= 2
+    engine.lr_scheduler.step()
 
 
 @contextmanager
 def shards_written_by(engine: Any, save: Callable[[Any, str], None]) -> Iterator[None]:
-    """Inside, `engine.save_checkpoint` hands every shard to `save` (state, path) instead of its own writer, and does not copy
+    """Inside, `engine.save_checkpoint` passes every shard to `save` (state, path) instead of its own writer, and does not copy
     its script for recovery, a copy that can fail on rank 0 alone."""
     plain, engine.checkpoint_engine.save = engine.checkpoint_engine.save, save
     engine._copy_recovery_script = lambda _path: None
@@ -130,7 +134,7 @@ def slots(optimizer: Any, stage: int, rank: int, world: int) -> Iterator[Slot]:
         for group, flat in zip(optimizer.fp16_groups, optimizer.fp32_partitioned_groups_flat, strict=True):
             offset = 0
             for parameter in group:
-                part = -(-parameter.ds_numel // world)
+                part = -(-parameter.ds_numel // world)  # rounded up, as DeepSpeed pads
                 there = max(0, min(part, parameter.ds_numel - rank * part))
                 yield parameter, rank * part, flat, offset, there
                 offset += part
@@ -179,7 +183,7 @@ def shapes(stage: int, common: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 def parts(stage: int, common: Mapping[str, Any], optimizers: Sequence[Mapping[str, Any]]) -> tuple[int, list[KeptPart]]:
     """(updates that AdamW has made, the parts in the order of ranks) of a checkpoint; `optimizers` are the states of all
-    ranks, none at stage 0. Raises ValueError where states lie elsewhere, on NVMe."""
+    ranks, none at stage 0. Raises ValueError where states are elsewhere, on NVMe."""
     if stage == 0:
         return _whole(common)
     return _partitions(optimizers, common) if stage == 3 else _slices(optimizers)
@@ -214,7 +218,7 @@ def _partitions(ranks: Sequence[Mapping[str, Any]], common: Mapping[str, Any]) -
             flat = {WEIGHT: rank["fp32_flat_groups"][group], **{key: state[key] for key in MOMENTS}}
             offset = 0
             for name, shape in shapes_of_group.items():
-                part = -(-shape.numel() // len(ranks))
+                part = -(-shape.numel() // len(ranks))  # rounded up, as DeepSpeed pads
                 there = max(0, min(part, shape.numel() - number * part))
                 found.append((name, {key: value[offset : offset + there] for key, value in flat.items()}))
                 offset += part

@@ -1,13 +1,15 @@
-"""The updates of DeepSpeed's optimizers in few kernels and with one look at the gradients' norm.
+"""The updates of DeepSpeed's optimizers in few kernels and with one look at the gradients' norm, or none.
 
 Theirs take several kernels for each parameter, and read several numbers from the device while it waits: at small and medium
 sizes a step is bound by that. Here lists of tensors go through one kernel, with the same sums. What is replaced are methods of
 one engine and of its optimizer; `benchmarks/step_counts.py` counts what is left. Checked with `private.py` against the versions
 named there.
+
+Where PyTorch's fused AdamW updates plain lists of tensors, the device decides whether a step is made: a gradient whose norm is
+not finite changes nothing there, and the program reads the norm later (`norm_of_step`).
 """
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,11 +20,11 @@ from deepspeed.runtime.zero.stage3 import DeepSpeedZeroOptimizer_Stage3
 from deepspeed.runtime.zero.stage_1_and_2 import DeepSpeedZeroOptimizer
 from torch import Tensor, distributed
 
-SMALL = 1e-6  # beside the norm that a gradient is divided by, as everywhere in PyTorch
+SMALL = 1e-6  # added to the norm that a gradient is divided by, as everywhere in PyTorch
 
 
 def in_few_kernels(engine: Any) -> None:
-    """Of a DeepSpeed engine that has just been made. Optimizers whose states lie outside the device keep their own way."""
+    """Of a DeepSpeed engine that has just been made. Optimizers whose states are outside the device keep their own way."""
     engine.allreduce_and_copy = partial(_reduced, engine)
     optimizer = engine.optimizer
     if isinstance(optimizer, BF16_Optimizer):
@@ -31,11 +33,32 @@ def in_few_kernels(engine: Any) -> None:
     elif isinstance(optimizer, FP16_UnfusedOptimizer):
         optimizer.step = partial(_step_of_copies, optimizer)
     elif isinstance(optimizer, DeepSpeedZeroOptimizer) and not optimizer.cpu_offload:
-        optimizer.check_overflow = lambda partition_gradients=True: None  # the norm tells, which has to be known anyway
+        optimizer.check_overflow = lambda partition_gradients=True: None  # known from the norm, which is needed anyway
         optimizer.scaled_global_norm = lambda norm_type=2: _norm_over_ranks(optimizer, optimizer.bit16_groups)
         optimizer.unscale_and_clip_grads = partial(_unscale_and_clip, optimizer)
     elif isinstance(optimizer, DeepSpeedZeroOptimizer_Stage3) and not optimizer.offload_optimizer:
         optimizer._get_norm_groups = lambda: [_norm_over_ranks(optimizer, optimizer.fp16_groups)]
+
+
+def norm_of_step(optimizer: Any) -> Tensor | None:
+    """Where the optimizer has left it to the device whether its last step is made: the norm of the gradient, on the device."""
+    norm: Tensor | None = vars(optimizer).pop("norm_of_step", None)
+    return norm
+
+
+@torch.no_grad()
+def update_if_finite(optimizer: Any, norm: Tensor, update: Callable[[], Any]) -> None:
+    """Have an optimizer of PyTorch `update`, unless the `norm` () of the gradients is not finite: then weights, moments and
+    counts of steps stay as they are. Nothing waits for that if it is fused."""
+    if not all(group.get("fused") for group in optimizer.param_groups):
+        if norm.isfinite():
+            update()
+        return
+    optimizer.found_inf = (~norm.isfinite()).float()
+    try:
+        update()
+    finally:
+        del optimizer.found_inf
 
 
 def _reduced(engine: Any, bucket: Sequence[Tensor], group: Any, size: int | None = None) -> None:
@@ -50,7 +73,7 @@ def _squares(gradients: Iterable[Tensor], dtype: torch.dtype = torch.float32) ->
     return torch.stack(norms).pow(2).sum()
 
 
-# ZeRO 1 in bf16: weights and sums of gradients lie flat and whole on each rank, the masters in parts.
+# ZeRO 1 in bf16: weights and sums of gradients are flat and complete on each rank, the masters in parts.
 
 
 @torch.no_grad()
@@ -72,19 +95,13 @@ def _add_up(optimizer: Any, clear_lp_grads: bool = False) -> None:
 def _step_of_partitions(optimizer: Any, closure: None = None) -> None:
     known = zip(optimizer.fp32_groups_gradients, optimizer.fp32_groups_has_gradients, strict=True)
     norm = _squares(sums[place] for sums, has in known for place, there in enumerate(has) if there).sqrt()
-    value = optimizer._global_grad_norm = float(norm)
-    optimizer.overflow = not math.isfinite(value)
-    if optimizer.overflow:
-        optimizer._global_grad_norm = math.inf
-        optimizer.clear_hp_grads()
-        optimizer.clear_lp_grads()
-        return
+    optimizer.norm_of_step, optimizer.overflow = norm, False
     parts = optimizer.fp32_groups_gradient_flat_partition
-    if optimizer.clip_grad and optimizer.clip_grad / (value + SMALL) < 1:
-        torch._foreach_mul_([*parts], optimizer.clip_grad / (norm + SMALL))
+    if optimizer.clip_grad:
+        torch._foreach_mul_([*parts], (optimizer.clip_grad / (norm + SMALL)).clamp(max=1))
     for master, part in zip(optimizer.fp32_groups_flat_partition, parts, strict=True):
-        master.grad = part.to(master.dtype)  # itself, unless a file of one's own has them summed in 16 bits
-    optimizer.optimizer.step()
+        master.grad = part.to(master.dtype)  # itself, unless the user's file has them summed in 16 bits
+    update_if_finite(optimizer.optimizer, norm, optimizer.optimizer.step)
     optimizer._lazy_init_hp_params_optimizer_state()
     optimizer.update_lp_params()
     optimizer.clear_hp_grads()
@@ -102,25 +119,21 @@ def _step_of_copies(optimizer: Any, closure: None = None) -> bool:
     ]
     gradients = [weight.grad.to(master.dtype) for weight, master in pairs]
     norm = _squares(gradients).sqrt()
-    value, scale = float(norm), optimizer.loss_scale_config.cur_scale
-    if not math.isfinite(value):
-        return bool(optimizer._skip_invalid_grad_norm())
-    optimizer.overflow, optimizer._global_grad_norm = False, value
+    scale = optimizer.loss_scale_config.cur_scale
+    optimizer.norm_of_step, optimizer.overflow = norm, False
     optimizer._update_scale(False)
-    if (divisor := scale * _clipping(value / scale, optimizer.clip_grad)) != 1:
-        torch._foreach_mul_(gradients, 1 / divisor)
+    if optimizer.clip_grad:
+        divisor = ((norm.double() / scale + SMALL) / optimizer.clip_grad).clamp(min=1) * scale
+        torch._foreach_mul_(gradients, divisor.reciprocal().float())
+    elif scale != 1:
+        torch._foreach_mul_(gradients, 1 / scale)
     for (_, master), gradient in zip(pairs, gradients, strict=True):
         master.grad = gradient
-    optimizer.optimizer.step()
+    update_if_finite(optimizer.optimizer, norm, optimizer.optimizer.step)
     for _, master in pairs:
         master.grad = None
     torch._foreach_copy_([weight.data for weight, _ in pairs], [master.data for _, master in pairs])
     return False
-
-
-def _clipping(norm: float, most: float) -> float:
-    """What a gradient of this norm is divided by, so that it is no larger than `most`; 0: as large as it is."""
-    return max(1.0, (norm + SMALL) / most) if most else 1.0
 
 
 # ZeRO 1 in fp32 and fp16, ZeRO 2 and 3: each rank has the gradients of its part.

@@ -4,6 +4,7 @@ import torch
 from distributed.cases import _training
 from distributed.live_bytes import LiveBytes
 
+from xdist.checkpoint.host import states_of
 from xdist.model.vocabulary import ActiveEmbedding
 from xdist.tasks.batch import Batch, View
 
@@ -27,7 +28,7 @@ def held(path: str, overrides: list[str], tokens: list[int]) -> list[dict[str, i
         pieces = known[torch.randint(len(known), (sequences * LENGTH,))]
         return Batch(head, pieces, torch.full((sequences,), LENGTH), rows, rows, {"label": torch.zeros_like(rows)})
 
-    resting = embedding.frozen if rows else None  # in main memory, which a CPU's ranks have nothing beside
+    resting = embedding.frozen if rows else None  # in main memory, which is all that a CPU's ranks have
     found = []
     with live:
         live.look()
@@ -49,5 +50,7 @@ def held(path: str, overrides: list[str], tokens: list[int]) -> list[dict[str, i
                 engine.step()
                 steps.append({"before": before, "forward": forward, "backward": backward, "step": live.peak, "rows": rows})
             found.append({name: min(one[name] for one in steps[1:]) for name in steps[0]})
+    states = states_of(engine)  # bytes that are copied for a save
+    found = [{**one, "states": states} for one in found]
     engine.close()
     return found

@@ -8,13 +8,13 @@ from distributed.group import Group
 
 from xdist.config.adapter import Adapter
 from xdist.estimate.adapters import settings_of
-from xdist.estimate.memory import Setting, activations, moments, trained_in
+from xdist.estimate.memory import Setting, activations, copied_memory, moments, trained_in
 from xdist.estimate.shapes import shape_of
 
 BUCKET = 30_000
 FROZEN = "model.frozen_layers=1"
 LORA = "model.adapter={kind: lora, rank: 8}"
-# So few that what is held between steps decides, and so many that activations do.
+# So few that what is kept between steps decides, and so many that activations do.
 TOKENS = [32, 1024]
 
 
@@ -28,6 +28,8 @@ TOKENS = [32, 1024]
         (2, "fp32", "model.vocabulary=active"),
         (0, "fp32", FROZEN),
         (2, "fp32", FROZEN),
+        (3, "fp32", FROZEN),
+        (3, "bf16", FROZEN),
         (0, "fp32", LORA),
         (2, "fp32", LORA),
         (3, "bf16", LORA),
@@ -52,9 +54,10 @@ def test_estimate_is_within_15_percent(
     ]
     checkpointing, frozen = "checkpointing" in option, int(option == FROZEN)
     adapter = settings_of(shape, Adapter(rank=8) if option == LORA else None)
-    if adapter:  # of six labels; beside so small an encoder's adapter the head counts
+    if adapter:  # of six labels; with so small an encoder's adapter the head counts
         adapter["adapted"] += shape.width**2 + shape.width + 6 * (shape.width + 1)
-    for rank in two.run("memory_cases.held", path=str(small_run), overrides=options, tokens=TOKENS):
+    ranks = two.run("memory_cases.held", path=str(small_run), overrides=options, tokens=TOKENS)
+    for rank in ranks:
         for tokens, found in zip(TOKENS, rank, strict=True):
             assert bool(found["rows"]) == ("active" in option)
             setting = Setting(
@@ -78,3 +81,4 @@ def test_estimate_is_within_15_percent(
             assert found["forward"] == pytest.approx(kept + gathered, rel=0.15)
             assert found["backward"] == pytest.approx(max(begins.total, ends.total), rel=0.15)
             assert found["step"] == pytest.approx(step.total, rel=0.15)
+    assert sum(rank[0]["states"] for rank in ranks) == pytest.approx(copied_memory(shape, setting, 2), rel=0.15)

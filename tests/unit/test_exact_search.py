@@ -106,3 +106,14 @@ def test_no_order_of_a_float32_sum_is_off_by_more_than_rounding(width: int, seed
         worst += product
     exact = math.fsum(map(mul, left.tolist(), right.tolist()))
     assert abs(float(worst) - exact) <= search.rounding(width)
+
+
+def test_a_search_brings_nothing_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But how many candidates a query has to choose from, which decides on shapes."""
+    queries, candidates = unit(5, 16, 1), unit(40, 16, 2)
+    expected = top_k(queries, candidates, torch.arange(40), 3)
+    for name in ("cpu", "numpy", "tolist", "item", "__float__", "__array__"):
+        monkeypatch.setattr(torch.Tensor, name, None)
+    found = top_k(queries, candidates, torch.arange(40), 3)
+    monkeypatch.undo()
+    assert torch.equal(found.numbers, expected.numbers)

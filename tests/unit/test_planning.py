@@ -24,9 +24,9 @@ from xdist.data.tokenizer import load_tokenizer
 from xdist.data.vocabulary import used_rows
 from xdist.errors import UserError
 from xdist.estimate import recommend
-from xdist.estimate.hours import flops, forecast, measured, spoken, traffic, work
-from xdist.estimate.memory import Setting, memory, moments
-from xdist.estimate.memory import trained as trained_parameters
+from xdist.estimate.hours import flops, forecast, measure_peak, spoken_time, traffic, work
+from xdist.estimate.memory import Setting, copied_memory, memory, moments
+from xdist.estimate.memory import count_trained as trained_parameters
 from xdist.estimate.recommend import GB
 from xdist.estimate.shapes import shape_of
 from xdist.model.encoder import load_encoder
@@ -87,7 +87,7 @@ def test_other_encoders_are_counted_on_the_meta_device(tmp_path: Path) -> None:
     ],
 )
 def test_encoders_that_xlm_r_is_compared_with_have_their_published_sizes(name: str, millions: int, hub: str) -> None:
-    """What EuroBERT has beside its encoder, a matrix for words, is not counted."""
+    """What EuroBERT has in addition to its encoder, a matrix for words, is not counted."""
     shape = shape_of(name)
     assert round(shape.parameters / 1e6) == millions
     assert shape_of(hub) == shape
@@ -179,7 +179,7 @@ def test_stages_hold_less_and_send_more() -> None:
     assert traffic(shape, Setting(), StepCost()) == 0
     # 16 bytes of states for each parameter, as published: weights, gradients, and the optimizer's.
     alone = moments(shape, Setting(stage=0, bf16=False))["optimizer steps"]
-    assert alone.total == 16 * shape.parameters
+    assert alone.total - alone.activations == 16 * shape.parameters
 
 
 def test_rows_of_the_embedding_that_rest_need_no_states() -> None:
@@ -309,6 +309,9 @@ def test_of_a_prepared_run_the_rows_in_use_are_known(tmp_path: Path) -> None:
     # Special pieces are trained whether they are used or not.
     assert 0 <= len(trained_ids) - found.setting.trained_rows <= len(tokenizer.all_special_ids)
     assert not found.length_is_bound
+    assert found.facts()["host_memory_of_copies"] == found.main_memory["copied"] > 0
+    waits = run.model_copy(update={"runtime": run.runtime.model_copy(update={"save": "sync"})})
+    assert plan_run(resolved_of(waits), machine).facts()["host_memory"] == 0
     rewritten = run.model_copy(update={"robust": Subword(method="subword")})
     assert plan_run(resolved_of(rewritten), machine).setting.trained_rows is None
 
@@ -329,7 +332,7 @@ def test_mistakes_are_one_line(words: list[Any], said: str) -> None:
 
 @pytest.mark.parametrize("seconds", [0.0, 0.02])
 def test_a_machine_that_takes_longer_than_its_time_is_measured_once(seconds: float) -> None:
-    assert 1e-6 < measured(64, 64, False, seconds) < 1e3
+    assert 1e-6 < measure_peak(64, 64, False, seconds) < 1e3
 
 
 def test_text_names_the_parts(tmp_path: Path) -> None:
@@ -337,6 +340,14 @@ def test_text_names_the_parts(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     for text in ("xlm-roberta-large: 559 M parameters", "activations", "tokens/s over all GPUs", "runtime.precision=bf16"):
         assert text in done.stdout
+
+
+def test_main_memory_holds_the_copies_of_states_that_are_saved() -> None:
+    shape, whole = shape_of("xl"), 12 * shape_of("xl").parameters
+    zero = {stage: copied_memory(shape, Setting(ranks=8, stage=stage, bf16=True), 4) for stage in (0, 1, 3)}
+    weights = 2 * shape.parameters  # which rank 0 writes, but at ZeRO 3
+    assert zero == {0: whole + weights, 1: whole / 2 + weights, 3: whole / 2}
+    assert "copies of states while they are saved" in typed("xl", "--gpus", 8, "--gpu-memory", 80).output
 
 
 def test_memory_is_told_by_the_most_of_each_part_and_the_worst_moment() -> None:
@@ -377,12 +388,12 @@ def test_a_step_takes_its_products_or_its_launches_whichever_is_longer() -> None
     ],
 )
 def test_no_time_is_zero_hours(hours: float, said: str) -> None:
-    assert spoken(hours) == said
+    assert spoken_time(hours) == said
 
 
 def test_an_anchor_a_teacher_and_frozen_layers_are_counted(tmp_path: Path) -> None:
-    """The anchor is a second copy and reads the English half, a teacher is whole before training and reads each row once, and
-    layers that stay as they are have neither states nor a backward pass."""
+    """The anchor is a second copy and reads the English half, a teacher is complete before training and reads each row once,
+    and layers that stay as they are have neither states nor a backward pass."""
     root = tiny_benchmark(tmp_path / "benchmark")
     backbone = tiny_model(tmp_path / "encoder", root)
     common = {
@@ -420,7 +431,7 @@ def test_an_anchor_a_teacher_and_frozen_layers_are_counted(tmp_path: Path) -> No
 
     taught = planned({"tasks": topics, "distil": {"teacher": str(backbone)}})
     assert taught.setting.teacher == shape.parameters
-    assert moments(shape, taught.setting)["teacher is asked"].parameters == 4 * shape.parameters
+    assert moments(shape, taught.setting)["teacher is computed"].parameters == 4 * shape.parameters
     assert planned({"tasks": topics}).setting.teacher == 0
     text = typed(_written(tmp_path, common, words), "--gpus", 2, "--gpu-memory", 8, "model.frozen_layers=1").output
     assert "of 2 layers the lowest 1 and all embeddings stay as they are" in text

@@ -1,8 +1,10 @@
 """The batches of the next steps, assembled in a thread while the model works on this one's."""
 
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TypeVar
 
 import torch
 
@@ -10,13 +12,31 @@ from xdist.data.batches import TrainingData
 from xdist.data.workers import Workers
 from xdist.tasks.batch import Batch
 
-AHEAD = 2  # steps assembled before they are asked for
+AHEAD = 2  # steps assembled before they are needed
+Item = TypeVar("Item")
+
+
+def made_ahead(make: Callable[[Item], Batch], items: Iterable[Item]) -> Generator[Batch]:
+    """What `make` makes of each item, in their order, the next ones in a thread meanwhile; closing the generator ends it. An
+    error there is raised where its item is needed."""
+    coming: deque[Future[Batch]] = deque()
+    with ThreadPoolExecutor(1, "batches") as thread:
+        try:
+            for item in items:
+                coming.append(thread.submit(make, item))
+                if len(coming) > AHEAD:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:
+            for future in coming:
+                future.cancel()
 
 
 class Ahead:
-    """A rank's batches by step. Which they are is a function of the step alone, so steps may be asked for in any order; those
-    that follow the last one asked for are ready, or being made. What goes wrong in the thread is raised, with its traceback,
-    where the step is asked for."""
+    """A rank's batches by step. Which they are is a function of the step alone, so steps may be requested in any order; those
+    that follow the last requested one are ready, or being made. What goes wrong in the thread is raised, with its traceback,
+    where the step is requested."""
 
     def __init__(self, data: TrainingData, rank: int, world: int, device: torch.device, processes: int = 0) -> None:
         """`processes`: how many make the batches; 0: the thread itself."""
@@ -43,7 +63,7 @@ class Ahead:
             self._waited += time.perf_counter() - began
 
     def forget(self) -> None:
-        """Make the coming steps' batches anew: what decides on them has changed."""
+        """Make the batches of the coming steps again, after a change of what decides on them."""
         for future in self._coming.values():
             future.cancel()
         wait(self._coming.values())

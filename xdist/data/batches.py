@@ -13,11 +13,13 @@ from xdist.config import Train
 from xdist.config.distil import Distil
 from xdist.data.chosen import ChosenRows
 from xdist.data.deal import dealt_to
+from xdist.data.grouping import by_value
 from xdist.data.masking import Masking
 from xdist.data.plan import Draws, Plan, shares_of
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
 from xdist.data.subset import Subset
+from xdist.data.trees import targets_of
 from xdist.errors import unknown
 from xdist.tasks.batch import Batch, WordCounts
 from xdist.tasks.classification import TEACHER, Classification
@@ -26,7 +28,7 @@ from xdist.tasks.mlm import MaskedLM
 from xdist.tasks.parallel import LINKS, ParallelText
 
 WORDS = tuple(f"words_{name}" for name in WordCounts._fields)
-TEXT = 64  # rows of running text that lie together and are drawn together, where that is left open
+TEXT = 64  # neighbouring rows of running text that are drawn together, by default
 ROW_BITS = 40  # of a row's identity; the bits above them are the number of its subset
 
 
@@ -38,7 +40,7 @@ class Rewriter(Protocol):
         because there was no room) counted up. Depends on its arguments alone; `epoch`: how often the row was drawn before."""
 
     def produces(self, ids: np.ndarray) -> np.ndarray | None:
-        """The sorted ids, or more than these, that rows of `ids` may hold once they are rewritten; None: it cannot be told."""
+        """The sorted ids, or more than these, that rows of `ids` may hold once they are rewritten; None: it is not known."""
 
 
 class Linker(Protocol):
@@ -71,7 +73,11 @@ def collate(
         lengths=torch.from_numpy(lengths.astype(np.int64)),
         sequence_row=torch.from_numpy(sequence_row),
         row_ids=torch.tensor(ids, dtype=torch.long),
-        targets={**family.targets(rows), **({} if group is None else {"group": torch.tensor(group, dtype=torch.long)})},
+        targets={
+            **family.targets(rows),
+            **targets_of(rows),
+            **({} if group is None else {"group": torch.tensor(group, dtype=torch.long)}),
+        },
         dummy=dummy,
         languages=tuple(map(family.language, rows, languages)) if languages else None,
         words=WordCounts(*(sum(row.get(name, 0) for row in rewritten) for name in WORDS)),
@@ -123,7 +129,7 @@ class TrainingData:
 
     `rewriters` put each row into other words, one after another, whenever it is drawn. Rows are dealt by their lengths before,
     so a micro-batch may be as much larger than its budget as they grow. With `keep_plain` every batch has its `plain`.
-    `block`: rows that lie together and are drawn together. `packed` says whether the model does without padding: the budget of
+    `block`: neighbouring rows that are drawn together. `packed` says whether the model does without padding: the budget of
     a micro-batch, `micro_batch_tokens`, is then one of real tokens. `linker`: of parallel text that is trained on word by word.
     Raises UserError for a subset without examples and for a schedule that cannot be.
     """
@@ -158,7 +164,7 @@ class TrainingData:
         if masked and train.mlm.softmax == "active":
             among = _with_special([rows.used() for rows in masked], preparation.tokenizer)
         self.masking = Masking(preparation.tokenizer, seed, train.mask_rate, among) if masked else None
-        # Rows of a step that a loss compares stay together: so many consecutive ones of the plan.
+        # Rows of a step that a loss compares stay together: this many consecutive ones of the plan.
         self.together = {
             head: train.negatives or family.task.negatives if family.task.negatives > 1 else 1
             for head, family in self.families.items()
@@ -226,7 +232,8 @@ class TrainingData:
         batches: list[Batch] = []
         loads = np.zeros(world, np.int64)
         for head in sorted(self.families):
-            mine = np.flatnonzero(self._is_of[head][draws.source])
+            alone = len(self.families) == 1
+            mine = np.arange(len(draws.source)) if alone else np.flatnonzero(self._is_of[head][draws.source])
             if not len(mine):
                 continue
             size = self.together[head]
@@ -265,10 +272,13 @@ class TrainingData:
     def _sizes(self, draws: Draws, mine: np.ndarray, first: np.ndarray) -> np.ndarray:
         """What each group of the draws `mine`, which begin at the places `first` there, counts against the budget: tokens, with
         padding where there is some."""
-        sources, rows, tokens = draws.source[mine], draws.row[mine], np.empty(len(mine), np.int64)
-        for source in np.flatnonzero(np.bincount(sources)).tolist():
-            here = np.flatnonzero(sources == source)
+        sources, rows, tokens = draws.source, draws.row, np.empty(len(mine), np.int64)
+        if len(mine) < len(sources):
+            sources, rows = sources[mine], rows[mine]
+        for source, here in by_value(sources):
             tokens[here] = self.shards[source].lengths(rows[here])
+        if len(first) == len(mine):
+            return tokens
         if self.packed:
             return np.add.reduceat(tokens, first)
         return np.maximum.reduceat(tokens, first) * np.diff(np.append(first, len(mine)))

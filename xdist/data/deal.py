@@ -18,19 +18,20 @@ def split_by_budget(rows: Sequence[int], tokens: np.ndarray, budget: int, packed
     """`rows` (longest first) cut into groups that stay within `budget` where one row does: by their tokens if `packed`, else by
     their padded size, longest x count."""
     groups: list[list[int]] = []
-    size = 0
-    for row in rows:
-        size = size + int(tokens[row]) if packed or not groups else int(tokens[groups[-1][0]]) * (len(groups[-1]) + 1)
+    size = longest = 0
+    for row, own in zip(rows, tokens[rows].tolist() if len(rows) else (), strict=True):
+        size = size + own if packed or not groups else longest * (len(groups[-1]) + 1)
         if groups and size <= budget:
             groups[-1].append(row)
         else:
             groups.append([row])
-            size = int(tokens[row])
+            size = longest = own
     return [tuple(group) for group in groups]
 
 
 MANY = 1024  # rows, from which on they are dealt by rounds
-ROUNDS, LAST = 8, 32  # rounds between two looks at the loads, and the last ones, of the shortest rows, each with a look
+EVEN = 0.002  # of a rank's tokens: rows of a round that differ by no more are equal
+LOOKS = 2048  # over the number of rounds: the last ones, of the shortest rows, before each of which ranks are put in order
 
 
 def deal(
@@ -55,6 +56,7 @@ def dealt_to(
     loads = np.zeros(world, np.int64) if loads is None else loads
     rows, sizes = hands(tokens, loads)
     own = split_by_budget(rows[rank][sizes[rank] >= 0].tolist(), tokens, budget, packed)
+    # The last of the shortest rows, since argmin finds the first.
     shortest = len(tokens) - 1 - int(np.argmin(tokens[::-1])) if len(tokens) else 0
     return _stretched(own, most_groups(sizes, budget, packed), shortest)
 
@@ -63,16 +65,17 @@ def hands(tokens: np.ndarray, loads: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """(world, most rows of a rank) rows of each rank, longest first, and their tokens; -1 where a rank has no more. `loads` are
     counted on."""
     order = _order(tokens.max(initial=0) - tokens)
-    rank = _by_rounds(tokens[order], loads) if len(order) >= MANY else _one_by_one(tokens[order], loads)
+    if len(order) >= MANY:
+        return _by_rounds(order, tokens[order], loads)
+    rank = _one_by_one(tokens[order], loads)
     counts = np.bincount(rank, minlength=len(loads))
-    by_rank = _order(rank)
     rows = np.full((len(loads), int(counts.max(initial=0))), -1, np.int64)
-    rows[np.arange(rows.shape[1]) < counts[:, None]] = order[by_rank]
+    rows[np.arange(rows.shape[1]) < counts[:, None]] = order[_order(rank)]
     return rows, np.where(rows >= 0, tokens[rows] if len(tokens) else -1, -1)
 
 
 def _order(values: np.ndarray) -> np.ndarray:
-    """From the smallest to the largest, equal ones as they lie; of numbers of 16 bits numpy sorts without comparing."""
+    """From the smallest to the largest, equal ones in their order; of numbers of 16 bits numpy sorts without comparing."""
     return np.argsort(values.astype(np.uint16) if values.max(initial=0) < 1 << 16 else values, kind="stable")
 
 
@@ -85,32 +88,46 @@ def _one_by_one(tokens: np.ndarray, loads: np.ndarray) -> np.ndarray:
     return found
 
 
-def _by_rounds(tokens: np.ndarray, loads: np.ndarray) -> np.ndarray:
-    """The same for so many rows that this takes long: in each round a row to each rank, to and fro; after some rounds, and
-    in the end after each, the rank with the fewest tokens comes first again."""
-    world, low = len(loads), 0
-    found = np.empty(len(tokens), np.int64)
-    while low < len(tokens):
-        ranks = np.argsort(loads, kind="stable")
-        early = len(tokens) - low > LAST * world
-        turns = np.concatenate([ranks, ranks[::-1]] * (ROUNDS // 2)) if early else ranks[: len(tokens) - low]
-        found[low : low + len(turns)] = turns
-        loads += np.bincount(turns, tokens[low : low + len(turns)], world).astype(np.int64)
-        low += len(turns)
-    return found
+def _by_rounds(order: np.ndarray, tokens: np.ndarray, loads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`hands` of this many rows, in this `order` and of these `tokens`, that one by one takes long: in each round a row to each
+    rank, to and fro. After half of the rounds that are left, at most, and in the end after each, the rank with the fewest
+    tokens comes first again."""
+    world = len(loads)
+    rounds, at = -(-len(order) // world), 0
+    rows, sizes = np.full((2, rounds, world), -1, np.int32)
+    rows.ravel()[: len(order)], sizes.ravel()[: len(order)] = order, tokens
+    turns = np.empty((rounds, world), np.int64)  # the rank of each row
+    uneven = (sizes[:, 0] - sizes[:, -1] > EVEN * tokens.sum() / world).tolist()
+    while at < rounds:
+        ranks = loads.argsort(kind="stable")
+        if pairs := 0 if uneven[at] else max(0, rounds - at - LOOKS // rounds) // 4:
+            there, back = slice(at, at + 2 * pairs, 2), slice(at + 1, at + 2 * pairs, 2)
+            turns[there], turns[back] = ranks, ranks[::-1]
+            loads[ranks] += sizes[there].sum(0) + sizes[back].sum(0)[::-1]
+            at += 2 * pairs
+        else:
+            turns[at] = ranks
+            loads[ranks] += sizes[at] if at < rounds - 1 else np.maximum(sizes[at], 0)
+            at += 1
+    places = turns * rounds + np.arange(rounds)[:, None]
+    found = np.empty((2, world, rounds), np.int32)
+    found[0].ravel()[places], found[1].ravel()[places] = rows, sizes
+    return found[0], found[1]
 
 
 def most_groups(sizes: np.ndarray, budget: int, packed: bool) -> int:
     """How many groups `split_by_budget` makes at most of any rank's rows, whose `sizes` are (world, rows), -1: none."""
-    counts = (sizes >= 0).sum(1)
+    counts = np.count_nonzero(sizes >= 0, axis=1)
     upto = np.cumsum(np.maximum(sizes, 0), 1)
     ranks, at, groups = np.arange(len(sizes)), np.zeros(len(sizes), np.int64), 0
+    # One group of every rank at a time: `upto` are sums of tokens, so where a group ends is found without adding up its rows.
     while (going := at < counts).any():
-        ranks, at, counts, upto, sizes = ranks[: going.sum()], at[going], counts[going], upto[going], sizes[going]
+        if not going.all():
+            ranks, at, counts, upto, sizes = ranks[: going.sum()], at[going], counts[going], upto[going], sizes[going]
         first = sizes[ranks, at]
         if packed:
             before = upto[ranks, at] - first
-            end = (upto <= (before + budget)[:, None]).sum(1)
+            end = np.count_nonzero(upto <= (before + budget)[:, None], axis=1)
         else:
             end = at + budget // first
         at = np.maximum(at + 1, end)

@@ -1,12 +1,20 @@
-"""A random order of n rows of which any part can be asked for at once, without drawing the rest.
+"""A random order of n rows of which any part can be computed at once, without drawing the rest.
 
 A Feistel network over the smallest even number of bits that holds n, walked along its cycles until it lands below n (Black
 and Rogaway 2002, "Ciphers with arbitrary finite domains"). Memory does not grow with n, and position 10^8 costs what 0 does.
 """
 
+from functools import cached_property
+from typing import Protocol
+
 import numpy as np
 
 ROUNDS = 6
+# uint64 wraps around: all sums and products here are meant modulo 2^64. 0x9E3779B97F4A7C15 is 2^64 divided by the golden ratio,
+# SplitMix64's step, by which consecutive numbers come far apart.
+WHOLE = 18  # bits of a row's number, up to which a complete order is kept: at most 2 MB
+TABLED = 14  # bits of half a number, up to which rounds are looked up: at most 6 x 128 KB
+ALL = (1 << 64) - 1
 
 
 def mix(values: np.ndarray) -> np.ndarray:
@@ -19,56 +27,103 @@ def mix(values: np.ndarray) -> np.ndarray:
 
 def key_of(*parts: int) -> int:
     """One 64-bit key from several integers, such as (seed, source, epoch)."""
-    key = np.array([0x9E3779B97F4A7C15], np.uint64)
+    key = 0x9E3779B97F4A7C15
     for part in parts:
-        key = mix(key + np.uint64(part & 0xFFFFFFFFFFFFFFFF) + np.uint64(0x9E3779B97F4A7C15))
-    return int(key[0])
+        key = (key + (part & ALL) + 0x9E3779B97F4A7C15) & ALL
+        # As `mix`, of one number: numpy takes ten times as long for it.
+        key = ((key ^ (key >> 30)) * 0xBF58476D1CE4E5B9) & ALL
+        key = ((key ^ (key >> 27)) * 0x94D049BB133111EB) & ALL
+        key ^= key >> 31
+    return key
 
 
 WINDOW = 256  # blocks whose rows are mixed with each other
 
 
-def in_blocks(positions: np.ndarray, size: int, key: int, block: int) -> np.ndarray:
-    """The same of an order in which rows that lie together come near each other: blocks of `block` rows in random order, and
-    the rows of `WINDOW` blocks after one another mixed. What lies behind the last whole block is mixed into the last window."""
-    whole, room = size // block, WINDOW * block
-    windows, inside = np.divmod(positions, room)
-    rows = np.empty_like(positions)
-    for window in np.unique(windows).tolist():
-        here = windows == window
-        mixed = permuted(inside[here], min(room, size - window * room), key_of(key, window))
-        number, place = np.divmod(mixed, block)
-        number += window * WINDOW
-        is_whole = number < whole
-        number[is_whole] = permuted(number[is_whole], whole, key)
-        rows[here] = number * block + place
-    return rows
+class Order(Protocol):
+    def __call__(self, positions: np.ndarray) -> np.ndarray:
+        """The rows at `positions` (n,) int64, each in 0..size-1."""
+
+
+class Permutation:
+    """The random order `key` of `size` rows. What is kept, once it was requested: up to 2^WHOLE rows all of it, up to
+    2^(2 * TABLED) what each round makes of every right half, so that a round is a look-up; beyond, nothing."""
+
+    def __init__(self, size: int, key: int) -> None:
+        self.size = size
+        self._half = max(1, (max(size - 1, 1).bit_length() + 1) // 2)
+        self._low = (1 << self._half) - 1
+        self._keys = [np.uint64(key_of(key, number)) for number in range(ROUNDS)]
+
+    def __call__(self, positions: np.ndarray) -> np.ndarray:
+        if 2 * self._half <= WHOLE:
+            rows: np.ndarray = self._whole[positions]
+            return rows
+        values = self._once(positions)
+        while len(outside := np.flatnonzero(values >= self.size)):
+            values[outside] = self._once(values[outside])
+        return values
+
+    @cached_property
+    def _whole(self) -> np.ndarray:
+        """(size,) the row at every position."""
+        every = self._once(np.arange(1 << 2 * self._half))
+        values = every[: self.size].copy()
+        while len(outside := np.flatnonzero(values >= self.size)):
+            values[outside] = every[values[outside]]
+        return values
+
+    @cached_property
+    def _tables(self) -> list[np.ndarray]:
+        every = np.arange(self._low + 1)
+        return [_mixed(every, key) & self._low for key in self._keys] if self._half <= TABLED else []
+
+    def _once(self, values: np.ndarray) -> np.ndarray:
+        left, right, tables = values >> self._half, values & self._low, self._tables
+        for number, key in enumerate(self._keys):
+            left ^= tables[number][right] if tables else _mixed(right, key) & self._low
+            left, right = right, left
+        left <<= self._half
+        left |= right
+        return left
+
+
+class InBlocks:
+    """An order in which rows that lie together come near each other: blocks of `block` rows in random order, and the rows of
+    `WINDOW` blocks after one another mixed. The rest after the last complete block is mixed into the last window."""
+
+    def __init__(self, size: int, key: int, block: int) -> None:
+        self.size, self._key, self._block = size, key, block
+        self._blocks = Permutation(size // block, key)
+
+    def __call__(self, positions: np.ndarray) -> np.ndarray:
+        whole, room = self.size // self._block, WINDOW * self._block
+        windows, inside = np.divmod(positions, room)
+        rows = np.empty_like(positions)
+        for window in np.unique(windows).tolist():
+            here = windows == window
+            of_window = Permutation(min(room, self.size - window * room), key_of(self._key, window))
+            number, place = np.divmod(of_window(inside[here]), self._block)
+            number += window * WINDOW
+            is_whole = number < whole
+            number[is_whole] = self._blocks(number[is_whole])
+            rows[here] = number * self._block + place
+        return rows
 
 
 def permuted(positions: np.ndarray, size: int, key: int) -> np.ndarray:
     """The rows at `positions` (int64, each in 0..size-1) of the random order `key` of `size` rows."""
-    half = max(1, (max(size - 1, 1).bit_length() + 1) // 2)
-    low = np.uint64((1 << half) - 1)
-    keys = [np.uint64(key_of(key, number)) for number in range(ROUNDS)]
-    values = positions.astype(np.uint64)
-    outside = np.ones(len(values), bool)
-    while outside.any():
-        left, right = values[outside] >> np.uint64(half), values[outside] & low
-        mixed, part = np.empty_like(right), np.empty_like(right)
-        for round_key in keys:
-            _mix_into(mixed, np.add(right, round_key, out=mixed), part)
-            np.bitwise_xor(left, np.bitwise_and(mixed, low, out=mixed), out=left)
-            left, right = right, left
-        values[outside] = (left << np.uint64(half)) | right
-        outside = values >= size
-    return values.astype(np.int64)
+    return Permutation(size, key)(positions)
 
 
-def _mix_into(found: np.ndarray, values: np.ndarray, part: np.ndarray) -> None:
-    """`mix` of `values` into `found`, which may be the same, by way of `part`: without memory of its own."""
+def _mixed(values: np.ndarray, key: np.uint64) -> np.ndarray:
+    """`mix` of `values` + `key`, as int64, with memory for two copies of `values` alone."""
+    found = values.astype(np.uint64)
+    found += key
+    part = np.empty_like(found)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
-        np.right_shift(values, np.uint64(shift), out=part)
-        np.bitwise_xor(values, part, out=found)
+        np.right_shift(found, np.uint64(shift), out=part)
+        found ^= part
         if factor != 1:
-            np.multiply(found, np.uint64(factor), out=found)
-        values = found
+            found *= np.uint64(factor)
+    return found.view(np.int64)

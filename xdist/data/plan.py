@@ -1,18 +1,20 @@
 """Which rows make up step s: a pure function of (sources, seed, s), and of nothing that happened before.
 
-World size, micro-batches and ZeRO stage do not enter, so a run can go on anywhere and 1, 2 or 64 ranks see the same rows.
+World size, micro-batches and ZeRO stage do not enter, so a run can resume anywhere and 1, 2 or 64 ranks see the same rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from heapq import heappop, heappush
 
 import numpy as np
 
-from xdist.data.permutation import in_blocks, key_of, permuted
+from xdist.data.grouping import by_value
+from xdist.data.permutation import InBlocks, Order, Permutation, key_of
 from xdist.errors import UserError
 
-# The mixture repeats after so many draws; a source's share is exact to one part in this.
+# The mixture repeats after this many draws, a power of two; a source's share is exact to one part in this.
 CYCLE = 1 << 14
 
 
@@ -31,7 +33,7 @@ class PlanPhase:
     def __init__(self, first: int, shares: Sequence[float], before: np.ndarray) -> None:
         self.first, self.before = first, before
         self.quotas = quotas(shares, CYCLE)
-        self.source, self.rank = interleaved(self.quotas.tolist())
+        self.source, self.rank = interleaved(tuple(self.quotas.tolist()))
 
     def drawn(self, draws: int) -> np.ndarray:
         """(sources,) how often each source is drawn from in all by the time that this phase has made `draws` draws."""
@@ -57,13 +59,14 @@ class Plan:
         later: Sequence[tuple[int, Sequence[float]]] = (),
         blocks: Sequence[int] | None = None,
     ) -> None:
-        """`blocks`: of each source how many rows that lie together are drawn together; None: each row for itself."""
+        """`blocks`: of each source how many neighbouring rows are drawn together; None: each row separately."""
         if not sizes or min(sizes) < 1:
             raise UserError("a training set is empty: the plan has nothing to draw from")
         self.sizes = list(sizes)
         self.batch_size = batch_size
         self.seed = seed
         self.blocks = list(blocks) if blocks is not None else [1] * len(sizes)
+        self._orders: dict[int, tuple[int, Order]] = {}
         self.phases = [PlanPhase(0, shares, np.zeros(len(sizes), np.int64))]
         for first, other in later:
             last = self.phases[-1]
@@ -71,16 +74,30 @@ class Plan:
 
     def step(self, number: int) -> Draws:
         phase = self._phase(number)
-        draws = np.arange((number - phase.first) * self.batch_size, (number - phase.first + 1) * self.batch_size)
-        cycle, place = np.divmod(draws, CYCLE)
+        first = (number - phase.first) * self.batch_size
+        place = np.arange(first, first + self.batch_size) & (CYCLE - 1)
         source = phase.source[place]
-        drawn = phase.before[source] + cycle * phase.quotas[source] + phase.rank[place]
-        epoch, position = np.divmod(drawn, np.array(self.sizes)[source])
-        row = np.empty_like(position)
-        for one, turn, here in _turns(source, epoch):
-            size, key, block = self.sizes[one], key_of(self.seed, one, turn), self.blocks[one]
-            row[here] = permuted(position[here], size, key) if block == 1 else in_blocks(position[here], size, key, block)
+        row, epoch = np.empty_like(source), np.empty_like(source)
+        for one, here in by_value(source):
+            # Draws of a source follow one another: only how often it was drawn from before the first has to be reckoned.
+            size, at = self.sizes[one], int(here[0])
+            begin = int(phase.before[one] + (first + at) // CYCLE * phase.quotas[one] + phase.rank[place[at]])
+            end = begin + len(here)
+            for turn in range(begin // size, (end - 1) // size + 1):
+                low, high = max(turn * size, begin), min((turn + 1) * size, end)
+                places = slice(low - begin, high - begin) if len(here) == len(source) else here[low - begin : high - begin]
+                epoch[places] = turn
+                row[places] = self._order(one, turn)(np.arange(low, high) - turn * size)
         return Draws(source, row, epoch)
+
+    def _order(self, source: int, epoch: int) -> Order:
+        """The last one of each source is kept, since it may have tables."""
+        known, order = self._orders.get(source, (-1, None))
+        if known != epoch or order is None:
+            size, key, block = self.sizes[source], key_of(self.seed, source, epoch), self.blocks[source]
+            order = Permutation(size, key) if block == 1 else InBlocks(size, key, block)
+            self._orders[source] = epoch, order
+        return order
 
     def drawn(self, step: int) -> np.ndarray:
         """(sources,) rows drawn from each source in the first `step` steps, at once."""
@@ -89,18 +106,6 @@ class Plan:
 
     def _phase(self, step: int) -> PlanPhase:
         return next(phase for phase in reversed(self.phases) if phase.first <= step)
-
-
-def _turns(source: np.ndarray, epoch: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
-    """(source, epoch, the places of its draws) of each that occurs."""
-    for one in np.flatnonzero(np.bincount(source)).tolist():
-        here = np.flatnonzero(source == one)
-        turns = epoch[here]
-        if (first := int(turns[0])) == turns[-1]:  # draws of a source are in the order of its epochs
-            yield one, first, here
-            continue
-        for turn in np.unique(turns).tolist():
-            yield one, turn, here[turns == turn]
 
 
 def quotas(shares: Sequence[float], total: int) -> np.ndarray:
@@ -115,10 +120,11 @@ def quotas(shares: Sequence[float], total: int) -> np.ndarray:
     return whole
 
 
-def interleaved(quotas: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+@lru_cache(maxsize=16)
+def interleaved(quotas: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Source of each draw of a cycle, and how many draws of that source came before it.
 
-    Draw k of a source with share w stands in places floor(k / w) to ceil((k + 1) / w) - 1; taking the earliest deadline meets
+    Draw k of a source with share w is in places floor(k / w) to ceil((k + 1) / w) - 1; taking the earliest deadline meets
     them all (Baruah et al. 1996, "Proportionate progress"), and every prefix of n draws then has floor or ceil of n * w.
     """
     cycle = sum(quotas)
@@ -131,11 +137,13 @@ def interleaved(quotas: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     for place in range(cycle):
         while coming and coming[0][0] <= place:
             _, number = heappop(coming)
+            # -(-a // b) is a / b rounded up, in integers.
             heappush(ready, (-(-(drawn[number] + 1) * cycle // quotas[number]), number))
         _, number = heappop(ready)
         source[place], rank[place] = number, drawn[number]
         drawn[number] += 1
         heappush(coming, (drawn[number] * cycle // quotas[number], number))
+    source.flags.writeable = rank.flags.writeable = False  # other plans have the same
     return source, rank
 
 

@@ -13,13 +13,15 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from xdist.data.grouping import by_value
 from xdist.data.histogram import count_pieces, read_histogram, write_histogram
 from xdist.data.sums import MappedShard, StoredColumn, with_sums
 from xdist.errors import UserError
 from xdist.files import digest, file_digest, read_json, write_json, written
 
 MANIFEST = "manifest.json"
-LENGTHS = 32  # rows are counted by length in steps of so many tokens
+KEPT = 1 << 20  # rows of a set, up to which their lengths are kept in memory once they are read: 4 MB
+LENGTHS = 32  # rows are counted by length in steps of this many tokens
 
 
 def write_shard(folder: Path, number: int, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def write_shard(folder: Path, number: int, rows: Iterable[dict[str, Any]], schem
             values.append(
                 np.asarray(value, schema.field(column).type.value_type.to_pandas_dtype()) if _lists(schema, column) else value
             )
-        lengths[-(-len(row["tokens"]) // LENGTHS) * LENGTHS] += 1
+        lengths[-(-len(row["tokens"]) // LENGTHS) * LENGTHS] += 1  # rounded up to a multiple of LENGTHS
         cut_rows += row["cut"] > 0
     batch = pa.record_batch([_array(schema.field(column), values) for column, values in columns.items()], schema=schema)
     batch = with_sums(batch)
@@ -70,7 +72,7 @@ def _array(field: pa.Field, values: list[Any]) -> pa.Array:
 
 
 class Journal:
-    """Which shards of a set are done, a line for each, so that an interrupted preparation goes on. Several parts of one
+    """Which shards of a set are done, a line for each, so that an interrupted preparation resumes. Several parts of one
     preparation, on several machines, keep one each in the same folder; a line that a killed process left unfinished is none."""
 
     def __init__(self, folder: Path, part: tuple[int, int] = (1, 1)) -> None:
@@ -87,7 +89,7 @@ class Journal:
         """A shard that is done, or {"units": n}, how many there are."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write("\n" + json.dumps(facts) + "\n")  # begins a line of its own after one that was cut off
+            file.write("\n" + json.dumps(facts) + "\n")  # begins a new line after one that was cut off
         self._take(facts)
 
     def finish(self, facts: dict[str, Any]) -> bool:
@@ -123,7 +125,7 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """What a prepared set says of itself. Raises UserError: not prepared, damaged."""
+    """What a prepared set says itself. Raises UserError: not prepared, damaged."""
     path = folder / MANIFEST
     try:
         manifest: dict[str, Any] = read_json(path)
@@ -174,7 +176,7 @@ class Rows(Protocol):
 
 
 class Shards:
-    """The rows of one prepared set, by number. Files are opened when a row of theirs is first asked for, and each block of rows
+    """The rows of one prepared set, by number. Files are opened when a row of theirs is first needed, and each block of rows
     is checked when one of its rows is. Raises UserError: not prepared, a damaged manifest, file or block."""
 
     def __init__(self, folder: Path) -> None:
@@ -182,6 +184,7 @@ class Shards:
         self.manifest = read_manifest(folder)
         self._ends: list[int] = list(accumulate(shard["rows"] for shard in self.manifest["shards"]))
         self._open: dict[int, MappedShard] = {}
+        self._read: set[int] = set()  # files whose lengths were requested
 
     def __len__(self) -> int:
         return int(self.manifest["rows"])
@@ -214,27 +217,34 @@ class Shards:
         return float(self.manifest["tokens"]) / max(1, len(self))
 
     def length(self, number: int) -> int:
-        """Tokens of one row; opens its file only, so a large set is never looked at as a whole."""
+        """Tokens of one row; opens its file only, so a large set is never read completely."""
         shard = bisect_right(self._ends, number)
         return self._shard(shard).length(number - (self._ends[shard - 1] if shard else 0), "tokens")
 
     def lengths(self, numbers: np.ndarray) -> np.ndarray:
         """Tokens of each of these rows; opens their files only."""
-        if len(self._ends) == 1:
-            return (self._open.get(0) or self._shard(0)).lengths(numbers, "tokens")
-        shards = np.searchsorted(self._ends, numbers, side="right")
-        if len(self._ends) < 1 << 16:
-            shards = shards.astype(np.uint16)  # numbers of 16 bits are sorted without comparing
-        found = np.empty(len(numbers), np.int64)
-        order = np.argsort(shards, kind="stable")
-        for part in np.split(order, np.flatnonzero(np.diff(shards[order])) + 1) if len(order) else ():
-            shard = int(shards[part[0]])
-            local = numbers[part] - (self._ends[shard - 1] if shard else 0)
-            found[part] = (self._open.get(shard) or self._shard(shard)).lengths(local, "tokens")
-        return found
+        if len(self) <= KEPT:
+            found = self._lengths[numbers]
+            if len(self._read) < len(self._ends) and len(unknown := numbers[found < 0]):
+                for shard in np.unique(np.searchsorted(self._ends, unknown, side="right")).tolist():
+                    begins = self._begins(shard, "tokens")
+                    self._lengths[self._ends[shard] - len(begins) + 1 : self._ends[shard]] = np.diff(begins)
+                    self._read.add(shard)
+                found = self._lengths[numbers]
+            return np.array(found, np.int64)
+        lengths = np.empty(len(numbers), np.int64)
+        for shard, places in by_value(np.searchsorted(self._ends, numbers, side="right")):
+            local = numbers[places] - (self._ends[shard - 1] if shard else 0)
+            lengths[places] = (self._open.get(shard) or self._shard(shard)).lengths(local, "tokens")
+        return lengths
+
+    @cached_property
+    def _lengths(self) -> np.ndarray:
+        """(rows,) tokens of each row, in files that were requested them; elsewhere -1."""
+        return np.full(len(self), -1, np.int32)
 
     def used(self) -> np.ndarray:
-        """The sorted ids that stand in the rows."""
+        """The sorted ids that occur in the rows."""
         counts = read_histogram(self.folder, self.manifest.get("histogram"))
         if counts is None:
             counts = count_pieces(self._whole(shard, "tokens")[0] for shard in range(len(self._ends)))

@@ -1,4 +1,4 @@
-"""The DeepSpeed engine of a run, and the whole of its parameters out of it at any ZeRO stage."""
+"""The DeepSpeed engine of a run, and all of its parameters out of it at any ZeRO stage."""
 
 import gc
 import math
@@ -20,6 +20,7 @@ from xdist.model.masks import Masks
 from xdist.model.model import Model
 from xdist.model.vocabulary import merged
 from xdist.run import building, distributed
+from xdist.run.arriving import Arriving
 from xdist.run.ds_config import DeepSpeed
 from xdist.tasks.batch import View
 
@@ -40,7 +41,9 @@ class Engine:
         # The trained parameters in the order of the optimizer's groups; a checkpoint of ZeRO 0 only counts them.
         self.names = [[named[id(parameter)] for parameter in group["params"]] for group in made.param_groups]
         trained = [parameter for group in made.param_groups for parameter in group["params"]]
-        self._norm_hook: float | None = None
+        self._norm: float | Tensor | None = None
+        self._arriving: Arriving | None = None
+        self.used_rate = 0.0  # the learning rate of the last step; the highest, where layers have their own
         self.loss_scale = LossScale() if config.precision == "fp16" else None
         self._scale_of_step = 1.0
         if config.stage == 0 and not config.half:
@@ -77,64 +80,90 @@ class Engine:
         for parameter in self._summed:
             if parameter.grad is None:  # DeepSpeed would put zeros of 16 bits there
                 parameter.grad = torch.zeros_like(parameter, dtype=torch.float32)
-        before, self._scale_of_step = self.skipped, self.scale
+        self.settle()
+        before, self._scale_of_step, self.used_rate = self.skipped, self.scale, self.rate
         self.deepspeed.step()
+        norm = private_step.norm_of_step(self.deepspeed.optimizer)
+        if norm is not None:
+            self._arriving = Arriving(norm)
+        else:
+            self._count(self.deepspeed.get_global_grad_norm(), self.skipped > before)
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is known of the last step if it was made. Where the device decides on it, the next step finds out."""
+        return self._arriving is None
+
+    def settle(self) -> None:
+        """Find out whether the last step was made; waits for the device where that is not known. The same on all ranks."""
+        if self._arriving is not None:
+            norm, self._arriving = float(self._arriving.values()), None
+            if not math.isfinite(norm):
+                private.count_as_skipped(self.deepspeed)
+            self._count(norm if math.isfinite(norm) else math.inf, not math.isfinite(norm))
+
+    def _count(self, norm: float | Tensor | None, skipped: bool) -> None:
+        self._norm = norm
         if self.loss_scale:
-            self.loss_scale.note(self.skipped > before)
-            private.set_loss_scale(self.deepspeed.optimizer, self.scale)
+            self.loss_scale.note(skipped)
+            private.set_loss_scale(self.deepspeed.optimizer, self.loss_scale.value)
 
     @property
     def scale(self) -> float:
         """What `backward` multiplies the loss by, so that fp16 has room for its gradient; 1 in every other precision."""
-        return self.loss_scale.value if self.loss_scale else 1.0
+        if not self.loss_scale:
+            return 1.0
+        self.settle()
+        return self.loss_scale.value
 
     def scaling(self) -> dict[str, Any]:
         """What a checkpoint keeps of the loss scale; nothing where there is none."""
         return {"loss_scale": self.loss_scale.state()} if self.loss_scale else {}
 
     def restore_scaling(self, state: Mapping[str, Any]) -> None:
-        """Go on from the scale in the `state` of a checkpoint, where it has one."""
+        """Resume from the scale in the `state` of a checkpoint, where it has one."""
         if self.loss_scale and "loss_scale" in state:
             self.loss_scale.restore(state["loss_scale"])
             private.set_loss_scale(self.deepspeed.optimizer, self.scale)
 
     @property
     def rate(self) -> float:
-        """The learning rate of the next step; the highest, where layers have their own."""
+        """The learning rate of the step after those that are settled; the highest, where layers have their own."""
         return float(max(self.deepspeed.get_lr()))
 
     @property
     def grad_norm(self) -> float:
-        """Norm of the last step's gradient before clipping."""
-        norm = self._norm_hook if self._norm_hook is not None else self.deepspeed.get_global_grad_norm()
-        if norm is None:
+        """Norm of the last settled step's gradient before clipping; infinite where that was skipped."""
+        if self._norm is None:
             return float("nan")
-        return float(norm) / (self._scale_of_step if self.stage == 0 else 1.0)  # there DeepSpeed gives that of the scaled one
+        return float(self._norm) / (
+            self._scale_of_step if self.stage == 0 else 1.0
+        )  # there DeepSpeed gives that of the scaled one
 
     @property
     def skipped(self) -> int:
-        """Steps that were not made because a gradient was not finite."""
+        """Settled steps that were not made because a gradient was not finite."""
         return int(self.deepspeed.skipped_steps)
 
     def _guard(self, made: optim.Optimizer) -> None:
-        """Clip before each update, and make none of a gradient that is not finite, as DeepSpeed itself does at ZeRO 1 to 3 by
-        an attribute `overflow`. Gradients are averaged by now: all ranks decide alike."""
+        """Clip before each update, and make none of a gradient that is not finite, as DeepSpeed itself does at ZeRO 1 to 3.
+        Gradients are averaged by now: all ranks decide the same, and on their devices."""
         update = made.step
 
         def step(_made: optim.Optimizer, closure: None = None) -> None:
             gradients = [p.grad for group in made.param_groups for p in group["params"] if p.grad is not None]
-            norm = self._norm_hook = float(torch.nn.utils.get_total_norm(gradients))
-            private.counted_as_skipped(made, not math.isfinite(norm))
-            if math.isfinite(norm):
-                if self._clip_at and norm > self._clip_at:
-                    private.scale(gradients, self._clip_at / (norm + 1e-6))
-                update()
+            norm = torch.nn.utils.get_total_norm(gradients)
+            if self._clip_at:
+                exact = norm.double()
+                private.scale(gradients, torch.where(exact > self._clip_at, self._clip_at / (exact + 1e-6), 1.0).float())
+            private_step.update_if_finite(made, norm, update)
+            made.norm_of_step = norm  # type: ignore[attr-defined]
 
         made.step = MethodType(step, made)  # type: ignore[method-assign]
 
     def state(self) -> dict[str, Tensor]:
-        """All parameters and buffers of the model that is saved, on the CPU, on rank 0, with the whole of the embedding; empty
-        elsewhere. Collective; one parameter is whole at a time."""
+        """All parameters and buffers of the model that is saved, on the CPU, on rank 0, with the complete embedding; empty
+        elsewhere. Collective; one parameter is complete at a time."""
         whole: dict[str, Tensor] = {}
         first = distributed.rank() == 0
         for name, parameter in self.module.named_parameters():

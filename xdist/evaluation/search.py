@@ -9,7 +9,6 @@ Memory is a block of queries times a block of candidates, plus queries times k; 
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,7 +35,7 @@ class Hits:
 
 def top_k(queries: Tensor, candidates: Tensor, numbers: Tensor, k: int) -> Hits:
     """The `k` best of `candidates` (m, d), which are called `numbers` (m,), for each of `queries` (n, d); all float32 of
-    about unit length. Works where `queries` are and brings the candidates there block by block."""
+    about unit length. Works where `queries` are and copies the candidates there block by block."""
     parts = []
     for low in range(0, len(queries), QUERY_BLOCK):
         block = queries[low : low + QUERY_BLOCK]
@@ -86,7 +85,7 @@ def search(queries: Tensor, candidates: Tensor, numbers: Tensor, k: int) -> Hits
 
 def rounding(width: int) -> float:
     """The most by which a float32 inner product of vectors of `width` numbers and about unit length differs from the exact one
-    rounded to float32, whatever the order of its sum: n u sum |x y| (Higham, Accuracy and Stability of Numerical Algorithms,
+    rounded to float32, for any order of its sum: n u sum |x y| (Higham, Accuracy and Stability of Numerical Algorithms,
     3.1), with u for rounding the exact one and 2 u for the comparison, and one per cent for "about" and second order terms."""
     return 1.01 * (width + 3) * UNIT_ROUNDOFF
 
@@ -106,11 +105,15 @@ def _block(queries: Tensor, candidates: Tensor, numbers: Tensor, best: Hits) -> 
     enough = best.scores[:, -1:]
     if len(candidates) > k:
         enough = torch.maximum(enough, rough.topk(k, dim=1).values[:, -1:])
+    # Twice: the k-th best and the candidate may each be off, one to either side.
     query, candidate = torch.nonzero(rough >= enough - 2 * off, as_tuple=True)
     exact = _products(queries, query, candidates, candidate)
-    # Ranked among the candidates of the same query: by score, then by number.
-    order = torch.from_numpy(np.lexsort((numbers[candidate].cpu(), -exact.cpu(), query.cpu()))).to(query.device)
+    # Ranked among the candidates of the same query: by score, then by number. Nothing is brought to the CPU for it.
+    order = torch.argsort(numbers[candidate], stable=True)
+    order = order[torch.argsort(-exact[order], stable=True)]
+    order = order[torch.argsort(query[order], stable=True)]
     query, candidate, exact = query[order], candidate[order], exact[order]
+    # `query` is sorted: a candidate's rank is its place less that of the first candidate of its query.
     first = torch.searchsorted(query, torch.arange(len(queries), device=query.device))
     place = torch.arange(len(query), device=query.device) - first[query]
     kept = place < k

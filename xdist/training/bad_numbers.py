@@ -1,4 +1,4 @@
-"""Steps whose loss or gradient is not finite: skipped by the engine on all ranks alike, counted here, and too many in a row end
+"""Steps whose loss or gradient is not finite: skipped by the engine on all ranks, counted here, and too many in a row end
 the run with what is needed to look at the batch."""
 
 import logging
@@ -16,16 +16,18 @@ SHOWN = 8
 
 
 class BadSteps:
-    """`note` after every step; ends the run after `limit` skipped steps in a row. In fp16 the first steps are skipped until the
-    loss scale is small enough, which is no mistake; there a scale that has fallen to where nothing is scaled ends the run."""
+    """`note` of every step; ends the run after `limit` skipped steps in a row. In fp16 the first steps are skipped until the
+    loss scale is small enough, which is no error; there a scale that no longer scales anything ends the run."""
 
     def __init__(self, data: TrainingData, limit: int, engine: Engine, last_good: Callable[[], str]) -> None:
         self._data, self._limit, self._engine, self._last_good = data, limit, engine, last_good
-        self._skipped, self.in_a_row = engine.skipped, 0
+        self._skipped, self.in_a_row, self._noted = engine.skipped, 0, -1
 
     def note(self, number: int) -> None:
-        """Once step `number` is done. Raises RunError. The same on every rank."""
-        engine = self._engine
+        """Once it is known whether step `number` was made; again, nothing. Raises RunError. The same on every rank."""
+        if number <= self._noted:
+            return
+        engine, self._noted = self._engine, number
         skipped = engine.skipped
         bad, self._skipped = skipped > self._skipped, skipped
         self.in_a_row = self.in_a_row + 1 if bad else 0
@@ -45,7 +47,7 @@ class BadSteps:
         collapsed = scale is not None and scale.value <= SMALLEST
         if collapsed or (self.in_a_row >= self._limit and not (scale and seeking)):
             fell = f" in fp16, whose loss scale fell to {scale.value:g}" if scale else ""
-            wider = ", or train in a folder of its own with runtime.precision=fp32" if engine.half else ""
+            wider = ", or train in another folder with runtime.precision=fp32" if engine.half else ""
             raise RunError(
                 f"{self.in_a_row} steps in a row without a finite gradient{fell}, the last one step {number} of {rows}; "
                 f"{self._last_good()}; look at the batch: xdist train RUN.yaml --only-step {number}{wider}"

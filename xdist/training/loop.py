@@ -1,4 +1,4 @@
-"""The training of a run on this rank: step by step, from wherever it stopped, to a model folder."""
+"""The training of a run on this rank: step by step, from where it stopped, to a model folder."""
 
 import logging
 import time
@@ -24,7 +24,9 @@ from xdist.engine.loss_scale import power_of_two
 from xdist.errors import UserError, own
 from xdist.model.folder import save_model
 from xdist.model.masks import Masks
-from xdist.robust.passes import Chain, Context
+from xdist.model.model import Model
+from xdist.model.syntax.attached import reader_of
+from xdist.robust.passes import Chain, Context, Pass
 from xdist.robust.rounding import Rounding, warning
 from xdist.run import distributed
 from xdist.run.folder import RunFolder
@@ -34,6 +36,7 @@ from xdist.run.stopping import StopRequest
 from xdist.tasks.batch import Batch, View
 from xdist.tasks.large_vocabulary import of_states_alone
 from xdist.training.bad_numbers import BadSteps
+from xdist.training.logged import StepLog
 from xdist.training.record import StepRecord, SubsetLosses
 
 log = logging.getLogger(__name__)
@@ -52,12 +55,14 @@ class Training:
         device: torch.device | None = None,
         processes: int = 0,
     ) -> None:
-        """`device`: of the engine's model, where that is not the rank's own; `processes`: that make batches beside it."""
+        """`device`: of the engine's model, where that is not the rank's own; `processes`: that make batches for it."""
         self.data, self.engine, self.chain, self.seed, self.special_ids = data, engine, chain, seed, special_ids
         self.rank, self.world, self.device = distributed.rank(), distributed.world(), device or distributed.device()
         self.losses = SubsetLosses(data, self.device)
         for family in data.families.values():
             family.compared = chain.compares
+        reader = reader_of(engine.module.encoder)
+        self.tree_weight = reader.section.weight if reader else 0.0
         self.rounding = Rounding(engine.dtype, self.device) if engine.half else None
         self.busy: Callable[[], bool] = bool  # whether this rank writes a checkpoint meanwhile
         self.input = Ahead(data, self.rank, self.world, self.device, processes)
@@ -69,6 +74,7 @@ class Training:
         heads, each counts by its share of the rows.
         """
         # Dropout depends on (seed, step, rank) alone, so a resumed run draws what an uninterrupted one would have drawn.
+        # 63 of the key's bits: generators of every device take them as a seed, with no sign.
         torch.manual_seed(key_of(self.seed, number, self.rank) >> 1)
         batches = [batch.to(self.device) for batch in self.input.step(number)]
         record = StepRecord(batches, self.data, self.device)
@@ -82,9 +88,13 @@ class Training:
             for one in record.timed(batch, self.chain.passes(context)):
                 views = (self.rounding.watched(one) if self.rounding else one).views
                 loss, parts = one.loss(self.engine(*views, masks=masks), family)
-                # DeepSpeed averages gradients over ranks: times world makes it the sum that the global count divides.
-                self.engine.backward(loss * (share * self.world))
                 record.add(one, share, loss.detach(), parts)
+                # DeepSpeed averages gradients over ranks: times world makes it the sum that the global count divides.
+                loss = loss * (share * self.world)
+                if trees := of_trees(one, self.engine.module, record.share_of_row(batch)):
+                    loss = loss + self.world * self.tree_weight * sum(trees)
+                    record.add_trees(trees[0].detach(), trees[1].detach(), self.tree_weight)
+                self.engine.backward(loss)
                 self.losses.add(one.views[0].batch, parts[0])
         self.engine.step()
         self._tell_of_rounding()
@@ -93,7 +103,7 @@ class Training:
 
     def fit(self, number: int) -> None:
         """Halve the budget of micro-batches until the largest of step `number` fits on every rank. Collective. At ZeRO 3 ranks
-        that lack memory cannot be told from ranks that wait, so nothing is tried there."""
+        that lack memory look like ranks that wait, so nothing is tried there."""
         trained = [parameter for parameter in self.engine.module.parameters() if parameter.requires_grad]
         while self.engine.stage < 3 and self.data.budget > micro_batch.FEWEST:
             torch.manual_seed(0)
@@ -110,7 +120,8 @@ class Training:
         record, family = StepRecord([batch], self.data, self.device), self.data.families[batch.head]
         masks = Masks() if self.chain.one_dropout else None
         for one in self.chain.passes(self._context(batch, number, record, masks, 1.0)):
-            yield one.loss(self.engine.module(*one.views, masks=masks), family)[0]
+            loss, _ = one.loss(self.engine.module(*one.views, masks=masks), family)
+            yield loss + sum(of_trees(one, self.engine.module, 1.0))
 
     def _context(self, batch: Batch, number: int, record: StepRecord, masks: Masks | None, scale: float) -> Context:
         def outputs(*views: View) -> tuple[Tensor, ...]:
@@ -144,6 +155,17 @@ class Training:
         self.engine.close()
 
 
+def of_trees(one: Pass, model: Model, share: float) -> list[Tensor]:
+    """Of a pass whose forward `model` has just made the losses of distances and of depths, a row counting `share`, a view its
+    weight; none of a model that reads no trees."""
+    views = [(weight, losses) for weight, losses in zip(one.weights, model.tree_losses, strict=False) if weight]
+    return (
+        [sum((share * weight * losses[part].sum() for weight, losses in views), torch.zeros(())) for part in (0, 1)]
+        if views
+        else []
+    )
+
+
 def train(
     training: Training,
     start: Start,
@@ -158,7 +180,8 @@ def train(
 ) -> bool:
     """Train in the run folder that `start` names, from its last checkpoint if there is one. True when it is finished, False
     when it was stopped and saved. `judge` says how good a model is, where the best one is to be kept, and is asked once in
-    `every` steps; `advice` is given where memory does not suffice; `facts` go beside the model as JSON files, by name;
+    `every` steps; `advice` is given where memory does not suffice; `facts` are written next to the model as JSON files, by
+    name;
     `fit`: try whether micro-batches fit, and write down how many tokens they have."""
     folder = RunFolder(start.folder)
     engine, steps = training.engine, training.data.steps
@@ -176,11 +199,11 @@ def train(
     engine.restore_scaling(saved)
     first = training.rank == 0
     if first and tag:
-        log.info("going on after step %d, from %s", done, tag.path)
+        log.info("resuming after step %d, from %s", done, tag.path)
     sinks = Sinks((JsonLines.name, *runtime.sinks) if first else (), replace(start, step=done))
     progress = Progress(f"train {start.name}", steps, done, enabled=first)
     stop = StopRequest(folder.stop, first, runtime.max_minutes)
-    # A checkpoint holds what is trained; of what an adapter stands on it holds the digest.
+    # A checkpoint holds what is trained; of the model below an adapter it holds the digest.
     below = {"stands_on": engine.module.stands_on[1]} if engine.module.stands_on else {}
     best = Best(folder.best, judge, engine, tokenizer, facts) if judge else None
     saver = Saver(
@@ -192,56 +215,39 @@ def train(
     )
     training.busy = lambda: saver.busy
     bad = BadSteps(training.data, runtime.bad_steps, engine, saver.secured)
+    logged = StepLog(training, sinks, progress, saver)
     stopped = False
-    scalars: dict[str, float] = {}
-    tokens, since = 0.0, time.perf_counter()
-    logged = since
     try:
         for number in range(done, steps):
-            rate = engine.rate
             with memory.explained(advice, training.rank, number, training.data.step), own():
                 record = training.step(number, bool(stop))
-            bad.note(number)
-            done, tokens = number + 1, tokens + record.tokens
-            scalars = {}
+            logged.tell()  # of the step before, now that the device is at this one
+            bad.note(number if engine.settled else number - 1)
+            done = number + 1
+            logged.count(record)
+            stopped = record.stop and done < steps
             if done % runtime.log_every == 0 or done == steps:
-                means = record.means()
-                now = time.perf_counter()
-                (waited,) = distributed.sum_over_ranks([training.input.waited()])
-                scalars |= {
-                    **means,
-                    "train/lr": rate,
-                    "train/grad_norm": engine.grad_norm,
-                    "train/tokens_per_second": tokens / (now - since),
-                    # All that passed since the last line, times ranks: the sum over lines is what the training cost.
-                    "train/rank_seconds": (now - logged) * training.world,
-                    "train/peak_gb": distributed.peak_memory() / 1e9,
-                    "train/skipped_steps": float(engine.skipped),
-                    **({"train/loss_scale": engine.scale} if engine.loss_scale else {}),
-                    "train/saving_share": saver.share,
-                    "train/waiting_percent": 100 * waited / training.world / (now - since),
-                }
-                if len(training.data.subsets) > 1:
-                    scalars |= {f"loss/{name}": value for name, value in training.losses.means().items()}
-                    scalars |= training.data.mixture(done)
-                progress.note(f"loss {means['train/loss']:.3f}")
-                tokens, since, logged = 0.0, now, now
-            if best and (done % every == 0 or done == steps):
-                paused = time.perf_counter()
-                scalars |= {"dev/value": best.look(done), "dev/best": best.value}
-                since += time.perf_counter() - paused  # not training time
-            if scalars:
-                sinks.scalars(done, scalars)
+                logged.hold(record, done)
+            logged.paused(saver.look(record.busy))
+            looks = best is not None and (done % every == 0 or done == steps)
+            saves = done < steps and not stopped and saver.due(done)
+            if looks or saves or stopped or done == steps:
+                engine.settle()
+                bad.note(number)
+                scalars: dict[str, float] = {}
+                if best and looks:
+                    paused = time.perf_counter()
+                    scalars = {"dev/value": best.look(done), "dev/best": best.value}
+                    logged.paused(time.perf_counter() - paused)
+                logged.tell(scalars, done)
             progress.advance()
-            since += saver.look(record.busy)
-            if record.stop and done < steps:
-                stopped = True
+            if stopped:
                 break
-            if done < steps and saver.due(done):
+            if saves:
                 sinks.flush()
-                since += saver.save(done)
-        if scalars and not stopped and not start.config.get("evaluate"):  # an evaluation would have more to tell
-            sinks.outcome({"last/loss": scalars["train/loss"]})
+                logged.paused(saver.save(done))
+        if logged.loss is not None and not stopped and not start.config.get("evaluate"):  # an evaluation has more to tell
+            sinks.outcome({"last/loss": logged.loss})
         sinks.flush()
         saver.finish(done, stopped)
     finally:
@@ -266,6 +272,6 @@ def _same_below(saved: Mapping[str, Any], below: tuple[str, str] | None) -> None
     """Raises UserError where a checkpoint was saved of an adapter on another model than that at `below`."""
     if below and saved.get("stands_on", below[1]) != below[1]:
         raise UserError(
-            f"{below[0]}: changed since the checkpoint was saved, whose adapter stands on what was there; put it back, or "
+            f"{below[0]}: changed since the checkpoint was saved, which the adapter was trained on; restore it, or "
             "remove the checkpoints to start at step 0"
         )

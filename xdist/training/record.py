@@ -1,6 +1,6 @@
 """What one step saw on a rank, and its sums over all ranks: counts that weigh its loss, and what is logged of it.
 
-Seconds of its parts are read from a GPU's events, and only when asked for: nothing waits before."""
+Seconds of its parts are read from a GPU's events, and only when needed: nothing waits before."""
 
 import time
 from collections import defaultdict
@@ -14,7 +14,10 @@ from xdist.robust.passes import Pass
 from xdist.robust.statistics import Statistics
 from xdist.robust.statistics import scalars as robust_scalars
 from xdist.run import distributed
+from xdist.run.arriving import Arriving
 from xdist.tasks.batch import Batch
+
+DISTANCE, DEPTH = "syntax/distance", "syntax/depth"
 
 
 class StepRecord:
@@ -35,6 +38,8 @@ class StepRecord:
         self.weights = {"clean": 0.0, "perturbed": 0.0}  # of the passes that know such a loss
         self.batches = len(batches)
         self.began = now(device)
+        self._sent: Arriving | None = None
+        self._names: list[str] = []
         self.spans: list[tuple[Moment, Moment, float]] = []  # begin, end, share that robustness has in it
         for batch in batches:
             if not batch.dummy:
@@ -45,7 +50,7 @@ class StepRecord:
                 self.statistics.rewritten(batch.words)
 
     def reduce(self, stop: bool, busy: bool = False) -> None:
-        """Sum the counts over ranks: the one collective that a step makes of its own. `stop` becomes true if any rank's is, and
+        """Sum the counts over ranks: the one collective that a step itself makes. `stop` becomes true if any rank's is, and
         so does `busy`, which says that a checkpoint is being written."""
         values = [self.counts[head] for head in self.heads] + [self.rows[head] for head in self.heads]
         self.loads[distributed.rank()] = self.tokens
@@ -69,6 +74,10 @@ class StepRecord:
         if batch.dummy or not self.counts[batch.head]:
             return 0.0
         return self.rows[batch.head] / sum(self.rows.values()) / self.counts[batch.head]
+
+    def share_of_row(self, batch: Batch) -> float:
+        """What one row of this batch weighs in a mean over the rows of the step."""
+        return 0.0 if batch.dummy else 1 / sum(self.rows.values())
 
     def timed(self, batch: Batch, passes: Iterator[Pass]) -> Iterator[Pass]:
         """The passes of a micro-batch. Noted are the seconds in which they are sought, and those in which they train, of which
@@ -97,18 +106,35 @@ class StepRecord:
                 self.weights[name] += weight
                 self.losses[name] += share * weight * sum(found) / len(found)
 
+    @torch.no_grad()
+    def add_trees(self, distance: Tensor, depth: Tensor, weight: float) -> None:
+        """Note the losses of trees of a pass, each a part of its mean over the rows of the step; they count `weight`."""
+        self.losses["loss"] += weight * (distance + depth)
+        for name, value in ((DISTANCE, distance), (DEPTH, depth)):
+            self.losses[name] = self.losses.get(name, torch.zeros_like(value)) + value
+
     def finish(self) -> None:
         self.ended = now(self.device)
 
+    def send(self) -> None:
+        """Have the device send what is logged of the step, behind what it has been given to do so far."""
+        self._names = [*self.losses, *self.statistics.sums]
+        values = (*self.losses.values(), *self.statistics.sums.values())
+        self._sent = Arriving(torch.stack([value.double() for value in values]))
+
     def means(self) -> dict[str, float]:
-        """What is logged of the step, over all ranks. Collective."""
+        """What is logged of the step, over all ranks; waits for no more than what the device had been given to do at
+        `send`. Collective."""
+        if self._sent is None:
+            self.send()
+        assert self._sent is not None
         whole = seconds(self.began, self.ended)
         robust = sum(share * seconds(begin, end) for begin, end, share in self.spans)
-        values = {**self.losses, **self.statistics.sums}
-        here = [whole, robust, *torch.stack([value.double() for value in values.values()]).tolist()]
-        whole, robust, *there = distributed.sum_over_ranks(here)
+        whole, robust, *there = distributed.sum_of_hosts([whole, robust, *self._sent.values().tolist()])
+        values = self._names
         sums = dict(zip(values, there, strict=True))
         found = {"train/loss": sums["loss"], **self.layout(), **robust_scalars(sums)}
+        found |= {name: sums[name] for name in (DISTANCE, DEPTH) if name in sums}
         if not self.weights["perturbed"]:
             return found
         # Every micro-batch of every rank makes the same passes, so their weights are the same too.
@@ -162,16 +188,21 @@ class SubsetLosses:
         return [there[low : low + size] for low in range(0, len(there), size)]
 
     def restore(self, state: list[list[float]]) -> None:
-        """Go on from a `state`; that of other numbers of ranks goes to the first."""
+        """Resume from a `state`; that of other numbers of ranks goes to the first."""
         if len(state) == distributed.world():
             mine = state[distributed.rank()]
         else:
             mine = [sum(values) * (distributed.rank() == 0) for values in zip(*state, strict=True)]
         self._sums.copy_(torch.tensor(mine, dtype=torch.float64).view_as(self._sums))
 
-    def means(self) -> dict[str, float]:
-        """By task/language, for those that had a row, over all ranks; begins anew. Collective."""
-        totals = distributed.sum_over_ranks(self._sums.flatten().tolist())
+    def send(self) -> Arriving:
+        """Have the device send what was noted, and starts from scratch."""
+        sent = Arriving(self._sums.flatten().clone())
         self._sums.zero_()
+        return sent
+
+    def means(self, sent: Arriving | None = None) -> dict[str, float]:
+        """By task/language, for those that had a row, over all ranks: of what was sent, or of what there is. Collective."""
+        totals = distributed.sum_of_hosts((sent or self.send()).values().tolist())
         pairs = zip(self.names, totals[0::2], totals[1::2], strict=True)
         return {name: losses / count for name, losses, count in pairs if count}

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -10,8 +11,13 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROGRAMS = ("xdist", "deepspeed", "python", "make", "kubectl")
 
 
+@cache
+def fences(page: Path) -> list[tuple[str, str]]:
+    return FENCE.findall(page.read_text(encoding="utf-8"))
+
+
 def blocks(page: Path, *languages: str) -> Iterator[str]:
-    for language, block in FENCE.findall(page.read_text(encoding="utf-8")):
+    for language, block in fences(page):
         if language in languages:
             yield block
 

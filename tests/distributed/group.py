@@ -1,20 +1,20 @@
-"""A process group that lives for the whole test run: starting one costs seconds of imports, a case in it a fraction of one.
+"""A process group that exists for the complete test run: a case in it costs a fraction of what starting one does."""
 
-Run as a script it is one rank: it reads a case as a JSON line, runs the function of that name, which is in cases.py or, for
-"module.function", in another module of this folder, and writes its result.
-"""
-
+import atexit
 import gc
 import json
 import os
 import select
 import socket
-import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from loaded import Loaded, Process
+
 ROOT = Path(__file__).resolve().parents[2]
+SERVES = "from distributed.group import serve\nserve()"
 CASE_SECONDS = 240  # a hang fails here; machines under load are slow
 
 
@@ -25,36 +25,23 @@ class Group:
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
             port = sock.getsockname()[1]
-        self.ranks = [
-            subprocess.Popen(
-                [sys.executable, str(Path(__file__)), "rank"],
-                env={
-                    **os.environ,
-                    "RANK": str(rank),
-                    "LOCAL_RANK": str(rank),
-                    "WORLD_SIZE": str(world),
-                    "MASTER_ADDR": "127.0.0.1",
-                    "MASTER_PORT": str(port),
-                    "OMP_NUM_THREADS": "1",
-                    "DS_ACCELERATOR": "cpu",
-                    **variables,
-                    "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
-                },
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            for rank in range(world)
-        ]
+        where = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        self.ranks = [process(SERVES, RANK=str(rank), LOCAL_RANK=str(rank), **where, **variables) for rank in range(world)]
+        self._known: dict[str, list[Any]] = {}
+
+    def once(self, case: str, **arguments: Any) -> list[Any]:
+        """As `run`, of a case that changes nothing: done once for all tests that need the same."""
+        asked = json.dumps([case, arguments], sort_keys=True)
+        if asked not in self._known:
+            self._known[asked] = self.run(case, **arguments)
+        return self._known[asked]
 
     def run(self, case: str, **arguments: Any) -> list[Any]:
         for process in self.ranks:
-            assert process.stdin is not None
             process.stdin.write(json.dumps({"case": case, "arguments": arguments}) + "\n")
             process.stdin.flush()
         results = []
         for rank, process in enumerate(self.ranks):
-            assert process.stdout is not None
             ready, _, _ = select.select([process.stdout], [], [], CASE_SECONDS)
             line = process.stdout.readline() if ready else ""
             if not line:
@@ -67,21 +54,40 @@ class Group:
 
     def close(self) -> None:
         for process in self.ranks:
-            process.kill()
-            process.wait()
+            process.close()
 
 
-def _serve() -> None:
+@cache
+def loaded() -> Loaded:
+    """What all groups of this test run are forked from."""
+    made = Loaded(("distributed.cases", "xdist.run.heartbeat", "xdist.run.worker"))
+    atexit.register(made.close)
+    return made
+
+
+def process(program: str, *words: str, stderr: bool = False, **variables: str) -> Process:
+    """A process that has imported what ranks need, on one thread of the CPU; it does lines of Python."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    known = {**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "PYTHONPATH": path}
+    return Process(loaded(), program, *words, variables={**known, **variables}, stderr=stderr)
+
+
+def serve() -> None:
+    """One rank: reads a case as a JSON line, does the function of that name, which is in cases.py or, for "module.function", in
+    another module of this folder, and writes its result."""
     import traceback
+    import warnings
     from importlib import import_module
 
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever libraries print goes to stderr; stdout carries results only
+    os.dup2(2, 1)  # all that libraries print goes to stderr; stdout carries results only
     import torch
 
     from xdist.run import distributed, worker
 
-    worker.quiet()
+    worker.quiet_libraries()
+    for category in (DeprecationWarning, FutureWarning, PendingDeprecationWarning):  # as pyproject.toml has it of other tests
+        warnings.filterwarnings("error", category=category, module=r"xdist|distributed\.")
     torch.set_num_threads(1)
     distributed.init(timeout_minutes=1)
     import_module("distributed.cases")
@@ -96,8 +102,3 @@ def _serve() -> None:
             answer = {"error": traceback.format_exc()}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
-
-
-if __name__ == "__main__":
-    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).parent]
-    _serve()

@@ -45,7 +45,7 @@ def families_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("stage", [0, 3])
 def test_losses_of_mixed_families_do_not_depend_on_ranks(one: Group, two: Group, families_run: Path, stage: int) -> None:
     options = [f"runtime.deepspeed={STAGES / f'zero{stage}.json'}"]
-    (expected,) = one.run("losses", path=str(families_run), overrides=[], steps=4)
+    (expected,) = one.once("losses", path=str(families_run), overrides=[], steps=4)
     for result in two.run("losses", path=str(families_run), overrides=options, steps=4):
         assert result["loss"] == pytest.approx(expected["loss"], abs=1e-4)
         assert result["norm"] == pytest.approx(expected["norm"], rel=1e-3)
@@ -55,7 +55,7 @@ def test_losses_of_mixed_families_do_not_depend_on_ranks(one: Group, two: Group,
 def test_segments_of_an_encoder_that_knows_two_do_not_depend_on_ranks(
     one: Group, two: Group, families_run: Path, tmp_path: Path
 ) -> None:
-    """BERT on pairs, options and contexts: whole and padded on one rank, in parts and packed on two."""
+    """BERT on pairs, options and contexts: complete and padded on one rank, in parts and packed on two."""
     backbone = tiny_kind(tmp_path / "bert", "bert")
     options = [f"model.backbone={backbone}", "train.tasks=[{task: squad}, {task: siqa}, {task: xnli}]"]
     (expected,) = one.run("losses", path=str(families_run), overrides=[*options, "runtime.attention=padded"], steps=2)

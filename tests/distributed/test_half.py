@@ -1,4 +1,4 @@
-"""Training in 16 bits is training in fp32 up to their rounding, at every ZeRO stage alike."""
+"""Training in 16 bits is training in fp32 up to their rounding, at every ZeRO stage."""
 
 import json
 import math
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from distributed.group import Group
-from distributed.test_same_result import ACCUMULATED, METHODS, STAGES, stage
+from distributed.test_same_result import ACCUMULATED, METHODS, STAGES, STEPS, stage
 
 
 @pytest.fixture(scope="module")
 def in_fp32(two: Group, small_run: Path) -> dict[str, list[float]]:
-    return two.run("losses", path=str(small_run), overrides=[*METHODS["adversarial"], *ACCUMULATED])[0]
+    return two.once("losses", path=str(small_run), overrides=[*METHODS["adversarial"], *ACCUMULATED], steps=STEPS)[0]
 
 
 @pytest.mark.parametrize("precision, tolerance", [("fp16", 6e-5), ("bf16", 6e-4)])
@@ -23,7 +23,7 @@ def test_losses_and_norms_are_those_of_fp32(
     """At ZeRO 0, too, gradients are summed up in fp32, scaled where DeepSpeed leaves that out, and AdamW's first update is its
     first."""
     overrides = [*METHODS["adversarial"], *ACCUMULATED, *stage(number), f"runtime.precision={precision}"]
-    for answer in two.run("half_cases.run", of="losses", path=str(small_run), overrides=overrides):
+    for answer in two.run("half_cases.run", of="losses", path=str(small_run), overrides=overrides, steps=STEPS):
         found = answer["value"]
         assert found["micros"] > 1
         assert found["loss"] == pytest.approx(in_fp32["loss"], abs=tolerance)

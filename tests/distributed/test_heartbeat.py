@@ -1,16 +1,15 @@
-"""Ranks that die, freeze or fall silent are named by the others, in seconds here, with processes of their own."""
+"""Ranks that die, freeze or fall silent are named by the others, in seconds here, with their own processes."""
 
 import inspect
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import yaml
+from distributed.group import process
+from loaded import Process
 
 from xdist.run import aborting, distributed, heartbeat
 from xdist.run.folder import RunFolder
@@ -18,7 +17,7 @@ from xdist.run.folder import RunFolder
 GRACE_OF_ALL = heartbeat.GRACE + 3 * heartbeat.BEAT  # from when one has seen a death to when all have ended
 
 # A rank that beats until it reads a line: "done", or "leave", as one does that has said what is wrong. Words: a run's
-# description or "", and `elsewhere` where ranks seem to be on hosts of their own.
+# description or "", and `elsewhere` where ranks seem to be on separate hosts.
 PROGRAM = """
 import os, sys
 from pathlib import Path
@@ -66,35 +65,29 @@ dist.destroy_process_group()
 """
 
 
-def ranks(*words: str) -> list[subprocess.Popen[str]]:
+def ranks(*words: str) -> list[Process]:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(sock.getsockname()[1]), "WORLD_SIZE": "2"}
-    variables = {**os.environ, **where, "DS_ACCELERATOR": "cpu"}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    started = [
-        subprocess.Popen([sys.executable, "-c", PROGRAM, *words], env={**variables, "RANK": str(rank)}, **pipes)  # type: ignore[call-overload]
-        for rank in range(2)
-    ]
-    for process in started:
-        for line in process.stdout:  # DeepSpeed has something to say before
+    started = [process(PROGRAM, *words, stderr=True, RANK=str(rank), **where) for rank in range(2)]
+    for one in started:
+        for line in one.stdout:  # DeepSpeed has something to say before
             if line == "beating\n":
                 break
         else:
-            raise AssertionError(process.stderr.read())
+            assert one.stderr
+            raise AssertionError(one.stderr.read())
     return started
 
 
-def say(process: subprocess.Popen[str], word: str) -> None:
-    assert process.stdin is not None
-    process.stdin.write(f"{word}\n")
-    process.stdin.flush()
+def say(one: Process, word: str) -> None:
+    one.stdin.write(f"{word}\n")
+    one.stdin.flush()
 
 
-def end(started: list[subprocess.Popen[str]]) -> None:
-    for process in started:
-        process.kill()
-        process.communicate()
+def end(started: list[Process]) -> None:
+    for one in started:
+        one.close()
 
 
 @pytest.mark.parametrize(
@@ -110,7 +103,6 @@ def test_the_survivor_names_the_dead(dead: int, said: str) -> None:
         started[dead].send_signal(signal.SIGKILL)
         survivor = started[1 - dead]
         assert survivor.wait(timeout=60) == 11
-        assert survivor.stdout is not None
         line = survivor.stdout.read()
         assert line.startswith(f"rank {dead} on host {socket.gethostname()} (process {started[dead].pid}) died: {said}")
     finally:
@@ -121,7 +113,7 @@ def test_the_survivor_names_the_dead(dead: int, said: str) -> None:
     "frozen, why", [(0, "no answer from the process group's store for 2 s"), (1, "no sign of life for 2 s")]
 )
 def test_who_is_stopped_for_good_is_named_in_the_folder(tmp_path: Path, frozen: int, why: str) -> None:
-    """Rank 0 holds the store, which does not answer either. Ranks on hosts of their own do not see each other's processes."""
+    """Rank 0 holds the store, which does not answer either. Ranks on separate hosts do not see each other's processes."""
     started = ranks(str(described(tmp_path)), "elsewhere")
     try:
         folder = RunFolder(tmp_path / "run")
@@ -175,7 +167,6 @@ def test_the_last_barrier_is_watched() -> None:
         started[1].send_signal(signal.SIGSTOP)
         say(started[0], "done")
         assert started[0].wait(timeout=60) == 11
-        assert started[0].stdout is not None
         assert f"(process {started[1].pid}) died: no sign of life" in started[0].stdout.read()
     finally:
         end(started)
@@ -187,23 +178,22 @@ def test_a_collective_waits_longer_than_a_dead_rank_takes_to_be_named() -> None:
 
 
 def test_ranks_that_were_stopped_or_are_done_blame_nobody() -> None:
-    """All are stopped for longer than the silence that is allowed, and go on at different times."""
+    """All are stopped for longer than the silence that is allowed, and resume at different times."""
     started = ranks("")
     try:
-        for process in started:
-            process.send_signal(signal.SIGSTOP)
+        for one in started:
+            one.send_signal(signal.SIGSTOP)
         time.sleep(3)
-        for process in started:
-            process.send_signal(signal.SIGCONT)
+        for one in started:
+            one.send_signal(signal.SIGCONT)
             time.sleep(0.7)
         time.sleep(2)
-        for process in started:
-            say(process, "done")
+        for one in started:
+            say(one, "done")
             time.sleep(0.5)
-        for process in started:
-            assert process.wait(timeout=60) == 0
-            assert process.stdout is not None
-            assert process.stdout.read() == ""
+        for one in started:
+            assert one.wait(timeout=60) == 0
+            assert one.stdout.read() == ""
     finally:
         end(started)
 
@@ -216,7 +206,6 @@ def test_who_leaves_with_a_word_is_followed_in_silence(rank: int) -> None:
         assert started[rank].wait(timeout=60) == 2
         other = started[1 - rank]
         assert other.wait(timeout=60) == 12
-        assert other.stdout is not None
         assert other.stdout.read() == "\n"
     finally:
         end(started)

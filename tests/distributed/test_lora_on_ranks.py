@@ -32,7 +32,7 @@ def adapter(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_lora_gradient_equals_a_plain_loop(one: Group, two: Group, small_run: Path, adapter: Path, number: int) -> None:
     """Of a perturbed step, several micro-batches on each of two ranks; nothing else moves."""
     options = [f"model.adapter={{folder: {adapter}}}", "robust={method: adversarial, radius: 0.3, steps: 2}"]
-    expected = one.run("lora_cases.gradient", path=str(small_run), overrides=options)[0]
+    expected = one.once("lora_cases.gradient", path=str(small_run), overrides=options)[0]
     found = two.run("gradient", path=str(small_run), overrides=[*options, *ACCUMULATED, *stage(number)])[0]
     assert set(expected) == set(found)
     assert sum("lora_A" in name for name in found) == 12

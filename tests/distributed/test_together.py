@@ -1,12 +1,9 @@
 """What one rank alone does or finds wrong reaches all."""
 
-import os
 import socket
-import subprocess
-import sys
 
 import pytest
-from distributed.group import Group
+from distributed.group import Group, process
 
 SAYS = "no such file"
 ELSEWHERE = f"{SAYS} (rank 1 on host {socket.gethostname()})"
@@ -55,8 +52,9 @@ def test_a_port_that_is_taken_is_one_line() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        where = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "DS_ACCELERATOR": "cpu"}
-        words = [sys.executable, "-c", program]
-        done = subprocess.run(words, env={**os.environ, **where}, capture_output=True, text=True, timeout=120, check=False)
-    line = f"port {port}, where the ranks are to meet, is taken; choose another (--master_port)"
-    assert done.stderr.splitlines()[-1] == f"xdist.errors.RunError: {line}"
+        where = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        refused = process(program, stderr=True, **where)
+        assert refused.wait(timeout=120) == 1
+    assert refused.stderr
+    line = f"port {port}, where the ranks have to meet, is in use; choose another (--master_port)"
+    assert refused.stderr.read().splitlines()[-1] == f"xdist.errors.RunError: {line}"

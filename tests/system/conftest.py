@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 import yaml
 from elsewhere import LANGUAGES, Scored, udpos
+from loaded import Loaded
 from tiny import tiny_benchmark, tiny_model, tiny_places
 from tiny_finetuned import tiny_finetuned
 from tiny_kinds import tiny_kind
@@ -16,6 +18,20 @@ from typing_of_commands import Typed
 
 from xdist.tasks.catalog import task
 
+# What commands import of others, with modules of xdist that import most of it.
+LIBRARIES = (
+    "xdist.train",
+    "xdist.evaluate",
+    "xdist.api",
+    "xdist.demo.tiny",
+    "datasets",
+    "jinja2",
+    "rich.console",
+    "tensorboard.backend.event_processing.event_accumulator",
+    "torch.utils.tensorboard",
+    "transformers.models.xlm_roberta.modeling_xlm_roberta",
+    "transformers.models.xlm_roberta.tokenization_xlm_roberta",
+)
 PLUGINS = ("task.py", "balanced_accuracy.py", "fading.py")
 
 
@@ -35,9 +51,36 @@ def typed() -> Typed:
 
 
 @pytest.fixture(scope="session")
+def loaded() -> Iterator[Typed]:
+    """As `typed`, of `xdist` alone and many times cheaper: for commands whose start is not what is tested. Their ranks are
+    forked too; of xdist, each process imports what it needs again."""
+    made = Loaded(LIBRARIES, without="xdist")
+    commands = Path(sys.executable).parent
+
+    def run(
+        *words: object, timeout: float = 400, more: Mapping[str, str] = {}, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        line = [str(commands / str(words[0])), *map(str, words[1:])]
+        assert words[0] == "xdist"
+        environment = {**os.environ, "DS_ACCELERATOR": "cpu", "PATH": f"{commands}:{os.environ['PATH']}", **more}
+        with open(os.devnull) as nothing, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+            pid = made.start(line, environment, cwd, [file.fileno() for file in (nothing, out, err)])
+            try:
+                code = made.wait(pid, timeout)
+            finally:
+                out.seek(0)
+                err.seek(0)
+                said = out.read(), err.read()
+        return subprocess.CompletedProcess(line, code, *said)
+
+    yield run
+    made.close()
+
+
+@pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny benchmark, a tiny encoder and two runs: an intermediate one, and a target that begins with it and
-    has a task, a metric and a method of somebody else's. Whatever imports one of their files writes the file `executed`."""
+    has a task, a metric and a method of another's. A command that imports one of their files writes the file `executed`."""
     folder = tmp_path_factory.mktemp("typed")
     tiny_benchmark(folder / "benchmark")
     tiny_places(folder / "benchmark")
@@ -87,13 +130,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def elsewhere(typed: Typed, tmp_path_factory: pytest.TempPathFactory) -> Scored:
-    """An XLM-R whose tags stand in an order of its own, scored by one command."""
+def elsewhere(loaded: Typed, tmp_path_factory: pytest.TempPathFactory) -> Scored:
+    """An XLM-R whose tags are in their own order, scored by one command."""
     place = tmp_path_factory.mktemp("elsewhere")
     udpos(place / "download")
     folder = tiny_kind(place / "models/tagger", "xlm-roberta", max_position_embeddings=160)
     model = tiny_finetuned(folder, "tagging", task("udpos").labels[::-1])
     words = ("--model", "models/tagger", "--task", "udpos", "--data", "download", "--languages", ",".join(LANGUAGES))
-    done = typed("xdist", "evaluate", *words, "--ranks", "1", cwd=place)
+    done = loaded("xdist", "evaluate", *words, "--ranks", "1", cwd=place)
     assert done.returncode == 0, done.stderr
     return Scored(place, model, words)

@@ -9,7 +9,7 @@ from tiny import NAMES
 from typing_of_commands import Typed
 
 
-def test_maps_are_fitted_on_ranks_and_used(typed: Typed, small: Path, tmp_path: Path) -> None:
+def test_maps_are_fitted_on_ranks_and_used(loaded: Typed, small: Path, tmp_path: Path) -> None:
     (tmp_path / "data" / "parallel").mkdir(parents=True)
     for path in (small / "benchmark").iterdir():
         (tmp_path / "data" / path.name).symlink_to(path)
@@ -30,7 +30,7 @@ def test_maps_are_fitted_on_ranks_and_used(typed: Typed, small: Path, tmp_path: 
             "runtime": {"ranks": ranks, "deepspeed": "zero0"},
         }
         (tmp_path / "run.yaml").write_text(yaml.safe_dump(run))
-        done = typed("xdist", "evaluate", tmp_path / "run.yaml")
+        done = loaded("xdist", "evaluate", tmp_path / "run.yaml")
         assert done.returncode == 0, done.stderr
         if not align:
             assert "states at layer 2 are mapped to English: de; as they are: sw" in done.stderr

@@ -1,4 +1,4 @@
-"""A user's mistake is one line that names file and line (or key) and the nearest valid name; exit 2; nothing is written."""
+"""A user's error is one line that names file and line (or key) and the nearest valid name; exit 2; nothing is written."""
 
 import json
 import re
@@ -48,10 +48,10 @@ def description(folder: Path, **changes: object) -> Path:
     return path
 
 
-def refused(typed: Typed, folder: Path, *words: object) -> str:
+def refused(loaded: Typed, folder: Path, *words: object) -> str:
     """The one line that the command leaves; checks exit code, that it is one line, and that no run folder appeared."""
     before = sorted(folder.rglob("*"))
-    done = typed("xdist", *words)
+    done = loaded("xdist", *words)
     assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
     lines = [line for line in done.stderr.splitlines() if not line.startswith("prepare ")]
     assert len(lines) == 1, done.stderr
@@ -77,26 +77,26 @@ def refused(typed: Typed, folder: Path, *words: object) -> str:
         ({"model__backbone": "/nowhere/encoder"}, r"/nowhere/encoder: no such folder"),
     ],
 )
-def test_wrong_values(typed: Typed, folder: Path, changes: dict, expected: str) -> None:
-    line = refused(typed, folder, "train", description(folder, **changes))
+def test_wrong_values(loaded: Typed, folder: Path, changes: dict, expected: str) -> None:
+    line = refused(loaded, folder, "train", description(folder, **changes))
     assert re.search(expected, line), line
 
 
-def test_unknown_override(typed: Typed, folder: Path) -> None:
-    line = refused(typed, folder, "train", description(folder), "train.step=3")
+def test_unknown_override(loaded: Typed, folder: Path) -> None:
+    line = refused(loaded, folder, "train", description(folder), "train.step=3")
     assert "train.step=3 (command line): train: unknown key 'step': did you mean 'steps'?" in line
 
 
-def test_broken_yaml(typed: Typed, folder: Path) -> None:
+def test_broken_yaml(loaded: Typed, folder: Path) -> None:
     path = description(folder)
     path.write_text(path.read_text() + "  - nonsense: [\n")
-    assert re.search(r"run\.yaml:\d+: ", refused(typed, folder, "train", path))
+    assert re.search(r"run\.yaml:\d+: ", refused(loaded, folder, "train", path))
 
 
-def test_key_twice(typed: Typed, folder: Path) -> None:
+def test_key_twice(loaded: Typed, folder: Path) -> None:
     path = description(folder)
     path.write_text(path.read_text() + "name: again\n")
-    assert "name: this key stands here twice" in refused(typed, folder, "train", path)
+    assert "name: this key appears here twice" in refused(loaded, folder, "train", path)
 
 
 def spoil(path: Path, number: int, line: str) -> None:
@@ -105,41 +105,41 @@ def spoil(path: Path, number: int, line: str) -> None:
     path.write_text("\n".join(lines), encoding="utf-8")
 
 
-def test_data_without_label_column(typed: Typed, folder: Path) -> None:
+def test_data_without_label_column(loaded: Typed, folder: Path) -> None:
     spoil(folder / "benchmark/cldr-topic/train-en.tsv", 7, "only a name")
-    line = refused(typed, folder, "train", description(folder))
+    line = refused(loaded, folder, "train", description(folder))
     assert "train-en.tsv:7: " in line
 
 
-def test_unknown_label(typed: Typed, folder: Path) -> None:
+def test_unknown_label(loaded: Typed, folder: Path) -> None:
     spoil(folder / "benchmark/cldr-topic/train-en.tsv", 5, "Peru\tteritory")
-    line = refused(typed, folder, "train", description(folder))
+    line = refused(loaded, folder, "train", description(folder))
     assert "train-en.tsv:5: unknown label 'teritory': did you mean 'territory'?" in line
 
 
-def test_undecodable_byte(typed: Typed, folder: Path) -> None:
+def test_undecodable_byte(loaded: Typed, folder: Path) -> None:
     path = folder / "benchmark/cldr-topic/train-en.tsv"
     path.write_bytes(path.read_bytes()[:40] + b"\xff\xfe" + path.read_bytes()[40:])
-    assert "train-en.tsv:3: not UTF-8: byte 0xff at offset 40" in refused(typed, folder, "train", description(folder))
+    assert "train-en.tsv:3: not UTF-8: byte 0xff at offset 40" in refused(loaded, folder, "train", description(folder))
 
 
-def test_missing_file(typed: Typed, folder: Path) -> None:
+def test_missing_file(loaded: Typed, folder: Path) -> None:
     (folder / "benchmark/cldr-topic/train-en.tsv").unlink()
-    assert "train-en.tsv: no such file" in refused(typed, folder, "train", description(folder))
+    assert "train-en.tsv: no such file" in refused(loaded, folder, "train", description(folder))
 
 
-def test_model_folder_without_weights(typed: Typed, folder: Path) -> None:
+def test_model_folder_without_weights(loaded: Typed, folder: Path) -> None:
     (folder / "encoder/model.safetensors").unlink()
-    assert "encoder: holds no weights" in refused(typed, folder, "train", description(folder))
+    assert "encoder: holds no weights" in refused(loaded, folder, "train", description(folder))
 
 
-def test_layer_that_the_encoder_has_not(typed: Typed, folder: Path) -> None:
-    """Told before training, not after it."""
-    line = refused(typed, folder, "train", description(folder, evaluate__layer=3))
+def test_layer_that_the_encoder_has_not(loaded: Typed, folder: Path) -> None:
+    """Reported before training, not after it."""
+    line = refused(loaded, folder, "train", description(folder, evaluate__layer=3))
     assert re.search(r"run\.yaml:\d+: evaluate\.layer: there is no layer 3: .*encoder has 2", line)
 
 
-def test_tokenizer_larger_than_the_embedding(typed: Typed, folder: Path) -> None:
+def test_tokenizer_larger_than_the_embedding(loaded: Typed, folder: Path) -> None:
     config = json.loads((folder / "encoder/config.json").read_text())
     config["vocab_size"] = 100
     (folder / "encoder/config.json").write_text(json.dumps(config))
@@ -147,17 +147,17 @@ def test_tokenizer_larger_than_the_embedding(typed: Typed, folder: Path) -> None
     name = next(name for name in weights if name.endswith("word_embeddings.weight"))
     weights[name] = weights[name][:100].contiguous()
     save_file(weights, folder / "encoder/model.safetensors", metadata={"format": "pt"})
-    line = refused(typed, folder, "train", description(folder))
+    line = refused(loaded, folder, "train", description(folder))
     assert "the encoder's embedding has 100 rows" in line
 
 
-def test_folder_that_is_no_run(typed: Typed, folder: Path) -> None:
+def test_folder_that_is_no_run(loaded: Typed, folder: Path) -> None:
     (folder / "run").mkdir()
     (folder / "run/thesis.txt").write_text("five years of work")
-    assert "is not a run folder and not empty" in refused(typed, folder, "train", description(folder))
+    assert "is not a run folder and not empty" in refused(loaded, folder, "train", description(folder))
 
 
-def test_ds_config_with_a_key_that_deepspeed_would_ignore(typed: Typed, folder: Path) -> None:
+def test_ds_config_with_a_key_that_deepspeed_would_ignore(loaded: Typed, folder: Path) -> None:
     (folder / "mine.json").write_text('{"zero_optimisation": {"stage": 2}}')
-    line = refused(typed, folder, "train", description(folder, runtime={"deepspeed": str(folder / "mine.json")}))
+    line = refused(loaded, folder, "train", description(folder, runtime={"deepspeed": str(folder / "mine.json")}))
     assert "mine.json: unknown key 'zero_optimisation': did you mean 'zero_optimization'?" in line

@@ -1,4 +1,4 @@
-"""A benchmark as a user types it: trained on two ranks, scored in every language that is there, and nothing done twice."""
+"""A benchmark as a user types it: trained on two ranks, scored in every language that has files, and nothing done twice."""
 
 import json
 import random
@@ -13,7 +13,7 @@ LANGUAGES = ("eng_Latn", "yor_Latn", "hau_Latn", "ace_Arab")
 
 
 def sib200(root: Path) -> list[str]:
-    """SIB-200 as published, in invented words; English whole, of the others the test set."""
+    """SIB-200 as published, in invented words; English complete, of the others the test set."""
     texts = []
     for code in LANGUAGES:
         for split, size in (("train", 140), ("dev", 28), ("test", 42)):
@@ -31,11 +31,11 @@ def sib200(root: Path) -> list[str]:
     return texts
 
 
-def test_one_command_trains_scores_and_reports(typed: Typed, tmp_path: Path) -> None:
+def test_one_command_trains_scores_and_reports(loaded: Typed, tmp_path: Path) -> None:
     tiny_encoder(tmp_path / "encoder", sib200(tmp_path / "download"), vocabulary=300)
     rates = ("train.learning_rate=2e-3", "train.select.every=15", "train.epochs=12")
     words = ("xdist", "benchmark", "encoder", "--suite", "sib200", "--out", "out", "--ranks", "2", *rates)
-    done = typed(*words, "--json", cwd=tmp_path)
+    done = loaded(*words, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert (tmp_path / "out/scores.jsonl").read_text() == done.stdout
@@ -50,19 +50,19 @@ def test_one_command_trains_scores_and_reports(typed: Typed, tmp_path: Path) -> 
     assert (tmp_path / "out/report/report.html").is_file()
 
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out/runs").rglob("*") if path.is_file()}
-    again = typed(*words, cwd=tmp_path)
+    again = loaded(*words, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "epoch" not in again.stderr
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "out/runs").rglob("*") if path.is_file()}
     assert (tmp_path / "out/scores.jsonl").read_text() == done.stdout
 
-    status = typed("xdist", "study", "status", "out/study.yaml", cwd=tmp_path)
+    status = loaded("xdist", "study", "status", "out/study.yaml", cwd=tmp_path)
     assert "1 finished" in " ".join(status.stdout.split())
-    report = typed("xdist", "report", "out/study.yaml", "--out", "mine", cwd=tmp_path)
+    report = loaded("xdist", "report", "out/study.yaml", "--out", "mine", cwd=tmp_path)
     assert report.returncode == 0, report.stderr
     assert "mean, not trained on" in report.stdout
     (trained,) = (tmp_path / "out/runs").glob("target-*/model")
-    scored = typed(*words[:2], trained, "--suite", "africa", "--out", "africa", "--no-train", "--json", cwd=tmp_path)
+    scored = loaded(*words[:2], trained, "--suite", "africa", "--out", "africa", "--no-train", "--json", cwd=tmp_path)
     assert scored.returncode == 0, scored.stderr
     found = {line["language"]: line for line in map(json.loads, scored.stdout.splitlines()) if "language" in line}
     assert set(found) == {"eng_Latn", "yor_Latn", "hau_Latn"}

@@ -46,9 +46,9 @@ def test_demo_leaves_predictions_events_and_a_page(place: Path) -> None:
     assert "French ones, which CLDR falls back on" in page
 
 
-def test_second_demo_starts_nothing(typed: Typed, place: Path) -> None:
+def test_second_demo_starts_nothing(loaded: Typed, place: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (place / "runs").rglob("*")}
-    done = typed("xdist", "demo", cwd=place)
+    done = loaded("xdist", "demo", cwd=place)
     assert done.returncode == 0
     assert "nothing was started" in done.stdout
     assert "report: runs/demo/report-multilingual-adversarial/report.html" in done.stdout

@@ -9,8 +9,8 @@ from xdist.files import read_json
 from xdist.tasks.catalog import task
 
 
-def test_a_token_classification_of_xlm_r(typed: Typed, elsewhere: Scored) -> None:
-    """Its predictions are those that transformers' own class makes of the same words, its tags in an order of its own."""
+def test_a_token_classification_of_xlm_r(loaded: Typed, elsewhere: Scored) -> None:
+    """Its predictions are those that transformers' own class makes of the same words, its tags in their own order."""
     entry, model, place = task("udpos"), elsewhere.model, elsewhere.place
     out = place / "runs/evaluate/tagger-udpos"
     assert set(read_json(out / "scores.json")["tasks"]["udpos"]["languages"]) == set(LANGUAGES)
@@ -26,7 +26,7 @@ def test_a_token_classification_of_xlm_r(typed: Typed, elsewhere: Scored) -> Non
         found = (out / f"predictions/udpos/test-{code}.tsv").read_text(encoding="utf-8")
         assert found == "\n\n".join(expected) + "\n"
         assert len(set(found.split())) > 1
-    again = typed("xdist", "evaluate", *elsewhere.typed, cwd=place)
+    again = loaded("xdist", "evaluate", *elsewhere.typed, cwd=place)
     assert again.returncode == 0
     assert again.stdout.startswith("tagger-udpos is finished: runs/evaluate/tagger-udpos/scores.json\n")
     assert "folder: runs/evaluate/tagger-udpos\n" in again.stdout

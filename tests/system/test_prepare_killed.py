@@ -39,7 +39,7 @@ def shards(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in folder.glob("prepared/*/shard-*.arrow")}
 
 
-def test_killed_and_started_again_it_makes_only_what_is_left(typed: Typed, corpus_run: Path) -> None:
+def test_killed_and_started_again_it_makes_only_what_is_left(loaded: Typed, corpus_run: Path) -> None:
     folder = corpus_run.parent
     command = [str(Path(sys.executable).with_name("xdist")), "prepare", str(corpus_run), "--workers", "2"]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
@@ -55,7 +55,7 @@ def test_killed_and_started_again_it_makes_only_what_is_left(typed: Typed, corpu
     assert not list(folder.glob("prepared/*/manifest.json"))
 
     for options in (["--part", "1/2"], ["--part", "2/2"], ["--finish"]):
-        done = typed("xdist", "prepare", corpus_run, *options)
+        done = loaded("xdist", "prepare", corpus_run, *options)
         assert done.returncode == 0, done.stderr
     after = shards(folder)
     assert {name: after[name] for name in noted} == noted
@@ -64,19 +64,19 @@ def test_killed_and_started_again_it_makes_only_what_is_left(typed: Typed, corpu
     assert manifest["lines"]["lines"] == 25_000
 
 
-def test_a_part_alone_cannot_be_finished(typed: Typed, corpus_run: Path, tmp_path: Path) -> None:
-    """In a cache of its own: the other part has made nothing, whenever another start was killed."""
-    done = typed("xdist", "prepare", corpus_run, "--part", "1/2", f"data.cache={tmp_path}")
+def test_a_part_alone_cannot_be_finished(loaded: Typed, corpus_run: Path, tmp_path: Path) -> None:
+    """In its own cache: the other part has made nothing, whenever another start was killed."""
+    done = loaded("xdist", "prepare", corpus_run, "--part", "1/2", f"data.cache={tmp_path}")
     assert done.returncode == 0, done.stderr
-    early = typed("xdist", "prepare", corpus_run, "--finish", f"data.cache={tmp_path}")
+    early = loaded("xdist", "prepare", corpus_run, "--finish", f"data.cache={tmp_path}")
     assert (early.returncode, early.stderr.count("\n")) == (2, 1)
     assert "shards are missing" in early.stderr
 
 
-def test_a_truncated_file_is_one_line(typed: Typed, corpus_run: Path, tmp_path: Path) -> None:
+def test_a_truncated_file_is_one_line(loaded: Typed, corpus_run: Path, tmp_path: Path) -> None:
     (tmp_path / "mlm").mkdir()
     (tmp_path / "mlm/sw.txt.gz").write_bytes(gzip.compress(b"Kenya na Peru\n" * 9999)[:-30])
-    broken = typed("xdist", "prepare", corpus_run, f"data.root={tmp_path}", f"data.cache={tmp_path}")
+    broken = loaded("xdist", "prepare", corpus_run, f"data.root={tmp_path}", f"data.cache={tmp_path}")
     assert broken.returncode == 2
     assert "mlm/sw.txt.gz:" in broken.stderr
     assert "cannot be read after byte" in broken.stderr

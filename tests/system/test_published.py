@@ -1,4 +1,4 @@
-"""Sets in published forms go through every command as they are: nobody converts, renames or touches a file."""
+"""Sets in published forms go through every command as they are: no file is converted, renamed or changed."""
 
 import json
 from hashlib import sha256
@@ -70,7 +70,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path): sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_published_files_go_through_every_command(typed: Typed, place: Path) -> None:
+def test_published_files_go_through_every_command(loaded: Typed, place: Path) -> None:
     before = digests(place / "data")
     tasks = place / "tasks.yaml"
     names = [word for one in HERE for word in ("--task", f"my-{one.name}")]  # the catalog has sets of these forms
@@ -80,7 +80,7 @@ def test_published_files_go_through_every_command(typed: Typed, place: Path) -> 
     assert len(rows) == sum(len(one.languages) * SPLITS.get(one.name, 3) for one in HERE)
     dry = said("train", place / "run.yaml", "--dry-run")
     assert "labels of my-afrisenti found in its training files: negative, neutral, positive" in dry
-    done = typed("xdist", "train", place / "run.yaml", cwd=place)
+    done = loaded("xdist", "train", place / "run.yaml", cwd=place)
     assert done.returncode == 0, done.stderr[-3000:]
     scores = parsed((place / "run/scores.json").read_bytes(), "")["tasks"]
     for one in HERE:

@@ -1,4 +1,4 @@
-"""The whole road as a user types it, on two ranks, with a tiny encoder: train, stop, go on, evaluate, report."""
+"""All steps as a user types them, on two ranks, with a tiny encoder: train, stop, continue, evaluate, report."""
 
 import json
 import os
@@ -28,7 +28,7 @@ PLUGINS = ("task.py", "balanced_accuracy.py", "fading.py")
 @dataclass(frozen=True)
 class Stopped:
     """How a run stood after a signal: its exit code, what it said, its last logged step, and what lay in its folder. And how
-    other starts of it ended while it was at work, and its files before and after them."""
+    other starts of it ended while it was running, and its files before and after them."""
 
     code: int
     errors: str
@@ -98,9 +98,9 @@ def files_below(folder: Path) -> dict[Path, bytes]:
 
 
 @pytest.fixture(scope="module")
-def intermediate(typed: Typed, small: Path, stopped: Stopped) -> Path:
+def intermediate(loaded: Typed, small: Path, stopped: Stopped) -> Path:
     """The folder of the same run, started again and finished."""
-    done = typed("xdist", "train", small / "intermediate.yaml", "runtime.log_every=50")
+    done = loaded("xdist", "train", small / "intermediate.yaml", "runtime.log_every=50")
     assert done.returncode == 0, done.stderr
     return small / "intermediate"
 
@@ -115,7 +115,7 @@ def test_stopped_run_is_saved(stopped: Stopped) -> None:
 def test_other_starts_of_a_run_at_work_are_refused_in_a_line(stopped: Stopped) -> None:
     assert stopped.before == stopped.after
     torchrun, deepspeed = stopped.others
-    expected = (" is working here; wait for it or choose another folder", "train.learning_rate was 0.002, is 0.001")
+    expected = (" is running here; wait for it or choose another folder", "train.learning_rate was 0.002, is 0.001")
     for other, line in zip(stopped.others, expected, strict=True):
         (said,) = (line for line in other.stderr.splitlines() if line.startswith("xdist: "))
         assert line in said
@@ -138,16 +138,16 @@ def test_train_learns_and_scores_every_language(intermediate: Path) -> None:
     assert (intermediate / "finished").exists()
 
 
-def test_finished_run_starts_nothing(typed: Typed, small: Path, intermediate: Path) -> None:
+def test_finished_run_starts_nothing(loaded: Typed, small: Path, intermediate: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in intermediate.rglob("*")}
-    again = typed("xdist", "train", small / "intermediate.yaml")
+    again = loaded("xdist", "train", small / "intermediate.yaml")
     assert (again.returncode, again.stdout.startswith("intermediate is finished")) == (0, True)
     assert before == {path: path.stat().st_mtime_ns for path in intermediate.rglob("*")}
 
 
-def test_another_configuration_is_refused_and_nothing_lost(typed: Typed, small: Path, intermediate: Path) -> None:
+def test_another_configuration_is_refused_and_nothing_lost(loaded: Typed, small: Path, intermediate: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in intermediate.rglob("*")}
-    other = typed("xdist", "train", small / "intermediate.yaml", "train.learning_rate=1e-3")
+    other = loaded("xdist", "train", small / "intermediate.yaml", "train.learning_rate=1e-3")
     assert other.returncode == 2
     assert other.stderr.splitlines()[-1].endswith("choose another folder (folder=…) or remove this one")
     assert "train.learning_rate was 0.002, is 0.001" in other.stderr
@@ -168,7 +168,7 @@ def test_workers_way_in_and_heads_carried_over(typed: Typed, small: Path, interm
     assert all("robust/loss_gap" in line for line in logged)
     assert "runtime.log_every" not in done.stderr
     assert len(logged) > 3
-    sizes = small / "sizes.txt"  # which a method of somebody else's reads
+    sizes = small / "sizes.txt"  # which a method of another's reads
     assert read_json(small / "target" / "data.json")[str(sizes)] == file_digest(sizes)
     assert all(RunFolder(small / "target").config.read_text().count(f"{name}@") == 1 for name in PLUGINS)
 
@@ -202,7 +202,7 @@ def test_what_trained_with_others_code_is_looked_at_without_it(small: Path, inte
         assert (done.exit_code, says in done.output) == (code, True), (words, done.output, done.exc_info)
         assert code == 0 or done.output.count("\n") == 1, done.output
         assert not executed.exists(), words
-    left_out = "place is left out: metric 'balanced-accuracy' is not installed here"
+    left_out = "place is skipped: metric 'balanced-accuracy' is not installed here"
     assert left_out in read_json(tmp_path / "both/report.json")["notes"]
     root, out = ["--data", small / "benchmark"], ["--out", tmp_path / "evaluated"]
     given = [f"--plugin={small / name}" for name in PLUGINS[:2]]
@@ -246,7 +246,7 @@ def test_its_description_is_checked_with_it(small: Path, intermediate: Path, tmp
 
 
 def test_visible_devices_that_deepspeed_replaced_are_one_line(small: Path) -> None:
-    """Where DS_ACCELERATOR=cpu is set, as elsewhere here, it does not matter which GPUs are asked for."""
+    """Where DS_ACCELERATOR=cpu is set, as elsewhere here, it does not matter which GPUs are requested."""
     before = sorted(small.rglob("*"))
     words = ("deepspeed", "--num_accelerators", "2", "--log_level", "error", PACKAGE / "train.py", small / "intermediate.yaml")
     plain = ("env", "-u", "DS_ACCELERATOR", f"PATH={Path(sys.executable).parent}:{os.environ['PATH']}")
@@ -255,23 +255,23 @@ def test_visible_devices_that_deepspeed_replaced_are_one_line(small: Path) -> No
     done = subprocess.run(command, cwd=small, env=asked, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 2, done.stderr
     assert [line for line in done.stderr.splitlines() if "launch.py" not in line] == [
-        "xdist: CUDA_VISIBLE_DEVICES=GPU-8932f937: DeepSpeed's launcher put 0,1 in its place; "
+        "xdist: CUDA_VISIBLE_DEVICES=GPU-8932f937: DeepSpeed's launcher put 0,1 instead; "
         "`xdist train`, `xdist evaluate` and torchrun hand it on as it is"
     ]
     assert sorted(small.rglob("*")) == before
 
 
-def test_more_languages_and_tasks_after_training(typed: Typed, small: Path, intermediate: Path) -> None:
+def test_more_languages_and_tasks_after_training(loaded: Typed, small: Path, intermediate: Path) -> None:
     more = ("evaluate.tasks=[cldr-topic, cldr-names]", "evaluate.languages=[de]")
-    done = typed("xdist", "evaluate", small / "intermediate.yaml", *more)
+    done = loaded("xdist", "evaluate", small / "intermediate.yaml", *more)
     assert done.returncode == 0, done.stderr
     tasks = read_json(intermediate / "scores.json")["tasks"]
     assert set(tasks["cldr-topic"]["languages"]) == {"en", "de", "sw"}
     assert set(tasks["cldr-names"]["languages"]) == {"de"}
 
 
-def test_report_of_two_runs(typed: Typed, small: Path, intermediate: Path, tmp_path: Path) -> None:
-    done = typed("xdist", "report", intermediate, "--out", tmp_path / "report")
+def test_report_of_two_runs(loaded: Typed, small: Path, intermediate: Path, tmp_path: Path) -> None:
+    done = loaded("xdist", "report", intermediate, "--out", tmp_path / "report")
     assert done.returncode == 0, done.stderr
     assert "cldr-topic" in done.stdout
     assert (tmp_path / "report" / "report.html").stat().st_size > 5000

@@ -104,7 +104,7 @@ def test_epochs_and_seeds_have_their_own_order() -> None:
 @settings(max_examples=15, deadline=None)
 def test_any_window_holds_each_source_in_proportion(shares: list[float]) -> None:
     """After n draws each source is less than one row off its share of n, so a window is less than two rows off."""
-    source, rank = interleaved(counts := quotas(shares, CYCLE).tolist())
+    source, rank = interleaved(counts := tuple(quotas(shares, CYCLE).tolist()))
     for number, quota in enumerate(counts):
         so_far = np.cumsum(source == number)
         assert np.abs(so_far - quota / CYCLE * np.arange(1, CYCLE + 1)).max() < 1

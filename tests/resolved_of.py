@@ -9,8 +9,10 @@ from xdist.config import Run
 from xdist.data.batches import Rewriter, TrainingData
 from xdist.data.prepare import Preparation
 from xdist.data.subset import Subset
+from xdist.data.trees import Trees
 from xdist.evaluation.request import Request
-from xdist.resolve.resolved import Purpose, Resolved
+from xdist.resolve.facts import Purpose
+from xdist.resolve.resolved import Resolved
 from xdist.resolve.subsets import Subsets
 from xdist.run import ds_config
 from xdist.run.ds_config import DeepSpeed, Precision
@@ -42,7 +44,7 @@ def request_of(run: Run) -> Request:
 
 
 def prepared_of(run: Run, tokenizer: PreTrainedTokenizerBase, work: Purpose = "prepare") -> Preparation:
-    return Preparation(resolved_of(run).read(work), run.data, tokenizer)
+    return Preparation(resolved_of(run).read(work), run.data, tokenizer, Trees.of(run.model.syntax))
 
 
 def data_of(run: Run, preparation: Preparation, rewriters: Sequence[Rewriter] = (), **options: Any) -> TrainingData:

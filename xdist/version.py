@@ -1,3 +1,3 @@
-"""The version, where nothing that is asked for it needs the package itself."""
+"""The version, in a module that does not import the package itself."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

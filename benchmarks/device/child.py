@@ -1,6 +1,7 @@
 """One process of device_check.py: the checks of one group, or with --tiny of all, one after another."""
 
 import argparse
+import gc
 import importlib
 import os
 import sys
@@ -13,7 +14,7 @@ from device import results
 from device.results import write
 from device.setup import Setup, Skipped
 
-# A check gives values to write down; `ok` among them is its verdict, True where it is not there.
+# A check gives values to write down; `ok` among them is its verdict, True where it is missing.
 Check = Callable[[], Mapping[str, Any]]
 
 
@@ -26,6 +27,7 @@ def work(options: argparse.Namespace) -> None:
     modules = options.child.split(",")
     if options.name != "goldens":
         write(setup.out, group=options.name, check="environment", ok=True, **setup.environment())
+    gc.freeze()  # as worker.main does: every engine that closes looks through what is left
     broken = ""
     for module in modules:
         if options.tiny and module == modules[0]:

@@ -15,6 +15,7 @@ def as_before() -> Iterator[None]:
     yield
     torch.set_float32_matmul_precision("highest")
     torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = True
 
 
 @pytest.mark.parametrize(
@@ -41,4 +42,5 @@ def test_deterministic_kernels_are_for_one_run(monkeypatch: pytest.MonkeyPatch) 
     for wanted in (True, False):
         arithmetic.choose("fp32", "fp32", deterministic=wanted)
         assert torch.are_deterministic_algorithms_enabled() is wanted
+        assert not torch.utils.deterministic.fill_uninitialized_memory  # DeepSpeed's buckets, in every step
     assert arithmetic.os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"

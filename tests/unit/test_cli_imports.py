@@ -40,14 +40,14 @@ for line in json.loads(sys.argv[1]):
         words = words.replace(word, place)
     result = CliRunner().invoke(main, words.split())
     assert result.exit_code == 0, (line, result.output, result.exc_info)
-    heavy = {"torch", "transformers", "deepspeed"} | ({"datasets"} if line.startswith("tasks --") else set())
+    heavy = {"torch", "transformers", "deepspeed", "scipy.stats"} | ({"datasets"} if line.startswith("tasks --") else set())
     print(json.dumps([line, sorted(heavy & set(sys.modules))]))
 """
 
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """What of the heavy libraries was there after each command, one process doing them all."""
+    """Which heavy libraries were imported after each command, one process doing them all."""
     folder = tmp_path_factory.mktemp("looks")
     tiny_model(folder / "encoder", tiny_benchmark(folder / "data"))
     (folder / "ordered.py").write_text(dict(shown(ROOT / "docs/how-to/own-task.md"))["ordered.py"])

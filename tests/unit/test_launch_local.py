@@ -1,6 +1,7 @@
 """Launching on this machine: requests to stop, and what is said of a start that dies without a word."""
 
 import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -15,11 +16,11 @@ from resolved_of import resolved_of
 from xdist.config import Run
 from xdist.errors import BusyError, UserError
 from xdist.launch import local, prepared
-from xdist.launch.status import log
+from xdist.launch.status import log_command
 from xdist.resolve import preparing
 from xdist.run.folder import RunFolder
 from xdist.run.lock import RunLock
-from xdist.study.running import _at_work, alone
+from xdist.study.running import _at_work, only_runner
 
 # A rank that ends as soon as it is asked to.
 RANK = """import sys, time
@@ -70,7 +71,7 @@ def test_the_first_signal_asks_and_the_second_kills(
     said = capsys.readouterr().err
     assert "older than this start, removed" in said
     assert "the ranks finish their step and save" in said
-    again = "ended at once by a second SIGTERM: what was made since the last save will be made again"
+    again = "ended at once by a second SIGTERM: the steps since the last save will be repeated"
     assert (folder.state, folder.reason()) == (("unfinished", "") if code == 75 else ("failed", again))
 
 
@@ -117,7 +118,7 @@ def test_what_ranks_say_is_shown_and_kept_for_logs(folder: RunFolder, capsys: py
     lines = folder.log.read_text().splitlines()
     assert [line for line in lines if not line.startswith("---")].count("on stdout") == 2
     assert {"first life", "second life, ü"} < set(lines)
-    shown = subprocess.run(log(folder.path, 100, follow=False), capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(log_command(folder.path, 100, follow=False), capture_output=True, text=True, check=True).stdout
     assert shown == folder.log.read_text()
 
 
@@ -151,7 +152,7 @@ def test_a_start_that_dies_early_does_not_show_an_old_reason(
     monkeypatch.setattr(preparing, "preparation_of", lambda *_: None)
     monkeypatch.setattr(local, "command", lambda *_: [sys.executable, "-c", "raise SystemExit(3)"])
     assert prepared.launch("train", resolved_of(run), tmp_path / "run.yaml", ()) == local.BROKEN
-    assert "a broke: see above" in capsys.readouterr().err
+    assert "a failed: see above" in capsys.readouterr().err
 
 
 def test_a_run_at_work_is_not_launched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +166,7 @@ def test_a_run_at_work_is_not_launched_again(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(prepared, "prepare", lambda *_: None)
     monkeypatch.setattr(preparing, "preparation_of", lambda *_: None)
     monkeypatch.setattr(local, "command", lambda *_: pytest.fail("nothing is to be started"))
-    with pytest.raises(BusyError, match=f"process {os.getpid()}, since .* is working here"):
+    with pytest.raises(BusyError, match=f"process {os.getpid()}, since .* is running here"):
         prepared.launch("train", resolved_of(run), tmp_path / "run.yaml", ())
     assert before == {path: path.read_bytes() for path in folder.path.iterdir()}
     lock.release()
@@ -195,9 +196,22 @@ def test_ranks_of_an_earlier_start_are_told_from_others_that_name_the_file(tmp_p
             process.wait()
 
 
-def test_a_study_is_run_once_at_a_time(tmp_path: Path) -> None:
-    with alone(tmp_path), pytest.raises(UserError, match="is being run already"), alone(tmp_path):
-        pass
+@pytest.mark.parametrize("locks", [True, False])
+def test_a_study_is_run_once_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locks: bool) -> None:
+    """Also where the file system keeps no locks."""
+
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    if not locks:
+        monkeypatch.setattr(fcntl, "flock", none)
+    for _ in range(2):
+        with (
+            only_runner(tmp_path),
+            pytest.raises(UserError, match=r"xdist study \(host .*\) is running here"),
+            only_runner(tmp_path),
+        ):
+            pass
 
 
 def test_a_second_start_takes_no_request_to_stop_from_the_first(folder: RunFolder) -> None:

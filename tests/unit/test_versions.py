@@ -1,4 +1,4 @@
-"""The ranges of pyproject.toml: what `make versions` makes of them, and that a site's torch is kept."""
+"""The version, and the ranges of pyproject.toml: what `make versions` makes of them, and that a site's torch is kept."""
 
 import json
 import os
@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 import versions
+from click.testing import CliRunner
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
+from xdist.cli import main
 from xdist.launch.doctor import versions as doctor
+from xdist.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 PINS = re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
@@ -56,7 +60,7 @@ def test_what_doctor_calls_checked_holds_the_pins_and_the_page_says_the_same() -
 
 @pytest.mark.parametrize("version", ["2.11.0+cu130", "2.12.0a0+5f2c9b1.nv26.4", "2.14.1"])
 def test_the_torch_of_a_site_is_kept(tmp_path: Path, version: str) -> None:
-    """An environment that has all else, and a torch of its own: what pip would install is xdist alone."""
+    """An environment that has all else, and its own torch: what pip would install is xdist alone."""
     site = tmp_path / f"torch-{version.replace('-', '_')}.dist-info"
     site.mkdir()
     (site / "METADATA").write_text(f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n")
@@ -76,3 +80,26 @@ def test_the_torch_of_a_site_is_kept(tmp_path: Path, version: str) -> None:
     done = subprocess.run([*line, str(ROOT)], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert {one["metadata"]["name"] for one in json.loads(done.stdout)["install"]} == {"xdist-xtreme"}
+
+
+def test_the_version_is_that_of_the_next_release_until_its_section_of_the_changelog_has_a_day() -> None:
+    """The rule is in CONTRIBUTING.md."""
+    heads = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    begun, dated = heads[0] == "Unreleased", [head for head in heads if head != "Unreleased"]
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", head) for head in dated)
+    released = [Version(head.split()[0]) for head in dated]
+    assert released == sorted(released, reverse=True)
+    assert len(heads) == len(dated) + begun
+    last, now = released[0], Version(__version__)
+    if begun:
+        assert now.is_devrelease
+        assert now.release in {(last.major, last.minor + 1, 0), (last.major + 1, 0, 0)}
+    else:
+        assert now == last
+    assert CliRunner().invoke(main, ["--version"]).output == f"xdist, version {__version__}\n"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "version" in project["project"]["dynamic"]
+    assert project["tool"]["hatch"]["version"]["path"] == "xdist/version.py"
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "jobs").rglob("*.yaml")]
+    tags = {tag for text in (*texts, (ROOT / "Containerfile").read_text()) for tag in re.findall(r"/xdist:([\w.]+)", text)}
+    assert tags == {str(last)}

@@ -19,4 +19,6 @@ def choose(asked: AskedPrecision, precision: Precision, deterministic: bool) -> 
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS sums in an order of the moment
+        # Else every new tensor is filled with NaN first, also DeepSpeed's buckets of gigabytes in each step; nothing reads it.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.use_deterministic_algorithms(deterministic)

@@ -3,10 +3,10 @@
 Two systems A and B were trained with S seeds each and scored on the same test sets. Examples, seeds and, for a mean over a
 group, languages are samples of what one wants to speak about; each adds its part to the variance of the difference:
 
-- examples: drawn anew with replacement, the same draw for both systems and all seeds (Efron 1979; paired: Koehn 2004), and
+- examples: drawn again with replacement, the same draw for both systems and all seeds (Efron 1979; paired: Koehn 2004), and
   the same draw in all languages whose test sets are of one size, since such sets are often translations of each other;
 - seeds: from the spread of the seeds' differences, less what the examples explain of it already;
-- languages of a group: drawn anew with replacement. What examples add is in the spread between languages already (Davison and
+- languages of a group: drawn again with replacement. What examples add is in the spread between languages already (Davison and
   Hinkley 1997, section 3.8), except for what they add in all languages at once, which is added.
 
 An interval is the percentile interval of the replicates, stretched to the half-width sqrt(sum of t^2 v): v is each part's
@@ -17,7 +17,6 @@ about these two models only.
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from math import inf
 from statistics import NormalDist
 from typing import TypeVar
@@ -30,6 +29,7 @@ from xdist.metrics.definition import Metric
 DRAWS = 2000
 LEVEL = 0.95
 CHUNK = 4_000_000  # numbers held at once while drawing
+EXAMPLES, LANGUAGES, SHUFFLES = range(3)  # streams of random numbers, so that no kind of draw repeats another
 
 Name = TypeVar("Name", bound=Hashable)
 Bounds = tuple[float, float]
@@ -49,7 +49,7 @@ class VariancePart:
     """What one kind of sample adds to the variance of a difference, and the degrees of freedom with which that is known."""
 
     variance: float
-    freedom: int = 0  # 0: so many that it does not matter
+    freedom: int = 0  # 0: large enough not to matter
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Interval:
         return _half_width(self.parts, 1 - p)
 
 
-def paired(a: Sequence[CountRows], b: Sequence[CountRows]) -> Paired:
+def paired_rows(a: Sequence[CountRows], b: Sequence[CountRows]) -> Paired:
     """Rows of the same test set, one array per seed. Raises ValueError when they are not of the same examples or seeds."""
     first, second = (np.stack([rows.reshape(len(rows), -1) for rows in system]) for system in (a, b))
     if first.shape != second.shape:
@@ -104,13 +104,14 @@ def group_interval(
     count = len(sets)
     if not languages or count == 1:
         return single(observed.mean(axis=1), replicates.mean(axis=2), level, difference_bounds(metric))
-    rng = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng([seed, LANGUAGES])
     chosen = rng.integers(count, size=(draws, count))
     drawn = observed.T[chosen].mean(axis=1)  # [draws, seeds]
     per_language = replicates.mean(axis=1)  # [draws, languages]
     together = max(0.0, _var(per_language.mean(axis=1)) - sum(_var(column) for column in per_language.T) / count**2)
     together *= count / (count - 1)  # each language has it with the others alone
     between = _var(drawn.mean(axis=1)) * count / (count - 1)
+    # What is left of seed by language once both means are taken away: noise that the mean over languages has its part of.
     rest = observed - observed.mean(axis=0) - observed.mean(axis=1, keepdims=True) + observed.mean()
     shared = float((rest**2).sum()) / (count - 1) / len(observed) / count
     parts = [VariancePart(between, count - 1), VariancePart(together), *of_seeds(observed.mean(axis=1), shared)]
@@ -120,8 +121,8 @@ def group_interval(
 def randomisation(sets: Mapping[str, Paired], metric: Metric, seed: int = 0, draws: int = DRAWS) -> float:
     """The p-value of approximate randomisation (Noreen 1989) for no difference between two systems, two-sided, in the mean over
     the test sets: in each shuffle every example's rows change sides or not, all seeds together. It is about these trained
-    models; it does not know how another seed would have come out. Sets of one size shuffle alike."""
-    rng = np.random.default_rng([seed, 2])
+    models; it does not know how another seed would have come out. Sets of one size are shuffled equally."""
+    rng = np.random.default_rng([seed, SHUFFLES])
     observed, _ = _replicates(sets, metric, seed, 0)
     shuffled = np.zeros(draws)
     for members in _by_size(sets):
@@ -155,13 +156,14 @@ def _replicates(sets: Mapping[str, Paired], metric: Metric, seed: int, draws: in
     place_of = {id(one): place for place, one in enumerate(sets.values())}
     seeds = next(iter(sets.values())).a.shape[0]
     observed, replicates = np.zeros((seeds, len(sets))), np.zeros((draws, seeds, len(sets)))
-    rng = np.random.default_rng([seed, 0])
+    rng = np.random.default_rng([seed, EXAMPLES])
     for members in _by_size(sets):
         size = members[0].a.shape[1]
         for one in members:
             observed[:, place_of[id(one)]] = metric.points(one.a.sum(axis=1)) - metric.points(one.b.sum(axis=1))
         for low in range(0, draws, step := max(1, CHUNK // size)):
             count = min(step, draws - low)
+            # Each draw counts in a separate stretch, so one count is enough for all.
             chosen = rng.integers(size, size=(count, size)) + size * np.arange(count)[:, None]
             times = np.bincount(chosen.ravel(), minlength=count * size).reshape(count, size).astype(np.float64)
             for one in members:
@@ -209,8 +211,8 @@ def interval(
         shape = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2]) - replicates.mean()
         ends = shape * half / (deviation * NormalDist().inv_cdf((1 + level) / 2))
     # The p-value is what the level would have to leave out for the interval just to reach zero.
-    least, most = 0.0, 1.0 - 1e-12
-    for _ in range(40):
+    least, most = 0.0, 1.0 - 1e-12  # at 1 the half-width is infinite
+    for _ in range(40):  # halves the distance each time: to 1e-12
         middle = (least + most) / 2
         least, most = (middle, most) if _half_width(parts, middle) < abs(difference) else (least, middle)
     low, high = np.clip(difference + ends, *bounds)
@@ -224,17 +226,10 @@ def _half_width(parts: Sequence[VariancePart], level: float) -> float:
 
 
 def student(share: float, freedom: int) -> float:
-    """The quantile of Student's t. Its density over the angle atan(t / sqrt(freedom)) is cos ** (freedom - 1)."""
-    angles, below = _angles(freedom)
-    return float(np.sqrt(freedom) * np.tan(np.interp(share, below, angles)))
+    """The quantile of Student's t."""
+    from scipy.special import stdtrit  # takes longer to import than all commands that only look
 
-
-@lru_cache
-def _angles(freedom: int) -> tuple[Array, Array]:
-    angles = np.linspace(-np.pi / 2, np.pi / 2, 20001)
-    density = np.cos(angles) ** (freedom - 1)
-    area = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
-    return angles, area / area[-1]
+    return float(stdtrit(freedom, share))
 
 
 def _var(values: Array) -> float:

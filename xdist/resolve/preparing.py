@@ -2,8 +2,10 @@
 
 from xdist.data.prepare import Preparation
 from xdist.data.tokenizer import load_tokenizer
+from xdist.data.trees import Trees
 from xdist.model.backbone import check_tokenizer, load_config
-from xdist.resolve.resolved import Purpose, Resolved
+from xdist.resolve.facts import Purpose
+from xdist.resolve.resolved import Resolved
 
 
 def preparation_of(resolved: Resolved, work: Purpose = "prepare") -> Preparation:
@@ -11,4 +13,4 @@ def preparation_of(resolved: Resolved, work: Purpose = "prepare") -> Preparation
     backbone = resolved.model.backbone
     tokenizer = load_tokenizer(backbone)
     check_tokenizer(backbone, load_config(backbone), tokenizer)
-    return Preparation(resolved.read(work), resolved.run.data, tokenizer)
+    return Preparation(resolved.read(work), resolved.run.data, tokenizer, Trees.of(resolved.run.model.syntax))

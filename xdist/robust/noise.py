@@ -17,7 +17,8 @@ from xdist.tasks.batch import Batch
 
 
 def _mix(values: Tensor) -> Tensor:
-    """SplitMix64's finaliser on int64, whose shifts are arithmetic: the masks make them logical."""
+    """SplitMix64's finaliser on int64, whose shifts are arithmetic: the masks make them logical. Its factors are above 2^63
+    and so negative here; products wrap around."""
     values = (values ^ ((values >> 30) & 0x3FFFFFFFF)) * -0x40A7B892E31B1A47
     values = (values ^ ((values >> 27) & 0x1FFFFFFFFF)) * -0x6B2FB644ECCEEE15
     return values ^ ((values >> 31) & 0x1FFFFFFFF)
@@ -32,8 +33,9 @@ def uniform(batch: Batch, width: int, seed: int, step: int, stream: int) -> Tens
     device = batch.tokens.device
     token_key = _mix(batch.row_ids[batch.token_row] * 0x1000003 + _signed(key_of(seed, step, stream)))
     token_key = _mix(token_key + batch.row_positions)
+    # A step of SplitMix64 (0x9E3779B97F4A7C15, as int64) for each coordinate.
     bits = _mix(token_key[:, None] + torch.arange(width, device=device) * -0x61C8864680B583EB)
-    return ((bits >> 40) & 0xFFFFFF).float() * (1 / (1 << 24))
+    return ((bits >> 40) & 0xFFFFFF).float() * (1 / (1 << 24))  # the upper 24 bits, as many as an fp32 holds exactly
 
 
 def gaussian(batch: Batch, width: int, seed: int, step: int, stream: int) -> Tensor:
@@ -44,6 +46,8 @@ def gaussian(batch: Batch, width: int, seed: int, step: int, stream: int) -> Ten
 
 
 DRAWS = 1 << 20  # numbers that belong to one method of a chain
+# Draw `number` has streams 16 number to 16 number + 15: uniform numbers take the first, Gaussian ones the next two, radii
+# the tenth.
 
 
 def uniform_in(ball: Ball, batch: Batch, width: int, seed: int, step: int, number: int) -> Tensor:

@@ -46,9 +46,10 @@ class WordDraws:
 
     def __call__(self, index: np.ndarray | int, draw: np.ndarray | int) -> np.ndarray:
         """For word `index` draw number `draw`, broadcast."""
+        # Odd factors keep numbers apart modulo 2^64: SplitMix64's step, and a multiplier of Steele and Vigna (2021).
         words = mix(self._key + np.atleast_1d(index).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
         bits = mix(words + (np.atleast_1d(draw).astype(np.uint64) + np.uint64(1)) * np.uint64(0xD1342543DE82EF95))
-        return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53  # as many bits as a float64 holds exactly
 
 
 class WordRewriter(ABC):
@@ -76,7 +77,7 @@ class WordRewriter(ABC):
         None where the method knows nothing of this language. With `one` a word is replaced by a single word."""
 
     def produces(self, ids: np.ndarray) -> np.ndarray | None:
-        """As in `xdist.data.batches.Rewriter`; a method that can tell overrides it."""
+        """As in `xdist.data.batches.Rewriter`; a method that knows it overrides it."""
         return None
 
     def rewrite(self, row: Row, family: Family, language: str, row_id: int, epoch: int) -> Row:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from xdist.data.leaks import check_leaks
 from xdist.data.subset import Subset
 from xdist.errors import UserError
-from xdist.resolve.resolved import PARALLEL
+from xdist.resolve.facts import PARALLEL
 from xdist.study.expansion import Graph, Node
 
 

@@ -3,8 +3,8 @@
     python benchmarks/benchmark_overhead.py --data DOWNLOAD_FOLDER [--encoder FOLDER] [--languages yo,en,sw] [a.b=c]...
 
 The command runs as typed, in a new folder: it starts, reads, tokenises, trains on English, predicts SIB-200 in every language
-that is there, scores and reports. Its training is what its log says, looks at English dev included. The forward pass is that of
-the model that it trained over the tokens of all test sets, nothing but batches through the model, in a process with as many
+that has files, scores and reports. Its training is what its log says, looks at English dev included. The forward pass is that
+of the model that it trained over the tokens of all test sets, nothing but batches through the model, in a process with as many
 threads. `--languages` and overrides such as `train.epochs=1` make it small; overhead then weighs more. Last line: JSON.
 """
 
@@ -80,8 +80,9 @@ def _forward(folder: Path) -> None:
     preparation = preparation_of(Resolved(run, Subsets(run)), "evaluate")
     sets = list(preparation.shards(subsets))
     section = run.model.model_copy(update={"backbone": str(folder / "model")})
+    dtype = torch.bfloat16 if run.runtime.precision == "bf16" else torch.float32
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
-    model = load_for_evaluation(section, preparation.tokenizer, subsets, torch.float32, layer=None, packed=True, seed=1)
+    model = load_for_evaluation(section, preparation.tokenizer, subsets, dtype, layer=None, packed=True, seed=1)
     family = family_of(subsets[0].task)
     work = queue(sets, budget_of(run.runtime, "cpu"), model.packed)
     batches = [collate([sets[n].row(row) for n, row in one.rows], range(len(one.rows)), family) for one in work]

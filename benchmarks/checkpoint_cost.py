@@ -51,7 +51,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     from xdist.run import distributed, worker
     from xdist.training.loop import Training
 
-    worker.quiet()
+    worker.quiet_libraries()
     distributed.init()
     parts = Assembly(resolve(load_run(_describe(options, folder))))
     preparation = parts.prepare("train")

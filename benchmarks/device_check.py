@@ -5,8 +5,8 @@
     python benchmarks/device_check.py --tiny --out DIR       # small sizes, on the CPU: does the script still run?
 
 Needs a checkout, torch 2.11 or newer, transformers, accelerate and pyarrow. What else is missing (docs/performance.md) is taken
-out of `--wheels`, unpacked below DIR and nowhere else. Groups run one after another, the most important first, each as a
-process of its own that is ended at its limit; every result is a line of DIR/results.jsonl, on the disk before the next check
+out of `--wheels`, unpacked below DIR and not elsewhere. Groups run one after another, the most important first, each as its
+own process that is ended at its limit; every result is a line of DIR/results.jsonl, on the disk before the next check
 begins. What did not run has a line with the reason. Without `--goldens` they are made here, on the CPU, first.
 
 kernels    attention against fp64: bounds and buckets, heads 64, 80 and 128 wide, windows
@@ -16,10 +16,10 @@ methods    the gradient of every method of `robust` against a plain loop on the 
 keeping    resume, equal bits, a step that is not a number, out of memory
 shell      which device a typed command takes, and the lines that it ends with
 speed      step time, kernels, launches, busy share, memory, tokens/s, MFU: base, large, XL
-beside     the same steps by Trainer (plain, ZeRO-2) and by a plain packed loop with fp32 masters
+`beside`   the same steps by Trainer (plain, ZeRO-2) and by a plain packed loop with fp32 masters
 rest       offload, MLM head, evaluation, search, checkpoint, export
 
-Last line: one JSON object. Exit code 0: nothing failed; 1: something did; 2: your mistake.
+Last line: one JSON object. Exit code 0: nothing failed; 1: something did; 2: wrong input.
 """
 
 import argparse
@@ -47,7 +47,7 @@ STARTING = 20.0  # seconds under which no process is started: importing takes ha
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Checks of benchmarks/device/`module`.py in a process of their own, begun within `seconds`."""
+    """Checks of benchmarks/device/`module`.py in its own process, started within `seconds`."""
 
     name: str
     module: str
@@ -128,7 +128,7 @@ def run(group: Group, options: argparse.Namespace, seconds: float, environment: 
 
 
 def limited(command: Sequence[str], seconds: float, **options: Any) -> str:
-    """Run `command` in a session of its own, ended with all that it started after `seconds`; how it ended."""
+    """Run `command` in its own session, ended with all that it started after `seconds`; how it ended."""
     process = subprocess.Popen(command, start_new_session=True, **options)
     try:
         code = process.wait(seconds)

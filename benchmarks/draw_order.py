@@ -3,7 +3,7 @@
     python benchmarks/draw_order.py [--shards 1000] [--rows 256] [--tokens 256] [--block 64] [--drawn 20000]
 
 Shards of random tokens are written below a temporary folder (--folder: on the disk that is to be measured), taken out of the
-system's cache, and as many rows as are asked for are read in the order of a plan. The last line is one JSON object: pages of
+system's cache, and as many rows as are requested are read in the order of a plan. The last line is one JSON object: pages of
 4,096 bytes touched for each row, of the tokens alone, and rows read a second, of both orders and their ratios.
 """
 

@@ -105,11 +105,11 @@ class Bench:
 
     def xdist(self, rank: int = 0, world: int = 1) -> None:
         from xdist.config.run import Runtime
-        from xdist.evaluation.queue import budget_of, queue, share
+        from xdist.evaluation.queue import budget_of, queue, rank_share
 
         budget = budget_of(Runtime(), "cpu")
         for family, sets in self.tasks.values():
-            for item in share(queue(sets, budget, self.model.packed), rank, world):
+            for item in rank_share(queue(sets, budget, self.model.packed), rank, world):
                 self._forward(self.model, family, [sets[number].row(row) for number, row in item.rows])
 
     def loop(self, width: Callable[[str], int | None]) -> None:

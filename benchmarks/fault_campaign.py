@@ -1,4 +1,4 @@
-"""Does anything get lost? Real two-rank runs, hurt at seeded random moments, against one that nobody hurts.
+"""Does anything get lost? Real two-rank runs, with faults at seeded random moments, against one without.
 
     python benchmarks/fault_campaign.py --runs 100 [--seed 0] [--kinds kill-rank,flip] [--steps 60] [--folder FOLDER]
 
@@ -6,27 +6,27 @@ kill-rank   SIGKILL to one rank: the others end within a minute, naming it      
 term, usr1  a signal to `xdist train`, which saves and leaves (75)               stop      a file `stop` in the run folder
 full        the file system, a small tmpfs, is full for a while (needs the right to mount one)
 no-room     the ranks cannot write large files for a while                       second    the run is started twice
-worker      the second start is the workers' way in, `xdist/train.py` on ranks   terminal  the terminal goes away: it goes on
+worker      the second start is the workers' way in, `xdist/train.py` on ranks   terminal  the terminal goes away: it continues
 freeze-0, freeze-1   rank 0, or 1, is stopped for good: the others end within a minute, naming it
 network     ranks on two hosts (network namespaces, needs root); the cable of rank 0's is cut
-pause       all ranks are stopped for --pause seconds and go on, a second apart
+pause       all ranks are stopped for --pause seconds and continue, a second apart
 write       everything is killed before a process gives its n-th file in the run folder its name
 full-first, full-rows, full-saves, full-model, full-scores, full-log   what is written there first, of prepared rows, of
-            checkpoints, of the model, of predictions, of the logs finds no room: one line, never 2, and it goes on with room
-launcher    SIGKILL to `xdist train`, or to the launcher that it started: the ranks go on and end well
+            checkpoints, of the model, of predictions, of the logs finds no room: one line, never 2, and it continues with room
+launcher    SIGKILL to `xdist train`, or to the launcher that it started: the ranks continue and end well
 twice       two signals, one right after the other: it ends at once, and its folder says why
 moved       the run folder gets another name: the run ends within a minute and says why
 no-locks    the run folder's file system has no locks: a second start is refused, then everything is killed
 eval-kill, eval-term   everything is killed, or `xdist train` gets SIGTERM, while the run evaluates
-save-kill-rank, save-kill-all, save-term, save-twice, save-full   the same while a checkpoint is being written and training goes
-            on: writing is made slow, so that it takes many steps; --save says how the other kinds save (runtime.save)
-flip, cut, remove   everything is killed, then a file of the newest checkpoint is changed, shortened, removed
-ranks       everything is killed, then the run goes on with one rank at another ZeRO stage
+save-kill-rank, save-kill-all, save-term, save-twice, save-full   the same while a checkpoint is being written and training
+continues: writing is made slow, so that it takes many steps; --save says how the other kinds save (runtime.save) flip, cut,
+remove   everything is killed, then a file of the newest checkpoint is changed, shortened, removed ranks       everything is
+killed, then the run continues with one rank at another ZeRO stage
 
 Each run suffers one fault, is started again until it is finished, and is compared with an unhurt run: the loss of every step,
 every parameter, the scores. They train with dropout and an adversarial perturbation and may differ by nothing. Where ranks and
 stage change, dropout is off (it is drawn per rank) and losses may differ by 1e-5. Last line: JSON; `steps_repeated_max` is the
-largest number of logged steps that were made again, SAVE_EVERY being 5; after damaged checkpoints (two intervals) they count
+largest number of logged steps that were repeated, SAVE_EVERY being 5; after damaged checkpoints (two intervals) they count
 apart, and so they do where a run is killed while it writes, which loses the steps since the checkpoint before. Where there is
 no room a run ends after three saves that failed, up to three intervals after the last good one.
 """
@@ -287,7 +287,7 @@ class Campaign:
                     ended = all_gone([process.pid for process in started], 80)
                     self.expect(name, kind, ended, "a rank outlived the cut by more than a minute")
                     reason = RunFolder(self.folder / name).reason()
-                    self.expect(name, kind, " died: " in reason, f"nobody is named: '{reason}'")
+                    self.expect(name, kind, " died: " in reason, f"no rank is named: '{reason}'")
                 elif any(process.wait(self.limit) for process in started):
                     self.expect(name, kind, held=False, otherwise="broke before it was hurt")
             finally:
@@ -330,7 +330,7 @@ class Campaign:
             over = (self.folder / f"{name}-moved" / "finished").exists()
             self.expect(name, kind, "was removed, renamed or taken" in said or over, "it does not say why")
             left = {path.name for path in (self.folder / name).glob("*")}  # of the step that was being made
-            self.expect(name, kind, left <= {"tensorboard", "checkpoints"}, f"made anew: {', '.join(sorted(left))}")
+            self.expect(name, kind, left <= {"tensorboard", "checkpoints"}, f"recomputed: {', '.join(sorted(left))}")
             shutil.rmtree(self.folder / name, ignore_errors=True)
             (self.folder / f"{name}-moved").rename(self.folder / name)
         elif kind == "full":
@@ -390,8 +390,8 @@ class Campaign:
         return max(self.losses(name), default=0)
 
     def resumed(self, name: str) -> int:
-        """The step after which the last start went on."""
-        found = re.findall(r"going on after step (\d+)", (self.folder / f"{name}.log").read_text())
+        """The step after which the last start resumed."""
+        found = re.findall(r"resuming after step (\d+)", (self.folder / f"{name}.log").read_text())
         return int(found[-1]) if found else 0
 
     def compare(self, name: str, kind: str) -> None:

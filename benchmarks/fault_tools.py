@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from xdist.checkpoint import tags
-from xdist.run.living import alive
+from xdist.run.living import is_alive
 
 # Calls of the system that fail as a disk or a file system makes them fail, for paths that contain FAIL_IN:
-# FAIL_FULL names a file: as long as it is there, nothing can be written. FAIL_LOCKS: there are no locks. FAIL_KILL=n: the n-th
-# time that a process gives a file its name there, its whole group is killed before. FAIL_SLOW=n: every write takes n ms more.
+# FAIL_FULL names a file: as long as it exists, nothing can be written. FAIL_LOCKS: there are no locks. FAIL_KILL=n: the n-th
+# time that a process gives a file its name there, its complete group is killed before. FAIL_SLOW=n: every write takes n ms
+# more.
 SOURCE = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -87,7 +88,7 @@ def failing(folder: Path) -> Path:
 
 
 def in_terminal(command: list[str], variables: dict[str, str]) -> tuple["subprocess.Popen[bytes]", int]:
-    """The command with a terminal of its own, and the end of it that a terminal program has; closed, the terminal is gone."""
+    """The command with its own terminal, and the end of it that a terminal program has; closed, the terminal is gone."""
     window, end = pty.openpty()
 
     def control() -> None:
@@ -170,9 +171,9 @@ def kill(folder: Path) -> None:
 
 
 def all_gone(pids: list[int], seconds: float) -> bool:
-    """Whether these processes end within so many seconds; those that nobody has waited for have ended."""
+    """Whether these processes end within this many seconds; those that were not waited for have ended."""
     until = time.monotonic() + seconds
-    while any(alive(pid) for pid in pids):
+    while any(is_alive(pid) for pid in pids):
         if time.monotonic() > until:
             return False
         time.sleep(0.1)

@@ -4,9 +4,9 @@
 
 For each kind a small random encoder, in one process group of two ranks for its four stages: training with one ascent step, the
 scores on the test sets of a few languages, and the exported model, whose logits on a sentence are held against those of the
-model folder. Without dropout all stages have to train alike: said are the largest differences of a loss and of a trained weight
-from ZeRO 0's. Tokenizers are made from the training file: WordPiece for BERT, for the others one as XLM-R's is. Last line: one
-JSON object.
+model folder. Without dropout all stages have to train equally: reported are the largest differences of a loss and of a trained
+weight from ZeRO 0's. Tokenizers are made from the training file: WordPiece for BERT, for the others one as XLM-R's is. Last
+line: one JSON object.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def main() -> None:
 
 def _of_kind(kind: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     backbone = small_encoder(folder / "encoder", kind, options.data / "udpos/train-en.tsv")
-    groups.CASE_SECONDS = 1800  # of a whole run, on a machine that may be busy
+    groups.CASE_SECONDS = 1800  # of a complete run, on a machine that may be busy
     group, result = groups.Group(2), dict[str, Any]()
     losses: dict[str, list[float]] = {}
     weights: dict[str, dict[str, torch.Tensor]] = {}

@@ -1,5 +1,5 @@
 """Masked language modelling: logits at the masked positions alone against logits everywhere, as XLMRobertaForMaskedLM (and so
-Trainer) has them, and against those over the pieces that stand in the texts (`train.mlm.softmax: active`).
+Trainer) has them, and against those over the pieces that occur in the texts (`train.mlm.softmax: active`).
 
     python benchmarks/mlm_head.py                       # XLM-R base's shape; --layers, --hidden, --tokens make it smaller
 
@@ -121,8 +121,8 @@ def random_batch(tokens: int, length: int, vocabulary: int) -> Batch:
 
 
 class Side:
-    """`best`: seconds of the fastest pass after the first; `peak`: bytes beside the parameters (on a GPU; else 0); `value`: the
-    loss of the first."""
+    """`best`: seconds of the fastest pass after the first; `peak`: bytes in addition to the parameters (on a GPU; else 0);
+    `value`: the loss of the first."""
 
     def __init__(self, model: Model, way: Callable[[Model], torch.Tensor], update: bool) -> None:
         self.model, self.way = model, way

@@ -6,7 +6,7 @@ write_ratio          tokens per second of `xdist prepare` over `datasets.map`, t
 read_ratio           random rows made into padded batches: batches per second of xdist's shards over `datasets`' files
 checked_ratio        the batches of one epoch as a rank makes them: with each block's checksums looked at, over without
 open_1000_shards_s   seconds to the first batch of a set of 1,000 shards
-resume_s, resume_mb  step 1,000,000 of a plan over 10^8 rows, in a process of its own: seconds, and its whole memory
+resume_s, resume_mb  step 1,000,000 of a plan over 10^8 rows, in its own process: seconds, and its total memory
 
 Before them it says how much memory a worker took for one and for four times the text. Sides run in turn; numbers are medians.
 Last line: JSON.
@@ -42,7 +42,7 @@ begin = time.perf_counter()
 plan = Plan([10**8], [1.0], 256, 1)
 assert len(plan.step(1_000_000).row) == 256
 seconds = time.perf_counter() - begin
-# ru_maxrss would tell of the process that started this one.
+# ru_maxrss would be that of the process that started this one.
 print(seconds, next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024)
 """
 
@@ -75,7 +75,9 @@ def main() -> None:
         resumed = [_resumed() for _ in range(options.repeats)]
         for times in (1, 4):
             own, whole = _peak(options, place, times)
-            print(f"a worker took {own:.0f} MB of its own, {whole:.0f} in all, for {options.megabytes * times} MB of text")
+            print(
+                f"a worker took {own:.0f} MB of private memory, {whole:.0f} in all, for {options.megabytes * times} MB of text"
+            )
     for what, sides in (("tokens/s written", written), ("batches/s read", read)):
         for name, values in sides.items():
             print(f"{name:<9} {statistics.median(values):12,.0f} {what}  {' '.join(f'{value:,.0f}' for value in values)}")
@@ -101,7 +103,7 @@ def _options() -> argparse.Namespace:
 
 
 def corpus(data: Path, folder: Path, megabytes: int) -> Path:
-    """Real text of all languages, a paragraph a line, repeated up to the size asked for."""
+    """Real text of all languages, a paragraph a line, repeated up to the size requested."""
     real = b"".join(path.read_bytes().rstrip(b"\n") + b"\n" for path in sorted(data.glob("mlm/*/*.txt")))
     lines = b"".join(line for line in real.splitlines(keepends=True) if line.strip())
     (folder / "mlm").mkdir(parents=True)

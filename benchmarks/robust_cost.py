@@ -3,7 +3,7 @@
     python benchmarks/robust_cost.py --data DOWNLOAD_FOLDER [--encoder FOLDER] [--rounds 8] [--tokens 4096] [--synonyms JSON]
 
 Two ranks of one thread each (--ranks, --threads), ZeRO-2, the demo's encoder. In every round each method makes one update on
-the same rows in turn, so whatever else the machine does falls on all of them; a method's cost is the median over rounds of its
+the same rows in turn, so other work of the machine affects all of them; a method's cost is the median over rounds of its
 seconds over the plain ones of the same round. `--tokens` is the micro-batch of a rank and should fill the machine; a step has
 `--batch` pairs. `substitution` is measured where a synonym file is given. Last line: one JSON object.
 """
@@ -116,7 +116,7 @@ def _rank(options: argparse.Namespace) -> None:
     from xdist.robust.passes import Chain
     from xdist.run import distributed, worker
 
-    worker.quiet()
+    worker.quiet_libraries()
     methods = dict(METHODS)
     if options.synonyms:
         methods["substitution"] = {"method": "substitution", "synonyms": options.synonyms}

@@ -136,7 +136,7 @@ class Side:
 
 
 def numbers(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """(path, number) of every number in a JSON value, but for times."""
+    """(path, number) of every number in a JSON value, except for times."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if not re.search(r"seconds|hours|time|date|per_second", key):

@@ -4,14 +4,14 @@
     python benchmarks/train_speed.py --data DOWNLOAD_FOLDER --quick        # a tiny encoder: does it run? its ratios say nothing
 
 Two ranks of one thread each, ZeRO-2, fp32 (bf16 on CUDA), the same examples in a global batch, dropout as the encoder has it.
-Both sides live in the same processes and make their steps in turn, so whatever else the machine does falls on both; a ratio
+Both sides run in the same processes and make their steps in turn, so other work of the machine affects both; a ratio
 is the median over rounds of Trainer's seconds over xdist's, after one round to warm up. Trainer keeps its defaults
 (trainer_side.py).
 
 finetune     PAWS-X, POS, TyDiQA, one after another: `finetune_ratio` is the geometric mean of the three
 adversarial  the same with one ascent step; Trainer by a subclass that perturbs `inputs_embeds`
 mlm          masked language modelling on the New Testament in Swahili and Ukrainian
-memory       peak memory of a rank in a process group of its own: `memory_ratio` is xdist's over Trainer's
+memory       peak memory of a rank in its own process group: `memory_ratio` is xdist's over Trainer's
 startup      from the command to the first step done, nothing prepared: Trainer's seconds over xdist's
 
 On CUDA also printed: seconds per 1,000 PAWS-X examples and MFU over real tokens (encoder and attention, not the embedding) of a
@@ -256,7 +256,7 @@ def _rank(options: argparse.Namespace) -> None:
     from xdist.resolve.resolved import resolve
     from xdist.run import distributed, worker
 
-    worker.quiet()
+    worker.quiet_libraries()
     torch.set_num_threads(options.threads)
     part, task = options.part.split(":")
     robust = {"method": "adversarial", "steps": 1} if part == "adversarial" else {"method": "none"}

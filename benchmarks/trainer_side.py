@@ -1,4 +1,4 @@
-"""The other side of train_speed.py: Hugging Face's Trainer with DeepSpeed, its defaults but for what both sides share.
+"""The other side of train_speed.py: Hugging Face's Trainer with DeepSpeed, its defaults except for what both sides share.
 
 Run as a script on the ranks that xdist starts it is what a user would write for PAWS-X: read, tokenise, train, and note when
 the first step is done.

@@ -41,7 +41,7 @@ NOTES = """
 - **embedding**: the module whose output `place: embedding` shifts.
 - **layer k alone**: whether sentence vectors of a lower layer are had without running the layers above.
 - **again**: whether `model.gradient_checkpointing` works; where it does not, `true` is refused and `auto` leaves it.
-- **language head**: what it has beside the product with the embedding, and whether it has a matrix of its own instead.
+- **language head**: what it has in addition to the product with the embedding, and whether it has its own matrix instead.
 - **exports**: task families whose head transformers has a class for that computes the same; a model with another head leaves
   as an encoder alone (`--head none`). Heads are pooled as the checkpoint's `classifier_pooling` says.
 

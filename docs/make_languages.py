@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 OUT = Path(__file__).resolve().parents[1] / "xdist" / "languages" / "table.tsv"
-# Of Indo-European the branch is told: the first of these that Glottolog's lineage names.
+# Of Indo-European the branch is given: the first of these that Glottolog's lineage names.
 BRANCHES = {"Romance": "Romance", "Germanic": "Germanic", "Slavic": "Slavic", "Eastern Baltic": "Baltic", "Celtic": "Celtic"}
 BRANCHES |= {
     "Indo-Aryan": "Indo-Aryan",

@@ -6,7 +6,7 @@ python docs/make_rare_languages.py
 from pathlib import Path
 
 from xdist.tasks.catalog import Task, task
-from xdist.tasks.catalog.shipped import shipped
+from xdist.tasks.catalog.shipped import shipped_tasks
 
 PLACE = Path(__file__).with_name("how-to") / "rare-languages.md"
 # Where each set is to be had, and what has to be done to its files.
@@ -31,7 +31,7 @@ HEAD = """# Rare languages
 
 Written by `docs/make_rare_languages.py` from the catalog. The sets below hold languages that encoders have hardly seen. A run
 names them as any task, in any code of a language (`yo`, `yor`, `yor_Latn`); each set keeps the codes of its files, and
-`evaluate.languages: all`, the default, takes every language whose file is there.
+`evaluate.languages: all`, the default, takes every language whose file exists.
 
 ```yaml
 # topics.yaml
@@ -65,17 +65,17 @@ xdist evaluate retrieval.yaml
 MIDDLE = """
 **Unchecked** means that no published file was at hand when the entry was written: tests read files made in the same form. Forms
 of MasakhaNER, MasakhaPOS, MasakhaNEWS, AfriSenti, NusaX and the eBible corpus are those that their repositories had in 2026;
-those of FLORES-200, Belebele, AfriXNLI and WikiANN come from their cards. No copy of the hub was read: `xdist fetch` brings it
-at a fixed commit, and a column that is not there ends the check with its name. `xdist tasks check` opens every file before you
+those of FLORES-200, Belebele, AfriXNLI and WikiANN come from their cards. No copy of the hub was read: `xdist fetch` downloads
+it at a fixed commit, and a missing column ends the check with its name. `xdist tasks check` opens every file before you
 train.
 
 ## What is scored, and on what
 
 - `flores200`, `ntrex` and `bible-verses` are searched both ways, with the layer that Tatoeba takes (`evaluate.layer` chooses
   another): `accuracy`, `f1` as mteb's bitext mining has it, and `top10` as Glot500 has it are those of English sentences
-  whose translation is looked for; `accuracy_back` and the others are of the way back. The metric says which of them ranks.
+  whose translation is searched; `accuracy_back` and the others are of the opposite direction. The metric says which one ranks.
 - `belebele` has no training set. Its authors train on English multiple choice (RACE above all); here it shares the head
-  `choice`, so what `siqa` and `copa` have trained is tested. Scores near 25 say that a model has not learnt the task.
+  `choice`, so what `siqa` and `copa` have trained is tested. Scores near 25 mean that a model has not learnt the task.
 - `afrixnli` is scored with XNLI's head, `masakhapos` with UD-POS's and `wikiann` with that of `panx`: one training in
   English, all languages tested. `wikiann` has all of `panx` and is read from files as published, with their `en:` before each
   word.
@@ -94,12 +94,12 @@ TAIL = """
 `ace_Arab` and `ace_Latn` are two languages, a macrolanguage is the member that the set has (`swa` is Swahili, `tl` is
 Filipino's standard in NTREX). WikiANN's `als`, `bh` and `cbk-zam` mean another language elsewhere or none: here they are
 `gsw`, `bho` and `cbk`. NTREX-128 has variants (`fra-CA`, `spa-MX`, `zho-TW`), which are tested apart. A set that is not here
-is described in a YAML of the same form: [a task of your own](own-task.md).
+is described in a YAML of the same form: [your own task](own-task.md).
 """
 
 
 def page() -> str:
-    entries = [*shipped(), task("ntrex")]
+    entries = [*shipped_tasks(), task("ntrex")]
     assert {one.name for one in entries} == set(FROM)
     rows = ["| task | set | languages | metric | files | read | hub copy | licence |", "|---|---|---|---|---|---|---|---|"]
     rows += [_row(one) for one in sorted(entries, key=lambda one: list(FROM).index(one.name))]

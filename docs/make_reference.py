@@ -15,12 +15,12 @@ from xdist.cli.keys import by_file
 from xdist.config.described import DescribedSection
 from xdist.metrics import METRICS
 
-YAML = """By the core rules of YAML 1.2, files and overrides `a.b=c` alike, and a number that begins with a zero is text:
+YAML = """By the core rules of YAML 1.2, both in files and in overrides `a.b=c`, and a number that begins with a zero is text:
 `1e-4`, `0x1F` and `0o17` are numbers; `no`, `on`, `1:30`, `2024-05-01`, `1_000` and `010` are text; `true` and `false` alone
 are booleans. Where a key wants text, a word is taken as it is written (`labels: [0, 1, no]`, `account: 12345`); where it wants
-a number or a boolean, text is refused, quoted or not. A key may stand once; keys are text as they are written.
+a number or a boolean, text is refused, quoted or not. A key may appear once; keys are text as they are written.
 
-In paths `~`, `~name`, `$NAME` and `${NAME}` are put in; what stands for nothing is refused. A path on another machine
+In paths `~`, `~name`, `$NAME` and `${NAME}` are expanded; an unknown one is refused. A path on another machine
 (`python`, `scratch` of a cluster) is written out. A file has at most 1,000,000 characters, 100,000 values with what aliases
 stand for, and 50 levels; a study 10,000 combinations."""
 PLACE = Path(__file__).with_name("reference.md")
@@ -40,7 +40,7 @@ def reference() -> str:
     parts += ["## Robust", "`robust` is one of these, or a list of them; `{method: none}` is plain training.", *methods]
     parts += ["## Study", *study]
     parts += ["## Cluster", "Each kind, its `kind:` first.", *(part for one in files.values() for part in _tables(one))]
-    parts += ["## Tasks of your own", "The file that `data.tasks` names.", *tasks]
+    parts += ["## Your own tasks", "The file that `data.tasks` names.", *tasks]
     parts += ["## Metrics", "What `metric` of a task may be; a task is ranked by the first number.", _metrics()]
     return "\n\n".join(parts) + "\n"
 

@@ -1,4 +1,4 @@
-"""The README as a package index shows it: links to files of the project lead nowhere there, so pages are named as `xdist docs`
+"""The README as a package index shows it: links to files of the project do not work there, so pages are named as `xdist docs`
 prints them, and of other files their names are left. hatchling calls it when a package is built (pyproject.toml)."""
 
 import re

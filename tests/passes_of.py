@@ -34,7 +34,7 @@ def trained(model: Model, methods: Sequence[Method], context: Context) -> Tensor
 
 
 class Slope:
-    """In place of a model and its family: the output is the shift itself, the loss is `slope` of it."""
+    """Instead of a model and its family: the output is the shift itself, the loss is `slope` of it."""
 
     def __init__(self, slope: Callable[[Tensor], Tensor]) -> None:
         self.slope = slope

@@ -12,7 +12,7 @@ from xdist.model.adapters.attached import places_of
 
 
 def peft_folder(folder: Path, encoder: PreTrainedModel, rank: int = 3, alpha: float = 6) -> Path:
-    """Without PEFT: its two files, beside every matrix of every layer."""
+    """Without PEFT: its two files, in addition to every matrix of every layer."""
     generator = torch.Generator().manual_seed(7)
     values = {}
     for place in places_of(encoder, TARGETS):

@@ -73,7 +73,7 @@ def treebank(folder: Path) -> None:
 
 
 def parquet(folder: Path) -> None:
-    """A hub copy: integers whose names stand in the file, as `datasets` writes them."""
+    """A hub copy: integers whose names are in the file, as `datasets` writes them."""
     names = ["business", "health", "sports"]
     features = {"text": {"dtype": "string", "_type": "Value"}, "label": {"names": names, "_type": "ClassLabel"}}
     for name in ("train", "validation", "test"):

@@ -31,7 +31,7 @@ class Kernels:
         block_table: Tensor | None = None,
         num_splits: int | None = None,
     ) -> Tensor:
-        """PyTorch's, which has no dropout and takes groups of heads only when it is told of them."""
+        """PyTorch's, which has no dropout and takes groups of heads only when it gets them as an argument."""
         assert enable_gqa or query.shape[1] == key.shape[1]
         assert return_aux is seqused_k is block_table is num_splits is None
         assert cu_seq_k is not None

@@ -36,7 +36,7 @@ def tiny_benchmark(root: Path) -> Path:
 
 
 def tiny_places(root: Path) -> None:
-    """Beside the tiny benchmark, in a form that no reader of ours knows: which names of cldr-topic stand for a place
+    """In addition to the tiny benchmark, in a form that no reader of ours knows: which names of cldr-topic stand for a place
     (tests/third_party/task.py)."""
     for path in sorted((root / "cldr-topic").iterdir()):
         pairs = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]

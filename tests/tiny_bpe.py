@@ -38,7 +38,7 @@ def byte_level(
 
 
 def llama3_like(texts: Iterable[str], size: int = 600, template: str = "<|bos|> $A <|eos|>") -> PreTrainedTokenizerBase:
-    """As EuroBERT's: byte-level, a regular expression of its own, whole words first, and it pads with its last token."""
+    """As EuroBERT's: byte-level, its own regular expression, complete words first, and it pads with its last token."""
     parts = [pre_tokenizers.Split(Regex(LLAMA3), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     tokenizer = _byte_level(texts, size, ["<|bos|>", "<|eos|>", "<|mask|>"], pre_tokenizers.Sequence(parts))
     described = json.loads(tokenizer.to_str())
@@ -74,7 +74,7 @@ def _byte_level(texts: Iterable[str], size: int, special: list[str], parts: pre_
 
 
 def _with_template(tokenizer: PreTrainedTokenizerBase, single: str, first: str, last: str) -> PreTrainedTokenizerBase:
-    """A pair is the template of a text once for each of the two, but for what stands before the first."""
+    """A pair is the template of a text once for each of the two, except for what is before the first."""
     second = single.replace("$A", "$B").removeprefix(first).strip()
     ids = [(token, tokenizer.convert_tokens_to_ids(token)) for token in (first, last) if token in single]
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single, f"{single} {second}", ids)

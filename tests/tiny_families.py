@@ -39,7 +39,7 @@ def tiny_families(root: Path) -> Path:
 
 
 def paragraph(draw: random.Random, words: int, id: str) -> dict[str, Any]:
-    """One paragraph of about so many words with two questions."""
+    """One paragraph of about this many words with two questions."""
     text = _words(draw, words - 10, words + 10)
     asked = []
     for number in range(2):

@@ -69,7 +69,7 @@ def _bracketed(kind: Any) -> PreTrainedTokenizerBase:
     return _unigram(kind, "<pad> <unk> [CLS] [SEP] [MASK]")
 
 
-# Of each kind its tokenizer, its configuration, and what that is given beside SHAPE.
+# Of each kind its tokenizer, its configuration, and what that is given in addition to SHAPE.
 KINDS: dict[str, tuple[Callable[[], PreTrainedTokenizerBase], Any, dict[str, Any]]] = {
     "xlm-roberta": (_xlmr, XLMRobertaConfig, {"type_vocab_size": 1}),
     "xlm-roberta-xl": (_xlmr, XLMRobertaXLConfig, {}),

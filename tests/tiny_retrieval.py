@@ -28,7 +28,7 @@ def tiny_retrieval(folder: Path) -> tuple[Path, Path]:
 
 
 def xquad_r(code: str) -> dict[str, Any]:
-    """The same questions in every language: the answer to question n of a paragraph stands in sentence n."""
+    """The same questions in every language: the answer to question n of a paragraph is in sentence n."""
     paragraphs = []
     for number in range(PARAGRAPHS):
         draw = random.Random(f"paragraph {number}")

@@ -22,7 +22,7 @@ SYNONYMS = {"good": ["alright", "fine", "nice"], "bad": ["evil"], "film": ["movi
 
 
 def words_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """An XLM-R tokenizer that knows every character of WORDS, what stands beside what, and the shorter of the words."""
+    """An XLM-R tokenizer that knows every character of WORDS, what is in addition to what, and the shorter of the words."""
     trained = train_vocabulary([" ".join(WORDS)] * 20, 60)  # for its normalisation rules
     marked = [f"▁{word}" for word in WORDS]
     parts = {word[low:high] for word in marked for low in range(len(word)) for high in (low + 1, low + 2)}

@@ -54,7 +54,7 @@ def _tagged(folder: Path, split: str, code: str, draw: random.Random, rows: int,
 
 
 def _ner(folder: Path, split: str, code: str, draw: random.Random, rows: int) -> None:
-    """IOB1: a B- stands only where two entities of one type meet."""
+    """IOB1: a B- is only where two entities of one type meet."""
     _tagged(folder, split, code, draw, rows, ("O", "O", *(tag for tag in NER_TAGS if not tag.startswith("B"))))
     path = folder / f"{code}.{split}"
     begin = "-DOCSTART- -X-\n\n" + "Oslo I-LOC\nBergen B-LOC\n\n"

@@ -1,6 +1,6 @@
 """The lowest or the highest versions that pyproject.toml allows, as pip's constraints: `python tests/versions.py lowest`.
 
-torch stays the pinned one, since PyPI's other builds are gigabytes of CUDA; `--torch lowest` (or highest) asks for another
+torch stays the pinned one, since PyPI's other builds are gigabytes of CUDA; `--torch lowest` (or highest) requests another
 where an index of smaller ones can be reached.
 """
 

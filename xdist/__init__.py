@@ -3,7 +3,7 @@
     import xdist
     xdist.train("run.yaml", "train.steps=100")
 
-The names of `__all__` are the API (docs/api.md); nothing is imported before one of them is asked for.
+The names of `__all__` are the API (docs/api.md); nothing is imported before one of them is requested.
 """
 
 import sys
@@ -21,7 +21,7 @@ __all__ = ["RunError", "UserError", "__version__", "compare", "evaluate", "load"
 
 
 class _OfApi:
-    """A name of the API, found when it is first asked for."""
+    """A name of the API, found when it is first needed."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name

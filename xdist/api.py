@@ -1,6 +1,6 @@
-"""What `import xdist` gives, and what the commands themselves call. docs/api.md shows each of it at work.
+"""What `import xdist` gives, and what the commands themselves call. docs/api.md shows each of it running.
 
-Mistakes in what is given raise UserError: one line with file, line or key and the nearest valid name. A run that breaks raises
+Errors in what is given raise UserError: one line with file, line or key and the nearest valid name. A run that breaks raises
 RunError. Libraries such as torch are imported by the calls that need them.
 """
 
@@ -30,7 +30,7 @@ def load(path: AnyPath, *overrides: str) -> Run:
     """The run that the YAML at `path` describes, checked as far as the file itself can be: keys, values, plugins. It is frozen;
     its fields are the keys of the YAML (docs/reference.md). `overrides` are "a.b=value", as on the command line.
 
-    Raises UserError with file, line and key of the first mistake.
+    Raises UserError with file, line and key of the first error.
 
         run = xdist.load("run.yaml", "train.steps=100")
         run.train.steps
@@ -42,11 +42,11 @@ def train(description: AnyPath | Run, *overrides: str, ranks: int | None = None)
     """Train a run on the ranks of this machine, then evaluate it where it has a section `evaluate`, as `xdist train` does.
 
     `description`: a YAML, or what `load` gave; `overrides`: "a.b=value"; `ranks`: short for "runtime.ranks=N". Ranks are
-    processes of their own, and what they say goes to standard error. A run that is finished starts nothing; one that was
-    stopped goes on.
+    their own processes, and what they say goes to standard error. A run that is finished starts nothing; one that was
+    stopped resumes.
 
     Returns Finished: folder, state ("finished", or "unfinished" where it was stopped and saved), scores. Raises UserError for
-    what the start would be refused for, before anything is started, and for what ranks find wrong; RunError where it broke.
+    what the start would be refused for, before anything is started, and for what ranks find wrong; RunError where it failed.
 
         done = xdist.train("run.yaml", "train.steps=100", ranks=2)
         done.scores["tasks"]["xnli"]["mean"]
@@ -71,9 +71,9 @@ def evaluate(
 
     Either `description`, `overrides` and `ranks` as of `train`, or the model in the folder `model` (fine-tuned elsewhere,
     exported, or the `model/` of a run; a hub id works too) on one `task` or several. Then `data` is where the official files
-    are ("download" where not given), `languages` are all whose files are there, `split` is "test" and `out`, the run folder, is
+    are ("download" where not given), `languages` are all whose files exist, `split` is "test" and `out`, the run folder, is
     runs/evaluate/MODEL-TASKS where they are not given. `labels` say what the outputs of its head stand for, in their order,
-    where the id2label of its config.json does not name the task's labels. Overrides may be given beside a model too.
+    where the id2label of its config.json does not name the task's labels. Overrides may be given with a model too.
 
     Returns and raises what `train` does.
 
@@ -88,7 +88,7 @@ def evaluate(
         if given:
             raise UserError(f"evaluate: {next(iter(given))}=… goes with model=…; a description says it itself")
         return _start("evaluate", description, overrides, ranks)
-    if description is not None:  # the first override, since a model stands by its name
+    if description is not None:  # the first override, since a model is identified by its name
         overrides = (str(description), *overrides)
     if overrides and "=" not in overrides[0]:
         raise UserError(f"evaluate: {overrides[0]}: give either a description or model=…")
@@ -113,7 +113,7 @@ def score(
 
     `folder` holds a folder per task with a file test-xx.EXT per language, the submission layout; `gold` is the data root with
     the official files; `split` is "test" or "dev"; `partial` scores a task although some of its languages are missing; `tasks`
-    is a YAML of tasks of your own. Returns what scores.json holds, in points: {"run": …, "tasks": {name: {"mean": …, …}}}.
+    is a YAML of your own tasks. Returns what scores.json holds, in points: {"run": …, "tasks": {name: {"mean": …, …}}}.
 
     Raises UserError, naming file and line, for predictions that are missing, too many, twice or of the wrong size, and for gold
     that is blanked.
@@ -203,12 +203,12 @@ tasks = _Tasks()
 
 
 def _start(work: Literal["train", "evaluate"], description: AnyPath | Run, more: Sequence[str], ranks: int | None) -> Finished:
-    from xdist.launch.starting import checked, described
+    from xdist.launch.starting import check_start, describe_run
 
     overrides = (*more, f"runtime.ranks={ranks}") if ranks else tuple(more)
     if isinstance(description, Run):
-        return checked(work, *described(description.dump(), overrides)).go()
-    return checked(work, path_of(description), overrides).go()
+        return check_start(work, *describe_run(description.dump(), overrides)).go()
+    return check_start(work, path_of(description), overrides).go()
 
 
 def _several(places: AnyPath | Sequence[AnyPath]) -> list[Path]:

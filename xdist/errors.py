@@ -7,7 +7,7 @@ from difflib import SequenceMatcher, get_close_matches
 from unicodedata import category
 
 LINE = 2000  # characters of a message
-WORD = 300  # of what stands in it without a blank
+WORD = 300  # of what is in it without a blank
 VALUE = 120  # of a value that a user gave
 # Line ends, control characters, halves of surrogate pairs; and what turns the direction of text on a terminal.
 ESCAPED = {"Cc", "Cs", "Zl", "Zp"}
@@ -38,7 +38,7 @@ def _escaped(letter: str) -> str:
 
 
 class Told(Exception):
-    """What is told in one line, whatever it is made of."""
+    """A text in one line, from any object."""
 
     def __str__(self) -> str:
         return one_line(Exception.__str__(self))  # a KeyError shows its message in quotes
@@ -59,13 +59,14 @@ class BusyError(UserError):
 
 
 class RunError(Told):
-    """A run cannot go on through no mistake in its description: a full disk, a dead rank. One line; exit code 1, not 2."""
+    """A run cannot continue for a reason that is not in its description: a full disk, a dead rank. One line; exit code 1, not
+    2."""
 
     told = False  # as of UserError
 
 
 class RankError(RunError):
-    """The same where one rank alone cannot go on: it says so itself."""
+    """The same where one rank alone cannot continue: it says so itself."""
 
 
 @contextmanager
@@ -86,10 +87,10 @@ def writing(folder: object) -> Iterator[None]:
         raise RunError(f"{folder}: cannot be written to: {error.strerror}") from None
 
 
-# What a disk or a machine lacks, and nobody has written wrongly.
+# Something that a disk or a machine lacks, not an error in a file.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_GIVEN = (*NO_ROOM, errno.EIO, errno.ESTALE, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ETIMEDOUT)
-IN_WORDS = ("No space left on device", "Disk quota exceeded", "File too large")  # of libraries that raise errors of their own
+IN_WORDS = ("No space left on device", "Disk quota exceeded", "File too large")  # of libraries that raise their own errors
 
 
 def not_given(error: BaseException) -> str:

@@ -2,8 +2,8 @@
 
     deepspeed --num_accelerators 2 xdist/evaluate.py RUN.yaml [a.b=c …]      (torchrun and srun work as well)
 
-What is scored already is not computed again. Asked to stop, it ends after its batch and keeps what is predicted; started again,
-it goes on there.
+What is scored already is not computed again. Asked to stop, it ends after its batch and keeps what is predicted; started
+again, it resumes there.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: everything is written beside its name and renamed."""
+"""Files that are complete or absent: everything is written under another name and renamed."""
 
 import hashlib
 import json
@@ -21,14 +21,14 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def shipped(kind: str) -> Path:
-    """The folder `docs`, `ds_configs` or `jobs`, in a checkout beside the package, in a wheel inside it."""
-    inside = PACKAGE / kind  # asked for first: another package's `jobs` may lie beside an installed xdist
+    """The folder `docs`, `ds_configs` or `jobs`, in a checkout next to the package, in a wheel inside it."""
+    inside = PACKAGE / kind  # tried first: another package's `jobs` may be next to an installed xdist
     return inside if inside.is_dir() else PACKAGE.parent / kind
 
 
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its name when the block ends well and vanishes when it does not."""
+    """A temporary file next to `path` that takes its name when the block succeeds and is removed when it fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
@@ -63,7 +63,7 @@ LEFT = re.compile(r"\.(.+)\.[a-z0-9_]{8}")  # as `written` and `written_folder` 
 
 def clear(folder: Path, names: Collection[str] | None = None, older: float = 0.0) -> None:
     """Remove what killed writers left in `folder`, on its way to one of `names`, or to any. Where others may write there too,
-    what nobody has touched for `older` seconds."""
+    what has not changed for `older` seconds."""
     for entry in folder.iterdir() if folder.is_dir() else ():
         found = LEFT.fullmatch(entry.name)
         if found and (names is None or found[1] in names):

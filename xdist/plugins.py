@@ -1,7 +1,7 @@
 """Others' code: a file that a run names, an installed module or distribution, and what distributions offer by themselves.
 
-A plugin enters what it has into registries (xdist/registry.py) when it is imported. Whoever only looks at a folder, which
-somebody else may have made, imports nothing that is named there, but what is given to him by hand (`given`).
+A plugin enters what it has into registries (xdist/registry.py) when it is imported. A command that only reads a folder, which
+others may have made, imports nothing that is named there, except what the user gives (`with_plugins`).
 """
 
 import re
@@ -23,19 +23,19 @@ GROUP = "xdist.plugins"  # entry points of distributions: each is a module, or a
 ONE_FILE = "xdist_plugin_"  # with the file's digest, the name of a module that is made of one file
 PINNED = re.compile(r"(.+)@([0-9a-f]{16})")
 
-_given: list[str] = []  # what the command at work was given
+_given: list[str] = []  # what the running command was given
 _installed: set[str] = set()  # the digests of installed modules and distributions that were imported as plugins
 
 
 def pinned(entry: str) -> str:
     """Import the plugin that `entry` names and give 'name@digest of its code'. The name is that of a file (*.py), of a
-    distribution with entry points, or of a module; a digest that stands behind it must be that of the code as it is now. Raises
+    distribution with entry points, or of a module; a digest that is behind it must be that of the code as it is now. Raises
     UserError where it is not, where there is no such thing, and where it cannot be imported."""
     found = PINNED.fullmatch(entry)
     name, then = found.groups() if found else (entry, "")
     now = _load_file(Path(name)) if name.endswith(".py") else _load_installed(name)
     if then not in ("", now):
-        raise UserError(f"{name}: its code is another ({now}) than when this was written ({then})")
+        raise UserError(f"{name}: its code ({now}) differs from the recorded code ({then})")
     return f"{name}@{now}"
 
 
@@ -68,8 +68,9 @@ def _entry_of_installed(name: str) -> str:
 
 
 @contextmanager
-def given(entries: Iterable[str]) -> Iterator[None]:
-    """Import these plugins; inside, what they bring is there whatever plugins a run names. Raises UserError as `pinned`."""
+def with_plugins(entries: Iterable[str]) -> Iterator[None]:
+    """Import these plugins; inside, what they provide is available for any plugins that a run names. Raises UserError as
+    `pinned`."""
     before = tuple(_given)
     try:
         _given.extend(map(pinned, entries))
@@ -147,7 +148,7 @@ def _top(module: str) -> str:
 
 
 def _files(module: str, name: str) -> dict[str, Path]:
-    """All Python files of an installed module, by where they lie in it. Raises UserError where there is no such module."""
+    """All Python files of an installed module, by where they are in it. Raises UserError where there is no such module."""
     spec = find_spec(_top(module)) if re.fullmatch(r"[A-Za-z_][\w.]*", module) and module != "__main__" else None
     folders = [Path(place) for place in (spec and spec.submodule_search_locations) or ()]
     files = {str(path.relative_to(folder.parent)): path for folder in folders for path in folder.rglob("*.py")}
@@ -160,7 +161,7 @@ def _files(module: str, name: str) -> dict[str, Path]:
 
 @contextmanager
 def _in_one_line(what: object, files: Iterable[Path]) -> Iterator[None]:
-    """Raises UserError, with the line of one of `files` where it went wrong, for whatever is raised inside."""
+    """Raises UserError, with the line of one of `files` where it went wrong, for any error raised inside."""
     try:
         yield
     except (Exception, SystemExit) as error:

@@ -1,11 +1,11 @@
 """What there is of a kind, such as methods of robust training: ours and others', entered by the same `register`.
 
     METHODS: Registry[type[Method]] = Registry("method", "xdist.robust")     # ours: what that module imports
-    METHODS.register(Free)                                                  # in whatever file brings something
+    METHODS.register(Free)                                                  # in any file that adds something
     METHODS.get("free")
 
-Ours are imported when something is first asked for; what installed distributions offer (xdist/plugins.py) when a name is asked
-for that is not ours. What a plugin of one file brings is there for the runs that name that file, and for a command that was
+Ours are imported when something is first needed; what installed distributions offer (xdist/plugins.py) when a name is needed
+that is not ours. What a plugin of one file provides is available to the runs that name that file, and for a command that was
 given it.
 """
 
@@ -40,7 +40,7 @@ class Registry(Generic[T]):
             self._import_ours()
         name = value.name
         if name in self._values and not _replaced(self._values[name][1], module):
-            raise UserError(f"{self.kind} '{name}' is there already, in {_place(self._values[name][1])}")
+            raise UserError(f"{self.kind} '{name}' is already registered, in {_place(self._values[name][1])}")
         self._values[name] = value, module
         return value
 
@@ -83,7 +83,7 @@ class Registry(Generic[T]):
 
     def plugin(self, name: str) -> str | None:
         """What a run calls the plugin that registered this name, 'name@digest'; None: ours, or no such name. Raises UserError
-        for what is neither a file of its own nor an installed module."""
+        for what is neither its own file nor an installed module."""
         _, module = self._values.get(name, (None, None))
         return None if module is None or self._is_ours(module) else plugins.entry_of(module)
 
@@ -95,7 +95,7 @@ class Registry(Generic[T]):
 
 
 def not_here(kind: str, name: object) -> str:
-    """What to say of a value that somebody else's folder names and that is not registered here."""
+    """What to say of a value that another's folder names and that is not registered here."""
     return f"{kind} '{name}' is not installed here"
 
 

@@ -1,6 +1,6 @@
 """JSON of any origin: a value, or one line that says where the text is no JSON that can be worked with.
 
-Beside what is no JSON at all that is: brackets too deep for a reader, integers that no field of ours can hold, and half
+In addition to invalid JSON that is: brackets too deep for a reader, integers that no field of ours can hold, and half
 surrogate pairs, which are JSON but no text.
 """
 
@@ -13,7 +13,7 @@ from xdist.errors import UserError
 
 LONGEST = 40  # digits of an integer: one of 128 bits still fits
 _TOKENS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+|[\[\]{}]', re.DOTALL)
-_DEEP = 100  # brackets within each other; where a text is too deep to be read, the place of so many is named
+_DEEP = 100  # brackets within each other; where a text is too deep to be read, the position of this many is named
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 Pairs = Callable[[list[tuple[str, Any]]], Any]

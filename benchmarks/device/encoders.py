@@ -1,5 +1,5 @@
-"""Whole encoders in each precision against the CPU's fp64: hidden states, and the gradient by a shift at the input, with layers
-computed once and twice."""
+"""Complete encoders in each precision against the CPU's fp64: hidden states, and the gradient by a shift at the input, with
+layers computed once and twice."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

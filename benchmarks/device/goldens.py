@@ -16,7 +16,7 @@ from xdist.tasks.batch import Batch, Shift
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
 
-WIDTHS = (64, 80, 128)  # of a head: of XLM-R base and large, of XL, of the widest kin
+WIDTHS = (64, 80, 128)  # of a head: of XLM-R base and large, of XL, of the widest relative
 LENGTHS = (1, 7, 130, 64, 200, 33)
 PIECES = 400
 STEPS, FEW = 30, 4

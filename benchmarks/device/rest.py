@@ -1,4 +1,4 @@
-"""What stands beside training: the head of a language model, evaluation, search, checkpoints, export, offload."""
+"""Everything besides training: the head of a language model, evaluation, search, checkpoints, export, offload."""
 
 import time
 from collections.abc import Mapping
@@ -60,12 +60,12 @@ def _mlm_head(setup: Setup) -> Mapping[str, Any]:
 
 
 def _evaluation(setup: Setup) -> Mapping[str, Any]:
-    """Predictions of base in bf16 for a whole set; tokens a second from rows on the disk to predictions."""
+    """Predictions of base in bf16 for a complete set; tokens a second from rows on the disk to predictions."""
     from resolved_of import prepared_of, scored_of
 
     from xdist.data.tokenizer import load_tokenizer
     from xdist.evaluation.predicting import predict
-    from xdist.evaluation.queue import budget_of, queue, share
+    from xdist.evaluation.queue import budget_of, queue, rank_share
     from xdist.model.model import Model
     from xdist.tasks.family import family_of
 
@@ -78,7 +78,7 @@ def _evaluation(setup: Setup) -> Mapping[str, Any]:
     family = family_of(subset.task)
     dtype = torch.bfloat16 if setup.device.type == "cuda" else torch.float32
     model = Model(built(setup.device, run.model, tokenizer, dtype), {"pawsx": family}, 1).to(setup.device).eval()
-    work = share(queue(sets, budget_of(run.runtime, setup.device.type), model.packed), 0, 1)
+    work = rank_share(queue(sets, budget_of(run.runtime, setup.device.type), model.packed), 0, 1)
     predict(model, family, [subset], sets, 1, work[:1])
     setup.wait()
     began = time.perf_counter()
@@ -113,10 +113,11 @@ def _search(setup: Setup) -> Mapping[str, Any]:
 
 
 def _saving(setup: Setup) -> Mapping[str, Any]:
-    """Seconds to save and load a checkpoint of base at ZeRO-2, the model folder, and an export; the loss goes on as it was."""
+    """Seconds to save and load a checkpoint of base at ZeRO-2, the model folder, and an export; the loss continues as it
+    was."""
     from xdist.checkpoint import store
     from xdist.data.tokenizer import load_tokenizer
-    from xdist.export.hugging_face import ready
+    from xdist.export.hugging_face import prepare_export
     from xdist.export.weights import of_model
     from xdist.model.folder import save_model
 
@@ -148,7 +149,7 @@ def _saving(setup: Setup) -> Mapping[str, Any]:
         clocked("load", lambda: store.load(tag, training.engine, 2))
         loss = training.step(1).means()["train/loss"]
     weights = of_model(folder / "model")
-    clocked("export", lambda: ready(weights, str(folder / "model"), None).write(folder / "exported", "", ()))
+    clocked("export", lambda: prepare_export(weights, str(folder / "model"), None).write(folder / "exported", "", ()))
     return {"ok": abs(loss - wanted) < 1e-3, "checkpoint_gb": round(gigabytes, 3), **found, "loss": [loss, wanted]}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 RESULTS = "results.jsonl"
-shown: TextIO = sys.stdout  # where lines are printed, beside the file
+shown: TextIO = sys.stdout  # where lines are printed, in addition to the file
 
 
 def write(out: Path, *, group: str, check: str, ok: bool | None, **values: Any) -> None:

@@ -79,7 +79,7 @@ class Setup:
         if not self._joined:
             from xdist.run import distributed, worker
 
-            worker.quiet()
+            worker.quiet_libraries()
             distributed.init()
             self._joined = True
 

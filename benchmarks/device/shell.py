@@ -43,7 +43,7 @@ def _commands(setup: Setup) -> dict[str, Command]:
         "by its UUID": (train, {"CUDA_VISIBLE_DEVICES": uuid}, 0, ""),
         "hidden": (train, {"CUDA_VISIBLE_DEVICES": ""}, 0, ""),
         "a GPU that is not there": (train, {"CUDA_VISIBLE_DEVICES": "99"}, 2, "CUDA_VISIBLE_DEVICES=99"),
-        "more ranks than GPUs": ([*train, f"runtime.ranks={many}"], {}, 2, "each holds one rank"),
+        "more ranks than GPUs": ([*train, f"runtime.ranks={many}"], {}, 2, "each can have one rank"),
         "a task of srun that sees one GPU": (
             ["RANK", "RUN"],
             {"SLURM_PROCID": "0", "SLURM_LOCALID": "1", "SLURM_NTASKS": "1", "MASTER_PORT": "29871", **alone},

@@ -49,7 +49,7 @@ def folder_of(setup: Setup, name: str) -> Path:
 
 
 def _hollow(path: Path, size: int) -> None:
-    """A file of weights of `size` bytes that takes no room on the disk: there has to be one, and nobody reads what it holds."""
+    """A file of weights of `size` bytes that takes no room on the disk: there has to be one, and its content is not read."""
     header = json.dumps({"nothing": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
     with path.open("wb") as file:
         file.write(len(header).to_bytes(8, "little") + header)
@@ -167,7 +167,7 @@ def set_dropout(model: nn.Module, share: float) -> None:
 
 
 def rows_for(tokens: int, setup: Setup) -> int:
-    """Pairs that together have about so many tokens."""
+    """Pairs that together have about this many tokens."""
     return 4 if setup.tiny else max(1, round(tokens / (2.4 * WORDS)))
 
 

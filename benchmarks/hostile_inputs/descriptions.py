@@ -15,7 +15,7 @@ from xdist.config import load_run, load_study
 from xdist.files import shipped
 from xdist.launch.clusters import load_cluster
 from xdist.study import Facts, expand
-from xdist.tasks.catalog import known
+from xdist.tasks.catalog import known_tasks
 
 Values = dict[str, Any]
 
@@ -149,9 +149,9 @@ def task_values(rng: Random) -> Values:
 
 
 def described_tasks(path: Path) -> object:
-    """From a folder of its own: what was read from a path is remembered."""
+    """From its own folder: what was read from a path is remembered."""
     folder = Path(tempfile.mkdtemp(dir=path.parent))
-    return known(path.rename(folder / path.name))
+    return known_tasks(path.rename(folder / path.name))
 
 
 def of_task(change: Callable[[Values], object]) -> Change:

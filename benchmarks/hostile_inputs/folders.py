@@ -1,4 +1,4 @@
-"""Run folders with anything in them, beside one that is whole: what each command says of them."""
+"""Run folders with anything in them, next to one that is intact: what each command says of them."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.scores import Scores
 from xdist.evaluation.to_do import to_do
-from xdist.launch.status import Status, link, statuses
+from xdist.launch.status import Status, link_events, statuses
 from xdist.report import write_report
 from xdist.run.folder import RunFolder
 from xdist.study.comparing import compare_runs
@@ -62,7 +62,7 @@ def make_run(place: Path, name: str) -> None:
 
 @lru_cache
 def whole(place: Path) -> dict[str, bytes]:
-    """The files of the bad run while it is whole; the runs beside it are made."""
+    """The files of the bad run while it is intact; the runs next to it are made."""
     for name in NAMES:
         make_run(place, name)
     bad = place / "bad"
@@ -126,8 +126,8 @@ PREDICTED: dict[str, Damage] = {
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`say` gives the lines on what is damaged, by the folder of the runs, or raises; it fails itself where a run that is whole
-    is hidden. `files`: what of the bad folder may be damaged so that it has to be told."""
+    """`say` gives the lines on what is damaged, by the folder of the runs, or raises; it fails itself where a run that is
+    complete is hidden. `files`: what of the bad folder may be damaged so that it has to be reported."""
 
     say: Callable[[Path], list[str]]
     files: Mapping[str, Mapping[str, Damage]]
@@ -143,7 +143,7 @@ def _monitor(place: Path) -> list[str]:
     links = place / "links"
     shutil.rmtree(links, ignore_errors=True)
     links.mkdir()
-    names, wrong = link([place / name for name in NAMES], links)
+    names, wrong = link_events([place / name for name in NAMES], links)
     assert {*names} >= {"good", "third"}
     return [str(error) for error in wrong]
 
@@ -235,7 +235,7 @@ def _restored(place: Path) -> None:
 
 
 def _at_random(rng: Random, bad: Path) -> None:
-    """One to three files: changed, removed, a pipe, a folder, a file of somebody else."""
+    """One to three files: changed, removed, a pipe, a folder, a file of others."""
     files = [path for path in bad.rglob("*") if path.is_file()]
     for path in rng.sample(files, rng.randint(1, 3)):
         match rng.randrange(8):

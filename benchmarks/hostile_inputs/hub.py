@@ -70,7 +70,8 @@ def _mutated(rng: Random, truth: Any) -> Any:
 
 
 def _fetched(server: HubServer, place: Path) -> bool:
-    """Whether all was fetched. What lies there then is what the hub has; of a refused fetch whole files may, and no lock."""
+    """Whether all was fetched. Afterwards the folder has what the hub has; after a refused fetch it may have complete files,
+    and no lock."""
     folder, whole = place / "root" / "models" / ID, False
     try:
         brought(server, place / "root")

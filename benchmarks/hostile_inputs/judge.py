@@ -19,7 +19,7 @@ FREE = "free mutation"
 @dataclass(frozen=True, slots=True)
 class Input:
     """`act` reads what was just written. `refused`: whether it has to be, None where both are right, as of a mutation that
-    nobody looked at. `says` stands in the refusal, `right` is true of what an accepted one gave."""
+    was not examined. `says` is in the refusal, `right` is true of what an accepted one gave."""
 
     reader: str
     fault: str
@@ -30,7 +30,7 @@ class Input:
 
 
 Generator = Callable[[Random, Path], Iterator[Input]]
-"""Inputs without end; each is written into the folder when it is asked for, and read before the next one is."""
+"""Inputs without end; each is written into the folder when it is requested, and read before the next one is."""
 
 
 class HangError(BaseException):

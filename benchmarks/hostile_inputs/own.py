@@ -1,4 +1,4 @@
-"""Tasks of one's own: tables and CoNLL as their description says where things stand."""
+"""A user's own tasks: tables and CoNLL as their description gives their layout."""
 
 import csv
 import io

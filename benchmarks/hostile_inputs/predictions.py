@@ -1,4 +1,4 @@
-"""Prediction files of `xdist score`, against gold that is there."""
+"""Prediction files of `xdist score`, against existing gold."""
 
 import json
 import tempfile
@@ -73,7 +73,7 @@ READERS = [
         {
             **LINES,
             "an unknown tag": a_line(lambda rng, line: "NOUNS"),
-            "a word beside each tag": every_line(lambda line: f"word {line}"),
+            "a word next to each tag": every_line(lambda line: f"word {line}"),
             "a blank line less": lambda rng, raw: raw.replace(b"\n\n", b"\n", 1),
         },
     ),

@@ -1,10 +1,10 @@
-"""Bilingual dictionaries where there are none: what SIB-200's parallel training rows tell of which words translate each other.
+"""Bilingual dictionaries where there are none: from SIB-200's parallel training rows, which words translate each other.
 
     python jobs/studies/rivals_data.py DOWNLOAD OUT [LANGUAGE …]
 
 For each LANGUAGE (as SIB-200 names it; else those of rivals.yaml) OUT/en-LANGUAGE.txt, an English word and its translation on
 each line, the surest first. Statistics alone: IBM model 1 (Brown et al. 1993) in both directions over the training rows, ten
-rounds; two words are an entry where each is the other's most probable partner, they stand together in two rows or more, and the
+rounds; two words are an entry where each is the other's most probable partner, they occur together in two rows or more, and the
 product of both probabilities is at least 0.05. Words are what blanks part, in lower case, without punctuation at their ends. No
 dev or test row is read. The result is small and noisy: 300 to 650 entries a language, from 701 sentences.
 """

@@ -40,6 +40,7 @@ def losses(path: str, overrides: list[str], steps: int = 10) -> dict[str, Any]:
         means = made.step(number).means()
         record["loss"].append(means.pop("train/loss"))
         record["gap"].append(means.get("robust/loss_gap", 0.0))
+        made.engine.settle()
         record["norm"].append(made.engine.grad_norm)
         record["scalars"] = means
     record["by_piece"] = made.losses.means()
@@ -49,7 +50,7 @@ def losses(path: str, overrides: list[str], steps: int = 10) -> dict[str, Any]:
 
 
 def reduced(path: str, overrides: list[str]) -> dict[str, int]:
-    """Bytes that a step hands to reductions over ranks, of its gradients and of its counts, and bytes of what it trains."""
+    """Bytes that a step passes to reductions over ranks, of its gradients and of its counts, and bytes of what it trains."""
     made = _training(path, overrides)
     sent: list[int] = []
     plain = {name: getattr(torch.distributed, name) for name in ("all_reduce", "reduce", "reduce_scatter_tensor")}
@@ -83,7 +84,7 @@ def in_training_mode(path: str, overrides: list[str]) -> list[int]:
 
 
 def linear_is_plain() -> bool:
-    """Whether layers multiply as PyTorch does: DeepSpeed replaces that for a whole process."""
+    """Whether layers multiply as PyTorch does: DeepSpeed replaces that for a complete process."""
     return torch.nn.functional.linear is torch._C._nn.linear
 
 
@@ -95,7 +96,7 @@ def gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:
     """The gradient of the first step: what plain SGD of rate 1 takes off the parameters."""
     made_adam = optimizer.optimizer
     optimizer.optimizer = lambda model, train, offload: torch.optim.SGD(  # type: ignore[assignment]
-        [parameter for parameter in model.parameters() if parameter.requires_grad], lr=train.learning_rate
+        [parameter for parameter in model.parameters() if parameter.requires_grad], lr=train.learning_rate, fused=True
     )
     try:
         made = _training(path, [*overrides, "train.learning_rate=1", "train.warmup=0", "train.clip=0"])
@@ -180,7 +181,7 @@ def whole_run(path: str, overrides: list[str], stop_at: int | None = None) -> di
 
 
 def suspended_run(path: str, overrides: list[str], stop_at: int, silence: float) -> dict[str, Any]:
-    """A whole run under a heartbeat, in which this rank stops itself before a step, as a suspension of the job does."""
+    """A complete run under a heartbeat, in which this rank stops itself before a step, as a suspension of the job does."""
     from xdist.run.heartbeat import End, Heartbeat
 
     plain_step = training.Training.step
@@ -221,12 +222,12 @@ def together(where: str, rank: int, kind: str) -> dict[str, Any]:
         value, error = (on_first if where == "first" else on_each)(work), None
     except Exception as caught:
         value, error = None, [type(caught).__name__, str(caught)]
-    distributed.barrier()  # nobody is out of step
+    distributed.barrier()  # no rank is out of step
     return {"called": called, "value": value, "error": error}
 
 
 def warned_run(path: str, overrides: list[str]) -> dict[str, Any]:
-    """Train and evaluate; what this rank was warned of beside."""
+    """Train and evaluate; what this rank was warned of."""
     told = logging.handlers.BufferingHandler(10_000)
     logging.getLogger("xdist").addHandler(told)
     try:
@@ -282,7 +283,7 @@ def evaluate_copy(path: str, overrides: list[str], source: str) -> None:
 def evaluate_stopped(
     path: str, overrides: list[str], source: str = "", stop_rank: int = -1, batches: int = 0
 ) -> dict[str, Any]:
-    """Evaluate a copy of the model folder `source`, or go on with it; `stop_rank` is sent SIGTERM in its forward pass number
+    """Evaluate a copy of the model folder `source`, or continue with it; `stop_rank` is sent SIGTERM in its forward pass number
     `batches`. Whether it was finished, and the rows that this rank computed."""
     from xdist.evaluation import evaluator
 
@@ -290,7 +291,7 @@ def evaluate_stopped(
     if source and distributed.rank() == 0:
         shutil.copytree(source, parts.resolved.folder.model)
     distributed.barrier()
-    passes, rows, plain = 0, 0, evaluator.once
+    passes, rows, plain = 0, 0, evaluator.forward_once
 
     def once(model: Any, family: Any, batch: Any) -> torch.Tensor:
         nonlocal passes, rows
@@ -299,11 +300,11 @@ def evaluate_stopped(
             os.kill(os.getpid(), signal.SIGTERM)
         return plain(model, family, batch)
 
-    evaluator.once = once
+    evaluator.forward_once = once
     try:
         finished = parts.evaluate(parts.prepare("evaluate"))
     finally:
-        evaluator.once = plain
+        evaluator.forward_once = plain
     if distributed.rank() == 0:
         parts.resolved.folder.mark("finished" if finished else "unfinished")
     distributed.barrier()

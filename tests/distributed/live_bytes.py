@@ -1,4 +1,4 @@
-"""How many bytes of tensors are alive: exact, by watching every operation, whatever the allocator does."""
+"""How many bytes of tensors are alive: exact, by watching every operation, independent of the allocator."""
 
 import gc
 import time
@@ -19,7 +19,7 @@ class LiveBytes(TorchDispatchMode):
         self._known: dict[int, weakref.ref] = {}
         self._counted: set[int] = set()
         self.look()
-        self._counted.clear()  # what is there already is not counted
+        self._counted.clear()  # existing tensors are not counted
         self.now = self.peak = 0
 
     def look(self) -> None:
@@ -30,7 +30,7 @@ class LiveBytes(TorchDispatchMode):
                 self._count(found)
 
     def settled(self, quiet: float = 0.1) -> int:
-        """`now`, once it stands still: gloo's threads let go of a reduced bucket some time after one waited for it."""
+        """`now`, once it is stable: gloo's threads let go of a reduced bucket some time after one waited for it."""
         gc.collect()
         last, since = self.now, time.monotonic()
         while time.monotonic() - since < quiet:

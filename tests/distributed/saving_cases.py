@@ -1,4 +1,4 @@
-"""Saves that are written while training goes on."""
+"""Saves that are written while training continues."""
 
 import threading
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Training only the rows of the embedding that the data uses exports what training the whole table exports."""
+"""Training only the rows of the embedding that the data uses exports what training the complete table exports."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def assert_same_model(found: Path, expected: Path) -> None:
 
 @pytest.fixture(scope="module")
 def whole(two: Group, small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that trains the whole table, at ZeRO 2 on two ranks."""
+    """A run that trains the complete table, at ZeRO 2 on two ranks."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     assert two.run("whole_run", path=str(small_run), overrides=options(folder, 2, "full"))[0]["finished"]
     return folder
@@ -68,7 +68,7 @@ def test_it_goes_on_at_other_ranks_and_stages_and_keeps_the_best(
 
 
 def test_a_checkpoint_of_other_rows_is_refused(two: Group, small_run: Path, tmp_path: Path) -> None:
-    """As of a run that was begun before there was an active vocabulary."""
+    """As of a run that was started before there was an active vocabulary."""
     folder = tmp_path / "run"
     two.run("whole_run", path=str(small_run), overrides=options(folder, 2, "full"), stop_at=1)
     config = RunFolder(folder).config

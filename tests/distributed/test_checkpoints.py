@@ -85,7 +85,7 @@ def test_the_checkpoint_before_a_damaged_one_is_used(
             (newest.path / tags.MANIFEST).write_bytes(content[:100])
     assert two.run("whole_run", path=str(small_run), overrides=options(run, 2))[0]["finished"]
     assert same_models(run, uninterrupted)
-    assert [path.name for path in tags.rubbish(run / "checkpoints")] == [f"step-{step:08d}" for step in (3, 4, 5)]
+    assert [path.name for path in tags.tag_folders(run / "checkpoints")] == [f"step-{step:08d}" for step in (3, 4, 5)]
 
 
 def test_nothing_whole_among_several_is_refused(two: Group, small_run: Path, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_nothing_whole_among_several_is_refused(two: Group, small_run: Path, tmp
     two.run("whole_run", path=str(small_run), overrides=options(run, 2), stop_at=2)
     for tag in tags.tags(run / "checkpoints"):
         (tag.path / "mp_rank_00_model_states.pt").unlink()
-    with pytest.raises(AssertionError, match="none of the 3 checkpoints is whole"):
+    with pytest.raises(AssertionError, match="none of the 3 checkpoints is intact"):
         two.run("whole_run", path=str(small_run), overrides=options(run, 2))
 
 
@@ -105,7 +105,7 @@ def test_saving_by_the_clock(two: Group, small_run: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("stage", [0, 2, 3])
 def test_rates_by_layer_go_on_after_a_stop(two: Group, small_run: Path, tmp_path: Path, stage: int) -> None:
-    """Many groups of parameters, each with a rate of its own, along half a cosine."""
+    """Many groups of parameters, each with its own rate, along half a cosine."""
     more = ("train.layer_decay=0.7", "train.decay=cosine", "train.betas=[0.8, 0.95]", "train.warmup=1")
     for name, stop_at in (("whole", None), ("stopped", 1), ("stopped", None)):
         two.run("whole_run", path=str(small_run), overrides=options(tmp_path / name, stage, *more), stop_at=stop_at)
@@ -124,9 +124,9 @@ def test_what_is_written_later_is_what_was_copied(
     for found in two.run("saving_cases.copied", path=str(small_run), overrides=chosen, folder=str(tmp_path)):
         assert found["busy"]
         assert found["differing"] == []
-        assert found["grown"] == 0  # the second save's copies lie where the first one's lay
+        assert found["grown"] == 0  # the second save's copies are where the first one's were
         assert (found["steps"], found["damage"]) == ([3], [[]])
-        assert 0.8 < found["foretold"] < 1.05  # what is written beside states are names, sizes and what DeepSpeed was told
+        assert 0.8 < found["foretold"] < 1.05  # what is written besides states are names, sizes and DeepSpeed's settings
 
 
 @pytest.mark.parametrize("quick, newest", [(0, 2), (1e9, 4)])

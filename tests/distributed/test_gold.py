@@ -1,5 +1,5 @@
-"""Gold that is blanked and comes later, on two ranks: predicted, told, reported, scored by the same predictions; a changed test
-file is predicted anew; another option or model is refused on all ranks."""
+"""Gold that is blanked and comes later, on two ranks: predicted, reported, scored by the same predictions; a changed test
+file is predicted again; another option or model is refused on all ranks."""
 
 import json
 import re
@@ -84,7 +84,7 @@ def test_gold_comes_later(two: Group, blanked_run: tuple[Path, Path, list[Path]]
     two.run("gold_cases.evaluated", path=str(path), overrides=[f"folder={straight.path}"])
     assert scores(straight) == scores(folder)  # as if gold had been there from the beginning
 
-    # A test set whose texts changed is predicted anew, alone.
+    # A test set whose texts changed is predicted again, alone.
     file = root / "xnli/test-sw.tsv"
     file.write_text(file.read_text().replace("\t", " and\t", 1))
     ranks = two.run("gold_cases.evaluated", path=str(path), overrides=[])

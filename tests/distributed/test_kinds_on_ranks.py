@@ -1,5 +1,5 @@
-"""A few kinds of encoders on two ranks, at several ZeRO stages: trained with an ascent step, evaluated, exported whole. More of
-them, at all stages and on real rows: benchmarks/kinds_on_ranks.py."""
+"""A few kinds of encoders on two ranks, at several ZeRO stages: trained with an ascent step, evaluated, exported completely.
+More of them, at all stages and on real rows: benchmarks/kinds_on_ranks.py."""
 
 from pathlib import Path
 

@@ -70,7 +70,7 @@ ACTIVE = ["train.mlm={softmax: active}"]
 def test_the_active_softmax_trains_alike(
     one: Group, two: Group, expected: dict[str, list[float]], mlm_run: Path, stage: int
 ) -> None:
-    """A smaller loss than over every piece: of those that stand in the texts each is likelier."""
+    """A smaller loss than over every piece: of those that are in the texts each is likelier."""
     (alone,) = one.run("losses", path=str(mlm_run), overrides=ACTIVE, steps=3)
     assert alone["loss"][0] < expected["loss"][0]
     options = [*ACTIVE, f"runtime.deepspeed={STAGES / f'zero{stage}.json'}", "runtime.micro_batch_tokens=80"]

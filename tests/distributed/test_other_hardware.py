@@ -1,4 +1,4 @@
-"""A run that goes on with other ranks or another ZeRO stage than it was saved with."""
+"""A run that continues with other ranks or another ZeRO stage than it was saved with."""
 
 import json
 from pathlib import Path

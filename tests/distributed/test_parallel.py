@@ -29,7 +29,7 @@ def parallel_run(small_run: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def dictionaries(parallel_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the words of that text, but for two."""
+    """Of the words of that text, except for two."""
     folder = tmp_path_factory.mktemp("dictionaries")
     for code, kinds in (("de", ("territory", "currency")), ("sw", ("language", "unit"))):
         words = [word for kind in kinds for word in NAMES[kind].split()[1:6]]
@@ -72,7 +72,7 @@ def test_infonce_is_the_same_on_any_ranks_and_stage(one: Group, two: Group, para
 
 @pytest.mark.parametrize("stage", [2, 3])
 def test_infonce_beside_a_task_goes_on_after_a_stop(two: Group, parallel_run: Path, tmp_path: Path, stage: int) -> None:
-    """To the bit, the anchor too: it is what training began with, whenever it goes on."""
+    """To the bit, the anchor too: it is what training began with, whenever it continues."""
     tasks = "train.tasks=[{task: cldr-topic, weight: 4}, {task: parallel, languages: [de, sw], weight: 1}]"
     more = ("train.steps=5", "runtime.save_every=1", "runtime.log_every=1", tasks)
     for name, stop_at in (("whole", None), ("stopped", 1), ("stopped", None)):

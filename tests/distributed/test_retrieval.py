@@ -128,7 +128,7 @@ def test_another_layer_is_refused_beside_predictions_and_scored_anew_without(
     folder = tmp_path / "run"
     run = [f"folder={folder}", "evaluate={tasks: [ntrex, lareqa]}"]
     source = shutil.copytree(evaluated / "model", tmp_path / "model")
-    weights = load_file(source / "model.safetensors")  # small as they begin, layers hardly move what stands below them
+    weights = load_file(source / "model.safetensors")  # small as they begin, layers hardly move what is below them
     louder = {name: 5 * values if ".layer." in name and "dense.weight" in name else values for name, values in weights.items()}
     save_file(louder, source / "model.safetensors", metadata={"format": "pt"})
     one.run("evaluate_copy", path=str(retrieval_run), overrides=run, source=str(source))
@@ -154,7 +154,7 @@ def test_another_layer_is_refused_beside_predictions_and_scored_anew_without(
 
 @torch.no_grad()
 def test_a_middle_layer_is_that_of_transformers(two: Group, retrieval_run: Path, tmp_path: Path) -> None:
-    """Of an encoder whose stack ends in a norm of its own, held in parts."""
+    """Of an encoder whose stack ends in its own norm, kept in parts."""
     backbone = tiny_kind(tmp_path / "encoder", "xlm-roberta-xl")
     overrides = [
         f"folder={tmp_path / 'run'}",

@@ -53,7 +53,7 @@ register(Broken)
 
 @pytest.fixture(scope="module")
 def trained(two: Group, small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that also shows its numbers by two sinks of somebody else: that of the how-to page, and one that never works."""
+    """A run that also shows its numbers by two sinks of others: that of the how-to page, and one that never works."""
     place = tmp_path_factory.mktemp("trained")
     (place / "broken.py").write_text(BROKEN)
     (place / "csv_sink.py").write_text(dict(shown(ROOT / "docs/how-to/own-sink.md"))["csv_sink.py"])
@@ -61,7 +61,7 @@ def trained(two: Group, small_run: Path, tmp_path_factory: pytest.TempPathFactor
     changes += [f"plugins=[{place / 'broken.py'}, {place / 'csv_sink.py'}]"]
     done = two.run("warned_run", path=str(small_run), overrides=changes)
     assert [one["finished"] for one in done] == [True, True]
-    said = "what sink 'broken' shows of small is incomplete, the run goes on: ConnectionError: no route to the tracker"
+    said = "what sink 'broken' shows of small is incomplete, the run continues: ConnectionError: no route to the tracker"
     assert [[line for line in one["told"] if "sink" in line] for one in done] == [[said], []]
     return place / "run"
 
@@ -128,7 +128,7 @@ def test_a_sink_of_ones_own_is_given_every_number(trained: Path) -> None:
 
 def test_scores_say_what_the_encoder_has_read_and_how_its_tokenizer_takes_each_language(trained: Path) -> None:
     scores = recorded_scores(trained / "scores.json")
-    assert scores["pretraining"] == {"name": "none"}  # nobody knows a tiny encoder
+    assert scores["pretraining"] == {"name": "none"}  # a tiny encoder is in no list
     for name, entry in scores["tasks"].items():
         assert set(entry["measured"]) == set(entry["languages"])
         for code, counts in entry["measured"].items():
@@ -148,11 +148,11 @@ def test_model_folder_loads_in_transformers(trained: Path) -> None:
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
 def test_resumed_is_uninterrupted(two: Group, small_run: Path, tmp_path: Path, stage: int) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert two.run("whole_run", path=str(small_run), overrides=overrides(whole, stage))[0]["finished"]
-    stopped = two.run("whole_run", path=str(small_run), overrides=overrides(parts, stage), stop_at=3)
+    assert two.run("whole_run", path=str(small_run), overrides=[*overrides(whole, stage), "evaluate=null"])[0]["finished"]
+    stopped = two.run("whole_run", path=str(small_run), overrides=[*overrides(parts, stage), "evaluate=null"], stop_at=3)
     assert [result["finished"] for result in stopped] == [False, False]
     assert [tag.step for tag in tags.tags(parts / "checkpoints")] == [3, 5]
-    assert two.run("whole_run", path=str(small_run), overrides=overrides(parts, stage))[0]["finished"]
+    assert two.run("whole_run", path=str(small_run), overrides=[*overrides(parts, stage), "evaluate=null"])[0]["finished"]
     for name in ("model.safetensors", "heads.safetensors"):
         expected, found = load_file(whole / "model" / name), load_file(parts / "model" / name)
         assert expected.keys() == found.keys()
@@ -168,7 +168,7 @@ def test_resumed_is_uninterrupted(two: Group, small_run: Path, tmp_path: Path, s
 
 
 def test_a_suspended_run_is_an_unhurt_one(two: Group, small_run: Path, trained: Path, tmp_path: Path) -> None:
-    """All ranks stop for longer than the silence that ends a run, and go on at different times."""
+    """All ranks stop for longer than the silence that ends a run, and resume at different times."""
     with ThreadPoolExecutor() as pool:
         options = {"path": str(small_run), "overrides": overrides(tmp_path / "run", 2), "stop_at": 4, "silence": 2.0}
         running = pool.submit(two.run, "suspended_run", **options)

@@ -1,4 +1,4 @@
-"""The best model on dev is kept: whichever ranks look, however often the run was interrupted, by score or by loss."""
+"""The best model on dev is kept: for any ranks that evaluate, however often the run was interrupted, by score or by loss."""
 
 import json
 from pathlib import Path

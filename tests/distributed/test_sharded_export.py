@@ -49,7 +49,7 @@ def test_logits_are_those_of_the_finished_model(
         assert torch.allclose(value, (read[0][own] + read[1][own]) / 2, atol=1e-7), name
     assert len(mean) > 20
 
-    # Of a finished run optimizer states may go: what is exported stays, no run goes on from it.
+    # Of a finished run optimizer states may go: what is exported stays, no run resumes from it.
     before = {path.name: sum(file.stat().st_size for file in path.iterdir()) for path in (run / "checkpoints").glob("step-*")}
     done = CliRunner().invoke(main, ["checkpoint", "prune", str(run), "--states"])
     assert (done.exit_code, done.output.count("weights alone")) == (0, 2), done.output
@@ -61,5 +61,5 @@ def test_logits_are_those_of_the_finished_model(
     assert all(torch.equal(value, mean[name]) for name, value in same.items())
     assert torch.equal(exported(run, tmp_path / "last again", "--tag", "last")(TOKENS).logits, found(TOKENS).logits)
     (run / "model").rename(run / "elsewhere")
-    with pytest.raises(AssertionError, match="weights alone, without optimizer states to go on from"):
+    with pytest.raises(AssertionError, match="weights alone, without optimizer states to resume from"):
         two.run("whole_run", path=str(small_run), overrides=overrides)

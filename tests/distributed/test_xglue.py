@@ -31,7 +31,7 @@ def test_ndcg_is_scikit_learns_wherever_the_rows_of_a_query_lie(ranks: str, requ
 
 @pytest.fixture(scope="module")
 def nine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that trains all nine and scores them in every language that is there."""
+    """A run that trains all nine and scores them in every language that has files."""
     folder = tmp_path_factory.mktemp("nine")
     root = tiny_xglue(tiny_benchmark(folder / "benchmark"))
     run = {
@@ -56,7 +56,7 @@ def nine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_xglue_end_to_end(two: Group, one: Group, nine: Path, tmp_path: Path) -> None:
     """Prepared, trained, chosen on dev, predicted and scored on two ranks; one rank predicts the same, and its official folder
-    is scored alike."""
+    is scored in the same way."""
     first, again = tmp_path / "two", tmp_path / "one"
     root = Path(yaml.safe_load(nine.read_text())["data"]["root"])
     assert two.run("whole_run", path=str(nine), overrides=[f"folder={first}"])[0]["finished"]
@@ -77,7 +77,7 @@ def test_xglue_end_to_end(two: Group, one: Group, nine: Path, tmp_path: Path) ->
     answers = [json.loads((place / "predictions/xglue-mlqa/test-de.json").read_text()) for place in (first, cut)]
     examples = {one.key: one.context.split() for one in task("xglue-mlqa").examples(root, "test", "de")}
     assert answers[0].keys() == answers[1].keys() == examples.keys()
-    # Tiny contexts have no marks: pieces are found in their words, or whole words are taken.
+    # Tiny contexts have no marks: pieces are found in their words, or complete words are taken.
     assert all(set(text.split()) <= set(examples[key]) or text in " ".join(examples[key]) for key, text in answers[1].items())
     collect([first], tmp_path / "official", "test")
     found = score_folder(tmp_path / "official", root, partial=True)["tasks"]

@@ -1,4 +1,4 @@
-"""What the ranks do in tests of XGLUE: nDCG of queries whose rows lie on different ranks."""
+"""What the ranks do in tests of XGLUE: nDCG of queries whose rows are on different ranks."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from xdist.run import distributed
 
 
 def ndcg_of(files: list[dict[str, list[float]]]) -> list[list[float]] | None:
-    """By file the nDCG of each query, on rank 0; each rank has every so many-th row and one that the next rank has too."""
+    """By file the nDCG of each query, on rank 0; each rank has every this many-th row and one that the next rank has too."""
     rank, world = distributed.rank(), distributed.world()
     found = []
     for file in files:

@@ -15,7 +15,7 @@ Step = tuple[str, str]
 
 
 def steps(text: str) -> Iterator[Step]:
-    """(instruction, its words) of a Containerfile, lines that go on joined, comments left out."""
+    """(instruction, its words) of a Containerfile, lines that continue joined, comments left out."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     for line in "\n".join(lines).replace("\\\n", " ").splitlines():
         if line.strip():
@@ -35,7 +35,7 @@ class CleanRoot:
 
     def enter(self) -> None:
         """Give it this machine's ways to packages: apt's and pip's settings, certificates, folders of wheels, hosts' names."""
-        # A step may bring certificates of its own in place of the first.
+        # A step may have its own certificates instead of the first.
         pairs = [(CERTIFICATES, "etc/ssl/certs/ca-certificates.crt"), (CERTIFICATES, "etc/of-this-machine.crt")]
         pairs += [(Path("/etc", name), f"etc/{name}") for name in ("resolv.conf", "hosts", "apt", "pip.conf", "xdg/pip")]
         for source, there in pairs:
@@ -113,7 +113,7 @@ def build(root: CleanRoot, text: str, arguments: Mapping[str, str]) -> tuple[dic
 
 
 def folders_of_packages() -> set[str]:
-    """Folders that pip is told to look in here: the first two names of each path, since an index links within itself."""
+    """Folders that pip looks in here: the first two names of each path, since an index links within itself."""
     listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True).stdout
     paths = re.findall(r"(?:file://|(?<=[\s'=]))(/[\w./-]+)", listed)
     return {"/".join(path.split("/")[:3]) for path in paths if Path(path).is_dir()}

@@ -1,4 +1,4 @@
-"""A real SLURM of two nodes for tests: started in a folder of its own, on loopback, and ended by process number."""
+"""A real SLURM of two nodes for tests: started in its own folder, on loopback, and ended by process number."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 COMMANDS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "unshare")
-SECONDS = 400  # for whatever a job is awaited to do; machines under load are slow
+SECONDS = 400  # for anything that a job is awaited to do; machines under load are slow
 
 
 def why_not() -> str:
@@ -42,7 +42,7 @@ class Slurm:
         return dict(field.split("=", 1) for field in fields if "=" in field)
 
     def ended(self, number: str) -> dict[str, str]:
-        """Wait until the job has left the queue, through all its lives."""
+        """Wait until the job has left the queue, through all its starts."""
         await_that(
             lambda: self.job(number)["JobState"] not in ("PENDING", "RUNNING", "COMPLETING", "REQUEUED"), f"job {number}"
         )

@@ -1,4 +1,4 @@
-"""The pages on the API: every cell of the notebook and every example of docs/api.md, each as it stands there."""
+"""The pages on the API: every cell of the notebook and every example of docs/api.md, each unchanged."""
 
 import json
 import shutil
@@ -52,7 +52,7 @@ def test_the_notebook_is_kept_without_what_it_printed() -> None:
 
 @pytest.fixture
 def demo(notebook: tuple[Path, dict[str, Any]], elsewhere: Scored) -> Path:
-    """The notebook's run under the names that `xdist demo` gives, and a baseline that is worse in one language; beside them a
+    """The notebook's run under the names that `xdist demo` gives, and a baseline that is worse in one language; next to them a
     model from elsewhere that is scored."""
     place, made = elsewhere.place, notebook[0] / "runs/notebook"
     shutil.copytree(made, place / "runs/notebook")
@@ -73,7 +73,7 @@ def demo(notebook: tuple[Path, dict[str, Any]], elsewhere: Scored) -> Path:
 
 def test_the_examples_of_the_page(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = executed(list(blocks(ROOT / "docs/api.md", "python")), demo)
-    assert not names["done"].started  # all that is to be trained and scored is there
+    assert not names["done"].started  # all that is to be trained and scored exists
     assert names["done"].folder == Path("runs/evaluate/tagger-udpos")
     rows = names["spans"].comparison.languages
     assert (rows["sw"].a, rows["de"].b) == (rows["sw"].b, 0)

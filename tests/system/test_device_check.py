@@ -1,4 +1,4 @@
-"""The script for the first minutes on a GPU runs, in small sizes on a CPU, so that it is whole when there is one."""
+"""The script for the first minutes on a GPU runs, in small sizes on a CPU, so that it is complete when there is one."""
 
 import json
 import subprocess

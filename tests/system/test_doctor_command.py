@@ -1,4 +1,4 @@
-"""xdist doctor as a user runs it on one machine: two ranks meet, and what is broken is told with what to do."""
+"""xdist doctor as a user runs it on one machine: two ranks meet, and what is broken is reported with what to do."""
 
 import json
 import os
@@ -29,4 +29,4 @@ def test_no_compiler(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "!  compiler: no no-such-compiler: DeepSpeed cannot compile its ops\n     install a C++ compiler" in done.stdout
     assert "network" not in done.stdout
-    assert done.stderr == "1 of these will keep runs from working\n"
+    assert done.stderr == "1 of these will stop runs\n"

@@ -24,7 +24,7 @@ def test_hurt_runs_end_like_unhurt_ones(tmp_path: Path) -> None:
         "--limit",
         "200",
         "--save",
-        "sync",  # but for the last kind, which is killed while it writes and trains
+        "sync",  # except for the last kind, which is killed while it writes and trains
     ]
     done = subprocess.run([sys.executable, str(CAMPAIGN), *words], capture_output=True, text=True, timeout=580)
     assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ from xdist.checkpoint import tags
 
 pytestmark = pytest.mark.cluster
 
-# On a host of its own: its network, its name, names that resolve, and keys of its own for ssh.
+# On a separate host: its network, its name, names that resolve, and its own keys for ssh.
 ON = """hostname "$0"
 for file in hosts resolv.conf; do mount --bind "$D/$file" "/etc/$file"; done
 [ ! -d /etc/ssh ] || mount --bind "$D/ssh" /etc/ssh

@@ -11,7 +11,7 @@ import pytest
 from image_root import CleanRoot, build, folders_of_packages
 
 ROOT = Path(__file__).resolve().parents[2]
-# Where pip has folders of its own on this machine, torch for CPUs lies there.
+# Where pip has its own folders on this machine, they have torch for CPUs.
 ARGUMENTS = {"TORCH_INDEX": "https://pypi.org/simple"} if folders_of_packages() else {}
 BUILDERS = [name for name in ("podman", "docker") if shutil.which(name)]
 LOOK = (

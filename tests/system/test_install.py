@@ -1,4 +1,4 @@
-"""What a wheel carries, and what happens beside pytest-xdist, which owns the import name too."""
+"""What a wheel carries, and what happens together with pytest-xdist, which owns the import name too."""
 
 import os
 import re
@@ -96,7 +96,7 @@ def test_beside_pytest_xdist_one_line_names_the_remedy(wheel: Path, tmp_path: Pa
 @pytest.mark.skipif(not OTHER, reason="no wheel of pytest-xdist in .venv/wheels (make puts it there)")
 @pytest.mark.parametrize("order", ["ours", "ours theirs", "theirs ours", "theirs"])
 def test_the_api_has_a_name_of_its_own_beside_pytest_xdist(wheel: Path, tmp_path: Path, order: str) -> None:
-    """In one folder as site-packages is, whichever `xdist/__init__.py` was written last; else it says what is the matter."""
+    """In one folder as site-packages is, with any `xdist/__init__.py` written last; else it says what is wrong."""
     with zipfile.ZipFile(wheel) as ours:
         ours.extract("xdist_xtreme.py", tmp_path)
     for whose in order.split():

@@ -37,7 +37,7 @@ def test_runs_are_shown_by_name_on_this_machine_only(tmp_path: Path) -> None:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
     command = [str(Path(sys.executable).with_name("xdist")), "monitor", "runs", "--port", str(port)]
-    # A session of its own, ended as a whole: the command waits for the TensorBoard below it.
+    # A separate session, ended as a whole: the command waits for the TensorBoard below it.
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         assert _runs(port, process) == ["mine-one", "mine-two"]

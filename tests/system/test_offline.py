@@ -77,7 +77,7 @@ def test_fetch_then_train_without_a_network(
     assert "Traceback" not in done.stderr
     server.requests.clear()
     again = typed("xdist", "fetch", path, "--verify")
-    assert again.stdout.endswith("all is there; nothing was fetched\n"), again.stderr
+    assert again.stdout.endswith("all files are present; nothing was fetched\n"), again.stderr
     assert server.requests == []
 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

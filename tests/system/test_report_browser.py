@@ -105,7 +105,7 @@ def test_page_is_silent_fits_its_window_and_is_legible(
         measured = page.value(f"({CONTRAST})({json.dumps(selector)})")
         assert measured
         assert min(entry["contrast"] for entry in measured) >= 4.5, selector
-    for task in ("cldr-topic", "xquad"):  # each on a scale of its own
+    for task in ("cldr-topic", "xquad"):  # each on its own scale
         found = page.value(f"({CONTRAST})('#map .heat[data-task={task}]')")
         grounds = [cell["ground"] for cell in sorted(found, key=lambda cell: cell["score"], reverse=not dark)]
         assert grounds == sorted(grounds)  # lightness alone orders the scores, so the map reads without seeing hues
@@ -156,7 +156,7 @@ def test_page_of_many_languages_fits_and_sorts(page: Page, tmp_path: Path, width
     assert [event for event in page.events if event["method"] in noise] == []
     assert page.value("document.documentElement.scrollWidth") <= page.value("document.documentElement.clientWidth")
     assert page.value("[...document.querySelectorAll('.dots')].map((e) => e.querySelectorAll('circle').length)") == [number] * 2
-    # Every dot and every mean stands inside its plot, which leaves room for the names at its left.
+    # Every dot and every mean is inside its plot, which leaves room for the names at its left.
     inside = """
       [...document.querySelectorAll('.dots .interval')].every((plot) => {
         const box = plot.getBoundingClientRect();
@@ -243,7 +243,7 @@ def test_ten_tasks_in_six_conditions_are_printed_without_empty_sheets(page: Page
     counts = page.printed()
     assert min(counts) > 30, counts
     height = page.value("document.documentElement.scrollHeight")
-    assert len(counts) <= height / 900 + 4  # no more than what stands on them needs
+    assert len(counts) <= height / 900 + 4  # no more than what is on them needs
 
 
 def test_keyboard_sorts_and_filters(page: Page, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ if why_not() and "XDIST_CI" not in os.environ:
     pytest.skip(why_not(), allow_module_level=True)
 
 RUNS, AT_ONCE = int(os.environ.get("XDIST_STUDY_RUNS", "8")), int(os.environ.get("XDIST_STUDY_AT_ONCE", "2"))
-STEPS = 160  # long enough to be caught at work three times
+STEPS = 160  # long enough to be caught running three times
 CLUSTER: dict[str, Any] = {"kind": "slurm", "nodes": 2, "time_limit": "30m", "save_time": "2m", "memory": "100M"}
 CLUSTER["prepare"] = {"cpus": 1, "memory": "100M"}
 TRAIN = {"tasks": [{"task": "cldr-topic", "languages": ["en", "de"]}], "steps": STEPS, "batch_size": 12, "learning_rate": 1e-3}
@@ -251,7 +251,7 @@ def test_many_runs_as_an_array_with_a_throttle_while_a_node_is_drained(typed: Ty
 
 
 def life(folder: Path) -> int:
-    """The number of the life that has begun, from 0: by then the ranks of the one before, which save last, are gone."""
+    """The number of the life that has started, from 0: by then the ranks of the one before, which save last, are gone."""
     return int((folder / "job" / "restarts").read_text() or -1)
 
 
@@ -351,7 +351,7 @@ while [[ $1 == --* ]]; do [ "$1" != --bind ] || { [ -e "${2%%:*}" ] && shift; } 
 
 
 def test_a_site_that_has_only_gres_a_container_and_mail(typed: Typed, slurm: Slurm, place: Path) -> None:
-    """A stand-in for Apptainer takes the words that it takes, and wants what is bound and the image to be there."""
+    """A substitute for Apptainer takes its arguments, and needs the bound folders and the image to exist."""
     tools = place / "tools"
     tools.mkdir()
     (tools / "apptainer").write_text(APPTAINER)

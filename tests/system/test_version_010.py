@@ -1,5 +1,5 @@
 """Folders that version 0.1.0 wrote (a finished run, the same stopped after a checkpoint, prepared sets, a study) are read,
-scored, exported and gone on with."""
+scored, exported and resumed with."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def says(unpacked: Path, monkeypatch: pytest.MonkeyPatch) -> Says:
-    """The lines of a command that ends well, typed where the folders lie: their descriptions name each other relatively."""
+    """The lines of a command that ends well, typed where the folders are: their descriptions name each other relatively."""
     monkeypatch.chdir(unpacked)
 
     def run(*words: object) -> list[str]:
@@ -46,7 +46,7 @@ def says(unpacked: Path, monkeypatch: pytest.MonkeyPatch) -> Says:
 
 
 def contents(*folders: str) -> dict[Path, tuple[int, bytes]]:
-    """When each file below was written, and what stands in it."""
+    """When each file below was written, and what is in it."""
     files = [path for folder in folders for path in Path(folder).rglob("*") if path.is_file()]
     return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
@@ -137,12 +137,12 @@ def test_the_study_is_finished(says: Says, tmp_path: Path) -> None:
     }
 
 
-def test_the_stopped_run_goes_on_as_the_finished_one_did(unpacked: Path, says: Says, typed: Typed) -> None:
+def test_the_stopped_run_goes_on_as_the_finished_one_did(unpacked: Path, says: Says, loaded: Typed) -> None:
     shutil.copytree("stopped", "resumed")
     before = contents("prepared")
-    done = typed("xdist", "train", "stopped.yaml", "folder=resumed", cwd=unpacked, more={"OMP_NUM_THREADS": "1"})
+    done = loaded("xdist", "train", "stopped.yaml", "folder=resumed", cwd=unpacked, more={"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
-    assert f"going on after step 2, from resumed/{CHECKPOINT}" in done.stderr
+    assert f"resuming after step 2, from resumed/{CHECKPOINT}" in done.stderr
     now, then = steps("resumed"), steps("finished")
     assert [one["step"] for one in now if "train/loss" in one] == [one["step"] for one in then]
     # Another CPU may round otherwise than the one that version 0.1.0 ran on.

@@ -1,4 +1,5 @@
-"""What a student types who trains a first model, and a reviewer who checks somebody's numbers: every command as it is shown."""
+"""What a student types who trains a first model, and a reviewer who checks the numbers of others: every command as it is
+shown."""
 
 import fcntl
 import json
@@ -63,7 +64,7 @@ def test_a_student_trains_scores_and_compares_a_first_model(walk: Walk) -> None:
     end = walk(f"xdist train first.yaml {more}").splitlines()
     assert end[1].split() == ["mean", "over", "cldr-topic"]
     groups = [line.split("  ")[0] for line in end[4 : end.index("", 4)]]
-    assert groups == ["unknown", "not trained on", "all languages"]  # nobody knows what a tiny encoder has read
+    assert groups == ["unknown", "not trained on", "all languages"]  # what a tiny encoder has read is not known
     assert "folder: runs/cldr-topic" in end
     offered = [line.removeprefix("next:   ").partition("  #")[0] for line in end if line.startswith("next:")]
     assert [command.split()[1] for command in offered] == ["report", "compare", "export"]
@@ -86,7 +87,7 @@ def test_a_reviewer_checks_the_numbers(walk: Walk) -> None:
     assert scored["tasks"]["cldr-topic"]["mean"] == told["mean"]
     signed = dict(part.split(":", 1) for part in scored["tasks"]["cldr-topic"]["signature"].split("|"))
     of_run = dict(part.split(":", 1) for part in signatures(walk.folder / "runs/robust")["cldr-topic"].split("|"))
-    assert of_run.keys() - signed.keys() == {"model", "options", "seed"}  # which nobody knows of predictions alone
+    assert of_run.keys() - signed.keys() == {"model", "options", "seed"}  # which is not known of predictions alone
     assert signed == {key: of_run[key] for key in signed}
     assert "whole" in walk("xdist checkpoint verify runs/robust")
     again = "model.backbone=encoder train.epochs=null train.steps=12 evaluate.languages=[de,sw,en]"
@@ -123,7 +124,7 @@ TABLES = (
     "init",
     "keys train.learning_rate",
 )
-# In one process, at a terminal: what is typed there, one after another, each behind a line of its own.
+# In one process, at a terminal: what is typed there, one after another, each behind its own line.
 TYPED = """
 import shlex, sys
 from xdist.cli import main
@@ -189,7 +190,7 @@ def test_a_clean_clone_verifies_what_they_put_into_an_appendix(walk: Walk, tmp_p
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == f"{2 * 3} scores came out again"
+    assert done.stdout.splitlines()[-1] == f"{2 * 3} scores were reproduced"
 
 
 def test_no_line_of_a_library_reached_them(walk: Walk) -> None:

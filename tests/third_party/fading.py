@@ -1,4 +1,4 @@
-"""A method of somebody else's: two passes a step under noise that fades out over the run, as large as a file says."""
+"""A method of another's: two passes a step under noise that fades out over the run, as large as a file says."""
 
 from __future__ import annotations
 

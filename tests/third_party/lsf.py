@@ -1,4 +1,5 @@
-"""A scheduler that xdist does not ship, whole in one file: LSF, as far as its commands are needed. A cluster's YAML names it:
+"""A scheduler that xdist does not ship, complete in one file: LSF, as far as its commands are needed. A cluster's YAML names
+it:
 
 plugins: [lsf.py]
 kind: lsf
@@ -13,7 +14,7 @@ from xdist.config import Cluster
 from xdist.config.cluster import seconds
 from xdist.config.plain import Duration, OneWord
 from xdist.launch import quoting
-from xdist.launch.call import asked, call
+from xdist.launch.call import call, query_job
 from xdist.launch.job import Job, filled
 from xdist.launch.scheduler import GONE, Capabilities, JobState, JobStatus, Scheduler, register
 
@@ -69,7 +70,7 @@ class LsfScheduler(Scheduler[Lsf]):
 
     def ask(self, job: str) -> JobStatus:
         words = ["bjobs", "-a", "-noheader", "-o", "stat exit_reason pend_reason delimiter='|'", job]
-        if (shown := asked(words, gone="is not found")) is None:
+        if (shown := query_job(words, gone="is not found")) is None:
             return GONE
         name, *reasons = shown.strip().split("|")
         reason = next((one for one in reasons if one not in ("", "-")), "")

@@ -1,4 +1,4 @@
-"""A task of somebody else's: does a name stand for a place? Lines such as "yes: the old Germany", read by its own function."""
+"""A task of another's: does a name stand for a place? Lines such as "yes: the old Germany", read by its own function."""
 
 from xdist.errors import UserError
 from xdist.formats.examples import Classified

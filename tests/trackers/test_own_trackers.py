@@ -1,5 +1,5 @@
-"""The sinks that docs/how-to/own-sink.md shows for MLflow and Trackio, as they stand there: opened by those libraries, all
-starts of a run are one run with its numbers. Each where it is installed beside xdist: make trackers."""
+"""The sinks that docs/how-to/own-sink.md shows for MLflow and Trackio, unchanged: opened by those libraries, all
+starts of a run are one run with its numbers. Each where it is installed with xdist: make trackers."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ def logged(name: str, folder: Path) -> None:
     text = dict(shown(ROOT / "docs/how-to/own-sink.md"))[f"{name}_sink.py"]
     place = folder / f"{name}_sink.py"
     place.write_text(text, encoding="utf-8")
-    with plugins.given([str(place)]):
+    with plugins.with_plugins([str(place)]):
         for start, values in (
             (Start(folder, "mine", {"seed": 1}, 0), [(1, {"train/loss": 1.0}), (2, {"train/loss": 0.5})]),
             (Start(folder, "mine", {"seed": 1}), [(2, {"eval/xnli/sw": 61.5})]),

@@ -1,4 +1,4 @@
-"""The sink `wandb` with the real package, offline; where it is installed beside xdist: make trackers."""
+"""The sink `wandb` with the real package, offline; where it is installed with xdist: make trackers."""
 
 import json
 import struct
@@ -17,7 +17,8 @@ BLOCK, HEADER, MAGIC = 32768, 7, 7
 
 
 def records(file: Path) -> Iterator[Any]:
-    """What a .wandb file holds, in wandb's own classes: frames of LevelDB's log, whole (1) or first, middle, last (2, 3, 4)."""
+    """What a .wandb file holds, in wandb's own classes: frames of LevelDB's log, complete (1) or first, middle, last (2, 3,
+    4)."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     content, at, whole = file.read_bytes(), MAGIC, b""

@@ -23,7 +23,7 @@ from xdist.config.method import METHODS
 from xdist.config.robust import Place
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
-from xdist.export.hugging_face import ready
+from xdist.export.hugging_face import prepare_export
 from xdist.model import remarks
 from xdist.model.encoder import load_encoder
 from xdist.model.finetuned import CLASSES
@@ -174,7 +174,7 @@ LANGUAGE_HEADS: list[tuple[str, dict[str, bool]]] = [
 def test_the_checkpoint_s_own_language_head_is_found(
     folders: Callable[[str], str], tmp_path: Path, kind: str, changes: dict[str, bool]
 ) -> None:
-    """Whatever the kind calls it, and however it is made; transformers' own class gives the logits."""
+    """By any name of the kind, however it is made; transformers' own class gives the logits."""
     if "legacy" in changes and Version(transformers.__version__) < Version("5.20"):
         pytest.skip("transformers before 5.20 cannot make this head: it ties a weight that the head has not")
     config = AutoConfig.from_pretrained(folders(kind))
@@ -201,7 +201,7 @@ def test_the_checkpoint_s_own_language_head_is_found(
     torch.testing.assert_close(model(View(batch))[0], expected, atol=2e-5 * max(1, float(expected.abs().max())), rtol=1e-5)
     if list(model.heads["mlm"].parameters()):
         fresh = model_of(folders(kind), "mlm")
-        assert load_language_heads(folders(kind), fresh, []) == []  # and where there is none, it begins anew
+        assert load_language_heads(folders(kind), fresh, []) == []  # and where there is none, it starts from scratch
 
 
 def masked(rows: Sequence[Sequence[Sequence[int]]]) -> Batch:
@@ -230,7 +230,7 @@ def test_what_is_exported_gives_the_same_logits(
     if family == "tagging":
         batch.targets = {"words": torch.arange(len(batch.tokens))}
     weights = {name: value.clone() for name, value in model.state_dict().items()}
-    ready(weights, folders(kind), task(name)).write(tmp_path / "out", "", ())
+    prepare_export(weights, folders(kind), task(name)).write(tmp_path / "out", "", ())
     loaded, report = getattr(transformers, f"AutoModel{CLASSES[family]}").from_pretrained(
         tmp_path / "out", output_loading_info=True
     )
@@ -253,7 +253,7 @@ def test_states_are_pooled_as_the_checkpoint_says(
     said = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**said, "classifier_pooling": pooling}))
     model, batch = model_of(str(folder), "xnli"), batch_of(ROWS[:2], head="xnli")
-    ready(dict(model.state_dict()), str(folder), task("xnli")).write(tmp_path / "out", "", ())
+    prepare_export(dict(model.state_dict()), str(folder), task("xnli")).write(tmp_path / "out", "", ())
     loaded = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").eval()
     ids, mask = batch.padded(model.pad)
     expected = loaded(input_ids=ids, attention_mask=mask).logits
@@ -268,7 +268,7 @@ def test_an_encoder_that_is_told_languages_is_told_that_of_each_row(tmp_path: Pa
     (folder / "config.json").write_text(json.dumps({**said, "lang2id": numbers, "id2lang": {v: k for k, v in numbers.items()}}))
     assert read_encoder(str(folder)).languages == {"en", "de", "sw"}  # type: ignore[union-attr]
     model, batch = model_of(str(folder)), batch_of(ROWS)
-    with pytest.raises(UserError, match="has to be told the language of each row"):
+    with pytest.raises(UserError, match="needs the language of each row"):
         model.hidden(batch)
     batch.languages = ("de", "sw", "en")
     theirs = AutoModel.from_pretrained(folder).eval()
@@ -277,7 +277,7 @@ def test_an_encoder_that_is_told_languages_is_told_that_of_each_row(tmp_path: Pa
         expected = theirs(input_ids=tokens[None], langs=torch.full_like(tokens[None], number)).last_hidden_state[0]
         torch.testing.assert_close(one, expected, atol=1e-5, rtol=1e-5)
     batch.languages = ("de", "sw", "fr")
-    with pytest.raises(UserError, match="was not taught 'fr'"):
+    with pytest.raises(UserError, match="was not trained on 'fr'"):
         model.hidden(batch)
 
 
@@ -343,6 +343,6 @@ def test_the_table_says_which_heads_leave(folders: Callable[[str], str], tmp_pat
             continue  # refused before it could be trained
         with suppress(UserError):
             state = model_of(folders(kind), name).state_dict()
-            ready(state, folders(kind), task(name)).write(tmp_path / name, "", ())
+            prepare_export(state, folders(kind), task(name)).write(tmp_path / name, "", ())
             left.append(family)
     assert left == made().exports(kind)

@@ -74,7 +74,7 @@ def test_layers_above_are_not_computed(folders: Callable[[str], str], kind: str)
         assert seen == expected
     with pytest.raises(IndexError):
         model.hidden(batch_of([[[10**6]]]), 1)
-    assert dict(model.named_modules()) == before  # whole again, whatever happens
+    assert dict(model.named_modules()) == before  # complete again in any case
 
 
 @pytest.mark.parametrize("kind", KINDS)

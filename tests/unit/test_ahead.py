@@ -1,4 +1,4 @@
-"""Batches assembled ahead: the same ones, a bounded number of them, errors where they are asked for, and an end."""
+"""Batches assembled ahead: the same ones, a bounded number of them, errors where they are requested, and an end."""
 
 import os
 import threading
@@ -51,7 +51,7 @@ def test_other_processes_make_the_same_batches(processes: int) -> None:
             ahead.step(4)
         assert "in step" in "".join(caught.value.__notes__), "where it broke is told"
         ahead.forget()
-        data.broken = -1  # what decides on batches has changed: processes that know it are begun
+        data.broken = -1  # what decides on batches has changed: processes that know it are started
         assert rows(ahead.step(4)) == [43]
     finally:
         ahead.close()

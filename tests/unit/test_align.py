@@ -25,7 +25,7 @@ WORDS = [word for words in NAMES.values() for word in words.split()]
 
 @pytest.fixture
 def root(tmp_path: Path, data: Path) -> Path:
-    """The tiny benchmark, and parallel text of German and English beside it."""
+    """The tiny benchmark, and parallel text of German and English next to it."""
     folder = tmp_path / "data"
     (folder / "parallel").mkdir(parents=True)
     for path in data.iterdir():
@@ -77,7 +77,7 @@ def test_align_writes_maps_and_what_they_were_fitted_on(tmp_path: Path, root: Pa
         assert torch.allclose(found.matrix @ found.matrix.T, torch.eye(64), atol=1e-5)
     again = typed("align", model, tmp_path / "out", *where)
     assert again.exit_code == 2
-    assert "is there already" in again.output
+    assert "already exists" in again.output
 
 
 def test_align_of_every_language_that_is_evaluated(tmp_path: Path, root: Path, model: Path) -> None:
@@ -113,12 +113,12 @@ def test_align_on_what_is_not_there_is_one_line(
 def test_align_needs_something_to_evaluate(tmp_path: Path, root: Path, model: Path) -> None:
     path = described(tmp_path, root, model, tasks=[{"task": "parallel"}])
     trained = ["evaluate=null", "train.steps=1", "train.tasks=[{task: cldr-topic}]"]
-    with pytest.raises(UserError, match="maps are for what is evaluated"):
+    with pytest.raises(UserError, match="maps are for evaluation"):
         load_run(path, trained)
 
 
 def test_sentences_of_a_test_set_are_no_text_to_fit_on(tmp_path: Path, root: Path) -> None:
-    """Whatever their signs and capitals; short ones stand everywhere."""
+    """With any signs and capitals; short ones are everywhere."""
     place = root / "ntrex" / "NTREX-128"
     place.mkdir(parents=True)
     (place / "newstest2019-ref.deu.txt").write_text("Guten Abend allerseits!\nJa.\nWir fahren morgen ans Meer.\n")
@@ -156,5 +156,5 @@ def test_sib_rows_are_matched_by_their_number(tmp_path: Path) -> None:
     found = [(one.text, one.translation) for one in task("sib200-parallel").examples(tmp_path, "train", "yor_Latn")]
     assert found == [("méje", "seven"), ("mésàn", "nine")]
     (tmp_path / "sib200" / "yor_Latn" / "train.tsv").write_text(head + "7\ta\tone\n7\tb\ttwo\n")
-    with pytest.raises(UserError, match=r"train\.tsv:3: index_id 7 stands twice"):
+    with pytest.raises(UserError, match=r"train\.tsv:3: index_id 7 appears twice"):
         list(task("sib200-parallel").examples(tmp_path, "train", "yor_Latn"))

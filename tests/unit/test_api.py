@@ -26,7 +26,7 @@ from xdist.config import load_run
 from xdist.errors import RunError, UserError
 from xdist.files import read_json, shipped
 from xdist.launch import local
-from xdist.launch.starting import described
+from xdist.launch.starting import describe_run
 from xdist.run.folder import RunFolder
 from xdist.tasks.catalog import TASKS
 
@@ -115,7 +115,7 @@ def test_a_loaded_run_can_be_started(path: Path) -> None:
     for more in (["seed=7"], [PLUGIN, f"robust=[{{method: adversarial, radius: 1e-3}}, {fading}]"], ["robust.method=none"]):
         with forgetting():
             run = load_run(path, more)
-            assert load_run(*described(run.dump())) == run
+            assert load_run(*describe_run(run.dump())) == run
 
 
 class Ranks:
@@ -136,7 +136,7 @@ class Ranks:
 
 ENDS = {
     "stopped": ("unfinished", "", 0, 75, "small was stopped and saved; start it again to resume: {folder}\n"),
-    "broken": ("failed", "the disk is full", 1, 1, "xdist: small broke: the disk is full ({folder})\n"),
+    "broken": ("failed", "the disk is full", 1, 1, "xdist: small failed: the disk is full ({folder})\n"),
     "mistake": ("failed", "user error: no such row", 2, 2, ""),
 }
 
@@ -182,7 +182,7 @@ def test_mistakes_in_what_evaluate_is_given(run_yaml: Path, root: Path) -> None:
         ((), {"model": "m"}, "evaluate: m: say what to score it on: task=NAME"),
         ((), {"model": root / "encoder", "task": "cldr-spanz", "data": root}, "did you mean 'cldr-spans'"),
         (("runtime.rank=2",), {"model": root / "encoder", "task": "cldr-spans", "data": root}, "did you mean 'ranks'"),
-        ((run_yaml,), {}, r"run/model: not there yet; train the run first"),
+        ((run_yaml,), {}, r"run/model: does not exist yet; train the run first"),
     ]
     before = sorted(run_yaml.parent.rglob("*"))
     for words, options, said in cases:
@@ -200,7 +200,7 @@ def test_scores_comparisons_and_reports_are_those_of_the_commands(root: Path, tm
     typed = CliRunner().invoke(main, ["score", str(predictions), "--gold", str(root), "--partial", "--out", str(out)])
     assert typed.exit_code == 0, typed.output
     assert xdist.score(str(predictions), root, partial=True) == read_json(out)
-    with pytest.raises(UserError, match="languages are there; to score those alone: --partial"):
+    with pytest.raises(UserError, match="languages have files; to score those alone: --partial"):
         xdist.score(predictions, root)
 
     (one,) = xdist.compare(a, [str(b)], only="udpos")

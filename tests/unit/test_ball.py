@@ -1,4 +1,4 @@
-"""Perturbations stay inside their balls, whatever the norm, the grouping, the precision and the gradient."""
+"""Perturbations stay inside their balls, for any norm, the grouping, the precision and the gradient."""
 
 from collections.abc import Iterator
 from typing import Any, Literal

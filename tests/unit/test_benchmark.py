@@ -1,4 +1,4 @@
-"""`xdist benchmark`: suites, what of them can run on the data that is there, and the lines that say what came out."""
+"""`xdist benchmark`: suites, what of them can run on the data that exists, and the lines that say what came out."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,7 +32,7 @@ TRAIN = {"tasks": [{"task": "cldr-topic"}], "steps": 5}
 
 
 def suite_file(folder: Path, **recipes: object) -> Path:
-    """A suite of one's own: topics after training, and names as the encoder came."""
+    """A user's own suite: topics after training, and names with the pre-trained encoder."""
     folder.mkdir(parents=True, exist_ok=True)
     run = {"model": {"backbone": "x"}, "data": {"root": "y"}, "train": TRAIN, "evaluate": {"tasks": ["cldr-topic"]}}
     (folder / "topic.yaml").write_text(yaml.safe_dump(run))
@@ -103,7 +103,7 @@ def test_rates_go_by_the_width_of_the_encoder() -> None:
     (one,) = load_suite("sib200").recipes
     rates = {width: one.changes(width).get("train.learning_rate") for width in (None, 384, 768, 1024)}
     assert {width: rate and rate.written for width, rate in rates.items()} == {None: None, 384: "1e-4", 768: "2e-5", 1024: None}
-    same = load_suite("africa").recipes[0]  # whose recipe stands in one place
+    same = load_suite("africa").recipes[0]  # whose recipe is in one place
     assert same.runs == one.runs
     assert same.changes(384) == one.changes(384)
 
@@ -224,10 +224,10 @@ def test_a_folder_holds_one_benchmark(asked: Callable[..., Asked], tmp_path: Pat
     for one, what in ((other, "some/encoder on ours"), (asked_suite, "some/encoder on ours")):
         with pytest.raises(UserError) as error:
             plan_benchmark(one)
-        assert str(error.value) == f"{tmp_path}/out: holds the benchmark of {what}; choose another folder (--out)"
+        assert str(error.value) == f"{tmp_path}/out: contains the benchmark of {what}; choose another folder (--out)"
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis/chapter.tex").touch()
-    with pytest.raises(UserError, match="thesis: holds something else than a benchmark"):
+    with pytest.raises(UserError, match="thesis: contains something other than a benchmark"):
         plan_benchmark(replace(asked_suite, out=tmp_path / "thesis"))
 
 
@@ -246,7 +246,7 @@ def lines_of(
         key: Standing((states or {}).get(node.run.seed, "finished"), 5, 5, "of heat" if states else "")  # type: ignore[arg-type]
         for key, node in graph.nodes.items()
     }
-    if languages:  # asked for once more, with fewer
+    if languages:  # requested once more, with fewer
         planned = plan_benchmark(replace(asked, languages=languages))
         graph = expand(planned.study, Facts())
     return planned, benchmark_lines(planned, graph, found)

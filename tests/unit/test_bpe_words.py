@@ -1,4 +1,5 @@
-"""Words of rows of BPE tokenizers: told by white space, replaced as if the text had been tokenised anew, cut by BPE-dropout."""
+"""Words of rows of BPE tokenizers: found by white space, replaced as if the text had been tokenised again, cut by
+BPE-dropout."""
 
 import json
 import math

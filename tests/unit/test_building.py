@@ -1,4 +1,4 @@
-"""Ops are compiled by one process of a machine at a time, and one that is killed keeps nobody waiting."""
+"""Ops are compiled by one process of a machine at a time, and one that is killed keeps no other waiting."""
 
 import fcntl
 import subprocess
@@ -15,7 +15,7 @@ from xdist.run import building
 HOLDS = """import sys, time
 from pathlib import Path
 from xdist.run import building
-with building.alone(Path(sys.argv[1])):
+with building.exclusive_build(Path(sys.argv[1])):
     print("holds", flush=True)
     time.sleep(600)
 """
@@ -57,7 +57,7 @@ def test_what_cannot_be_compiled_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     make = {name: Builder(able, tmp_path / name) for name, able in possible.items()}
     monkeypatch.setattr(get_accelerator(), "create_op_builder", make.get, raising=False)
     assert building.build(list(building.BUILDERS)) == [building.ASYNC_IO]
-    good, note = compiler.built()
+    good, note = compiler.build_ops()
     assert good.says.endswith("deepspeed_shm_comm, cpu_adam")
     assert (note.level, note.says) == ("note", "async_io cannot be compiled, and is needed by zero3_nvme")
     assert "libaio" in note.do
@@ -68,7 +68,7 @@ def test_a_build_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None
         raise RuntimeError("Error building extension 'cpu_adam'\nFAILED: …")
 
     monkeypatch.setattr(building, "build", build)
-    (found,) = compiler.built()
+    (found,) = compiler.build_ops()
     assert (found.level, found.says) == ("bad", "DeepSpeed's ops do not compile: Error building extension 'cpu_adam'")
 
 
@@ -79,6 +79,6 @@ def test_waiting_for_another_build_is_told(
     with (tmp_path / "xdist.lock").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         threading.Timer(1.0, fcntl.flock, (other, fcntl.LOCK_UN)).start()
-        with building.alone(tmp_path):
+        with building.exclusive_build(tmp_path):
             pass
     assert capsys.readouterr().err == f"xdist: another process compiles in {tmp_path}; waiting for it\n"

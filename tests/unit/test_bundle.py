@@ -23,7 +23,7 @@ def typed(*words: object) -> Result:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a study whose runs are finished; gold lies in data/ beside it."""
+    """The file of a study whose runs are finished; gold is in data/ next to it."""
     folder = tmp_path_factory.mktemp("bundle")
     path = described(folder, gold(folder / "data", size=20), seeds=1)
     graph = finished(path, lambda values, code: 0.7)
@@ -82,7 +82,7 @@ def test_its_scores_come_out_again(study: Path, archive: Path) -> None:
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[1:] == [
         f"made by xdist {__version__}, the code that is here",
-        f"{4 * 12} scores came out again",
+        f"{4 * 12} scores were reproduced",
     ]
 
 
@@ -128,7 +128,7 @@ def test_an_archive_that_leads_elsewhere_is_refused(name: str, tmp_path: Path) -
 
 
 def test_what_is_there_is_not_overwritten_and_what_is_none_is_one_line(study: Path, archive: Path, tmp_path: Path) -> None:
-    assert typed(study, "--out", archive).stderr == f"xdist: {archive}: is there already; choose another file\n"
+    assert typed(study, "--out", archive).stderr == f"xdist: {archive}: already exists; choose another file\n"
     (tmp_path / "f.tar.gz").write_bytes(archive.read_bytes()[:2000])
     for broken in (tmp_path / "f.tar.gz", tmp_path / "none.tar.gz", study):
         done = typed("--verify", broken)

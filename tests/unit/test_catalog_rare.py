@@ -16,13 +16,13 @@ from pages import ROOT
 from xdist.cli import main
 from xdist.errors import UserError
 from xdist.formats.examples import Choice, Classified, Sentence, Tagged
-from xdist.languages import found
+from xdist.languages import find_language
 from xdist.metrics import metric
 from xdist.tasks.catalog import TASKS, task
-from xdist.tasks.catalog.shipped import PLACE, shipped
-from xdist.tasks.check import check, files_there
+from xdist.tasks.catalog.shipped import PLACE, shipped_tasks
+from xdist.tasks.check import check_split, files_there
 
-NAMES = [one.name for one in shipped()]
+NAMES = [one.name for one in shipped_tasks()]
 SIZES = {
     "sib200": 205,
     "flores200": 203,
@@ -215,7 +215,7 @@ def test_copies_of_the_hub(
 @pytest.mark.parametrize("name", SIBLINGS)
 def test_every_entry_is_complete(name: str) -> None:
     entry = task(name)
-    assert [code for code in entry.languages if not found(code)] == []
+    assert [code for code in entry.languages if not find_language(code)] == []
     assert len(set(entry.languages)) == len(entry.languages)
     assert entry.licence
     assert entry.source.count("20")
@@ -296,7 +296,7 @@ def test_real_files_are_counted(shared_data: Path) -> None:
         "sib200 test": 102,
     }
     for entry, split, code in there:
-        found_there = check(entry, shared_data, split, code)
+        found_there = check_split(entry, shared_data, split, code)
         if entry.name == "ntrex":
             assert (found_there.count, found_there.official, found_there.remark) == (400, 1_997, "a part")
         else:

@@ -1,4 +1,4 @@
-"""A tag is whole or does not exist, its damage is named, and the oldest go first."""
+"""A tag is complete or does not exist, its damage is named, and the oldest go first."""
 
 from pathlib import Path
 
@@ -124,7 +124,7 @@ def test_a_tag_set_aside_does_not_exist(tmp_path: Path) -> None:
     for _ in range(2):
         tags.set_aside(read(save(tmp_path, 5)))
     assert steps(tmp_path) == []
-    assert [path.name for path in tags.rubbish(tmp_path)] == [f"{DAMAGED}step-00000005"]
+    assert [path.name for path in tags.tag_folders(tmp_path)] == [f"{DAMAGED}step-00000005"]
 
 
 def test_a_shard_is_summed_while_it_is_written(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_no_rows_is_the_run_without_the_entry(run_file: Path) -> None:
     assert none.identity != without.identity
     entry = "    - {task: cldr-topic, languages: [de, sw], rows: 10}\n"
     assert none.identity == load_run(changed(run_file, entry, "")).identity
-    with pytest.raises(UserError, match=r"changed.yaml:9: train.tasks.2.rows: cldr-spans train en has"):  # where it stands
+    with pytest.raises(UserError, match=r"changed.yaml:9: train.tasks.2.rows: cldr-spans train en has"):  # where it is
         resolve(load_run(changed(run_file, "rows: 5", "rows: 5000"), ["train.tasks.1.rows=0"]), starts_here=False)
     with pytest.raises(UserError, match="every entry has rows: 0"):
         load_run(run_file, [f"train.tasks.{number}.rows=0" for number in range(3)] + ["train.tasks.0={task: panx, rows: 0}"])

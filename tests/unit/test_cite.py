@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from study_folder import described, gold
 
 from xdist.appendix.bibliography import Paper, bibtex, named_in, of_encoder, papers
-from xdist.appendix.cited import as_bibtex, cited, of_method, of_task
+from xdist.appendix.cited import as_bibtex, cited_papers, of_method, of_task
 from xdist.cli import main
 from xdist.config import load_run
 from xdist.config.method import METHODS
@@ -57,7 +57,7 @@ def test_a_source_names_papers_by_number_and_by_words_in_its_order() -> None:
         "wikiann-splits",
     ]
     assert named_in("New (arXiv 2999.12345)")["arxiv-2999.12345"].arxiv == "2999.12345"
-    assert named_in("a task of your own") == {}
+    assert named_in("your own task") == {}
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_an_encoder_is_known_by_the_longest_part_of_its_name(name: str, key: str
 
 def test_a_run_cites_data_method_encoder_and_metric() -> None:
     run = load_run(ROOT / "jobs/runs/xtreme-r/panx.yaml", ["robust.method=free", "model.backbone=some_where/odd_name"])
-    found = cited([run])
+    found = cited_papers([run])
     assert list(found) == [
         *("wikiann", "wikiann-splits", "xtreme-r", "freelb", "odd-name", "seqeval"),
         *("xdist", "zero", "pytorch", "transformers", "sentencepiece"),

@@ -1,4 +1,5 @@
-"""A model that says the same of everything is told: by real evaluations in this process, in reports and in TensorBoard."""
+"""A model that gives the same output for everything is reported: by real evaluations in this process, in reports and in
+TensorBoard."""
 
 import json
 from contextlib import redirect_stderr

@@ -18,7 +18,7 @@ from tiny_families import tiny_families
 
 from xdist.cli import main
 from xdist.evaluation import submission
-from xdist.evaluation.per_example import Gold, scored
+from xdist.evaluation.per_example import Gold, scored_tasks
 from xdist.evaluation.scores import Scores
 from xdist.formats.examples import Sentence
 from xdist.metrics import mining
@@ -46,7 +46,7 @@ def make_run(
     trained_on: Sequence[str] = ("en",),
     split: Literal["dev", "test"] = "test",
 ) -> Path:
-    """A run folder whose predictions are gold but for a share of examples, which are predicted like the one before."""
+    """A run folder whose predictions are gold except for a share of examples, which are predicted like the one before."""
     rng = np.random.default_rng(seed)
     config = {"name": folder.name, "folder": str(folder), "model": {"backbone": "x"}, "data": {"root": str(root)}}
     folder.mkdir(parents=True)
@@ -85,7 +85,7 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def test_rows_give_the_scores_of_the_run(runs: list[Path]) -> None:
     written = json.loads((runs[2] / "scores.json").read_text())["tasks"]
-    found = scored(runs[2], Gold())
+    found = scored_tasks(runs[2], Gold())
     assert set(found) == set(TASKS)
     for name, one in found.items():
         metric = one.metric
@@ -97,7 +97,7 @@ def test_rows_give_the_scores_of_the_run(runs: list[Path]) -> None:
 
 def test_compare_two_runs(runs: list[Path]) -> None:
     gold = Gold()
-    systems = [scored(folder, gold) for folder in runs]
+    systems = [scored_tasks(folder, gold) for folder in runs]
     found = compare([run["xnli"].rows for run in systems[:2]], [run["xnli"].rows for run in systems[2:]], ACCURACY, ["en"])
     codes = list(systems[0]["xnli"].rows)
     assert set(found.languages) == set(codes)

@@ -1,4 +1,4 @@
-"""A run's description: strict, with every mistake told in one line by file, line and key."""
+"""A run's description: strict, with every error in one line by file, line and key."""
 
 from pathlib import Path
 
@@ -77,15 +77,15 @@ def test_a_number_is_a_number(path: Path, written: str) -> None:
         ("steps: 50", "steps: 50\n  epochs: 1", "run.yaml:6: train: give either steps or epochs"),
         ("folder: out\n", "", "run.yaml:1: 'folder' is required"),
         ("  backbone: encoder", "  dropout: 0.1", "run.yaml:3: model: 'backbone' is required"),
-        ("folder: out", "folder: out\nname: again", "run.yaml:3: name: this key stands here twice"),
-        ("    - task: udpos", "    - task: udpos\n      task: panx", "run.yaml:11: train.tasks.1.task: this key stands here"),
+        ("folder: out", "folder: out\nname: again", "run.yaml:3: name: this key appears here twice"),
+        ("    - task: udpos", "    - task: udpos\n      task: panx", "run.yaml:11: train.tasks.1.task: this key appears here"),
         ("folder: out", "folder: {{ place }}", "run.yaml:2: a key is one word; quote a value that has braces"),
         ("tasks: [xnli]", "tasks: xnli", "run.yaml:15: evaluate.tasks: expected a list"),
         ("tasks: [xnli]", "tasks: [xnli]\n  languages: en", "run.yaml:16: evaluate.languages: expected a list"),
         ("    - task: udpos", "    - udpos", "run.yaml:10: train.tasks.1: expected 'key: value' lines"),
         ("folder: out", "folder: [out", "run.yaml:3: expected ',' or ']', but got ':'"),
         ("folder: out", "folder: out\x07", "run.yaml:2: the character U+0007 is not allowed in YAML"),
-        ("tasks: [xnli]", "tasks: &all [*all]", "run.yaml:15: the alias '*all' stands for nothing that is whole before it"),
+        ("tasks: [xnli]", "tasks: &all [*all]", "run.yaml:15: the alias '*all' refers to nothing that is complete before it"),
         ("steps: 50", "steps: !!python/name:os.system 50", "run.yaml:11: the tag '!!python/name:os.system' is not known"),
         (TEXT, "", "run.yaml: 'name' is required"),
         (TEXT, "- small\n", "run.yaml:1: expected 'key: value' lines"),
@@ -171,7 +171,7 @@ def test_a_word_of_an_earlier_version_is_reported_and_read_where_xdist_wrote_it(
     path.write_text(TEXT.replace("robust:\n  method: adversarial", f"robust: {before}"))
     assert error(path) == f"run.yaml:12: robust: {said}"
     record = path.rename(path.with_name("config.yaml"))
-    for run in (load_run(record), recorded_run(record)):  # a job that goes on, whoever looks
+    for run in (load_run(record), recorded_run(record)):  # a job that continues, for any reader
         record.write_text(TEXT.replace("robust:\n  method: adversarial", f"robust: {now}"))
         assert run.dump() == load_run(record).dump()
         assert run.identity == load_run(record).identity
@@ -314,6 +314,6 @@ robust:
 
 
 def test_what_a_run_is_outlives_the_way_that_yaml_is_read(path: Path) -> None:
-    """The digest was taken by version 0.1.0's reader: another one would make runs that were begun start anew."""
+    """The digest was taken by version 0.1.0's reader: another one would make runs that were started start again."""
     path.write_text(KNOWN)
     assert load_run(path).identity == "819070fcbbb4bc5a"

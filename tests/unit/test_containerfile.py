@@ -1,4 +1,4 @@
-"""The image that the Kubernetes jobs name: accepted by a linter, and made of what is there."""
+"""The image that the Kubernetes jobs name: accepted by a linter, and made of existing files."""
 
 import re
 import shutil

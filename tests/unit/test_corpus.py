@@ -1,4 +1,4 @@
-"""Text sources of every form: blocks lose no line, dirt is counted, damage is told with its place."""
+"""Text sources of every form: blocks lose no line, dirt is counted, damage is reported with its place."""
 
 import gzip
 import json
@@ -250,9 +250,9 @@ def test_an_address_that_cannot_be_looked_at_is_one_line(tmp_path: Path) -> None
     import fsspec
 
     fsspec.register_implementation("lake", "no_such_library.Lake", errtxt="Install no_such_library to access the lake")
-    with pytest.raises(UserError, match=r"^lake://corpus/wo: cannot be looked at: Install no_such_library to access the lake$"):
+    with pytest.raises(UserError, match=r"^lake://corpus/wo: cannot be opened: Install no_such_library to access the lake$"):
         sources(tmp_path, "lake://corpus/wo")
-    with pytest.raises(UserError, match=r"^pond://corpus/wo: cannot be looked at: Protocol not known: pond$"):
+    with pytest.raises(UserError, match=r"^pond://corpus/wo: cannot be opened: Protocol not known: pond$"):
         sources(tmp_path, "pond://corpus/wo")
 
 

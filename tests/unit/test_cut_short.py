@@ -1,4 +1,4 @@
-"""What was killed, or had no room, while it wrote its first files keeps nobody out."""
+"""What was killed, or had no room, while it wrote its first files blocks no later start."""
 
 import shutil
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def started(run: Run) -> RunLock:
 
 def submitted(run: Run) -> None:
     cluster = load_cluster(shipped("jobs") / "clusters" / "slurm.yaml")
-    submission.write(submission.plan(run, run.folder.parents[1] / "run.yaml", cluster))
+    submission.write_job(submission.plan(run, run.folder.parents[1] / "run.yaml", cluster))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A run folder with anything in it: told in a line, and no other run is hidden by it."""
+"""A run folder with anything in it: reported in a line, and no other run is hidden by it."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bad(runs: Path) -> Path:
-    """The one to spoil, whole again afterwards."""
+    """The one to damage, intact again afterwards."""
     place, kept = runs / "bad", runs.with_name(f"{runs.name}-kept")
     if not kept.exists():
         shutil.copytree(place, kept)
@@ -104,7 +104,7 @@ def test_one_bad_folder_hides_no_other(bad: Path, tmp_path: Path, name: str, num
     lines = said("report", good, bad, "--out", tmp_path / "both")
     if name != "config.yaml":  # whose text alone is shown
         assert len(lines) == 1
-    assert all(line.startswith(f"xdist: left out: {place}") for line in lines)
+    assert all(line.startswith(f"xdist: skipped: {place}") for line in lines)
     against = said("report", good, bad, "--against", good, "--out", tmp_path / "compared", code=2)
     assert len(against) == 1
 
@@ -114,7 +114,7 @@ def test_the_others_are_compared(bad: Path, root: Path, tmp_path: Path) -> None:
     (bad / "scores.json").write_text("{")
     good = bad.with_name("good")
     assert said("report", third, bad, "--against", good, "--out", tmp_path / "out") == [
-        f"xdist: left out: {bad / 'scores.json'}:1: not JSON: Expecting property name enclosed in double quotes at column 2"
+        f"xdist: skipped: {bad / 'scores.json'}:1: not JSON: Expecting property name enclosed in double quotes at column 2"
     ]
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert [one["name"] for one in report["conditions"]] == ["good", "third"]

@@ -47,7 +47,7 @@ json.dump(model.query(json.load(sys.stdin)).tolist(), sys.stdout)
 
 
 def _run_engine(*library: str) -> subprocess.CompletedProcess[str]:
-    # In a process of its own: on a machine without AVX2 the shipped engine dies of an illegal instruction.
+    # In its own process: on a machine without AVX2 the shipped engine dies of an illegal instruction.
     command = [sys.executable, "-c", ENGINE, *library]
     return subprocess.run(command, input=json.dumps(TEXTS), capture_output=True, text=True, timeout=120)
 

@@ -1,4 +1,4 @@
-"""The documentation says what is there: every command parses, every file it shows is valid, every link leads somewhere."""
+"""The documentation is up to date: every command parses, every file it shows is valid, every link leads somewhere."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""Shipped DeepSpeed configurations hold, and what DeepSpeed would ignore or choke on is told in one line."""
+"""Shipped DeepSpeed configurations hold, and what DeepSpeed would ignore or fail on is reported in one line."""
 
 import json
 from dataclasses import replace
@@ -38,7 +38,7 @@ def error(path: Path, values: object, precision: Said = "fp32") -> str:
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("name", SHIPPED)
 def test_deepspeed_takes_what_is_shipped(name: str, precision: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the compiled operators that offloading needs when it runs. As a file of one's own it is checked against
+    """Without the compiled operators that offloading needs when it runs. As its own file it is checked against
     DeepSpeed's classes, too, which a shipped one need not be again."""
     from deepspeed.runtime.config import DeepSpeedConfig
 
@@ -98,8 +98,8 @@ def test_a_run_that_only_evaluates_needs_no_clipping() -> None:
         ([], "a.json:1: expected a JSON object"),
         ('{"bf16": {},\n}', "a.json:2: not JSON"),
         # DeepSpeed would take the last one, turn text into what it needs, or ignore the key.
-        ('{"zero_optimization": {"stage": 2, "stage": 3}}', "a.json: stage: this key stands here twice"),
-        ('{"bf16": {}, "bf16": {}}', "a.json: bf16: this key stands here twice"),
+        ('{"zero_optimization": {"stage": 2, "stage": 3}}', "a.json: stage: this key appears here twice"),
+        ('{"bf16": {}, "bf16": {}}', "a.json: bf16: this key appears here twice"),
         (b'{"x": "\xe9"}', "a.json:1: not UTF-8: byte 0xe9 at offset 7"),
         ({"zero_optimization": {"stage": "2"}}, "a.json: zero_optimization.stage: expected a number"),
         ({"zero_optimization": {"stage": True}}, "a.json: zero_optimization.stage: expected a number"),
@@ -145,7 +145,7 @@ def test_mistakes_in_a_file(tmp_path: Path, values: object, message: str) -> Non
 
 @pytest.mark.parametrize("enabled, precision", [(True, "fp32"), (False, "bf16")])
 def test_precision_is_said_once(tmp_path: Path, enabled: bool, precision: Said) -> None:
-    """Else clipping would be done twice, or by nobody."""
+    """Else clipping would be done twice, or not at all."""
     message = error(tmp_path / "a.json", {"bf16": {"enabled": enabled}}, precision=precision)
     assert message == f"a.json: bf16.enabled: contradicts runtime.precision={precision}; leave it out"
     (tmp_path / "a.json").write_text(json.dumps({"bf16": {"enabled": not enabled}}))
@@ -239,12 +239,12 @@ def test_fp16_where_there_is_none(monkeypatch: pytest.MonkeyPatch, device: tuple
     ],
 )
 def test_what_auto_is_follows_size_and_precision(model: str, precision: Precision, name: str) -> None:
-    assert ds_config.chosen(shape_of(model).parameters, precision) == name
+    assert ds_config.choose_file(shape_of(model).parameters, precision) == name
     assert ds_config.find(name).is_file()
 
 
 def test_auto_of_an_encoder_that_is_not_here() -> None:
-    assert ds_config.chosen(None, "bf16") == "zero1"
+    assert ds_config.choose_file(None, "bf16") == "zero1"
 
 
 @pytest.mark.parametrize("bf16", [True, False])

@@ -54,7 +54,7 @@ def test_a_message_is_one_line_of_bounded_length(kind: type[Exception], said: st
     assert shown is None or found == shown
     assert len(found) <= 2000
     assert len(found.splitlines()) == 1
-    assert str(kind(found)) == found  # told again by other ranks
+    assert str(kind(found)) == found  # repeated by other ranks
 
 
 def test_a_long_name_is_cut_and_not_compared_for_minutes() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xdist.config.run import Runtime
-from xdist.evaluation.queue import MIN_TOKENS, budget_of, queue, share
+from xdist.evaluation.queue import MIN_TOKENS, budget_of, queue, rank_share
 
 
 @dataclass
@@ -30,13 +30,13 @@ def test_every_row_once_within_the_budget(lengths: list[list[int]], budget: int,
     assert sorted(rows) == [(number, row) for number, one in enumerate(lengths) for row in range(len(one))]
     for item in work:
         assert item.cost <= budget or len(item.rows) == 1
-    dealt = [item for rank in range(world) for item in share(work, rank, world)]
+    dealt = [item for rank in range(world) for item in rank_share(work, rank, world)]
     assert sorted(item.rows for item in dealt) == sorted(item.rows for item in work)
 
 
 def test_a_small_set_is_cut_so_that_ranks_share_it() -> None:
     work = queue([Set(np.full(100, 40))], 16384)  # type: ignore[arg-type]
-    loads = [sum(item.cost for item in share(work, rank, 2)) for rank in range(2)]
+    loads = [sum(item.cost for item in rank_share(work, rank, 2)) for rank in range(2)]
     assert max(loads) / min(loads) < 1.1
     assert max(item.cost for item in work) <= MIN_TOKENS
 
@@ -49,4 +49,4 @@ def test_a_run_says_its_budget_or_the_device_does() -> None:
 @pytest.mark.parametrize("world", [1, 3])
 def test_in_lockstep_all_ranks_make_equally_many_passes(world: int) -> None:
     work = queue([Set(np.arange(5, 60))], 300)  # type: ignore[arg-type]
-    assert len({len(share(work, rank, world, lockstep=True)) for rank in range(world)}) == 1
+    assert len({len(rank_share(work, rank, world, lockstep=True)) for rank in range(world)}) == 1

@@ -162,7 +162,7 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path, places: dict[str, Path
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").touch()
     done = typed(tmp_path / "run", tmp_path / "out")
-    assert (done.exit_code, "is there already" in done.stderr) == (2, True)
+    assert (done.exit_code, "already exists" in done.stderr) == (2, True)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.tex"]
 
 
@@ -177,8 +177,8 @@ def test_the_card_tells_every_run_that_trained_the_model(tmp_path: Path, places:
     assert done.exit_code == 0, done.output
     card = (tmp_path / "out" / "README.md").read_text()
     front = ModelCard(card).data
-    assert front.base_model is None  # a folder of this machine, which nobody else has
-    assert "it began with an encoder whose name on the hub is not recorded, so `base_model` is left out" in card
+    assert front.base_model is None  # a folder of this machine, which others do not have
+    assert "it began with an encoder whose name on the hub is not recorded, so `base_model` is missing" in card
     assert front.language == ["de", "en", "sw"]
     written = [path.read_text() for path in (tmp_path / "out").glob("*") if path.suffix in (".md", ".json")]
     assert not [text for text in written if str(tmp_path) in text]
@@ -255,7 +255,7 @@ def test_a_head_that_an_earlier_version_trained_is_not_taken_for_the_kind_s_own(
     batch = batch_of([[TOKENS]], head="xnli")
     assert torch.equal(fresh(View(batch))[0], plain(model.hidden(batch)[:1]))
     done = typed(tmp_path / "run", tmp_path / "out")
-    said = "ElectraForSequenceClassification computes something else than head 'xnli' from the same weights"
+    said = "ElectraForSequenceClassification computes something other than head 'xnli' from the same weights"
     assert (done.exit_code, said in done.stderr) == (2, True)
 
 

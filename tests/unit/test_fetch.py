@@ -52,7 +52,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server(encoder: Path) -> Iterator[HubServer]:
-    """A hub with an encoder, weights in other formats beside it, and XNLI."""
+    """A hub with an encoder, weights in other formats next to it, and XNLI."""
     with serving() as state:
         state.add_folder(ENCODER, encoder)
         files = state.repositories["model", ENCODER]["main"]
@@ -146,7 +146,7 @@ def test_what_a_run_needs(tmp_path: Path) -> None:
     assert elsewhere == [
         f"bucc2018 test: no data set of the hub holds it; xdist looks for {tmp_path}/bucc2018/{{language}}-en.test.{{language}}"
     ]
-    # What lies there officially is read, so it is not fetched.
+    # Official files that exist are read, so it is not fetched.
     official = tmp_path / "xnli/train-en.tsv"
     official.parent.mkdir()
     official.touch()
@@ -203,7 +203,7 @@ def test_again_nothing_is_asked(server: HubServer, tmp_path: Path) -> None:
     server.requests.clear()
     assert fetched(server, tmp_path, repository, verify=True).done
     assert server.requests == []
-    # Another task's part is added to what is there, at the commit that is there.
+    # Another task's part is added to the existing ones, at the existing commit.
     server.add("dataset", "facebook/xnli", {**XNLI, "sw/test-00000-of-00001.parquet": parquet(3)})
     added = fetched(server, tmp_path, Repository("dataset", "facebook/xnli", ("sw/test",), frozenset()))
     assert list(added.missing) == ["sw/test-00000-of-00001.parquet"]
@@ -231,7 +231,7 @@ def test_interrupted_fetch_goes_on(server: HubServer, tmp_path: Path) -> None:
     assert kept == size // 2
     assert sum(come) == kept + sum(listed.size for path, listed in todo.missing.items() if path != "model.safetensors")
     server.broken.clear()
-    server.add("model", ENCODER, {**first, "config.json": b"{}"})  # a new commit: not what was begun
+    server.add("model", ENCODER, {**first, "config.json": b"{}"})  # a new commit: not what was started
     asked(server)
     again = fetched(server, tmp_path, repository)
     assert "config.json" not in again.missing
@@ -266,7 +266,7 @@ def test_damaged_files_are_named_and_fetched_again(server: HubServer, tmp_path: 
 def test_what_comes_wrong_is_refused(server: HubServer, tmp_path: Path) -> None:
     for name in ("model.safetensors", "config.json"):  # a large file, and one whose checksum is git's
         server.corrupt = {name}
-        with pytest.raises(UserError, match=rf"{name}: what came is not what the hub lists"):
+        with pytest.raises(UserError, match=rf"{name}: the file differs from what the hub lists"):
             fetched(server, tmp_path / name, parts.model(ENCODER))
         assert not (tmp_path / name / "models" / ENCODER / name).exists()
         server.corrupt.clear()
@@ -274,7 +274,7 @@ def test_what_comes_wrong_is_refused(server: HubServer, tmp_path: Path) -> None:
 
 
 def test_revisions(server: HubServer, tmp_path: Path) -> None:
-    """A commit is kept until another is asked for; what it does not have is removed, since its splits would be mixed."""
+    """A commit is kept until another is requested; what it does not have is removed, since its splits would be mixed."""
     shards = {f"en/test-0000{shard}-of-00002.parquet": parquet(5) for shard in range(2)}
     repository = Repository("dataset", "facebook/xnli", ("en/test",), frozenset({"en/test"}))
     first = fetched(server, tmp_path, repository).lock
@@ -313,7 +313,7 @@ def test_refusals_are_one_line(server: HubServer, tmp_path: Path, monkeypatch: p
     refused(parts.model("someone/tiny-encoders"), r"model someone/tiny-encoders: the hub .* has no such repository")
     refused(parts.model("some one"), r"model some one: ")
     lone = Repository("dataset", "facebook/xnli", ("xx/test",), frozenset())
-    refused(lone, "data set facebook/xnli: has none of the files that are wanted in revision 'main'")
+    refused(lone, "data set facebook/xnli: has none of the required files in revision 'main'")
     needed = Repository("dataset", "facebook/xnli", ("en/test", "xx/test"), frozenset({"xx/test"}))
     refused(needed, r"has no files of 'xx/test' in revision 'main'")
     server.add("model", "someone/empty", {"README.md": b"soon"})

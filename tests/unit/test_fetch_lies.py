@@ -1,4 +1,4 @@
-"""A hub that lies, and a lock that is damaged: refused in one line, nothing outside the folder touched, what was there kept."""
+"""A hub that lies, and a lock that is damaged: refused in one line, nothing outside the folder touched, existing files kept."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def server(started: HubServer) -> HubServer:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A data root, with a file beside it that nobody may touch under any name that a lie can lead to."""
+    """A data root, with a file next to it that must not change under any name that a false answer can lead to."""
     for name in ("x", "x.json", "x.safetensors", "root/models/x", "root/models/someone/x", "root/x"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("kept")
@@ -148,7 +148,7 @@ def test_a_list_of_files(server: HubServer, root: Path, lie: Callable[[Any], Any
 
 
 def brought_honestly(server: HubServer, root: Path) -> None:
-    """An earlier commit is there; the hub has a later one."""
+    """An earlier commit exists; the hub has a later one."""
     lies = dict(server.lies)
     server.lies.clear()
     brought(server, root)
@@ -168,7 +168,7 @@ def test_what_is_there_is_kept(server: HubServer, root: Path) -> None:
 
 
 def test_what_git_allows_and_is_not_wanted_is_no_lie(server: HubServer, root: Path) -> None:
-    """Names that some system cannot have stop nobody who does not want the file."""
+    """Names that some system cannot have matter only to those who need the file."""
     server.lies["tree"] = lambda page: [
         *page,
         *({"type": "directory", "path": path, "oid": SHA, "size": 0} for path in ("a", "..")),
@@ -214,7 +214,7 @@ def test_a_revision(server: HubServer, root: Path, text: str) -> None:
         ("//elsewhere.example/x", "continues its list elsewhere"),
         ("file:///etc/passwd", "continues its list elsewhere"),
         ("http://127.0.0.1@elsewhere.example/", "continues its list elsewhere"),
-        ("?recursive=true", "with a page that was there before"),
+        ("?recursive=true", "with an earlier page"),
         ("?recursive=true&cursor=0", "lists 'README.md' twice"),
         ("http://[", "model someone/model: "),
         ("?" + "x" * 5000, "continues its list elsewhere"),
@@ -260,7 +260,7 @@ def test_an_answer_without_end(
         (Said(b"", 302, {"Location": "http://["}), "cannot be reached: "),
         (Said(b"", 302), "answered 302"),
         (Said(b"", 304), "answered 304"),
-        (Said(b"\x1f\x8b", 200, {"Content-Encoding": "gzip"}), "answers in an encoding that was not asked for"),
+        (Said(b"\x1f\x8b", 200, {"Content-Encoding": "gzip"}), "answers in an encoding that was not requested"),
         (Said(b"x", 200, {"Content-Length": "-1"}), "cannot be reached: "),
     ],
 )  # fmt: skip
@@ -291,25 +291,28 @@ def test_the_command(server: HubServer, root: Path, monkeypatch: pytest.MonkeyPa
         (lambda truth: Said(iter([truth, b"x"])), "sends more of model.safetensors than the 20,480 bytes that it lists"),
         (lambda truth: truth[:-1], "sends 20,479 bytes of model.safetensors, of which it lists 20,480"),
         (lambda truth: b"", "sends 0 bytes of model.safetensors, of which it lists 20,480"),
-        (lambda truth: truth[:-1] + b"x", "model.safetensors: what came is not what the hub lists (checksum); fetch again"),
-        (lambda truth: Said(truth, 200, {"Content-Encoding": "gzip"}), "answers in an encoding that was not asked for"),
+        (
+            lambda truth: truth[:-1] + b"x",
+            "model.safetensors: the file differs from what the hub lists (checksum); fetch again",
+        ),
+        (lambda truth: Said(truth, 200, {"Content-Encoding": "gzip"}), "answers in an encoding that was not requested"),
         (lambda truth: Said(without_end(), 404), "answered 404: Not Found"),
     ],
 )
 def test_a_file(server: HubServer, root: Path, lie: Callable[[bytes], Any], said: str) -> None:
-    """Of a model that was whole before the old one is still there, until the new one has come."""
+    """Of a model that was complete before the old one is still there, until the new one has come."""
     brought_honestly(server, root)
     server.lies[WEIGHTS] = lie
     refused(server, root, said, update=True)
     folder = root / "models" / ID
     assert sum(path.stat().st_size for path in (folder / PARTIAL).iterdir()) <= sum(map(len, LATER.values()))
     assert resolved_of(run_of(root)).model.backbone == str(folder)
-    assert brought(server, root, revision=read(folder).commit).done is False  # back to what is there
+    assert brought(server, root, revision=read(folder).commit).done is False  # back to the existing commit
     assert not (folder / UNFINISHED).exists()
     refused(server, root, said, update=True)
     server.lies.clear()
     assert (folder / WEIGHTS).read_bytes() == FILES[WEIGHTS]
-    brought(server, root)  # goes on with what was begun
+    brought(server, root)  # continues with what was started
     assert {name: (folder / name).read_bytes() for name in read(folder).files} == {
         name: LATER[name] for name in ("config.json", "tokenizer.json", WEIGHTS)
     }
@@ -339,7 +342,7 @@ def test_a_new_folder_holds_no_model_until_all_of_it_has_come(server: HubServer,
     [
         (lambda truth: truth, None),  # ranges are not known: all of it comes
         (lambda truth: Said(truth, 206), "sends more of model.safetensors"),
-        (lambda truth: Said(truth[:12_480], 206), "what came is not what the hub lists"),
+        (lambda truth: Said(truth[:12_480], 206), "the file differs from what the hub lists"),
         (lambda truth: Said(truth[9000:], 206), "sends 19,480 bytes of model.safetensors"),
         (lambda truth: Said(b"", 416), "has no more than 8,000 bytes of a file that it lists as larger"),
     ],
@@ -372,7 +375,7 @@ def test_files_of_one_content_come_once(server: HubServer, root: Path) -> None:
         assert (folder / HEADS_INDEX).read_bytes() == (folder / "vocab.json").read_bytes() == files["config.json"]
 
 
-# --- what lies on the disk -------------------------------------------------------------------------------------------------
+# --- what is on the disk -------------------------------------------------------------------------------------------------
 def read(folder: Path) -> Lock:
     lock = read_lock(folder / LOCK)
     assert lock
@@ -452,7 +455,7 @@ def test_links_that_lead_out(server: HubServer, root: Path, links: dict[str, str
 
 
 def test_links_are_followed_neither_to_write_nor_to_remove(server: HubServer, root: Path) -> None:
-    """The folder itself may lie elsewhere; a file of it that is a link is replaced, not what it names."""
+    """The folder itself may be elsewhere; a file of it that is a link is replaced, not what it names."""
     elsewhere, out = root.parent / "elsewhere", root.parent / "out.parquet"
     elsewhere.mkdir()
     out.write_text("kept")
@@ -481,16 +484,16 @@ def test_what_stands_in_the_way(server: HubServer, root: Path) -> None:
     server.add("dataset", "a/set", {"en/test/0.parquet": b"x"})
     folder = root / "hub/a/set"
     (folder / "en/test/0.parquet").mkdir(parents=True)
-    refused(server, root, "0.parquet: is a folder, and a file of data set a/set is to be there", repository=SET)
+    refused(server, root, "0.parquet: is a folder, where a file of data set a/set must be", repository=SET)
     (folder / "en/test/0.parquet").rmdir()
     (folder / "en/test").rmdir()
     (folder / "en/test").write_text("kept")
-    refused(server, root, "en/test: is no folder, and a folder of data set a/set is to be there", repository=SET)
+    refused(server, root, "en/test: is no folder, where a folder of data set a/set must be", repository=SET)
     (folder / "en/test").unlink()
     (folder / "en/test").symlink_to("test")
-    refused(server, root, "en/test: is no folder, and", repository=SET)
+    refused(server, root, "en/test: is no folder, where", repository=SET)
     (root / "models/someone/model").write_text("kept")
-    refused(server, root, "model: is no folder, and a folder of model someone/model is to be there")
+    refused(server, root, "model: is no folder, where a folder of model someone/model must be")
 
 
 # --- the kinds of values ---------------------------------------------------------------------------------------------------

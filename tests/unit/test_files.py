@@ -1,4 +1,4 @@
-"""Files and folders that are whole or absent."""
+"""Files and folders that are complete or absent."""
 
 import os
 import stat

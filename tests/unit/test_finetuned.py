@@ -59,7 +59,7 @@ def theirs(model: PreTrainedModel, folder: Path, kind: str, family: str, texts: 
 @pytest.mark.parametrize("kind, family", sorted(OURS))
 @torch.no_grad()
 def test_logits_are_those_of_transformers(tmp_path: Path, kind: str, family: str) -> None:
-    """In the order of the task's labels, whichever order the outputs are in."""
+    """In the order of the task's labels, for any order of the outputs."""
     name, example, texts = CASES[family]
     labels = shuffled(name)
     folder = tiny_kind(tmp_path / "model", kind)

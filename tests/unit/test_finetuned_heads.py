@@ -119,7 +119,7 @@ def test_tasks_that_a_head_is_not_for(made: Callable[[str], Path], family: str, 
 def test_labels_without_a_head_that_they_could_be_of(tmp_path: Path) -> None:
     folder = tiny_kind(tmp_path / "encoder", "xlm-roberta")
     assert "holds no head that was fine-tuned elsewhere" in refused(folder, "xnli", list(task("xnli").labels))
-    check_finetuned(str(folder), [task("xnli")])  # that there is no head is said where a head is looked for
+    check_finetuned(str(folder), [task("xnli")])  # that there is no head is said where a head is searched
     assert carry_heads(str(folder), model_of(folder, "xnli")) == ([], [])
 
 
@@ -127,7 +127,7 @@ def test_a_head_that_is_not_needed_or_not_there_to_be_filled(made: Callable[[str
     folder = made("classification")
     assert carry_heads(str(folder), model_of(folder, "tatoeba"), needed=True) == ([], ["XLMRobertaForSequenceClassification"])
     check_finetuned(str(folder), [task("tatoeba")])
-    # In training every head that fits begins with it, the others begin anew, whatever labels are given.
+    # In training every head that fits begins with it, the others start from scratch, for any given labels.
     for labels in (None, shuffled("xnli")):
         assert carry_heads(str(folder), model_of(folder, "xnli", "udpos"), labels) == (["xnli"], [])
     with pytest.raises(UserError, match="does not fit 'udpos'"):

@@ -48,7 +48,7 @@ def test_a_query_is_the_mention_and_its_sentence(tmp_path: Path) -> None:
     [
         ("Smith came.", "Smith", "Smith: { Smith } came."),
         ("It was Smith", "Smith", "Smith: It was { Smith }"),
-        ("{a} and {b Smith c} d", "Smith", "Smith: (a) and {b { Smith } c} d"),  # only whole pairs on one side
+        ("{a} and {b Smith c} d", "Smith", "Smith: (a) and {b { Smith } c} d"),  # only complete pairs on one side
         ("a{1}{2} Smith {3}", "Smith", "Smith: a(1)(2) { Smith } (3)"),
         ("wo\nter Smith\n\nx", "Smith", "Smith: wo ter { Smith }  x"),  # newline to space, then one pass over doubles
         ("a   b Smith", "Smith", "Smith: a  b { Smith }"),  # three spaces become two
@@ -110,7 +110,7 @@ def test_bad_mentions(tmp_path: Path) -> None:
     wrong["mention_span"]["text"] = "Smyth"
     with pytest.raises(UserError, match=r"dev-en.jsonl:1: mention 'Smyth' is not at \[24, 29\): there is 'Smith'$"):
         list(mewslix.read_mentions(write(tmp_path, document(TEXT, SENTENCES, wrong))))
-    with pytest.raises(UserError, match=r"jsonl:1: mention 'came. Later' at \[30, 41\) stands in no single sentence$"):
+    with pytest.raises(UserError, match=r"jsonl:1: mention 'came. Later' at \[30, 41\) is in no single sentence$"):
         list(mewslix.read_mentions(write(tmp_path, document(TEXT, SENTENCES, mention(TEXT, "came. Later")))))
     with pytest.raises(UserError, match=r"dev-en.jsonl:1: span \[0, 99\) is not inside a text of 42 characters$"):
         list(mewslix.read_mentions(write(tmp_path, document(TEXT, [{"start": 0, "end": 99}], mention(TEXT, "Smith")))))

@@ -25,8 +25,8 @@ def test_tatoeba_with_and_without_labels(tmp_path: Path) -> None:
     [
         ("1\n0\n", "test-ka.tsv: 2 labels, but .*ka-en.en has more sentences$"),
         ("2\n0\n1\n3\n", "test-ka.tsv: 4 labels for the 3 sentences of .*ka-en.en$"),
-        ("2\n0\n3\n", "test-ka.tsv:3: '3' is no row from 0 to 2, or stands twice$"),
-        ("2\n0\n2\n", "test-ka.tsv:3: '2' is no row from 0 to 2, or stands twice$"),
+        ("2\n0\n3\n", "test-ka.tsv:3: '3' is no row from 0 to 2, or appears twice$"),
+        ("2\n0\n2\n", "test-ka.tsv:3: '2' is no row from 0 to 2, or appears twice$"),
         ("2\n[0]\n1\n", r"test-ka.tsv:2: '\[0\]' is no row"),
     ],
 )
@@ -57,9 +57,9 @@ def test_bucc(tmp_path: Path) -> None:
 def test_bad_bucc(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a:2: expected 'id TAB sentence', found 'Zwei'$"):
         list(parallel.read_bucc(write(tmp_path, "a", "de-1\tEins\nZwei\n")))
-    with pytest.raises(UserError, match=r"a:2: id 'de-1' stands twice$"):
+    with pytest.raises(UserError, match=r"a:2: id 'de-1' appears twice$"):
         list(parallel.read_bucc(write(tmp_path, "a", "de-1\tEins\nde-1\tZwei\n")))
-    with pytest.raises(UserError, match=r"a:1: expected 'foreign id TAB English id', found 'de-1 en-9'$"):
+    with pytest.raises(UserError, match=r"a:1: expected 'other id TAB English id', found 'de-1 en-9'$"):
         list(parallel.read_bucc_gold(write(tmp_path, "a", "de-1 en-9\n")))
 
 

@@ -120,7 +120,7 @@ BREAKS = [[0, 4], [5, 17], [18, 22], [23, 27]]
 def test_lareqa_candidates_and_relevant_sets(tmp_path: Path) -> None:
     asked = [
         {"id": "a", "answers": gold("here", 12)},
-        {"id": "b", "answers": gold("One", 18)},  # its sentence stands twice
+        {"id": "b", "answers": gold("One", 18)},  # its sentence appears twice
         {"id": "c", "answers": gold(" ", 4)},  # starts in no sentence: left out
     ]
     path = write(tmp_path, *asked, context=PARAGRAPH, sentence_breaks=BREAKS, sentences=["not", "used"])

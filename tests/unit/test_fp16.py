@@ -1,4 +1,4 @@
-"""What fp16 needs beside smaller numbers: a scale of the loss that finds its size, and gradients that survive on the way."""
+"""What fp16 needs besides smaller numbers: a scale of the loss that finds its size, and gradients that survive on the way."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -92,7 +92,7 @@ def test_the_end_of_a_run_in_16_bits_names_fp32(
         steps(precision, finite)
     line = str(caught.value)
     assert line.startswith(said)
-    assert line.endswith(", or train in a folder of its own with runtime.precision=fp32")
+    assert line.endswith(", or train in another folder with runtime.precision=fp32")
     assert "\n" not in line
 
 
@@ -119,7 +119,7 @@ def test_a_gradient_that_fp16_would_lose_is_climbed_by() -> None:
 
 
 def test_a_large_vocabulary_keeps_its_small_gradients() -> None:
-    """Most probabilities over it are smaller than what fp16 tells apart."""
+    """Most probabilities over it are smaller than what fp16 distinguishes."""
     generator = torch.Generator().manual_seed(1)
     states, weight = (torch.randn(n, 8, generator=generator) * 0.02 for n in (16, 20_000))
     labels = torch.randint(20_000, (16,), generator=generator)

@@ -16,7 +16,7 @@ from xdist.config.study import leading_comment
 from xdist.files import read_json
 from xdist.report.answer import RARE, RICH
 from xdist.study import Facts, expand
-from xdist.study.freeze import frozen
+from xdist.study.freeze import check_frozen
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def typed(*words: object, code: int = 0) -> str:
 
 
 def said(study: Path) -> str:
-    return frozen(expand(load_study(study), Facts())).said
+    return check_frozen(expand(load_study(study), Facts())).said
 
 
 def test_what_was_frozen_is_told_by_the_report(study: Path) -> None:
@@ -86,7 +86,7 @@ def test_places_and_what_is_not_the_question_change_nothing(study: Path) -> None
         (lambda v: v["seeds"].append(2), "seeds was [1], is [1, 2]"),
         (lambda v: v["stages"]["target"].update(set={"train.steps": 41}), "train.steps was 40, is 41"),
         (lambda v: v.update(baseline={"intermediate": "multilingual", "robust": "none"}), "conditions."),
-        (lambda v: v.update(hypotheses=["Nothing happens."]), "hypotheses was not there, is ['Nothing happens.']"),
+        (lambda v: v.update(hypotheses=["Nothing happens."]), "hypotheses was missing, is ['Nothing happens.']"),
     ],
 )
 def test_a_study_that_was_changed_since_is_no_frozen_one(study: Path, change: object, why: str) -> None:
@@ -109,7 +109,7 @@ def test_after_the_first_run_it_is_too_late(study: Path) -> None:
     assert said(study) == "Frozen before the first run: no."
     out = typed("study", "freeze", study, code=2)
     first = sorted(node.run.folder.name for node in graph.nodes.values())[0]
-    assert out == f"xdist: {study.parent / 'out'}: {first} has begun; a study is frozen before its first run\n"
+    assert out == f"xdist: {study.parent / 'out'}: {first} has started; a study is frozen before its first run\n"
 
 
 def test_a_run_that_is_older_than_the_freeze_is_told(study: Path) -> None:

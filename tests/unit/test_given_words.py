@@ -1,4 +1,4 @@
-"""Words of tagging rows have the pieces of running text, whatever the tokenizer says of blanks."""
+"""Words of tagging rows have the pieces of running text, with any rule of the tokenizer for blanks."""
 
 from collections.abc import Callable
 from functools import partial
@@ -24,7 +24,7 @@ from xdist.study.facts import Facts
 from xdist.tasks.catalog import task
 from xdist.tasks.catalog.user import user_tasks
 from xdist.tasks.family import Row
-from xdist.tasks.given_words import alone, joining_form
+from xdist.tasks.given_words import encodes_words_alone, joining_form
 from xdist.tasks.special_tokens import around_text
 from xdist.tasks.tagging import Tagging, _chunks
 
@@ -112,7 +112,7 @@ def test_rows_of_unigram_and_word_piece_stay_to_the_bit(kind: str, length: int) 
         {**row, "lengths": [len(row["tokens"])], "cut": 0, "labels": made[index]["labels"]}
         for index, row in enumerate(one_by_one(SENTENCES, tokenizer, length))
     ]
-    assert alone(tokenizer)
+    assert encodes_words_alone(tokenizer)
     assert joining_form(task("udpos"), tokenizer, "joined") == []  # sets prepared before are found again
 
 
@@ -203,7 +203,7 @@ def test_a_piece_over_two_words_is_the_first_ones() -> None:
     tokenizer = gemma_like(["x inthe end"] * 50)
     (row,) = rows_of([Tagged(words=("x", "in", "the", "end"), glued=(False, True, False, False))], tokenizer, 64, "text")
     assert tokenizer.convert_ids_to_tokens(row["tokens"]) == ["<bos>", "x", "▁inthe", "▁end", "<eos>"]
-    assert row["words"].tolist() == [1, 2, 2, 3]  # "the" has no piece of its own, and is read where it stands
+    assert row["words"].tolist() == [1, 2, 2, 3]  # "the" has no separate piece, and is read where it is
 
 
 @pytest.mark.parametrize("kind", BPE)
@@ -242,7 +242,8 @@ def test_the_choice_is_named_and_makes_other_data(treebank: Path, tmp_path: Path
         shards = preparation.make(subset)
         assert shards is not None
         rows.append(tokenizer.decode(shards.row(0)["tokens"], skip_special_tokens=True))
-        how = SimpleNamespace(how=SimpleNamespace(layer=None), smoothing=None, data=data, align=None, adapter=None)
+        asked = SimpleNamespace(layer=None, branches="own")
+        how = SimpleNamespace(how=asked, smoothing=None, data=data, align=None, adapter=None, parses=None)
         assert Request.options(how, subset.task)["data.words"] == words
         assert "data.words" not in Request.options(how, task("xnli"))
     assert len(found) == len(facts) == 3

@@ -1,4 +1,5 @@
-"""Test sets whose gold is blanked or comes later: predicted, told, and scored by the same predictions once there is gold."""
+"""Test sets whose gold is blanked or comes later: predicted, reported, and scored by the same predictions once there is
+gold."""
 
 import json
 import shutil
@@ -22,7 +23,7 @@ from xdist.data.look import look
 from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.evaluation.made_of import inputs_of
-from xdist.evaluation.scores import Scores, said, without_gold
+from xdist.evaluation.scores import Scores, without_gold, without_gold_line
 from xdist.evaluation.scoring import Scoring
 from xdist.evaluation.to_do import MixtureError, to_do
 from xdist.files import Digests, read_json, write_json
@@ -30,7 +31,7 @@ from xdist.formats.gold import labelled
 from xdist.metrics import metric
 from xdist.run.folder import RunFolder
 from xdist.tasks.catalog import task
-from xdist.tasks.check import check
+from xdist.tasks.check import check_split
 
 TASKS = ("xquad", "xcopa", "udpos", "xnli", "tatoeba")
 
@@ -88,7 +89,7 @@ def test_gold_that_comes_later_is_scored_by_the_predictions_that_are_there(
     assert predict(run, originals) == every
     assert not to_do(request_of(run))
     assert [str(subset) for subset in without_gold(request_of(run))] == every
-    assert said(without_gold(request_of(run))).startswith("no gold: predicted, not scored: xquad (")
+    assert without_gold_line(without_gold(request_of(run))).startswith("no gold: predicted, not scored: xquad (")
     before = times(run)
     for path in changed:  # one after another: some languages have gold before others
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +156,7 @@ def test_another_option_is_refused_until_predictions_are_removed(
         to_do(request_of(other))
     assert str(error.value).startswith(f"{option} (command line): ")
     assert str(error.value).endswith(
-        f"; choose another folder (folder=…), or remove {run.folder}/predictions and scores.json to predict anew"
+        f"; choose another folder (folder=…), or remove {run.folder}/predictions and scores.json to predict again"
     )
     assert times(run) == before
     shutil.rmtree(RunFolder(run.folder).predictions)
@@ -182,7 +183,7 @@ def test_another_model_is_refused_by_its_folder(described: Callable[..., Run], o
     predict(run, originals)
     encoder = Path(run.model.backbone)
     (encoder / "model.safetensors").write_text("other weights")
-    for tasks in ("[xnli]", "[udpos]"):  # neither for the task that is there nor for one beside it
+    for tasks in ("[xnli]", "[udpos]"):  # neither for the given task nor for one next to it
         with pytest.raises(MixtureError, match=rf"^{encoder}: is not the model that made {run.folder}/predictions; choose"):
             to_do(request_of(described(f"evaluate.tasks={tasks}")))
 
@@ -245,17 +246,17 @@ def test_mined_pairs_depend_on_the_gold_of_development_alone(tmp_path: Path) -> 
         return inputs_of(tmp_path, subset, subset.task.examples(tmp_path, split, "de"), Digests())
 
     before = found("test"), found("dev")
-    assert check(task("bucc2018"), tmp_path, "test", "de").gold
+    assert check_split(task("bucc2018"), tmp_path, "test", "de").gold
     for name in ("labels/bucc2018/test-de.tsv", "bucc2018/de-en.dev.gold"):
         path = tmp_path / name
         path.write_text("".join(f"{line}\n" for line in path.read_text().splitlines()[1:]))
         after = found("test"), found("dev")
         assert [one != other for one, other in zip(before, after, strict=True)] == [name.startswith("bucc")] * 2
     (tmp_path / "labels/bucc2018/test-de.tsv").unlink()
-    assert not check(task("bucc2018"), tmp_path, "test", "de").gold
+    assert not check_split(task("bucc2018"), tmp_path, "test", "de").gold
     (tmp_path / "labels/bucc2018/test-de.tsv").write_text("")  # a download that failed
     with pytest.raises(UserError, match=r"test-de\.tsv: holds no example$"):
-        check(task("bucc2018"), tmp_path, "test", "de")
+        check_split(task("bucc2018"), tmp_path, "test", "de")
 
 
 EMPTY = {
@@ -325,7 +326,7 @@ def test_the_check_tells_what_has_no_gold(described: Callable[..., Run]) -> None
 
 @pytest.mark.parametrize("split", ["train", "dev"])
 def test_what_is_trained_on_or_chosen_by_needs_gold(tmp_path: Path, split: str) -> None:
-    """Told at the check as at the start, with file and line."""
+    """Reported at the check as at the start, with file and line."""
     for name in ("train", "dev", "test"):
         lines = ["Kenya\ta", "Peru" if name == split else "Peru\tb"]
         (tmp_path / f"{name}-sw.tsv").write_text("\n".join(lines) + "\n")

@@ -1,4 +1,4 @@
-"""What an import does: nothing but bring its names. Each case is a process of its own."""
+"""What an import does: it only defines its names. Each case is its own process."""
 
 import json
 import os
@@ -15,7 +15,7 @@ def state():
     return [list(sys.path), dict(os.environ), gc.isenabled(), gc.get_threshold(), gc.get_freeze_count(), gc.get_debug()]
 before = state()
 """
-# Libraries set variables of their own when they are first imported.
+# Libraries set their own variables when they are first imported.
 LIBRARIES = (
     "import torch, torch._inductor.utils, transformers, deepspeed, datasets, accelerate, tensorboard, pyarrow, rich, jinja2\n"
 )

@@ -1,4 +1,4 @@
-"""Training on parallel text: which sentences are told apart, what the anchor holds, and what is refused."""
+"""Training on parallel text: which sentences are distinguished, what the anchor holds, and what is refused."""
 
 import json
 import shutil
@@ -82,7 +82,8 @@ def test_the_anchor_holds_english_where_it_was() -> None:
 
 
 def test_the_model_gives_both_sentences_and_the_anchor_s_english(folders: Callable[[str], str]) -> None:
-    """The anchor is neither trained nor changed, in training it draws no dropout, and layers below the last are read whole."""
+    """The anchor is neither trained nor changed, in training it draws no dropout, and layers below the last are read
+    complete."""
     place = folders("xlm-roberta")
     tokenizer, section = load_tokenizer(place), ModelSection(backbone=place)
     made = family(layer=2)
@@ -127,7 +128,7 @@ def test_lines_become_rows_of_two_sentences(folders: Callable[[str], str]) -> No
 
 
 def test_test_sentences_are_no_training_text(tmp_path: Path, data: Path) -> None:
-    """The same line at the check; a layer that is not there, too."""
+    """The same line at the check; a layer that is missing, too."""
     root = tmp_path / "data"
     (root / "parallel").mkdir(parents=True)
     for path in data.iterdir():

@@ -1,4 +1,5 @@
-"""Realignment of words: which are linked, what they are told apart from, layers that stay as they are, and what is refused."""
+"""Realignment of words: which are linked, what they are distinguished from, layers that stay as they are, and what is
+refused."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_infonce_of_words_takes_the_links_of_an_aligner(tokenizer: PreTrainedTok
 
 
 def test_infonce_of_words_by_hand(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Each of 2 n vectors is told apart from all others of its group but itself; a group of one pair says nothing."""
+    """Each of 2 n vectors is distinguished from all others of its group but itself; a group of one pair says nothing."""
     family = by_words(temperature=0.5, strength=2)
     made = [{**row, LINKS: np.array(links)} for row, links in zip(
         rows(tokenizer, ("gut film", "good film"), ("la so", "the so"), ("bon", "nice")),

@@ -1,4 +1,4 @@
-"""What `xdist tasks inspect` prints of files in published forms reads them, as it stands there."""
+"""What `xdist tasks inspect` prints of files in published forms reads them, unchanged."""
 
 import json
 from pathlib import Path
@@ -11,8 +11,8 @@ from published import PUBLISHED, SENTENCES, Published
 from xdist.cli import main
 from xdist.config.loading import plain_yaml
 from xdist.errors import UserError
-from xdist.tasks.catalog import labelled
-from xdist.tasks.catalog.inspected import inspected
+from xdist.tasks.catalog import with_found_labels
+from xdist.tasks.catalog.inspected import inspect_file
 from xdist.tasks.catalog.user import user_tasks
 
 
@@ -27,7 +27,7 @@ def test_what_is_printed_reads_the_files(one: Published, tmp_path: Path) -> None
     assert {key: entry.get(key) for key in one.keys} == one.keys
     assert tuple(entry["languages"]) == one.languages
     root = Path(yaml.safe_load(done.stdout.splitlines()[0].removeprefix("# "))["data"]["root"])
-    task = labelled(user_tasks(tmp_path / "tasks.yaml")["mine"], root)
+    task = with_found_labels(user_tasks(tmp_path / "tasks.yaml")["mine"], root)
     assert set(task.files) == {"belebele": {"train"}, "flores": {"test"}}.get(one.name, {"train", "dev", "test"})
     for split in task.files:
         for code in task.languages:
@@ -59,7 +59,7 @@ def test_what_cannot_be_described_is_one_line(
 ) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError) as error:
-        inspected(tmp_path / name, family=family or "")
+        inspect_file(tmp_path / name, family=family or "")
     assert str(tmp_path / name) in str(error.value)
     assert message in str(error.value)
 
@@ -92,7 +92,7 @@ ASKED = {"id": "1", "question": "Ta?", "context": "Ada lọ.", "answers": {"text
 )
 def test_other_forms(tmp_path: Path, name: str, content: str, entry: dict[str, object], first: str) -> None:
     (tmp_path / name).write_text(content, encoding="utf-8")
-    seen = inspected(tmp_path / name, name="mine")
+    seen = inspect_file(tmp_path / name, name="mine")
     (tmp_path / "tasks.yaml").write_text(seen.text)
     found = plain_yaml(tmp_path / "tasks.yaml")["tasks"]["mine"]
     assert {key: found.get(key) for key in entry} == entry
@@ -105,16 +105,16 @@ def test_sentences_of_two_files(tmp_path: Path) -> None:
         (tmp_path / f"{code}.devtest").write_text("".join(f"{code} {n}\n" for n in range(9)))
     for code in ("eng_Latn", "yor_Latn"):
         (tmp_path / f"{code}.txt").write_text("x\n" * 9)
-    assert "has as many lines" in inspected(tmp_path / "yor_Latn.txt").remarks[-1]
-    seen = inspected(tmp_path / "yor_Latn.devtest")
-    assert seen.text == inspected(tmp_path / "yor_Latn.devtest", family="sentence-retrieval").text
+    assert "has as many lines" in inspect_file(tmp_path / "yor_Latn.txt").remarks[-1]
+    seen = inspect_file(tmp_path / "yor_Latn.devtest")
+    assert seen.text == inspect_file(tmp_path / "yor_Latn.devtest", family="sentence-retrieval").text
     (tmp_path / "tasks.yaml").write_text(seen.text)
     (task,) = user_tasks(tmp_path / "tasks.yaml").values()
     assert task.languages == ("ewe_Latn", "yor_Latn")
     assert len(list(task.examples(seen.root, "test", "ewe_Latn"))) == 18
     (tmp_path / "eng_Latn.devtest").unlink()
     with pytest.raises(UserError, match="no file in English"):
-        inspected(tmp_path / "yor_Latn.devtest", family="sentence-retrieval")
+        inspect_file(tmp_path / "yor_Latn.devtest", family="sentence-retrieval")
     assert "('foreign', Sentence(id='0', text='yor_Latn 0'" in seen.first[0]
 
 
@@ -123,14 +123,14 @@ def test_splits_that_folders_are_called_by(tmp_path: Path) -> None:
         for code in ("hau", "yor"):
             (tmp_path / "mine" / split).mkdir(parents=True, exist_ok=True)
             (tmp_path / "mine" / split / f"{code}.csv").write_text("text,label\nx,a\ny,b\n")
-    seen = inspected(tmp_path / "mine/validation/hau.csv", tmp_path)
+    seen = inspect_file(tmp_path / "mine/validation/hau.csv", tmp_path)
     assert "files: {train: 'mine/train/{language}.csv', dev: 'mine/validation/{language}.csv'}" in seen.text
     assert seen.remarks == ()
     (tmp_path / "hau.csv").write_text("text,label\nx,a\ny,b\n")
-    assert inspected(tmp_path / "hau.csv").remarks[0].endswith("put `files` right")
+    assert inspect_file(tmp_path / "hau.csv").remarks[0].endswith("put `files` right")
 
 
 def test_a_name_that_the_catalog_has_is_not_given(tmp_path: Path) -> None:
     next(one for one in PUBLISHED if one.name == "sib").write(tmp_path)
-    seen = inspected(tmp_path / "sib200/yor_Latn/test.tsv")
+    seen = inspect_file(tmp_path / "sib200/yor_Latn/test.tsv")
     assert "\n  my-sib200:" in seen.text

@@ -51,7 +51,7 @@ EVERYTHING = [
 ]
 
 
-# A site that knows GPUs by --gres alone, has no memory to be asked for, and gives its software in a container.
+# A site that knows GPUs by --gres alone, has no memory to be requested, and gives its software in a container.
 SITE = [
     *("gres=gpu:a100:4", "gpus_per_node=4", "memory=null", "exclusive=false", "constraint='[rack1|rack2]'", "exclude=n[3-4,9]"),
     *("mail_user=me@uni.example", "sbatch=[--licenses=scratch:1, '--comment=\"two words\"']", "setup=[module load apptainer]"),
@@ -135,7 +135,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_golden(name: str) -> None:
-    """XDIST_GOLDEN=write writes them anew, to be read as a diff."""
+    """XDIST_GOLDEN=write writes them again, to be read as a diff."""
     path = GOLDEN / name
     if os.environ.get("XDIST_GOLDEN") == "write":
         path.write_text(TEXTS[name](), encoding="utf-8")
@@ -237,7 +237,7 @@ def test_nothing_breaks_out_of_the_batch_script(name: str, tmp_path: Path) -> No
     (commands / "srun").write_text(
         '#!/bin/sh\nprintf "%s\\0" "$PWD" "$PYTHON" "$VALUE" "$TRITON_CACHE_DIR"\n:>"$RUN/finished"\n'
     )
-    python = start / "python"  # which is asked whether anybody works in the folder
+    python = start / "python"  # which is asked whether a process uses the folder
     python.write_text('#!/bin/sh\n[ "$*" = "-m xdist.launch.alone $RUN" ]\n')
     for command in (*commands.iterdir(), python):
         command.chmod(0o755)
@@ -389,7 +389,7 @@ def test_run_folder_that_no_directive_can_hold_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("folder", ["../other", "/elsewhere/run", "a/../../b", "/runs/../etc"])
 def test_run_folder_outside_the_volume_is_refused(folder: str) -> None:
-    with pytest.raises(UserError, match="must lie below /runs"):
+    with pytest.raises(UserError, match="must be below /runs"):
         on_kubernetes(folder=folder)
     assert on_kubernetes(folder="/runs/mine")
 
@@ -405,7 +405,7 @@ def test_hosts_get_their_ranks_and_variables() -> None:
 def test_what_the_launcher_would_hand_on_unquoted_is_refused(name: str) -> None:
     quoted = yaml.safe_dump(name, default_style='"', allow_unicode=True).strip()
     for place in ({"start": f"/home/{name}"}, {"python": name}, {"overrides": [f"environment={{VALUE: {quoted}}}"]}):
-        with pytest.raises(UserError, match="cannot hand this on over ssh"):
+        with pytest.raises(UserError, match="cannot pass this over ssh"):
             on_hosts(*place.pop("overrides", []), **place)  # type: ignore[arg-type]
 
 
@@ -456,7 +456,7 @@ def test_the_config_can_be_read_and_keeps_every_letter() -> None:
 @pytest.mark.parametrize("value", [*NAMES, '"}\n- {', "a: b # c", "{{ job }}", "---", "!!python/object:os.system", "& *a"])
 @pytest.mark.parametrize(("form", "parts"), [("form=trainjob", 0), ("form=job", 0), ("policy=mpi", 0), ("form=job", 3)])
 def test_nothing_breaks_out_of_the_objects(form: str, parts: int, value: str) -> None:
-    """Whatever a value is, the objects are the ones with a harmless value in its place."""
+    """For any value, the objects are the ones with a harmless value instead."""
     line = value.replace("\n", " ")
     quoted = yaml.safe_dump(line, default_style='"', allow_unicode=True, width=float("inf")).strip()
     # A variable in a path on another machine is refused.

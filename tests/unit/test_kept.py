@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xdist.evaluation.kept import forget, keep, kept, only
+from xdist.evaluation.kept import drop_other_ranks, read_kept, remove_kept, write_kept
 
 NOTHING = ({}, (0, 0.0))
 FOUND = {
@@ -22,35 +22,35 @@ FOUND = {
 def test_all_ranks_parts_come_back(tmp_path: Path) -> None:
     parts = [{key: FOUND[key] for key in list(FOUND)[rank::2]} for rank in range(2)]
     for rank, part in enumerate(parts):
-        keep(tmp_path / "kept", "xnli", rank, "made of this", part, (rank + 1, 0.5))
-    keep(tmp_path / "kept", "pawsx", 0, "made of this", {})
-    found, cost = kept(tmp_path / "kept", "xnli", "made of this")
+        write_kept(tmp_path / "kept", "xnli", rank, "made of this", part, (rank + 1, 0.5))
+    write_kept(tmp_path / "kept", "pawsx", 0, "made of this", {})
+    found, cost = read_kept(tmp_path / "kept", "xnli", "made of this")
     assert cost == (3, 1.0)
     assert found.keys() == FOUND.keys()
     for key, value in FOUND.items():
         assert found[key].dtype == value.dtype
         assert found[key].shape == value.shape
         assert (found[key] == value).all()
-    assert kept(tmp_path / "kept", "pawsx", "made of this") == NOTHING
-    assert kept(tmp_path / "kept", "xnli", "made of something else") == NOTHING
-    forget(tmp_path / "kept", "xnli")
-    assert kept(tmp_path / "kept", "xnli", "made of this") == NOTHING
-    forget(tmp_path / "kept", "pawsx")
+    assert read_kept(tmp_path / "kept", "pawsx", "made of this") == NOTHING
+    assert read_kept(tmp_path / "kept", "xnli", "made of something else") == NOTHING
+    remove_kept(tmp_path / "kept", "xnli")
+    assert read_kept(tmp_path / "kept", "xnli", "made of this") == NOTHING
+    remove_kept(tmp_path / "kept", "pawsx")
     assert not (tmp_path / "kept").exists()
-    forget(tmp_path / "kept", "pawsx")
+    remove_kept(tmp_path / "kept", "pawsx")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"no archive at all", None])
 def test_what_is_damaged_is_predicted_again(tmp_path: Path, content: bytes | None) -> None:
-    keep(tmp_path, "xnli", 0, "this", FOUND)
+    write_kept(tmp_path, "xnli", 0, "this", FOUND)
     file = tmp_path / "xnli-0.npz"
     file.write_bytes(file.read_bytes()[:-200] if content is None else content)
-    keep(tmp_path, "xnli", 1, "this", {(5, 5): np.int64(1)})
-    assert kept(tmp_path, "xnli", "this") == ({(5, 5): 1}, (0, 0.0))
+    write_kept(tmp_path, "xnli", 1, "this", {(5, 5): np.int64(1)})
+    assert read_kept(tmp_path, "xnli", "this") == ({(5, 5): 1}, (0, 0.0))
 
 
 def test_a_stop_on_fewer_ranks_leaves_no_files_of_others(tmp_path: Path) -> None:
     for rank in range(3):
-        keep(tmp_path, "xnli", rank, "this", {(0, rank): np.int64(rank)}, (1, 1.0))
-    only(tmp_path, "xnli", 2)
-    assert kept(tmp_path, "xnli", "this") == ({(0, 0): 0, (0, 1): 1}, (2, 2.0))
+        write_kept(tmp_path, "xnli", rank, "this", {(0, rank): np.int64(rank)}, (1, 1.0))
+    drop_other_ranks(tmp_path, "xnli", 2)
+    assert read_kept(tmp_path, "xnli", "this") == ({(0, 0): 0, (0, 1): 1}, (2, 2.0))

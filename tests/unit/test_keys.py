@@ -29,7 +29,7 @@ def test_every_key_says_what_it_is_for(file: str) -> None:
 
 def test_keys_are_shown_by_section_and_alone() -> None:
     shown = typed("keys", "train.batch_size").output
-    assert re.search(r"batch_size +whole number, ≥ 1, ≤ 10\^7 +32 +examples per step, over all ranks", shown)
+    assert re.search(r"batch_size +integer, ≥ 1, ≤ 10\^7 +32 +examples per step, over all ranks", shown)
     assert "learning_rate" not in shown
     assert [line for line in typed("keys", "train").output.splitlines() if line.startswith("train.")]
     assert "radius" in typed("keys", "robust.adversarial").output
@@ -75,10 +75,10 @@ def test_what_is_there_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.Monk
         "jobs/runs/demo/target.yaml",
     ]
     Path("jobs/runs/demo/target.yaml").write_text("mine")
-    assert "is there already" in typed("init", "demo/target").output
+    assert "already exists" in typed("init", "demo/target").output
     brought = {"jobs/runs/sib200.yaml", "jobs/runs/xtreme-r/copa.yaml"}
     assert brought <= set(typed("init", "suites/sib200", "suites/xtreme-r").output.split())  # what their recipes name
-    assert "jobs/runs/xtreme-r/xnli.yaml is there already" in typed("init", "studies/encoders").output  # named by an axis
+    assert "jobs/runs/xtreme-r/xnli.yaml already exists" in typed("init", "studies/encoders").output  # named by an axis
     assert Path("jobs/runs/demo/target.yaml").read_text() == "mine"
     assert "did you mean 'runs/demo/target'?" in typed("init", "runs/demo/tarjet").stderr
     assert typed("init", "--all").exit_code == 0

@@ -1,4 +1,4 @@
-"""What the machine does not give is a line that says where, and no mistake of the user."""
+"""What the machine does not give is a line that says where, and no error of the user."""
 
 import errno
 import os
@@ -56,7 +56,7 @@ def test_memory_that_is_short_outside_a_step_says_while_what(error: Exception) -
 def test_a_full_place_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lacking, "places", {"the run folder": Path("/proc"), "prepared rows": tmp_path / "not there"})
     line = lacking.reason(full())
-    assert line.startswith("rank 0 could not go on while preparing, loading or training: No space left on device; ")
+    assert line.startswith("rank 0 could not continue while preparing, loading or training: No space left on device; ")
     assert "no room in /proc (the run folder)" in line  # which has none, ever
     assert "not there" not in line
     assert line.endswith("; make room, then start the run again")

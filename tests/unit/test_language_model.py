@@ -55,7 +55,7 @@ def test_no_token_is_lost_and_none_comes_twice(folder: Path, kind: str, max_leng
     assert all(len(row["tokens"]) <= max_length and row["lengths"] == [len(row["tokens"])] for row in rows)
     found = [token for row in rows for token in row["tokens"][1:-1].tolist()]
     assert found == [token for line in LINES for token in own(line.text, add_special_tokens=False)["input_ids"]]
-    # Sequences of a document are full but for its last one, and none holds two documents.
+    # Sequences of a document are full except for its last one, and none holds two documents.
     begins = [row["example"] for row in rows]
     assert begins == sorted(begins)
     assert sum(len(row["tokens"]) < max_length for row in rows) <= sum(line.new for line in LINES)
@@ -99,7 +99,7 @@ def test_fifteen_percent_of_them_eighty_ten_ten(tokenizer: PreTrainedTokenizerBa
     assert same.float().mean() == pytest.approx(0.1, abs=0.03)
     drawn = shown[~as_mask & ~same]
     assert not torch.isin(drawn, special).any()
-    assert len(set(drawn.tolist())) > 0.5 * len(drawn)  # over the whole vocabulary, not a few
+    assert len(set(drawn.tolist())) > 0.5 * len(drawn)  # over the complete vocabulary, not a few
 
 
 def test_masks_belong_to_seed_row_and_epoch(tokenizer: PreTrainedTokenizerBase) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xdist.errors import UserError
-from xdist.languages import CC100, GROUPS, LANGUAGES, UNKNOWN, by_size, language, same
+from xdist.languages import CC100, GROUPS, LANGUAGES, UNKNOWN, by_size, language, same_language
 from xdist.languages.codes import PLACE
 
 ROWS = [line.rstrip("\n").split("\t") for line in (PLACE / "table.tsv").open(encoding="utf-8") if not line.startswith("#")]
@@ -72,7 +72,7 @@ def test_no_code_stands_for_two_languages() -> None:
     ],
 )
 def test_codes_that_files_have(one: str, other: str, equal: bool) -> None:
-    assert same(one, other) == equal
+    assert same_language(one, other) == equal
 
 
 def test_who_a_language_is() -> None:

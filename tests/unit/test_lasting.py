@@ -1,4 +1,4 @@
-"""Output that cannot be written ends nothing, and spoils no exit code."""
+"""Output that cannot be written ends nothing, and corrupts no exit code."""
 
 import errno
 import io
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from xdist.run.lasting import Lasting, aside, lasting
+from xdist.run.lasting import Lasting, inform_launcher, lasting
 
-# Prints, waits until it is told that its terminal or pipe has gone, prints much more, and ends well.
+# Prints, waits until a signal says that its terminal or pipe has gone, prints much more, and ends well.
 PROGRAM = """import sys
 from pathlib import Path
 from xdist.run.lasting import lasting
@@ -96,12 +96,12 @@ def test_what_has_no_room_in_the_log_goes_to_the_launcher(monkeypatch: pytest.Mo
     module._pipe.cache_clear()
     try:
         Lasting(Full()).write("xdist: why it broke")
-        aside(text="x" * 100_000)
+        inform_launcher(text="x" * 100_000)
         messages = [json.loads(line) for line in os.read(reading, 1 << 20).splitlines()]
         assert messages[0] == {"text": "xdist: why it broke"}
         assert 0 < len(messages[1]["text"]) < module.LONGEST
-        for _ in range(100):  # nobody reads: it is not waited for
-            aside(text="y" * 3000)
+        for _ in range(100):  # there is no reader: it is not waited for
+            inform_launcher(text="y" * 3000)
     finally:
         module._pipe.cache_clear()
         os.close(reading)
@@ -114,6 +114,6 @@ def test_another_file_under_the_pipes_number_is_left_alone(tmp_path: Path, monke
     with (tmp_path / "file").open("w") as file:
         monkeypatch.setenv(module.PIPE, str(file.fileno()))
         module._pipe.cache_clear()
-        aside(text="lost")
+        inform_launcher(text="lost")
         module._pipe.cache_clear()
     assert (tmp_path / "file").read_text() == ""

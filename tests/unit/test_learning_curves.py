@@ -17,7 +17,7 @@ from xdist.cli import main
 from xdist.config import load_study
 from xdist.files import read_json
 from xdist.metrics.accuracy import ACCURACY
-from xdist.metrics.pooled import pooled, replicate, seed_spread
+from xdist.metrics.pooled import pooled_interval, replicate, seed_spread
 from xdist.report.curves import BOTTOM, LEFT, RIGHT, TOP
 from xdist.report.labelling import learning_curves
 from xdist.report.labelling_chart import labelling_chart
@@ -179,7 +179,7 @@ def test_its_intervals_hold_the_truth_where_seeds_spread_unalike(seeds: int, lea
         alone = [one for side in sides.values() if (one := replicated.alone(side, ["yo"]))]
         assert difference
         for kind, spread in (("own", None), ("common", seed_spread([[one] for one in alone], False))):
-            interval = pooled([difference], False, spread)
+            interval = pooled_interval([difference], False, spread)
             found[kind].append(interval.low <= truth <= interval.high)
     assert np.mean(found["own"]) >= least  # with three seeds as `xdist compare` with three
     assert np.mean(found["common"]) < np.mean(found["own"]) - 0.03

@@ -1,4 +1,4 @@
-"""Runs that did not learn what they were trained on: a study says so in place of a difference."""
+"""Runs that did not learn what they were trained on: a study says so instead of a difference."""
 
 import json
 from collections import Counter
@@ -17,7 +17,7 @@ from xdist.data.histogram import write_histogram
 from xdist.data.subset import Subset
 from xdist.files import read_json
 from xdist.study import Facts, expand
-from xdist.study.freeze import described as described_by
+from xdist.study.freeze import describe_study as described_by
 from xdist.study.freeze import digest_of
 from xdist.study.learnt import checks, unigram_entropy
 from xdist.tasks.catalog import task
@@ -68,8 +68,8 @@ def test_a_condition_that_has_not_learnt_has_no_difference(done: tuple[Path, str
     assert "none" in name
     assert "adversarial" in name
     first = content["sentences"][0]
-    assert first.startswith(f"“{name}” has not learnt, so no difference is told: 1 of 2 runs of target ended at ")
-    assert f"asked: accuracy on dev (en) at least {majority(path.parent / 'gold') + 10:.1f}" in first
+    assert first.startswith(f"“{name}” has not learnt, so no difference is shown: 1 of 2 runs of target ended at ")
+    assert f"required: accuracy on dev (en) at least {majority(path.parent / 'gold') + 10:.1f}" in first
     told = {one["condition"] for row in content["answer"] for one in row["differences"]}
     assert told == {one["condition"] for one in content["languages"]}
     assert len(told) == 2

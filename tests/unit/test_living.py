@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from xdist.run.living import alive, group_alive
+from xdist.run.living import group_alive, is_alive
 
 # As every killed process of several threads is for a moment: its first thread has ended, another holds its files.
 ENDS_IN_PART = """
@@ -40,17 +40,17 @@ def test_a_process_is_alive_until_its_last_thread_has_ended_since_it_holds_its_l
         pass
     with (tmp_path / "lock").open() as file, pytest.raises(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    assert alive(ending.pid)
+    assert is_alive(ending.pid)
     assert group_alive(ending.pid)
     ending.stdin.close()
-    while alive(ending.pid):
+    while is_alive(ending.pid):
         pass
     with (tmp_path / "lock").open() as file:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    assert not group_alive(ending.pid)  # though nobody has waited for it
+    assert not group_alive(ending.pid)  # although it was not waited for
 
 
 def test_who_runs_is_alive_and_a_number_of_nobody_is_not() -> None:
-    assert alive(os.getpid())
+    assert is_alive(os.getpid())
     assert group_alive(os.getpgid(0))
-    assert alive(2**22 + 1) is False
+    assert is_alive(2**22 + 1) is False

@@ -1,4 +1,4 @@
-"""Adapters on encoders of every kind: where they stand, merged and apart, and as PEFT has them."""
+"""Adapters on encoders of every kind: where they are, merged and apart, and as PEFT has them."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from tiny import tiny_benchmark
 from tiny_kinds import KINDS
 from torch import Tensor
 
-from xdist.appendix.cited import cited
+from xdist.appendix.cited import cited_papers
 from xdist.config import Model as ModelSection
 from xdist.config import load_run, load_study
 from xdist.config.adapter import Adapter
@@ -237,7 +237,7 @@ def test_lora_by_peft_itself(folders: Callable[[str], str], tmp_path: Path) -> N
 def test_lora_options_of_the_other_kind_are_refused(adapter: Any, line: str) -> None:
     with pytest.raises(ValueError, match=line):
         Adapter.model_validate(adapter)
-    with pytest.raises(ValueError, match="leave frozen_layers out"):
+    with pytest.raises(ValueError, match="remove frozen_layers"):
         ModelSection.model_validate({"backbone": "x", "adapter": {}, "frozen_layers": 1})
 
 
@@ -292,7 +292,7 @@ def test_lora_and_task_adapters_stand_above_the_adapter_of_the_language(
     for row, expected in enumerate((qu, none, sw)):
         near(mixed[batch.token_row == row], expected[batch.token_row == row])
     assert said_of_languages(model.encoder, ["de", "sw", "fr"]) == [
-        "languages without an adapter of their own are read with none: de, fr"
+        "languages without their own adapter are read with none: de, fr"
     ]
     other = model_of(folders(kind), {"folder": task_adapter}, seed=None, pack=pack)
     near(read("de", "de", "de", by=other), none)
@@ -393,8 +393,8 @@ def test_lora_that_is_not_there_is_told_at_the_key(folders: Callable[[str], str]
 
 def test_lora_is_cited_where_it_was_trained() -> None:
     graph = expand(load_study(shipped("jobs") / "studies/madx.yaml"), Facts())
-    assert "mad-x" in cited(node.run for node in graph.nodes.values())
+    assert "mad-x" in cited_papers(node.run for node in graph.nodes.values())
     run = load_run(shipped("jobs") / "runs/small/sib200.yaml")
-    assert not {"lora", "mad-x"} & set(cited([run]))
+    assert not {"lora", "mad-x"} & set(cited_papers([run]))
     adapted = load_run(shipped("jobs") / "runs/small/sib200.yaml", ["model.adapter={kind: lora}"])
-    assert cited([adapted])["lora"][0] == ["adapters (lora)"]
+    assert cited_papers([adapted])["lora"][0] == ["adapters (lora)"]

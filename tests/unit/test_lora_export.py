@@ -1,4 +1,4 @@
-"""A run's LoRA adapter taken away: merged into one whole model, or kept, as PEFT loads it."""
+"""A run's LoRA adapter taken away: merged into one complete model, or kept, as PEFT loads it."""
 
 from pathlib import Path
 
@@ -105,7 +105,7 @@ def test_lora_merged_and_kept_give_the_logits_of_the_run(backbone: Path, tmp_pat
     again = again[:1] if name == "cldr-topic" else again
     torch.testing.assert_close(again.flip(-1) if labels else again, expected, atol=1e-5, rtol=1e-5)
     card = (tmp_path / "lora/README.md").read_text()
-    assert "an adapter in place of the encoder: lora, rank 3" in card
+    assert "an adapter instead of the encoder: lora, rank 3" in card
     peft = pytest.importorskip("peft")
     below = auto.from_pretrained(backbone, num_labels=expected.shape[-1])
     found = theirs(peft.PeftModel.from_pretrained(below, tmp_path / "lora"))

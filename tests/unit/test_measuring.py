@@ -13,7 +13,7 @@ from xdist.demo.tiny import tiny_encoder
 from xdist.evaluation.measuring import ROWS, SLOW_ROWS, Measuring
 from xdist.formats.examples import Choice, Classified, Passage, Query, Question, Sentence, Tagged
 from xdist.report import write_report
-from xdist.report.measured import Measured, together
+from xdist.report.measured import Measured, add_counts
 from xdist.report.reading import read_scores
 
 TEXTS = ["the cat sat on the mat", "a dog ran to the cat", "the mat was red"]
@@ -98,10 +98,10 @@ def test_only_the_first_rows_of_a_large_set_are_read(unigram: PreTrainedTokenize
 
 def test_figures_of_several_test_sets_are_those_of_all_their_texts() -> None:
     one = Measured(100, 200, 10, 100, "word", 1, "NFKC")
-    total = together([one, Measured(300, 400, 50, 100, "word", 3, "NFKC")])
+    total = add_counts([one, Measured(300, 400, 50, 100, "word", 3, "NFKC")])
     assert total
     assert total.values == (10.0, 3.0, 1.0)
-    assert together([]) is None
+    assert add_counts([]) is None
     assert Measured(1000, 300, 3, 600, "character", 1, "NFC", False).shown == ("1.0", "0.50c", "(<1)")
 
 

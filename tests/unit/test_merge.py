@@ -32,7 +32,7 @@ from xdist.study.state import standings
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """An encoder as it came, and three models of it: of a task, of the same with another seed, of another task."""
+    """An encoder unchanged, and three models of it: of a task, of the same with another seed, of another task."""
     folder = tmp_path_factory.mktemp("merge")
     tiny_benchmark(folder / "cldr")
     base = tiny_model(folder / "base", folder / "cldr")
@@ -191,7 +191,7 @@ def test_a_merge_that_cannot_be_is_one_line(
 
 @pytest.fixture
 def with_merge(described: dict[str, Any]) -> dict[str, Any]:
-    """A study of a target with and without the vector of another training, which stands beside it."""
+    """A study of a target with and without the vector of another training, which is next to it."""
     target = described["stages"]["target"]["run"]
     scored = {key: target[key] for key in ("data", "model", "evaluate")}
     described["stages"]["target"].pop("after")
@@ -246,7 +246,7 @@ def test_a_merge_is_made_anew_when_what_it_is_made_of_changes(
             "stages.merged.run.merge.models.0.stage=intermediat",
             "unknown earlier stage 'intermediat': did you mean 'intermediate'",
         ),
-        ("axes.merged.none={intermediate: null}", "'intermediate' is left out here, so there is nothing of it to merge"),
+        ("axes.merged.none={intermediate: null}", "'intermediate' is not used here, so there is nothing of it to merge"),
         ("stages.merged.run.merge.models.0={weight: 1}", "give either a model or, in a study, a stage"),
         ("stages.merged.run.train={steps: 1, tasks: [{task: xnli}]}", "a run trains or merges, not both"),
     ],

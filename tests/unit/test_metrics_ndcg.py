@@ -66,7 +66,7 @@ def test_ndcg_is_scikit_learns(number: int) -> None:
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 def test_ndcg_of_queries_across_ranks(ranks: int) -> None:
-    """Rows dealt out one by one, so that every query lies on several ranks; each rank repeats a row of the next one."""
+    """Rows dealt out one by one, so that every query is on several ranks; each rank repeats a row of the next one."""
     for file in FILES:
         size = len(file["gold"])
         parts = [

@@ -1,4 +1,4 @@
-"""Folders that were scored by a metric of somebody else's: compared where it is registered, and where it is not, it is said."""
+"""Folders that were scored by a metric of another's: compared where it is registered, and where it is not, it is said."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from test_metrics_own import BALANCED, LABELS, answers, balanced_accuracy, regis
 from xdist.cli import main
 from xdist.errors import UserError
 from xdist.evaluation import submission
-from xdist.evaluation.per_example import Gold, scored
+from xdist.evaluation.per_example import Gold, scored_tasks
 from xdist.evaluation.scores import Scores
 from xdist.files import read_json
 from xdist.metrics import metric
@@ -114,7 +114,7 @@ def test_where_it_is_not_the_other_tasks_are_compared(folder: Path) -> None:
 def test_reports_say_so_and_show_what_was_written(folder: Path, tmp_path: Path) -> None:
     done = typed("report", folder / "a", "--out", tmp_path / "one")
     assert done.exit_code == 0, done.output
-    line = f"{MISSING}; its scores stand as they were written"
+    line = f"{MISSING}; its scores are shown as they were written"
     assert line in done.output
     assert read_json(tmp_path / "one/report.json")["notes"] == [line]
     assert "is not installed here" in (tmp_path / "one/report.html").read_text(encoding="utf-8")
@@ -123,7 +123,7 @@ def test_reports_say_so_and_show_what_was_written(folder: Path, tmp_path: Path) 
     done = typed("report", folder / "a", "--against", folder / "b", "--out", tmp_path / "two")
     assert done.exit_code == 0, done.output
     content = read_json(tmp_path / "two/report.json")
-    assert "news is left out: metric 'balanced-accuracy' is not installed here" in content["notes"]
+    assert "news is skipped: metric 'balanced-accuracy' is not installed here" in content["notes"]
     assert {name for row in content["tasks"] for name in row["tasks"]} == {"topics"}
 
 
@@ -136,7 +136,7 @@ def test_a_report_on_nothing_else_is_one_line(folder: Path, tmp_path: Path) -> N
         (tmp_path / run / "scores.json").write_text(json.dumps(scores))
     done = typed("report", tmp_path / "a", "--against", tmp_path / "b", "--out", tmp_path / "out")
     assert (done.exit_code, done.output.count("\n")) == (2, 1), done.output
-    assert "news is left out: metric 'balanced-accuracy' is not installed here" in done.output
+    assert "news is skipped: metric 'balanced-accuracy' is not installed here" in done.output
     assert not (tmp_path / "out").exists()
 
 
@@ -146,7 +146,7 @@ def test_a_task_that_is_not_here_is_said_too(folder: Path, tmp_path: Path, insta
     scores["tasks"]["weather"] = scores["tasks"].pop("news")
     (tmp_path / "scores.json").write_text(json.dumps(scores))
     (tmp_path / "predictions").symlink_to(folder / "a/predictions")
-    assert scored(tmp_path, Gold())["weather"].absent == "task 'weather' is not installed here"
+    assert scored_tasks(tmp_path, Gold())["weather"].absent == "task 'weather' is not installed here"
 
 
 def test_folders_are_looked_at_by_what_scored_them_whatever_the_file_of_tasks_says_today(folder: Path, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_scores_by_another_metric_are_made_again_and_not_compared(folder: Path, 
 
 
 def test_scores_of_version_0_1_0_do_not_say_what_they_were_made_by(tmp_path: Path) -> None:
-    """It scored the tagging of a task of one's own as it did the official ones; all other numbers are the same today."""
+    """It scored the tagging of your own task as it did the official ones; all other numbers are the same today."""
     ner = {"family": "tagging", "languages": ["sw"], "labels": ["O", "B-PER", "I-PER"], "files": {"test": "{language}.tsv"}}
     (tmp_path / "tasks.yaml").write_text(yaml.safe_dump({"tasks": {"ner": ner, "news": DESCRIBED}}))
     entries = [task(name, tmp_path / "tasks.yaml") for name in ("ner", "news", "panx", "xnli")]

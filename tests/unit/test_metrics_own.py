@@ -1,4 +1,4 @@
-"""A metric that somebody else wrote, in a file of its own: it scores, its intervals are about its score, or it is refused."""
+"""A metric that others wrote, in its own file: it scores, its intervals are about its score, or it is refused."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from test_significance import LEAST, TRIALS, counted
 from xdist import plugins
 from xdist.errors import UserError
 from xdist.files import digest
-from xdist.metrics import Given, Metric, metric, missing, register
+from xdist.metrics import Given, Metric, metric, missing_metric, register
 from xdist.metrics.accuracy import ACCURACY
 from xdist.metrics.pooled import replicate
 from xdist.metrics.significance import Paired, group_interval
@@ -119,7 +119,7 @@ def test_every_draw_is_scored_as_a_test_set_is() -> None:
     said = {name: answers(rng, 40, right, gold) for name, right in (("a", 0.8), ("b", 0.5))}
     found = replicate({name: {"sw": rows(one, gold)} for name, one in said.items()}, BALANCED, "task", draws=30)
     assert found.observed[:, 0].tolist() == pytest.approx([balanced_accuracy(one, gold) for one in said.values()])
-    # The same draws again, each a test set of its own, its examples one by one.
+    # The same draws again, each a separate test set, its examples one by one.
     drawing = np.random.default_rng([0, int(digest("task"), 16), 40])
     for number, draw in enumerate(drawing.integers(40, size=(30, 40))):
         expected = [balanced_accuracy([one[n] for n in draw], [gold[n] for n in draw]) for one in said.values()]
@@ -142,7 +142,7 @@ def test_intervals_cover_the_true_difference() -> None:
     assert widths < 2 * 2.3 * float(np.std([one.difference for one in found]))
 
 
-# --- what cannot be a score is refused at the first set it scores, or before it stands beside an interval -------------------
+# --- what cannot be a score is refused at the first set it scores, or before it is next to an interval -------------------
 def mixed(sums: np.ndarray) -> np.ndarray:
     return sums[:, 0] / sums[:, 1].sum()
 
@@ -150,9 +150,9 @@ def mixed(sums: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     "score, message",
     [
-        (lambda sums: {"accuracy": mixed(sums)}, "the score of a selection of rows depends on the selections beside it"),
+        (lambda sums: {"accuracy": mixed(sums)}, "the score of a selection of rows depends on the other selections"),
         (lambda sums: {"accuracy": sums[0, 0] / sums[0, 1]}, r"accuracy of 2 selections has shape \(\)"),
-        (lambda sums: {"accuracy": sums.mean(axis=0)}, "depends on the selections beside it|which is not within 0 to 1"),
+        (lambda sums: {"accuracy": sums.mean(axis=0)}, "depends on the other selections|which is not within 0 to 1"),
         (lambda sums: {"accuracy": 100 * sums[:, 0] / sums[:, 1]}, "accuracy is 50, which is not within 0 to 1"),
         (lambda sums: {"accuracy": sums[:, 0] * np.nan}, "accuracy is nan, which is not within 0 to 1"),
         (lambda sums: {"right": sums[:, 0] / sums[:, 1]}, "gives right, not accuracy"),
@@ -191,12 +191,12 @@ def test_rows_are_a_table_of_numbers(found: Any) -> None:
 
 def test_names_are_taken_once_and_the_nearest_is_told() -> None:
     with registering(BALANCED):
-        with pytest.raises(UserError, match=r"^metric 'balanced-accuracy' is there already, in .*test_metrics_own\.py$"):
+        with pytest.raises(UserError, match=r"^metric 'balanced-accuracy' is already registered, in .*test_metrics_own\.py$"):
             register(BALANCED)
         with pytest.raises(UserError, match=r"^unknown metric 'balancd-accuracy': did you mean 'balanced-accuracy'"):
             metric("balancd-accuracy")
-        assert missing("balanced-accuracy") is None
-    assert missing("balanced-accuracy") == "metric 'balanced-accuracy' is not installed here"
+        assert missing_metric("balanced-accuracy") is None
+    assert missing_metric("balanced-accuracy") == "metric 'balanced-accuracy' is not installed here"
 
 
 # --- rows may be groups --------------------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ def test_where_less_is_better_a_lower_number_is_the_better_one() -> None:
         assert (second.interval.low, second.interval.high) == pytest.approx((first.interval.low, first.interval.high))
     assert [row.tasks["task"].best for row in task_rows(more)] == [row.tasks["task"].best for row in task_rows(less)]
     assert [round(row.tasks["task"].mean, -1) for row in task_rows(less)] == [70, 10]
-    # Two runs side by side stand as they are: A - B.
+    # Two runs side by side are shown unchanged: A - B.
     assert compare([rows["new", 1]], [rows["base", 1]], errors).groups["all languages"].interval.difference < -50
 
 
@@ -267,6 +267,6 @@ def test_tasks_of_another_unit_stand_in_no_mean_over_tasks() -> None:
     both = replace(alone, tasks=(percent, replace(other, name="long")))
     assert answer(both) == answer(alone)
     assert [row.mean for row in task_rows(both)] == [row.mean for row in task_rows(alone)]
-    assert both.missing == ["long: its metric is not in per cent, so it stands in no mean over tasks"]
+    assert both.missing == ["long: its metric is not in per cent, so it is in no mean over tasks"]
     assert other.scores["new", 1]["sw"]["accuracy"] == pytest.approx(percent.scores["new", 1]["sw"]["accuracy"] / 100)
     assert answer(replace(alone, tasks=(other,))).rows  # where nothing is in per cent

@@ -37,7 +37,7 @@ def test_squad_normaliser(text: str, normalised: str) -> None:
         ("hi", "भारत, का राजा।", "भारत का राजा"),
         ("ar", "السلام في العالم", "سلام في ع م"),
         ("zh", "北京，2008年 Olympic games！", "北 京 2008 年 olympic games"),
-        ("zh", "二〇〇八年", "二 〇〇 八 年"),  # U+3007 lies outside U+4E00..U+9FA5
+        ("zh", "二〇〇八年", "二 〇〇 八 年"),  # U+3007 is outside U+4E00..U+9FA5
         ("ar", "مدينة؟ القاهرة،", "مدينة قاهرة"),
         ("de", "Nordkurve", "nordkurve"),
     ],

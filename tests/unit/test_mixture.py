@@ -1,4 +1,4 @@
-"""What a run draws: schedules by task, shares told by piece."""
+"""What a run draws: schedules by task, shares given by piece."""
 
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def test_languages_and_masks_are_annealed(run_file: Path) -> None:
         batches = [batch for step in range(low, low + 10) for batch in made.step(step, 0, 1)]
         masked = sum(len(batch.targets["masked"]) for batch in batches)
         shares.append(masked / sum(len(batch.tokens) - 2 * len(batch.lengths) for batch in batches))
-    # Unknown pieces are never masked, so the shares are told by each other.
+    # Unknown pieces are never masked, so the shares are found by each other.
     assert [share / shares[2] for share in shares] == pytest.approx([0.6, 0.2, 1.0], abs=0.1)
 
 

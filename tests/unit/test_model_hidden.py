@@ -29,7 +29,7 @@ def test_hidden_layer_is_that_of_transformers(model: Model, layer: int | None) -
         states = model.encoder(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
         expected = states[LAYERS if layer is None else layer][mask.bool()]
         assert torch.equal(model.hidden(batch, layer), expected)
-        assert torch.equal(model.hidden(batch), states[-1][mask.bool()])  # the encoder is whole again
+        assert torch.equal(model.hidden(batch), states[-1][mask.bool()])  # the encoder is complete again
 
 
 def test_layers_of_sentence_vectors() -> None:

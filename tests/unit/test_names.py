@@ -1,4 +1,4 @@
-"""One name, one meaning: no two public types of the package are called the same, but for those that are told here."""
+"""One name, one meaning: no two public types of the package are called the same, except for those that are listed here."""
 
 import ast
 from collections import defaultdict
@@ -29,4 +29,4 @@ def test_no_two_types_have_one_name() -> None:
             places[name].add(str(path.relative_to(ROOT)))
     twice = {name: sorted(found) for name, found in places.items() if len(found) > 1}
     assert {name: found for name, found in twice.items() if name not in TWICE} == {}
-    assert twice.keys() == TWICE  # and the search finds what is there
+    assert twice.keys() == TWICE  # and the search finds what exists

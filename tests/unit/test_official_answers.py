@@ -36,7 +36,7 @@ class Table:
         # A mark inside: XLM-R's pieces have no blanks around it, WordPiece's do.
         ("In the (U.S.) army", "U.S.", "U.S.", "(U.S.)"),
         ("In the (U.S.) army", "U.S.", "U . S .", "U.S."),
-        # Chinese: a word at white space is a clause, and its characters stand alone.
+        # Chinese: a word at white space is a clause, and its characters are alone.
         ("首都是北京市。 人口很多。", "北京市", "北京市", "首都是北京市。"),
         ("首都是北京市。 人口很多。", "北京市", "北 京 市", "北京市"),
         ("曾以 136 次擒杀", "136", "136", "136"),
@@ -70,7 +70,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerBa
 
 
 def test_official_answers_of_the_same_spans(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Gold spans of prepared rows, cut in both ways: pieces are those of the row, whichever window it is."""
+    """Gold spans of prepared rows, cut in both ways: pieces are those of the row, in any window."""
     family = SpanQA(task("xquad"))
     text = "Peru and (Chad) met; " * 9 + "then Kenya, Peru; came"
     wanted = {"a": ("(Chad)", "Chad", "Chad"), "b": ("Kenya, Peru", "Kenya, Peru", "Kenya, Peru;")}
@@ -97,7 +97,7 @@ def test_scores_say_how_answers_were_cut(tmp_path: Path) -> None:
     path.write_text("name: a\nfolder: b\nmodel: {backbone: x}\ndata: {root: y}\nevaluate: {tasks: [xquad, xnli]}\n")
     for answers in ("offsets", "official"):
         run = load_run(path, [f"evaluate.answers={answers}"])
-        how = SimpleNamespace(how=run.evaluate, data=run.data, smoothing=None, align=None, adapter=None)
+        how = SimpleNamespace(how=run.evaluate, data=run.data, smoothing=None, align=None, adapter=None, parses=None)
         assert Request.options(how, task("xquad"))["evaluate.answers"] == answers  # type: ignore[arg-type]
         assert "evaluate.answers" not in Request.options(how, task("xnli"))  # type: ignore[arg-type]
         assert Request.options(how, task("xglue-wpr"))["evaluate.relevance"] == "class"  # type: ignore[arg-type]

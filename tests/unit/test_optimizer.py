@@ -100,7 +100,7 @@ def _train(**options: object) -> Train:
 
 @pytest.mark.parametrize("kind", ["xlm-roberta", "modernbert", "deberta-v2", "xlm"])
 def test_lower_layers_have_lower_rates(folders: Callable[[str], str], kind: str) -> None:
-    """Each parameter once, in a group of its depth; the embeddings have the lowest, heads the whole."""
+    """Each parameter once, in a group of its depth; the embeddings have the lowest, heads the full rate."""
     place = folders(kind)
     encoder = load_encoder(ModelSection(backbone=place), load_tokenizer(place), torch.float32)
     made = Model(encoder, {"xnli": family_of(task("xnli"))}, 0)

@@ -1,4 +1,4 @@
-"""What one task has trained another does not test: where sets hold the same sentences, that is told."""
+"""What one task has trained another does not test: where sets hold the same sentences, that is reported."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Files in the forms that people publish, read as their description says, and each mistake named by its file and row."""
+"""Files in the forms that people publish, read as their description says, and each error named by its file and row."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import yaml
 from xdist.errors import UserError
 from xdist.formats import tables
 from xdist.formats.examples import Answer, Choice, Classified, Question, Sentence, Tagged
-from xdist.tasks.catalog import Task, labelled
+from xdist.tasks.catalog import Task, with_found_labels
 from xdist.tasks.catalog.user import user_tasks
 
 NEWS = ("politics", "sport")
@@ -31,7 +31,7 @@ def own(root: Path, family: str, name: str, content: str | dict[str, list[Any]],
     entry = {"family": family, "languages": ["yor_Latn"], "files": {"train": name, "test": name}, **keys}
     described = root / f"tasks-{len(list(root.iterdir()))}.yaml"
     described.write_text(yaml.safe_dump({"tasks": {"mine": entry}}))
-    return labelled(user_tasks(described)["mine"], root)
+    return with_found_labels(user_tasks(described)["mine"], root)
 
 
 def read(root: Path, *arguments: Any, **keys: Any) -> list[Any]:
@@ -74,7 +74,7 @@ def test_texts_and_labels(tmp_path: Path, name: str, content: Any, keys: Any, la
     "texts", [["2024-05-01", "2024-05-02"], ["12:30:00", "01"], ["1e5", "true"], ["null", ""], ["[1]", "NaN"]]
 )
 def test_texts_stay_what_they_are(tmp_path: Path, texts: list[str]) -> None:
-    """Whatever a library would take them for."""
+    """Against the guesses of a library."""
     rows = "".join(json.dumps({"text": text, "label": "sport"}) + "\n" for text in texts)
     table = {"text": texts, "label": ["sport"] * len(texts)}
     tsv = "text\tlabel\n" + "".join(f"{text}\tsport\n" for text in texts)
@@ -124,7 +124,7 @@ CLASSES = {"columns": {"text": "text", "label": "label"}, "labels": list(NEWS)}
         ("a.csv", "text,label\nx,sport,z\ny,sport\n", ":2: expected 2 columns as in the header, found 3"),
         ("a.csv", 'text,label\nx,"sport\ny,sport\n', ":2: quotes that are not those of CSV"),
         ("a.csv", "text,label\nx,sport\n\udcff,sport\n", ":3: not UTF-8: byte 0xff"),
-        ("a.csv", "text,label,text\nx,sport,y\n", ":1: a column 'text' stands here twice"),
+        ("a.csv", "text,label,text\nx,sport,y\n", ":1: a column 'text' appears here twice"),
         ("a.csv", "texte,label\nx,sport\n", ":2: no 'text' for column 'text'; nearest: 'texte'"),
         ("a.csv", "text,label\nx,sport\ny,\n", ":3: gold is missing or blanked"),
         ("a.csv", "text,label\n", ": holds no example"),
@@ -287,7 +287,7 @@ def test_datasets_reads_every_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     given: list[Any] = []
     theirs = getattr(tables, f"{form}_rows")
     monkeypatch.setattr(tables, f"{form}_rows", lambda *words: (given.append(row) or row for row in theirs(*words)))  # type: ignore[func-returns-value]
-    number = 2500  # more than are asked for at a time
+    number = 2500  # more than are requested at a time
     rows: dict[str, Any] = {
         "csv": "text,label\n" + "x,sport\n" * number,
         "json": '{"text": "x", "label": "sport"}\n' * number,
@@ -317,7 +317,7 @@ def test_nothing_is_asked_of_a_network_or_kept_at_home(tmp_path: Path, monkeypat
         ({"columns": {"text1": "a"}}, "columns: a classification task has {text, label} or {text1, text2, label}"),
         ({"columns": {"txt": "a"}}, "columns"),
         ({"form": "conll"}, "form: a classification task is read from tsv, csv, jsonl, parquet, not conll"),
-        ({"codes": {"sw": "x"}}, "codes.sw: is none of its `languages`"),
+        ({"codes": {"sw": "x"}}, "codes.sw: is not among its `languages`"),
         ({"languages": ["yo", "yor_Latn"], "files": {"train": "{language}"}}, "'yor_Latn' is the language of 'yo' above"),
         ({"labels": []}, "labels: a classification task needs some"),
     ],

@@ -1,4 +1,4 @@
-"""A scheduler that xdist does not ship, registered from one file, works through the commands; nobody else speaks its words."""
+"""A scheduler that xdist does not ship, registered from one file, works through the commands; no other code knows its words."""
 
 import ast
 import json
@@ -117,7 +117,7 @@ def test_its_keys_are_strictly_read(place: Path, registered: None) -> None:
         assert "and lsf, here.yaml is of kind 'local'" in refusal(f"submit run.yaml --cluster here.yaml {option} 7")
     (place / "other.py").write_text(f"# other\n{LSF.read_text()}")
     more = f'{SUBMIT} --dry-run --set "plugins=[{LSF}, other.py]"'
-    assert f"plugins.1: other.py:90: kind 'lsf' is there already, in {LSF}" in refusal(more)
+    assert f"plugins.1: other.py:91: kind 'lsf' is already registered, in {LSF}" in refusal(more)
     assert "plugins=lsf.py (command line): plugins: expected a list: [a, b]" in refusal(f"{SUBMIT} --set plugins=lsf.py")
 
 
@@ -137,7 +137,7 @@ def test_a_run_from_the_queue_to_its_end(place: Path, registered: None, cluster:
     assert "where it is stopped before its end, the same command resumes" in done
     assert "job 101 of this run is PEND; end it first, or wait" in refusal(SUBMIT)
     assert [word for word in said("status").split() if word in ("queued", "101", "PEND")] == ["queued", "101", "PEND"]
-    assert "job 101 has not said anything yet: PEND" in refusal("logs run.yaml")
+    assert "job 101 has no output yet: PEND" in refusal("logs run.yaml")
     cluster.turn()
     found = status(place / "runs/mine")
     assert (found.state, found.job, found.step) == ("finished", "101 DONE", 3)
@@ -184,7 +184,7 @@ def test_a_refused_job_takes_back_those_before_it(place: Path, registered: None,
         ("echo EXIT >jobs/101/stat", "lost", "101 EXIT", "its job ended without a word; xdist logs runs/mine, then submit it"),
         ("./bkill 101", "lost", "101 EXIT (TERM_OWNER: job killed by owner)", "its job was ended from outside, or will never"),
         ("rm -r jobs/101", "lost", "101 gone", "its job ended without a word"),
-        ("echo RUN >jobs/101/stat", "queued", "101 RUN", ""),  # no rank has begun
+        ("echo RUN >jobs/101/stat", "queued", "101 RUN", ""),  # no rank has started
         ("touch down", "queued", "101 UNKNOWN (bjobs: LSF is down. Please wait ...)", ""),
     ],
 )
@@ -211,7 +211,7 @@ def test_a_run_of_a_scheduler_that_is_not_known_here_is_not_lost(place: Path, re
     assert says in refusal("logs run.yaml")
     assert "UNKNOWN" in said("status")
     assert "PEND" in said(f"status --plugin {LSF}")
-    assert "job 101 has not said anything yet: PEND" in refusal(f"logs run.yaml --plugin {LSF}")
+    assert "job 101 has no output yet: PEND" in refusal(f"logs run.yaml --plugin {LSF}")
 
 
 def test_doctor_lets_its_nodes_meet(place: Path, registered: None, cluster: LsfCluster) -> None:
@@ -315,7 +315,7 @@ WORDS = {
 
 @pytest.mark.parametrize("name", WORDS)
 def test_nobody_else_speaks_the_words_of(name: str) -> None:
-    """Whatever the package says or compares, but for what is told to people: docstrings and help."""
+    """All that the package says or compares, except for text for people: docstrings and help."""
     root, found = Path(xdist.__file__).parent, []
     for path in sorted(root.rglob("*.py")):
         if str(path.relative_to(root)) in OWN[name]:

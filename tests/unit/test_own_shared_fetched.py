@@ -1,4 +1,4 @@
-"""Commands that take a run or a task: for tasks of one's own, for shared heads, and for a model fetched into the data root."""
+"""Commands that take a run or a task: for your own tasks, for shared heads, and for a model fetched into the data root."""
 
 import json
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.loading import load_for_evaluation
-from xdist.evaluation.per_example import Gold, scored
+from xdist.evaluation.per_example import Gold, scored_tasks
 from xdist.evaluation.scores import Scores
 from xdist.fetch import parts
 from xdist.fetch.fetching import fetch, plan
@@ -70,7 +70,7 @@ KINDS = ("own", "shared", "fetched", "all")
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """data: a benchmark, files of one's own and a fetched encoder; encoder: the same encoder; tasks.yaml."""
+    """data: a benchmark, your own files and a fetched encoder; encoder: the same encoder; tasks.yaml."""
     folder = tmp_path_factory.mktemp("place")
     tiny_benchmark(folder / "data")
     tiny_model(folder / "encoder", folder / "data")
@@ -178,7 +178,7 @@ def test_export(kind: str, place: Path, tmp_path: Path) -> None:
 
 
 def test_export_of_the_encoder_needs_no_tasks(place: Path, tmp_path: Path) -> None:
-    """The head's labels stand in the file of tasks; without it the encoder alone can be taken away."""
+    """The head's labels are in the file of tasks; without it the encoder alone can be taken away."""
     saved(described("own", place, tmp_path / "run"))
     config = tmp_path / "run/config.yaml"
     config.write_text(config.read_text().replace("tasks.yaml", "gone.yaml"))
@@ -207,7 +207,7 @@ def test_a_run_that_only_evaluates_has_the_heads_that_were_trained(kind: str, pl
     with pytest.raises(UserError, match=r"holds no head 'cldr-spans' \(it has: none\)"):
         load_for_evaluation(resolved_of(other).model, load_tokenizer(backbone), scored_of(other), torch.float32)
     (tmp_path / "run/model/heads.json").write_text('{"a": 1}')
-    with pytest.raises(UserError, match=r"heads.json: is not what xdist writes beside the heads of a model"):
+    with pytest.raises(UserError, match=r"heads.json: is not what xdist writes for the heads of a model"):
         scored_of(run)
     assert heads_in(tmp_path) == {}
 
@@ -244,7 +244,7 @@ def test_commands_that_take_a_run(kind: str, words: Sequence[str], place: Path, 
     path = described(kind, place, tmp_path / "run")
     if words[0] == "evaluate":
         refused = typed(*words[:1], path, *words[1:])
-        assert (refused.exit_code, f"{tmp_path}/run/model: not there yet" in refused.stderr) == (2, True)
+        assert (refused.exit_code, f"{tmp_path}/run/model: does not exist yet" in refused.stderr) == (2, True)
         saved(path)
     output = done(words[0], path, *words[1:])
     name = "news" if kind in ("own", "all") else "cldr-topic"
@@ -256,7 +256,9 @@ def test_commands_that_take_a_run(kind: str, words: Sequence[str], place: Path, 
         case "plan":
             assert "train so with     runtime.deepspeed=FILE" in output
         case "fetch":
-            assert output.endswith("to fetch: 0 bytes\n" if "--dry-run" in words else "all is there; nothing was fetched\n")
+            assert output.endswith(
+                "to fetch: 0 bytes\n" if "--dry-run" in words else "all files are present; nothing was fetched\n"
+            )
             assert "not fetched" not in output
     assert words[0] == "evaluate" or not (tmp_path / "run").exists()
 
@@ -266,7 +268,7 @@ def test_fetch_says_which_files_of_ones_own_are_not_there(place: Path, tmp_path:
     path = described("own", place, tmp_path / "run", train=train)
     root = tmp_path / "elsewhere"
     write(root, {name: text for name, text in FILES.items() if name.startswith("news/test")})
-    write(root, {"web/sw.parquet": ""})  # running text may lie there as Parquet files of one's own
+    write(root, {"web/sw.parquet": ""})  # running text may be there as Parquet your own files
     found = typed("fetch", path, "--into", root)
     assert found.exit_code == 0
     assert found.stderr == (
@@ -281,7 +283,9 @@ def test_what_is_not_fetched_yet(place: Path, tmp_path: Path) -> None:
     path = described("fetched", place, tmp_path / "run", data={"root": str(tmp_path)})
     refused = typed("plan", path, "--gpu-memory", "80")
     assert refused.exit_code == 2
-    assert f"`xdist fetch --model {ENCODER} --into ROOT` brings it to ROOT/models/{ENCODER}: plan that folder" in refused.stderr
+    assert (
+        f"`xdist fetch --model {ENCODER} --into ROOT` downloads it to ROOT/models/{ENCODER}: plan that folder" in refused.stderr
+    )
     done("plan", place / "data/models" / ENCODER, "--gpu-memory", "80")
 
 
@@ -328,7 +332,7 @@ def test_score(place: Path, tmp_path: Path) -> None:
     )
     refused = typed(*words)
     assert (refused.exit_code, len(refused.stderr.splitlines())) == (2, 1)
-    assert refused.stderr.endswith("; a task of your own needs --tasks TASKS.yaml or --plugin FILE\n")
+    assert refused.stderr.endswith("; your own task needs --tasks TASKS.yaml or --plugin FILE\n")
     for name in ("web", "mlm", "squad-sentences"):
         write(predictions, {f"{name}/test-sw.tsv": "a\n"})
         refused = typed(*words, "--tasks", place / "tasks.yaml")
@@ -379,7 +383,7 @@ def test_two_tasks_of_one_name_have_gold_of_their_own(place: Path, tmp_path: Pat
         (tmp_path / f"{name}-tasks.yaml").write_text(yaml.safe_dump({"tasks": own}))
         data = {"root": str(tmp_path / "data"), "tasks": str(tmp_path / f"{name}-tasks.yaml")}
         folder = with_scores(described("own", place, tmp_path / name, data=data))
-        right.append(scored(folder, gold)["news"].rows["en"].mean())
+        right.append(scored_tasks(folder, gold)["news"].rows["en"].mean())
     assert right == [1.0, 1.0]
 
 

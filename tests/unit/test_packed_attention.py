@@ -236,7 +236,7 @@ def test_in_half_precision_the_kernels_get_what_they_demand(by_bounds: Callable[
 
 @pytest.mark.parametrize("asked", [False, True])
 def test_flash_attention_is_told_of_the_switch_for_equal_bits(by_bounds: Callable[..., Kernels], asked: bool) -> None:
-    """The emulated kernel compares what it is told with the switch."""
+    """The emulated kernel compares its arguments with the switch."""
     kernels = by_bounds(packed.FLASH, torch.float32)
     try:
         torch.use_deterministic_algorithms(asked)

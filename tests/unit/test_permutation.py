@@ -1,4 +1,4 @@
-"""A random order of n rows, any part of which can be asked for."""
+"""A random order of n rows, any part of which can be requested."""
 
 import time
 import tracemalloc

@@ -5,11 +5,11 @@ import pytest
 from test_significance import counted
 
 from xdist.metrics.accuracy import ACCURACY
-from xdist.metrics.pooled import Differences, SeedSpread, pooled, replicate, seed_spread
+from xdist.metrics.pooled import Differences, SeedSpread, pooled_interval, replicate, seed_spread
 from xdist.metrics.significance import Paired, group_interval
 
 TRIALS = 300
-# 95 % +- three standard deviations of a binomial of so many trials, and what the bootstrap is off with so few examples.
+# 95 % +- three standard deviations of a binomial of this many trials, and what the bootstrap is off with so few examples.
 LEAST = 0.95 - 3 * (0.95 * 0.05 / TRIALS) ** 0.5 - 0.01
 
 
@@ -43,7 +43,7 @@ def test_intervals_cover_and_no_effect_is_seldom_called_one(effect: float, seeds
     found = []
     for trial in range(TRIALS):
         tasks, of_seeds = simulated(rng, effect, seeds, spread, "abcd")
-        found.append(pooled(tasks, True, of_seeds, seed=trial))
+        found.append(pooled_interval(tasks, True, of_seeds, seed=trial))
     assert np.mean([one.low <= effect <= one.high for one in found]) >= LEAST
     if effect == 0:
         assert np.mean([one.p < 0.05 for one in found]) <= 1 - LEAST
@@ -55,8 +55,8 @@ def test_intervals_cover_and_no_effect_is_seldom_called_one(effect: float, seeds
 
 def test_a_large_effect_is_found_and_languages_may_be_themselves() -> None:
     tasks, of_seeds = simulated(np.random.default_rng(1), 20.0, 3, 1.0)
-    assert pooled(tasks).low > 0
-    fixed, sample = pooled(tasks, False, of_seeds), pooled(tasks, True, of_seeds)
+    assert pooled_interval(tasks).low > 0
+    fixed, sample = pooled_interval(tasks, False, of_seeds), pooled_interval(tasks, True, of_seeds)
     assert fixed.difference == sample.difference == pytest.approx(np.mean([task.observed.mean() for task in tasks]))
 
 
@@ -89,7 +89,7 @@ def test_one_task_is_a_group_interval() -> None:
     assert one
     sets = {f"l{n}": Paired(counted(a[:, n]), counted(b[:, n])) for n in range(5)}
     for sample in (True, False):
-        new, old = pooled([one], sample), group_interval(sets, ACCURACY, sample)
+        new, old = pooled_interval([one], sample), group_interval(sets, ACCURACY, sample)
         assert new.difference == pytest.approx(old.difference)
         assert new.high - new.low == pytest.approx(old.high - old.low, rel=0.1)
 
@@ -114,14 +114,14 @@ def test_no_pooled_interval_leaves_what_scores_can_be() -> None:
     replicated = replicate(rows, ACCURACY, "task")
     one = replicated.differences([("a", 0), ("a", 1)], [("b", 0), ("b", 1)], ["xx", "yy"])
     assert one
-    assert (pooled([one, one]).low, pooled([one, one]).high) == (-100.0, 100.0)
+    assert (pooled_interval([one, one]).low, pooled_interval([one, one]).high) == (-100.0, 100.0)
     alone = replicated.alone([("a", 0), ("a", 1)], ["xx", "yy"])
     assert alone
-    assert (pooled([alone]).low, pooled([alone]).high) == (0.0, 100.0)
+    assert (pooled_interval([alone]).low, pooled_interval([alone]).high) == (0.0, 100.0)
 
 
 def test_tasks_of_the_same_sentences_are_drawn_together() -> None:
-    """Two tasks ask the same 60 sentences in five languages, and what a system finds hard lies in the sentence."""
+    """Two tasks ask the same 60 sentences in five languages, and what a system finds hard is in the sentence."""
     found = []
     for trial in range(150):
         rng, tasks = np.random.default_rng([7, trial]), []
@@ -132,7 +132,7 @@ def test_tasks_of_the_same_sentences_are_drawn_together() -> None:
             one = replicated.differences([("a", 0)], [("b", 0)], replicated.languages)
             assert one
             tasks.append(one)
-        found.append(pooled(tasks, seed=trial))
+        found.append(pooled_interval(tasks, seed=trial))
     assert np.mean([one.low <= 0 <= one.high for one in found]) >= 0.95 - 3 * (0.95 * 0.05 / 150) ** 0.5
     rows = {"x": {"sw": counted(np.arange(40) < 20)}}
     first, again, other = (replicate(dict(rows), ACCURACY, name, draws=9).drawn for name in ("set", "set", "another"))
@@ -151,7 +151,7 @@ def test_a_language_is_one_in_all_tasks_whatever_its_code() -> None:
             one = replicate(dict(rows), ACCURACY, f"t{number}", draws=50).differences([("a", 0)], [("b", 0)], codes)
             assert one
             tasks.append(one)
-        return pooled(tasks).parts[0].freedom
+        return pooled_interval(tasks).parts[0].freedom
 
     assert freedom("swh_Latn") == 1
     assert freedom("xho_Latn") == 2

@@ -17,12 +17,12 @@ from xdist.languages import CC100
 from xdist.metrics.accuracy import ACCURACY
 from xdist.metrics.pooled import replicate
 from xdist.metrics.significance import holm
-from xdist.report.answer import RARE, RICH, compared, headline_rows
+from xdist.report.answer import RARE, RICH, compare_conditions, headline_rows
 from xdist.report.comparison import DIAGONAL, OFF_DIAGONAL
-from xdist.report.comparison import shown as is_shown
+from xdist.report.comparison import difference_shown as is_shown
 from xdist.report.results import Condition, Results, TaskResult
-from xdist.study.power import Design, DesignTask, larger, power
-from xdist.study.power_spread import measured, stated
+from xdist.study.power import Design, DesignTask, larger_designs, power
+from xdist.study.power_spread import measured_spread, stated_spread
 
 UNSEEN = ("wol", "yor", "ewe", "lin", "lug", "kin", "sna", "twi", "bam", "fon", "ibo", "tum")
 KNOWN = ("deu", "fra", "spa", "ita", "rus", "fin", "ron", "bul", "hun", "nld", "pol", "tur")
@@ -34,7 +34,7 @@ def answered(
     rng: np.random.Generator, codes: tuple[str, ...], seeds: int, size: int, effect: float = 0.0, where: tuple[str, ...] = ()
 ) -> Answers:
     """Right answers of three conditions. What is hard is partly so in all languages, for one condition or for one of its seeds
-    more than for others. Of the wrong answers of `b` in `where` so many are turned that it gains `effect` points."""
+    more than for others. Of the wrong answers of `b` in `where` this many are turned that it gains `effect` points."""
     hard = rng.normal(0, 0.5, size)
     found: Answers = {}
     of_language = {code: rng.normal(0, 0.6, size) for code in codes}
@@ -81,7 +81,7 @@ def test_an_effect_of_the_least_size_is_shown_as_often_as_is_said() -> None:
         name: [{code: counted(right) for code, right in of.items()} for (of_name, _), of in pilot.items() if of_name == name]
         for name in CONDITIONS
     }
-    spread = measured(runs, ACCURACY, groups, stated(Spreads()))
+    spread = measured_spread(runs, ACCURACY, groups, stated_spread(Spreads()))
     assert spread
     assert spread.freedom == 15
     found = power(design(3, 6, 6, 60), {"task": spread}, studies=100)
@@ -91,19 +91,19 @@ def test_an_effect_of_the_least_size_is_shown_as_often_as_is_said() -> None:
     shown = []
     for trial in range(250):
         one = results(answered(rng, few, 3, 60, least, UNSEEN[:6]), 3, trial)
-        intervals = {key: interval for key, (interval, *_) in compared(one, headline_rows(one)).items()}
+        intervals = {key: interval for key, (interval, *_) in compare_conditions(one, headline_rows(one)).items()}
         corrected = holm({key: interval.p for key, interval in intervals.items()})
         shown.append(is_shown(intervals[RARE, "b"], corrected[RARE, "b"]))
     assert np.mean(shown) == pytest.approx(0.8, abs=0.05)
 
 
 def test_what_is_in_the_sentence_does_not_shrink_with_languages() -> None:
-    """Twice the languages help where each has sentences of its own, and hardly where all have the same."""
+    """Twice the languages help where each has its own sentences, and hardly where all have the same."""
     gain = {}
     for shared in (0.0, 1.0):
-        spread = stated(Spreads(seeds=0.2, languages=0.2, seeds_by_language=0.2, disagree=30, shared=shared))
+        spread = stated_spread(Spreads(seeds=0.2, languages=0.2, seeds_by_language=0.2, disagree=30, shared=shared))
         one = design(3, 12, 0, 60)
-        more = dict(larger(one))["twice the languages"]
+        more = dict(larger_designs(one))["twice the languages"]
         least = [power(which, {"task": spread}, studies=30)[RARE].least for which in (one, more)]
         gain[shared] = least[1] / least[0]
     assert gain[0.0] < 0.85
@@ -112,13 +112,13 @@ def test_what_is_in_the_sentence_does_not_shrink_with_languages() -> None:
 
 def test_more_of_anything_is_counted_as_what_it_is() -> None:
     one = design(3, 2, 2, 204)
-    assert [label for label, _ in larger(one)] == [
+    assert [label for label, _ in larger_designs(one)] == [
         "6 seeds instead of 3",
         "twice the languages",
         "408 examples instead of 204",
         "2 tasks instead of 1, of other sentences",
     ]
-    designs: Mapping[str, Design] = dict(larger(one))
+    designs: Mapping[str, Design] = dict(larger_designs(one))
     assert designs["6 seeds instead of 3"].seeds == 6
     assert len(designs["twice the languages"].tasks[0].sizes) == 8
     assert len(designs["2 tasks instead of 1, of other sentences"].tasks) == 2
@@ -126,7 +126,7 @@ def test_more_of_anything_is_counted_as_what_it_is() -> None:
 
 def test_pairs_of_languages_are_themselves() -> None:
     pairs = DesignTask("pairs", "other sentences", {f"{a}-{b}": 40 for a in ("en", "de") for b in ("en", "de")})
-    spread = stated(Spreads())
+    spread = stated_spread(Spreads())
     alone = power(replace(design(2, 1, 1, 40), tasks=(pairs,)), {"pairs": spread}, studies=3)
     assert {name: row.languages for name, row in alone.items()} == {OFF_DIAGONAL: 2, DIAGONAL: 2}
     one = design(2, 2, 3, 40)

@@ -1,4 +1,4 @@
-"""The presets of jobs/runs/intermediate: valid, and equal but for their tasks."""
+"""The presets of jobs/runs/intermediate: valid, and equal except for their tasks."""
 
 from pathlib import Path
 

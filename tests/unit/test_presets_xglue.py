@@ -78,7 +78,7 @@ def test_xglue_a_model_that_all_languages_chose_is_not_zero_shot(tmp_path: Path)
 
 
 def test_xglue_in_a_report(tmp_path: Path) -> None:
-    """What chose the model, how answers were cut and the means stand under the table; chosen languages are not zero-shot."""
+    """What chose the model, how answers were cut and the means are under the table; chosen languages are not zero-shot."""
     entries: dict[str, Any] = {}
     for name in UNIQUE:
         entry, headline = task(name), metric(task(name).metric).headline

@@ -18,7 +18,7 @@ from xdist.config.align import Align
 from xdist.data.subset import Subset
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
-from xdist.evaluation.fitting import Ranks, WordTable, _add, fitted
+from xdist.evaluation.fitting import Ranks, WordTable, _add, fit_maps
 from xdist.formats.examples import Line
 from xdist.model.alignment import Alignment, LanguageMap, PairSums, check_maps, fit, procrustes
 from xdist.model.encoder import load_encoder
@@ -55,7 +55,7 @@ def _pairs(rotation: Tensor, number: int, noise: float = 0.0) -> tuple[Tensor, T
 
 
 def _summed(x: Tensor, y: Tensor, parts: int = 1) -> PairSums:
-    """As so many ranks add them up, each its part."""
+    """As this many ranks add them up, each its part."""
     ranks = [PairSums(x.shape[1]) for _ in range(parts)]
     for rank, sums in enumerate(ranks):
         for low in range(0, len(x), 100):
@@ -132,7 +132,8 @@ def _in(codes: tuple[str, ...], batch: Batch) -> Batch:
 def test_procrustes_maps_the_states_of_its_languages_and_leaves_english(
     folders: Callable[[str], str], kind: str, layer: int
 ) -> None:
-    """At a layer the upper ones go on with what was mapped; a row of English, and of a language without a map, is as it was."""
+    """At a layer the upper ones continue with what was mapped; a row of English, and of a language without a map, is as it
+    was."""
     model, batch = _model(folders(kind)), batch_of(BATCH)
     before = [model.hidden(_in(("en", "de", "sw"), batch), at) for at in range(4)]
     model.alignment = _mapped_to(model, layer)
@@ -255,5 +256,5 @@ def test_procrustes_of_words_by_hand(folders: Callable[[str], str], tmp_path: Pa
         assert int(values[0]) == len(pairs) == (3 if kind == "dictionaries" else 5)
         assert torch.allclose(values, expected.values, atol=1e-5, rtol=1e-4)
     if kind == "dictionaries":
-        found = fitted(model, Prepared(rows), [subset], "procrustes", 2, 64, Ranks(), linked)  # type: ignore[arg-type]
+        found = fit_maps(model, Prepared(rows), [subset], "procrustes", 2, 64, Ranks(), linked)  # type: ignore[arg-type]
         assert torch.allclose(found.maps["de"].matrix, fit(expected, "procrustes").matrix, atol=1e-4)  # type: ignore[arg-type]

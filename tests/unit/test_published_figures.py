@@ -1,4 +1,4 @@
-"""Figures that others have published, beside those of a study."""
+"""Figures that others have published, in addition to those of a study."""
 
 import json
 from pathlib import Path

@@ -109,7 +109,7 @@ def test_nothing_is_pushed_of_what_is_not_whole(place: Path, hub: HubServer, tmp
     assert typed(place / "run", out).exit_code == 0
     weights = out / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-8])
-    refused(f"{weights}: is not whole: ", out, "--push", "me/target")
+    refused(f"{weights}: is not complete: ", out, "--push", "me/target")
     (out / "trained_on.json").unlink()
     refused(f"{out}: is not what `xdist export` writes (no trained_on.json)", out, "--push", "me/target")
     refused(f"{tmp_path / 'none'}: is not what `xdist export` writes", tmp_path / "none", "--push", "me/target")
@@ -124,12 +124,12 @@ def test_mistakes_are_one_line_and_write_and_send_nothing(
     hub.add("model", "me/seen", {"a": b"a"})
     refused("target: a repository to push to is OWNER/NAME", place / "run", out, "--push", "target")
     refused("me/../x: is not a hub id", place / "run", out, "--push", "me/../x")
-    refused("you/x: is not there, and the token is of me and us, who cannot make it", place / "run", out, "--push", "you/x")
+    refused("you/x: does not exist, and the token is of me and us, who cannot create it", place / "run", out, "--push", "you/x")
     refused("me/seen: is public, and without --public a push is private", place / "run", out, "--push", "me/seen")
     refused("--public goes with --push", place / "run", out, "--public")
     refused("give runs and OUT", out)
     refused("--tag, --average, --adapter, --head and --licence go with runs", out, "--push", "me/target", "--head", "none")
-    refused("--push sends whole models: leave --adapter kept out", *words, "--adapter", "kept")
+    refused("--push sends complete models: remove --adapter kept", *words, "--adapter", "kept")
     refused("--licence Apache 2: is no identifier as the hub has them", *words, "--licence", "Apache 2")
     hub.private.add("me/seen")
     refused("me/seen: is private, and --public is given", place / "run", out, "--push", "me/seen", "--public")
@@ -166,7 +166,7 @@ def test_a_refusal_leaves_the_repository_as_it_was_and_the_folder_whole(
     done = typed(place / "run", out, "--push", "me/target")
     assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1), done.output
     assert said in done.stderr
-    assert done.stderr.endswith(f"{out} is whole: xdist export {out} --push me/target\n")
+    assert done.stderr.endswith(f"{out} is complete: xdist export {out} --push me/target\n")
     branches = hub.repositories.get(("model", "me/target"), {})
     assert all(set(files) == {".gitattributes"} for files in branches.values())
     hub.refused.clear()
@@ -176,7 +176,7 @@ def test_a_refusal_leaves_the_repository_as_it_was_and_the_folder_whole(
 def test_what_does_not_arrive_as_it_was_sent_is_told(place: Path, hub: HubServer, tmp_path: Path) -> None:
     hub.lies["tree"] = lambda entries: [{**one, "oid": "0" * 40, "lfs": None} for one in entries]
     done = typed(place / "run", tmp_path / "target", "--push", "me/target")
-    assert (done.exit_code, "is not there as it was sent, in commit" in done.stderr) == (2, True), done.output
+    assert (done.exit_code, "differs from what was sent, in commit" in done.stderr) == (2, True), done.output
 
 
 def test_the_hub_s_parser_reads_the_card(place: Path, hub: HubServer, tmp_path: Path) -> None:
@@ -234,11 +234,11 @@ def test_what_a_backbone_is_on_the_hub(place: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_lineage_that_is_none_is_one_line(place: Path, tmp_path: Path, change: dict[str, object]) -> None:
-    """It comes with a fetched model, from anybody."""
+    """It comes with a fetched model, from any author."""
     told = read_json(place / "run/model/trained_on.json")
     told[0]["description"].update(change)
     (tmp_path / "trained_on.json").write_text(json.dumps(told))
-    with pytest.raises(Exception, match=r"trained_on.json: is not what xdist writes beside a model$"):
+    with pytest.raises(Exception, match=r"trained_on.json: is not what xdist writes for a model$"):
         read_lineage(str(tmp_path))
 
 

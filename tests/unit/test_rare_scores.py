@@ -75,7 +75,7 @@ def predicted(folder: Path, run: str, right: float, rng: np.random.Generator) ->
 
 
 def ranking(rng: np.random.Generator, gold: int, right: float) -> list[int]:
-    """Ten rows, of which the right one stands first, somewhere, or nowhere."""
+    """Ten rows, of which the right one is first, somewhere, or absent."""
     others = rng.permutation([row for row in range(SIZE) if row != gold])[:10].tolist()
     place = 0 if rng.random() < right else int(rng.integers(1, 20))
     return [*others[:place], gold, *others[place:]][:10]

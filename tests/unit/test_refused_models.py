@@ -53,7 +53,7 @@ def refused(act: Callable[[], object], said: str) -> None:
     [
         (
             {"num_hidden_layers": 10**9},
-            "num_hidden_layers in config.json is 1000000000: expected a whole number from 1 to 1000",
+            "num_hidden_layers in config.json is 1000000000: expected an integer from 1 to 1000",
         ),
         ({"num_hidden_layers": 0}, "num_hidden_layers in config.json is 0"),
         ({"hidden_size": -64}, "hidden_size in config.json is -64"),
@@ -63,8 +63,8 @@ def refused(act: Callable[[], object], said: str) -> None:
         ({"hidden_size": 66, "num_attention_heads": 4}, "hidden_size 66 is no multiple of 4 attention heads"),
         ({"vocab_size": 10**30}, "vocab_size in config.json is 1000000000000000000000000000000"),
         ({"vocab_size": 60_000_000}, "60000000 rows of width"),
-        ({"vocab_size": 139}, "embeddings.word_embeddings.weight' is ROWS x 64, where config.json asks for 139 x 64"),
-        ({"max_position_embeddings": 7}, "position_embeddings.weight' is PLACES x 64, where config.json asks for 7 x 64"),
+        ({"vocab_size": 139}, "embeddings.word_embeddings.weight' is ROWS x 64, where config.json requires 139 x 64"),
+        ({"max_position_embeddings": 7}, "position_embeddings.weight' is PLACES x 64, where config.json requires 7 x 64"),
         ({"max_position_embeddings": 1 << 40}, "max_position_embeddings in config.json is 1099511627776"),
         ({"quantization_config": {"quant_method": "mine"}}, "quantized weights are not read"),
         ({"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}, "quantized weights are not read"),
@@ -86,7 +86,7 @@ def test_weights_of_other_shapes_are_refused_by_name(folder: Path) -> None:
     values = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**values, "intermediate_size": 100}))
     there = values["intermediate_size"]
-    refused(lambda: loaded(folder), f"encoder.layer.0.intermediate.dense.bias' is {there}, where config.json asks for 100")
+    refused(lambda: loaded(folder), f"encoder.layer.0.intermediate.dense.bias' is {there}, where config.json requires 100")
 
 
 def test_pickled_weights_are_refused(folder: Path) -> None:
@@ -145,7 +145,7 @@ def test_heads_that_are_not_finite_or_cut(folder: Path) -> None:
 
 
 def test_nothing_that_a_model_brings_is_run(folder: Path, tmp_path: Path) -> None:
-    """A config.json and a tokenizer_config.json that name classes in a file beside them."""
+    """A config.json and a tokenizer_config.json that name classes in a file next to them."""
     (folder / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     for name, classes in (
         ("config.json", {"AutoConfig": "mine.Config", "AutoModel": "mine.Model"}),
@@ -176,5 +176,5 @@ def test_a_folder_that_is_not_there_is_our_line_not_that_of_transformers(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # at once instead of after some tries
     done = CliRunner().invoke(main, words.format(not_there, not_there).split())
     assert done.exit_code == 2, done.output
-    assert done.output == f"xdist: {not_there}: no such folder, and nothing of that name could be had from the hub\n"
+    assert done.output == f"xdist: {not_there}: no such folder, and nothing of that name was found on the hub\n"
     assert not Path("out").exists()

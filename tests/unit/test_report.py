@@ -138,7 +138,7 @@ BROKEN = {
     "tasks.t.languages.de.accuracy: not a finite number": lambda c: c["tasks"]["t"]["languages"].update(
         de={"accuracy": float("nan"), "count": 3}
     ),
-    "tasks.t.languages.de.count: expected a whole number, found 1.5": lambda c: c["tasks"]["t"]["languages"].update(
+    "tasks.t.languages.de.count: expected an integer, found 1.5": lambda c: c["tasks"]["t"]["languages"].update(
         de={"accuracy": 1, "count": 1.5}
     ),
     "tasks.t.mean.accuracy: missing": lambda c: c["tasks"]["t"].update(mean={}),
@@ -177,7 +177,7 @@ def test_nothing_is_overwritten_when_a_file_of_a_run_does_not_read(tmp_path: Pat
     paths = write_report([run], out)
     before = paths.html.read_bytes()
     (run / "metrics.jsonl").write_text('{"step": 1}\n{"loss": 1}\n')
-    with pytest.raises(UserError, match=r"metrics\.jsonl:2: expected a mapping with a whole number 'step'"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl:2: expected a mapping with an integer 'step'"):
         write_report([run], out)
     assert paths.html.read_bytes() == before
     assert sorted(path.name for path in out.iterdir()) == ["languages.csv", "report.html", "report.json", "report.md"]
@@ -247,7 +247,7 @@ def test_names_with_markup_are_shown_as_they_are(tmp_path: Path) -> None:
     page = Elements(paths.html.read_text())
     assert len(page.all("script")) == 1
     assert page.text.count(HOSTILE) > 6
-    # Outside the configuration, which stands in a fence, no angle bracket and no bare column separator is left.
+    # Outside the configuration, which is in a fence, no angle bracket and no bare column separator is left.
     text = paths.markdown.read_text().split("## Provenance")[0]
     assert "<script" not in text
     assert len({line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("| ")}) == 2

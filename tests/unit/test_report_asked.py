@@ -18,7 +18,7 @@ from test_report import Elements
 from xdist.config import load_study
 from xdist.config.extra_rows import read_extra_rows
 from xdist.errors import UserError
-from xdist.evaluation.guesses import guessed
+from xdist.evaluation.guesses import guess_scores
 from xdist.files import read_json
 from xdist.formats.examples import Choice, Classified, Sentence, Tagged
 from xdist.report.falling import fall
@@ -41,7 +41,7 @@ def ten() -> Findings:
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study one of whose runs failed, with a run of an earlier description beside it, and rows of others."""
+    """A study one of whose runs failed, with a run of an earlier description next to it, and rows of others."""
     folder = tmp_path_factory.mktemp("study")
     path = described(folder, gold(folder / "gold"), seeds=1)
     text = path.read_text(encoding="utf-8")
@@ -84,7 +84,7 @@ def test_a_reader_is_told_what_was_run(out: Path) -> None:
     }
     assert "target: robust.method adversarial (baseline: none)" in differs["intermediate: none, robust: adversarial"]
     assert "target: robust.radius 0.1 (baseline: not set)" in differs["intermediate: none, robust: adversarial"]
-    assert differs["intermediate: multilingual, robust: none"] == ["intermediate: is there (left out in the baseline)"]
+    assert differs["intermediate: multilingual, robust: none"] == ["intermediate: is used (not in the baseline)"]
     page = Elements((out / "report/report.html").read_text(encoding="utf-8")).text
     markdown = (out / "report/report.md").read_text(encoding="utf-8")
     for said in ("Does robust training help names?", "What was run", "some/encoder", "2e-05", "robust.radius 0.1"):
@@ -138,15 +138,15 @@ def test_guesses_are_what_a_guess_scores(out: Path) -> None:
 def test_guesses_of_each_family() -> None:
     labels = ["contradiction"] * 3 + ["neutral"]
     classified = [Classified(texts=("a", "b"), label=label) for label in labels]
-    assert guessed(task("xnli"), classified, "de", "accuracy") == {"majority": 75.0, "random": pytest.approx(100 / 3)}
+    assert guess_scores(task("xnli"), classified, "de", "accuracy") == {"majority": 75.0, "random": pytest.approx(100 / 3)}
     choices = [Choice(prompt="a", options=("b", "c"), label=int(n > 0)) for n in range(4)]
-    assert guessed(task("xcopa"), choices, "et", "accuracy") == {"majority": 75.0, "random": 50.0}
+    assert guess_scores(task("xcopa"), choices, "et", "accuracy") == {"majority": 75.0, "random": 50.0}
     tagged = [Tagged(words=("a", "b"), tags=("NOUN", "VERB")), Tagged(words=("c",), tags=("NOUN",))]
-    assert guessed(task("udpos"), tagged, "de", "accuracy")["majority"] == pytest.approx(100 * 2 / 3)
-    assert guessed(task("panx"), [Tagged(words=("a",), tags=("O",))], "de", "accuracy")["majority"] == 100
+    assert guess_scores(task("udpos"), tagged, "de", "accuracy")["majority"] == pytest.approx(100 * 2 / 3)
+    assert guess_scores(task("panx"), [Tagged(words=("a",), tags=("O",))], "de", "accuracy")["majority"] == 100
     sentences = [(side, Sentence(id=str(n), text="x", gold=str(n))) for side in ("foreign", "english") for n in range(5)]
-    assert guessed(task("tatoeba"), sentences, "de", "accuracy") == {"random": 20.0}
-    assert guessed(task("xnli"), [Classified(texts=("a", "b"), label=None)], "de", "accuracy") == {}
+    assert guess_scores(task("tatoeba"), sentences, "de", "accuracy") == {"random": 20.0}
+    assert guess_scores(task("xnli"), [Classified(texts=("a", "b"), label=None)], "de", "accuracy") == {}
 
 
 def test_rows_of_others_are_marked_and_enter_no_test(out: Path) -> None:

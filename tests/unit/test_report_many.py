@@ -12,7 +12,7 @@ from many_languages import BASE, many_codes, many_scores
 from rich.console import Console
 
 from xdist.languages import CC100, by_size
-from xdist.languages.pretraining import listed
+from xdist.languages.pretraining import shipped_list
 from xdist.metrics.accuracy import ACCURACY
 from xdist.metrics.counts import CountRows
 from xdist.metrics.pooled import replicate
@@ -70,11 +70,11 @@ def test_a_terminal_gets_the_means_and_a_short_list(tmp_path: Path) -> None:
     assert len(lines) < 35
     assert sum("_" in line for line in lines) <= LOWEST
     assert any(line.startswith("mean, tail") for line in lines)
-    assert f"the {LOWEST} languages with the lowest scores of 204; all of them stand in the report" in lines
+    assert f"the {LOWEST} languages with the lowest scores of 204; the report has all of them" in lines
 
 
 def test_languages_stand_by_the_text_that_their_encoder_has_read(tmp_path: Path) -> None:
-    read = listed("mmbert")
+    read = shipped_list("mmbert")
     scores = read_scores([many_scores(tmp_path / "run", 204, pretraining={"name": "mmbert"})])
     assert scores.languages == tuple(by_size(scores.languages, read))
     assert scores.columns[0].read is read
@@ -94,7 +94,7 @@ def test_a_report_never_says_of_another_encoder_what_xlmr_has_read(tmp_path: Pat
         said = text.split("Provenance")[0]
         assert "CC-100" not in said
         assert "XLM-R" not in said
-        assert listed(name).said.replace("'", "&#39;" if text.startswith("<!") else "'") in " ".join(said.split())
+        assert shipped_list(name).said.replace("'", "&#39;" if text.startswith("<!") else "'") in " ".join(said.split())
 
 
 def test_of_an_encoder_that_nobody_knows_all_groups_are_unknown(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def rows_of(number: int, better: float = 0.0) -> dict[str, CountRows]:
 
 @pytest.mark.parametrize("name", ["cc100", "wikipedia", "none"])
 def test_the_answer_of_a_study_speaks_of_what_its_encoder_has_read(tmp_path: Path, name: str) -> None:
-    read = listed(name)
+    read = shipped_list(name)
     rows: dict[Any, Any] = {
         (condition, seed): rows_of(102, 0.1 * (condition == "new")) for condition in ("base", "new") for seed in (1, 2)
     }
@@ -182,7 +182,7 @@ def test_the_answer_of_a_study_speaks_of_what_its_encoder_has_read(tmp_path: Pat
     written = write_study_report(Results("many", conditions, (task,), ()), tmp_path / "out")
     said = {
         "cc100": ["of which the encoder read nothing or under 5 GiB", "of which the encoder read 5 GiB or more"],
-        "wikipedia": ["that the encoder has not read", "that the encoder has read, nobody says how much"],
+        "wikipedia": ["that the encoder has not read", "that the encoder has read, how much is not known"],
         "none": ["since what the encoder has read of each is not known"],
     }[name]
     sentences = written.found.sentences
@@ -204,7 +204,7 @@ def test_two_conditions_of_other_encoders_are_told(tmp_path: Path) -> None:
     rows: dict[Any, Any] = {(condition, 1): rows_of(70) for condition in ("base", "new")}
     scores = {system: {code: {"accuracy": 50.0, "count": 204} for code in of} for system, of in rows.items()}
     about = ("sib200", "classification", ACCURACY, "test", (), scores, replicate(rows, ACCURACY, "t", draws=20))
-    task = TaskResult(*about, (), {"base": listed("cc100"), "new": listed("mmbert")})
+    task = TaskResult(*about, (), {"base": shipped_list("cc100"), "new": shipped_list("mmbert")})
     conditions = (Condition("base", None, {}, (1,), ()), Condition("new", "base", {}, (1,), ()))
     results = Results("many", conditions, (task,), ())
     assert "new: its encoder has read mmBERT's text; groups of differences are those of CC-100" in results.missing
@@ -212,7 +212,7 @@ def test_two_conditions_of_other_encoders_are_told(tmp_path: Path) -> None:
 
 
 def test_a_comparison_of_many_languages_is_short_in_a_terminal(tmp_path: Path) -> None:
-    found = compare([rows_of(102, 0.1)], [rows_of(102)], ACCURACY, read=listed("glot500"))
+    found = compare([rows_of(102, 0.1)], [rows_of(102)], ACCURACY, read=shipped_list("glot500"))
     lines = "\n".join(line.plain for line in comparison_table("sib200", found).lines(120)).splitlines()
     assert len(lines) < 30
     assert f"the {LOWEST} of 102 languages that differ most" in lines

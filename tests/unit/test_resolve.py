@@ -46,7 +46,7 @@ def place(material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def described(**changes: Any) -> dict[str, Any]:
-    """A run in order but for `changes`, whose keys are joined by two underscores."""
+    """A run in order except for `changes`, whose keys are joined by two underscores."""
     run: dict[str, Any] = {
         "name": "mine",
         "folder": "out",
@@ -138,7 +138,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a language that the encoder was not taught": (
         {"model__backbone": "./xlm", "evaluate__languages": ["sw"]},
-        "./xlm: was not taught 'sw' (cldr-topic test sw), but de, en",
+        "./xlm: was not trained on 'sw' (cldr-topic test sw), but de, en",
     ),
     "more tokens than positions": (
         {"data__max_length": 513},
@@ -246,7 +246,7 @@ def test_data_that_lie_elsewhere_are_one_warning(place: Path) -> None:
     (place / "slurm.yaml").write_text("kind: slurm\ntime_limit: 1h\ndata: remote\n")
     result = submit(described(data__root="/on/the/cluster"))
     assert result.exit_code == 0, result.output
-    assert "/on/the/cluster: not looked at: cluster.data is remote" in result.stderr
+    assert "/on/the/cluster: not checked: cluster.data is remote" in result.stderr
     assert submit(described(data__root="/on/the/cluster", runtime__deepspeed="zer02")).exit_code == 2
 
 
@@ -289,7 +289,7 @@ def test_what_is_resolved(place: Path) -> None:
     assert (found.deepspeed.name, found.deepspeed.precision) == ("zero0", "fp32")
     assert found.found.lineage[-1].description["precision"] == "fp32"  # which `auto` became
     RunFolder(Path("out")).open(load_run(path), deepspeed_of({"bf16": {"enabled": True}}), {})
-    begun = resolve(load_run(path)).deepspeed  # where it was begun `auto` had become these
+    begun = resolve(load_run(path)).deepspeed  # where it was started `auto` had become these
     assert (begun.name, begun.precision) == ("zero2", "bf16")
     assert resolve(load_run(path, ["runtime.deepspeed=zero3"])).deepspeed.name == "zero3"
     assert found.scored_model == "out/model"
@@ -347,12 +347,12 @@ def test_what_an_encoder_has_read_is_as_the_run_says_else_as_an_earlier_training
         Path("run.yaml").write_text(yaml.safe_dump(described(**changes)))
         return resolve(load_run(Path("run.yaml"))).request.pretraining["name"]
 
-    assert of() == "none"  # nobody knows a tiny encoder
+    assert of() == "none"  # a tiny encoder is in no list
     assert of(model__pretraining="mmbert") == "mmbert"
     Path("mine.txt").write_text("en 3\n")
     record = resolve(load_run(Path("run.yaml"), ["model.pretraining=mine.txt"])).request.pretraining
     assert record["sizes"] == {"en": 3.0}
-    # The whole list travels with the model: its file may not be there.
+    # The complete list is kept with the model: its file may not be there.
     trained = resolve(load_run(Path("run.yaml"), ["model.pretraining=mine.txt"])).lineage
     shutil.copytree("encoder", "trained", symlinks=False)
     (Path("trained") / FILE).write_text(json.dumps(dumped(trained)))

@@ -221,7 +221,7 @@ def test_real_tags_stay_with_their_words(shared_data: Path, real_subword: Segmen
 
 
 def test_thai_and_chinese_words_are_words(real_subword: Segmenter) -> None:
-    """Scripts without white space: given word by word, each begins with a piece of its own."""
+    """Scripts without white space: given word by word, each begins with its own piece."""
     family = Tagging(task("udpos"))
     sentences = [("ฉัน", "รัก", "ประเทศ", "ไทย", "๑๒", "."), ("我", "在", "北京", "大学", "学习", "。", "１", "ﷺ")]
     examples = [Tagged(words=words, tags=("NOUN",) * len(words)) for words in sentences]
@@ -279,7 +279,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Preparation
 
 
 def rows_of(data: TrainingData, step: int, world: int) -> dict[tuple[str, int], list[int]]:
-    """The tokens of every row of a step, whichever rank has it."""
+    """The tokens of every row of a step, on any rank."""
     found = {}
     for rank in range(world):
         for batch in data.step(step, rank, world):

@@ -1,4 +1,4 @@
-"""A perturbation that the precision of the states swallows is told of, and no other."""
+"""A perturbation that the precision of the states swallows is reported, and no other."""
 
 from typing import Any
 

@@ -25,7 +25,7 @@ def run_of(**changes: object) -> Run:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
-    """A folder in which a run has begun."""
+    """A folder in which a run has started."""
     made = RunFolder(tmp_path / "run")
     assert made.state == "new"
     made.open(run_of(), deepspeed_of({"bf16": {"enabled": True}}), {"xnli train en": "0123"})
@@ -65,7 +65,7 @@ def test_a_run_at_work_is_announced_by_nobody_else(folder: RunFolder) -> None:
     lock = RunLock(folder.path)
     lock.take("xdist train")
     before = {path: path.read_bytes() for path in folder.path.iterdir()}
-    with pytest.raises(BusyError, match="is working here"):
+    with pytest.raises(BusyError, match="is running here"):
         folder.announce(run_of(runtime={"ranks": 4}))
     assert before == {path: path.read_bytes() for path in folder.path.iterdir()}
     lock.release()
@@ -129,14 +129,14 @@ def test_another_precision_is_refused_once_there_is_a_checkpoint(folder: RunFold
     folder.open(run_of(), deepspeed_of({}), data)
     (folder.checkpoints / "step-00000003").mkdir(parents=True)
     folder.open(run_of(), deepspeed_of({"bf16": {"enabled": False}}), data)
-    with pytest.raises(UserError, match=r"was begun in fp32, here it would go on in bf16: runtime\.precision=fp32"):
+    with pytest.raises(UserError, match=r"was started in fp32, here it would resume in bf16: runtime\.precision=fp32"):
         folder.open(run_of(), deepspeed_of({"bf16": {"enabled": True}}), data)
     folder.model.mkdir()  # trained: what is left is to evaluate
     folder.open(run_of(), deepspeed_of({"bf16": {"enabled": True}}), data)
 
 
 def test_what_auto_became_is_written_down_and_stays(folder: RunFolder) -> None:
-    """Also where the run is announced, or goes on, on a machine that would choose otherwise."""
+    """Also where the run is announced, or continues, on a machine that would choose otherwise."""
     for _ in range(2):
         assert recorded_run(folder.config).runtime.precision == "bf16"
         assert folder.precision == "bf16"
@@ -169,7 +169,7 @@ def test_tf32_goes_on_from_fp32(folder: RunFolder) -> None:
     folder.open(run_of(runtime={"precision": "tf32"}), deepspeed_of({}), {"xnli train en": "0123"})
     (folder.checkpoints / "step-00000003").mkdir(parents=True)
     folder.open(run_of(runtime={"precision": "tf32"}), deepspeed_of({}), {"xnli train en": "0123"})
-    with pytest.raises(UserError, match=r"was begun in tf32, here it would go on in bf16: runtime\.precision=tf32"):
+    with pytest.raises(UserError, match=r"was started in tf32, here it would resume in bf16: runtime\.precision=tf32"):
         folder.check_precision(deepspeed_of({"bf16": {"enabled": True}}))
 
 

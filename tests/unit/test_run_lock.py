@@ -1,4 +1,4 @@
-"""Two starts of one run: the second is refused by name, a dead holder is in nobody's way."""
+"""Two starts of one run: the second is refused by name, a dead holder blocks no other."""
 
 import json
 import os
@@ -92,7 +92,7 @@ def test_a_holder_on_another_host_is_known_by_its_beat(tmp_path: Path, alive: bo
         if alive:
             before = file.read_bytes()
             for refused in (lock.check, lambda: lock.take("xdist train")):
-                with pytest.raises(BusyError, match=r"xdist train \(host node7, process 12, since noon\) is working here"):
+                with pytest.raises(BusyError, match=r"xdist train \(host node7, process 12, since noon\) is running here"):
                     refused()
             assert file.read_bytes() == before
         else:

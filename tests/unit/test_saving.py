@@ -35,7 +35,7 @@ def test_free_memory_is_that_of_the_machine_or_of_what_was_given(tmp_path: Path)
     assert free_memory(proc, groups) == 1_024_000
     group(groups / "job/step", memory__max="max", memory__current=5, memory__stat="inactive_file 0")
     assert free_memory(proc, groups) == 1_024_000
-    # The limit of a group holds for those in it; files that it can read anew are free.
+    # The limit of a group holds for those in it; files that it can read again are free.
     group(groups / "job", memory__max=900_000, memory__current=500_000, memory__stat="anon 1\ninactive_file 100000")
     assert free_memory(proc, groups) == 500_000
     group(groups / "job/step", memory__max=300_000, memory__current=400_000, memory__stat="inactive_file 0")

@@ -107,7 +107,7 @@ def refused(folder: Path, root: Path, **options: Any) -> str:
 
 def test_every_language_is_expected(folder: Path, root: Path) -> None:
     shutil.rmtree(folder / "cldr-names")
-    what = "2 of 15 languages are there; to score those alone: --partial"
+    what = "2 of 15 languages have files; to score those alone: --partial"
     (folder / "xnli/test-de.tsv").unlink()
     for name in ("udpos", "xcopa", "xquad"):
         shutil.rmtree(folder / name)
@@ -202,7 +202,7 @@ def test_wrong_sizes_of_sentences_name_line_and_sentence(folder: Path, root: Pat
     sentences = path.read_text().rstrip("\n").split("\n\n")
     sizes = [sentence.count("\n") + 1 for sentence in sentences]
     path.write_text("\n\n".join([*sentences[:2], sentences[2].rsplit("\n", 1)[0], *sentences[3:]]) + "\n")
-    expected = sum(sizes[:3]) + 2  # the line where the last tag of the third sentence should stand
+    expected = sum(sizes[:3]) + 2  # the line where the last tag of the third sentence should be
     text = refused(folder, root)
     assert (
         text == f"udpos/test-de.tsv:{expected}: a blank line after {sizes[2] - 1} tags: sentence 3 of 12 has {sizes[2]} words"
@@ -218,7 +218,7 @@ def test_wrong_ids(folder: Path, root: Path) -> None:
     assert refused(folder, root) == "xquad/test-th.json:14: id 'zz' is not in the gold (1 such; expected 12 ids)"
     text = json.dumps({**whole, "new": f'"{first}": "x"'}, indent=1).replace('"new"', f'"{first}"')
     path.write_text(text)
-    assert refused(folder, root) == f"xquad/test-th.json:14: id '{first}' stands 2 times (expected 12 ids, each once)"
+    assert refused(folder, root) == f"xquad/test-th.json:14: id '{first}' appears 2 times (expected 12 ids, each once)"
     path.write_text(json.dumps({key: value for key, value in whole.items() if key not in (first, "x3-1")}, indent=1))
     assert refused(folder, root) == f"xquad/test-th.json:12: no prediction for '{first}' (2 missing; expected 12 ids)"
     path.write_text(json.dumps({**whole, first: ["a"]}, indent=1))
@@ -245,7 +245,7 @@ def test_blanked_gold_is_refused(folder: Path, root: Path, tmp_path: Path) -> No
 
 
 def test_the_official_o_is_a_tag_and_a_wrong_one(folder: Path, root: Path) -> None:
-    """Its label list has O for UD-POS too, which a model may predict; a task of one's own has the labels that it names."""
+    """Its label list has O for UD-POS too, which a model may predict; your own task has the labels that it names."""
     for name in ("cldr-names", "xcopa", "xnli", "xquad"):
         shutil.rmtree(folder / name)
     path = folder / "udpos/test-de.tsv"
@@ -277,7 +277,7 @@ def test_blank_lines_at_the_end_of_gold_and_predictions_are_none(folder: Path, r
 
 
 def rankings(root: Path, name: str, code: str, split: str = "test") -> tuple[Path, dict[str, list[str]]]:
-    """The right candidates of each query, as predictions beside the data."""
+    """The right candidates of each query, as predictions in addition to the data."""
     entry = task(name)
     path = submission.path(root / "predictions", entry, split, code)
     found = {query.id: list(query.relevant) for _, query in entry.examples(root, split, code)}

@@ -1,4 +1,4 @@
-"""Segments of the rows of every family: those that the tokenizer gives for the same texts, whatever becomes of their words."""
+"""Segments of the rows of every family: those that the tokenizer gives for the same texts, for any change of their words."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -159,7 +159,7 @@ def test_a_block_is_checked_when_a_row_of_it_is_read(tmp_path: Path, content: by
     damaged(folder / "shard-00001.arrow", 0.5, content)
     found = Shards(folder)
     assert [found.row(number)["label"] for number in range(1000)] == [number % 7 for number in range(1000)]
-    assert found.row(1000)["label"] == 1000 % 7  # the first block of the file is whole
+    assert found.row(1000)["label"] == 1000 % 7  # the first block of the file is complete
     with pytest.raises(
         OwnError, match=r"shard-00001\.arrow: damaged shard \(rows \d+ to \d+ are not what was written\); remove "
     ) as error:
@@ -175,7 +175,7 @@ def test_a_block_is_checked_when_a_row_of_it_is_read(tmp_path: Path, content: by
 
 
 def test_damage_is_noticed_wherever_it_is(tmp_path: Path) -> None:
-    """A changed bit anywhere in a file is told, or is where nothing is read (padding, words that only describe)."""
+    """A changed bit anywhere in a file is reported, or is where nothing is read (padding, words that only describe)."""
     folder = big(tmp_path / "set", 40, 1)
     shard = folder / "shard-00000.arrow"
     whole, wanted = shard.read_bytes(), [Shards(folder).row(number) for number in range(40)]
@@ -205,7 +205,7 @@ def test_damage_is_noticed_wherever_it_is(tmp_path: Path) -> None:
 
 
 def test_what_is_read_at_a_start_does_not_grow_with_the_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the rows nothing, and of a first batch the blocks that it stands in."""
+    """Of the rows nothing, and of a first batch the blocks that it is in."""
     checked = 0
     plain = MappedShard._check
 

@@ -100,7 +100,7 @@ def test_a_full_disk_costs_lines_and_tears_none(tmp_path: Path, caplog: pytest.L
         f"step {step} is missing from {tmp_path / 'metrics.jsonl'}: no room" for step in (2, 3, 4)
     ]
     assert [line for line in told if "metrics.jsonl" not in line] == [
-        "what sink 'tensorboard' shows of mine is incomplete, the run goes on: File too large"
+        "what sink 'tensorboard' shows of mine is incomplete, the run continues: File too large"
     ]
 
 
@@ -115,7 +115,7 @@ def test_a_disk_that_is_full_at_the_start_costs_what_had_no_room(tmp_path: Path,
     assert logged(tmp_path) == events(tmp_path) == [(1, 1.0), (3, 2.0)]  # step 2 of the first start is dropped as ever
     assert warnings(caplog) == [
         f"step 2 is missing from {tmp_path / 'metrics.jsonl'}: File too large",
-        "what sink 'tensorboard' shows of mine is incomplete, the run goes on: File too large",
+        "what sink 'tensorboard' shows of mine is incomplete, the run continues: File too large",
     ]
 
 
@@ -163,7 +163,7 @@ def test_scores_of_a_run_that_did_not_train(tmp_path: Path) -> None:
 
 
 class Broken(Sink):
-    """Whatever is asked of it, it raises."""
+    """It raises at every call."""
 
     name = "broken"
 
@@ -192,7 +192,7 @@ class Shut(Broken):
 
 @pytest.fixture
 def others(tmp_path: Path) -> Iterator[None]:
-    """Sinks of somebody else, the one of the how-to page among them."""
+    """Sinks of others, the one of the how-to page among them."""
     (program,) = (text for name, text in shown(ROOT / "docs/how-to/own-sink.md") if name == "csv_sink.py")
     assert len(program.splitlines()) <= 25
     (tmp_path / "csv_sink.py").write_text(program, encoding="utf-8")
@@ -230,8 +230,8 @@ def test_a_sink_that_fails_is_told_once_and_ends_nothing(
     assert calls == ["scalars", "scalars", "scalars", "flush", "close"] * 2
     assert logged(tmp_path) == events(tmp_path) == list(enumerate([1.0] * 6, 1))
     assert warnings(caplog) == [
-        "what sink 'shut' shows of mine is incomplete, the run goes on: PermissionError: no key",
-        "what sink 'broken' shows of mine is incomplete, the run goes on: ConnectionError: no route to the tracker",
+        "what sink 'shut' shows of mine is incomplete, the run continues: PermissionError: no key",
+        "what sink 'broken' shows of mine is incomplete, the run continues: ConnectionError: no route to the tracker",
     ]
 
 
@@ -239,13 +239,13 @@ def test_a_name_is_one_sinks(others: None) -> None:
     class Other(Broken):
         name = "tensorboard"
 
-    with pytest.raises(UserError, match=r"^sink 'tensorboard' is there already, in .*xdist/run/sinks/__init__\.py$"):
+    with pytest.raises(UserError, match=r"^sink 'tensorboard' is already registered, in .*xdist/run/sinks/__init__\.py$"):
         register(Other)
     assert SINKS.get("tensorboard") is TensorBoard
 
 
 def test_tensorboard_opens_on_what_is_looked_at_first(tmp_path: Path) -> None:
-    """Its page has a section for what stands before the first "/" of names, in the order of letters."""
+    """Its page has a section for what is before the first "/" of names, in the order of letters."""
     sinks = Sinks(("tensorboard",), Start(tmp_path, "mine", {"train": {"steps": 4}, "seed": 1}, 0))
     epochs = {f"epochs/xnli/{n}": 1.0 for n in range(10)}
     sinks.scalars(1, {**epochs, "train/loss": 2.0, "train/lr": 1e-5, "train/tokens_per_second": 9.0, "dev/value": 3.0})

@@ -1,4 +1,5 @@
-"""Which sinks a run names: one that is not known is one line wherever a run begins, and a folder is read whatever it names."""
+"""Which sinks a run names: one that is not known is one line at every kind of start, and a folder is read with any name in
+it."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +24,7 @@ from xdist.study.running import run_study
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a run that asks for a sink which is not known."""
+    """A folder with a run that requests a sink which is not known."""
     tiny_benchmark(tmp_path / "benchmark")
     run = {
         "name": "mine",
@@ -88,7 +89,8 @@ def test_what_is_no_list_of_names_is_one_line(place: Path, override: str, messag
 
 
 def test_sinks_are_no_part_of_what_a_run_is(place: Path) -> None:
-    """A run goes on with others; a folder with one that is not known here is read, and so is one from before there were any."""
+    """A run continues with others; a folder with one that is not known here is read, and so is one from before there were
+    any."""
     run = load_run(place / "run.yaml")
     folder = RunFolder(run.folder)
     folder.open(run, None, {})

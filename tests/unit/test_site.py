@@ -1,4 +1,4 @@
-"""The site of the documentation is built strictly: every page is in it, and a link that leads nowhere ends the build."""
+"""The site of the documentation is built strictly: every page is in it, and a broken link ends the build."""
 
 import shutil
 from pathlib import Path

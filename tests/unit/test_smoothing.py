@@ -8,7 +8,7 @@ from batch_of import batch_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xdist.evaluation.smoothing import smoothed
+from xdist.evaluation.smoothing import smooth_outputs
 from xdist.tasks.catalog import task
 from xdist.tasks.family import Family, family_of
 
@@ -30,7 +30,7 @@ def drawn(name: str, seed: int, count: int) -> tuple[Family, Any, list[torch.Ten
 @settings(max_examples=20)
 def test_equal_draws_leave_outputs_as_they_are(name: str, seed: int) -> None:
     family, batch, (outputs,) = drawn(name, seed, 1)
-    torch.testing.assert_close(smoothed([outputs] * 3, family, batch), outputs, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(smooth_outputs([outputs] * 3, family, batch), outputs, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -39,7 +39,7 @@ def test_equal_draws_leave_outputs_as_they_are(name: str, seed: int) -> None:
 def test_probabilities_are_averaged(name: str, seed: int) -> None:
     family, batch, outputs = drawn(name, seed, 4)
     mean = torch.stack([family.log_probabilities(output, batch).exp() for output in outputs]).mean(0)
-    found = family.log_probabilities(smoothed(outputs, family, batch), batch).exp()
+    found = family.log_probabilities(smooth_outputs(outputs, family, batch), batch).exp()
     torch.testing.assert_close(found, mean, atol=1e-5, rtol=1e-4)
 
 

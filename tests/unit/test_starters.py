@@ -41,7 +41,7 @@ def test_the_first_host_of_a_node_list(nodes: str, first: str) -> None:
     ],
 )
 def test_who_is_started_by_srun_or_mpirun(variables: dict[str, str], rank: str, local: str, world: str, meet: str) -> None:
-    assert starters.take(variables)
+    assert starters.adopt_variables(variables)
     names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR")
     assert [variables[name] for name in names] == [rank, local, world, meet]
     assert int(variables["MASTER_PORT"]) in starters.PORTS
@@ -52,7 +52,7 @@ def test_jobs_on_one_machine_meet_at_ports_of_their_own() -> None:
     for job in ("17", "18"):
         for rank in ("0", "7"):
             variables = {**SRUN, "SLURM_PROCID": rank, "SLURM_JOB_ID": job, "SLURM_JOB_NODELIST": "n1"}
-            starters.take(variables)
+            starters.adopt_variables(variables)
             ports.add(variables["MASTER_PORT"])
     assert len(ports) == 2
 
@@ -67,20 +67,20 @@ def test_jobs_on_one_machine_meet_at_ports_of_their_own() -> None:
 )
 def test_who_is_not(variables: dict[str, str]) -> None:
     before = dict(variables)
-    assert not starters.take(variables)
+    assert not starters.adopt_variables(variables)
     assert variables == before
 
 
 def test_ranks_of_mpirun_on_hosts_that_nobody_names() -> None:
     with pytest.raises(UserError, match="mpirun started 4 ranks on several hosts, and nothing says where they meet"):
-        starters.take({**MPIRUN, "OMPI_COMM_WORLD_LOCAL_SIZE": "2"})
+        starters.adopt_variables({**MPIRUN, "OMPI_COMM_WORLD_LOCAL_SIZE": "2"})
 
 
 @pytest.mark.parametrize(
     "gpus, shared", [(["A of a", "B of a", "A of b"], None), (["A of a", "B of a", "A of a"], "0, 2 have one GPU (A of a)")]
 )
 def test_no_two_ranks_have_one_gpu(gpus: list[str], shared: str | None) -> None:
-    """All say the same, whoever of them is heard."""
+    """All say the same, so any of them may be read."""
     store = HashStore()
 
     def said(rank: int) -> str:
@@ -92,7 +92,7 @@ def test_no_two_ranks_have_one_gpu(gpus: list[str], shared: str | None) -> None:
 
     with ThreadPoolExecutor(len(gpus)) as pool:
         (line,) = set(pool.map(said, range(len(gpus))))
-    assert line.startswith(f"ranks {shared}, and each holds one rank: ") if shared else not line
+    assert line.startswith(f"ranks {shared}, and each can have one rank: ") if shared else not line
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_no_two_ranks_have_one_gpu(gpus: list[str], shared: str | None) -> None:
         ("cpu", True, [], "cpu"),
         ("cpu", False, ["mps"], "cpu"),
         ("cuda", True, [], "cuda"),
-        ("cuda", False, [], "DS_ACCELERATOR=cuda: torch finds no GPU here; leave DS_ACCELERATOR out, or say cpu"),
+        ("cuda", False, [], "DS_ACCELERATOR=cuda: torch finds no GPU here; leave DS_ACCELERATOR out, or set it to cpu"),
         ("xpu", True, [], "DS_ACCELERATOR=xpu: xdist does not run on Intel's GPUs (XPU) (valid: cuda, of AMD's too; cpu)"),
         ("tpu", False, [], "DS_ACCELERATOR=tpu: xdist does not run on 'tpu' (valid: cuda, of AMD's too; cpu)"),
         *(

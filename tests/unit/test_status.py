@@ -14,8 +14,8 @@ from xdist.cli import main
 from xdist.config import load_run
 from xdist.errors import UserError
 from xdist.files import digest, write_json
-from xdist.launch.status import find, link, status, submitted
-from xdist.launch.submission import live, record
+from xdist.launch.status import find_runs, find_submission, link_events, status
+from xdist.launch.submission import live_job, recorded_job
 from xdist.run.folder import RunFolder
 from xdist.run.lock import RunLock
 from xdist.run.sinks import Sinks, Start
@@ -53,7 +53,7 @@ def test_running(tmp_path: Path) -> None:
     assert (found.run, found.state, found.step, found.steps, found.saved) == ("one", "running", 30, 100, 20)
     assert found.loss == pytest.approx(1.7)
     assert found.left
-    # 70 steps at 0.03 seconds or, on a busy machine, more; the whole second that it is rounded to.
+    # 70 steps at 0.03 seconds or, on a busy machine, more; the full second that it is rounded to.
     assert timedelta(seconds=2) <= found.left < timedelta(seconds=60)
     assert (found.job, found.restarts, found.reason) == ("", 0, "")
 
@@ -109,7 +109,7 @@ def test_job_whose_scheduler_does_not_answer_is_not_lost(tmp_path: Path, on_slur
     found = status(on_slurm.path)
     assert found.state == "running"
     assert found.job.startswith("12 UNKNOWN (squeue: slurm_load_jobs error: Unable to contact slurm controller")
-    assert live(on_slurm.path, "slurm")  # so it is not submitted a second time
+    assert live_job(on_slurm.path, "slurm")  # so it is not submitted a second time
 
 
 @pytest.mark.parametrize(
@@ -143,21 +143,21 @@ def test_of_a_run_whose_folder_is_not_seen_from_here_its_job_speaks(
 
 def test_runs_are_found_by_description_folder_or_below(tmp_path: Path) -> None:
     one, two = opened(tmp_path, "one", "runs/a/one"), opened(tmp_path, "two", "runs/two")
-    assert find([tmp_path / "runs-two.yaml"]) == [two.path]
-    assert find([one.path, one.path]) == [one.path]
-    assert find([tmp_path / "runs"]) == [one.path, two.path]
+    assert find_runs([tmp_path / "runs-two.yaml"]) == [two.path]
+    assert find_runs([one.path, one.path]) == [one.path]
+    assert find_runs([tmp_path / "runs"]) == [one.path, two.path]
     study = {"name": "s", "folder": str(tmp_path / "runs"), "stages": {"a": {"run": "runs-one.yaml"}}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
-    assert find([tmp_path / "study.yaml"]) == [one.path, two.path]
+    assert find_runs([tmp_path / "study.yaml"]) == [one.path, two.path]
     with pytest.raises(UserError, match="no run folder, and none below it"):
-        find([tmp_path / "runs" / "nothing"])
+        find_runs([tmp_path / "runs" / "nothing"])
 
 
 def test_run_that_was_never_submitted(tmp_path: Path) -> None:
     folder = opened(tmp_path, "one", "runs/one")
-    assert record(folder.path) is None
-    with pytest.raises(UserError, match="never submitted"):
-        submitted(folder.path)
+    assert recorded_job(folder.path) is None
+    with pytest.raises(UserError, match="neither submitted nor started"):
+        find_submission(folder.path)
 
 
 def test_links_carry_the_names_of_runs(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_links_carry_the_names_of_runs(tmp_path: Path) -> None:
     (tmp_path / "links").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "config.yaml").write_text("name: [")
-    names, wrong = link([*folders, tmp_path / "broken"], tmp_path / "links")
+    names, wrong = link_events([*folders, tmp_path / "broken"], tmp_path / "links")
     assert names == ["demo-a", "b (runs-2)", "b (old-2)"]
     assert len(wrong) == 1
     assert str(wrong[0]).startswith(f"{tmp_path / 'broken' / 'config.yaml'}:1: ")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from xdist.errors import RunError
-from xdist.run.stopping import SIGNALS, STARTED, StopRequest, asked_for, drop_old
+from xdist.run.stopping import SIGNALS, STARTED, StopRequest, drop_old, start_requested_at
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -46,10 +46,10 @@ def test_whoever_watches_hears_that_the_folder_is_gone(tmp_path: Path) -> None:
         assert not requests[1]
         for _ in range(2):
             with pytest.raises(
-                RunError, match="run: was removed, renamed or taken by another start while this one was at work"
+                RunError, match="run: was removed, renamed or taken by another start while this one was running"
             ):
                 bool(requests[0])
-            (tmp_path / "run").mkdir(exist_ok=True)  # by whoever writes there
+            (tmp_path / "run").mkdir(exist_ok=True)  # by other writers
     finally:
         for request in reversed(requests):
             request.close()
@@ -88,15 +88,15 @@ def test_a_request_that_is_older_than_the_start_is_removed_with_a_line(
 
 
 def test_when_a_start_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The launcher knows best; a job goes by its submission, whatever number its life has; by hand it is the process."""
+    """The launcher knows best; a job goes by its submission, for any number of restarts; by hand it is the process."""
     submission = tmp_path / "job.json"
     monkeypatch.delenv(STARTED, raising=False)
-    assert time.time() - 24 * 3600 < asked_for(submission) <= time.time()
-    begun = asked_for(submission)
+    assert time.time() - 24 * 3600 < start_requested_at(submission) <= time.time()
+    begun = start_requested_at(submission)
     time.sleep(0.05)
-    assert asked_for(submission) == pytest.approx(begun, abs=0.03)
+    assert start_requested_at(submission) == pytest.approx(begun, abs=0.03)
     submission.touch()
     os.utime(submission, (50.0, 50.0))
-    assert asked_for(submission) == 50.0
+    assert start_requested_at(submission) == 50.0
     monkeypatch.setenv(STARTED, "70.5")
-    assert asked_for(submission) == 70.5
+    assert start_requested_at(submission) == 70.5

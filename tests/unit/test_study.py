@@ -224,7 +224,7 @@ def test_a_stage_may_come_from_an_axis_and_evaluation_alone_is_done_once(tmp_pat
         ("exclude=[{robst: plain}]", "unknown axis 'robst': did you mean 'robust'?"),
         ("include=[{robust: [plain, avderserial]}]", "unknown value 'avderserial': did you mean 'adversarial'?"),
         ("baseline.first=englsh", "unknown value 'englsh': did you mean 'english'?"),
-        ("seeds=[1, 1]", "a seed stands twice"),
+        ("seeds=[1, 1]", "a seed appears twice"),
         ("seeds=[]", "seeds: is empty"),
         (
             "all.train.stepz=3",
@@ -260,7 +260,7 @@ def test_mistakes_in_the_study_name_its_line(tmp_path: Path, described: dict[str
 def test_same_training_scored_otherwise_is_refused(tmp_path: Path, described: dict[str, Any]) -> None:
     described["axes"]["robust"]["plain"] = {"target": {"evaluate.layer": 1}}
     described["axes"]["robust"]["adversarial"] = {"target": {"evaluate.layer": 2}}
-    with pytest.raises(UserError, match="trains the same and is scored otherwise"):
+    with pytest.raises(UserError, match="trains the same and is scored differently"):
         graph_of(tmp_path, described)
 
 
@@ -337,7 +337,7 @@ def test_what_makes_no_valid_name_or_no_end_is_refused(
 
 
 def test_values_of_axes_are_texts_as_they_are_written(tmp_path: Path, described: dict[str, Any]) -> None:
-    """0.1, 010 and no are three names, in `axes`, `include` and `baseline` alike."""
+    """0.1, 010 and no are three names, in `axes`, `include` and `baseline`."""
     text = """
   robust: {0.1: {target: {robust: {method: adversarial, radius: 0.1}}}, no: {target: {robust: {method: none}}}}
 include: [{robust: 0.1}, {robust: [no]}]

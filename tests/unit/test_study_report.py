@@ -83,23 +83,23 @@ def difference(value: float, low: float, high: float, p: float, condition: str =
             "interval -3.0 to -1.0); and no difference between “D” and “B” could be shown (+0.0 points, "
             "95 % interval -4.0 to +6.0).",
         ),
-        (  # the interval leaves out zero, the corrected p-value does not say so
+        (  # the interval excludes zero, the corrected p-value does not say so
             [difference(3, 0.5, 5.5, 0.09), difference(1, -1, 3, 0.9, "C")],
             False,
             "On X, for any of the 2 conditions no difference from “B” could be shown (95 % intervals within -1.0 to +5.5, "
-            "one of which leaves out zero, too little for 7 comparisons).",
+            "one of which excludes zero, too little for 7 comparisons).",
         ),
         (
             [difference(3, 0.5, 5.5, 0.09), difference(1, 0.1, 3, 0.9, "C"), difference(5, 1, 9, 0.001, "D")],
             False,
             "On X, “D” is better than “B” by 5.0 points (95 % interval +1.0 to +9.0); and for the other 2 conditions no "
-            "difference from “B” could be shown (95 % intervals within +0.1 to +5.5, 2 of which leave out zero, too little for "
+            "difference from “B” could be shown (95 % intervals within +0.1 to +5.5, 2 of which exclude zero, too little for "
             "7 comparisons).",
         ),
         (
             [difference(3, 0.5, 5.5, 0.09)],
             False,
-            "On X, no difference between “A” and “B” could be shown (+3.0 points, 95 % interval +0.5 to +5.5, which leaves out "
+            "On X, no difference between “A” and “B” could be shown (+3.0 points, 95 % interval +0.5 to +5.5, which excludes "
             "zero, too little for 7 comparisons).",
         ),
         (  # and the other way round
@@ -122,7 +122,7 @@ def difference(value: float, low: float, high: float, p: float, condition: str =
             "among them an interval of no width: such models are right about the same examples, as those are that give every "
             "example one answer).",
         ),
-        ([], False, "On X nothing can be said: no condition and its baseline both have scores there."),
+        ([], False, "On X nothing can be concluded: no condition has scores there together with its baseline."),
     ],
 )
 def test_a_sentence_says_what_the_numbers_say(differences: list[Difference], one_seed: bool, said: str) -> None:
@@ -196,7 +196,7 @@ def test_tasks_have_means_and_spreads_and_no_best_without_a_difference(report: P
         pytest.approx(np.std(means, ddof=1)),
         3,
     )
-    # Two conditions are equally good but for chance: neither is best.
+    # Two conditions are equally good except for chance: neither is best.
     assert not any(row["tasks"]["cldr-topic"]["best"] for row in content["tasks"])
     assert content["tasks"][0]["xtreme_r"] is None
     (cost,) = [row for row in content["cost"] if row["stage"] == "intermediate"]
@@ -507,7 +507,7 @@ def test_a_study_without_any_gold_is_reported(two_tasks: Path) -> None:
     without_gold(two_tasks, task="pawsx-pairs")
     done = CliRunner().invoke(main, ["report", str(two_tasks), "--tensorboard"])
     assert done.exit_code == 0, done.output
-    assert "nothing can be said" in done.output
+    assert "nothing can be concluded" in done.output
     text = (two_tasks.parent / "out/report/report.md").read_text(encoding="utf-8")
     assert "- cldr-topic: no gold: predicted, not scored: ht, yo" in text
     assert "| intermediate: none, robust: none | – | – | – |" in text

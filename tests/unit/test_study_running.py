@@ -17,14 +17,14 @@ def test_a_study_without_any_data_starts_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         run_study(expand(study, facts), facts)
     assert str(error.value) == (
-        f"{tmp_path / 'study.yaml'}: none of the 10 runs can begin: files to train on are not there, "
+        f"{tmp_path / 'study.yaml'}: none of the 10 runs can begin: files to train on are missing, "
         f"such as {tmp_path / 'nowhere/cldr-topic/train-en.tsv'}"
     )
     assert not (tmp_path / "out").exists()
 
 
 def test_nor_does_one_whose_first_runs_lack_files(tmp_path: Path) -> None:
-    """The files of the runs after them, which would be blocked, are there."""
+    """The files of the runs after them, which would be blocked, exist."""
     root = gold(tmp_path / "data")
     (root / "cldr-topic/train-sw.tsv").unlink()
     study = load_study(described(tmp_path, root), ["include=[{intermediate: multilingual}]"])

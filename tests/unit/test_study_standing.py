@@ -1,4 +1,4 @@
-"""Where each run of a study stands, read from the run folders."""
+"""The state of each run of a study, read from the run folders."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ from xdist.study.state import last_step, make_scorable, note_failure, standings
 @settings(max_examples=15)
 @given(st.lists(st.booleans(), min_size=6, max_size=6))
 def test_status_follows_the_folders(marks: list[bool]) -> None:
-    """Whatever is finished, a run is blocked exactly when the one before it failed."""
+    """For any set of finished runs, a run is blocked exactly when the one before it failed."""
     from tempfile import TemporaryDirectory
 
     with TemporaryDirectory() as name:

@@ -116,7 +116,7 @@ def test_dry_run_writes_all_texts_where_it_is_told_to(place: Path) -> None:
     given = {node.run.name: (node.run.folder / "job" / "job.sbatch").read_text() for node in graph(place).nodes.values()}
     assert written == given
     again = submit("slurm", "--dry-run", "--texts", "texts")
-    assert (again.exit_code, again.stderr) == (2, "xdist: texts: something is there already; name a new folder\n")
+    assert (again.exit_code, again.stderr) == (2, "xdist: texts: already exists; name a new folder\n")
     alone = submit("slurm", "--texts", "more")
     assert (alone.exit_code, "--texts: needs --dry-run" in alone.stderr) == (2, True)
 
@@ -152,7 +152,7 @@ def test_what_a_full_queue_refused_is_submitted_when_there_is_room(place: Path) 
     refuses = f'[ "$(wc -l <"$0.log")" != 2 ] || [ -e "$0.room" ] || {{ touch "$0.room"; echo "{said}" >&2; exit 1; }}'
     (place / "commands" / "sbatch").write_text(f"#!/bin/sh\n{refuses}\n{SBATCH}\n")
     queued(place, job101="RUNNING None", job102="PENDING Priority")
-    assert submit().exit_code == 2  # at once, where nobody said to wait
+    assert submit().exit_code == 2  # at once, without the option to wait
     (place / "commands" / "sbatch.room").unlink()
     assert len(handed_over(place)) == 2
     waited = submit("slurm", "--retry-every", "1")

@@ -1,4 +1,4 @@
-"""What a rank finds around it: ranks that nobody started, folders and machines that lack what others have."""
+"""What a rank finds around it: ranks that were not started, folders and machines that lack what others have."""
 
 import errno
 import fcntl
@@ -77,7 +77,7 @@ def test_a_folder_to_compile_in_that_cannot_be_written_is_named_with_its_variabl
         with pytest.raises(
             UserError, match=rf"^{root}: cannot be written to \(.*\): set TORCH_EXTENSIONS_DIR to a folder that can$"
         ):
-            with building.alone(root):
+            with building.exclusive_build(root):
                 pass
 
 
@@ -89,7 +89,7 @@ def test_a_file_system_without_locks_is_named_with_the_variable(tmp_path: Path, 
     with pytest.raises(
         UserError, match="its file system keeps no locks: set TORCH_EXTENSIONS_DIR to a folder of one that does"
     ):
-        with building.alone(tmp_path):
+        with building.exclusive_build(tmp_path):
             pass
 
 

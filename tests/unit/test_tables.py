@@ -1,4 +1,4 @@
-"""Every table: whole at 80 columns and into a pipe, of one look."""
+"""Every table: complete at 80 columns and into a pipe, of one look."""
 
 import json
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.tree import Tree
 
 from xdist.cli import main
-from xdist.cli.task_shown import description
+from xdist.cli.task_shown import task_yaml
 from xdist.config import load_run
 from xdist.run.tables import Table, show_tree
-from xdist.tasks.catalog import known
+from xdist.tasks.catalog import known_tasks
 
 WORDS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P")), min_size=1, max_size=20)
 CELLS = st.lists(st.tuples(WORDS, WORDS, st.lists(WORDS, max_size=12).map(" ".join)), min_size=1, max_size=5)
@@ -66,7 +66,7 @@ def asked(*words: object, code: int = 0) -> str:
 def test_tasks_are_a_line_each_the_demos_last() -> None:
     shown = asked("tasks").splitlines()
     names = [line.split()[0] for line in shown[2:] if line[0] != "*"]
-    assert sorted(names) == sorted(known())
+    assert sorted(names) == sorted(known_tasks())
     assert [name.startswith("cldr-") for name in names] == [False] * (len(names) - 3) + [True] * 3
     assert len(shown) < 120
     assert max(map(len, shown)) <= 80
@@ -83,13 +83,13 @@ def test_a_task_is_shown_with_all_that_is_known(shared_data: Path) -> None:
 
 
 def scored_tasks() -> Iterator[str]:
-    return (name for name, one in known().items() if one.files)
+    return (name for name, one in known_tasks().items() if one.files)
 
 
 @pytest.mark.parametrize("name", scored_tasks())
 def test_the_shown_yaml_is_a_run(name: str, tmp_path: Path) -> None:
-    entry = known()[name]
-    (tmp_path / "run.yaml").write_text("\n".join(description(entry, tmp_path)))
+    entry = known_tasks()[name]
+    (tmp_path / "run.yaml").write_text("\n".join(task_yaml(entry, tmp_path)))
     run = load_run(tmp_path / "run.yaml")
     assert bool(run.evaluate) == entry.scorable
     trained = [one.task for one in run.train.tasks] if run.train else []
@@ -99,7 +99,7 @@ def test_the_shown_yaml_is_a_run(name: str, tmp_path: Path) -> None:
 def test_json_of_tasks() -> None:
     found = json.loads(asked("tasks", "--json"))
     assert keys_of(found) <= json_keys("tasks")
-    assert {one["name"] for one in found["tasks"]} == set(known())
+    assert {one["name"] for one in found["tasks"]} == set(known_tasks())
     assert [one["name"] for one in found["tasks"] if one["demo"]] == ["cldr-topic", "cldr-spans", "cldr-names"]
 
 

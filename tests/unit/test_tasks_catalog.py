@@ -17,7 +17,7 @@ from xdist.languages import LANGUAGES, language
 from xdist.metrics import metric
 from xdist.metrics.transfer import transfer_matrix
 from xdist.tasks.catalog import TASKS, XTREME_R, task
-from xdist.tasks.check import check, files_there
+from xdist.tasks.check import check_split, files_there
 from xdist.tasks.families import FAMILIES
 from xdist.tasks.family import family_of
 
@@ -96,10 +96,10 @@ def test_check_counts_the_real_files(shared_data: Path) -> None:
     assert Counter(entry.name for entry, _, _ in there)["xquad"] == 12
     assert Counter(split for entry, split, _ in there if entry.name == "sib200") == {"train": 50, "dev": 50, "test": 102}
     for entry, split, code in there:
-        found = check(entry, shared_data, split, code)
+        found = check_split(entry, shared_data, split, code)
         assert (found.count, found.remark) == (found.official, ""), (entry.name, split, code)
         assert found.gold
-    part = check(task("udpos"), shared_data, "train", "en")
+    part = check_split(task("udpos"), shared_data, "train", "en")
     assert (part.count, part.official, part.remark) == (6_000, 21_253, "a part")
 
 
@@ -140,14 +140,14 @@ def test_pairs_join_parallel_rows(tmp_path: Path) -> None:
 
 
 def test_real_pawsx_pairs_leave_untranslated_rows_out(shared_data: Path) -> None:
-    counts = {pair: check(task("pawsx-pairs"), shared_data, "dev", pair) for pair in ("en-de", "de-en", "de-zh", "en-en")}
+    counts = {pair: check_split(task("pawsx-pairs"), shared_data, "dev", pair) for pair in ("en-de", "de-en", "de-zh", "en-en")}
     assert {pair: (found.count, found.untranslated) for pair, found in counts.items()} == {
         "en-de": (1932, 68),
         "de-en": (1932, 68),
         "de-zh": (1919, 81),
         "en-en": (2000, 0),
     }
-    assert counts["de-zh"].remark == "81 untranslated rows left out"
+    assert counts["de-zh"].remark == "81 untranslated rows skipped"
 
 
 def test_transfer_matrix() -> None:

@@ -1,5 +1,4 @@
-"""Intermediate tasks: small files in the official formats, translated ones beside them, the hub's tables, tasks of a user's
-own."""
+"""Intermediate tasks: small files in the official formats, translated ones next to them, the hub's tables, tasks of a user."""
 
 import json
 from pathlib import Path
@@ -260,7 +259,7 @@ def test_tasks_of_a_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("  news:", "  xnli:", "tasks.yaml:2: tasks.xnli: a task 'xnli' is in the catalog already"),
         ("classification", "clasification", "unknown value 'clasification': did you mean 'classification'?"),
         ("    texts: 1", "    text: 1", "tasks.yaml:6: tasks.news: unknown key 'text': did you mean 'texts'?"),
-        ("[politics, sport]", "[sport, sport]", "tasks.yaml:5: tasks.news.labels: a label stands here twice"),
+        ("[politics, sport]", "[sport, sport]", "tasks.yaml:5: tasks.news.labels: a label appears here twice"),
         ("news/{language}.tsv", "news/sw.tsv", "the file of each language is named by {language}"),
         ("news/{language}.tsv", "news/{lang}.tsv", "the file of each language is named by {language}"),
         ("[sw, quy]", "[Swahili]", "'Swahili' is no language code"),

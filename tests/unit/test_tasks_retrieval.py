@@ -29,7 +29,7 @@ from xdist.formats.examples import Passage, Query, Sentence
 from xdist.metrics import mining
 from xdist.tasks.catalog import task
 from xdist.tasks.catalog.task import POOL
-from xdist.tasks.check import check
+from xdist.tasks.check import check_split
 from xdist.tasks.dual import CANDIDATE, QUERY, DualEncoder, Pooler
 from xdist.tasks.family import family_of
 from xdist.tasks.mining import Mining
@@ -144,7 +144,7 @@ def test_lareqa_by_hand(small: tuple[Path, PreTrainedTokenizerBase]) -> None:
 def test_lareqa_has_13014_candidates_and_11_answers(shared_data: Path) -> None:
     entry = task("lareqa")
     for code in entry.pool:
-        found = check(entry, shared_data, POOL, code)
+        found = check_split(entry, shared_data, POOL, code)
         assert found.count == found.official, code
     assert sum(entry.counts[POOL].values()) == 13_014  # type: ignore[union-attr]
     for code in ("en", "th"):
@@ -166,7 +166,7 @@ def test_training_questions_without_a_sentence_are_counted(tmp_path: Path, caplo
         ("a", "One ends.", text),
         ("c", "Two ends.", text),
     ]
-    assert caplog.messages == [f"{path}: 1 questions left out: their answer begins in no sentence"]
+    assert caplog.messages == [f"{path}: 1 questions skipped: their answer begins in no sentence"]
 
 
 # --- Mewsli-X --------------------------------------------------------------------------------------------------------
@@ -310,7 +310,7 @@ def test_bucc_is_mined_with_the_threshold_of_dev(tmp_path: Path, small: tuple[Pa
     examples = list(entry.examples(tmp_path, "test", "de"))
     rows = Columns(list(family.encode(iter(examples), tokenizer, 64)))
     side = rows.column("side")
-    # The two sentences that stand twice are one row each.
+    # The two sentences that appear twice are one row each.
     assert Counter(side.tolist()) == {0: 58, 1: 50, 2: 58, 3: 50}
 
     draw = torch.Generator().manual_seed(3)
@@ -366,9 +366,9 @@ def test_bucc_is_mined_with_the_threshold_of_dev(tmp_path: Path, small: tuple[Pa
 @pytest.mark.parametrize(
     "lines, message",
     [
-        ("de-1 en-1\n", "test-de.tsv:1: expected 'foreign id TAB English id', found 'de-1 en-1'$"),
+        ("de-1 en-1\n", "test-de.tsv:1: expected 'other id TAB English id', found 'de-1 en-1'$"),
         ("de-1\ten-1\nde-1\ten-99\n", "test-de.tsv:2: there is no sentence 'en-99'$"),
-        ("de-1\ten-1\nde-1\ten-1\n", "test-de.tsv:2: this pair stands in line 1 already$"),
+        ("de-1\ten-1\nde-1\ten-1\n", "test-de.tsv:2: this pair is already in line 1$"),
     ],
 )
 def test_bad_mined_pairs(tmp_path: Path, lines: str, message: str) -> None:

@@ -15,7 +15,7 @@ from xdist.formats.examples import Answer, Classified, Question, Tagged
 from xdist.metrics import metric
 from xdist.tasks.catalog import task
 from xdist.tasks.catalog.xglue import ROOT, TOPICS, UNDERSTANDING, UNIQUE
-from xdist.tasks.check import check, files_there
+from xdist.tasks.check import check_split, files_there
 
 LANGUAGES = {"ner": 4, "pos": 18, "nc": 5, "mlqa": 7, "xnli": 15, "pawsx": 4, "qadsm": 3, "wpr": 7, "qam": 3}
 
@@ -43,7 +43,7 @@ def test_xglue_files_as_released(root: Path) -> None:
         (name, code) for name, codes in SOME.items() for code in codes
     }
     for entry, split, code in there:
-        found = check(entry, root, split, code)
+        found = check_split(entry, root, split, code)
         assert found.gold
         assert found.remark == "a part", (entry.name, split, code)
 
@@ -120,7 +120,7 @@ def test_xglue_real_files(shared_data: Path, tmp_path: Path) -> None:
     there = files_there(tmp_path, [task(name) for name in ("xglue-pawsx", "xglue-mlqa", "xglue-pos")])
     assert len(there) == 4 + 3 + 3
     for entry, split, code in there:
-        found = check(entry, tmp_path, split, code)
+        found = check_split(entry, tmp_path, split, code)
         assert (found.count, found.remark) == (found.official, ""), (entry.name, split, code)
 
 
@@ -197,11 +197,11 @@ def test_xglue_sentences_that_the_hub_lost_are_named(tmp_path: Path) -> None:
     """Its script drops the last sentence of every POS file, and has no Portuguese."""
     entry, row = task("xglue-pos"), {"words": ["a"], "pos": [7]}
     hub_file(tmp_path, "pos", "test.vi", [row] * 799, entry.labels)
-    assert check(entry, tmp_path, "test", "vi").remark == "the last one of the released file is not in the hub's copy"
+    assert check_split(entry, tmp_path, "test", "vi").remark == "the last one of the released file is not in the hub's copy"
     hub_file(tmp_path, "pos", "test.th", [row] * 498, entry.labels)
-    assert check(entry, tmp_path, "test", "th").remark == ""
+    assert check_split(entry, tmp_path, "test", "th").remark == ""
     hub_file(tmp_path, "pos", "test.zh", [row] * 400, entry.labels)
-    assert check(entry, tmp_path, "test", "zh").remark == "a part"
+    assert check_split(entry, tmp_path, "test", "zh").remark == "a part"
     hub_file(tmp_path, "pos", "test.pt", [row], entry.labels)
     assert entry.paths(tmp_path, "test", "pt")[0].suffix != ".parquet"
 

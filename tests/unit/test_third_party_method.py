@@ -1,4 +1,4 @@
-"""A method of robust training in one file of somebody else's is a method as any other; who only looks does not execute it."""
+"""A method of robust training in one file of another's is a method as any other; who only looks does not execute it."""
 
 import json
 from collections.abc import Iterator
@@ -98,7 +98,7 @@ def test_it_is_accepted_and_written_down_with_its_digest(path: Path) -> None:
             ["robust=[{method: adversarial}, {method: fadign}]"],
             "robust.1.method: unknown method 'fadign': did you mean 'fading'?",
         ),
-        (["plugins=[]"], "robust.method: unknown method 'fading': (valid: adversarial, code_switch, "),
+        (["plugins=[]"], "robust.method: unknown method 'fading': (valid: adversarial, branch_mixture, code_switch, "),
         (["plugins=[nowhere.py]"], "plugins.0: nowhere.py: cannot be read: No such file or directory"),
         (["plugins=nowhere.py"], "plugins: expected a list: [a, b]"),
     ],
@@ -112,7 +112,7 @@ def test_a_broken_plugin_is_told_by_the_lines_of_both_files(path: Path) -> None:
     path.write_text(path.read_text().replace(str(FADING), str(broken)))
     assert error(path) == "run.yaml:4: plugins.0: mine.py:59: ZeroDivisionError: division by zero"
     both = f"plugins=[{FADING}, {mine(path.parent, '# other')}]"
-    expected = f"{both} (command line): plugins.1: {broken}:57: method 'fading' is there already, in {FADING}"
+    expected = f"{both} (command line): plugins.1: {broken}:57: method 'fading' is already registered, in {FADING}"
     assert error(path, both) == expected.replace(f"{path.parent}/", "")
     without_cost = FADING.read_text().replace("def cost", "def price")
     (path.parent / "mine.py").write_text(without_cost)
@@ -175,7 +175,7 @@ def test_its_code_is_part_of_what_a_resume_checks(path: Path) -> None:
     ):
         RunFolder(run.folder).check(load_run(path, [f"plugins=[{plugin}]"]))
     # A job reads what was written down, which says the digest.
-    assert "plugins.0: mine.py: its code is another" in error(run.folder / RunFolder(run.folder).config.name).replace(
+    assert "plugins.0: mine.py: its code " in error(run.folder / RunFolder(run.folder).config.name).replace(
         f"{path.parent}/", ""
     )
 
@@ -258,7 +258,7 @@ def test_who_looks_at_a_folder_executes_nothing_of_it(path: Path, tmp_path: Path
         assert done.exit_code in (0, 2), (words, done.output, done.exc_info)
         assert not (tmp_path / "executed").exists(), words
     with pytest.raises(UserError):
-        load_run(folder.config)  # who goes on with it does: `theirs` is not in that file
+        load_run(folder.config)  # who continues with it does: `theirs` is not in that file
     assert (tmp_path / "executed").exists()
 
 

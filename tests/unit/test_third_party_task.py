@@ -1,4 +1,4 @@
-"""A task, its metric and a family in files of somebody else's are as ours in the runs that name them, and nowhere else."""
+"""A task, its metric and a family in files of another's are as ours in the runs that name them, and not elsewhere."""
 
 import pickle
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from xdist.evaluation import submission
 from xdist.files import digest
 from xdist.model.lineage import read_lineage
 from xdist.study import Facts
-from xdist.tasks.catalog import TASKS, known, task
+from xdist.tasks.catalog import TASKS, known_tasks, task
 from xdist.tasks.family import family_of
 
 THIRD = ROOT / "tests/third_party"
@@ -43,7 +43,7 @@ add(Task(name="reviews", family="ordered", metric="accuracy", languages=("en",),
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with the files of somebody else's and a run that names them; nothing of them is known before and afterwards."""
+    """A folder with the files of another's and a run that names them; nothing of them is known before and afterwards."""
     tiny_benchmark(tmp_path / "benchmark")
     tiny_places(tmp_path / "benchmark")
     for name in ("task.py", "balanced_accuracy.py", "fading.py"):
@@ -82,7 +82,7 @@ def change(name: str) -> None:
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str) -> None:
-    """Install a distribution of that module, which lies in the folder."""
+    """Install a distribution of that module, which is in the folder."""
     (folder / f"{name}-1.0.dist-info").mkdir()
     (folder / f"{name}-1.0.dist-info/METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
     (folder / f"{name}-1.0.dist-info/entry_points.txt").write_text(f"[xdist.plugins]\nany = {name}\n")
@@ -131,8 +131,8 @@ def test_it_belongs_to_the_runs_that_name_it() -> None:
     mine = load_run(Path("run.yaml"))
     other = load_run(Path("run.yaml"), ["plugins=[]"])
     assert task("place", None, mine.plugins).name == "place"
-    assert "place" in known(None, mine.plugins)
-    assert "place" not in known(None, other.plugins)
+    assert "place" in known_tasks(None, mine.plugins)
+    assert "place" not in known_tasks(None, other.plugins)
     with pytest.raises(UserError, match="unknown task 'place'"):
         trained_of(other)
 
@@ -152,7 +152,7 @@ def test_a_model_tells_what_it_was_trained_on_without_its_code(place: Path) -> N
 
     assert heads() == ["place"]
     assert not TASKS.has("place")
-    with forgetting(), plugins.given(["task.py"]):
+    with forgetting(), plugins.with_plugins(["task.py"]):
         assert heads() == [known_head]
     change("task.py")
     assert heads() == ["place"]
@@ -161,7 +161,7 @@ def test_a_model_tells_what_it_was_trained_on_without_its_code(place: Path) -> N
 def test_two_of_one_name_are_refused(place: Path) -> None:
     Path("xnli.py").write_text(Path("task.py").read_text().replace('name="place"', 'name="xnli"'))
     told = refusal("train", "run.yaml", "--dry-run", "plugins=[xnli.py]")
-    assert "plugins.0: xnli.py:20: task 'xnli' is there already, in " in told
+    assert "plugins.0: xnli.py:20: task 'xnli' is already registered, in " in told
     described = {"family": "masked-lm", "languages": ["sw"], "files": {"train": "x.txt"}}
     (place / "tasks.yaml").write_text(yaml.safe_dump({"tasks": {"place": described}}))
     told = refusal("train", "run.yaml", "--dry-run", f"data.tasks={place / 'tasks.yaml'}")
@@ -184,7 +184,7 @@ def test_a_prepared_set_is_of_the_code_that_brought_the_task(place: Path) -> Non
     change("task.py")
     after = folders()
     assert [a == b for a, b in zip(before, after, strict=True)] == [False, True]
-    assert all(one.plugins == () for one in known().values())
+    assert all(one.plugins == () for one in known_tasks().values())
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The page for when something is wrong speaks of messages that are there, and that of gold of the files that are read."""
+"""The page for when something is wrong speaks of messages that exist, and that of gold of the files that are read."""
 
 import re
 
@@ -18,7 +18,7 @@ def messages() -> list[str]:
 
 @pytest.mark.parametrize("message", messages())
 def test_the_page_speaks_of_messages_that_are_there(message: str) -> None:
-    """As far as they are always the same: what a message names stands in quotes or is a number, or is left out there."""
+    """As far as they are always the same: what a message names is in quotes or is a number, or is left out there."""
     said = [part.strip(" ':;") for part in re.split(r"…|'[^']*'|\d+|\(.*|train\.steps|O: sw|unknown key", message)]
     for part in filter(None, said):
         assert part in SOURCE, part

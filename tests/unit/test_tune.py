@@ -15,7 +15,7 @@ from xdist.config import load_run
 from xdist.errors import UserError
 from xdist.files import read_json
 from xdist.study.state import standings
-from xdist.study.trials import edge, told
+from xdist.study.trials import next_rates, trial_lines
 from xdist.study.tuning import Grid, Tuning
 
 RUN = """\
@@ -111,7 +111,7 @@ def test_the_best_is_written_with_what_was_tried(path: Path) -> None:
     for line in (
         f"# Made by: xdist tune {path}",
         "trials on cldr-topic dev en, 1 seed",
-        *(f"#   {line}" for line in told(trials)),
+        *(f"#   {line}" for line in trial_lines(trials)),
     ):
         assert line in text
     best, before = load_run(tuning.out), load_run(path)
@@ -123,7 +123,7 @@ def test_the_best_is_written_with_what_was_tried(path: Path) -> None:
     facts = tuning.facts_of(trials)
     assert facts["best"] == {"learning_rate": 1e-4}
     assert [one["learning_rate"] for one in facts["trials"]] == [one.changes["learning_rate"] for one in trials]
-    assert edge(trials) == ""
+    assert next_rates(trials) == ""
 
 
 def test_the_end_of_the_grid_is_told(path: Path) -> None:
@@ -131,7 +131,7 @@ def test_the_end_of_the_grid_is_told(path: Path) -> None:
     trials = tuning.judged(standings(tuning.graph, tuning.facts))
     swapped = [trials[-1], *trials[:-1]]
     assert swapped[0].changes == {"learning_rate": 3e-4}
-    assert edge(swapped) == "the best rate is the highest that was tried: --rates 3e-4,9e-4"
+    assert next_rates(swapped) == "the best rate is the highest that was tried: --rates 3e-4,9e-4"
 
 
 def test_what_failed_is_told_and_others_are_judged(path: Path) -> None:
@@ -140,7 +140,7 @@ def test_what_failed_is_told_and_others_are_judged(path: Path) -> None:
     node.resolved.folder.mark("failed", "loss is not finite")
     trials = tuning.judged(standings(tuning.graph, tuning.facts))
     assert [one.changes["learning_rate"] for one in trials] == [2e-5, 1e-4]
-    assert told(trials)[1] == "learning_rate=1e-4: loss is not finite"
+    assert trial_lines(trials)[1] == "learning_rate=1e-4: loss is not finite"
 
 
 def test_the_command_takes_up_what_is_there_and_overwrites_nothing(path: Path) -> None:
@@ -159,12 +159,12 @@ def test_the_command_takes_up_what_is_there_and_overwrites_nothing(path: Path) -
     again = typed()
     assert (again.exit_code, tuning.out.read_text()) == (2, "mine")
     assert again.output.splitlines()[-1] == (
-        f"xdist: {tuning.out}: is there already; --force writes over it, --out FILE beside it"
+        f"xdist: {tuning.out}: already exists; --force overwrites it, --out FILE writes another file"
     )
     assert typed("--force").exit_code == 0
     assert "1e-4" in tuning.out.read_text()
     more = CliRunner().invoke(main, ["tune", str(path), "--rates", "2e-5,1e-4,1e-3"])
-    assert (more.exit_code, "is there already" in more.output) == (2, True)  # before anything is trained
+    assert (more.exit_code, "already exists" in more.output) == (2, True)  # before anything is trained
     dry = CliRunner().invoke(main, ["tune", str(path), "--rates", "2e-5,1e-3", "--dry-run", "--out", "other.yaml"])
     assert "trial-2e-5-s1: finished" in dry.output
     assert "trial-1e-3-s1: waiting" in dry.output

@@ -1,4 +1,4 @@
-"""Settings that are far from what is usual: told in one line, never refused."""
+"""Unusual settings: reported in one line, never refused."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from tiny import tiny_benchmark, tiny_model
 from xdist.cli import main
 from xdist.config import Train, load_run, load_study
 from xdist.estimate.shapes import shape_of
-from xdist.estimate.usual import FEWEST, USUAL, unusual, usual_rate
+from xdist.estimate.usual import FEWEST, USUAL, unusual_lines, usual_rate
 from xdist.files import shipped
 from xdist.resolve.subsets import Subsets
 from xdist.study import Facts, expand
@@ -24,7 +24,7 @@ def train(**values: object) -> Train:
 
 
 def lines(updates: int | None = 500, model: str = "base", frozen: bool = False, **values: object) -> list[str]:
-    return unusual(train(**values), updates, shape_of(model).matrices, frozen, False)
+    return unusual_lines(train(**values), updates, shape_of(model).matrices, frozen, False)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_the_length_of_training() -> None:
 
 
 def test_what_is_not_known_is_not_told() -> None:
-    assert unusual(train(learning_rate=1), 500, None, False, False) == []
-    assert unusual(train(learning_rate=1), 500, 1e6, False, language_model=True) == []
+    assert unusual_lines(train(learning_rate=1), 500, None, False, False) == []
+    assert unusual_lines(train(learning_rate=1), 500, 1e6, False, language_model=True) == []
     run = load_run(shipped("jobs") / "runs/xtreme-r/xnli.yaml", ["model.backbone=some/encoder", "train.learning_rate=1"])
     assert unusual_settings(run.train, run.model, run.data, Subsets(run).training) == []
 
@@ -122,7 +122,7 @@ def test_every_door_tells_it_and_goes_on(tmp_path: Path) -> None:
             main, [str(tmp_path / word) if word.endswith(("run.yaml", "study.yaml")) else word for word in words]
         )
         assert done.exit_code == 0, done.output
-        told = [line for line in done.output.splitlines() if line.startswith("far from usual")]
+        told = [line for line in done.output.splitlines() if line.startswith("unusual setting")]
         assert len(told) == 2, done.output
         assert "train.learning_rate=5e-1 is 1667 times above" in told[0]
         assert "7 updates teach" in told[1]

@@ -80,7 +80,7 @@ def test_visible_devices_reach_the_ranks_as_they_were_set(
     ],
 )
 def test_visible_devices_are_read_as_cuda_reads_them(gpus: None, chosen: str | None, seen: list[str]) -> None:
-    assert devices.visible({} if chosen is None else {"CUDA_VISIBLE_DEVICES": chosen}) == seen
+    assert devices.visible_gpus({} if chosen is None else {"CUDA_VISIBLE_DEVICES": chosen}) == seen
 
 
 @pytest.mark.parametrize("chosen", [None, "", "3", GPU])
@@ -99,11 +99,11 @@ def test_visible_devices_that_are_hidden_leave_the_cpu(
 
 
 TOO_MANY = (
-    "{} ranks on this machine, but {} visible{}, and each holds one rank "
+    "{} ranks on this machine, but {} visible{}, and each can have one rank "
     "(valid: {}; on the CPU, with CUDA_VISIBLE_DEVICES= before the command, as many as you like)"
 )
 NOTHING = (
-    "CUDA_VISIBLE_DEVICES={}: leaves none of this machine's GPUs "
+    "CUDA_VISIBLE_DEVICES={}: makes none of this machine's GPUs visible "
     "(valid: 0 to 1, or names that `nvidia-smi -L` shows; empty uses the CPU)"
 )
 REFUSED = [
@@ -117,7 +117,7 @@ REFUSED = [
 
 @pytest.fixture
 def described(tmp_path: Path) -> Path:
-    """A run on two ranks whose files are there."""
+    """A run on two ranks whose files exist."""
     (tmp_path / "data/cldr-topic").mkdir(parents=True)
     (tmp_path / "data/cldr-topic/train-en.tsv").write_text("one\tunit\ntwo\tscript\n")
     run = {
@@ -193,7 +193,7 @@ def test_visible_devices_are_what_the_demo_takes(machine: Path, tmp_path: Path, 
     "local_rank, variables, said",
     [
         (0, {}, None),
-        (1, {}, None),  # srun tells a rank its own number alone, and may show each a GPU of its own
+        (1, {}, None),  # srun tells a rank its own number alone, and may show each its own GPU
         (3, {"OMPI_COMM_WORLD_LOCAL_SIZE": "4"}, None),  # so may mpirun
         (0, {"LOCAL_WORLD_SIZE": "4"}, f"{TOO_MANY.format(4, '1 GPU is', '', '1')}"),
         (1, {"LOCAL_SIZE": "2"}, ""),
@@ -217,7 +217,7 @@ def test_visible_devices_are_counted_by_a_rank_that_others_started(
     monkeypatch.setattr(torch.version, "cuda", "12.8")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(sys, "argv", ["train.py", str(described)])
-    monkeypatch.setattr(worker, "quiet", lambda: None)
+    monkeypatch.setattr(worker, "quiet_libraries", lambda: None)
     monkeypatch.setattr(worker, "SAYING", 0.0)
     monkeypatch.setattr(worker, "_leave", sys.exit)
     worked: list[str] = []
@@ -238,7 +238,7 @@ def test_visible_devices_that_torch_does_not_find_are_not_replaced_by_the_cpu(
     """None: of a torch that was built for CPUs."""
     variables = {"CUDA_VISIBLE_DEVICES": chosen}
     if refused:
-        with pytest.raises(UserError, match=f"CUDA_VISIBLE_DEVICES={chosen}: leaves none"):
+        with pytest.raises(UserError, match=f"CUDA_VISIBLE_DEVICES={chosen}: makes none"):
             devices.check_rank(seen, 0, 1, variables)
     else:
         devices.check_rank(seen, 0, 1, variables)
@@ -261,9 +261,9 @@ else:
     "asked, given, seen, refused",
     [
         ("3", "0", 1, True),
-        ("3", "0", 0, False),  # no GPU is there to be the wrong one
+        ("3", "0", 0, False),  # there is no GPU that could be the wrong one
         ("2,3", "2,3", 2, False),
-        ("0,1,2,3", "0,1", 2, False),  # as many as were asked for, of those that were chosen
+        ("0,1,2,3", "0,1", 2, False),  # as many as were requested, of those that were chosen
         ("", "0", 1, True),
         ("", "0", 0, False),
         (MIG, "0", 0, True),
@@ -278,7 +278,7 @@ def test_visible_devices_that_deepspeed_replaced_are_seen(
     done = subprocess.run(
         [sys.executable, str(tmp_path / "chain.py"), *words], env=variables, stderr=subprocess.PIPE, text=True, check=False
     )
-    line = f"CUDA_VISIBLE_DEVICES={asked}: DeepSpeed's launcher put {given} in its place"
+    line = f"CUDA_VISIBLE_DEVICES={asked}: DeepSpeed's launcher put {given} instead"
     assert (done.returncode != 0, line in done.stderr) == (refused, refused), done.stderr
 
 

@@ -1,4 +1,5 @@
-"""The active vocabulary: lookups and updates are those of the whole table, and which rows are trained is told by the data."""
+"""The active vocabulary: lookups and updates are those of the complete table, and which rows are trained is decided by the
+data."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Words of token rows: grouped as white space groups the text, replaced as if the text had been tokenised anew."""
+"""Words of token rows: grouped as white space groups the text, replaced as if the text had been tokenised again."""
 
 from pathlib import Path
 
@@ -125,9 +125,9 @@ def test_word_piece_words_and_marks(tmp_path: Path) -> None:
 
 def test_a_vocabulary_that_does_not_show_words_is_refused() -> None:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(BPE({"a": 0}, [])))
-    with pytest.raises(UserError, match="words cannot be told from the pieces of its BPE vocabulary"):
+    with pytest.raises(UserError, match="words cannot be found in the pieces of its BPE vocabulary"):
         WordPieces(tokenizer)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"a": 0})))
-    said = r"words cannot be told from the pieces of a WordLevel vocabulary \(valid: BPE, Unigram, WordPiece\)"
+    said = r"words cannot be found in the pieces of a WordLevel vocabulary \(valid: BPE, Unigram, WordPiece\)"
     with pytest.raises(UserError, match=said):
         WordPieces(tokenizer)

@@ -1,4 +1,4 @@
-"""What a rank says, and what it leaves in the run's folder, when it meets a mistake."""
+"""What a rank says, and what it leaves in the run's folder, when it meets an error."""
 
 import contextlib
 import errno
@@ -24,7 +24,7 @@ Ended = Callable[[int, Callable[[Run], None]], int]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
-    """Of a run that has begun."""
+    """Of a run that has started."""
     described = {
         "name": "a",
         "folder": str(tmp_path / "run"),
@@ -47,7 +47,7 @@ def ended(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> Ended:
         for name, value in {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(sys, "argv", ["train.py", str(folder.path.with_name("run.yaml"))])
-        monkeypatch.setattr(worker, "quiet", lambda: None)
+        monkeypatch.setattr(worker, "quiet_libraries", lambda: None)
         monkeypatch.setattr(worker, "SAYING", 0.0)
         monkeypatch.setattr(worker, "_leave", sys.exit)
         monkeypatch.setattr(worker, "_answer_signals", lambda how: None)
@@ -89,7 +89,7 @@ def test_a_start_that_finds_the_run_at_work_leaves_no_mark(
     held.take("xdist train")
     before = {path: path.read_bytes() for path in folder.path.iterdir()}
     assert ended(0, lambda run: RunLock(run.folder).check()) == 2
-    assert "is working here" in capsys.readouterr().err
+    assert "is running here" in capsys.readouterr().err
     assert [ended(rank, work) for rank in (0, 1) for work in (wrong, wrong_here, breaks)] == [2, 2, 1] * 2
     assert before == {path: path.read_bytes() for path in folder.path.iterdir()}
     held.release()
@@ -187,13 +187,13 @@ def test_what_breaks_early_leaves_a_saved_run_saved(folder: RunFolder, ended: En
 def test_an_end_is_marked_where_nothing_more_can_be_said(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """As where the scheduler's log lies on the disk that is full."""
+    """As where the scheduler's log is on the disk that is full."""
 
     def breaks(run: Run) -> None:
         raise error
 
     monkeypatch.setattr(sys, "argv", ["train.py", str(folder.path.with_name("run.yaml"))])
-    monkeypatch.setattr(worker, "quiet", lambda: None)
+    monkeypatch.setattr(worker, "quiet_libraries", lambda: None)
     monkeypatch.setattr(signal, "signal", lambda number, action: None)
     monkeypatch.setattr(os, "_exit", sys.exit)
     with open("/dev/full", "w", buffering=1) as full, monkeypatch.context() as patched:

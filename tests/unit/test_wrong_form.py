@@ -1,4 +1,4 @@
-"""A file in another form than a reader's is told with its line, by every reader, and never taken for one without gold."""
+"""A file in another form than a reader's is reported with its line, by every reader, and never taken for one without gold."""
 
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ DISGUISED = {
     ),
     "page": (b"\n<!DOCTYPE html>\n<html><body>login</body></html>\n", ":1: is a web page (HTML or XML), not the file"),
     "error": (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', ":1: is a web page (HTML or XML)"),
-    "refusal": (b"404: Not Found", ":1: is what a server said, not the file"),
+    "refusal": (b"404: Not Found", ":1: is the answer of a server, not the file"),
     "zeros": (bytes(4096), ":1: begins with zero bytes"),
     "gzip": (b"\x1f\x8b\x08\x00" + bytes(40), ": is packed by gzip, not a text"),
     "zip": (b"PK\x03\x04\x14\x00", ": is a zip archive, not a text"),

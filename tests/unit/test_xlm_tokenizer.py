@@ -67,13 +67,13 @@ def test_texts_and_templates(tokenizer: PreTrainedTokenizerBase) -> None:
 
 def test_what_it_cannot_do_is_said(tokenizer: PreTrainedTokenizerBase) -> None:
     question = Question(key="a", id="a", question="the cat", context="sat")
-    with pytest.raises(UserError, match="does not tell where in a text a piece stands: no span QA"):
+    with pytest.raises(UserError, match="does not give the offsets of pieces: no span QA"):
         list(family_of(task("xquad")).encode([question], tokenizer, 64))
-    with pytest.raises(UserError, match=r"words cannot be told from pieces without a tokenizer\.json"):
+    with pytest.raises(UserError, match=r"words cannot be found in pieces without a tokenizer\.json"):
         WordPieces(tokenizer)
     family = family_of(task("udpos"))
     family.joining = "text"
-    with pytest.raises(UserError, match=r"data\.words=text: the tokenizer of .* does not tell offsets"):
+    with pytest.raises(UserError, match=r"data\.words=text: the tokenizer of .* gives no offsets"):
         list(family.encode([Tagged(words=("a",), tags=("X",))], tokenizer, 64))
 
 

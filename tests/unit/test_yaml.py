@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from xdist.config import load_run
-from xdist.config.fitting import Text, expanded
+from xdist.config.fitting import Text, expand_path
 from xdist.config.loading import Source, apply_override, load, plain_yaml, read_yaml
-from xdist.config.reader import parsed, values_of
+from xdist.config.reader import parse_yaml, values_of
 from xdist.config.section import Section
 from xdist.errors import UserError
 from xdist.files import yaml_text
 
 
 def value_of(text: str) -> Any:
-    part = parsed(f"key: {text}\n")
+    part = parse_yaml(f"key: {text}\n")
     assert part
     return values_of(part, {})["key"].value
 
@@ -140,7 +140,7 @@ def test_not_a_number() -> None:
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=20))
 def test_what_is_quoted_is_text_and_what_we_write_is_read_again(text: str) -> None:
     assert value_of(json.dumps(text)) == text
-    part = parsed(yaml_text({"key": [text, {text or "-": text}]}))
+    part = parse_yaml(yaml_text({"key": [text, {text or "-": text}]}))
     assert part
     inner = values_of(part, {})["key"]
     assert [inner[0].value, {key: one.value for key, one in inner[1].items()}] == [text, {text or "-": text}]
@@ -152,7 +152,7 @@ def test_what_is_quoted_is_text_and_what_we_write_is_read_again(text: str) -> No
     )
 )
 def test_texts_that_look_like_something_else_are_written_so_that_they_stay_texts(text: str) -> None:
-    part = parsed(yaml_text({"key": text}))
+    part = parse_yaml(yaml_text({"key": text}))
     assert part
     assert values_of(part, {})["key"].value == text
 
@@ -231,7 +231,7 @@ def test_where_a_key_wants_text_a_word_is_taken_as_it_is_written(word: str, tmp_
         ("texts: [a, {}]", "texts.1: Input should be a valid string"),
         ("place: ''", "place: is empty"),
         ("place: $XDIST_NOT_SET/a", "place: '$XDIST_NOT_SET/a': the variable XDIST_NOT_SET is not set"),
-        ("place: ~nobody-of-this-name/a", "place: '~nobody-of-this-name/a': nobody is called 'nobody-of-this-name' here"),
+        ("place: ~nobody-of-this-name/a", "place: '~nobody-of-this-name/a': there is no user 'nobody-of-this-name' here"),
         ('place: "a\\nb"', "place: expected one line without control characters"),
         ('place: "a\\0b"', "place: expected one line without control characters"),
         (f"place: {'a' * 256}", "place: a path has at most"),
@@ -270,7 +270,7 @@ def test_paths_have_what_tilde_and_variables_stand_for(tmp_path: Path, monkeypat
         assert wants(tmp_path, f"place: {json.dumps(written)}").place == Path(found)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "price$X").mkdir()
-    assert expanded("price$X") == "price$X"  # it is there
+    assert expand_path("price$X") == "price$X"  # it exists
     for key in ("folder", "model.backbone", "data.root", "data.cache", "data.tasks", "runtime.deepspeed"):
         path = tmp_path / "run.yaml"
         path.write_text("name: a\nfolder: a\nmodel: {backbone: b}\ndata: {root: c}\nevaluate: {tasks: [xnli]}\n")
@@ -291,14 +291,14 @@ def bomb(open_with: str, close_with: str) -> str:
 @pytest.mark.parametrize(
     "text, line, says",
     [
-        (bomb("[", "]"), 6, "stands for more than 100,000 values"),
-        (bomb("{", "}"), 6, "stands for more than 100,000 values"),
+        (bomb("[", "]"), 6, "refers to more than 100,000 values"),
+        (bomb("{", "}"), 6, "refers to more than 100,000 values"),
         ("a: " + "[" * 5000 + "]" * 5000, 1, "is more than 50 levels deep"),
         ("a: " + "{a: " * 500 + "}" * 500, 1, "is more than 50 levels deep"),
         ("\n".join(f"a{n}: &a{n} {f'[*a{n - 1}]' if n else 'x'}" for n in range(99)), 50, "is more than 50 levels deep"),
         ("x: 'y" + "y" * 1_000_000 + "'", 1, "has more than 1,000,000 characters"),
-        ("x: &x [*x]", 1, "the alias '*x' stands for nothing that is whole before it"),
-        ("x: &x {<<: *x}", 1, "the alias '*x' stands for nothing"),
+        ("x: &x [*x]", 1, "the alias '*x' refers to nothing that is complete before it"),
+        ("x: &x {<<: *x}", 1, "the alias '*x' refers to nothing"),
         ("<<: 3", 1, "'<<' takes a mapping, or a list of them"),
         ("\nx: !!python/object/apply:os.system ['touch PWNED']", 2, "the tag '!!python/object/apply:os.system' is not known"),
         ("x: !!set {? [a] : 1}", 1, "the tag '!!set' is not known here; leave it out"),
@@ -313,10 +313,10 @@ def bomb(open_with: str, close_with: str) -> str:
         ('x: "\\uD800"', 1, "half of a surrogate pair is no character"),
         ('x: "\\UFFFFFFFF"', 1, "not valid YAML: "),
         ("x: 1\n---\nx: 2", 2, "expected one document, but there is another one"),
-        ("a: 1\n'a': 2", 2, "a: this key stands here twice"),
-        ("a: {010: 1, '010': 2}", 1, "a.010: this key stands here twice"),
+        ("a: 1\n'a': 2", 2, "a: this key appears here twice"),
+        ("a: {010: 1, '010': 2}", 1, "a.010: this key appears here twice"),
         ("- a", 1, "expected 'key: value' lines"),
-        ("x: *gone", 1, "the alias '*gone' stands for nothing"),
+        ("x: *gone", 1, "the alias '*gone' refers to nothing"),
     ],
 )
 def test_hostile_files_are_one_line(text: str, line: int, says: str, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""What a paper says beside its numbers: whom it cites, and an archive that its numbers can be made from again."""
+"""What a paper needs besides its numbers: citations, and an archive from which its numbers can be reproduced."""

@@ -1,5 +1,5 @@
-"""Papers as BibTeX. Which paper a task or a method comes from stands with it, by arXiv number or author and year; what is known
-of that paper stands in bibliography.yaml."""
+"""Papers as BibTeX. Which paper a task or a method comes from is written with it, by arXiv number or author and year; what is
+known of that paper is in bibliography.yaml."""
 
 import re
 from collections.abc import Mapping
@@ -31,13 +31,13 @@ class Paper(Section):
     venue: str = ""
     url: str = ""
     note: str = ""
-    said: tuple[str, ...] = Field((), description="words by which a source names it, beside its arXiv number")
+    said: tuple[str, ...] = Field((), description="words by which a source names it, in addition to its arXiv number")
     encoders: tuple[str, ...] = Field((), description="parts of the names of encoders that it presents")
     checked: Literal["all"] | tuple[PaperField, ...] = Field((), description="what was compared with how others cite it")
 
     @property
     def unchecked(self) -> list[str]:
-        """What of it is told from memory."""
+        """The parts of it that are from memory."""
         told = [name for name in TOLD if getattr(self, name)]
         return [] if self.checked == "all" else [name for name in told if name not in self.checked]
 
@@ -104,5 +104,5 @@ def bibtex(key: str, paper: Paper) -> str:
 
 
 def _escaped(text: str) -> str:
-    """What TeX takes for signs of its own; braces of a name that is no person's stay."""
+    """Characters with a meaning in TeX; braces of a name that is no person's stay."""
     return "".join(SPECIAL.get(sign, sign) for sign in text)

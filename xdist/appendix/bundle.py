@@ -1,7 +1,8 @@
-"""An archive for an appendix: what runs were asked for, what came out and what it was made of, with sums over all of it.
+"""An archive for an appendix: the descriptions of runs, their results and what these were computed from, with sums over all of
+it.
 
 BUNDLE.json  SHA256SUMS  sources.bib  signatures.txt
-study.yaml  report/…                            of a study: what it was asked for, its page, tables and figures
+study.yaml  report/…                            of a study: its description, its page, tables and figures
 runs/<run>/config.yaml data.json deepspeed.json environment.json metrics.jsonl scores.json tasks.yaml
 runs/<run>/predictions/<task>/<split>-<language>.<ext>
 No weights. The same runs make the same bytes: entries in order, without times, owners or the machine's rights.
@@ -16,7 +17,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from xdist.appendix.cited import as_bibtex, cited
+from xdist.appendix.cited import as_bibtex, cited_papers
 from xdist.appendix.places import Meant
 from xdist.errors import UserError
 from xdist.files import digest, file_digest, written
@@ -33,10 +34,10 @@ HIDDEN = b"HIDDEN"
 
 
 def write_bundle(meant: Meant, out: Path) -> list[str]:
-    """Write the archive `out`; returns the names of the runs in it. Raises UserError where `out` is there already or no run has
+    """Write the archive `out`; returns the names of the runs in it. Raises UserError where `out` exists already or no run has
     scores."""
     if out.exists():
-        raise UserError(f"{out}: is there already; choose another file")
+        raise UserError(f"{out}: already exists; choose another file")
     folders = {name: RunFolder(run.folder) for name, run in meant.runs.items() if run.folder.is_dir()}
     scored = [name for name, folder in folders.items() if folder.scores.is_file()]
     if not scored:
@@ -65,7 +66,7 @@ def code_digest() -> str:
 def _files(meant: Meant, folders: Mapping[str, RunFolder]) -> Iterator[tuple[str, bytes]]:
     """(name in the archive, content) of all but what is worked out of them."""
     runs = meant.runs
-    yield "sources.bib", as_bibtex(cited(runs[name] for name in folders)).encode()
+    yield "sources.bib", as_bibtex(cited_papers(runs[name] for name in folders)).encode()
     lines = [f"{name}: {line}\n" for name, folder in folders.items() for line in signatures(folder.path).values()]
     yield "signatures.txt", "".join(lines).encode()
     if meant.study and meant.file:

@@ -20,7 +20,7 @@ class Meant:
     file: Path | None = None
 
 
-def meant(places: Sequence[str]) -> Meant:
+def read_places(places: Sequence[str]) -> Meant:
     """A study (its YAML, then overrides), or run folders and RUN.yaml files. Raises UserError for what is neither."""
     first = Path(places[0])
     if first.suffix in (".yaml", ".yml") and "stages" in plain_yaml(first):

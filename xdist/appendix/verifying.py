@@ -1,4 +1,4 @@
-"""Whether an archive is whole, and whether its predictions have the scores that it says."""
+"""Whether an archive is complete, and whether its predictions have the scores that it says."""
 
 import hashlib
 import tarfile
@@ -17,7 +17,7 @@ from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.official import score_folder
 from xdist.run.recorded import recorded_scores
-from xdist.tasks.catalog import known
+from xdist.tasks.catalog import known_tasks
 
 LARGEST = 1 << 32  # bytes of one file, unpacked
 
@@ -102,11 +102,11 @@ def _check_sums(archive: Path, content: dict[str, bytes]) -> None:
 def _scored_again(archive: Path, run: Path, root: Path) -> int:
     """How many languages of a run's tasks have the scores that it says."""
     described = run / "tasks.yaml" if (run / "tasks.yaml").is_file() else None
-    catalog, number = known(described), 0
+    catalog, number = known_tasks(described), 0
     for name, entry in recorded_scores(run / "scores.json")["tasks"].items():
         if name not in catalog:
             raise UserError(
-                f"{archive}: runs/{run.name}: task '{name}' is not installed here; a plugin brings it: --plugin FILE"
+                f"{archive}: runs/{run.name}: task '{name}' is not installed here; a plugin provides it: --plugin FILE"
             )
         scored = {code: one for code, one in entry["languages"].items() if set(one) != {"count"}}
         with tempfile.TemporaryDirectory() as alone:  # a language without gold has predictions, and no score
@@ -127,4 +127,4 @@ def _scored_again(archive: Path, run: Path, root: Path) -> int:
 def _same(where: str, said: dict[str, Any], now: dict[str, Any]) -> None:
     for metric, value in said.items():
         if metric not in now or not isclose(float(value), float(now[metric]), rel_tol=1e-12, abs_tol=1e-9):
-            raise UserError(f"{where}: {metric} was {value}, is {now.get(metric, 'not there')}: other gold, or another metric")
+            raise UserError(f"{where}: {metric} was {value}, is {now.get(metric, 'missing')}: other gold, or another metric")

@@ -1,1 +1,1 @@
-"""Checkpoints in shards: written, found, verified, brought to other ranks and stages; and the best model beside them."""
+"""Checkpoints in shards: written, found, verified, moved to other ranks and stages; and the best model."""

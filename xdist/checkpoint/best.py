@@ -1,4 +1,4 @@
-"""The best model of a run so far: a folder beside the checkpoints, replaced when a better one is found."""
+"""The best model of a run so far: a folder next to the checkpoints, replaced when a better one is found."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ _SELECTED = TypeAdapter(_Selected)
 
 
 class Best:
-    """Step and value of the best model stand in its folder, where a run that goes on finds them. Such a run looks again at
+    """Step and value of the best model are in its folder, where a run that resumes finds them. Such a run looks again at
     steps that its earlier life has looked at, with equal results: the first of equal ones stays."""
 
     def __init__(

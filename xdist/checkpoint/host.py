@@ -59,7 +59,7 @@ class Copy:
 
 
 class HostMemory:
-    """Room for one save's copies on this rank, used again by the next, so that memory is asked for, and pinned beside a GPU,
+    """Room for one save's copies on this rank, used again by the next, so that memory is allocated, and pinned for a GPU,
     once."""
 
     def __init__(self, pinned: bool) -> None:
@@ -113,7 +113,7 @@ class HostMemory:
 
 
 def _bytes_of(tensor: Tensor) -> Tensor:
-    """The whole storage that `tensor` looks into, as bytes."""
+    """The complete storage of `tensor`, as bytes."""
     return torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(tensor.detach().untyped_storage())
 
 
@@ -152,7 +152,7 @@ def has_room(states: int, free: int) -> bool:
     behind = room > ROOM * size
     log.info(
         "checkpoints are written %s: %s has %.1f GB of memory free, the states of its ranks take %.1f GB (runtime.save)",
-        "while training goes on" if behind else "at once, and training waits",
+        "while training continues" if behind else "at once, and training waits",
         scarce,
         room / GB,
         size / GB,
@@ -170,7 +170,7 @@ def free_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup"
 
 
 def _left_in_groups(membership: Path, root: Path) -> Iterator[int]:
-    """What each group that this process is in, from its own up, leaves of its limit; files that it can read anew count as
+    """What each group that this process is in, from its own up, leaves of its limit; files that it can read again count as
     free."""
     for line in membership.read_text().splitlines() if membership.is_file() else ():
         _, controllers, path = line.split(":", 2)

@@ -1,10 +1,10 @@
-"""A checkpoint taken apart, parameter by parameter (the fp32 weight and AdamW's two moments), and brought into an engine of
+"""A checkpoint taken apart, parameter by parameter (the fp32 weight and AdamW's two moments), and loaded into an engine of
 another number of ranks or another ZeRO stage, bit for bit.
 
 DeepSpeed's own way from one world or stage to another (deepspeed.checkpoint.ds_to_universal) writes a second checkpoint of one
 file per parameter and moment, and leads neither from or to stage 0 nor from stage 3 to 1 or 2. Here the shards are mapped into
-memory and cut where they are needed: nothing is written, at most one parameter is whole at a time, and a rank reads only the
-pages of its own part.
+memory and cut where they are needed: nothing is written, at most one parameter is complete at a time, and a rank reads only the
+pages of its part.
 
 Shards are unpickled, as DeepSpeed itself would: only a run's own, whose checksums were compared, may come here.
 """

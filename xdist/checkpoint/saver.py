@@ -20,14 +20,14 @@ QUICK = 5.0  # seconds that a save may take for a run that is to leave to make a
 
 
 class Saver:
-    """Saves every so many steps or minutes. A save that fails is tried again when the next is due; after three in a row the run
-    ends, since it would lose more and more work."""
+    """Saves every this many steps or minutes. A save that fails is tried again when the next is due; after three in a row the
+    run ends, since it would lose more and more work."""
 
     def __init__(
         self, folder: Path, engine: Engine, stage: int, runtime: Runtime, more: Callable[[], dict[str, Any]] = dict
     ) -> None:
         self.folder, self.engine, self.stage, self.runtime = folder, engine, stage, runtime
-        self.more = more  # to be saved beside the engine's state; collective
+        self.more = more  # to be saved in addition to the engine's state; collective
         self.memory = None if runtime.save == "sync" else HostMemory(distributed.device().type == "cuda")
         self._choice_made = runtime.save != "auto"
         self._under_way: Saving | None = None
@@ -63,7 +63,7 @@ class Saver:
         return self._count(started)
 
     def look(self, busy: bool) -> float:
-        """After a step in which any rank was `busy`, or none was: bring a save that is under way nearer to its end. Returns and
+        """After a step in which any rank was `busy`, or none was: advance a save that is under way. Returns and
         raises as `save` does. Collective."""
         if self._under_way is None or busy:
             return 0.0
@@ -81,14 +81,14 @@ class Saver:
         good = under_way is not None and not self._settle(patient=stopped)
         if stopped and under_way is not None and good and not distributed.agree(under_way.seconds <= QUICK):
             if distributed.rank() == 0 and step > under_way.step:
-                log.info("saved step %d; the %d steps since then are made again", under_way.step, step - under_way.step)
+                log.info("saved step %d; the %d steps since then will be repeated", under_way.step, step - under_way.step)
             return
         if good and under_way is not None and under_way.step == step:
             return
         self._over(step, self._begin(step, None).settle(), last=stopped)
 
     def secured(self) -> str:
-        """Where the run can go on from, in words, once what is under way is over. Collective."""
+        """Where the run can resume from, in words, once what is under way is over. Collective."""
         self._settle(patient=True)
         return self._last_good()
 
@@ -99,6 +99,7 @@ class Saver:
         self._under_way = self.memory = None
 
     def _begin(self, step: int, memory: HostMemory | None) -> Saving:
+        self.engine.settle()
         state = {"step": step, "parameters": self.engine.names, **self.more()}
         return Saving(self.folder, self.engine, step, self.stage, self.runtime.keep, state, memory)
 

@@ -1,4 +1,4 @@
-"""The shards of one save on this rank: to the disk and with a checksum, at once or from copies, while training goes on."""
+"""The shards of one save on this rank: to the disk and with a checksum, at once or from copies, while training continues."""
 
 import hashlib
 import os
@@ -58,8 +58,8 @@ def write_shard(state: Any, path: Path, folder: int | None = None, go_on: Callab
 
 class StateShards:
     """What this rank writes during one save, and what kept it from writing; with a `memory` from copies there, when `write` is
-    called. Files are made in the folder that was opened, whatever its name is by then: a thread that outlives its start by some
-    seconds, on a host that heard nothing, writes nothing into a folder that the next start made in its place."""
+    called. Files are made in the folder that was opened, under its name at that time: a thread that outlives its start by some
+    seconds, on a host that heard nothing, writes nothing into a folder that the next start made instead."""
 
     def __init__(self, memory: HostMemory | None = None) -> None:
         self.files: Files = {}
@@ -74,7 +74,7 @@ class StateShards:
             self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
 
     def take(self, state_dict: Any, path: str) -> None:
-        """Stands in for DeepSpeed's writer, by the names of whose arguments it is called."""
+        """Replaces DeepSpeed's writer, with the same names of arguments."""
         name = Path(path).name
         if self._memory is not None:
             try:
@@ -121,7 +121,7 @@ class StateShards:
 
 
 class Behind:
-    """`work` in a thread of its own; with `at_once` it is done when this is made."""
+    """`work` in its own thread; with `at_once` it is done when this is made."""
 
     def __init__(self, work: Callable[[], None], at_once: bool) -> None:
         self._work = work

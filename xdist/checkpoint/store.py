@@ -3,8 +3,8 @@
 A rank that cannot write says nothing at once: it takes part in every collective of the save, and all ranks agree on the outcome
 afterwards. So a full disk on one node costs a checkpoint, not the run.
 
-Where there is memory, a rank copies its states and goes on training while a thread writes the copies. The threads never speak
-to each other: ranks tell in the one reduction of each step whether theirs still writes, and once none does, all take the same
+Where there is memory, a rank copies its states and continues training while a thread writes the copies. The threads never speak
+to each other: ranks report in the one reduction of each step whether theirs still writes, and once none does, all take the same
 part of `Saving.advance` after the same step.
 """
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Saving:
-    """A save that has begun. It counts when `advance` has said so: every rank's shards are on the disk then, and the tag is
+    """A save that has started. It counts when `advance` has said so: every rank's shards are on the disk then, and the tag is
     made. All methods but `busy` and `give_up` are collective."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Saving:
         if distributed.rank() == 0:
             with self._shards.excused():
                 shutil.rmtree(saving, ignore_errors=True)  # what a killed save may have left
-                folder.mkdir(exist_ok=True)  # in a run folder that is there: one that was removed does not come again
+                folder.mkdir(exist_ok=True)  # in a run folder that exists: one that was removed does not come again
                 saving.mkdir()
         if not distributed.agree(self._shards.problem):
             self._shards.open(saving)
@@ -96,7 +96,7 @@ class Saving:
     def give_up(self) -> None:
         """Have what still writes here end, without a word to the other ranks."""
         self._shards.give_up()
-        with suppress(Exception):  # whatever ends this run has been raised
+        with suppress(Exception):  # the error that ends this run has been raised
             self._work.wait(5)  # longer where a disk does not answer, and then it ends with the process
 
     def _finish(self, written: list[tuple[Files, str]]) -> None:
@@ -119,7 +119,7 @@ def save(folder: Path, engine: Engine, step: int, stage: int, keep: int, client_
 
 
 def _others(saving: Path, files: Files) -> Files:
-    """What DeepSpeed wrote beside the shards: optimizer states that it keeps on NVMe."""
+    """What DeepSpeed wrote next to the shards: optimizer states that it keeps on NVMe."""
     others = [path for path in saving.rglob("*") if path.is_file() and str(path.relative_to(saving)) not in files]
     for path in others:
         tags.to_disk(path)
@@ -127,9 +127,9 @@ def _others(saving: Path, files: Files) -> Files:
 
 
 def find(folder: Path, verify: bool = True) -> Tag | None:
-    """The newest whole tag, of which every rank has read a share. Damaged newer ones are named and set aside. Raises UserError
-    where several tags are there and none is whole, which no accident of one save explains, and where none has states to go on
-    from. Collective."""
+    """The newest intact tag, of which every rank has read a share. Damaged newer ones are named and set aside. Raises UserError
+    where several tags exist and none is intact, which no accident of one save explains, and where none has states to
+    resume from. Collective."""
     there: list[Tag] = distributed.agree(tags.tags(folder) if distributed.rank() == 0 else None)
     found = [tag for tag in there if tag.has_states]
     stripped = len(there) - len(found)
@@ -149,11 +149,11 @@ def find(folder: Path, verify: bool = True) -> Tag | None:
             log.warning("%s is damaged and not used: %s", tag.path, "; ".join(wrong))
     if stripped and len(damaged) < 2:
         raise UserError(
-            f"{folder}: the checkpoint{'s hold' if stripped > 1 else ' holds'} weights alone, without optimizer states to go "
-            "on from; remove the folder to start at step 0"
+            f"{folder}: the checkpoint{'s hold' if stripped > 1 else ' holds'} weights alone, without optimizer states to "
+            "resume from; remove the folder to start at step 0"
         )
     if len(damaged) > 1:
-        raise UserError(f"{folder}: none of the {len(damaged)} checkpoints is whole; remove the folder to start at step 0")
+        raise UserError(f"{folder}: none of the {len(damaged)} checkpoints is intact; remove the folder to start at step 0")
     if damaged and distributed.rank() == 0:
         log.warning("%s holds no other checkpoint: starting at step 0", folder)
         tags.set_aside(damaged[0])

@@ -1,11 +1,11 @@
 """Checkpoints without optimizer states: the fp32 weights of the trained parameters in one file, for `xdist export --tag` and
-`--average`. No run goes on from one.
+`--average`. No run resumes from one.
 
 checkpoints/step-00000200/weights.safetensors  each parameter by its name, `rows.<name>` which rows of an embedding were trained
 checkpoints/step-00000200/manifest.json        as of every checkpoint, with "holds": "weights"
 
-A checkpoint is stripped where it stands: the weights are written beside the shards, the manifest is replaced by one that names
-them alone, then the shards go. Whenever that is interrupted the checkpoint is whole, as one or as the other.
+A checkpoint is stripped where it is: the weights are written next to the shards, the manifest is replaced by one that names
+them alone, then the shards go. Whenever that is interrupted the checkpoint is complete, as one or as the other.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ def strip(tag: Tag) -> int:
 
 def strip_all(folder: Path, all_done: bool) -> Iterator[tuple[Tag, int]]:
     """Strip every tag below `folder`, with the bytes that each frees; of a run that is not `all_done` not the newest that it
-    can go on from. Raises as `strip` does."""
+    can resume from. Raises as `strip` does."""
     found = tags.tags(folder)
     newest = next((tag for tag in reversed(found) if tag.has_states and not tag.shrunken()), None)
     for tag in found:
@@ -55,7 +55,7 @@ def strip_all(folder: Path, all_done: bool) -> Iterator[tuple[Tag, int]]:
 
 
 def read_stripped(tag: Tag) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """(weights by name, the rows of each embedding of which only some are there)."""
+    """(weights by name, the rows of each embedding of which only some exist)."""
     with safe_open(tag.path / WEIGHTS, "pt") as file:
         found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     rows = {name.removeprefix(_ROWS): value for name, value in found.items() if name.startswith(_ROWS)}
@@ -73,7 +73,7 @@ def _write(tag: Tag) -> dict[str, object]:
         start, end = end, end + torch.Size(shape).numel() * kind.itemsize
         header[name] = {"dtype": _TYPES[kind], "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
+    text += b" " * (-len(text) % 8)  # blanks up to a multiple of 8, where safetensors has its tensors begin
     total = hashlib.sha256()
 
     def parts() -> Iterator[bytes | memoryview]:

@@ -48,7 +48,7 @@ class Tag:
 
     @property
     def has_states(self) -> bool:
-        """Whether a run can go on from it; else it holds weights alone."""
+        """Whether a run can resume from it; else it holds weights alone."""
         return self.manifest.get("holds") != "weights"
 
     @property
@@ -67,8 +67,8 @@ class Tag:
         return found
 
     def damage(self, rank: int = 0, world: int = 1, seen: Callable[[int], None] = lambda _: None) -> list[str]:
-        """What is wrong with this rank's share of the files, which are read whole; `seen` is told the bytes of each. The shares
-        are equal in bytes as far as whole files allow."""
+        """What is wrong with this rank's share of the files, which are read completely; `seen` gets the bytes of each. The
+        shares are equal in bytes as far as complete files allow."""
         loads = [0] * world
         found = []
         for name, expected in sorted(self.manifest["files"].items(), key=lambda item: (-item[1]["size"], item[0])):
@@ -115,7 +115,7 @@ def read(path: Path) -> Tag | None:
 
 
 def _is_whole(manifest: dict[str, Any]) -> bool:
-    """Raises as a reader of a manifest would that somebody else wrote."""
+    """Raises as a reader of a manifest would that others wrote."""
     sizes = [int(file["size"]) for file in manifest["files"].values()]
     return all(size >= 0 for size in sizes) and type(manifest["step"]) is int
 
@@ -131,7 +131,7 @@ def last_good(folder: Path) -> Tag | None:
 
 
 def finish(folder: Path, step: int, world: int, stage: int, files: dict[str, dict[str, Any]]) -> Tag:
-    """Make what lies in `.saving` the tag of `step`: manifest, rename, `latest`, each on the disk before the next."""
+    """Make what is in `.saving` the tag of `step`: manifest, rename, `latest`, each on the disk before the next."""
     saving, path = folder / SAVING, folder / name_of(step)
     manifest = {"step": step, "world": world, "stage": stage, "files": dict(sorted(files.items()))}
     _write_manifest(saving, manifest)
@@ -149,7 +149,7 @@ def replace_manifest(tag: Tag, files: dict[str, dict[str, Any]]) -> None:
 
 
 def is_stripped(tag: Tag) -> bool:
-    """Whether it holds weights alone, and nothing that an interruption left beside them."""
+    """Whether it holds weights alone, and nothing that an interruption left next to them."""
     return not tag.has_states and {path.name for path in tag.path.iterdir()} == {WEIGHTS, MANIFEST}
 
 
@@ -176,15 +176,15 @@ def set_aside(tag: Tag) -> None:
 
 
 def prune(folder: Path, keep: int) -> list[Path]:
-    """Remove all but the last `keep` tags that look whole, and what killed saves and removals left behind; returns what was
+    """Remove all but the last `keep` tags that look intact, and what killed saves and removals left behind; returns what was
     removed."""
     kept = {tag.path for tag in [tag for tag in tags(folder) if not tag.shrunken()][-keep:]}
-    removed = [path for path in rubbish(folder) if path not in kept]
+    removed = [path for path in tag_folders(folder) if path not in kept]
     for path in removed:
         shutil.rmtree(path)
     return removed
 
 
-def rubbish(folder: Path) -> list[Path]:
-    """Every folder below `folder` that is or was a tag, whole or not, or was going to be one."""
+def tag_folders(folder: Path) -> list[Path]:
+    """Every folder below `folder` that is or was a tag, intact or not, or was going to be one."""
     return [path for pattern in ("step-*/", f"{DAMAGED}step-*/", f"{SAVING}/") for path in sorted(folder.glob(pattern))]

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from xdist.config.fitting import expanded
+from xdist.config.fitting import expand_path
 from xdist.errors import RunError, UserError, not_given, one_line, unknown
 from xdist.run import libraries
 from xdist.version import __version__
@@ -46,7 +46,7 @@ COMMANDS = (
 
 
 class Lazy(click.Group):
-    """Imports a command's module when the command is asked for, and shows a user's error as one line."""
+    """Imports a command's module when the command is requested, and shows a user's error as one line."""
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         """A terminal that lacks a letter shows another one; libraries say nothing but errors."""
@@ -89,7 +89,7 @@ class _Path(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
-            return super().convert(expanded(value) if isinstance(value, str) else value, param, ctx)
+            return super().convert(expand_path(value) if isinstance(value, str) else value, param, ctx)
         except ValueError as error:
             raise UserError(f"{param.opts[0] if param else 'path'}: {error}") from None
 

@@ -43,7 +43,7 @@ def command(
     from xdist.errors import UserError
 
     if out.exists():
-        raise UserError(f"{out}: is there already; choose another folder")
+        raise UserError(f"{out}: already exists; choose another folder")
     if (dictionaries or links) and (method != "procrustes" or (dictionaries and links)):
         raise UserError("--dictionaries or --links, one of them, is of --method procrustes")
     from transformers.utils import logging as transformers_logging

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 json_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
-    "--json", "as_json", is_flag=True, help="One JSON object instead of text (docs/how-to/json.md)."
+    "--json", "as_json", is_flag=True, help="Print one JSON object instead of text (docs/how-to/json.md)."
 )
 
 

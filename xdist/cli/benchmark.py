@@ -1,4 +1,4 @@
-"""xdist benchmark: a model on a whole suite of tasks, with one command."""
+"""xdist benchmark: a model on a complete suite of tasks, with one command."""
 
 import sys
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xdist.cli.completion import keys_of
-from xdist.cli.options import dry_run
+from xdist.cli.options import dry_run, seeds_of
 from xdist.config.scoring_run import ROOT
 from xdist.errors import UserError
 from xdist.files import shipped
@@ -28,10 +28,10 @@ NAMES = sorted(path.stem for path in (shipped("jobs") / "suites").glob("*.yaml")
 PLAIN: dict[str, Any] = {"soft_wrap": True, "highlight": False, "markup": False}
 
 
-@click.command(name="benchmark", short_help="Fine-tune and score a model on a whole suite of tasks, by one command.")
+@click.command(name="benchmark", short_help="Fine-tune and score a model on a suite of tasks, by one command.")
 @click.argument("model", metavar="MODEL")
 @click.argument("overrides", nargs=-1, metavar="[a.b=c]...", shell_complete=keys_of("run"))
-@click.option("--suite", required=True, metavar="NAME", help=f"{', '.join(NAMES)}, or a YAML of yours.")
+@click.option("--suite", required=True, metavar="NAME", help=f"{', '.join(NAMES)}, or your own YAML.")
 @click.option(
     "--data",
     "root",
@@ -45,17 +45,17 @@ PLAIN: dict[str, Any] = {"soft_wrap": True, "highlight": False, "markup": False}
 @click.option(
     "--languages", metavar="A,B", help="Only these, in any code or as a group (group:tail); all of the suite otherwise."
 )
-@click.option("--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, help="Trainings of each recipe.")
+@seeds_of("Trainings of each recipe.")
 @click.option("--no-train", is_flag=True, help="Score the model without training: retrieval, and tasks whose head it has.")
 @click.option("--ranks", type=click.IntRange(1), help="Processes on this machine; short for runtime.ranks=N.")
 @click.option(
     "--out",
     metavar="FOLDER",
     type=click.Path(path_type=Path),
-    help="Where everything goes; runs/benchmark/SUITE-MODEL where not given.",
+    help="Folder for all output; default: runs/benchmark/SUITE-MODEL.",
 )
 @click.option("--write", is_flag=True, help="Write OUT/study.yaml and start nothing, for `xdist study submit`.")
-@click.option("--json", "as_json", is_flag=True, help="Print the scores as lines of JSON, and all else to standard error.")
+@click.option("--json", "as_json", is_flag=True, help="Print the scores as lines of JSON, everything else to standard error.")
 @dry_run
 @lasting()
 def command(
@@ -73,10 +73,10 @@ def command(
     as_json: bool,
     dry_run: bool,
 ) -> None:
-    """Prepare, fine-tune by the published recipe of each task, score in every language whose files are there, report.
+    """Prepare, fine-tune by the published recipe of each task, score in every language whose files exist, report.
 
-    MODEL is a folder or a hub id. A recipe trains once per seed; started again, what is done is not done twice. Tasks and
-    languages without files are named, not scored. OUT/scores.jsonl has a line per score and per mean;
+    MODEL is a folder or a hub id. A recipe trains once per seed; started again, finished parts are skipped. Tasks and
+    languages without files are reported, not scored. OUT/scores.jsonl has a line per score and per mean;
     OUT/study.yaml is the study that was run, for `xdist study` and `xdist report`. Exit codes as of `xdist study run`.
 
     \b
@@ -157,7 +157,7 @@ def _say_absent(planned: "PlannedBenchmark", console: "Console") -> None:
 
 def _show(lines: "list[ScoreLine]", console: "Console") -> None:
     from xdist.run.tables import Table, show
-    from xdist.study.benchmark_lines import SUITE, shown, table
+    from xdist.study.benchmark_lines import SUITE, format_points, table
 
     head, *rows = table(lines)
     printed = Table(*head[:2], *(f">{name}" for name in head[2:]), keys=2)
@@ -167,7 +167,7 @@ def _show(lines: "list[ScoreLine]", console: "Console") -> None:
         show(printed, console)
     for line in lines:
         if "variant" in line:
-            whole = shown(line) or f"{line['tasks']} of {line['of']} tasks are whole, so there is none"
+            whole = format_points(line) or f"{line['tasks']} of {line['of']} tasks are complete, so there is none"
             what = "mean over tasks" if line["mean"] == SUITE else f"mean of {line['mean']}"
             text = f"{what} ({line['variant']}): {whole}"
             console.print(text, **PLAIN)
@@ -176,7 +176,7 @@ def _show(lines: "list[ScoreLine]", console: "Console") -> None:
 
 
 def _report(planned: "PlannedBenchmark", graph: "Graph", found: "Mapping[str, Standing]", console: "Console") -> None:
-    """Write the report; say why not, where nothing has scores: the scores are what was asked for."""
+    """Write the report; say why not, where nothing has scores: the scores are what was requested."""
     from xdist.study.reporting import write_results
     from xdist.study.results import study_results
 

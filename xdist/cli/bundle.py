@@ -16,7 +16,7 @@ from xdist.errors import UserError
 @given_plugins
 def command(places: tuple[str, ...], out: Path | None, archive: Path | None, data: Path | None) -> None:
     """Put configurations, versions, digests, scores, predictions, sources and the report of runs into one archive, without
-    weights and without what gives access. The same runs give the same bytes.
+    weights and without secrets. The same runs give an identical archive.
 
     \b
     Example:
@@ -32,16 +32,16 @@ def command(places: tuple[str, ...], out: Path | None, archive: Path | None, dat
         click.echo(f"{archive}: {found.files} files are what their sums say")
         code = "the code that is here" if found.made_here else "other code than is here"
         click.echo(f"made by xdist {found.made_by}, {code}")
-        click.echo("not scored again: give --data ROOT" if found.scores is None else f"{found.scores} scores came out again")
+        click.echo("not scored again: give --data ROOT" if found.scores is None else f"{found.scores} scores were reproduced")
         return
     if not places or out is None:
         raise UserError("give runs or a study and --out ARCHIVE, or --verify ARCHIVE")
     if data:
         raise UserError("--data goes with --verify")
     from xdist.appendix.bundle import write_bundle
-    from xdist.appendix.places import meant
+    from xdist.appendix.places import read_places
     from xdist.errors import writing
 
     with writing(out):
-        names = write_bundle(meant(places), out)
+        names = write_bundle(read_places(places), out)
     click.echo(f"{out}: {len(names)} runs, {out.stat().st_size / 1e6:.1f} MB")

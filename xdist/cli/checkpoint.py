@@ -25,7 +25,7 @@ def command() -> None:
 @run_place
 @json_option
 def list_(place: Path, as_json: bool) -> None:
-    """List what is there, oldest first, and what stands in the way of using it, as far as names and sizes show.
+    """List the checkpoints, oldest first, and what prevents their use, as far as names and sizes show.
 
     \b
     Example:
@@ -37,7 +37,7 @@ def list_(place: Path, as_json: bool) -> None:
     from xdist.run.tables import Table, show
 
     folder = _checkpoints(place)
-    found = [_told(path) for path in tags.rubbish(folder)]
+    found = [_told(path) for path in tags.tag_folders(folder)]
     if as_json:
         print_json({"folder": folder, "checkpoints": found})
         return
@@ -92,13 +92,13 @@ def verify(place: Path, step: int | None, as_json: bool) -> None:
 @command.command(short_help="Remove all but the newest, or optimizer states.")
 @run_place
 @click.option("--keep", type=click.IntRange(1), help="Checkpoints kept; 1, with --states all, if not given.")
-@click.option("--states", is_flag=True, help="Of those kept, drop the optimizer states: their weights stay for export.")
+@click.option("--states", is_flag=True, help="Drop the optimizer states of those that are kept: their weights stay for export.")
 def prune(place: Path, keep: int | None, states: bool) -> None:
     """Remove all but the newest complete checkpoints, and what killed runs left behind. Refused while the run is running.
 
     With --states checkpoints keep their weights in fp32, a quarter of their size or less, so `xdist export --tag` and
-    `--average` find them as before. A run that is not finished keeps the states of its newest checkpoint, from which it goes
-    on.
+    `--average` find them as before. A run that is not finished keeps the states of its newest checkpoint, from which it
+    resumes.
 
     \b
     Example:
@@ -146,9 +146,9 @@ def _told(path: Path) -> dict[str, Any]:
 
 def _checkpoints(place: Path) -> Path:
     from xdist.errors import UserError
-    from xdist.run.folder import located
+    from xdist.run.folder import locate_run_folder
 
-    folder = located(place).checkpoints
+    folder = locate_run_folder(place).checkpoints
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; the run has saved nothing yet")
     return folder

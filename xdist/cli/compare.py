@@ -29,7 +29,7 @@ def command(a: Path, b: Path, more_a: tuple[Path, ...], more_b: tuple[Path, ...]
 
     Per language and resource group, with 95 % intervals of the paired bootstrap over examples (and seeds, where there are
     several). p-values are corrected for the number of rows after Holm, intervals are not; * marks what both show. No interval
-    leaves what the metric can be. One seed a side is about these two models, not about training.
+    leaves the bounds of the metric. One seed a side is about these two models, not about training.
 
     \b
     Example:
@@ -72,13 +72,13 @@ def command(a: Path, b: Path, more_a: tuple[Path, ...], more_b: tuple[Path, ...]
 
 
 def _differing(a: Path, b: Path) -> dict[str, tuple[Any, ...]]:
-    """In what the first run of each side was trained otherwise; seeds are told with the names."""
+    """In what the first run of each side was trained otherwise; seeds are shown with the names."""
     from xdist.config import recorded_run
-    from xdist.config.differing import TRAINED, differing
+    from xdist.config.differing import TRAINED, differing_keys
     from xdist.run.folder import RunFolder
 
     runs = [recorded_run(RunFolder(place).config) for place in (a, b)]
-    return differing(runs, [name for name in TRAINED if name != "seed"])
+    return differing_keys(runs, [name for name in TRAINED if name != "seed"])
 
 
 def _called(folders: Sequence[Path]) -> str:

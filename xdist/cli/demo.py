@@ -9,7 +9,7 @@ from xdist.errors import UserError
 from xdist.run.lasting import lasting
 
 
-@click.command(name="demo", short_help="Everything once: a real encoder, 50 languages, a report.")
+@click.command(name="demo", short_help="A complete example: a real encoder, 50 languages, a report.")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
 @click.option(
     "--intermediate",
@@ -26,18 +26,18 @@ from xdist.run.lasting import lasting
     help="Perturbation in fine-tuning the target.",
 )
 @click.option("--ranks", type=click.IntRange(1), help="Processes on this machine; default: two, or one on one GPU.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done; do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done; do nothing.")
 @lasting()
 def command(folder: Path, intermediate: str, robust: str, ranks: int | None, dry_run: bool) -> None:
     """Train and score a small real encoder on a benchmark of fifty languages, both made on this machine.
 
     Prepares, trains on an intermediate task, fine-tunes a target on English robustly, evaluates all fifty languages on
-    all ranks and writes report.html. Started again it continues, or says that it is done.
+    all ranks and writes report.html. Started again it resumes, or says that it is finished.
 
     \b
     Example:
       xdist demo
-      xdist demo --intermediate english --robust none      the plain baseline, in folders of its own
+      xdist demo --intermediate english --robust none      the plain baseline, in its own folders
     """
     from rich.console import Console
 
@@ -51,7 +51,7 @@ def command(folder: Path, intermediate: str, robust: str, ranks: int | None, dry
     from xdist.report.terminal import print_scores
     from xdist.run import devices
 
-    ranks = ranks or min(2, len(devices.visible()) or 2)
+    ranks = ranks or min(2, len(devices.visible_gpus()) or 2)
     demo = pipeline.plan(folder, intermediate, robust, ranks)  # type: ignore[arg-type]
     if not demo.done():
         devices.check(ranks)

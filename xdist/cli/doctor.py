@@ -1,4 +1,4 @@
-"""xdist doctor: what may keep runs from working here or on a cluster."""
+"""xdist doctor: problems that would stop runs here or on a cluster."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 
-@click.command(name="doctor", short_help="Look for what may keep runs from working here or on a cluster.")
+@click.command(name="doctor", short_help="Check this machine or a cluster for problems that would stop runs.")
 @click.option("--cluster", "cluster_path", metavar="FILE", type=click.Path(path_type=Path), help="Look at its nodes, too.")
 @click.option("--set", "settings", multiple=True, metavar="a=c", help="Override a key of FILE; may be repeated.")
 @click.option(
@@ -18,16 +18,16 @@ import click
     default=Path("runs"),
     show_default=True,
     type=click.Path(path_type=Path),
-    help="Where runs lie; all nodes must see it.",
+    help="Folder of the runs; all nodes must see it.",
 )
-@click.option("--build", is_flag=True, help="Compile DeepSpeed's ops now, which the first start waits for otherwise.")
+@click.option("--build", is_flag=True, help="Compile DeepSpeed's ops now; otherwise the first start waits for it.")
 @click.option("--json", "as_json", is_flag=True, help="Print findings as a JSON list.")
 def command(cluster_path: Path | None, settings: tuple[str, ...], folder: Path, build: bool, as_json: bool) -> None:
     """Check versions, accelerator, compiler, shared memory and the folder for runs, and let ranks meet: two on this machine, or
-    those of all nodes of a cluster. Of a cluster it measures an all-reduce over all nodes and over each pair, and says which
+    those of all nodes of a cluster. On a cluster it measures an all-reduce over all nodes and over each pair, and says which
     link is slow, which interfaces lead from node to node, and whose versions or clocks differ. Says what to do about each.
 
-    Exit codes: 0 nothing found that breaks runs, 1 something, 2 wrong input.
+    Exit codes: 0 no problem found, 1 problems found, 2 wrong input.
 
     \b
     Example:
@@ -41,7 +41,7 @@ def command(cluster_path: Path | None, settings: tuple[str, ...], folder: Path, 
 
     if build:
         os.environ[machine.BUILD] = "1"  # here and on the nodes
-    cluster = load_cluster(cluster_path, settings) if cluster_path else reach.here()
+    cluster = load_cluster(cluster_path, settings) if cluster_path else reach.this_machine()
     found: list[Finding] = []
 
     def tell(findings: list[Finding]) -> None:
@@ -62,7 +62,7 @@ def command(cluster_path: Path | None, settings: tuple[str, ...], folder: Path, 
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found], ensure_ascii=False, indent=1))
     elif bad := sum(one.level == "bad" for one in found):
-        click.echo(f"{bad} of these will keep runs from working", err=True)
+        click.echo(f"{bad} of these will stop runs", err=True)
     sys.exit(1 if any(one.level == "bad" for one in found) else 0)
 
 

@@ -25,22 +25,22 @@ KEYS = {
 
 @click.command(name="evaluate", short_help="Score a run's model, or any model folder, on tasks and languages.")
 @click.argument("overrides", nargs=-1, metavar="[RUN.yaml] [a.b=c]...", shell_complete=keys_of("run"))
-@click.option("--model", metavar="FOLDER", help="Score this model, with the options down to --out, instead of a run's.")
+@click.option("--model", metavar="FOLDER", help="Score this model instead of a run's, with the options down to --out.")
 @click.option("--task", "tasks", multiple=True, metavar="NAME", help="What to score it on; may be repeated.")
+@click.option("--data", "root", metavar="ROOT", type=click.Path(path_type=Path), help="The official files; default: download.")
+@click.option("--languages", metavar="A,B", help="Only these; default: all whose files exist.")
+@click.option("--split", type=click.Choice(["dev", "test"]), help="Default: test.")
 @click.option(
-    "--data", "root", metavar="ROOT", type=click.Path(path_type=Path), help="The official files; download where not given."
+    "--labels", metavar="A,B", help="The labels of its outputs, in their order, if its config.json does not name them."
 )
-@click.option("--languages", metavar="A,B", help="Only these; all whose files are there where not given.")
-@click.option("--split", type=click.Choice(["dev", "test"]), help="test where not given.")
-@click.option("--labels", metavar="A,B", help="What its outputs stand for, in their order, if its config.json does not say so.")
 @click.option(
-    "--plugin", "plugins", multiple=True, metavar="FILE", help="What brings such a task or its metric; may be repeated."
+    "--plugin", "plugins", multiple=True, metavar="FILE", help="A plugin with such a task or its metric; may be repeated."
 )
 @click.option(
     "--out",
     metavar="FOLDER",
     type=click.Path(path_type=Path),
-    help="The run's folder; runs/evaluate/MODEL-TASKS where not given.",
+    help="The run's folder; default: runs/evaluate/MODEL-TASKS.",
 )
 @click.option("--ranks", type=click.IntRange(1), help="Processes on this machine; short for runtime.ranks=N.")
 @dry_run
@@ -54,8 +54,8 @@ def command(
     Starts `xdist/evaluate.py RUN.yaml` on the ranks of this machine, at most one per GPU. What has a score is not
     computed again. A test set without gold is predicted; once it has gold, the same command scores these predictions. A
     test set whose texts changed is predicted again, and predictions of another model or with other options are refused.
-    A run without a section `train` evaluates its backbone as it is, with the head that it was fine-tuned with; retrieval
-    needs none.
+    A run without a section `train` evaluates its backbone unchanged, with the head that it was fine-tuned with; retrieval
+    needs no head.
 
     \b
     Example:

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     type=click.Choice(["merged", "kept"]),
     default="merged",
     show_default=True,
-    help="Of a run with model.adapter: one whole model, or the adapter alone; of LoRA as PEFT loads it.",
+    help="Of a run with model.adapter: one complete model, or the adapter alone; LoRA in the format of PEFT.",
 )
 @click.option("--head", help="Which of several heads; 'none': the encoder alone.")
 @click.option("--licence", "--license", metavar="ID", help="Your model's licence as the hub names it, such as apache-2.0.")
 @click.option("--push", "repository", metavar="OWNER/NAME", help="Also push OUT to this repository of the hub, private if new.")
-@click.option("--public", is_flag=True, help="With --push: a repository that everybody sees.")
+@click.option("--public", is_flag=True, help="With --push: a public repository.")
 @given_plugins
 @dry_run
 def command(
@@ -52,10 +52,10 @@ def command(
     """Write the folder OUT that transformers' AutoModelFor… loads: safetensors, tokenizer, model card.
 
     Weights come from the finished model or straight from the shards of a checkpoint of any ZeRO stage, without a process
-    group. Of several runs (seeds of one description) the mean of their weights is written.
+    group. For several runs (seeds of one description) it writes the mean of their weights.
 
     --push sends OUT to the hub (HF_ENDPOINT, else the public one) in one commit, with the token in HF_TOKEN or of `hf auth
-    login`; without runs an OUT that was exported before. Nothing is sent unless all of OUT is there and the token may write.
+    login`; without runs an OUT that was exported before. Nothing is sent unless OUT is complete and the token may write.
 
     \b
     Example:
@@ -74,9 +74,9 @@ def command(
         raise UserError("--tag, --average, --adapter, --head and --licence go with runs; OUT is pushed as it was exported")
     if places and out.exists():
         again = f", or push it as it is: xdist export {out} --push {repository}" if repository else ""
-        raise UserError(f"{out}: is there already; choose another folder{again}")
+        raise UserError(f"{out}: already exists; choose another folder{again}")
     if repository and adapter == "kept":
-        raise UserError("--push sends whole models: leave --adapter kept out")
+        raise UserError("--push sends complete models: remove --adapter kept")
     from xdist.fetch import pushing
 
     to = pushing.destination(repository, public) if repository else None
@@ -100,17 +100,17 @@ def _export(
     from xdist.export import weights
     from xdist.export.adapter import export_adapter
     from xdist.export.card import About, card, check_licence
-    from xdist.export.hugging_face import ready
+    from xdist.export.hugging_face import prepare_export
     from xdist.model.lineage import joined, read_lineage
     from xdist.resolve.resolved import Resolved
-    from xdist.run.folder import located
+    from xdist.run.folder import locate_run_folder
     from xdist.run.recorded import recorded_scores
-    from xdist.tasks.catalog import known
+    from xdist.tasks.catalog import known_tasks
 
     if average and tag != "model":
         raise UserError("--average takes the last checkpoints: leave --tag out")
     check_licence(licence)
-    folders = [located(place) for place in places]
+    folders = [locate_run_folder(place) for place in places]
     runs = [Resolved.recorded(folder) for folder in folders]
     sources: list[Source] = []
     for folder, resolved in zip(folders, runs, strict=True):
@@ -133,7 +133,7 @@ def _export(
         head=chosen,
         family=scored.family if scored else None,
         scores=recorded_scores(folders[0].scores)["tasks"] if whole and folders[0].scores.is_file() else {},
-        catalog={**known(described), **{task.name: task for tasks in heads.values() for task in tasks}},
+        catalog={**known_tasks(described), **{task.name: task for tasks in heads.values() for task in tasks}},
         revisions=_fetched(folders[0]),
         licence=licence,
     )
@@ -143,7 +143,7 @@ def _export(
             raise UserError("--adapter kept: one run's finished or best model alone")
         kind, model = "the adapter", None
     else:
-        model = ready(weights.mean([read() for _, read in sources], names), runs[0].model.backbone, scored)
+        model = prepare_export(weights.mean_weights([read() for _, read in sources], names), runs[0].model.backbone, scored)
         kind = model.kind
     if dry_run:
         click.echo(f"would write {out}: {kind} from {source}")
@@ -156,7 +156,7 @@ def _export(
 
 
 def _sources(folder: "RunFolder", model: "Model", tag: str, average: int | None, keep: int) -> list["Source"]:
-    """Where weights of a run of the encoder `model`, which keeps so many checkpoints, lie, and what reads them."""
+    """Where weights of a run of the encoder `model`, which keeps this many checkpoints, lie, and what reads them."""
     from xdist.checkpoint import tags
     from xdist.errors import UserError, unknown
     from xdist.export import weights
@@ -210,22 +210,22 @@ def _push(to: "Destination", out: Path, to_come: bool, dry_run: bool) -> None:
     from rich.filesize import decimal
 
     from xdist.errors import UserError
-    from xdist.export.example import named
+    from xdist.export.example import with_hub_id
     from xdist.fetch import pushing
 
     id = to.repository.id
     if to_come:
         click.echo(f"would push it to {to}")
         return
-    names = pushing.exported(out)
+    names = pushing.exported_files(out)
     size = decimal(sum((out / name).stat().st_size for name in names))
     if dry_run:
         click.echo(f"would push {len(names)} files, {size}, to {to}")
         return
-    card = named((out / pushing.CARD).read_text(encoding="utf-8"), id)
+    card = with_hub_id((out / pushing.CARD).read_text(encoding="utf-8"), id)
     try:
         commit = pushing.push(to, out, card, f"xdist export of {out.name}", sys.stderr.isatty())
     except UserError as error:
-        raise UserError(f"{error}; {out} is whole: xdist export {out} --push {id}") from None
+        raise UserError(f"{error}; {out} is complete: xdist export {out} --push {id}") from None
     click.echo(f"pushed {len(names)} files, {size}, to {to}, commit {commit[:8]}")
     click.echo(f"next:   xdist fetch --model {id}")

@@ -11,7 +11,7 @@ from xdist.errors import UserError
 SHOWN = 8  # of the splits that a data set does not have
 
 
-@click.command(name="fetch", short_help="Bring models and data sets from the hub into a folder.")
+@click.command(name="fetch", short_help="Download models and data sets from the hub into a folder.")
 @click.argument("path", metavar="[RUN.yaml]", type=click.Path(path_type=Path), required=False)
 @click.argument("overrides", nargs=-1, metavar="[a.b=c]...", shell_complete=keys_of("run"))
 @click.option("--model", "models", multiple=True, metavar="ID", help="Also this model; may be given several times.")
@@ -20,7 +20,7 @@ SHOWN = 8  # of the splits that a data set does not have
 @click.option("--into", type=click.Path(path_type=Path), help="Data root to fetch into  [default: the run's, else download]")
 @click.option("--revision", help="Branch, tag or commit, where it is one repository  [default: the recorded commit, else main]")
 @click.option("--update", is_flag=True, help="Take what the hub has now instead of the recorded commit.")
-@click.option("--verify", is_flag=True, help="Compare checksums of what is there, not only sizes.")
+@click.option("--verify", is_flag=True, help="Compare checksums of existing files, not only sizes.")
 @dry_run
 def command(
     path: Path | None,
@@ -36,9 +36,9 @@ def command(
 ) -> None:
     """Fetch the backbone and the data sets of RUN.yaml, or a model, or a task, so that the run needs no network.
 
-    Models go to DATA_ROOT/models, data sets to DATA_ROOT/hub; a run finds them there, also with HF_HUB_OFFLINE=1. Beside
-    them fetched.json records commit, sizes and checksums. Interrupted, it resumes where it stopped; fetched again, it
-    brings what is missing or damaged, at the recorded commit.
+    Models go to DATA_ROOT/models, data sets to DATA_ROOT/hub; a run finds them there, also with HF_HUB_OFFLINE=1.
+    Next to them fetched.json records commit, sizes and checksums. Interrupted, it resumes where it stopped; fetched again, it
+    downloads what is missing or damaged, at the recorded commit.
 
     \b
     Example:
@@ -93,7 +93,7 @@ def command(
         click.echo(f"to fetch: {decimal(missing)}")
         return
     if all(todo.done for _, todo in plans):
-        click.echo("all is there; nothing was fetched")
+        click.echo("all files are present; nothing was fetched")
         return
     progress = Progress("fetch", sum(listed.size for _, todo in plans for listed in todo.missing.values()), in_bytes=True)
     try:

@@ -16,7 +16,7 @@ KINDS = ("runs", "studies", "suites", "clusters")
 @click.option("--all", "everything", is_flag=True, help="Copy all of them.")
 def command(names: tuple[str, ...], everything: bool) -> None:
     """Copy the YAML called NAME, and those that it begins with, to where the examples of --help have them: below `jobs` of this
-    folder. A file that is there already is left as it is. Without NAME list what there is.
+    folder. A file that exists already is not changed. Without NAME list all of them.
 
     \b
     Example:
@@ -38,7 +38,7 @@ def command(names: tuple[str, ...], everything: bool) -> None:
         for path in (there[name], *_needed(there[name])):
             place = Path("jobs") / path.relative_to(_jobs())
             if place.exists():
-                click.echo(f"{place} is there already; it is left as it is")
+                click.echo(f"{place} already exists and is not changed")
             else:
                 write_text(place, path.read_text(encoding="utf-8"))
                 click.echo(f"{place}")
@@ -68,7 +68,7 @@ def _named(name: str, there: dict[str, Path]) -> str:
 
 
 def _needed(path: Path) -> list[Path]:
-    """The run files that a study or a suite names, wherever it does, and the programs beside it that make its data."""
+    """The run files that a study or a suite names, in any of its keys, and the programs in its folder that make its data."""
     from xdist.config.loading import plain_yaml
 
     runs = dict.fromkeys((path.parent / run).resolve() for run in _runs_in(plain_yaml(path)))
@@ -77,7 +77,7 @@ def _needed(path: Path) -> list[Path]:
 
 
 def _runs_in(value: Any) -> Iterator[str]:
-    """What stands below keys `run` and `runs`."""
+    """What is below keys `run` and `runs`."""
     if isinstance(value, dict):
         for key, inner in value.items():
             named = [inner] if key == "run" else inner if key == "runs" else []

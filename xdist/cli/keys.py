@@ -1,4 +1,4 @@
-"""xdist keys: every key of a YAML with what may stand there, its default and what it is for."""
+"""xdist keys: every key of a YAML with what may be there, its default and what it is for."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 RUN = "run"
 
 
-@click.command(name="keys", short_help="Every key of a YAML: what may stand there, its default, what it is for.")
+@click.command(name="keys", short_help="Every key of a YAML: its values, its default, its purpose.")
 @click.argument("sections", nargs=-1, metavar="[SECTION|KEY]...")
 @json_option
 def command(sections: tuple[str, ...], as_json: bool) -> None:
@@ -49,14 +49,14 @@ def command(sections: tuple[str, ...], as_json: bool) -> None:
 
 def by_file() -> dict[str, list["DescribedSection"]]:
     """Every section of every kind of YAML: of a run, its methods (`robust`), a study, each kind of cluster, a file of tasks."""
-    from xdist.config.described import described, sections
+    from xdist.config.described import describe_section, sections
     from xdist.config.method import METHODS
     from xdist.config.run import Run
     from xdist.config.study import Study
     from xdist.launch.scheduler import KINDS
     from xdist.tasks.catalog.user import UserTasks
 
-    methods = [described(one, f"robust.{name}") for name, one in METHODS.ours().items() if name != "none"]
+    methods = [describe_section(one, f"robust.{name}") for name, one in METHODS.ours().items() if name != "none"]
     files = {RUN: list(sections(Run)), "robust": methods, "study": list(sections(Study, "study"))}
     files |= {kind: list(sections(one.options, kind)) for kind, one in KINDS.ours().items()}
     return {**files, "tasks": list(sections(UserTasks, "tasks"))}

@@ -9,13 +9,13 @@ import click
 from xdist.cli.options import given_plugins
 
 
-@click.command(name="logs", short_help="What a run said.")
+@click.command(name="logs", short_help="The output of a run.")
 @click.argument("path", type=click.Path(path_type=Path), metavar="RUN")
 @click.option("--lines", type=click.IntRange(1), default=100, show_default=True, help="The last N lines.")
 @click.option("--follow", "-f", is_flag=True, help="Keep showing new lines.")
 @given_plugins
 def command(path: Path, lines: int, follow: bool) -> None:
-    """Show the log of the run that RUN, its YAML or folder, names: of all its lives, from all nodes; of a run on this machine
+    """Show the log of the run that RUN, its YAML or folder, names: of all its starts, from all nodes; of a run on this machine
     the file xdist.log in its folder.
 
     \b
@@ -23,12 +23,12 @@ def command(path: Path, lines: int, follow: bool) -> None:
       xdist logs runs/demo/target-multilingual-adversarial --follow
     """
     from xdist.errors import UserError
-    from xdist.launch.status import find, log
+    from xdist.launch.status import find_runs, log_command
 
-    folders = find([path])
+    folders = find_runs([path])
     if len(folders) > 1:
         raise UserError(f"{path}: {len(folders)} runs are below this folder; name one of them")
-    words = log(folders[0], lines, follow)
+    words = log_command(folders[0], lines, follow)
     try:
         sys.exit(subprocess.run(words, check=False).returncode)
     except FileNotFoundError:

@@ -6,11 +6,13 @@ from typing import Any
 import click
 
 
-@click.command(name="merge", short_help="One model of the weights of several: means, task arithmetic, swapped layers.")
+@click.command(name="merge", short_help="Merge the weights of several models: means, task arithmetic, swapped layers.")
 @click.argument("start")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL[=WEIGHT]...")
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--minus", metavar="MODEL", help="What is taken off each model: the encoder that its training began with.")
+@click.option(
+    "--minus", metavar="MODEL", help="The model that is subtracted from each: the encoder that its training started from."
+)
 @click.option("--bottom", type=click.IntRange(0), help="Change only the lowest N layers.")
 @click.option("--top", type=click.IntRange(0), help="Change only the highest N layers.")
 @click.option("--embeddings", is_flag=True, help="With --bottom or --top: the embeddings too.")
@@ -23,11 +25,11 @@ def command(
     top: int | None,
     embeddings: bool,
 ) -> None:
-    """Write the model START + sum of WEIGHT x (MODEL - minus) as the folder OUT, a model like that of a run: to be scored, to
-    begin with, to export.
+    """Write the model START + sum of WEIGHT x (MODEL - minus) as the folder OUT, a model like that of a run: it can be scored,
+    trained further or exported.
 
     Models are run folders, model folders, hub ids, or the YAML of a run. Without --minus each is taken relative to START: the
-    mean of all, or with weights a weighted sum. With --minus it is task arithmetic; a weight below 0 takes a model away. With
+    mean of all, or with weights a weighted sum. With --minus it is task arithmetic; a weight below 0 subtracts a model. With
     --bottom and --top those layers become the MODEL's. OUT says what it was made of (merged.json) and trained on.
 
     \b
@@ -47,7 +49,7 @@ def command(
     if embeddings and bottom is None and top is None:
         raise UserError("--embeddings goes with --bottom or --top; without them all weights change")
     if out.exists():
-        raise UserError(f"{out}: is there already; choose another folder")
+        raise UserError(f"{out}: already exists; choose another folder")
     layers: dict[str, Any] = {name: number for name, number in (("bottom", bottom), ("top", top)) if number is not None}
     given = [(_place(place), weight) for place, weight in map(_weighted, models)]
     if odd := [text for text, (_, weight) in zip(models, given, strict=True) if weight is not None and not abs(weight) <= 100]:
@@ -74,12 +76,12 @@ def _weighted(text: str) -> tuple[str, float | None]:
 def _place(text: str) -> str:
     """The model folder of a run; any other place as it is."""
     from xdist.errors import UserError
-    from xdist.run.folder import RunFolder, located
+    from xdist.run.folder import RunFolder, locate_run_folder
 
     path = Path(text)
-    folder = located(path) if path.suffix in (".yaml", ".yml") else RunFolder(path)
+    folder = locate_run_folder(path) if path.suffix in (".yaml", ".yml") else RunFolder(path)
     if not folder.config.is_file():
         return text
     if not folder.model.is_dir():
-        raise UserError(f"{folder.model}: not there yet")
+        raise UserError(f"{folder.model}: does not exist yet")
     return str(folder.model)

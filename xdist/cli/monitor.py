@@ -17,7 +17,7 @@ from xdist.cli.options import say_wrong
     "cluster_path",
     metavar="CLUSTER.yaml",
     type=click.Path(path_type=Path),
-    help="Print what does it on this cluster (Kubernetes: a Deployment), to be piped into its command.",
+    help="Print the configuration for this cluster (Kubernetes: a Deployment), to be piped into its command.",
 )
 @click.option("--port", type=click.IntRange(1, 65535), default=6006, show_default=True)
 def command(paths: tuple[Path, ...], cluster_path: Path | None, port: int) -> None:
@@ -42,10 +42,10 @@ def command(paths: tuple[Path, ...], cluster_path: Path | None, port: int) -> No
             )
         click.echo(text, nl=False)
         return
-    from xdist.launch.status import find, link
+    from xdist.launch.status import find_runs, link_events
 
     with tempfile.TemporaryDirectory(prefix="xdist-monitor-") as folder:
-        names, wrong = link(find(paths or (Path("runs"),)), Path(folder))
+        names, wrong = link_events(find_runs(paths or (Path("runs"),)), Path(folder))
         say_wrong(wrong, all_of_them=not names)
         click.echo(f"{', '.join(names)}: http://127.0.0.1:{port}", err=True)
         words = [sys.executable, "-m", "tensorboard.main", "--logdir", folder, "--host", "127.0.0.1", "--port", str(port)]

@@ -18,10 +18,16 @@ def run_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("path", metavar="RUN.yaml", type=click.Path(path_type=Path))(function)
 
 
+def study_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
+    """STUDY.yaml and any number of overrides a.b=c."""
+    function = click.argument("overrides", nargs=-1, metavar="[a.b=c]...", shell_complete=keys_of("study"))(function)
+    return click.argument("path", metavar="STUDY.yaml", type=click.Path(path_type=Path))(function)
+
+
 def cluster_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     """--cluster CLUSTER.yaml as `cluster_path`, --set a=c as `settings`, --after JOB as `after`."""
     for option in (
-        click.option("--after", multiple=True, metavar="JOB", help="Begin when this job has ended well; may be repeated."),
+        click.option("--after", multiple=True, metavar="JOB", help="Start when this job has succeeded; may be repeated."),
         click.option(
             "--set", "settings", multiple=True, metavar="a=c", help="Override a key of CLUSTER.yaml; may be repeated."
         ),
@@ -31,7 +37,7 @@ def cluster_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
             required=True,
             metavar="CLUSTER.yaml",
             type=click.Path(path_type=Path),
-            help="Where it shall run.",
+            help="The cluster file.",
         ),
     ):
         function = option(function)
@@ -43,19 +49,19 @@ described_tasks: Decorator = click.option(
     "described",
     metavar="TASKS.yaml",
     type=click.Path(path_type=Path),
-    help="Also the tasks of your own that this file describes, as data.tasks of a run names it.",
+    help="Also your own tasks that this file describes, as data.tasks of a run names it.",
 )
 
 
 def given_plugins(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--plugin FILE, for commands that look at what somebody else may have made and import nothing that is named there: what
-    these files bring is there while `function` is at work."""
+    """--plugin FILE, for commands that look at what others may have made and import nothing that is named there: what
+    these files provide is available while `function` runs."""
 
     @wraps(function)
     def with_them(*arguments: Any, files: tuple[str, ...], **options: Any) -> Any:
         from xdist import plugins
 
-        with plugins.given(files):
+        with plugins.with_plugins(files):
             return function(*arguments, **options)
 
     return click.option(
@@ -63,7 +69,7 @@ def given_plugins(function: Callable[..., Any]) -> Callable[..., Any]:
         "files",
         multiple=True,
         metavar="FILE",
-        help="Import this, as `plugins` of a run names it: only what you give here is executed; may be repeated.",
+        help="A plugin to import, as `plugins` of a run names it: only plugins given here are executed; may be repeated.",
     )(with_them)
 
 
@@ -75,4 +81,9 @@ def say_wrong(wrong: Sequence[Exception], all_of_them: bool) -> None:
         click.get_current_context().exit(2)
 
 
-dry_run: Decorator = click.option("--dry-run", is_flag=True, help="Check everything and say what would be done; do nothing.")
+dry_run: Decorator = click.option("--dry-run", is_flag=True, help="Check everything and show what would be done; do nothing.")
+
+
+def seeds_of(what: str) -> Decorator:
+    """--seeds N, for commands that train the same several times."""
+    return click.option("--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, help=what)

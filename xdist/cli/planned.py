@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from xdist.estimate.hours import spoken
-from xdist.estimate.memory import host_memory, state_on_disk
+from xdist.estimate.hours import spoken_time
+from xdist.estimate.memory import state_on_disk
 from xdist.estimate.recommend import GB, usable
 from xdist.study.planning import TrainingEstimate
 
 WHERE = {"none": "", "optimizer": ", optimizer in main memory", "all": ", optimizer and weights in main memory"}
 
 
-def shown(plan: TrainingEstimate, written: Path | None) -> str:
+def format_plan(plan: TrainingEstimate, written: Path | None) -> str:
     """What the user reads; ends with how to train so."""
     setting, shape, machine = plan.setting, plan.shape, plan.machine
     share = plan.memory.total / usable(plan.capacity)
@@ -35,14 +35,15 @@ def shown(plan: TrainingEstimate, written: Path | None) -> str:
     if setting.anchor:
         lines.append("  (parameters: with the anchor of parallel text, a frozen copy of the encoder)")
     if setting.teacher:
-        lines.append(f"  (before: a teacher of {setting.teacher / 1e6:,.0f} M parameters, asked once about every row)")
-    if host := host_memory(shape, setting, machine.gpus):
-        lines.append(f"main memory       {host / GB:8.2f} GB of each machine")
+        lines.append(f"  (before: a teacher of {setting.teacher / 1e6:,.0f} M parameters, computed once for every row)")
+    parts = {"offloaded": "offloaded", "copied": "copies of states while they are saved, unless runtime.save is sync"}
+    if main := [f"{size / GB:.2f} GB {parts[name]}" for name, size in plan.main_memory.items() if size]:
+        lines.append(f"main memory       {sum(plan.main_memory.values()) / GB:8.2f} GB of a machine ({'; '.join(main)})")
     lines += [f"a checkpoint      {state_on_disk(shape, setting) / GB:8.2f} GB", ""]
     if one := plan.forecast:
         sent = f" and {one.traffic:.3g} s of traffic" if machine.interconnect else "; traffic is not counted (--interconnect)"
         if setting.offload != "none":
-            sent += "; nor are main memory and what is done there"
+            sent += "; neither are main memory and what runs there"
         slower = f"{one.compute:.3g} s of products"
         if one.launches > one.compute:
             slower = f"{one.launches:.3g} s to start its kernels, more than the {one.compute:.3g} s of products"
@@ -50,12 +51,12 @@ def shown(plan: TrainingEstimate, written: Path | None) -> str:
         if plan.hours is not None:
             most = "at most " if plan.length_is_bound else ""
             lines.append(
-                f"{plan.steps:,} steps       {most}{spoken(plan.hours)}, {spoken(plan.gpu_hours or 0)} of GPUs, "
+                f"{plan.steps:,} steps       {most}{spoken_time(plan.hours)}, {spoken_time(plan.gpu_hours or 0)} of GPUs, "
                 "without evaluation"
             )
     else:
         lines.append("speed             not known: give --peak TFLOPS or --measure")
     name = str(written) if written else "FILE (--write FILE)"
-    lines += [f"far from usual    {line}" for line in plan.unusual]
+    lines += [f"unusual setting   {line}" for line in plan.unusual]
     lines += ["", f"train so with     runtime.deepspeed={name} {' '.join(plan.overrides)}"]
     return "\n".join(lines)

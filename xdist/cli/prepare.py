@@ -21,14 +21,14 @@ def _part(_context: click.Context, _option: click.Parameter, value: str | None) 
 @run_arguments
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that tokenise.")
 @click.option("--part", callback=_part, metavar="i/n", help="Only the i-th of n parts, as in an array job; then --finish.")
-@click.option("--finish", is_flag=True, help="Only write the manifests of what all parts have done.")
-@click.option("--verify", is_flag=True, help="Make nothing: read all that is prepared and check every byte of it.")
+@click.option("--finish", is_flag=True, help="Only write the manifests of sets whose parts are all made.")
+@click.option("--verify", is_flag=True, help="Prepare nothing: read all prepared sets and check every byte.")
 @click.option(
     "--on-bad-row",
     type=click.Choice(["fail", "skip"]),
     default="fail",
     show_default=True,
-    help="Lines of running text that cannot be read: an error, or counted and left out, up to 1 %.",
+    help="Lines of running text that cannot be read: an error, or counted and skipped, up to 1 %.",
 )
 @dry_run
 def command(
@@ -43,7 +43,7 @@ def command(
 ) -> None:
     """Read, tokenise and write what RUN.yaml trains and evaluates on, each task, split and language once.
 
-    What is prepared already (same files, tokenizer and length) is found again, and of what was interrupted only the unfinished
+    Sets that are prepared already (same files, tokenizer and length) are reused, and of an interrupted set only the unfinished
     shards are made. `xdist train` does this by itself; on a cluster do it beforehand. Training checks each block of rows when
     it first reads it; --verify reads and checks all of them.
 

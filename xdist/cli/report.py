@@ -9,7 +9,7 @@ from xdist.cli.options import given_plugins
 
 @click.command(name="report", short_help="One HTML page, tables and data from a study or from the scores of runs.")
 @click.argument("places", nargs=-1, required=True, metavar="STUDY.yaml|RUN_FOLDER...")
-@click.option("--against", metavar="BASELINE", help="What to compare with: a run folder, or a condition of the study.")
+@click.option("--against", metavar="BASELINE", help="The baseline: a run folder, or a condition of the study.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: report; a study's: its folder]")
 @click.option("--title", help="Heading of the page.")
 @click.option("--tensorboard", is_flag=True, help="Also write figures and HParams for TensorBoard, into OUT/tensorboard.")
@@ -47,5 +47,5 @@ def command(
     for sentence in reported.sentences:
         show(sentence)
     for line in reported.left_out:
-        click.echo(f"xdist: left out: {line}", err=True)
+        click.echo(f"xdist: skipped: {line}", err=True)
     click.echo(f"report: {reported.html}")

@@ -9,7 +9,7 @@ from xdist.cli.as_json import json_option, print_json
 from xdist.cli.options import described_tasks, given_plugins
 
 
-@click.command(name="score", short_help="Score a folder of predictions that anyone made.")
+@click.command(name="score", short_help="Score a folder of predictions of any system.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--gold", required=True, type=click.Path(path_type=Path), help="Data root: the official files, with gold.")
 @click.option("--split", type=click.Choice(["dev", "test"]), default="test", show_default=True)
@@ -24,8 +24,9 @@ def command(
     """Score FOLDER, which is in the submission layout: a folder per task, a file test-xx.EXT per language; or in that of XGLUE,
     NER/xx.prediction and so on.
 
-    Predictions that are missing, too many, twice or of the wrong size are errors; so are unknown candidates, and gold that is
-    blanked. Of sentence retrieval, line i of a file names the row, from 0, of xx-en.xx that translates line i of xx-en.en.
+    Predictions that are missing, superfluous, repeated or of the wrong size are errors; so are unknown candidates, and gold
+    that is blanked. Of sentence retrieval, line i of a file names the row, from 0, of xx-en.xx that translates line i of
+    xx-en.en.
 
     \b
     Example:
@@ -35,7 +36,7 @@ def command(
     from xdist import api
     from xdist.evaluation.official import average
     from xdist.files import write_json
-    from xdist.report.scores import over
+    from xdist.report.scores import coverage
     from xdist.run.tables import Table, show
     from xdist.tasks.catalog.xglue import UNDERSTANDING
 
@@ -51,7 +52,7 @@ def command(
         for code, found in entry["languages"].items():
             table.row(code, f"{found['count']:,}", *(f"{found[metric]:.2f}" for metric in metrics))
         table.section()
-        part = over(len(entry["languages"]), entry["of"])
+        part = coverage(len(entry["languages"]), entry["of"])
         table.row(f"mean over {part}" if part else "mean", "", *(f"{entry['mean'][metric]:.2f}" for metric in metrics))
         for what, value in entry.get("transfer", {}).items():
             table.row(what.replace("_", " "), "", *(f"{value:.2f}" if m == entry["metric"] else "" for m in metrics))

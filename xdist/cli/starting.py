@@ -1,4 +1,4 @@
-"""What `train` and `evaluate` do alike: show what would be done, or do it and say how it ended."""
+"""What `train` and `evaluate` have in common: show what would be done, or do it and say how it ended."""
 
 import sys
 from collections import Counter
@@ -14,9 +14,9 @@ from xdist.cli.ending import show_ending
 from xdist.config import load_run
 from xdist.data.look import look
 from xdist.evaluation.overlap import overlaps
-from xdist.evaluation.scores import said
+from xdist.evaluation.scores import without_gold_line
 from xdist.launch import local
-from xdist.launch.starting import CheckedStart, checked
+from xdist.launch.starting import CheckedStart, check_start
 from xdist.resolve.resolved import resolve
 from xdist.run.folder import RunFolder
 from xdist.run.lasting import lasting
@@ -33,11 +33,11 @@ def start(
     dry_run: bool,
     as_json: bool = False,
 ) -> None:
-    """Exit with the run's code; `as_json`: how the run stands and its scores, instead of a table of these."""
+    """Exit with the run's code; `as_json`: the run's state and its scores, instead of a table of these."""
     if ranks:
         overrides = (*overrides, f"runtime.ranks={ranks}")
     if dry_run:
-        _show(checked(kind, path, overrides))
+        _show(check_start(kind, path, overrides))
         return
     ended = (api.train if kind == "train" else api.evaluate)(path, *overrides)
     if as_json:
@@ -67,18 +67,18 @@ def _show(start: CheckedStart) -> None:
     click.echo(f"train on      {', '.join(trained) or 'nothing'}")
     click.echo(f"evaluate on   {', '.join(f'{name} in {count} languages' for name, count in scored.items()) or 'nothing'}")
     if blanked:
-        click.echo(f"              {said(blanked)}")
+        click.echo(f"              {without_gold_line(blanked)}")
     told = said_labels(subset.task for subset in (*subsets.training, *subsets.evaluation))
     for line in (*told, *(overlaps(start.request.lineage, (one.task for one in subsets.evaluation)) if start.request else ())):
         click.echo(f"              {line}")
     if start.work == "train":
         for line in unusual_settings(run.train, start.resolved.model, run.data, subsets.training):
-            click.echo(f"far from usual {line}")
+            click.echo(f"unusual setting {line}")
     click.echo(f"deepspeed     {start.resolved.deepspeed_file or 'auto: by size and precision, where it starts'}")
     click.echo(f"command       {local.shown(local.command(start.work, start.path, start.overrides, run.runtime.ranks))}")
 
 
-def again(path: Path, overrides: tuple[str, ...], ranks: int | None, step: int) -> NoReturn:
+def repeat_step(path: Path, overrides: tuple[str, ...], ranks: int | None, step: int) -> NoReturn:
     """Make one step of a run again and exit with the code of its ranks. Raises UserError where the folder holds another run."""
     run = resolve(load_run(path, overrides), "train").run
     sys.exit(local.only_step(step, path, overrides, ranks or run.runtime.ranks))

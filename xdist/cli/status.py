@@ -15,20 +15,21 @@ from xdist.cli.options import given_plugins, say_wrong
 @given_plugins
 @json_option
 def command(paths: tuple[Path, ...], as_json: bool) -> None:
-    """Say how runs are doing: RUN is a run's YAML or folder, STUDY a study's YAML, FOLDER one with runs below it
+    """Show the state of runs: RUN is a run's YAML or folder, STUDY a study's YAML, FOLDER one with runs below it
     (default: runs).
 
-    Reads run folders and, for runs that were submitted, asks their scheduler. Runs of one name are told apart by their folders.
+    Reads run folders and, for runs that were submitted, asks their scheduler. Runs of one name are distinguished by their
+    folders.
 
     \b
     Example:
       xdist status runs/demo
     """
     from xdist.errors import UserError
-    from xdist.launch.status import Status, find, statuses
+    from xdist.launch.status import Status, find_runs, statuses
     from xdist.run.tables import Table, show
 
-    found = list(statuses(find(paths or (Path("runs"),))))
+    found = list(statuses(find_runs(paths or (Path("runs"),))))
     runs = [one for one in found if isinstance(one, Status)]
     wrong = [one for one in found if isinstance(one, UserError)]
     if as_json:

@@ -8,7 +8,7 @@ import click
 from xdist.cli.options import cluster_arguments, dry_run, run_arguments
 
 
-@click.command(name="submit", short_help="Hand a run to SLURM, Kubernetes, a list of hosts or this machine.")
+@click.command(name="submit", short_help="Submit a run to SLURM, Kubernetes, a list of hosts or this machine.")
 @run_arguments
 @cluster_arguments
 @click.option("--prepare", "parts", type=click.IntRange(1), metavar="PARTS", help="Prepare the data first, in this many jobs.")
@@ -26,8 +26,8 @@ def command(
 ) -> None:
     """Start the run that RUN.yaml describes where CLUSTER.yaml says (examples: jobs/clusters/).
 
-    What the scheduler gets, RUN.yaml and what became of it go into the run folder, so that the job can be started again by
-    hand. A run that the time limit stops is saved, queued again under the same number and resumes. With --prepare an array
+    The texts for the scheduler, RUN.yaml and the state of the job go into the run folder, so that the job can be started again
+    by hand. A run that the time limit stops is saved, queued again under the same number and resumes. With --prepare an array
     of jobs without GPUs tokenises first, and the run waits for it; on Kubernetes submit the run when these have ended.
 
     \b
@@ -54,7 +54,7 @@ def command(
     if dry_run:
         if plan.work == "train":
             for line in unusual_settings(run.train, run.model, run.data, Subsets(run).training):
-                click.echo(f"far from usual: {line}", err=True)
+                click.echo(f"unusual setting: {line}", err=True)
         click.echo(
             f"run {run.name} in {run.folder} (now: {plan.folder.state}), {cluster.nodes} x {cluster.ranks} ranks", err=True
         )
@@ -64,7 +64,7 @@ def command(
         click.echo(f"{run.name} is finished: {run.folder}; --evaluate scores it on more")
         return
     if isinstance(kind := kind_of(cluster), Direct):
-        submission.write(plan)
+        submission.write_job(plan)
         sys.exit(kind.start(plan.job, plan.folder, cluster))
     there, job = scheduler(cluster.kind), submission.submit(plan, after)
     what = "its preparation " if plan.only_prepares else ""

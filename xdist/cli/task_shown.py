@@ -22,7 +22,7 @@ DEMO_ROOT = Path("runs/demo/benchmark")
 @given_plugins
 @json_option
 def show(name: str, data: Path | None, described: Path | None, as_json: bool) -> None:
-    """Say all that is known of the task NAME: languages, files and whether they are there, official counts, licence, source,
+    """Show all that is known of the task NAME: languages, files and whether they exist, official counts, licence, source,
     and a YAML that trains and scores it.
 
     \b
@@ -35,9 +35,9 @@ def show(name: str, data: Path | None, described: Path | None, as_json: bool) ->
 
     entry = task(name, described)
     root = data or (DEMO_ROOT if of_demo(entry) else Path("download"))
-    yaml = "\n".join(description(entry, root, described))
+    yaml = "\n".join(task_yaml(entry, root, described))
     if as_json:
-        print_json({**facts(entry, root), "yaml": yaml})
+        print_json({**task_facts(entry, root), "yaml": yaml})
         return
     for line in _lines(entry, root):
         show_text(line)
@@ -50,31 +50,31 @@ def of_demo(task: "Task") -> bool:
     return any(task.name == one.name for one in demo.TASKS)
 
 
-def there(task: "Task", root: Path) -> dict[str, tuple[int, int]]:
-    """Of each split: of how many languages the files are there, and of how many there are."""
+def files_by_split(task: "Task", root: Path) -> dict[str, tuple[int, int]]:
+    """Of each split: for how many languages the files exist, and how many languages there are."""
     codes = {split: task.languages_of(split) if split != "train" else task.train_languages for split in task.files}
     return {split: (sum(task.is_there(root, split, code) for code in codes[split]), len(codes[split])) for split in codes}
 
 
-def said(found: dict[str, tuple[int, int]]) -> str:
+def files_text(found: dict[str, tuple[int, int]]) -> str:
     """Yes, no, or of how many of its splits' languages."""
     have, of = sum(have for have, _ in found.values()), sum(of for _, of in found.values())
     return "no" if not have else "yes" if have == of else f"{have} of {of}"
 
 
-def unchecked(task: "Task") -> str:
+def unchecked_files(task: "Task") -> str:
     """What of its files no published one was compared with, "" where nothing is."""
     return "form unchecked" if not task.checked else "hub's form unchecked" if task.hub and not task.hub.checked else ""
 
 
-def others(task: "Task") -> list[str]:
+def sharing_tasks(task: "Task") -> list[str]:
     """Tasks of the same sentences, which a model that was trained on this one should not be tested on."""
     from xdist.tasks.catalog import TASKS
 
     return [one.name for one in TASKS if task.shares and one.shares == task.shares and one.name != task.name]
 
 
-def facts(task: "Task", root: Path) -> dict[str, Any]:
+def task_facts(task: "Task", root: Path) -> dict[str, Any]:
     """As --json gives it."""
     return {
         "name": task.name,
@@ -83,12 +83,12 @@ def facts(task: "Task", root: Path) -> dict[str, Any]:
         "languages": task.languages,
         "labels": task.labels,
         "trained_on": task.trained_on,
-        "shares": others(task),
+        "shares": sharing_tasks(task),
         "demo": of_demo(task),
         "files": task.files,
         "hub": f"{task.hub.id} ({task.hub.config})" if task.hub else None,
-        "unchecked": unchecked(task) or None,
-        "files_there": {split: {"languages": have, "of": of} for split, (have, of) in there(task, root).items()},
+        "unchecked": unchecked_files(task) or None,
+        "files_there": {split: {"languages": have, "of": of} for split, (have, of) in files_by_split(task, root).items()},
         "counts": {split: {code: task.count(split, code) for code in task.languages_of(split)} for split in task.files},
         "licence": task.licence,
         "source": task.source,
@@ -101,19 +101,19 @@ def _lines(task: "Task", root: Path) -> Iterator[str]:
     if task.labels:
         yield f"labels: {', '.join(task.labels)}"
     yield f"trained on: {', then '.join(task.trained_on) or ('itself' if 'train' in task.files else 'nothing')}"
-    if others(task):
-        yield f"has some of the same sentences ({task.shares}): {', '.join(others(task))}"
-    if unchecked(task):
-        yield f"{unchecked(task)}: described from documentation, not compared with a published file"
+    if sharing_tasks(task):
+        yield f"has some of the same sentences ({task.shares}): {', '.join(sharing_tasks(task))}"
+    if unchecked_files(task):
+        yield f"{unchecked_files(task)}: described from documentation, not compared with a published file"
     yield f"licence: {task.licence or 'not stated'}"
     if task.source:
         yield f"source: {task.source}"
     yield f"\nfiles below {root}:"
-    for split, (have, of) in there(task, root).items():
+    for split, (have, of) in files_by_split(task, root).items():
         yield f"  {split}: {' '.join(task.files[split])}{_gold(task, split)}"
         yield f"    there in {have} of {of} languages; examples, officially: {_count(task, split)}"
     if task.hub:
-        yield f"  or, as `xdist fetch --task {task.name}` brings them: hub/{task.hub.id} ({task.hub.config})"
+        yield f"  or, as `xdist fetch --task {task.name}` downloads them: hub/{task.hub.id} ({task.hub.config})"
 
 
 def _gold(task: "Task", split: str) -> str:
@@ -128,7 +128,7 @@ def _count(task: "Task", split: str) -> str:
     return f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,} by language"
 
 
-def description(task: "Task", root: Path, described: Path | None = None) -> Iterator[str]:
+def task_yaml(task: "Task", root: Path, described: Path | None = None) -> Iterator[str]:
     """The lines of a YAML that trains what the task is officially trained on and scores it."""
     yield f"name: {task.name}"
     yield f"folder: runs/{task.name}"

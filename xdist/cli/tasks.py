@@ -6,26 +6,26 @@ import click
 
 from xdist.cli.as_json import json_option, print_json
 from xdist.cli.options import described_tasks, given_plugins
-from xdist.cli.task_shown import facts, of_demo, said, show, there, unchecked
+from xdist.cli.task_shown import files_by_split, files_text, of_demo, show, task_facts, unchecked_files
 from xdist.formats.layout import FORMS
 
 data_root = click.Path(path_type=Path)
 
 
-@click.group(name="tasks", short_help="List the tasks; `tasks show NAME` says all of one.", invoke_without_command=True)
+@click.group(name="tasks", short_help="List the tasks; `tasks show NAME` describes one.", invoke_without_command=True)
 @click.option(
     "--data",
     type=data_root,
     default=Path("download"),
     show_default=True,
-    help="Data root: where files are looked for.",
+    help="Data root: where files are searched.",
 )
 @described_tasks
 @given_plugins
 @json_option
 @click.pass_context
 def command(context: click.Context, data: Path, described: Path | None, as_json: bool) -> None:
-    """List every task, a line each: family, metric, number of languages, and whether its files are there; the demo's last.
+    """List every task, a line each: family, metric, number of languages, and whether its files exist; the demo's last.
     `xdist tasks show NAME` says files, counts, licence and source of one, and the YAML to train it.
 
     \b
@@ -41,33 +41,35 @@ def command(context: click.Context, data: Path, described: Path | None, as_json:
         return
     from xdist.run.tables import Table
     from xdist.run.tables import show as show_table
-    from xdist.tasks.catalog import known
+    from xdist.tasks.catalog import known_tasks
 
-    entries = sorted(known(described).values(), key=of_demo)
+    entries = sorted(known_tasks(described).values(), key=of_demo)
     if as_json:
-        print_json({"data": data, "tasks": [facts(task, data) for task in entries]})
+        print_json({"data": data, "tasks": [task_facts(task, data) for task in entries]})
         return
     table = Table("task", "family", "metric", ">languages", "there")
     for task in entries:
-        mark = "*" if unchecked(task) else ""
-        table.row(task.name, task.family, task.metric or "–", str(len(task.languages)), said(there(task, data)) + mark)
+        mark = "*" if unchecked_files(task) else ""
+        table.row(
+            task.name, task.family, task.metric or "–", str(len(task.languages)), files_text(files_by_split(task, data)) + mark
+        )
     show_table(table)
-    if any(map(unchecked, entries)):
+    if any(map(unchecked_files, entries)):
         show_table("* not compared with a published file; `xdist tasks show NAME` says of what")
 
 
 command.add_command(show)
 
 
-@command.command(short_help="Look at a file and print the YAML that reads it.")
+@command.command(short_help="Inspect a file and print the YAML that reads it.")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--data", type=data_root, help="Data root that the file lies below; else it is told by the file's path.")
-@click.option("--family", type=click.Choice([*FORMS, "masked-lm"]), help="What the task is; else it is told by the columns.")
-@click.option("--name", default="", help="What the task is called; else it is named as its file.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write it into this file, which is not there yet, as well.")
+@click.option("--data", type=data_root, help="Data root that contains the file; default: found from the file's path.")
+@click.option("--family", type=click.Choice([*FORMS, "masked-lm"]), help="The kind of task; default: found from the columns.")
+@click.option("--name", default="", help="Name of the task; default: that of its file.")
+@click.option("--out", type=click.Path(path_type=Path), help="Also write it into this file, which must not exist.")
 def inspect(file: Path, data: Path | None, family: str | None, name: str, out: Path | None) -> None:
-    """Print the description of a task that reads FILE, and the files beside it of other languages and splits, with the first
-    examples as they are understood. What is printed is a file of tasks: a run names it under data.tasks.
+    """Print the description of a task that reads FILE, and the files in its folder of other languages and splits, with the
+    first examples as they are understood. The output is a file of tasks: a run names it under data.tasks.
 
     \b
     Example:
@@ -77,11 +79,11 @@ def inspect(file: Path, data: Path | None, family: str | None, name: str, out: P
     """
     from xdist.errors import UserError, one_line
     from xdist.files import write_text
-    from xdist.tasks.catalog.inspected import inspected
+    from xdist.tasks.catalog.inspected import inspect_file
 
     if out and out.exists():
-        raise UserError(f"{out}: is there already")
-    seen = inspected(file, data, family or "", name)
+        raise UserError(f"{out}: already exists")
+    seen = inspect_file(file, data, family or "", name)
     lines = [f"# data: {{root: {seen.root}}}", *(f"# note: {line}" for line in seen.remarks), seen.text.rstrip()]
     lines += [f"# {number}. {one_line(line)}" for number, line in enumerate(seen.first, start=1)]
     click.echo("\n".join(lines))
@@ -89,7 +91,7 @@ def inspect(file: Path, data: Path | None, family: str | None, name: str, out: P
         write_text(out, "\n".join(lines) + "\n")
 
 
-@command.command(short_help="Count what is there against the official counts.")
+@command.command(short_help="Compare the number of rows with the official number.")
 @click.argument("root", type=data_root)
 @click.option("--task", "names", multiple=True, help="Only this task; may be given several times.")
 @described_tasks
@@ -98,7 +100,7 @@ def check(root: Path, names: tuple[str, ...], described: Path | None) -> None:
     """Open every file of every task below ROOT and count its examples per language against the official counts.
 
     Exits 2 when a file cannot be read as what it should be, or holds no example. Other counts than the official ones are shown,
-    not refused: a part of a set is a fine thing to develop on. So are test sets without gold, which are predicted, not scored.
+    not refused: a part of a set is useful for development. So are test sets without gold, which are predicted, not scored.
 
     \b
     Example:
@@ -112,14 +114,16 @@ def check(root: Path, names: tuple[str, ...], described: Path | None) -> None:
     from xdist.errors import UserError
     from xdist.run.tables import Table
     from xdist.run.tables import show as show_table
-    from xdist.tasks.catalog import known, task
-    from xdist.tasks.check import check as check_file
+    from xdist.tasks.catalog import known_tasks, task
+    from xdist.tasks.check import check_split as check_file
     from xdist.tasks.check import files_there
 
     if not root.is_dir():
         raise UserError(f"{root}: no such folder")
     notes = Console(stderr=True)
-    there = files_there(root, [task(name, described, root=root) for name in names] or known(described, root=root).values())
+    there = files_there(
+        root, [task(name, described, root=root) for name in names] or known_tasks(described, root=root).values()
+    )
     table = Table("task", "split", "language", ">examples", ">official", "gold", "~", keys=3)
     broken: list[str] = []
     for entry, split, code in track(there, "reading", console=notes, transient=True, disable=not notes.is_terminal):

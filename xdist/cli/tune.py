@@ -1,6 +1,5 @@
 """xdist tune: learning rates and lengths of a run, tried on dev."""
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import Any
 
 import click
 
-from xdist.cli.options import dry_run, run_arguments
+from xdist.cli.as_json import json_option, print_json
+from xdist.cli.options import dry_run, run_arguments, seeds_of
 from xdist.run.lasting import lasting
 
 
@@ -34,15 +34,17 @@ class Several(click.ParamType[tuple[Any, ...]]):
 
 @click.command(name="tune", short_help="Try a few learning rates and lengths of a run on English dev; write its best YAML.")
 @run_arguments
-@click.option("--rates", type=Several(float, 1e-9), default=(), help="Learning rates; those usual for the encoder if left out.")
-@click.option("--epochs", type=Several(float, 1e-6), default=(), help="Lengths in epochs; the run's own if left out.")
+@click.option("--rates", type=Several(float, 1e-9), default=(), help="Learning rates; default: those usual for the encoder.")
+@click.option("--epochs", type=Several(float, 1e-6), default=(), help="Lengths in epochs; default: the run's own.")
 @click.option("--steps", type=Several(int, 1), default=(), help="Lengths in steps, instead.")
-@click.option("--warmup", "warmups", type=Several(float, 0), default=(), help="Warm-ups; the run's own if left out.")
-@click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Seeds of each trial.")
-@click.option("--budget", type=click.IntRange(1), metavar="UPDATES", help="Refuse a grid that takes more updates in all.")
+@click.option("--warmup", "warmups", type=Several(float, 0), default=(), help="Warm-ups; default: the run's own.")
+@seeds_of("Seeds of each trial.")
+@click.option(
+    "--budget", type=click.IntRange(1), metavar="UPDATES", help="Refuse a grid that takes more updates than this in total."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: RUN-tuned.yaml]")
-@click.option("--force", is_flag=True, help="Write over that file.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@click.option("--force", is_flag=True, help="Overwrite that file.")
+@json_option
 @dry_run
 @lasting()
 def command(
@@ -60,10 +62,10 @@ def command(
     dry_run: bool,
 ) -> None:
     """Train the run of RUN.yaml with each learning rate (and length, and warm-up), score each on dev, and write the YAML of the
-    best, with what was tried in comments. What was tried is also in FOLDER-tune/tune.json, FOLDER being that of the run.
+    best, with all trials in comments. The trials are also in FOLDER-tune/tune.json, FOLDER being that of the run.
 
-    Judged is on dev sets of `train.select`, or on English: never on test sets, and never on a language that is not trained on.
-    Started again, it resumes where it stopped; with more rates, what was tried is not tried again.
+    Trials are compared on dev sets of `train.select`, or on English: never on test sets, and never on a language that is not
+    trained on. Started again, it resumes where it stopped; with more rates, earlier trials are kept.
 
     \b
     Example:
@@ -75,7 +77,7 @@ def command(
     from xdist.study.running import STOPPED, check_study, run_study
     from xdist.study.show import unusual_in
     from xdist.study.state import standings
-    from xdist.study.trials import edge, told
+    from xdist.study.trials import next_rates, trial_lines
     from xdist.study.tuning import Grid, Tuning
 
     if epochs and steps:
@@ -85,7 +87,7 @@ def command(
     if budget is not None:
         tuning.check_budget(found, budget)
     if any(now.state != "finished" for now in found.values()) and tuning.out.exists() and not force:
-        raise UserError(f"{tuning.out}: is there already; --force writes over it, --out FILE beside it")
+        raise UserError(f"{tuning.out}: already exists; --force overwrites it, --out FILE writes another file")
     if dry_run:
         check_study(tuning.graph)
         click.echo(f"judged on   {tuning.judged_on}")
@@ -107,14 +109,14 @@ def command(
     if trials[0].score is not None:
         tuning.write(trials, force)
     if as_json:
-        click.echo(json.dumps(facts, indent=2))
+        print_json(facts)
     else:
         click.echo(f"on {tuning.judged_on}:")
-        for line in told(trials):
+        for line in trial_lines(trials):
             click.echo(f"  {line}")
     if trials[0].score is None:
         sys.exit(code)
     if not as_json:
-        if further := edge(trials):
+        if further := next_rates(trials):
             click.echo(further)
         click.echo(f"xdist train {tuning.out}")

@@ -1,4 +1,4 @@
-"""The section `model.adapter`: small modules that are trained in place of the encoder, which stays as it is.
+"""The section `model.adapter`: small modules that are trained instead of the encoder, which stays as it is.
 
 LoRA (arXiv 2106.09685) adds to a matrix the product of two narrow ones. A bottleneck adapter (MAD-X, arXiv 2005.00052) stands
 after each layer. Either is trained on any task, language models included; `languages` puts language adapters below it.
@@ -31,7 +31,8 @@ class LanguageAdapter(Section):
 class Adapter(Section):
     kind: Literal["lora", "bottleneck"] = Field(
         "lora",
-        description="lora: beside matrices of attention and feed-forward parts, into which an export merges it; bottleneck: "
+        description="lora: parallel to matrices of attention and feed-forward parts, into which "
+        "an export merges it; bottleneck: "
         "after each layer, as in MAD-X",
     )
     rank: int = Field(
@@ -42,11 +43,12 @@ class Adapter(Section):
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="of what enters the adapter")
     targets: Annotated[tuple[Target, ...], Field(min_length=1)] | None = Field(
-        None, description="lora: whose matrices it stands beside; null: attention and mlp"
+        None, description="lora: the parts whose matrices it is added to; null: attention and mlp"
     )
     invertible: bool = Field(
         False,
-        description="bottleneck: also an invertible adapter after the input embedding, whose inverse stands before the product "
+        description="bottleneck: also an invertible adapter after the input embedding, whose "
+        "inverse is applied before the product "
         "with it in a language model",
     )
     folder: PathText | None = Field(
@@ -55,10 +57,10 @@ class Adapter(Section):
         "PEFT saved (LoRA); where nothing is trained it is used as it is",
     )
     languages: dict[str, LanguageAdapter] = Field(
-        {}, description="by language, the adapter that stands below this one while a text of that language is read; frozen"
+        {}, description="by language, the adapter below this one while a text of that language is read; frozen"
     )
     fallback: str | None = Field(
-        None, description="the language whose adapter stands in for those that have none; null: they do without"
+        None, description="the language whose adapter is used for languages that have none; null: those use none"
     )
 
     @model_validator(mode="after")
@@ -79,5 +81,5 @@ class Adapter(Section):
 
     @property
     def stands_at(self) -> tuple[Target, ...]:
-        """The parts beside whose matrices LoRA stands, in their order."""
+        """The parts whose matrices LoRA is added to, in their order."""
         return tuple(target for target in TARGETS if self.targets is None or target in self.targets)

@@ -1,7 +1,7 @@
 """The section `align`: maps in closed form from other languages to English, fitted on the model that is scored.
 
 They are fitted before the evaluation, kept in the run's folder and used in it: the states of a row in another language are
-mapped at one hidden layer, and the layers above go on with them. English is left as it is.
+mapped at one hidden layer, and the layers above continue with them. English is left as it is.
 """
 
 from typing import Annotated, Literal
@@ -18,18 +18,18 @@ class FittedOn(Section):
 
     task: str = Field(description="whose training split is parallel text")
     languages: Annotated[tuple[str, ...], Field(min_length=1)] | Literal["all"] = Field(
-        "all", description="those that are read; all: every one whose files are there"
+        "all", description="those that are read; all: every language whose files exist"
     )
 
 
 class Align(Section):
     method: Literal["mean-shift", "procrustes"] = Field(
         "procrustes",
-        description="mean-shift: the mean of a language is moved to that of English, for which it matters in no way which "
+        description="mean-shift: the mean of a language is moved to that of English, for which it does not matter which "
         "sentences translate each other; procrustes: it is also rotated, so that translations meet",
     )
-    tasks: tuple[FittedOn, ...] = Field((), description="what it is fitted on, each language by itself")
-    folder: PathText | None = Field(None, description="in place of tasks: what `xdist align` made for this model")
+    tasks: tuple[FittedOn, ...] = Field((), description="what it is fitted on, each language separately")
+    folder: PathText | None = Field(None, description="instead of tasks: what `xdist align` made for this model")
     layer: int | None = Field(
         None,
         ge=1,
@@ -40,11 +40,11 @@ class Align(Section):
     dictionaries: PathText | None = Field(
         None,
         exclude_if=lambda place: place is None,
-        description="fit a rotation on words in place of sentences, each the mean of all its places in the text: entries of "
+        description="fit a rotation on words instead of sentences, each the mean of all its places in the text: entries of "
         f"dictionaries, {DICTIONARIES}",
     )
     links: PathText | None = Field(
-        None, exclude_if=lambda place: place is None, description=f"fit it on linked words, each where it stands: {LINKS}"
+        None, exclude_if=lambda place: place is None, description=f"fit it on linked words, each in its sentence: {LINKS}"
     )
 
     @model_validator(mode="after")

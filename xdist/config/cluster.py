@@ -28,7 +28,7 @@ class Cluster(Section):
 
     kind: str = Field(description="which kind of cluster")
     plugins: tuple[Plugin, ...] = Field(
-        (), description="what brings a kind of your own: files (*.py), installed distributions or modules, as of a run"
+        (), description="plugins with your own kind: files (*.py), installed distributions or modules, as of a run"
     )
     nodes: int = Field(1, ge=1, le=100_000, description="machines of a run")
     gpus_per_node: int = Field(0, ge=0, le=1024, description="GPUs of each; 0: ranks compute on CPUs")
@@ -36,7 +36,7 @@ class Cluster(Section):
     environment: dict[str, OneLine] = Field({}, description="variables of every rank")
     data: Path | Literal["remote"] | None = Field(
         None,
-        description="where the official files lie there; null: data.root of the run; remote: there as well, but not on the "
+        description="where the official files are; null: data.root of the run; remote: there as well, but not on the "
         "machine that submits, which then looks at no file",
     )
     cache: Path | None = Field(None, description="where prepared rows are kept there; null: data.cache of the run")
@@ -68,7 +68,7 @@ class Cluster(Section):
 
     @property
     def remote(self) -> bool:
-        """Whether the official files are not to be looked for where this is read."""
+        """Whether the official files are not checked where this is read."""
         return self.data == "remote"
 
     @property

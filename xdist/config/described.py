@@ -14,7 +14,7 @@ from xdist.config.method import OPTIONS, Method
 
 NAMES = {
     str: "text",
-    int: "whole number",
+    int: "integer",
     float: "number",
     bool: "true, false",
     Path: "path",
@@ -34,7 +34,7 @@ SIGNS = {
 
 @dataclass(frozen=True, slots=True)
 class DescribedKey:
-    """`value` says what may stand there, `default` is "required" where something must."""
+    """`value` says what may be there, `default` is "required" where something must."""
 
     key: str
     value: str
@@ -45,22 +45,22 @@ class DescribedKey:
 @dataclass(frozen=True, slots=True)
 class DescribedSection:
     """`name` is how its keys begin, as "train.tasks", empty for those of the file itself; `at` the same without what a reader
-    of YAML would add, to be asked for by."""
+    of YAML would add, to be looked up by."""
 
     name: str
     about: str
     keys: tuple[DescribedKey, ...]
 
 
-def described(model: type[BaseModel], name: str = "") -> DescribedSection:
+def describe_section(model: type[BaseModel], name: str = "") -> DescribedSection:
     keys = (DescribedKey(key, value_of(one), default_of(one), _about(one)) for key, one in model.model_fields.items())
-    return DescribedSection(name, about(model), tuple(keys))
+    return DescribedSection(name, docstring_line(model), tuple(keys))
 
 
 def sections(model: type[BaseModel], name: str = "", done: set[type[BaseModel]] | None = None) -> Iterator[DescribedSection]:
     """A section, then those inside it, each kind once. `robust` is left to its methods."""
     done = done if done is not None else set()
-    yield described(model, name)
+    yield describe_section(model, name)
     for key, field in model.model_fields.items():
         for inner in _models_in(field.annotation):
             if inner not in done and inner is not Method and key != "robust":
@@ -68,7 +68,7 @@ def sections(model: type[BaseModel], name: str = "", done: set[type[BaseModel]] 
                 yield from sections(inner, f"{name}.{key}".strip("."), done)
 
 
-def about(model: type[BaseModel]) -> str:
+def docstring_line(model: type[BaseModel]) -> str:
     """Its docstring in one line; empty where it has none."""
     if not model.__doc__ or "pydantic" in model.__doc__.lower():
         return ""
@@ -76,10 +76,10 @@ def about(model: type[BaseModel]) -> str:
 
 
 def _about(field: FieldInfo) -> str:
-    """A section that is not described where it stands says it itself, in its first sentence."""
+    """A section that is not described where it is says it itself, in its first sentence."""
     if field.description:
         return field.description
-    inner = [about(model).partition(". ")[0].rstrip(".") for model in _models_in(field.annotation)]
+    inner = [docstring_line(model).partition(". ")[0].rstrip(".") for model in _models_in(field.annotation)]
     if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1:
         return "which of them this is"
     return inner[0] if len(inner) == 1 else ""

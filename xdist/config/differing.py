@@ -8,7 +8,7 @@ from xdist.config.run import Run
 TRAINED = ("model", "data", "train", "robust", "plugins", "seed")
 
 
-def differing(runs: Sequence[Run], sections: Sequence[str] = TRAINED) -> dict[str, tuple[Any, ...]]:
+def differing_keys(runs: Sequence[Run], sections: Sequence[str] = TRAINED) -> dict[str, tuple[Any, ...]]:
     """The keys of `sections` that are not equal in all `runs`, as "train.steps", each with the value of every run; None where
     one does not have the key."""
     flat = [dict(leaves({name: run.dump().get(name) for name in sections})) for run in runs]

@@ -29,7 +29,7 @@ class Learns(Section):
         None,
         ge=0,
         le=100,
-        description="masked loss, in nats: how far below the unigram entropy of the corpus that is trained on, which a new "
+        description="masked loss, in nats: how far below the unigram entropy of the training corpus, which a new "
         "language head reaches by its bias alone",
     )
 
@@ -41,10 +41,10 @@ class Learns(Section):
 
 
 class Spreads(Section):
-    """How far scores spread, for `study power` where no pilot runs say it: standard deviations in points of the metric, but for
-    the last two. The defaults are of an encoder of 117 million parameters on SIB-200's topics (docs/method.md)."""
+    """The spread of scores, for `study power` where no pilot runs give it: standard deviations in points of the metric, except
+    for the last two. The defaults are of an encoder of 117 million parameters on SIB-200's topics (docs/method.md)."""
 
-    seeds: float = Field(2.0, ge=0, le=SHARE, description="between seeds of one condition, in all languages alike")
+    seeds: float = Field(2.0, ge=0, le=SHARE, description="between seeds of one condition, equal in all languages")
     languages: float = Field(
         2.5, ge=0, le=SHARE, description="between languages of a group, of the difference of two conditions"
     )
@@ -59,12 +59,12 @@ class Spreads(Section):
         0.25,
         ge=0,
         le=1,
-        description="how much of that is in the sentence, whatever the language, where sets have the same ones; 0: nothing",
+        description="how much of that is due to the sentence in any language, where sets have the same sentences; 0: nothing",
     )
 
 
 class TargetFigure(Section):
-    """A figure that others have published, beside which a report puts its own: a mean over languages of one condition, or,
+    """A figure that others have published, with which a report compares its own: a mean over languages of one condition, or,
     with `against`, a difference of two."""
 
     condition: dict[str, str] = Field(min_length=1, description="by axis, the values of the condition")

@@ -1,4 +1,5 @@
-"""Rows of others beside a report's own: scores that were published, or that a language model got. Nothing of them was run here.
+"""Rows of others in addition to a report's own: scores that were published, or that a language model got. Nothing of them was
+run here.
 
 ```json
 {"rows": [{"name": "XLM-R large", "source": "arXiv 1911.02116", "tasks": {"xnli": 79.2}, "metrics": {"xnli": "accuracy"}}]}

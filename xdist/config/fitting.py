@@ -1,4 +1,4 @@
-"""What stands in YAML as the keys of a section want it: text as it is written, numbers as numbers, paths with `~` and
+"""What is in YAML as the keys of a section want it: text as it is written, numbers as numbers, paths with `~` and
 `$VARIABLES` put in.
 
 A scalar that is not what its key wants stays a Scalar, which nothing takes: the key is then refused, and it says why.
@@ -26,7 +26,7 @@ OURS = (str, Path, int, float, bool, type(None))
 
 
 class Text(Enum):
-    """What a text is, beside what its type says: the mark of a key."""
+    """The kind of a text, in addition to its type: the mark of a key."""
 
     PATH = "a path, or a name that may be one"
     ELSEWHERE = "a path on another machine"
@@ -49,7 +49,7 @@ class KeyType:
     marks: tuple[Any, ...]
 
 
-def fitted(kind: type[BaseModel], values: Any) -> Any:
+def fit_values(kind: type[BaseModel], values: Any) -> Any:
     """`values` of YAML as the keys of `kind` want them."""
     if not isinstance(values, dict):
         return values
@@ -82,14 +82,14 @@ def _fit(wanted: Any, value: Any, inside: bool = False) -> Any:
     if any(isinstance(mark, Later) for mark in marks):
         return value
     if isinstance(value, Scalar):
-        # What has a validator of its own in place of a type, as a method of `robust`, is read by that.
+        # What has its own validator instead of a type, as a method of `robust`, is read by that.
         return value if any(isinstance(mark, PlainValidator) for mark in marks) else _scalar(kinds, value, inside)
     for kind in kinds:
         if any(isinstance(mark, PlainValidator) for mark in kind.marks):
             if isinstance(value, dict):
                 return value
         elif isinstance(value, dict) and isinstance(kind.type, type) and issubclass(kind.type, BaseModel):
-            return fitted(kind.type, value)
+            return fit_values(kind.type, value)
         elif isinstance(value, dict) and get_origin(kind.type) in (dict, Mapping):
             inner = get_args(kind.type)[1]
             return {key: _fit(inner, one, True) for key, one in value.items()}
@@ -134,7 +134,7 @@ def _scalar(kinds: list[KeyType], scalar: Scalar, inside: bool) -> Any:
     if all(one in OURS or get_origin(one) is Literal for one in types_there):
         counted = any(one in (int, float, bool) for one in types_there)
         return scalar if counted or not isinstance(value, str) else value
-    return value  # of a list, a section or a type of somebody's own
+    return value  # of a list, a section or a type of others
 
 
 def _number(types_there: list[Any], words: list[Any], value: Any) -> Any:
@@ -167,7 +167,7 @@ def _text(kind: KeyType, scalar: Scalar) -> Any:
     try:
         if wrong := wrong_path(text) or (outside and not_put_in(text, outside.value)):
             return replace(scalar, wrong=wrong)
-        return text if outside else expanded(text)
+        return text if outside else expand_path(text)
     except ValueError as error:
         return replace(scalar, wrong=str(error))
 
@@ -190,16 +190,16 @@ def wrong_path(text: str) -> str:
 
 
 def path_of(given: str | Path) -> Path:
-    """A path that somebody gave, as `expanded`. Raises UserError."""
+    """A given path, as `expanded`. Raises UserError."""
     try:
-        return Path(expanded(str(given)))
+        return Path(expand_path(str(given)))
     except ValueError as error:
         raise UserError(str(error)) from None
 
 
-def expanded(text: str) -> str:
+def expand_path(text: str) -> str:
     """A path with the folders that `~`, `~name`, `$NAME` and `${NAME}` stand for. Raises ValueError for one that stands for
-    none; a name with a dollar of something that is there is taken as it is written."""
+    none; an existing name with a dollar is taken as it is written."""
     unset = [name or braced for name, braced in VARIABLE.findall(text) if not os.environ.get(name or braced)]
     if unset:
         if os.path.lexists(text):
@@ -211,6 +211,6 @@ def expanded(text: str) -> str:
         if home.startswith("~"):
             if os.path.lexists(text):
                 return text
-            raise ValueError(f"'{text}': nobody is called '{found[1:].split('/')[0]}' here; ./~ is a file of such a name")
+            raise ValueError(f"'{text}': there is no user '{found[1:].split('/')[0]}' here; ./~ is a file of such a name")
         return home
     return found

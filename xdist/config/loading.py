@@ -1,4 +1,4 @@
-"""YAML and `a.b=c` overrides into a typed value; every mistake becomes one line that names file, line and key.
+"""YAML and `a.b=c` overrides into a typed value; every error becomes one line that names file, line and key.
 
 How YAML is read: reader.py; what a word is: scalars.py; which words a key takes: fitting.py.
 """
@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError, ValidationInfo
 
-from xdist.config.fitting import fitted, plain_values
-from xdist.config.reader import CHARACTERS, KeyPath, Unreadable, parsed, values_of
+from xdist.config.fitting import fit_values, plain_values
+from xdist.config.reader import CHARACTERS, KeyPath, Unreadable, parse_yaml, values_of
 from xdist.config.scalars import Scalar
 from xdist.errors import WORD, UserError, cut, unknown
 
 M = TypeVar("M", bound=BaseModel)
 WRONG_KEY = ("wrong_key", "extra_forbidden")  # of a section of ours, and of a model of others such as DeepSpeed's
-# What pydantic calls a tuple or a model is a list or a mapping to whoever writes YAML.
+# What pydantic calls a tuple or a model is a list or a mapping in YAML.
 IN_YAML = {
     "tuple_type": "expected a list: [a, b]",
     "model_type": "expected 'key: value' lines",
@@ -47,7 +47,7 @@ PLAIN = Reading()
 
 @dataclass(slots=True)
 class Source:
-    """Where each key of a configuration stands: in a line of its file, or in an override."""
+    """Where each key of a configuration is: in a line of its file, or in an override."""
 
     path: Path
     lines: dict[KeyPath, int] = field(default_factory=dict)
@@ -72,7 +72,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Source]:
     """The mapping in a YAML file, its words as Scalars, and the line of each key. Raises UserError for what is no such file."""
     source = Source(path)
     try:
-        part = parsed(_text(path))
+        part = parse_yaml(_text(path))
         if part is None:
             return {}, source
         if part.pairs is None:
@@ -83,7 +83,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Source]:
 
 
 def plain_yaml(path: Path) -> dict[str, Any]:
-    """The same as plain values, for whoever looks at a file without a description of its keys."""
+    """The same as plain values, for readers of a file without a description of its keys."""
     values: dict[str, Any] = plain_values(read_yaml(path)[0])
     return values
 
@@ -108,14 +108,14 @@ def apply_override(values: dict[str, Any], text: str, source: Source) -> None:
     if not equals or not all(name.split(".")):
         raise UserError(f"{text}: an override has the form key.subkey=value")
     try:
-        part = parsed(raw)
+        part = parse_yaml(raw)
         value = Scalar("", None) if part is None else values_of(part, {})
     except Unreadable as error:
         raise UserError(f"{cut(text, WORD)}: the value is not valid YAML: {error}") from None
-    put(values, name, value, source, cut(text, WORD), " (command line)")
+    put_value(values, name, value, source, cut(text, WORD), " (command line)")
 
 
-def put(values: dict[str, Any], name: str, value: Any, source: Source, text: str, origin: str = "") -> None:
+def put_value(values: dict[str, Any], name: str, value: Any, source: Source, text: str, origin: str = "") -> None:
     """Put `value` at the dotted `name`; errors about it will begin with `text` and `origin`: where the user wrote it."""
     words = name.split(".")
     key: KeyPath = ()
@@ -156,9 +156,9 @@ def load(kind: type[M], path: Path, overrides: Sequence[str] = (), reading: Read
 
 
 def validated(kind: type[M], values: dict[str, Any], source: Source, reading: Reading = PLAIN) -> M:
-    """Raises UserError that names the line, or override, of the first mistake."""
+    """Raises UserError that names the line, or override, of the first error."""
     try:
-        return kind.model_validate(fitted(kind, values), context=reading)
+        return kind.model_validate(fit_values(kind, values), context=reading)
     except ValidationError as error:
         raise UserError(_one_line(kind, values, error, source)) from None
 

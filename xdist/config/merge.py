@@ -36,8 +36,8 @@ class Ingredient(Section):
 class Swapped(Section):
     """The layers that a merge changes; what is not named stays the start's."""
 
-    bottom: int = Field(0, ge=0, le=1000, description="so many of the lowest layers")
-    top: int = Field(0, ge=0, le=1000, description="so many of the highest layers")
+    bottom: int = Field(0, ge=0, le=1000, description="number of lowest layers")
+    top: int = Field(0, ge=0, le=1000, description="number of highest layers")
     embeddings: bool = Field(False, description="and the embeddings")
 
 
@@ -61,7 +61,7 @@ class Merge(Section):
         return (*models, self.minus) if models and self.minus else tuple(models)
 
 
-def placed(merge: Merge, place: Callable[[str], str]) -> Merge:
+def with_places(merge: Merge, place: Callable[[str], str]) -> Merge:
     """`merge` with another place for each of its models, and for what is taken off them."""
     models = tuple(one.model_copy(update={"model": place(one.model)}) if one.model else one for one in merge.models)
     return merge.model_copy(update={"models": models, "minus": place(merge.minus) if merge.minus else None})

@@ -1,8 +1,8 @@
 """What a method of `robust` is: its options, what it does, and all that the package has to know of it.
 
-A method is one class in one file, ours in xdist/robust/ or anybody's (xdist/plugins.py), which is registered there. Options are
-its fields, from which validation, docstring and reference come. The class is read where no torch is imported: what needs torch
-is imported inside the functions that train. How it trains stands in xdist/robust/passes.py.
+A method is one class in one file, built in (xdist/robust/) or of a plugin (xdist/plugins.py), which is registered there.
+Options are its fields, from which validation, docstring and reference come. The class is read where no torch is imported: what
+needs torch is imported inside the functions that train. How it trains is in xdist/robust/passes.py.
 """
 
 from collections.abc import Iterator, Sequence
@@ -44,8 +44,9 @@ class Method(Section):
     or a `rewriter`."""
 
     name: ClassVar[str] = ""
-    needs: ClassVar[str] = ""  # data that it takes beside labelled English, as reports tell it
+    needs: ClassVar[str] = ""  # data that it needs in addition to labelled English, as reports show it
     comes_last: ClassVar[str] = ""  # why no method may follow it in a list
+    of_branches: ClassVar[bool] = False  # whether it is of encoders with branches alone
 
     method: str
 
@@ -69,8 +70,9 @@ class Method(Section):
         return before
 
     def rewriter(self, tokenizer: Any, *, seed: int, stream: int, max_length: int | None) -> Any:
-        """What puts prepared rows into other words (xdist.data.batches.Rewriter), and says which pieces it may bring. `stream`:
-        which method of the run this is, for its draws. Raises UserError for files that are not what they should be."""
+        """What puts prepared rows into other words (xdist.data.batches.Rewriter), and declares which pieces it may insert.
+        `stream`: which method of the run this is, for its draws. Raises UserError for files that are not what they should
+        be."""
         raise NotImplementedError
 
     # --- what has to be known of it ----------------------------------------------------------------------------------
@@ -79,11 +81,11 @@ class Method(Section):
         return before
 
     def files(self) -> Sequence[Path]:
-        """The files that it reads: what stands in them determines what is trained."""
+        """The files that it reads: what is in them determines what is trained."""
         return ()
 
     def check(self) -> None:
-        """Raises UserError for a file of it that is not there."""
+        """Raises UserError for a file of it that is missing."""
         for path in self.files():
             if not path.is_file():
                 raise UserError(f"{path}: no such file")

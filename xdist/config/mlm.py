@@ -1,8 +1,8 @@
 """The section `train.mlm`: how masked language modelling is trained on, where a task of it is among those trained.
 
-- softmax: full: a masked token is told apart from every piece of the vocabulary, as always.
-- softmax: active: from the pieces that stand in the texts that are trained on, and special ones, alone. Another loss, and a
-  smaller one: what never stands there costs nothing and is pushed nowhere. Of 250,000 pieces a language uses some 20,000.
+- softmax: full: a masked token is distinguished from every piece of the vocabulary, as always.
+- softmax: active: from the pieces that occur in the texts that are trained on, and special ones, alone. Another loss, and a
+  smaller one: a piece that never occurs costs nothing and is not trained. Of 250,000 pieces a language uses some 20,000.
   Pieces that take the place of a masked one at random are drawn from them too.
 """
 
@@ -16,6 +16,6 @@ from xdist.config.section import Section
 class Mlm(Section):
     softmax: Literal["full", "active"] = Field(
         "full",
-        description="what a masked token is told apart from: full: every piece; active: the pieces that stand in the texts "
+        description="the candidates for a masked token: full: every piece; active: the pieces that occur in the texts "
         "trained on, and special ones; another loss, and several times as fast where they are few",
     )

@@ -2,11 +2,11 @@
 
 By `loss`, of a row's two sentences as means of their tokens' hidden states, s the other language and t English:
 
-- infonce: with both of unit length, the cross-entropy of finding t among the English sides of the rows that are told apart
+- infonce: with both of unit length, the cross-entropy of finding t among the English sides of the rows that are distinguished
   (`train.negatives`) by cosine / temperature, and of finding s in the same way, their mean.
 - l2: the squared distance of s and t.
 - words: of words that translate each other, each the sum of its pieces' states, the cross-entropy of finding either by cosine /
-  temperature among all other linked words of the rows that are told apart, in both languages.
+  temperature among all other linked words of the rows that are distinguished, in both languages.
 
 To the first two is added `anchor` times the squared distance of t from where the model that training begins with has it, a copy
 that stays as it is: without it everything may fall together in one point. Realignment of words has none in its published form;
@@ -51,7 +51,7 @@ class Parallel(Section):
         None, exclude_if=lambda place: place is None, description=f"of words, whose links are looked up: {DICTIONARIES}"
     )
     links: PathText | None = Field(
-        None, exclude_if=lambda place: place is None, description=f"of words, in place of dictionaries: {LINKS}"
+        None, exclude_if=lambda place: place is None, description=f"of words, instead of dictionaries: {LINKS}"
     )
 
     @model_validator(mode="after")
@@ -62,7 +62,7 @@ class Parallel(Section):
         if self.loss == "words" and given != 1:
             raise ValueError("of words it has to be known which translate each other: give dictionaries or links")
         if self.loss == "words" and self.anchor:
-            raise ValueError("words have no anchor; freeze lower layers in its place (model.frozen_layers)")
+            raise ValueError("words have no anchor; freeze lower layers instead (model.frozen_layers)")
         return self
 
     @property

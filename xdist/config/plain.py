@@ -10,7 +10,7 @@ from xdist.config.fitting import Text
 
 
 def matching(pattern: str, says: str) -> AfterValidator:
-    """Only strings that match `pattern` whole; `says` completes 'expected …'."""
+    """Only strings that match all of `pattern`; `says` completes 'expected …'."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):

@@ -61,7 +61,7 @@ class YamlNode:
         self.depth = max(self.depth, part.depth + 1)
 
 
-def parsed(text: str) -> YamlNode | None:
+def parse_yaml(text: str) -> YamlNode | None:
     """What `text` holds; None where that is nothing. Raises Unreadable."""
     if len(text) > CHARACTERS:
         raise Unreadable(1, f"has more than {CHARACTERS:,} characters, which is no description")
@@ -94,7 +94,7 @@ def _built(events: Iterator[yaml.Event]) -> YamlNode | None:
             part, anchor = YamlNode(line, _scalar(event, line)), event.anchor
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in named:
-                raise Unreadable(line, f"the alias '*{event.anchor}' stands for nothing that is whole before it")
+                raise Unreadable(line, f"the alias '*{event.anchor}' refers to nothing that is complete before it")
             part, anchor = named[event.anchor], None
         elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
             part, anchor = open_parts.pop()
@@ -143,7 +143,7 @@ def _shown(tag: str) -> str:
 
 def _check_size(part: YamlNode, line: int, above: int) -> None:
     if part.size > VALUES:
-        raise Unreadable(line, f"stands for more than {VALUES:,} values")
+        raise Unreadable(line, f"refers to more than {VALUES:,} values")
     if above - 1 + part.depth > DEPTH:
         raise Unreadable(line, f"is more than {DEPTH} levels deep")
 
@@ -173,7 +173,7 @@ def _merges(key: YamlNode) -> bool:
 
 
 def values_of(part: YamlNode, lines: dict[KeyPath, int], key: KeyPath = ()) -> Any:
-    """Mappings, lists and Scalars, and in `lines` where each stands. Raises Unreadable for a key that stands twice."""
+    """Mappings, lists and Scalars, and in `lines` where each is. Raises Unreadable for a key that appears twice."""
     lines.setdefault(key, part.line)
     if part.items is not None:
         return [values_of(item, lines, (*key, index)) for index, item in enumerate(part.items)]
@@ -183,7 +183,7 @@ def values_of(part: YamlNode, lines: dict[KeyPath, int], key: KeyPath = ()) -> A
     for name, value in part.pairs:
         child = (*key, str(name.scalar))
         if child[-1] in found:
-            raise Unreadable(name.line, f"{'.'.join(map(str, child))}: this key stands here twice")
+            raise Unreadable(name.line, f"{'.'.join(map(str, child))}: this key appears here twice")
         lines[child] = name.line
         found[str(name.scalar)] = values_of(value, lines, child)
     return found

@@ -1,7 +1,7 @@
 """`robust`: how training is perturbed. One method, or a list of methods that work together in their order.
 
-Every method has options of its own and refuses those of others; only `none` takes them and does nothing, so that
-`robust.method=none` turns any run into its plain baseline. Options and what is done with them stand in the file of the method.
+Every method has its own options and refuses those of others; only `none` takes them and does nothing, so that
+`robust.method=none` turns any run into its plain baseline. Options and what is done with them are in the file of the method.
 """
 
 from typing import Annotated, Any, Literal
@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError
 
-from xdist.config.fitting import fitted
+from xdist.config.fitting import fit_values
 from xdist.config.loading import Reading
 from xdist.config.method import METHODS, Method, register
 from xdist.config.scalars import Scalar
@@ -33,9 +33,9 @@ Distribution = Literal["uniform", "gaussian"]
 
 
 class InBall(Section):
-    """Whatever moves tokens inside a ball."""
+    """A method that moves tokens inside a ball."""
 
-    radius: float = Field(0.05, ge=0, le=1000, description="of the ball, relative to the norm of what stands inside it")
+    radius: float = Field(0.05, ge=0, le=1000, description="of the ball, relative to the norm of the embeddings inside it")
     norm: Norm = Field("l2", description="in which the ball is round; linf: a cube")
     ball: Literal["example", "token"] = Field(
         "example", description="one ball round all tokens of an example, or one round each"
@@ -49,7 +49,7 @@ class Ascending(InBall):
 
     steps: int = Field(1, ge=0, le=10_000, description="ascent steps")
     step_size: float = Field(1.5, gt=0, le=1000, description="length of one ascent step, times radius / steps")
-    every: int = Field(1, ge=1, le=10**12, description="perturb one step in so many; the others are plain")
+    every: int = Field(1, ge=1, le=10**12, description="perturb one step in N; the others are plain")
     random_start: bool = Field(False, description="begin anywhere in the ball, not at its centre")
 
 
@@ -78,7 +78,8 @@ class Off(Method):
 
 
 class NotHere(Method):
-    """A method of a plugin that was not imported, in a run folder that is only looked at: its options as they stand there."""
+    """A method of a plugin that was not imported, in a run folder that is only looked at: its options as they are written
+    there."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -108,7 +109,7 @@ def _one(value: Any, info: ValidationInfo) -> Method:
         kind = kind or METHODS.get(name, info.data.get("plugins", ()))
     except UserError as error:
         raise _at_method(PydanticCustomError("unknown", "{message}", {"message": str(error)}), name) from None
-    return kind.model_validate(fitted(kind, value), context=reading)
+    return kind.model_validate(fit_values(kind, value), context=reading)
 
 
 def _at_method(kind: str | PydanticCustomError, value: Any) -> ValidationError:

@@ -2,7 +2,7 @@
 
 Sections `model`, `train`, `robust` and the seed say what is trained: they are the run's identity, with the fingerprints of the
 data. `runtime` says how, and changes nothing but speed and memory; `evaluate` may grow after training: both may differ when a
-started run goes on.
+started run resumes.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from xdist import plugins
 from xdist.config.adapter import Adapter
 from xdist.config.align import Align
+from xdist.config.branches import AtTest, Branches
 from xdist.config.distil import Distil
 from xdist.config.fitting import PathText
 from xdist.config.loading import Reading, load
@@ -25,6 +26,7 @@ from xdist.config.plugin import Plugin
 from xdist.config.reader import KeyPath
 from xdist.config.robust import Noise, NotHere, Off, Robust, in_order
 from xdist.config.section import Section
+from xdist.config.syntax import Syntax
 from xdist.errors import UserError
 from xdist.files import digest
 
@@ -49,7 +51,7 @@ class Model(Section):
         ge=0,
         le=1000,
         exclude_if=lambda layers: not layers,  # what a run is does not change with a key that it does not use
-        description="leave so many of the lowest layers as they are, and all embeddings with them; 0: none; all: heads alone "
+        description="freeze this many of the lowest layers, and all embeddings with them; 0: none; all: heads alone "
         "are trained",
     )
     vocabulary: Literal["active", "full"] = Field(
@@ -76,26 +78,42 @@ class Model(Section):
     adapter: Adapter | None = Field(
         None,
         exclude_if=lambda adapter: adapter is None,
-        description="train an adapter and heads in place of the encoder, which stays as it is, its embedding too",
+        description="train an adapter and heads instead of the encoder, which stays as it is, its embedding too",
+    )
+    branches: Branches | None = Field(
+        None,
+        exclude_if=lambda branches: branches is None,
+        description="the top layers once for each language that is trained on, on shared lower layers",
+    )
+    syntax: Syntax | None = Field(
+        None,
+        exclude_if=lambda syntax: syntax is None,
+        description="dependency trees in each layer's attention, with losses that teach to read them off",
     )
     labels: tuple[str, ...] | None = Field(
         None,
         min_length=1,
         exclude_if=lambda labels: labels is None,  # what a run is does not change with a key that it does not use
-        description="of a backbone whose head was fine-tuned elsewhere: the label that each of its outputs stands for, in "
+        description="of a backbone whose head was fine-tuned elsewhere: the label of each of its outputs, in "
         "their order; null: as the id2label of its config.json says",
     )
     pretraining: PathText | None = Field(
         None,
         exclude_if=lambda name: name is None,
         description="what the encoder has read of each language, by which reports group languages: cc100, wikipedia, mmbert, "
-        "glot500, a file of `code size` lines, or none (not known); null: as the backbone's configuration tells",
+        "glot500, a file of `code size` lines, or none (not known); null: from the backbone's configuration",
     )
 
     @model_validator(mode="after")
     def _frozen_once(self) -> "Model":
         if self.adapter is not None and self.frozen_layers:
-            raise ValueError("beside an adapter the whole encoder stays as it is; leave frozen_layers out")
+            raise ValueError("with an adapter the complete encoder is frozen; remove frozen_layers")
+        if self.adapter is not None and self.branches is not None:
+            raise ValueError("with an adapter the complete encoder is frozen, so its branches would all be equal; remove one")
+        if self.adapter is not None and self.syntax is not None:
+            raise ValueError("with an adapter no tree is read; give syntax or adapter")
+        if self.branches is not None and self.syntax is not None:
+            raise ValueError("trees are read by layers that all languages share; give syntax or branches")
         return self
 
     @property
@@ -113,7 +131,7 @@ Joining = Literal["separate", "joined", "text", "official"]
 
 
 class Data(Section):
-    """Where the official files lie, and where prepared token rows are kept."""
+    """Where the official files are, and where prepared token rows are kept."""
 
     root: Path = Field(description="folder of the official files; `xdist tasks` says which")
     cache: Path = Field(Path("runs/prepared"), description="folder of prepared token rows, shared by runs")
@@ -125,11 +143,11 @@ class Data(Section):
         "blanks where a treebank has them (SpaceAfter of .conllu files); official: as the public scripts of XTREME: separate, "
         "and the row ends as a first text does before a second one (</s></s> for XLM-R, so one piece less fits)",
     )
-    tasks: Path | None = Field(None, description="a YAML of tasks of your own, beside those of the catalog")
+    tasks: Path | None = Field(None, description="a YAML of your own tasks, in addition to those of the catalog")
     block: Annotated[int, Field(ge=1, le=LARGE)] | Literal["auto"] = Field(
         1,
         exclude_if=lambda block: block == 1,  # what a run is does not change with a key that it does not use
-        description="rows that lie together and are drawn together, mixed with those of many other blocks; 1: each row is "
+        description="neighbouring rows that are drawn together, mixed with those of many other blocks; 1: each row is "
         "drawn for itself, from anywhere; auto: many of running text, so that of a large corpus less is read from the disk",
     )
 
@@ -137,16 +155,18 @@ class Data(Section):
 class TrainTask(Section):
     """A task in some of its languages. `weight` is its share of the examples; null: by number of examples."""
 
-    task: str = Field(description="a name of `xdist tasks`, or of your own")
+    task: str = Field(description="a name of `xdist tasks`, or of your own task task")
     languages: tuple[str, ...] = Field(("en",), min_length=1, description="those whose training files are read")
     weight: float | None = Field(None, gt=0, le=1e9, description="its share of the examples; null: by number of examples")
-    limit: int | None = Field(None, ge=1, le=LARGE, description="at most so many examples per language, the first of the file")
+    limit: int | None = Field(
+        None, ge=1, le=LARGE, description="at most this many examples per language, the first of the file"
+    )
     rows: int | None = Field(
         None,
         ge=0,
         le=LARGE,
         exclude_if=lambda rows: rows is None,  # what a run is does not change with a key that it does not use
-        description="exactly so many examples per language, chosen at random by the run's seed, whatever their class; those of "
+        description="exactly this many examples per language, chosen at random by the run's seed from all classes; those of "
         "a smaller number are among those of a larger one; 0: nothing of this entry is trained on",
     )
 
@@ -158,7 +178,7 @@ class TrainTask(Section):
 
 
 class Select(Section):
-    """Keep the model that is best on dev, looked at every so many steps and after the last; the first of equal ones."""
+    """Keep the model that is best on dev, evaluated every N steps and after the last; the first of equal ones."""
 
     every: int = Field(ge=1, le=LARGE, description="steps from one look to the next")
     by: Literal["score", "loss"] = Field("score", description="the task's official metric, or the mean loss")
@@ -201,7 +221,7 @@ class Train(Section):
         None,
         ge=2,
         le=1_000_000,
-        description="answers that a query is told apart from, its own among them; null: each task's own",
+        description="candidate answers of a query, its own among them; null: each task's own",
     )
     parallel: Parallel = Field(
         Parallel(), exclude_if=lambda section: section == Parallel(), description="how parallel text is trained on"
@@ -210,14 +230,14 @@ class Train(Section):
         Mlm(), exclude_if=lambda section: section == Mlm(), description="how masked language modelling is trained on"
     )
     distil: Distil | None = Field(
-        None, exclude_if=lambda section: section is None, description="learn from a teacher beside the labels"
+        None, exclude_if=lambda section: section is None, description="learn from a teacher in addition to the labels"
     )
     alpha: float = Field(1.0, ge=0, le=1, description="languages of a task are drawn in proportion to size ** alpha")
     task_alpha: float = Field(
         1.0, ge=0, le=1, description="tasks without a weight are drawn by size ** task_alpha: 1 proportional, 0 uniform"
     )
     cap: int | None = Field(
-        None, ge=1, le=LARGE, description="of a task without a weight at most so many examples count in its size"
+        None, ge=1, le=LARGE, description="of a task without a weight at most this many examples count in its size"
     )
     schedule: tuple[Phase, ...] = Field(
         (), description="other weights, languages or masks from later steps on; what is not named stays"
@@ -236,7 +256,7 @@ class Train(Section):
         le=1,
         exclude_if=lambda decay: decay is None,
         description="the rate of each layer is that of the layer above it times this, and so down to the embeddings; the top "
-        "layer and heads have the whole; null: all have",
+        "layer and heads have the full rate; null: all have",
     )
     betas: tuple[BelowOne, BelowOne] = Field(
         (0.9, 0.999), exclude_if=lambda betas: betas == (0.9, 0.999), description="how slowly Adam's two moments follow"
@@ -285,7 +305,7 @@ class Evaluate(Section):
     tasks: tuple[str, ...] = Field(min_length=1, description="what is scored")
     languages: Annotated[tuple[str, ...], Field(min_length=1)] | Literal["all"] = Field(
         "all",
-        description="those that are scored, in any code; all: every one whose files are there; or groups of what the encoder "
+        description="those that are scored, in any code; all: every language whose files exist; or groups of what the encoder "
         "has read: group:unseen, group:low, group:mid, group:high, group:seen, group:tail (unseen and low), group:head (the "
         "others that were read)",
     )
@@ -306,6 +326,12 @@ class Evaluate(Section):
         description="by which number examples are ranked where labels are grades (metric ndcg): class: the label that the "
         "model likes best, as in published figures, with many ties; expected: the mean of the labels by their probabilities",
     )
+    branches: AtTest = Field(
+        "own",
+        exclude_if=lambda how: how == "own",
+        description="of a model with branches, what reads a language that has one: own: its branch; mixture: the mean of all, "
+        "as languages without a branch are read anyway",
+    )
     smoothing: Noise | None = Field(None, description="average the predictions over draws of noise; null: one clean forward")
 
 
@@ -319,12 +345,12 @@ class Runtime(Section):
     deepspeed: PathText = Field(
         AUTO,
         description="a file of ds_configs/ (without .json) or a path to one; auto: below a billion parameters `zero1` in 16 "
-        "bits and `zero0` in 32, above `zero3`, and so it stays when the run goes on",
+        "bits and `zero0` in 32, above `zero3`, and it stays the same when the run resumes",
     )
     precision: AskedPrecision = Field(
         "auto",
         description="that the model computes in; tf32: weights of 32 bits, of which products read 19; auto: bf16 on a GPU that "
-        "has it, fp16 on one that has tensor cores but not that, else fp32, and so it stays when the run goes on",
+        "has it, fp16 on one that has tensor cores but not that, else fp32, and it stays the same when the run resumes",
     )
     deterministic: bool = Field(
         False, description="equal bits whenever a run is repeated on GPUs of one kind; slower. On CPUs they are equal anyway"
@@ -335,7 +361,8 @@ class Runtime(Section):
     micro_batch_tokens: Annotated[int, Field(ge=16, le=LARGE)] | Literal["auto"] = Field(
         8192,
         description="tokens in one forward pass of one rank; with padded attention, padding is counted too; auto: as many as "
-        "the GPU's memory holds, and so it stays when the run goes on (8192 on a CPU); the loss is the same with any number",
+        "the GPU's memory holds, and it stays the same when the run resumes (8192 on a "
+        "CPU); the loss is the same with any number",
     )
     rewriters: int = Field(
         0,
@@ -354,26 +381,28 @@ class Runtime(Section):
     )
     save: Literal["auto", "async", "sync"] = Field(
         "auto",
-        description="async: states are copied to the main memory of the hosts and written while training goes on; sync: "
+        description="async: states are copied to the main memory of the hosts and written while training continues; sync: "
         "training waits; auto: async where every host has 1.3 times the states of its ranks free, else sync",
     )
     max_minutes: float | None = Field(
         None, gt=0, le=1e7, description="save and leave, unfinished, so long after the training, or the evaluation, began"
     )
     bad_steps: int = Field(
-        5, ge=1, le=LARGE, description="end after so many steps in a row whose loss or gradient is not finite"
+        5, ge=1, le=LARGE, description="end after this many steps in a row whose loss or gradient is not finite"
     )
     keep: int = Field(2, ge=1, le=1_000_000, description="checkpoints kept")
     keep_finished: KeepFinished = Field(
         "states",
-        description="what stays once the run is finished and scored, beside scores, predictions and logs: states: everything; "
+        description="what is kept of a finished and scored run, in addition to scores, predictions "
+        "and logs: states: everything; "
         "weights: of the checkpoints the weights alone, for `xdist export --average`; model: no checkpoints; scores: not even "
         "the model",
     )
     sinks: tuple[str, ...] = Field(
         ("tensorboard",),
-        description="where logged numbers and scores are shown, beside metrics.jsonl: `tensorboard`, by whose events `xdist "
-        "status` tells the time left, or sinks of your own",
+        description="where logged numbers and scores are shown, in addition to metrics.jsonl: "
+        "`tensorboard`, by whose events `xdist "
+        "status` shows the time left, or your own sink",
     )
 
 
@@ -387,7 +416,7 @@ class Run(Section):
     seed: Seed = Field(1, description="of heads, order of rows, dropout and noise")
     plugins: tuple[Plugin, ...] = Field(
         (),
-        description="what brings tasks, families, metrics, methods and sinks of your own: files (*.py), installed "
+        description="plugins with your own tasks, families, metrics, methods and sinks: files (*.py), installed "
         "distributions or modules; with a digest behind it (name@digest) one is refused when its code has changed",
     )
     model: Model
@@ -397,7 +426,7 @@ class Run(Section):
     merge: Merge | None = Field(
         None,
         exclude_if=lambda merge: merge is None,
-        description="in place of training: `model.backbone` with weights of other models, made before the evaluation",
+        description="instead of training: `model.backbone` with weights of other models, made before the evaluation",
     )
     evaluate: Evaluate | None = None
     align: Align | None = Field(
@@ -412,7 +441,7 @@ class Run(Section):
         if self.train is not None and self.merge is not None:
             raise ValueError("a run trains or merges, not both: give 'train' or 'merge'")
         if self.align is not None and self.evaluate is None:
-            raise ValueError("maps are for what is evaluated: give 'evaluate' beside 'align'")
+            raise ValueError("maps are for evaluation: give 'evaluate' as well as 'align'")
         return self
 
     @model_validator(mode="after")
@@ -437,7 +466,7 @@ class Run(Section):
 
     @property
     def makes_model(self) -> bool:
-        """Whether a model of its own comes of it, in its folder: by training or by merging."""
+        """Whether it makes a model in its folder: by training or by merging."""
         return self.train is not None or self.merge is not None
 
     @property
@@ -446,7 +475,7 @@ class Run(Section):
         return [path for method in self.methods for path in method.files()]
 
     def check_method_files(self) -> None:
-        """Raises UserError for one that is not there."""
+        """Raises UserError for one that is missing."""
         for number, method in enumerate(self.robust if isinstance(self.robust, tuple) else (self.robust,)):
             try:
                 method.check()
@@ -455,7 +484,7 @@ class Run(Section):
 
     @property
     def plugin_digests(self) -> list[str]:
-        """Of the code of its plugins, wherever that lies."""
+        """Of the code of its plugins, independent of its path."""
         return [plugins.digest_in(entry) for entry in self.plugins]
 
     @property
@@ -474,14 +503,14 @@ class Run(Section):
 
 
 def load_run(path: Path, overrides: Sequence[str] = ()) -> Run:
-    """The run described at `path`, its plugins imported. Raises UserError with file, line and key of the first mistake."""
+    """The run described at `path`, its plugins imported. Raises UserError with file, line and key of the first error."""
     return _read(path, overrides, Reading(earlier=path.name == RECORD))
 
 
 def recorded_run(path: Path) -> Run:
-    """The run that a folder's config.yaml says, whoever wrote it: nothing that it names is imported, and a method that is not
-    of this package has its options as they stand there. Raises UserError as `load_run` does, and for what is no file, such as a
-    named pipe, which would keep its reader waiting."""
+    """The run of a folder's config.yaml, which others may have written: nothing that it names is imported, and a method that is
+    not of this package has its options as they are written there. Raises UserError as `load_run` does, and for what is no file,
+    such as a named pipe, which would keep its reader waiting."""
     if path.exists() and not path.is_file():
         raise UserError(f"{path}: is no file")
     return _read(path, (), Reading(earlier=True, imports=False))

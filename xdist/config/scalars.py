@@ -35,7 +35,7 @@ class Scalar:
 
 
 def unquoted(text: str) -> Scalar:
-    return Scalar(text, meaning(text))
+    return Scalar(text, scalar_value(text))
 
 
 def quoted(text: str) -> Scalar:
@@ -48,13 +48,13 @@ def tagged(text: str, tag: str) -> Scalar | None:
     if tag == "str":
         return quoted(text)
     kinds: dict[str, type | tuple[type, ...]] = {"int": int, "float": (int, float), "bool": bool, "null": type(None)}
-    kind, value = kinds.get(tag), meaning(text)
+    kind, value = kinds.get(tag), scalar_value(text)
     if kind is None or not isinstance(value, kind) or (isinstance(value, bool) and tag != "bool"):
         return None
     return Scalar(text, float(value) if tag == "float" and isinstance(value, int) else value)
 
 
-def meaning(text: str) -> Value:
+def scalar_value(text: str) -> Value:
     """What `text` without quotes stands for."""
     if text in NULLS:
         return None

@@ -1,4 +1,4 @@
-"""The run that scores a model folder, from wherever it came, without a file that describes it."""
+"""The run that scores a model folder, from any source, without a file that describes it."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def run_of_checkpoint(
 ) -> dict[str, Any]:
     """The sections of a run that scores the model in the folder `model` on `tasks`, into `out`, else into a folder named by
     both. `labels`: which label each output of its head stands for, where the model itself does not say it. `plugins`: what
-    brings tasks or metrics of one's own."""
+    has your own tasks or metrics."""
     place = Path(model)
     said = [place.parent.name, place.name] if place.name in ("model", "best") else [place.resolve().name]
     name = re.sub(r"[^A-Za-z0-9._+]+", "-", "-".join([*said, *tasks])).lstrip("-._+") or "model"

@@ -1,4 +1,4 @@
-"""What every section of a configuration is: strict, and read alike."""
+"""What every section of a configuration is: strict, and read in the same way."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ class Section(BaseModel):
     _key: KeyPath = PrivateAttr(default=())
 
     def __eq__(self, other: object) -> bool:
-        """Wherever the two were written."""
+        """In any spelling."""
         return type(self) is type(other) and self.__dict__ == other.__dict__
 
     def error(self, key: KeyPath, message: str) -> UserError:
@@ -37,7 +37,7 @@ class Section(BaseModel):
 
     @classmethod
     def spoken_of(cls) -> str:
-        """What messages about its keys begin with, where a section of another kind could stand in its place."""
+        """What messages about its keys begin with, where a section of another kind could be instead."""
         return ""
 
     @model_validator(mode="before")

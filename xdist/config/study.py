@@ -17,7 +17,7 @@ axes:
 seeds: [1, 2, 3]
 ```
 
-A change is a run's key with its value: `train.steps: 60` and `train: {steps: 60}` are the same. What stands last wins, in the
+A change is a run's key with its value: `train.steps: 60` and `train: {steps: 60}` are the same. The last one wins, in the
 order run file, `all`, seed, the stage's `set`, axes. `robust` is replaced as a whole, since its keys belong to its method.
 """
 
@@ -50,7 +50,7 @@ class Stage(Section):
     """A run as a file or as sections, what every run of this stage has otherwise, and which stage's model it begins with."""
 
     run: Unread = Field(
-        None, description="a run file, relative to the study's, or its sections; null: axes give it or it is left out"
+        None, description="a run file, relative to the study's, or its sections; null: axes give it or it is absent"
     )
     after: str | None = Field(None, description="an earlier stage, whose model this one begins with")
     set: dict[str, Unread] = Field({}, description="what every run of this stage has otherwise")
@@ -66,7 +66,7 @@ class Stage(Section):
 
 
 def file_or_sections(run: Any) -> Any:
-    """The path of a run file as text, whatever its name looks like."""
+    """The path of a run file as text, for any name."""
     return run.written if isinstance(run, Scalar) and run.value is not None else None if isinstance(run, Scalar) else run
 
 
@@ -98,8 +98,8 @@ class Study(Section):
         (),
         description="what is expected to come out, a sentence each; `xdist study freeze` writes them down before the first run",
     )
-    power: Spreads = Field(Spreads(), description="how far scores are taken to spread, where no pilot runs say it")
-    targets: tuple[TargetFigure, ...] = Field((), description="published figures that the report stands beside its own")
+    power: Spreads = Field(Spreads(), description="the assumed spread of scores, where no pilot runs give it")
+    targets: tuple[TargetFigure, ...] = Field((), description="published figures that the report compares with its own")
     _source: Source = PrivateAttr(default_factory=lambda: Source(Path("(no file)")))
 
     @model_validator(mode="after")
@@ -107,7 +107,7 @@ class Study(Section):
         if empty := [name for name, values in self.axes.items() if not values]:
             raise ValueError(f"axis '{empty[0]}' has no value")
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("a seed stands twice")
+            raise ValueError("a seed appears twice")
         return self
 
     def at(self, key: KeyPath) -> str:
@@ -176,7 +176,7 @@ def leading_comment(path: Path) -> tuple[str, ...]:
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
-    """The study described at `path`. Raises UserError with file, line and key of the first mistake."""
+    """The study described at `path`. Raises UserError with file, line and key of the first error."""
     study, source = load(Study, path, overrides)
     study._source = source
     study.check()

@@ -1,6 +1,6 @@
-"""A model folder that holds an adapter and no encoder: what it stands on, and what its files say. Needs no torch.
+"""A model folder that holds an adapter and no encoder: the model below it, and what its files say. Needs no torch.
 
-Beside config.json, tokenizer and heads of any model folder of ours there are:
+In addition to config.json, tokenizer and heads of any model folder of ours there are:
 
 adapter.json                 kind, options, and the place and digest of the model below, which is not copied
 adapter_config.json          of LoRA, as PEFT writes and reads it; what PEFT itself saved has this and the next file alone
@@ -24,13 +24,14 @@ INDEX, PEFT_CONFIG, PEFT_WEIGHTS, BOTTLENECK = (
     "bottleneck.safetensors",
 )
 LANGUAGES = "languages"
-BELOW = "backbone"  # the key of adapter.json that says where it stands on: no part of what the folder computes
+BELOW = "backbone"  # the key of adapter.json that names the model below it: no part of what the folder computes
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterFolder:
-    """`below`: the place of the model that it stands on, '' where none is named; `below_digest`: what that was then, None where
-    nobody said. `options`: what adapter.json says beside; `saved_modules`: whether PEFT saved more than LoRA, as a head."""
+    """`below`: the place of the model below it, '' where none is named; `below_digest`: what that was then, None where
+    it is not known. `options`: the other keys of adapter.json; `saved_modules`: whether PEFT saved more than LoRA, as a
+    head."""
 
     folder: Path
     kind: str
@@ -56,13 +57,13 @@ class AdapterFolder:
 
 def adapter_in(place: str | Path) -> AdapterFolder | None:
     """What a folder says of the adapter that it holds; None for a folder, or a hub id, that holds none. Raises UserError for
-    files that nobody who writes them would write."""
+    files that no writer of them would write."""
     folder = Path(place)
     if (folder / INDEX).is_file():
         values = _object(folder / INDEX)
         kind, below, then = values.get("kind"), values.get(BELOW), values.get("digest")
         if kind not in ("lora", "bottleneck") or not isinstance(below, str) or not isinstance(then, str | None):
-            raise UserError(f"{folder / INDEX}: is not what xdist writes beside an adapter")
+            raise UserError(f"{folder / INDEX}: is not what xdist writes for an adapter")
         return AdapterFolder(folder, kind, below, then, values)
     if (folder / PEFT_CONFIG).is_file():
         values = _object(folder / PEFT_CONFIG)
@@ -79,16 +80,16 @@ def root_of(place: str) -> tuple[str, tuple[AdapterFolder, ...]]:
     found: list[AdapterFolder] = []
     while (one := adapter_in(place)) is not None:
         if one.folder in [other.folder for other in found]:
-            raise UserError(f"{one.folder}: stands on itself ({INDEX}: {BELOW})")
+            raise UserError(f"{one.folder}: is based on itself ({INDEX}: {BELOW})")
         found.append(one)
         if one.below.startswith("/") and not Path(one.below).is_dir():
-            raise UserError(f"{one.folder}: the model that it stands on is not there any more: {one.below}")
+            raise UserError(f"{one.folder}: the model that it is based on does not exist any more: {one.below}")
         place = one.below
     return place, tuple(reversed(found))
 
 
 def adapter_digest(folder: Path, digests: Digests) -> str | None:
-    """Of what the adapter in a folder computes on the model below it, wherever that lies; None where there is none."""
+    """Of what the adapter in a folder computes on the model below it, at any path; None where there is none."""
     one = adapter_in(folder)
     if one is None:
         return None

@@ -2,7 +2,7 @@
 
 Which ones depends on the seed and on how many examples there are, on no tokenizer: every encoder learns from the same, and
 where the sets of several languages are translations of each other, every language from the same sentences. They are drawn at
-random, not by class, as nobody knows the classes before the labelling; the log says how many of each came out.
+random, not by class, as the classes are not known before the labelling; the log shows how many of each were drawn.
 """
 
 from functools import cached_property
@@ -54,7 +54,7 @@ class ChosenRows:
         return self._shards.lengths(self._rows[numbers])
 
     def used(self) -> np.ndarray:
-        """The sorted ids that stand in the rows."""
+        """The sorted ids that occur in the rows."""
         return np.unique(self.column("tokens"))
 
     def said(self, labels: tuple[str, ...]) -> str:

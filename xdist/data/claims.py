@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field
 
 from xdist.config.plain import matching
 
-# What xdist itself writes into the folder of a repository: the lock, the lock of a fetch that goes on, the files on their way.
+# What xdist itself writes into the folder of a repository: the lock, the lock of a fetch in progress, the files of which a part
+# is there.
 LOCK, UNFINISHED, PARTIAL = "fetched.json", "fetching.json", ".partial"
 LARGEST = 10**18  # bytes of a file: more than any disk has, and still a number of 64 bits
 LONGEST_PATH, LONGEST_NAME = 1024, 255  # characters; bytes

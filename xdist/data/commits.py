@@ -1,4 +1,4 @@
-"""The commits of what `xdist fetch` has brought and a run reads: its record names them."""
+"""The commits of what `xdist fetch` has downloaded and a run reads: its record names them."""
 
 from collections.abc import Iterable
 from pathlib import Path

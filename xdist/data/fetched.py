@@ -1,6 +1,6 @@
-"""What `xdist fetch` has brought from the hub: where it lies below a data root, and the lock that says what it is.
+"""What `xdist fetch` has downloaded from the hub: where it is below a data root, and the lock that says what it is.
 
-<root>/models/<id>/…   <root>/hub/<id of a data set>/…   each with fetched.json, which is there when all of it is
+<root>/models/<id>/…   <root>/hub/<id of a data set>/…   each with fetched.json, which exists when all files do
 """
 
 import re
@@ -17,7 +17,7 @@ from xdist.errors import UserError
 from xdist.files import Digests, digest
 
 # The files of a model folder that say what it computes.
-MODEL_FILES = ("config.json", "tokenizer.json", "*.safetensors", "pytorch_model*.bin")
+MODEL_FILES = ("config.json", "tokenizer.json", "branches.json", "syntax.json", "*.safetensors", "pytorch_model*.bin")
 SLOW_TOKENIZER = ("vocab.json", "merges.txt", "tokenizer_config.json")  # where there is no tokenizer.json, as of XLM
 FOLDERS = {"model": "models", "dataset": "hub"}
 
@@ -32,8 +32,8 @@ class FetchedFile(BaseModel):
 
 
 class Lock(BaseModel):
-    """A repository as it was fetched: `commit` is what `revision` was then, `parts` what was asked for, `absent` those of them
-    that the hub does not have, `files` what lies there, by path in the repository."""
+    """A repository as it was fetched: `commit` is what `revision` was then, `parts` what was requested, `absent` those of them
+    that the hub does not have, `files` what is in the folder, by path in the repository."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -82,7 +82,7 @@ CACHED = re.compile(r".*/models--([^/]+)/snapshots/([0-9a-f]{40})")
 
 
 def from_hub(place: str) -> tuple[str, str | None] | None:
-    """(id, commit) of the model of the hub that lies in a folder, as its lock or the name of the hub's cache says it; of what
+    """(id, commit) of the model of the hub in a folder, as its lock or the name of the hub's cache says it; of what
     is no folder its name, if it may be an id, without a commit. None for anything else."""
     folder = Path(place)
     if not folder.is_dir():
@@ -95,7 +95,7 @@ def from_hub(place: str) -> tuple[str, str | None] | None:
 
 
 def check_place(backbone: str) -> None:
-    """Raises UserError for a path to a folder that is not there; `name` and `owner/name` may be hub ids."""
+    """Raises UserError for a path to a folder that is missing; `name` and `owner/name` may be hub ids."""
     if not Path(backbone).is_dir() and not may_be_hub_id(backbone):
         raise UserError(f"{backbone}: no such folder (model.backbone)")
 
@@ -113,7 +113,7 @@ def not_loaded(backbone: str, what: str, error: BaseException) -> UserError:
             f"{backbone}: is not here and the hub is switched off: run `xdist fetch RUN.yaml` on a machine with a network"
         )
     if not Path(backbone).is_dir() and isinstance(error, OSError):  # transformers' own line takes any folder for a hub id
-        return UserError(f"{backbone}: no such folder, and nothing of that name could be had from the hub")
+        return UserError(f"{backbone}: no such folder, and nothing of that name was found on the hub")
     return UserError(f"{backbone}: {what}{str(error).strip().splitlines()[0]}")
 
 
@@ -125,9 +125,9 @@ def offline() -> bool:
 
 
 def found_model(model: Model, root: Path) -> Model:
-    """`model` with the fetched copy in place of a hub id, where one lies below the data root.
+    """`model` with the fetched copy instead of a hub id, where there is one below the data root.
 
-    The run itself, and with it its identity, keeps the id: it is the same run wherever the copy lies.
+    The run itself, and with it its identity, keeps the id: it is the same run with the copy at any path.
     """
     if lock_of_model(model.backbone, root) is None:
         return model

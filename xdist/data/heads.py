@@ -19,4 +19,4 @@ def heads_in(folder: Path) -> dict[str, dict[str, Any]]:
         index = read_json(path)
         return {name: {key: entry[key] for key in ("family", "task", "labels")} for name, entry in index.items()}
     except (UserError, TypeError, KeyError, AttributeError):
-        raise UserError(f"{path}: is not what xdist writes beside the heads of a model") from None
+        raise UserError(f"{path}: is not what xdist writes for the heads of a model") from None

@@ -1,4 +1,4 @@
-"""How often each piece of the vocabulary stands in a prepared set: counted once, kept beside its shards."""
+"""How often each piece of the vocabulary occurs in a prepared set: counted once, kept next to its shards."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +12,7 @@ HISTOGRAM = "histogram.npy"
 
 
 def count_pieces(shards: Iterable[np.ndarray]) -> np.ndarray:
-    """(ids,) int64: how often each id up to the largest stands in the tokens of `shards`."""
+    """(ids,) int64: how often each id up to the largest occurs in the tokens of `shards`."""
     total = np.zeros(0, np.int64)
     for tokens in shards:
         counts = np.bincount(tokens, minlength=len(total))
@@ -30,7 +30,7 @@ def write_histogram(folder: Path, counts: np.ndarray) -> str:
 
 
 def read_histogram(folder: Path, digest: str | None = None) -> np.ndarray | None:
-    """None where there is none, as of a set that was prepared before histograms were kept: it is counted anew then. Raises
+    """None where there is none, as of a set that was prepared before histograms were kept: it is counted again then. Raises
     UserError for one that is damaged, by the `digest` of what was written where the set knows it."""
     path = folder / HISTOGRAM
     if not path.is_file():
@@ -41,4 +41,4 @@ def read_histogram(folder: Path, digest: str | None = None) -> np.ndarray | None
             return counts
     except (OSError, ValueError, EOFError):
         pass
-    raise UserError(f"{path}: damaged; remove this file, it is counted anew")
+    raise UserError(f"{path}: damaged; remove this file, it is counted again")

@@ -1,7 +1,7 @@
-"""Sentences of test sets among the parallel text that a model is fitted or trained on: looked for, and refused.
+"""Sentences of test sets among the parallel text that a model is fitted or trained on: searched, and refused.
 
 A text is compared by its letters and digits alone, without case: punctuation and spaces differ from one publisher to another.
-What is shorter than SHORT of them says nothing: "Thank you." stands in every corpus and in Tatoeba.
+What is shorter than SHORT of them says nothing: "Thank you." is in every corpus and in Tatoeba.
 """
 
 import unicodedata

@@ -11,7 +11,7 @@ from xdist.tasks.catalog.task import pair
 
 
 def look(root: Path, trained: Sequence[Subset], scored: Sequence[Subset], before: Sequence[Subset] = ()) -> list[Subset]:
-    """Those of `scored` whose files hold no gold. What is `trained` on is looked into too, as far as it is there; running text
+    """Those of `scored` whose files hold no gold. What is `trained` on is checked too, as far as it exists; running text
     is not, nor are candidates beyond the first. Raises UserError as readers do, naming file and line, and for a file without
     an example, and as `check_leaks`, also for parallel text that the model was trained on `before`."""
     for subset in trained:
@@ -21,7 +21,7 @@ def look(root: Path, trained: Sequence[Subset], scored: Sequence[Subset], before
     gold: dict[tuple[Task, str, str], bool] = {}
     blanked = []
     for subset in scored:
-        # The files of a mixed pair are those of its languages, each of which stands in many pairs.
+        # The files of a mixed pair are those of its languages, each of which is in many pairs.
         parts = [(subset.task.pairs_of or subset.task, subset.split, code) for code in _codes(subset)]
         for part in parts:
             if part not in gold:

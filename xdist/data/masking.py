@@ -1,4 +1,4 @@
-"""Which tokens a language model has to find: drawn anew each epoch, by a counter, for each row of its own.
+"""Which tokens a language model has to find: drawn again each epoch, by a counter, for each row separately.
 
 15 % of the tokens are chosen, special ones never; of these 80 % become the mask token, 10 % another piece, 10 % stay (BERT,
 arXiv 1810.04805). The draw depends on (seed, row, epoch, position) alone: not on rank, world size, batch or step.
@@ -22,7 +22,7 @@ CHOSEN, FATE, PIECE = range(3)
 
 
 class Masking:
-    """`among`: the sorted ids that stand in the texts, special ones with them, where the loss is taken over these alone: then
+    """`among`: the sorted ids that occur in the texts, special ones with them, where the loss is taken over these alone: then
     labels are their numbers among these, and these alone take another's place; None: over all ids, which labels are."""
 
     def __init__(
@@ -44,6 +44,7 @@ class Masking:
         tokens, row = batch.tokens.numpy(), batch.token_row.numpy()
         keys = np.array([key_of(self.seed, epoch) for epoch in epochs], np.uint64)
         keys = mix(batch.row_ids.numpy().astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + keys)
+        # Three counters a position, one for each number that is drawn there (CHOSEN, FATE, PIECE).
         places = batch.row_positions.numpy().astype(np.uint64) * np.uint64(3)
         draws = [_unit(keys[row] + places + np.uint64(number)) for number in (CHOSEN, FATE, PIECE)]
 
@@ -64,4 +65,5 @@ class Masking:
 
 def _unit(keys: np.ndarray) -> np.ndarray:
     """Numbers in [0, 1) from counters."""
+    # The upper 53 bits, as many as a float64 holds exactly.
     return (mix(mix(keys + np.uint64(0x9E3779B97F4A7C15))) >> np.uint64(11)).astype(np.float64) / (1 << 53)

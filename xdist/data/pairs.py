@@ -83,7 +83,7 @@ class PairShards:
         return lengths
 
     def used(self) -> np.ndarray:
-        """The sorted ids that stand in the rows of both languages and round their texts, also where texts are cut."""
+        """The sorted ids that occur in the rows of both languages and round their texts, also where texts are cut."""
         ids = [side.used() for side in self._sides]
         return np.unique(np.concatenate([*ids, *(np.array(part, np.int64) for part in self._specials)]))
 
@@ -108,7 +108,7 @@ class PairShards:
 
 
 def longest_first(first: np.ndarray, second: np.ndarray, room: int) -> tuple[np.ndarray, np.ndarray]:
-    """How many tokens of each text stay when both together may have `room`: the shorter stays whole as long as it is at most
+    """How many tokens of each text stay when both together may have `room`: the shorter stays complete as long as it is at most
     half of `room`, else each gets half, and an odd token goes to the longer (the fast tokenizers' `longest_first`)."""
     shorter = np.minimum(np.minimum(first, second), room // 2)
     longer = np.minimum(np.maximum(first, second), room - shorter)

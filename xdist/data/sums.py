@@ -1,9 +1,9 @@
-"""Checksums of prepared rows, and one shard's file as it lies in memory, checked where it is read.
+"""Checksums of prepared rows, and one shard's file as it is in memory, checked where it is read.
 
 A shard is cut into blocks of rows, about BLOCK bytes each. The metadata of its file hold a checksum of each column of each
 block (of a list column two: of the places where its lists begin, and of what is in them), so what is read at a start does not
-grow with the corpus. A block is checked once, when a row of it is first asked for: a disk or a copy that has changed a byte is
-told before anything is trained on it.
+grow with the corpus. A block is checked once, when a row of it is first needed: a disk or a copy that has changed a byte is
+reported before anything is trained on it.
 """
 
 import json
@@ -64,7 +64,7 @@ class MappedShard:
         self._sums: dict[str, list[int]] = found["sums"] if found else {}
         if found and list(self._parts) != list(self._sums):
             raise self._damaged("damaged shard", f"its columns are {', '.join(self.columns)}")
-        blocks = -(-self._count // self.block)
+        blocks = -(-self._count // self.block)  # rounded up: the last one may be shorter
         self.checked = bytearray(blocks) if found else bytearray(b"\1") * blocks  # by block: all its columns are as written
         self._seen = {name: bytearray(blocks) for name in self._sums}
 
@@ -127,7 +127,7 @@ class _Part:
         """The checksum of rows low to high - 1, which depends on the part's name and type too."""
         if self._offsets is not None:
             low, high = self._offsets.item(low), self._offsets.item(high)
-        # Places that are damaged may lie outside.
+        # Damaged places may be outside.
         high = min(high + self._places, len(self._words))
         low, total = max(0, min(low, high)), self._begin
         # A CRC of everything would cost a twentieth of making a batch. Stretches are added to each other first, word by word,

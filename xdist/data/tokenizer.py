@@ -1,4 +1,4 @@
-"""The tokenizer of a backbone, and the digits that tell it from every other."""
+"""The tokenizer of a backbone, and the digits that distinguish it from every other."""
 
 import hashlib
 import json
@@ -14,7 +14,8 @@ def load_tokenizer(backbone: str) -> PreTrainedTokenizerBase:
     check_place(backbone)
     try:
         tokenizer = AutoTokenizer.from_pretrained(backbone, trust_remote_code=False)
-    # `tokenizers` raises a plain Exception or panics, which is none; transformers whatever a value of another kind leads to.
+    # `tokenizers` raises a plain Exception or panics, which is none; transformers any error that a value of another kind leads
+    # to.
     except BaseException as error:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise

@@ -12,9 +12,9 @@ log = logging.getLogger(__name__)
 
 
 def used_rows(model: Model, data: TrainingData, tokenizer: PreTrainedTokenizerBase) -> np.ndarray | None:
-    """The sorted ids whose rows of the input embedding can get a gradient: those of the training pieces (of whole files, also
-    where a limit takes less), what they may be rewritten to, and special ones. None where any id may come, where the table is
-    the head's last matrix too, or where none of its rows is trained."""
+    """The sorted ids whose rows of the input embedding can get a gradient: those of the training pieces (of complete files,
+    also where a limit takes less), what they may be rewritten to, and special ones. None where any id may come, where the table
+    is the head's last matrix too, or where none of its rows is trained."""
     if model.vocabulary == "full" or model.embeddings_frozen:
         return None
     if data.masking and data.masking.among is None:
@@ -24,7 +24,7 @@ def used_rows(model: Model, data: TrainingData, tokenizer: PreTrainedTokenizerBa
     for rewriter in data.rewriters:
         produced = rewriter.produces(ids)
         if produced is None:
-            log.info("all rows of the input embedding are trained: what the words are replaced by cannot be told beforehand")
+            log.info("all rows of the input embedding are trained: the replacements of words are not known beforehand")
             return None
         ids = produced
     return ids

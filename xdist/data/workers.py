@@ -1,7 +1,8 @@
-"""Processes that make batches beside a rank: putting rows into other words is Python, which would hold up the rank's own.
+"""Processes that make batches for a rank: rewriting rows is Python, which would hold up the rank's own.
 
-They are forked, as a DataLoader's are: what a rank has read, mapped and looked up is there at once and held once. Which batches
-a step has is a function of its number, so they are the same whoever makes them. A process ends when the rank closes it or dies.
+They are forked, as a DataLoader's are: what a rank has read, mapped and looked up is available at once and in memory once.
+Which batches a step has is a function of its number, so they are the same from any process. A process ends when the rank closes
+it or dies.
 """
 
 import os
@@ -61,7 +62,7 @@ class _Worker:
 def _serve(made: Callable[[int], Any], there: Connection) -> None:
     """In the new process, until the other end is closed. It leaves by itself: what the rank would do at its end is not its."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)  # a rank that is told to stop still needs its batches
+        signal.signal(number, signal.SIG_IGN)  # a rank that has to stop still needs its batches
     # Threads of libraries are not in a forked process.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch.set_num_threads(1)

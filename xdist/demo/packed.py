@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackedEncoder:
-    """What the file holds; tensors are decoded when they are asked for."""
+    """What the file holds; tensors are decoded when they are requested."""
 
     path: Path
     hidden: int

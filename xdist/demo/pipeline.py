@@ -1,4 +1,4 @@
-"""The whole road on the embedded default: encoder, benchmark, intermediate training, robust target, 50 languages, a page."""
+"""All steps with the embedded default: encoder, benchmark, intermediate training, robust target, 50 languages, a page."""
 
 import time
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class Demo:
 def plan(
     folder: Path, intermediate: Literal["multilingual", "english"], robust: Literal["adversarial", "none"], ranks: int
 ) -> Demo:
-    """The two runs of the demo below `folder`; each variant has folders of its own, so variants can be compared."""
+    """The two runs of the demo below `folder`; each variant has its own folders, so variants can be compared."""
     first = folder / f"intermediate-{intermediate}"
     common = (
         f"data.root={folder / 'benchmark'}",
@@ -80,7 +80,7 @@ def _stage(name: str, overrides: tuple[str, ...]) -> DemoRun:
 
 
 def run(demo: Demo) -> ReportPaths | int:
-    """Everything that is not there yet; the report's files, or the exit code of a run that did not finish."""
+    """Everything that is missing yet; the report's files, or the exit code of a run that did not finish."""
     began = time.perf_counter()
     for stage in demo.stages:
         RunFolder(stage.run.folder).check(stage.run)
@@ -102,7 +102,7 @@ def run(demo: Demo) -> ReportPaths | int:
 
 
 def materials(folder: Path) -> tuple[cldr.Summary, EncoderSource]:
-    """The benchmark and the encoder below `folder`, made where they are not there yet."""
+    """The benchmark and the encoder below `folder`, made where they are missing yet."""
     return _benchmark(folder / "benchmark"), _encoder(folder)
 
 

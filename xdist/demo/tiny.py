@@ -1,4 +1,4 @@
-"""A small random encoder with its own vocabulary: the demo's stand-in where there is no real one, and the tests' model."""
+"""A small random encoder with its own vocabulary: the demo's substitute where there is no real one, and the tests' model."""
 
 import shutil
 from collections import Counter

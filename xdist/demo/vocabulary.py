@@ -20,7 +20,7 @@ from google.protobuf.runtime_version import VersionError
 from transformers import AddedToken, XLMRobertaTokenizer
 
 # Classes that are made at import, unseen by a type checker. A release of SentencePiece has them for one major version of
-# protobuf; transformers' copy is for any, but cannot be loaded beside them.
+# protobuf; transformers' copy is for any, but cannot be loaded next to them.
 proto: Any
 try:
     from sentencepiece import sentencepiece_model_pb2 as proto
@@ -100,7 +100,7 @@ def write_tokenizer(folder: Path, vocabulary: Vocabulary, *, max_length: int) ->
     _write_sentencepiece(folder / SENTENCEPIECE_FILE, vocabulary)
     tokenizer = XLMRobertaTokenizer(
         vocab=list(zip(vocabulary.pieces, vocabulary.scores, strict=True)),
-        _spm_precompiled_charsmap=vocabulary.charsmap,  # type: ignore[arg-type]  # bytes, whatever it declares
+        _spm_precompiled_charsmap=vocabulary.charsmap,  # type: ignore[arg-type]  # bytes, although it declares text
         mask_token=AddedToken(MASK, lstrip=True, special=True),  # type: ignore[arg-type]
         model_max_length=max_length,
     )

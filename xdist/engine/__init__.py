@@ -1,1 +1,1 @@
-"""The DeepSpeed engine of a run, its optimizer, and what makes a model fit on the devices that are there."""
+"""The DeepSpeed engine of a run, its optimizer, and what makes a model fit on the present devices."""

@@ -1,9 +1,9 @@
 """The scale of the loss in fp16, where gradients below 6e-8 are 0 and those above 65504 infinite.
 
 The loss is multiplied by it before its backward, and the gradients are divided by it in fp32 before they are used. Where one of
-them is not finite, the step is not made and the scale is halved; after so many steps that were made it is doubled.
+them is not finite, the step is not made and the scale is halved; after this many steps that were made it is doubled.
 
-DeepSpeed is told a scale that does not move, and this one moves it, between steps. Its own scalers (0.19.8) divide by the new
+DeepSpeed gets a constant scale, and this one moves it, between steps. Its own scalers (0.19.8) divide by the new
 scale in the step in which they double it; at ZeRO 0 its engine never multiplies the loss by what its optimizer divides by; and
 at its smallest scale it ends with an error that says nothing of what to do.
 """

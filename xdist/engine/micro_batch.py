@@ -32,7 +32,7 @@ def of_all(tokens: int) -> int:
 
 def too_large(losses: Callable[[], Iterable[Tensor]], trained: Sequence[Tensor]) -> bool:
     """Whether a forward and backward pass of `losses` runs out of memory on any rank: the same on all. What it computes is
-    dropped, and no parameter gets a gradient. Collective, but for the passes themselves, which need no other rank."""
+    dropped, and no parameter gets a gradient. Collective, except for the passes themselves, which need no other rank."""
     short = False
     try:
         for loss in losses():

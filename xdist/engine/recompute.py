@@ -18,7 +18,7 @@ from xdist.run.ds_config import DeepSpeed
 
 
 def asked_for(shape: Shape, without: Setting) -> bool:
-    """Whether the memory of any rank's GPU asks for it: the same on all ranks. Main memory, which others use too, is not
+    """Whether the memory of any rank's GPU requires it: the same on all ranks. Main memory, which others use too, is not
     asked. `without`: how it would be trained with nothing computed twice. Collective."""
     tight = needed(shape, without, torch.cuda.get_device_properties(distributed.device()).total_memory)
     return distributed.sum_over_ranks([float(tight)])[0] > 0
@@ -42,7 +42,7 @@ def setting(
     anchor: bool = False,
 ) -> Setting:
     """Training by `ranks` ranks under DeepSpeed's `config` when nothing is computed twice. `masked`: with a language model
-    among its tasks; `rows`: of the embedding that are trained (None: all); `anchor`: beside a frozen copy of the encoder."""
+    among its tasks; `rows`: of the embedding that are trained (None: all); `anchor`: next to a frozen copy of the encoder."""
     tokens = round(micro_batch_tokens * work(methods).views)
     sizes: dict[str, Any] = {"bucket": config.bucket, "live": config.live}
     return Setting(
@@ -56,7 +56,7 @@ def setting(
         offload=config.offload,
         trained_rows=0 if model.embeddings_frozen else rows,
         dropout=model.dropout != 0,
-        **settings_of(shape, model.adapter),
+        **settings_of(shape, model.adapter, model.syntax),
         frozen_layers=min(model.frozen_layers, shape.layers),
         anchor=anchor,
         **{name: size for name, size in sizes.items() if size is not None},

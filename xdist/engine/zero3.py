@@ -26,7 +26,8 @@ def partitioned_loading(config: DeepSpeed) -> Iterator[None]:
 
 @contextmanager
 def gathered(module: torch.nn.Module) -> Iterator[None]:
-    """Inside, the module's own parameters are whole on every rank, wherever their parts lie. Collective at stage 3."""
+    """Inside, the module's own parameters are complete on every rank, although their parts may be elsewhere. Collective at
+    stage 3."""
     parameters = [parameter for parameter in module.parameters(recurse=False) if hasattr(parameter, "ds_id")]
     with deepspeed.zero.GatheredParameters(parameters, enabled=bool(parameters)):
         yield
@@ -34,8 +35,8 @@ def gathered(module: torch.nn.Module) -> Iterator[None]:
 
 @contextmanager
 def placed(model: Model, config: DeepSpeed) -> Iterator[Model]:
-    """The model ready for forward passes: whole on this rank's device, or at stage 3 in parts that every pass gathers, so that
-    all ranks must make equally many."""
+    """The model ready for forward passes: complete on this rank's device, or at stage 3 in parts that every pass gathers, so
+    that all ranks must make equally many."""
     if config.stage != 3:
         yield model.to(distributed.device())
         return

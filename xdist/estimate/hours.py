@@ -1,6 +1,6 @@
 """Work, traffic and hours of training, by formula: a profiler does not see inner forward passes, and costs time. Products run
-at a share of the peak, or as fast as the program can start them, whichever is slower: a small model waits for the program. Then
-comes traffic that nothing hides.
+at a share of the peak, or as fast as the program can start them, the slower of the two: a small model waits for the program.
+Then comes traffic that nothing hides.
 
 A forward pass over one token takes 2 FLOPs for each parameter that multiplies it, 4 L d S for attention over S tokens, and
 2 d V for a head over V pieces; the embedding is looked up. A backward pass takes twice that, towards the input alone once.
@@ -31,7 +31,7 @@ def work(methods: Sequence[Method]) -> StepCost:
 
 def flops(shape: Shape, attended: float, head: float = 0.0) -> float:
     """Of a forward pass over one token that attends to `attended` tokens; `head` is the share of tokens whose states are
-    multiplied by the whole embedding."""
+    multiplied by the full embedding."""
     return 2 * shape.matrices + 4 * shape.layers * shape.width * attended + 2 * shape.embedding * head
 
 
@@ -98,7 +98,7 @@ def launches(shape: Shape, setting: Setting, one: StepCost) -> float:
     return setting.micro_batches * one.forwards(setting.checkpointing) * kernels * LAUNCH
 
 
-def spoken(hours: float) -> str:
+def spoken_time(hours: float) -> str:
     """In the unit that a reader would take: "40 seconds", "12.5 minutes", "3.2 hours"."""
     seconds = 3600 * hours
     if seconds < 1:
@@ -109,7 +109,7 @@ def spoken(hours: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
-def measured(width: int, inner: int, bf16: bool, seconds: float = 1.0) -> float:
+def measure_peak(width: int, inner: int, bf16: bool, seconds: float = 1.0) -> float:
     """TFLOP/s of one device (of one process on a CPU) on the largest product of a layer, the best of a few rounds."""
     import torch
 

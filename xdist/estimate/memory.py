@@ -1,16 +1,16 @@
 """Memory of one training rank, part by part, at the moment when it needs most.
 
 What DeepSpeed 0.19.8 holds at each ZeRO stage was read in its source and measured tensor by tensor on two ranks
-(tests/distributed/test_planned_memory.py). Beside what papers say: every stage from 1 on keeps a master copy in fp32 training
-too; stage 1 in bf16 keeps whole fp32 gradients, and those of 16 bits until they are added; stage 2 in fp32 keeps what earlier
-micro-batches summed up beside the newest, and of a parameter that several ranks share the whole gradient; buckets have their
-full size however small the model.
+(tests/distributed/test_planned_memory.py). In addition to what papers say: every stage from 1 on keeps a master copy in fp32
+training too; stage 1 in bf16 keeps full fp32 gradients, and those of 16 bits until they are added; stage 2 in fp32 keeps what
+earlier micro-batches summed up in addition to the newest, and of a parameter that several ranks share the full gradient;
+buckets have their full size however small the model.
 
 What a forward pass keeps for the backward pass, of an encoder built as BERT is, with attention that keeps no probabilities: per
 token and layer, in widths d of the encoder and inner widths f of its feed-forward layer, the input of query, key and value (d)
 and these three (3 d), what attention gives (d), the input and output of the norm before the feed-forward layer (2 d), the inner
 states before and after their nonlinearity (2 f), the input of the next norm (d): 8 d + 2 f, where norms come after (XLM-R) and
-where they come before (XLM-R XL) alike. Further 8 bytes of statistics for each norm, 4 bytes a head for the softmax, and the
+where they come before (XLM-R XL), too. Further 8 bytes of statistics for each norm, 4 bytes a head for the softmax, and the
 masks of dropout.
 """
 
@@ -23,6 +23,7 @@ from xdist.run.ds_config import Offload
 
 REDUCED_AT_ONCE = 500_000_000  # elements of a reduction outside ZeRO's own buckets: stage 0, and stage 1 in bf16
 SUB_GROUP = 1_000_000_000  # elements that stage 3 updates at once
+IDS = 24  # bytes of what stands of each token in a batch: three numbers, of all micro-batches until the step is made
 LOGIT = 12  # bytes of one logit: its softmax in fp32, and the gradients of both sides of it
 
 
@@ -30,11 +31,12 @@ LOGIT = 12  # bytes of one logit: its softmax in fp32, and the gradients of both
 class Setting:
     """How a model is trained. `tokens` are those of one micro-batch on one rank, padding included where attention needs it;
     `logits` the outputs of its head; `trained_rows` the rows of the embedding that are trained, None: all. The others are in
-    main memory, but for a table that is frozen as a whole, 0. `adapted`: parameters of the adapters that are trained in place
-    of the encoder, None: it is trained itself; `beside`: values that they keep of each token for the backward pass.
-    `frozen_layers`: so many of the lowest layers keep nothing for a backward pass, and the embeddings are frozen with them.
-    `anchor`: whether a frozen copy of the encoder is held beside it. `teacher`: parameters of a model that is asked before
-    training begins, whole on each rank, in fp32."""
+    main memory, except for a table that is completely frozen, 0. `adapted`: parameters of the adapters that are trained instead
+    of the encoder, None: it is trained itself; `added`: parameters that are trained in addition to it; `beside`: values that
+    either keeps of each token for the backward pass.
+    `frozen_layers`: this many of the lowest layers keep nothing for a backward pass, and the embeddings are frozen with them.
+    `anchor`: whether a frozen copy of the encoder is held next to it. `teacher`: parameters of a model that is asked before
+    training begins, complete on each rank, in fp32."""
 
     ranks: int = 1
     stage: int = 0
@@ -47,6 +49,7 @@ class Setting:
     offload: Offload = "none"
     trained_rows: int | None = None
     adapted: int | None = None
+    added: int = 0
     beside: int = 0
     frozen_layers: int = 0
     anchor: bool = False
@@ -81,8 +84,8 @@ class Memory:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def trained(shape: Shape, rows: int | None, adapted: int | None = None, frozen_layers: int = 0) -> int:
-    """Parameters that are trained where only so many rows of the embedding are, or so many `adapted` ones in place of all;
+def count_trained(shape: Shape, rows: int | None, adapted: int | None = None, frozen_layers: int = 0) -> int:
+    """Parameters that are trained where only this many rows of the embedding are, or this many `adapted` ones instead of all;
     without those of the `frozen_layers` and, where there are such, of all embeddings."""
     if adapted is not None:
         return adapted
@@ -94,7 +97,7 @@ def trained(shape: Shape, rows: int | None, adapted: int | None = None, frozen_l
 
 def trained_in(shape: Shape, setting: Setting) -> int:
     """The same as a setting says it."""
-    return trained(shape, setting.trained_rows, setting.adapted, setting.frozen_layers)
+    return count_trained(shape, setting.trained_rows, setting.adapted, setting.frozen_layers) + setting.added
 
 
 def trained_rows(shape: Shape, rows: int | None) -> int:
@@ -105,14 +108,14 @@ def moments(shape: Shape, setting: Setting) -> dict[str, Memory]:
     """The memory where the backward pass begins, where it ends, and while the optimizer steps."""
     count = trained_in(shape, setting)
     size, stage = setting.size, setting.stage
-    whole = count if setting.trained_rows else shape.parameters
+    whole = count if setting.trained_rows else shape.parameters + setting.added
     if setting.adapted is not None:
         whole = shape.parameters + setting.adapted
     part = count / setting.ranks
     touched = _touched(shape, setting)
     bucket = setting.bucket * size
     pieces = trained_rows(shape, setting.trained_rows) * shape.width
-    tables = (pieces + shape.positions * shape.width) * size  # gradients of embeddings are dense, and whole for a moment
+    tables = (pieces + shape.positions * shape.width) * size  # gradients of embeddings are dense, and complete for a moment
     largest = max(pieces, shape.positions * shape.width, shape.width * shape.inner)
     if setting.frozen_layers:
         tables, largest = 0, shape.width * shape.inner
@@ -160,19 +163,21 @@ def moments(shape: Shape, setting: Setting) -> dict[str, Memory]:
     # The head's gradients are gone when those of the last layer come.
     logits = float(LOGIT * setting.logits)
     during = kept + max(0.0, transient - logits)
-    asked = {"teacher is asked": Memory(4.0 * setting.teacher)} if setting.teacher else {}
+    asked = {"teacher is computed": Memory(4.0 * setting.teacher)} if setting.teacher else {}
     return {
         "backward begins": Memory(parameters + gathered, before, optimizer, buckets[0], during, logits),
-        "backward ends": Memory(parameters + gathered, after, optimizer, buckets[1], working(shape, setting.tokens, size)),
-        "optimizer steps": Memory(parameters, step, optimizer, buckets[2]),
+        "backward ends": Memory(
+            parameters + gathered, after, optimizer, buckets[1], working_bytes(shape, setting.tokens, size)
+        ),
+        "optimizer steps": Memory(parameters, step, optimizer, buckets[2], float(IDS * setting.tokens * setting.micro_batches)),
         **asked,
     }
 
 
 def _touched(shape: Shape, setting: Setting) -> int:
-    """Elements of the parameters that any of a rank's part belongs to: at stages 1 and 2 their gradients are kept whole, and
+    """Elements of the parameters that any of a rank's part belongs to: at stages 1 and 2 their gradients are kept in full, and
     the embedding of pieces reaches over the parts of many ranks."""
-    if setting.adapted is not None:  # of many small ones: at most two lie on the border of a part
+    if setting.adapted is not None:  # of many small ones: at most two are on the border of a part
         return min(setting.adapted, -(-setting.adapted // setting.ranks) + 2 * shape.width)
     width, inner = shape.width, shape.inner
     tables = [trained_rows(shape, setting.trained_rows) * width, shape.positions * width]
@@ -181,7 +186,7 @@ def _touched(shape: Shape, setting: Setting) -> int:
     if not sizes:  # heads alone
         return trained_in(shape, setting)
     ends = list(accumulate(sizes))
-    part, largest = -(-ends[-1] // setting.ranks), 0
+    part, largest = -(-ends[-1] // setting.ranks), 0  # an equal part of a rank, rounded up
     for rank in range(setting.ranks):
         first, last = bisect_right(ends, rank * part), bisect_left(ends, min((rank + 1) * part, ends[-1]))
         largest = max(largest, sum(sizes[first : last + 1]))
@@ -190,16 +195,16 @@ def _touched(shape: Shape, setting: Setting) -> int:
 
 def memory(shape: Shape, setting: Setting) -> Memory:
     """The memory at the moment when it is largest."""
-    return moments(shape, setting)[worst(shape, setting)]
+    return moments(shape, setting)[worst_moment(shape, setting)]
 
 
-def worst(shape: Shape, setting: Setting) -> str:
+def worst_moment(shape: Shape, setting: Setting) -> str:
     """The name of that moment."""
     found = moments(shape, setting)
     return max(found, key=lambda name: found[name].total)
 
 
-def most(shape: Shape, setting: Setting) -> dict[str, float]:
+def largest_parts(shape: Shape, setting: Setting) -> dict[str, float]:
     """The most that each part takes at any moment: together more than there ever is at once."""
     parts = [one.parts() for one in moments(shape, setting).values()]
     return {name: max(part[name] for part in parts) for name in parts[0]}
@@ -214,9 +219,21 @@ def host_memory(shape: Shape, setting: Setting, ranks: int) -> float:
     return ranks * (20 * part + parameters)  # master copy, two moments, gradients summed up and gradients for the step
 
 
+def copied_memory(shape: Shape, setting: Setting, ranks: int) -> float:
+    """Bytes of the copies of states that the `ranks` ranks of one machine keep in its main memory where they are written while
+    training continues (`runtime.save: async`): of the machine of rank 0, which writes what all ranks have."""
+    complete = state_on_disk(shape, setting)
+    if setting.stage == 0:
+        return complete
+    states = 12 * trained_in(shape, setting)
+    return complete - states + states * ranks / setting.ranks
+
+
 def state_on_disk(shape: Shape, setting: Setting) -> float:
-    """Bytes of one checkpoint over all ranks: trained parameters, their master copy and two moments."""
-    return (setting.size + (8 if setting.stage == 0 and not setting.bf16 else 12)) * trained_in(shape, setting)
+    """Bytes of one checkpoint over all ranks: trained parameters, but at ZeRO 3, where the master copy does for them; the
+    master copy and two moments."""
+    parameters = setting.size if setting.stage < 3 else 0
+    return (parameters + (8 if setting.stage == 0 and not setting.bf16 else 12)) * trained_in(shape, setting)
 
 
 def activations(
@@ -231,8 +248,8 @@ def activations(
     """(bytes kept by a forward pass over `tokens`, bytes more where the backward pass begins); a value has `size` bytes."""
     mask = (size if cpu else 1) * dropout
     layer = size * (8 * shape.width + 2 * shape.inner) + 16 + 4 * shape.heads + 2 * mask * shape.width
-    # The sum of the embeddings and its norm, three kinds of ids, where a token stands among all.
-    rest = size * shape.width + mask * shape.width + 8 + 24 + 16
+    # The sum of the embeddings and its norm, three kinds of ids, the position of a token among all.
+    rest = size * shape.width + mask * shape.width + 8 + IDS + 16
     layers = shape.layers - frozen_layers
     rest *= not frozen_layers
     again = size * shape.width * layers if checkpointing else layer * layers
@@ -240,6 +257,6 @@ def activations(
     return tokens * (again + rest), tokens * (gradient + (layer if checkpointing else 0))
 
 
-def working(shape: Shape, tokens: int, size: int) -> float:
+def working_bytes(shape: Shape, tokens: int, size: int) -> float:
     """Bytes of the gradient that reaches the embedding, with a copy."""
     return 2.0 * tokens * size * shape.width

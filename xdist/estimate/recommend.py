@@ -24,7 +24,7 @@ def usable(capacity: float) -> float:
 
 
 def logits(shape: Shape, tokens: float) -> int:
-    """Logits over all pieces that exist at once where so many tokens reach the head."""
+    """Logits over all pieces that exist at once where this many tokens reach the head."""
     return min(round(tokens) * shape.pieces, max(LOGITS, shape.pieces))
 
 

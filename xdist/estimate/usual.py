@@ -1,4 +1,4 @@
-"""What fine-tuning usually takes, and what of a training is far from that: told before it starts, never refused.
+"""What fine-tuning usually takes, and where a training is far from that: reported before it starts, never refused.
 
 docs/how-to/rates.md has the table and says where its numbers come from.
 """
@@ -46,15 +46,15 @@ FEWEST = 100  # updates
 
 
 def usual_rate(matrices: float, frozen: bool) -> UsualRate:
-    """Of an encoder with so many parameters in the matrices of its layers."""
+    """Of an encoder with this many parameters in the matrices of its layers."""
     return next(one for one in USUAL if one.frozen == frozen and matrices <= one.parameters)
 
 
-def unusual(
+def unusual_lines(
     train: Train, updates: int | None, matrices: float | None, frozen: bool, language_model: bool, head: bool = True
 ) -> list[str]:
     """A line on each setting of `train` that is far off. `updates` and `matrices` are None where they are not known; of a
-    `language_model`, which is pre-trained on, no rate is told: those of published ones span two orders."""
+    `language_model`, which is pre-trained on, no rate is given: published ones span two orders of magnitude."""
     return [
         *(() if matrices is None or language_model else _rate(train, usual_rate(matrices, frozen), matrices)),
         *(() if updates is None else _length(train, updates, head)),

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Aligner:
-    """Gives a model the maps that `section` asks for, fitted on `subsets`. One on each rank; calls are collective."""
+    """Gives a model the maps that `section` requests, fitted on `subsets`. One on each rank; calls are collective."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Aligner:
         ranks = Ranks(distributed.rank(), distributed.world(), lockstep, distributed.sum_tensor, on_first)
         began = time.monotonic()
         links = on_each(lambda: linker(section, self.preparation.tokenizer, self.words))
-        found = fitting.fitted(model, self.preparation, subsets, section.method, layer, budget, ranks, links)
+        found = fitting.fit_maps(model, self.preparation, subsets, section.method, layer, budget, ranks, links)
         facts: dict[str, Any] = {"method": section.method, "made_of": made, "model": request.model}
         facts |= {"rank_seconds": round((time.monotonic() - began) * distributed.world(), 3)}
         facts |= {"peak_gb": distributed.peak_memory() / 1e9}

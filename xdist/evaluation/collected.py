@@ -10,13 +10,13 @@ from xdist.errors import UserError
 from xdist.evaluation import submission, xglue
 from xdist.evaluation.xglue import Split
 from xdist.run.folder import RunFolder
-from xdist.tasks.catalog import Task, known
+from xdist.tasks.catalog import Task, known_tasks
 from xdist.tasks.catalog.xglue import FOLDERS
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What was written of a task, below a folder of that name: languages that are there, and those of the task that are not."""
+    """What was written of a task, below a folder of that name: languages that exist, and those of the task that are not."""
 
     task: Task
     folder: str
@@ -28,7 +28,7 @@ def collect(runs: Sequence[Path], out: Path, split: Split) -> list[Collected]:
     """Copy the predictions of `split` in run folders into `out`, which must not hold anything. Raises UserError for what is no
     run with predictions, and for a task that several runs predicted."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: is there already and not empty: choose another folder")
+        raise UserError(f"{out}: already exists and is not empty: choose another folder")
     found = {name: pair for folder in runs for name, pair in _tasks(folder, split, runs).items()}
     if not found:
         raise UserError(f"{', '.join(map(str, runs))}: no predictions of {split}")
@@ -52,7 +52,7 @@ def _tasks(folder: Path, split: Split, runs: Sequence[Path]) -> dict[str, tuple[
     if not where.config.is_file() or not where.predictions.is_dir():
         raise UserError(f"{folder}: is no run folder with predictions; a run has them once it has been evaluated")
     run = recorded_run(where.config)
-    tasks = known(run.data.tasks, run.plugins)
+    tasks = known_tasks(run.data.tasks, run.plugins)
     found = {}
     for place in sorted(where.predictions.iterdir()):
         if place.name not in tasks or not any(place.glob(f"{split}-*")):

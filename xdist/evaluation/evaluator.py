@@ -23,19 +23,20 @@ from xdist.evaluation.aligning import Aligner
 from xdist.evaluation.loading import load_for_evaluation
 from xdist.evaluation.measuring import Measuring
 from xdist.evaluation.overlap import overlaps
-from xdist.evaluation.predicting import Stopped, by_row, is_known, once, predict
-from xdist.evaluation.queue import ForwardRows, budget_of, queue, share
+from xdist.evaluation.predicting import Stopped, by_row, forward_once, is_known, predict
+from xdist.evaluation.queue import ForwardRows, budget_of, queue, rank_share
 from xdist.evaluation.request import Request
-from xdist.evaluation.scores import collapses, said, without_gold
+from xdist.evaluation.scores import collapses, without_gold, without_gold_line
 from xdist.evaluation.scoring import Scoring
 from xdist.evaluation.smoothing import Smoothing
-from xdist.evaluation.to_do import by_task, to_do, untold
+from xdist.evaluation.to_do import by_task, earlier_notes, to_do
 from xdist.files import digest
 from xdist.languages import EVERY_GROUP, Pretraining
-from xdist.languages.pretraining import recorded
+from xdist.languages.pretraining import recorded_list
 from xdist.metrics import metric
 from xdist.model import remarks
 from xdist.model.adapters import held
+from xdist.model.branches import branches_of
 from xdist.model.model import Model
 from xdist.run import distributed
 from xdist.run.ds_config import DeepSpeed
@@ -79,23 +80,23 @@ class Evaluator:
         read = {name: [*subsets, *pool_subsets(subsets[0].task)] for name, subsets in todo.items()}
         sets = {name: list(self.preparation.shards(subsets)) for name, subsets in read.items()}
         made = {name: on_first(partial(self._made_of, parts)) for name, parts in read.items()}
-        known = {name: kept.kept(folder, name, made[name]) for name in todo}
+        known = {name: kept.read_kept(folder, name, made[name]) for name in todo}
         work = {name: self._work(parts, known[name][0]) for name, parts in sets.items()}
         rows = sum(len(item.rows) for items in work.values() for item in items if not item.dummy)
         progress = Progress(f"evaluate {self.scoring.request.name}", rows, enabled=rank == 0)
         try:
             for name, subsets in todo.items():
                 progress.note(name)
-                # The task's own family, not the head's: tasks that share a head may have metrics of their own.
+                # The task's own family, not the head's: tasks that share a head may have their own metrics.
                 family = family_of(subsets[0].task)
-                forward = self.smoothing.outputs if self.smoothing else once
+                forward = self.smoothing.outputs if self.smoothing else forward_once
                 what = (family, read[name], sets[name], len(subsets), work[name])
                 try:
                     self._spend(known[name][1])
                     predicted = predict(self.model, *what, forward, progress.advance, known[name][0], self.stop)
                 except Stopped as stopped:
-                    on_each(partial(kept.keep, folder, name, rank, made[name], stopped.found, self._spent))
-                    on_first(partial(kept.only, folder, name, distributed.world()))
+                    on_each(partial(kept.write_kept, folder, name, rank, made[name], stopped.found, self._spent))
+                    on_first(partial(kept.drop_other_ranks, folder, name, distributed.world()))
                     return False
                 cost = self._cost()
                 gathered = distributed.gather_on_first(predicted)
@@ -103,9 +104,9 @@ class Evaluator:
                     results = by_row(gathered, len(subsets))
                     found = self.scoring.predicted(subsets, sets[name], results, cost, self.preparation.tokenizer)
                     step, entry = last_step(self.scoring.folder.metrics), self.scoring.scores.tasks[name]
-                    known_by = recorded(self.scoring.scores.values.get("pretraining"))
+                    known_by = recorded_list(self.scoring.scores.values.get("pretraining"))
                     show_scores(self.sinks, step, subsets[0].task, found, entry, known_by)
-                    kept.forget(folder, name)
+                    kept.remove_kept(folder, name)
         finally:
             progress.close()
         return True
@@ -115,7 +116,7 @@ class Evaluator:
         rank, world = distributed.rank(), distributed.world()
         work = queue(sets, self.budget, self.model.packed)
         done = [item for item in work if is_known(item, known)]
-        return share(done, rank, world) + share(
+        return rank_share(done, rank, world) + rank_share(
             [item for item in work if not is_known(item, known)], rank, world, self.lockstep
         )
 
@@ -180,7 +181,7 @@ def evaluate(
     align: Aligner | None = None,
 ) -> bool:
     """Predict what is not predicted and score what is not scored, into the run's folder; `section` says how to load the
-    model that `request` names, `align` gives it maps of languages. False where it was stopped: started again, it goes on from
+    model that `request` names, `align` gives it maps of languages. False where it was stopped: started again, it resumes from
     there. Raises UserError as `to_do` does. Collective."""
     with closing(StopRequest(request.folder.stop, True, runtime.max_minutes)) as asked:
         done, lockstep = True, config.stage == 3
@@ -195,6 +196,10 @@ def evaluate(
             if distributed.rank() == 0:
                 log.info(remarks.attention(model, distributed.device().type))
                 for line in held.said_of_languages(model.encoder, (subset.language for subset in subsets)):
+                    log.info(line)
+            if having := branches_of(model.encoder):
+                having.mixed = request.how.branches == "mixture"
+                for line in having.said_of([subset.language for subset in subsets]) if distributed.rank() == 0 else ():
                     log.info(line)
             smoothing = None
             if request.how.smoothing:
@@ -214,7 +219,7 @@ def evaluate(
         if distributed.rank() == 0:
             scoring.digests.remember()
             if done and (blanked := without_gold(request)):
-                say(said(blanked))
+                say(without_gold_line(blanked))
             for line in (*collapses(request), *overlaps(request.lineage, (subset.task for subset in request.subsets))):
                 say(line)
         distributed.barrier()
@@ -235,12 +240,12 @@ def _asked(request: StopRequest, file: Path, lockstep: bool) -> bool:
 def _begin(scoring: Scoring, sinks: Sinks) -> list[str]:
     """On rank 0: score what is predicted already; which subsets are left to predict."""
     todo = to_do(scoring.request, scoring.digests, scoring.precision)
-    for line in untold(scoring.request, todo):
+    for line in earlier_notes(scoring.request, todo):
         say(line)
     scoring.make_room(todo.predict)
     scoring.scores.group_by(scoring.request.pretraining, scoring.request.read_since)
     for subsets in by_task(todo.score).values():
         task, found = subsets[0].task, scoring.again(subsets)
-        read = recorded(scoring.scores.values.get("pretraining"))
+        read = recorded_list(scoring.scores.values.get("pretraining"))
         show_scores(sinks, last_step(scoring.folder.metrics), task, found, scoring.scores.tasks[task.name], read)
     return [str(subset) for subset in todo.predict]

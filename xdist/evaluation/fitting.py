@@ -18,7 +18,7 @@ from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
 from xdist.data.subset import Subset
 from xdist.errors import UserError
-from xdist.evaluation.queue import queue, share
+from xdist.evaluation.queue import queue, rank_share
 from xdist.files import Digests, digest, file_digest, write_json, written_folder
 from xdist.model.alignment import Alignment, ClosedForm, LanguageMap, PairSums, check_maps, fit
 from xdist.model.model import Model
@@ -40,7 +40,7 @@ class Ranks:
     first: Callable[[Callable[[], LanguageMap]], LanguageMap] = lambda function: function()
 
 
-def fitted(
+def fit_maps(
     model: Model,
     preparation: Preparation,
     subsets: Sequence[Subset],
@@ -88,7 +88,7 @@ def _add(
 ) -> None:
     """This rank's share of the pairs of a subset: of its sentences, or of its words."""
     family = family_of(subset.task)
-    for item in share(queue([rows], budget, model.packed), ranks.rank, ranks.world, ranks.lockstep):
+    for item in rank_share(queue([rows], budget, model.packed), ranks.rank, ranks.world, ranks.lockstep):
         drawn = [rows.row(row) for _, row in item.rows]
         if words is not None and not isinstance(words, WordTable):
             drawn = [{**row, LINKS: words(row, family, subset.language)} for row in drawn]
@@ -106,7 +106,7 @@ def _add(
 
 
 class WordTable:
-    """Of the words of a dictionary the sum of their vectors (d,) over all places where they stand, and how many those are; a
+    """Of the words of a dictionary the sum of their vectors (d,) over all their occurrences, and how many those are; a
     word's vector is the mean of its pieces'."""
 
     def __init__(self, links: DictionaryLinks, language: str, width: int, device: torch.device) -> None:
@@ -134,7 +134,7 @@ class WordTable:
             self.values.index_add_(0, torch.tensor(numbers, device=states.device), counted)
 
     def pairs(self) -> tuple[Tensor, Tensor]:
-        """The vectors of the entries of which both words stand somewhere: (n, d) foreign, (n, d) English."""
+        """The vectors of the entries of which both words occur: (n, d) foreign, (n, d) English."""
         counts = self.values[:, -1]
         places = [tuple(known[word] for known, word in zip(self._number, entry, strict=True)) for entry in self._entries]
         there = counts.tolist()
@@ -196,8 +196,8 @@ def check_width(folder: Path, alignment: Alignment, model: Model) -> None:
 
 
 def kept_alignment(folder: Path, made: str, predictions: Path) -> bool:
-    """Whether `folder` holds the maps that would be fitted, told by `made`. Raises UserError where it holds others, by which
-    something is predicted already."""
+    """Whether `folder` holds the maps that would be fitted, according to `made`. Raises UserError where it holds others, by
+    which something is predicted already."""
     if not (folder / FACTS).is_file():
         return False
     if facts_of(folder).get("made_of") == made:
@@ -205,13 +205,13 @@ def kept_alignment(folder: Path, made: str, predictions: Path) -> bool:
     if predictions.is_dir() and any(path for path in predictions.iterdir() if not path.name.startswith(".")):
         raise UserError(
             f"{folder}: was fitted on another model or other text than there is now; choose another folder (folder=…), or "
-            f"remove it and {predictions} to predict anew"
+            f"remove it and {predictions} to predict again"
         )
     return False
 
 
 def file_digests(subsets: Sequence[Subset], root: Path) -> dict[str, str]:
-    """By name, what is fitted on, for whoever reads of it."""
+    """By name, what is fitted on, for display."""
     digests = Digests()
     return {
         str(subset): digest([digests.of(path) for path in subset.task.paths(root, subset.split, subset.language)])

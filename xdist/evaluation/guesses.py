@@ -1,4 +1,4 @@
-"""What somebody scores who guesses: the baselines that any system has to beat."""
+"""The scores of guessing: the baselines that any system has to beat."""
 
 import random
 from collections import Counter
@@ -11,7 +11,7 @@ from xdist.config import recorded_run
 from xdist.evaluation.per_example import Gold
 from xdist.metrics import metric
 from xdist.run.folder import RunFolder
-from xdist.tasks.catalog import Task, known, labelled
+from xdist.tasks.catalog import Task, known_tasks, with_found_labels
 from xdist.tasks.family import family_of
 
 MAJORITY, RANDOM = "majority", "random"
@@ -19,22 +19,22 @@ Guessed = dict[str, dict[str, float]]
 
 
 def guesses(folder: Path, gold: Gold, name: str, split: str, languages: Sequence[str], scored_by: str) -> Guessed:
-    """By kind of guess and language, the score in points of a task of the run in `folder`; {} for families of which nobody
+    """By kind of guess and language, the score in points of a task of the run in `folder`; {} for families of which none
     guesses, such as spans of text."""
     run = recorded_run(RunFolder(folder).config)
-    found = known(run.data.tasks, run.plugins).get(name)
+    found = known_tasks(run.data.tasks, run.plugins).get(name)
     if found is None or not scored_by:
         return {}
-    entry = labelled(found, run.data.root)
+    entry = with_found_labels(found, run.data.root)
     scores: Guessed = {}
     for code in languages:
         examples = gold.examples(run.data.root, entry, split, code)
-        for kind, score in guessed(entry, examples, code, scored_by).items():
+        for kind, score in guess_scores(entry, examples, code, scored_by).items():
             scores.setdefault(kind, {})[code] = score
     return scores
 
 
-def guessed(entry: Task, examples: Sequence[Any], language: str, scored_by: str) -> dict[str, float]:
+def guess_scores(entry: Task, examples: Sequence[Any], language: str, scored_by: str) -> dict[str, float]:
     """The same of one language, {} without gold, and by a metric that ranks."""
     gold = family_of(entry).gold(examples)
     if not gold or metric(scored_by).graded:  # whose numbers are no labels that anyone guesses

@@ -18,8 +18,9 @@ Arrays = Mapping[Key, np.ndarray]
 BatchCost = tuple[int, float]  # forward passes and seconds, where they are counted
 
 
-def keep(folder: Path, task: str, rank: int, made: str, found: Arrays, cost: BatchCost = (0, 0.0)) -> None:
-    """Write what this rank has and what it took; arrays of one kind and number of dimensions lie end to end. Raises OSError."""
+def write_kept(folder: Path, task: str, rank: int, made: str, found: Arrays, cost: BatchCost = (0, 0.0)) -> None:
+    """Write what this rank has and what it took; arrays of one kind and number of dimensions are stored end to end. Raises
+    OSError."""
     kinds: dict[tuple[str, int], list[Key]] = {}
     for key, value in found.items():
         kinds.setdefault((np.asarray(value).dtype.str, np.ndim(value)), []).append(key)
@@ -32,7 +33,7 @@ def keep(folder: Path, task: str, rank: int, made: str, found: Arrays, cost: Bat
         np.savez(file, allow_pickle=False, **columns)
 
 
-def kept(folder: Path, task: str, made: str) -> tuple[dict[Key, np.ndarray], BatchCost]:
+def read_kept(folder: Path, task: str, made: str) -> tuple[dict[Key, np.ndarray], BatchCost]:
     """What all ranks of an earlier start have kept of the task, and what it took; nothing where it was made of anything else
     or is damaged."""
     found: dict[Key, np.ndarray] = {}
@@ -49,15 +50,15 @@ def kept(folder: Path, task: str, made: str) -> tuple[dict[Key, np.ndarray], Bat
     return found, (passes, seconds)
 
 
-def only(folder: Path, task: str, ranks: int) -> None:
-    """All that was kept stands in the files of so many ranks now: those of an earlier start on more are dropped."""
+def drop_other_ranks(folder: Path, task: str, ranks: int) -> None:
+    """All that was kept is in the files of this many ranks now: those of an earlier start on more ranks are dropped."""
     names = {f"{task}-{rank}.npz" for rank in range(ranks)}
     for path in folder.glob(f"{task}-*.npz"):
         if path.name not in names:
             path.unlink(missing_ok=True)
 
 
-def forget(folder: Path, task: str) -> None:
+def remove_kept(folder: Path, task: str) -> None:
     """The task is done."""
     for path in folder.glob(f"{task}-*.npz"):
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What predictions and scores were made of: kept in scores.json, so that they serve as long as that is there, and never mix."""
+"""What predictions and scores were made of: kept in scores.json, so that they serve as long as those exist, and never mix."""
 
 import hashlib
 from collections.abc import Iterable, Iterator

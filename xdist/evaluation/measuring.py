@@ -2,7 +2,7 @@
 
 Unknown: pieces that stand for what the vocabulary has not, those of single bytes, and those of a part of a character.
 Units are words, parted by blanks; in scripts that put none between words, letters and digits. Changed: rows that the Unicode
-form which the tokenizer brings texts into writes otherwise (NFC where it brings them into none).
+normal form of the tokenizer writes otherwise (NFC where it has none).
 """
 
 import unicodedata
@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from xdist.errors import UserError
 from xdist.formats.examples import Choice, Classified, Line, Passage, Query, Question, Sentence, Tagged
 from xdist.formats.gold import BESIDE
-from xdist.languages import found
+from xdist.languages import find_language
 from xdist.robust.bpe import FALLBACK, written
 
 ROWS = 1000  # the first examples of a test set; more would change the figures little
@@ -34,10 +34,10 @@ class Measuring:
 
     def __call__(self, examples: Iterable[Any], language: str) -> dict[str, Any]:
         """The counts of a test set: `rows`, `pieces`, `unknown` of them, `units` of the kind `per`, rows `changed` by the
-        `form`, and whether the tokenizer brings texts into that form (`applied`)."""
+        `form`, and whether the tokenizer normalises texts to that form (`applied`)."""
         rows = (" ".join(_texts(example)) for example in examples)
         texts = list(islice(filter(None, rows), ROWS if self.tokenizer.is_fast else SLOW_ROWS))
-        one = found(language)
+        one = find_language(language)
         whole = one is None or one.script not in UNPARTED
         pieces = unknown = 0
         for start in range(0, len(texts), BATCH):

@@ -18,7 +18,7 @@ from xdist.metrics import metric
 from xdist.metrics.average import Average, Variant, benchmark
 from xdist.run.recorded import recorded_scores
 from xdist.run.signature import signature
-from xdist.tasks.catalog import TASKS, XTREME_R, Task, known, task
+from xdist.tasks.catalog import TASKS, XTREME_R, Task, known_tasks, task
 from xdist.tasks.catalog.task import POOL
 from xdist.tasks.catalog.xglue import averages
 from xdist.tasks.family import family_of
@@ -62,12 +62,12 @@ def score_folder(
     folders = sorted(entry for entry in predictions.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not folders:
         raise UserError(f"{predictions}: holds no task folder such as {predictions / 'xnli'}")
-    notes = [f"{folder.name} needs a decoder: left out" for folder in folders if folder.name in LEFT_OUT]
+    notes = [f"{folder.name} needs a decoder: skipped" for folder in folders if folder.name in LEFT_OUT]
     found = [_folder(folder, described, gold_root) for folder in folders if folder.name not in LEFT_OUT]
     names = [one.task.name for one in found]
     for one in found:
         if names.count(one.task.name) > 1:
-            raise UserError(f"{one.place}: '{one.task.name}' stands in two folders")
+            raise UserError(f"{one.place}: '{one.task.name}' has two folders")
     languages = {one.task.name: _languages(one, split, partial) for one in found}
     tasks = {}
     for one in found:
@@ -98,7 +98,7 @@ def _made_of(one: PredictionFolder, gold_root: Path, split: str, languages: list
 
 
 def _pretraining(beside: Path) -> dict[str, Any]:
-    """What the encoder of the predictions has read, as the run that they lie in says it; of others nobody knows."""
+    """What the encoder of the predictions has read, as the run that they are in says it; of others it is not known."""
     if not beside.is_file():
         return {"pretraining": NOBODY_KNOWS.record}
     found = recorded_scores(beside).get("pretraining")
@@ -119,11 +119,11 @@ def average(scores: dict[str, Any], variant: Variant = "official") -> Average:
 
 
 def _folder(folder: Path, described: Path | None, gold_root: Path) -> PredictionFolder:
-    entries = known(described)
+    entries = known_tasks(described)
     if folder.name not in entries and (name := xglue.task_of(folder.name)):
         return PredictionFolder(folder, task(name), xglue.path, xglue.read)
     if folder.name not in entries:
-        hint = "" if described else "; a task of your own needs --tasks TASKS.yaml or --plugin FILE"
+        hint = "" if described else "; your own task needs --tasks TASKS.yaml or --plugin FILE"
         raise UserError(f"{folder}: {unknown('task', folder.name, entries)}{hint}")
     entry = task(folder.name, described, root=gold_root)
     if not entry.scorable:
@@ -143,12 +143,12 @@ def _languages(one: PredictionFolder, split: str, partial: bool) -> list[str]:
             continue
         # The folder that XGLUE's own baseline was published in holds a language more.
         if one.read is xglue.read and name.endswith(xglue.ENDING):
-            one.notes.append(f"{folder.name}/{name} is of no language of the task: left out")
+            one.notes.append(f"{folder.name}/{name} is of no language of the task: skipped")
             continue
         raise UserError(f"{folder / name}: {unknown('prediction file', name, expected)}")
     missing = [name for name in expected if name not in names]
     if len(missing) == len(expected) or (missing and not partial):
-        what = f"{len(expected) - len(missing)} of {len(expected)} languages are there; to score those alone: --partial"
+        what = f"{len(expected) - len(missing)} of {len(expected)} languages have files; to score those alone: --partial"
         raise UserError(f"{folder / missing[0]}: no such file ({what})")
     return [code for name, code in expected.items() if name in names]
 
@@ -170,7 +170,7 @@ def _scored(one: PredictionFolder, gold_root: Path, split: str, languages: list[
 
 
 def _missing_pool(gold_root: Path, entry: Task) -> Path | None:
-    """A file of candidates that is not there."""
+    """A file of candidates that is missing."""
     paths = (path for code in entry.pool for path in entry.paths(gold_root, POOL, code))
     return next((path for path in paths if not path.is_file()), None)
 
@@ -182,7 +182,7 @@ def _notes(gold_root: Path, entry: Task, split: str, languages: list[str]) -> li
         other, own = (Path(pattern.format(language="xx", name="xx")).name for pattern in entry.files[split][:2])
         notes.append(f"line i of a prediction file names the row, from 0, of {other} that translates line i of {own}")
         paths = {code: entry.paths(gold_root, split, code) for code in languages}
-        turned = [code for code, found in paths.items() if len(found) == 3 and parallel.turned(*found)]
+        turned = [code for code, found in paths.items() if len(found) == 3 and parallel.is_turned(*found)]
         if turned:
             notes.append(f"gold that goes from the rows of {other} to those of {own} was turned round: {', '.join(turned)}")
     if entry.pool and (path := _missing_pool(gold_root, entry)):

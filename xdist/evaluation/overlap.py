@@ -1,4 +1,4 @@
-"""Sets that hold the same sentences: what one of them has trained says little about another, and that is told."""
+"""Sets that hold the same sentences: training on one of them makes scores on another unreliable, and this is reported."""
 
 from collections.abc import Iterable
 

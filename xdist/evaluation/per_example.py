@@ -9,13 +9,13 @@ from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.scores import scored_by
 from xdist.languages import CC100, Pretraining
-from xdist.languages.pretraining import recorded
-from xdist.metrics import Metric, metric, missing
+from xdist.languages.pretraining import recorded_list
+from xdist.metrics import Metric, metric, missing_metric
 from xdist.metrics.counts import CountRows
 from xdist.registry import not_here
 from xdist.run.folder import RunFolder
 from xdist.run.recorded import recorded_scores
-from xdist.tasks.catalog import Task, known, labelled
+from xdist.tasks.catalog import Task, known_tasks, with_found_labels
 from xdist.tasks.family import family_of
 
 
@@ -61,15 +61,15 @@ class Gold:
         return self._examples[key]
 
 
-def scored(folder: Path, gold: Gold, only: str | None = None) -> dict[str, Scored]:
+def scored_tasks(folder: Path, gold: Gold, only: str | None = None) -> dict[str, Scored]:
     """Every task that the run in `folder` has scores of, or that one `only`, by name. Raises UserError for what is no run that
     was evaluated, and for predictions that do not fit the gold."""
     where = RunFolder(folder)
     if not where.config.is_file() or not where.scores.is_file():
         raise UserError(f"{folder}: is no run folder with scores; a run has them once it has been evaluated")
     run = recorded_run(where.config)
-    content, tasks = recorded_scores(where.scores), known(run.data.tasks, run.plugins)
-    entries, read = content["tasks"], recorded(content.get("pretraining"))
+    content, tasks = recorded_scores(where.scores), known_tasks(run.data.tasks, run.plugins)
+    entries, read = content["tasks"], recorded_list(content.get("pretraining"))
     since = tuple(content.get("read_since", ()))
     return {
         name: replace(_scored(where, run.data, gold, name, entry, tasks.get(name)), read=read, read_since=since)
@@ -81,11 +81,11 @@ def scored(folder: Path, gold: Gold, only: str | None = None) -> dict[str, Score
 def _scored(where: RunFolder, data: Data, gold: Gold, name: str, entry: dict[str, Any], one: Task | None) -> Scored:
     by = scored_by(entry, name) or (one.metric if one else "")
     split, trained_on = entry["split"], (*entry["trained_on"], *entry.get("selected_on", ()))
-    absent = missing(by) if by else None
+    absent = missing_metric(by) if by else None
     if absent or one is None:
         absent = absent or not_here("task", name)
         return Scored(name, by, split, trained_on, {}, entry["family"], absent)
-    one = replace(labelled(one, data.root), metric=by)  # what it was scored by, whatever its file says today
+    one = replace(with_found_labels(one, data.root), metric=by)  # what it was scored by, even if its file has changed
     family = family_of(one)
     rows: dict[str, CountRows] = {}
     for code, numbers in entry["languages"].items():

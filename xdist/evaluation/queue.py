@@ -1,4 +1,4 @@
-"""The work of evaluating a task in all its languages as one queue, the same whatever the number of ranks."""
+"""The work of evaluating a task in all its languages as one queue, the same for any number of ranks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from xdist.data.shards import Rows
 # Padded tokens of one forward pass. A CPU's cache holds the activations of few, a GPU wants many.
 TOKENS = {"cpu": 1024}
 TOKENS_ELSEWHERE = 16384
-# A small set is cut into about so many batches, so that ranks find something to share; no finer than MIN_TOKENS.
+# A small set is cut into about this many batches, so that ranks find something to share; no finer than MIN_TOKENS.
 BATCHES, MIN_TOKENS = 64, 256
 
 
@@ -49,7 +49,7 @@ def queue(sets: Sequence[Rows], budget: int, packed: bool = False) -> list[Forwa
     return work
 
 
-def share(work: Sequence[ForwardRows], rank: int, world: int, lockstep: bool = False) -> list[ForwardRows]:
+def rank_share(work: Sequence[ForwardRows], rank: int, world: int, lockstep: bool = False) -> list[ForwardRows]:
     """What falls to a rank: each batch, dearest first, to the rank with the least so far. In `lockstep` all ranks get equally
     many, those with fewer the cheapest batch again as a dummy."""
     hands: list[list[ForwardRows]] = [[] for _ in range(world)]

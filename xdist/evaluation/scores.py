@@ -10,7 +10,7 @@ from xdist.data.subset import Subset
 from xdist.evaluation.made_of import Made
 from xdist.evaluation.request import PRECISION, Request
 from xdist.files import write_json
-from xdist.formats.gold import NO_GOLD, named
+from xdist.formats.gold import NO_GOLD, name_languages
 from xdist.languages import by_size
 from xdist.metrics import metric
 from xdist.metrics.transfer import transfer_matrix
@@ -23,8 +23,8 @@ NAMED = {"evaluate.layer": "layer", "evaluate.smoothing": "smoothing"}
 
 
 class Scores:
-    """The scores of a run, on disk after every task, so that an interrupted evaluation goes on. Raises DamagedError for a file
-    that xdist did not write."""
+    """The scores of a run, on disk after every task, so that an interrupted evaluation continues. Raises DamagedError for a
+    file that xdist did not write."""
 
     def __init__(self, path: Path, run: str) -> None:
         self.path = path
@@ -81,9 +81,9 @@ class Scores:
     ) -> None:
         """Add the scores of some languages of a task; those of another split, metric, hidden layer or smoothing are replaced.
         `cost` is what the smoothing of these languages took. `made_of` has the `model`, the `options` and by language the
-        `subsets`; `collapsed` by language what all predictions are, where they are alike; `measured` by
-        language how the tokenizer takes the texts. `selected_on`: languages whose dev sets chose the model, beside those that
-        it was trained in."""
+        `subsets`; `collapsed` by language what all predictions are, where they are equal; `measured` by
+        language how the tokenizer takes the texts. `selected_on`: languages whose dev sets chose the model, in addition to
+        those that it was trained in."""
         before = self.tasks.get(task.name, {})
         layer = layer if task.layer else None
         same = _is_of(before, task, split) and (before.get("layer"), before.get("smoothing")) == (layer, smoothing)
@@ -107,8 +107,8 @@ class Scores:
         write_json(self.path, self.values)
 
     def forget(self, gone: Callable[[str, str, str], bool]) -> None:
-        """Forget what was made of the subsets (task, split, language) that `gone` is true for, before they are made anew: a
-        start that is killed meanwhile leaves no score beside other predictions."""
+        """Forget what was made of the subsets (task, split, language) that `gone` is true for, before they are recomputed: a
+        start that is killed meanwhile leaves no score that belongs to other predictions."""
         changed = False
         for name, entry in list(self.tasks.items()):
             subsets = entry.get("made_of", {}).get("pieces", {})
@@ -151,7 +151,7 @@ def _over_languages(languages: dict[str, dict[str, float]], headline: str, pairs
 
 def scored_by(entry: Mapping[str, Any], task: str) -> str | None:
     """The name of the metric that an entry was made by; None where only its task can say. Version 0.1.0 did not write it: it
-    scored every tagging task, those of one's own too, as the official ones are."""
+    scored every tagging task, those of users too, as the official ones are."""
     own_tagging = task not in TASKS.ours() and entry.get("family") == "tagging"
     return entry.get("scored_by") or ("seqeval-0.0.12" if own_tagging else None)
 
@@ -181,9 +181,9 @@ def collapses(request: Request) -> list[str]:
     return [line for name in names if name in entries for line in said_of_collapse(name, entries[name])]
 
 
-def said(subsets: Iterable[Subset]) -> str:
+def without_gold_line(subsets: Iterable[Subset]) -> str:
     """That these have no gold, on one line."""
     languages: dict[str, list[str]] = {}
     for subset in subsets:
         languages.setdefault(subset.task.name, []).append(subset.language)
-    return f"{NO_GOLD}: " + ", ".join(f"{name} ({named(codes)})" for name, codes in languages.items())
+    return f"{NO_GOLD}: " + ", ".join(f"{name} ({name_languages(codes)})" for name, codes in languages.items())

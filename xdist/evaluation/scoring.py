@@ -78,7 +78,7 @@ class Scoring:
         return self._add(subsets, found, of, cost, alike, measured)
 
     def again(self, subsets: Sequence[Subset]) -> ValuesByLanguage:
-        """Score predictions of a task that are there against files whose gold is new."""
+        """Score existing predictions of a task against files whose gold is new."""
         before = self.scores.tasks[subsets[0].task.name]
         found, made, alike = {}, {}, {}
         for subset in subsets:

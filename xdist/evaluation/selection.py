@@ -11,7 +11,7 @@ from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
 from xdist.data.subset import Subset
 from xdist.evaluation.predicting import by_row, predict
-from xdist.evaluation.queue import queue, share
+from xdist.evaluation.queue import queue, rank_share
 from xdist.metrics import metric
 from xdist.model.model import Model
 from xdist.run import distributed
@@ -46,7 +46,7 @@ class DevJudge:
 
     def _score(self, model: Model, subset: Subset, rows: Rows) -> float:
         family = family_of(subset.task)
-        work = share(queue([rows], self.budget, model.packed), distributed.rank(), distributed.world(), lockstep=True)
+        work = rank_share(queue([rows], self.budget, model.packed), distributed.rank(), distributed.world(), lockstep=True)
         gathered = distributed.gather_on_first(predict(model, family, [subset], [rows], 1, work))
         value = 0.0
         if gathered is not None:

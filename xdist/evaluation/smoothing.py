@@ -39,13 +39,13 @@ class Smoothing:
             drawn, passes = list(model(*views)), 1
         else:
             drawn, passes = [output for view in views for output in model(view)], len(views)
-        found = smoothed(drawn, family, batch)
+        found = smooth_outputs(drawn, family, batch)
         self.forward_passes += passes
         self.seconds += time.perf_counter() - began
         return found
 
 
-def smoothed(drawn: list[Tensor], family: Family, batch: Batch) -> Tensor:
+def smooth_outputs(drawn: list[Tensor], family: Family, batch: Batch) -> Tensor:
     """One output from those of several draws."""
     if isinstance(family, Retrieval):
         return normalize(torch.stack([family.vectors(output, batch) for output in drawn]).mean(0), dim=-1)

@@ -10,7 +10,7 @@
 | span-qa | json | {question id: answer} |
 | others | json | {id: [candidate ids, best first]} |
 
-Where a task's metric reads several rows of sentence retrieval, they stand in a line, best first; where it reads both ways,
+Where a task's metric reads several rows of sentence retrieval, they are in a line, best first; where it reads both ways,
 lines for the sentences of the first side follow those for the second's.
 """
 
@@ -24,7 +24,7 @@ from typing import Any
 
 from xdist.errors import UserError, unknown
 from xdist.files import write_json, write_text
-from xdist.formats.lines import field, filled, read_jsonl, read_lines
+from xdist.formats.lines import field, read_jsonl, read_lines, without_trailing_blanks
 from xdist.metrics import metric
 from xdist.metrics.retrieval import K
 from xdist.strict_json import parsed
@@ -62,7 +62,7 @@ def read(path: Path, task: Task, examples: Sequence[Any], candidates: Collection
 
 
 def _labels(path: Path, task: Task, examples: Sequence[Any]) -> list[str]:
-    rows = _counted(path, ((number, line.strip()) for number, line in filled(read_lines(path))), len(examples))
+    rows = _counted(path, ((number, line.strip()) for number, line in without_trailing_blanks(read_lines(path))), len(examples))
     graded = metric(task.metric).graded
     for number, label in rows:
         if graded and not _is_number(label):
@@ -92,7 +92,9 @@ def _rows(path: Path, task: Task, examples: Sequence[Any]) -> list[int] | list[l
     by = metric(task.metric)
     queries = sum(side == "english" for side, _ in examples)
     others = len(examples) - queries
-    lines = _counted(path, ((n, line.strip()) for n, line in filled(read_lines(path))), queries + others * by.both_ways)
+    lines = _counted(
+        path, ((n, line.strip()) for n, line in without_trailing_blanks(read_lines(path))), queries + others * by.both_ways
+    )
     found = []
     for place, (number, line) in enumerate(lines):
         there = others if place < queries else queries
@@ -111,21 +113,21 @@ def _rows(path: Path, task: Task, examples: Sequence[Any]) -> list[int] | list[l
 def _pairs(path: Path, task: Task, examples: Sequence[Any]) -> list[str]:
     known = [{sentence.id for side, sentence in examples if side == name} for name in ("foreign", "english")]
     found: dict[str, int] = {}
-    for number, line in filled(read_lines(path)):
+    for number, line in without_trailing_blanks(read_lines(path)):
         cells = line.strip().split("\t")
         if len(cells) != 2:
-            raise UserError(f"{path}:{number}: expected 'foreign id TAB English id', found {line!r:.40}")
+            raise UserError(f"{path}:{number}: expected 'other id TAB English id', found {line!r:.40}")
         for id, ids in zip(cells, known, strict=True):
             if id not in ids:
                 raise UserError(f"{path}:{number}: there is no sentence '{id}'")
         if line.strip() in found:
-            raise UserError(f"{path}:{number}: this pair stands in line {found[line.strip()]} already")
+            raise UserError(f"{path}:{number}: this pair is already in line {found[line.strip()]}")
         found[line.strip()] = number
     return list(found)
 
 
 def _tags(path: Path, task: Task, examples: Sequence[Any]) -> list[list[str]]:
-    lines = [(number, line.strip()) for number, line in filled(read_lines(path))]
+    lines = [(number, line.strip()) for number, line in without_trailing_blanks(read_lines(path))]
     # The official label list has O for every task, UD-POS too: a model trained so may predict it, and is wrong then.
     tags_of = {*task.labels, *(["O"] if task.metric in ("seqeval-0.0.12", "xglue-pos") else [])}
     found: list[list[str]] = []
@@ -166,7 +168,7 @@ def _rankings(path: Path, examples: Sequence[Any], candidates: Collection[str] |
         if not isinstance(ranking, list) or not all(isinstance(item, str) for item in ranking):
             raise UserError(f"{path}:{line}: '{id}' needs a list of candidate ids, found {json.dumps(ranking)[:40]}")
         if len(ranking) > K or len(set(ranking)) < len(ranking):
-            what = f"{len(ranking)} candidates, at most {K}" if len(ranking) > K else "a candidate stands twice"
+            what = f"{len(ranking)} candidates, at most {K}" if len(ranking) > K else "a candidate appears twice"
             raise UserError(f"{path}:{line}: '{id}': {what}")
         if candidates is not None and (unknown_ids := [item for item in ranking if item not in candidates]):
             raise UserError(f"{path}:{line}: '{id}': there is no candidate '{unknown_ids[0]:.60}'")
@@ -208,7 +210,7 @@ def _by_id(path: Path, ids: Sequence[str]) -> dict[str, tuple[int, Any]]:
             raise UserError(f"{path}:{lines(key, 1)}: id '{key}' is not in the gold ({extra} such; expected {len(ids)} ids)")
         if key in seen:
             raise UserError(
-                f"{path}:{lines(key, 2)}: id '{key}' stands {counts[key]} times (expected {len(ids)} ids, each once)"
+                f"{path}:{lines(key, 2)}: id '{key}' appears {counts[key]} times (expected {len(ids)} ids, each once)"
             )
         seen.add(key)
     if missing := [id for id in ids if id not in seen]:
@@ -218,11 +220,11 @@ def _by_id(path: Path, ids: Sequence[str]) -> dict[str, tuple[int, Any]]:
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """A JSON object with its keys as written, twice where they stand twice."""
+    """A JSON object with its keys as written, twice where they appear twice."""
 
 
 def _lines_of_keys(text: str) -> Callable[[str, int], int]:
-    """A function that gives the line of the n-th time that a key stands in `text`; the lines are found at the first call."""
+    """A function that gives the line of the n-th time that a key is in `text`; the lines are found at the first call."""
     found: dict[str, list[int]] = {}
 
     def line(key: str, time: int) -> int:

@@ -18,12 +18,12 @@ from xdist.metrics import metric
 
 
 class MixtureError(UserError):
-    """Predictions that are there were made by another model or with other options."""
+    """The existing predictions were made by another model or with other options."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToDo:
-    """`predict` and score, or `score` alone, since the predictions are there; `untold` are done, but an earlier version did not
+    """`predict` and score, or `score` alone, since the predictions exist; `untold` are done, but an earlier version did not
     say what their scores were made of: they are taken as they are."""
 
     predict: tuple[Subset, ...] = ()
@@ -35,11 +35,11 @@ class ToDo:
 
 
 def to_do(request: Request, digests: Digests | None = None, precision: str | None = None) -> ToDo:
-    """What is to be done of all that is asked for. A test file whose texts changed is predicted again; one of which
+    """What is to be done of all that is requested. A test file whose texts changed is predicted again; one of which
     only the gold changed is scored again. `precision` is what the ranks would predict in; None where that is not known yet.
 
     Raises UserError as readers do, and MixtureError where model or options are not those of the
-    predictions that are there.
+    predictions that exist.
     """
     digests = digests or Digests(request.folder.digests)
     subsets = request.subsets
@@ -55,7 +55,7 @@ def to_do(request: Request, digests: Digests | None = None, precision: str | Non
     return todo
 
 
-def untold(request: Request, todo: ToDo) -> list[str]:
+def earlier_notes(request: Request, todo: ToDo) -> list[str]:
     """What is said of scores that an earlier version left: a line, or none."""
     what = "was written by an earlier version, which did not say of what scores were made; they are taken as they are"
     return [f"{request.folder.scores}: {what}"] if todo.untold else []
@@ -129,7 +129,7 @@ def _check_model(request: Request, scores: Scores, digests: Digests) -> None:
 
 
 def _check_precision(request: Request, todo: ToDo, scores: Scores, precision: str) -> None:
-    """With `auto` a machine of another kind takes another. Where everything of a task is predicted anew, nothing is mixed."""
+    """With `auto` a machine of another kind takes another. Where everything of a task is predicted again, nothing is mixed."""
     predictions = request.folder.predictions
     for task in dict.fromkeys(subset.task for subset in todo.predict):
         then = scores.options(task.name).get(PRECISION, precision)
@@ -156,7 +156,7 @@ def _refuse(request: Request, key: str, then: Any, now: Any, task: str) -> None:
 
 
 def _anew(request: Request) -> str:
-    return f"choose another folder (folder=…), or remove {request.folder.predictions} and scores.json to predict anew"
+    return f"choose another folder (folder=…), or remove {request.folder.predictions} and scores.json to predict again"
 
 
 def _shown(value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from xdist.errors import UserError, unknown
 from xdist.evaluation import submission
-from xdist.formats.lines import blank, read_lines
+from xdist.formats.lines import is_blank, read_lines
 from xdist.tasks.catalog import Task
 from xdist.tasks.catalog.xglue import FOLDERS
 
@@ -23,7 +23,7 @@ def task_of(folder: str) -> str | None:
 
 
 def path(folder: Path, task: Task, split: str, language: str) -> Path:
-    """The files of dev and test have one name: they are kept in folders of their own."""
+    """The files of dev and test have one name: they are kept in their own folders."""
     return folder / FOLDERS[task.name] / f"{language}{ENDING}"
 
 
@@ -36,7 +36,7 @@ def _tags(path: Path, task: Task, examples: Sequence[Any]) -> list[list[str]]:
     known = {*task.labels, "O"}
     sentences: list[list[tuple[int, str]]] = [[]]
     for number, line in read_lines(path):
-        if not blank(line):
+        if not is_blank(line):
             sentences[-1].append((number, line.strip()))
         elif sentences[-1]:
             sentences.append([])

@@ -32,11 +32,11 @@ OURS = (INDEX, "bottleneck.safetensors", "heads.json", "heads.safetensors", "con
 def export_adapter(
     model: Path, below: str, scored: Task | None, out: Path, about: Callable[[str, str], str], lineage: Lineage
 ) -> str:
-    """Write the adapter of the folder `model`, which stands on the model that others know as `below`, as the folder `out`: LoRA
-    in PEFT's format with the head of the task `scored`, a bottleneck adapter, for which there is no common format, as it
+    """Write the adapter of the folder `model`, which belongs to the model that others know as `below`, as the folder `out`:
+    LoRA in PEFT's format with the head of the task `scored`, a bottleneck adapter, for which there is no common format, as it
     is. Returns what it is. Raises UserError."""
     if out.exists():
-        raise UserError(f"{out}: is there already; choose another folder")
+        raise UserError(f"{out}: already exists; choose another folder")
     found = adapter_in(model)
     if found is None or found.empty:
         raise UserError(f"{model}: holds no adapter")

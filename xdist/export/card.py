@@ -10,11 +10,11 @@ from huggingface_hub import EvalResult, ModelCardData
 from transformers import PreTrainedTokenizerBase
 
 from xdist.errors import UserError
-from xdist.export.example import example
-from xdist.languages import found as known_language
+from xdist.export.example import loading_example
+from xdist.languages import find_language as known_language
 from xdist.model.lineage import Lineage, PastTraining, base_of
 from xdist.tasks.catalog import Task
-from xdist.tasks.given_words import alone
+from xdist.tasks.given_words import encodes_words_alone
 
 # What the hub calls a task in whose form predictions are.
 PIPELINES = {
@@ -31,8 +31,8 @@ ENCODER = "feature-extraction"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What a card tells. `source` says which weights of the run they are; `scores` are the entries of scores.json that are of
-    just these weights; `catalog` has the tasks by name; `revisions` the commits of fetched data sets; `licence` as the user
+    """The content of a card. `source` says which weights of the run they are; `scores` are the entries of scores.json that are
+    of just these weights; `catalog` has the tasks by name; `revisions` the commits of fetched data sets; `licence` as the user
     says it, an identifier of the hub."""
 
     name: str
@@ -58,7 +58,7 @@ class About:
 
     @property
     def own_scores(self) -> Mapping[str, Any]:
-        """Those of the head that is here, or of no head, and of nothing beside the model: smoothed and aligned predictions are
+        """Those of the head that is here, or of no head, and of the model alone: smoothed and aligned predictions are
         not what it gives when it is loaded."""
         return {
             name: entry
@@ -80,7 +80,7 @@ def card(about: About, kind: str, auto: str) -> str:
     lines = ["---", _front(about), "---", "", f"# {about.name}", ""]
     loaded = f"`{kind}`" + (f", head `{about.head}`" if about.head else ", without a head")
     lines += [f"{loaded}, {about.source} of an [xdist](https://pypi.org/project/xdist-xtreme) run.", ""]
-    lines += [example(auto, about.family, about.place), ""] if auto else []
+    lines += [loading_example(auto, about.family, about.place), ""] if auto else []
     for number, stage in enumerate(about.lineage, 1):
         several = len(about.lineage) > 1
         lines += [f"## Training, {number} of {len(about.lineage)}: {stage.run}" if several else "## Training", ""]
@@ -90,11 +90,11 @@ def card(about: About, kind: str, auto: str) -> str:
 
 
 def on_words(task: Task | None, tokenizer: PreTrainedTokenizerBase) -> str:
-    """What a card says to whoever gives words to a tagger, where a word after a blank has other pieces; else nothing."""
-    if task is None or task.predicts != "tagging" or alone(tokenizer):
+    """What a card says on how to give words to a tagger, where a word after a blank has other pieces; else nothing."""
+    if task is None or task.predicts != "tagging" or encodes_words_alone(tokenizer):
         return ""
     return (
-        "\n## Words\n\nPieces of this tokenizer say whether a blank stands before them. Join the words of a sentence by single "
+        "\n## Words\n\nPieces of this tokenizer say whether a space is before them. Join the words of a sentence by single "
         "blanks, encode the text, and read the tag of a word at its first piece, found by offsets. `is_split_into_words=True` "
         "gives other pieces, right for a model trained under `data.words: separate` alone.\n"
     )
@@ -173,7 +173,9 @@ def _training(stage: PastTraining) -> Iterator[str]:
     yield f"- {length} of {train['batch_size']} examples, learning rate {train['learning_rate']:g}, seed {seed}"
     yield f"- precision {stage.description['precision']}" + (", embeddings frozen" if model["freeze_embeddings"] else "")
     if adapter := model.get("adapter"):
-        yield f"- an adapter in place of the encoder: {adapter['kind']}, rank {adapter['rank']}"
+        yield f"- an adapter instead of the encoder: {adapter['kind']}, rank {adapter['rank']}"
+    if syntax := model.get("syntax"):
+        yield f"- dependency trees in the encoder: {syntax['kind']}, strength {syntax['strength']:g}"
     for method in stage.description["robust"]:
         options = ", ".join(f"{name} {value}" for name, value in method.items() if name != "method")
         yield f"- robust training: {method['method']} ({options})"
@@ -183,11 +185,11 @@ def _training(stage: PastTraining) -> Iterator[str]:
 
 def _licences(about: About) -> Iterator[str]:
     yield from ("## Licences", "")
-    yield f"- this model: {about.licence}" if about.licence else "- this model: not stated by whoever exported it"
+    yield f"- this model: {about.licence}" if about.licence else "- this model: not stated at export"
     if about.bases:
         yield f"- it began with {', '.join(about.bases)}, whose licence its own page states"
     else:
-        yield "- it began with an encoder whose name on the hub is not recorded, so `base_model` is left out"
+        yield "- it began with an encoder whose name on the hub is not recorded, so `base_model` is missing"
     for name in about.trained:
         if name in about.catalog:
             yield f"- data of {name}: {about.catalog[name].licence or 'not stated'}"

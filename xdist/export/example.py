@@ -1,4 +1,4 @@
-"""The example of loading that a card begins with: lines of Python that run as they stand."""
+"""The example of loading that a card begins with: lines of Python that run as they are."""
 
 import re
 
@@ -29,7 +29,7 @@ BY_FAMILY = {
 WITHOUT_HEAD = ('"A text."', ("print(model(**inputs).last_hidden_state.shape)  # (texts, pieces, width)",))
 
 
-def example(auto: str, family: str | None, place: str) -> str:
+def loading_example(auto: str, family: str | None, place: str) -> str:
     """A block of Markdown that loads the model at `place` by transformers' class `auto` and shows what it says."""
     texts, shown = BY_FAMILY.get(family or "", WITHOUT_HEAD)
     lines = (
@@ -44,6 +44,6 @@ def example(auto: str, family: str | None, place: str) -> str:
     return "\n".join(["```python", *lines, "```"])
 
 
-def named(card: str, id: str) -> str:
+def with_hub_id(card: str, id: str) -> str:
     """A card whose example loads the model from the hub."""
     return _NAMED.sub(f'name = "{id}"', card, count=1)

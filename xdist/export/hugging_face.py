@@ -9,6 +9,7 @@ import transformers
 from torch import Tensor
 from transformers import MODEL_MAPPING, AutoModel, PretrainedConfig, PreTrainedTokenizerBase
 
+from xdist.data.branches import of_branch
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
 from xdist.export.card import on_words
@@ -47,9 +48,11 @@ class Ready:
             write_json(folder / FILE, dumped(without_paths(lineage)))
 
 
-def ready(weights: Weights, backbone: str, scored: Task | None) -> Ready:
+def prepare_export(weights: Weights, backbone: str, scored: Task | None) -> Ready:
     """`weights` with the head of the task `scored`, else only the encoder; configuration and tokenizer are those of `backbone`.
     Raises UserError where transformers has no class for it."""
+    if any(map(of_branch, weights)):
+        raise UserError("the encoder has branches, for which transformers has no class: evaluate and continue it with xdist")
     config, tokenizer = load_config(backbone), load_tokenizer(backbone)
     if scored and scored.family not in CLASSES:
         raise UserError(f"head '{scored.head}': transformers has no class for it; export the encoder alone (--head none)")
@@ -74,7 +77,7 @@ def ready(weights: Weights, backbone: str, scored: Task | None) -> Ready:
 
 def name_outputs(config: PretrainedConfig, scored: Task) -> None:
     """Give a configuration as many outputs as the head of a task has, and their names."""
-    # A backbone that was fine-tuned elsewhere has names of its own; start and end have none.
+    # A backbone that was fine-tuned elsewhere has its own names; start and end have none.
     labels = scored.labels or ("LABEL_0", "LABEL_1")
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: number for number, label in enumerate(labels)}

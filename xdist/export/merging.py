@@ -22,8 +22,10 @@ from torch import Tensor
 from xdist.config import Model as ModelSection
 from xdist.config.merge import Merge, Swapped
 from xdist.data.adapters import adapter_in
+from xdist.data.branches import branches_in
 from xdist.data.fetched import model_digest
 from xdist.data.heads import HEADS_INDEX, heads_in
+from xdist.data.syntax import syntax_in
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
 from xdist.files import Digests, write_json, written_folder
@@ -43,14 +45,14 @@ _OF_HEADS = "heads."
 
 @dataclass(frozen=True)
 class FolderWeights:
-    """The tensors of a model folder of ours, each read when it is asked for; those of heads as `heads.<head>.<parameter>`."""
+    """The tensors of a model folder of ours, each read when it is requested; those of heads as `heads.<head>.<parameter>`."""
 
     place: str
     folder: Path
 
     @cached_property
     def files(self) -> dict[str, Path]:
-        """Where each tensor lies."""
+        """Where each tensor is."""
         found: dict[str, Path] = {}
         for file in [*sorted(self.folder.glob("model*.safetensors")), self.folder / HEADS]:
             with safe_open(file, "pt") as shard:
@@ -58,7 +60,7 @@ class FolderWeights:
         return found
 
     def get(self, name: str, like: Tensor) -> Tensor:
-        """Raises UserError where it has another shape than `like`, or is not there."""
+        """Raises UserError where it has another shape than `like`, or is missing."""
         file = self.files.get(name)
         if file is None:
             raise UserError(f"{self.place}: holds no weight '{name}'; only models of one kind and size can be merged")
@@ -85,7 +87,7 @@ class Added:
 
 
 def merge(start: str, recipe: Merge, out: Path) -> None:
-    """Write the model that `recipe`, whose models all have places, makes of `start` as the folder `out`: beside its weights
+    """Write the model that `recipe`, whose models all have places, makes of `start` as the folder `out`: next to its weights
     what it was trained on, which is what any of them was trained on, and merged.json: how it was made. A folder of that name is
     replaced. Raises UserError for models that do not fit each other."""
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -98,6 +100,7 @@ def merge(start: str, recipe: Merge, out: Path) -> None:
         minus = ours(recipe.minus) if recipe.minus and any(recipe.weights) else None
         models = [one.model or "" for one in recipe.models]
         added = [Added(ours(place), weight, minus) for place, weight in zip(models, recipe.weights, strict=True) if weight]
+        _check_branches([base, *(one.model for one in added), *([minus] if minus else [])])
         chosen = _chosen(base.folder, recipe.layers)
         with written_folder(out) as folder:
             shutil.copytree(
@@ -109,6 +112,14 @@ def merge(start: str, recipe: Merge, out: Path) -> None:
                 _take_heads(base, added, folder)
             write_json(folder / LINEAGE, dumped(joined([read_lineage(place) for place in (start, *recipe.used)])))
             write_json(folder / MANIFEST, _manifest(start, recipe))
+
+
+def _check_branches(models: Sequence[FolderWeights]) -> None:
+    """Raises UserError for models with other branches than the start, whose weights would be lost."""
+    start, *others = models
+    for one in others:
+        if branches_in(one.folder) != branches_in(start.folder):
+            raise UserError(f"{one.place}: has not the same branches as the start, {start.place} (branches.json)")
 
 
 def _write(file: Path, to: Path, base: FolderWeights, added: Sequence[Added], chosen: Callable[[str], bool]) -> None:
@@ -128,7 +139,7 @@ def _write(file: Path, to: Path, base: FolderWeights, added: Sequence[Added], ch
 
 
 def _has(one: Added, key: str) -> bool:
-    """Every model has every weight of the encoder, or is told so; a head may be missing, from what is taken off it too."""
+    """Raises where a model lacks a weight of the encoder; a head may be missing, also in the model that is subtracted."""
     return not key.startswith(_OF_HEADS) or all(key in part.files for part in (one.model, one.minus) if part)
 
 
@@ -154,7 +165,7 @@ def _take_heads(base: FolderWeights, added: Sequence[Added], folder: Path) -> No
 
 
 def _chosen(folder: Path, layers: Swapped | None) -> Callable[[str], bool]:
-    """Which weights change, by name. Raises UserError where layers cannot be told apart, or there are fewer."""
+    """Which weights change, by name. Raises UserError where layers cannot be distinguished, or there are fewer."""
     if layers is None:
         return lambda name: True
     config = load_config(str(folder))
@@ -173,13 +184,15 @@ def _prefix(file: Path) -> str:
 
 def _ours(place: str, temporary: Path) -> Path:
     """A folder with the weights of `place` under our names: itself, or a copy of what is not ours without its heads."""
+    if syntax_in(place):
+        raise UserError(f"{place}: reads dependency trees in each layer, and is not merged")
     ours = (Path(place) / HEADS_INDEX).is_file() and (Path(place) / HEADS).is_file()
     if ours and adapter_in(place) is None:
         return Path(place)
     tokenizer = load_tokenizer(place)
     model = Model(load_encoder(ModelSection(backbone=place), tokenizer, torch.float32), {}, 0)
     save_model(temporary / "model", model, dict(model.state_dict()), tokenizer)
-    if ours:  # an adapter, now merged into what it stands on
+    if ours:  # an adapter, now merged into the model below it
         for name in (HEADS_INDEX, HEADS):
             shutil.copyfile(Path(place) / name, temporary / "model" / name)
     return temporary / "model"

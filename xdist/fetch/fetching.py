@@ -1,8 +1,8 @@
-"""Fetching one repository: what is there, what is missing or damaged, bringing it, locking it.
+"""Fetching one repository: what exists, what is missing or damaged, downloading it, locking it.
 
-Every file is compared with the hub's checksum before it takes its name. While something is being brought there is a lock called
-fetching.json, so that a fetch goes on at the commit that it began with, and nobody takes half a model for a whole one. What was
-whole before stays so, under its own lock, until all of what replaces it has come.
+Every file is compared with the hub's checksum before it takes its name. During a download there is a lock called
+fetching.json, so that a fetch resumes at the commit that it began with, and half a model is never used as a complete one. What
+was complete before stays so, under its own lock, until all of what replaces it has come.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ from pathlib import Path
 from xdist.data.claims import LOCK, PARTIAL, UNFINISHED, file_path
 from xdist.data.fetched import FetchedFile, Lock, place, read_lock
 from xdist.errors import UserError
-from xdist.fetch.hub import Advance, HubClient, Listed, NoRevision, reason
-from xdist.fetch.parts import Repository, absence, files_of, known_parts
+from xdist.fetch.hub import Advance, HubClient, Listed, NoRevision, refusal_reason
+from xdist.fetch.parts import Repository, describe_absence, files_of, known_parts
 from xdist.files import write_text, written
 
 # Where the hub keeps the Parquet files that it makes of data sets in other formats.
@@ -28,9 +28,9 @@ COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class FetchPlan:
-    """`lock` is what will be written; its `files` are those that are there and whole. `missing` says of each other file how the
-    hub lists it, `why` what is wrong with it; `stale` are files of an earlier commit that the parts no longer have; `locked`:
-    this lock is there, and no other fetch has begun."""
+    """`lock` is what will be written; its `files` are those that exist and are complete. `missing` says of each other file how
+    the hub lists it, `why` what is wrong with it; `stale` are files of an earlier commit that the parts no longer have;
+    `locked`: this lock exists, and no other fetch has started."""
 
     folder: Path
     lock: Lock
@@ -67,7 +67,7 @@ def plan(hub: HubClient, root: Path, repository: Repository, revision: str | Non
 def _plan(hub: HubClient, folder: Path, repository: Repository, revision: str | None, update: bool, verify: bool) -> FetchPlan:
     whole, begun = (_lock_of(repository, folder / name) for name in (LOCK, UNFINISHED))
     if whole and begun and begun.commit == whole.commit and set(begun.parts) <= set(whole.parts):
-        begun = None  # it began with what is whole: nothing of it is left to be done but what `whole` lacks
+        begun = None  # it began with what is complete: nothing of it is left to be done but what `whole` lacks
     recorded = begun or whole
     why = _damaged(folder, recorded, verify) if recorded else {}
     kept = recorded is not None and not update and revision in (None, recorded.commit)
@@ -87,16 +87,18 @@ def _plan(hub: HubClient, folder: Path, repository: Repository, revision: str | 
     absent = tuple(part for part in parts if not of_part[part])
     for part in absent:
         if part in repository.needed:
-            raise UserError(f"{repository}: {absence(repository.kind, part, listing)} in revision '{name}' ({commit[:8]})")
+            raise UserError(
+                f"{repository}: {describe_absence(repository.kind, part, listing)} in revision '{name}' ({commit[:8]})"
+            )
     files = {path: listing[path] for found in of_part.values() for path in found}
     if not files:
-        raise UserError(f"{repository}: has none of the files that are wanted in revision '{name}' ({commit[:8]})")
+        raise UserError(f"{repository}: has none of the required files in revision '{name}' ({commit[:8]})")
     earlier = dict.fromkeys(path for lock in (whole, begun) if lock for path in lock.files)
     _check_places(repository, folder, files, earlier)
     there: dict[str, FetchedFile] = {}
     for path, listed in files.items():
         known = recorded.files.get(path) if recorded and recorded.commit == commit and path not in why else None
-        entry = known or checked(folder / path, listed)
+        entry = known or check_file(folder / path, listed)
         if entry:
             there[path] = entry
             why.pop(path, None)
@@ -109,7 +111,7 @@ def _plan(hub: HubClient, folder: Path, repository: Repository, revision: str | 
 
 
 def fetch(hub: HubClient, repository: Repository, todo: FetchPlan, advance: Advance) -> None:
-    """Carry out a plan; `advance` is told the bytes that have come. Raises UserError; what has come is kept."""
+    """Carry out a plan; `advance` gets the number of downloaded bytes. Raises UserError; what was downloaded is kept."""
     if todo.done:
         return
     with _on_disk(repository):
@@ -137,10 +139,10 @@ def _fetch(hub: HubClient, repository: Repository, todo: FetchPlan, advance: Adv
         if partial.is_symlink():  # would be written through
             partial.unlink()
         hub.download(repository, todo.lock.commit, path, listed.size, partial, advance)
-        entry = checked(partial, listed)
+        entry = check_file(partial, listed)
         if entry is None:
             partial.unlink()
-            raise UserError(f"{folder / path}: what came is not what the hub lists (checksum); fetch again")
+            raise UserError(f"{folder / path}: the file differs from what the hub lists (checksum); fetch again")
         files[path] = entry
         if not replaces:
             take(path)
@@ -170,13 +172,13 @@ def _check_places(repository: Repository, folder: Path, files: Iterable[str], ea
         except ValueError as error:
             raise UserError(f"{repository}: the hub lists {path!r:.300}: {error}") from None
         if (folder / path).is_dir():
-            raise UserError(f"{folder / path}: is a folder, and a file of {repository} is to be there")
+            raise UserError(f"{folder / path}: is a folder, where a file of {repository} must be")
     inner = {parent for path in (*files, *earlier) for parent in (folder / path).parents if parent.is_relative_to(folder)}
     for parent in (*sorted(inner), folder / PARTIAL):
         if not Path(os.path.realpath(parent)).is_relative_to(os.path.realpath(folder)):
             raise UserError(f"{parent}: this link leads out of {folder}; remove it and fetch again")
         if os.path.lexists(parent) and not parent.is_dir():
-            raise UserError(f"{parent}: is no folder, and a folder of {repository} is to be there")
+            raise UserError(f"{parent}: is no folder, where a folder of {repository} must be")
 
 
 @contextmanager
@@ -184,13 +186,13 @@ def _on_disk(repository: Repository) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"{repository}: {reason(error)}") from None
+        raise UserError(f"{repository}: {refusal_reason(error)}") from None
 
 
 def _resolved(
     hub: HubClient, repository: Repository, revision: str | None, recorded: Lock | None
 ) -> tuple[str, str, dict[str, Listed]]:
-    """(revision, commit, files). A data set without Parquet files of its own is taken as the hub has converted it."""
+    """(revision, commit, files). A data set without its own Parquet files is taken as the hub has converted it."""
     if recorded:
         return recorded.revision, recorded.commit, hub.files(repository, recorded.commit)
     name = revision or "main"
@@ -218,7 +220,7 @@ def _damaged(folder: Path, lock: Lock, verify: bool) -> dict[str, str]:
     return why
 
 
-def checked(file: Path, listed: Listed) -> FetchedFile | None:
+def check_file(file: Path, listed: Listed) -> FetchedFile | None:
     """The record of a file that is what the hub lists; None of any other."""
     if _size(file) != listed.size or not file.is_file():
         return None
@@ -230,7 +232,7 @@ def checked(file: Path, listed: Listed) -> FetchedFile | None:
 
 
 def _digest(file: Path, begun: "hashlib._Hash | None" = None) -> str:
-    """The SHA-256 of a file's content, or the digest that was begun with what git puts before it."""
+    """The SHA-256 of a file's content, or the digest that was started with what git puts before it."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: begun or hashlib.sha256()).hexdigest()
 

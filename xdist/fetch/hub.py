@@ -1,4 +1,4 @@
-"""The hub over its own client: what it says is checked here, and every way in which it can refuse or lie becomes one line."""
+"""The hub over its own client: its answers are checked here, and every refusal or false answer becomes one line."""
 
 import shutil
 import time
@@ -26,7 +26,7 @@ SHOWN = 300  # characters of what a hub says
 
 
 class NoRevision(UserError):
-    """The repository is there, the branch, tag or commit is not."""
+    """The repository exists, the branch, tag or commit is not."""
 
 
 class Lie(UserError):
@@ -103,8 +103,8 @@ class HubClient:
         return found
 
     def download(self, repository: Repository, commit: str, path: str, size: int, partial: Path, advance: Advance) -> None:
-        """Bring the rest of a file into `partial`, which never grows beyond `size` and keeps what has come when the connection
-        does not hold."""
+        """Download the rest of a file into `partial`, which never grows beyond `size` and keeps what has come when the
+        connection does not hold."""
         url = hf_hub_url(repository.id, path, repo_type=repository.kind, revision=commit, endpoint=self.endpoint)
         if size > constants.MAX_HTTP_DOWNLOAD_SIZE:
             raise UserError(f"{repository}: {path} has {size:,} bytes, more than the hub sends")
@@ -132,7 +132,7 @@ class HubClient:
     ) -> None:
         have = file.tell()
         with self._answer(url, repository, commit, have) as response:
-            if have and response.status_code != 206:  # ranges are not known there: the whole file comes
+            if have and response.status_code != 206:  # ranges are not known there: the complete file is sent
                 _empty(file)
                 advance(-have)
             for chunk in response.iter_raw():
@@ -153,7 +153,7 @@ class HubClient:
         if there.netloc != here.netloc or there.scheme not in (here.scheme, "https") or len(address) > SHOWN * 10:
             raise self._lie(repository, f"continues its list elsewhere: {address}")
         if address in seen:
-            raise self._lie(repository, f"continues its list with a page that was there before: {address}")
+            raise self._lie(repository, f"continues its list with an earlier page: {address}")
         if len(seen) >= PAGES:
             raise self._lie(repository, f"lists its files on more than {PAGES:,} pages")
         return address
@@ -170,7 +170,7 @@ class HubClient:
 
     @contextmanager
     def _answer(self, url: str, repository: Repository, revision: str, begin: int = 0) -> Iterator[Any]:
-        """The answer to a request for what lies at `url`, from its byte `begin` on. Raises UserError for a refusal."""
+        """The answer to a request for what is at `url`, from its byte `begin` on. Raises UserError for a refusal."""
         headers = {**build_hf_headers(), "Accept-Encoding": "identity"}  # a range of a compressed answer is of no use
         if begin:
             headers["Range"] = f"bytes={begin}-"
@@ -182,7 +182,7 @@ class HubClient:
                     if not response.is_success:
                         raise self._refused(repository, revision, response)
                     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-                        raise self._lie(repository, "answers in an encoding that was not asked for")
+                        raise self._lie(repository, "answers in an encoding that was not requested")
                     yield response
                     return
                 limit = parse_ratelimit_headers(response.headers)
@@ -225,17 +225,17 @@ class HubClient:
             raise UserError(f"{repository}: {first_line(str(error))}") from None
         except HTTPError as error:
             why = f"the hub ({self.endpoint}) cannot be reached: {first_line(str(error) or type(error).__name__)}"
-            raise UserError(f"{repository}: {why}; what has come is kept: fetch again to go on") from None
+            raise UserError(f"{repository}: {why}; what was downloaded is kept: fetch again to resume") from None
         except (OSError, ValueError) as error:
-            raise UserError(f"{repository}: {first_line(reason(error))}") from None
+            raise UserError(f"{repository}: {first_line(refusal_reason(error))}") from None
 
 
 def free_bytes(folder: Path) -> int:
-    """What is free on the disk that `folder`, which need not be there yet, will lie on."""
+    """What is free on the disk that `folder`, which need not be there yet, will be on."""
     return shutil.disk_usage(next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())).free
 
 
-def reason(error: OSError | ValueError) -> str:
+def refusal_reason(error: OSError | ValueError) -> str:
     return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
 
 

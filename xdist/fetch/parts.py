@@ -11,7 +11,7 @@ from xdist.errors import UserError, unknown
 from xdist.tasks.catalog import Task
 from xdist.tasks.catalog.task import POOL, pair, parquet_files
 
-# Of each part the first alternative that the repository has a file of. Only the top folder is looked at: what lies below is
+# Of each part the first alternative that the repository has a file of. Only the top folder is looked at: what is below is
 # the model in other formats.
 MODEL_PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "config": (("config.json",),),
@@ -59,12 +59,12 @@ def files_of(kind: RepositoryKind, part: str, paths: Iterable[str]) -> list[str]
     return []
 
 
-def absence(kind: RepositoryKind, part: str, paths: Iterable[str]) -> str:
+def describe_absence(kind: RepositoryKind, part: str, paths: Iterable[str]) -> str:
     """What to say of a part that `files_of` finds no file of."""
     pickled = sorted(path for path in paths if _fits(path, PICKLED)) if (kind, part) == ("model", "weights") else []
     if not pickled:
         return f"has no files of '{part}'"
-    return f"has only pickled weights ({pickled[0]}), which are not read; somebody has to save it as safetensors. Looked"
+    return f"has only pickled weights ({pickled[0]}), which are not read; it must first be saved as safetensors. Looked"
 
 
 def _fits(name: str, pattern: str) -> bool:
@@ -103,8 +103,8 @@ def subsets_of_task(task: Task, languages: tuple[str, ...]) -> list[Subset]:
 
 
 def data_sets(subsets: Iterable[tuple[Subset, bool]], root: Path) -> tuple[list[Repository], list[str]]:
-    """The data sets that hold `subsets` (and whether each is named, so that it must be there), but for subsets whose official
-    files lie below `root`; and a line for each task and split that no data set holds."""
+    """The data sets that hold `subsets` (and whether each is named, so that it must be there), except for subsets whose
+    official files are below `root`; and a line for each task and split that no data set holds."""
     parts: dict[str, dict[str, bool]] = {}
     elsewhere: dict[str, None] = {}
     for subset, needed in subsets:

@@ -1,5 +1,5 @@
 """Pushing an exported model: all of it in one commit, or nothing. Who may, where to and how it is seen is asked before anything
-is sent, and what lies there afterwards is compared with what was sent."""
+is sent, and the result is compared with what was sent."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,8 +19,8 @@ from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 from safetensors import SafetensorError, safe_open
 
 from xdist.errors import UserError
-from xdist.fetch.fetching import checked
-from xdist.fetch.hub import HubClient, first_line, reason
+from xdist.fetch.fetching import check_file
+from xdist.fetch.hub import HubClient, first_line, refusal_reason
 from xdist.fetch.parts import MODEL_PARTS, Repository, files_of, model
 from xdist.files import read_json
 
@@ -45,8 +45,8 @@ class Destination:
         return f"{self.repository.id} ({seen}, {'there already' if self.commit else 'new'}) as {self.user}"
 
 
-def exported(folder: Path) -> list[str]:
-    """The files of an exported model, in order. Raises UserError for a folder that is no whole export."""
+def exported_files(folder: Path) -> list[str]:
+    """The files of an exported model, in order. Raises UserError for a folder that is no complete export."""
     names = sorted(path.name for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
     parts = {part: files_of("model", part, names) for part in OF_OURS}
     for part, found in {**parts, CARD: [CARD] if CARD in names else []}.items():
@@ -59,13 +59,13 @@ def exported(folder: Path) -> list[str]:
             with safe_open(folder / str(name), "pt"):
                 pass
         except (OSError, SafetensorError) as error:
-            raise UserError(f"{folder / str(name)}: is not whole: {first_line(str(error))}") from None
+            raise UserError(f"{folder / str(name)}: is not complete: {first_line(str(error))}") from None
     return [CARD, *(name for found in parts.values() for name in found)]
 
 
 def destination(id: str, public: bool) -> Destination:
     """Where a push to `id` would go. Raises UserError without a token that may write there, and for a repository that others
-    see more, or less, of than is asked for."""
+    see more, or less, of than is requested."""
     repository = model(id)
     if "/" not in id:
         raise UserError(f"{id}: a repository to push to is OWNER/NAME")
@@ -85,7 +85,9 @@ def destination(id: str, public: bool) -> Destination:
         except RepositoryNotFoundError:
             owners = [user, *(first_line(str(one.get("name"))) for one in me.get("orgs", []))]
             if id.split("/")[0] not in owners:
-                raise UserError(f"{id}: is not there, and the token is of {' and '.join(owners)}, who cannot make it") from None
+                raise UserError(
+                    f"{id}: does not exist, and the token is of {' and '.join(owners)}, who cannot create it"
+                ) from None
             return Destination(repository, user, public, None, ())
         if bool(found.private) == public:
             now, wanted = ("private", "--public is given") if public else ("public", "without --public a push is private")
@@ -95,10 +97,10 @@ def destination(id: str, public: bool) -> Destination:
 
 
 def push(to: Destination, folder: Path, card: str, summary: str, shown: bool) -> str:
-    """Make the repository where it is not there, and put the exported model in `folder` there with this `card`, in one commit;
+    """Make the repository where it is missing, and put the exported model in `folder` there with this `card`, in one commit;
     weights and tokenizer that it held before and holds no more are deleted in it. Returns the commit. Raises UserError: then
     nothing has changed there but that the repository is."""
-    names, id = exported(folder), to.repository.id
+    names, id = exported_files(folder), to.repository.id
     if not shown:
         disable_progress_bars()
     with _one_line(id):
@@ -118,8 +120,8 @@ def push(to: Destination, folder: Path, card: str, summary: str, shown: bool) ->
         )
         there = HubClient().files(to.repository, made.oid)
     for name in (name for name in names if name != CARD):
-        if name not in there or checked(folder / name, there[name]) is None:
-            raise UserError(f"{id}: {name} is not there as it was sent, in commit {made.oid[:8]}; push again")
+        if name not in there or check_file(folder / name, there[name]) is None:
+            raise UserError(f"{id}: {name} differs from what was sent, in commit {made.oid[:8]}; push again")
     return made.oid
 
 
@@ -140,7 +142,7 @@ def _one_line(id: str) -> Iterator[None]:
         said = _refused(why) if isinstance(why, HfHubHTTPError) else first_line(str(why))
         raise UserError(f"{id}: {first_line(str(error))} {said}") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{id}: {' '.join(reason(error).split())}") from None
+        raise UserError(f"{id}: {' '.join(refusal_reason(error).split())}") from None
 
 
 def _refused(error: HfHubHTTPError) -> str:

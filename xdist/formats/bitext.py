@@ -1,7 +1,7 @@
 """Parallel text in the forms of OPUS: two files whose lines translate each other, and TMX; plain, .gz or .zst.
 
 Moses: `NAME.xx` and `NAME.en`. The Tatoeba Challenge: `train.src`, `train.trg`, and `train.id`, whose last two columns are the
-languages of the two (English is the first where it is not there, as in its `eng-xxx`). TMX: of each unit the English variant
+languages of the two (English is the first where it is missing, as in its `eng-xxx`). TMX: of each unit the English variant
 and the first other one.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from itertools import zip_longest
 
 from xdist.errors import UserError
-from xdist.formats.sources import COMPRESSIONS, KINDS, source_stream, there
+from xdist.formats.sources import COMPRESSIONS, KINDS, source_exists, source_stream
 
 LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z]{2,8})*")
 NO_LANGUAGE = {*KINDS, "src", "trg", "id", "ids", "xml", "tmx", "en", "eng", "log", "md"}
@@ -41,7 +41,7 @@ def files_of(address: str) -> list[str]:
     """All files of a source of pairs."""
     kind = kind_of_pairs(address)
     if kind == "src":
-        return [address, _other(address, "trg"), *(one for one in (_other(address, "id"),) if there(one))]
+        return [address, _other(address, "trg"), *(one for one in (_other(address, "id"),) if source_exists(one))]
     return [address, _other(address, "en")] if kind == "moses" else [address]
 
 

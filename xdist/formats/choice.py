@@ -10,7 +10,7 @@ from pathlib import Path
 
 from xdist.errors import UserError, unknown
 from xdist.formats.examples import Choice
-from xdist.formats.gold import uniform
+from xdist.formats.gold import with_uniform_gold
 from xdist.formats.lines import field, read_jsonl, read_lines
 
 COPA_QUESTIONS = ("cause", "effect")
@@ -29,7 +29,7 @@ def siqa_prompt(context: str, question: str) -> str:
 
 
 def blank_zeros(rows: Sequence[tuple[str, Choice]]) -> list[tuple[str, Choice]]:
-    """`rows` of a whole file, without labels if every label is 0: that is how the official preparation blanks XCOPA.
+    """`rows` of a complete file, without labels if every label is 0: that is how the official preparation blanks XCOPA.
 
     A gold file of n rows looks so by chance once in 2^n times; then its gold is refused, never the reverse."""
     if all(not row.label for _, row in rows):
@@ -39,11 +39,11 @@ def blank_zeros(rows: Sequence[tuple[str, Choice]]) -> list[tuple[str, Choice]]:
 
 def read_copa(path: Path, *, need_gold: bool = False) -> Iterator[Choice]:
     """COPA, XCOPA: `premise`, `choice1`, `choice2`, `question`, `label` 0 or 1 (absent or -1: None). A file whose
-    labels are all 0 is blanked, so the whole file is read first.
+    labels are all 0 is blanked, so the complete file is read first.
 
     Raises UserError: a missing field, an unknown question, a label outside 0 and 1, no gold under `need_gold`.
     """
-    yield from uniform(blank_zeros(list(_copa(path))), need_gold, "field 'label', not 0 throughout")
+    yield from with_uniform_gold(blank_zeros(list(_copa(path))), need_gold, "field 'label', not 0 throughout")
 
 
 def read_siqa(path: Path, *, need_gold: bool = False) -> Iterator[Choice]:
@@ -51,7 +51,7 @@ def read_siqa(path: Path, *, need_gold: bool = False) -> Iterator[Choice]:
 
     Raises UserError: a missing field, another letter, no gold under `need_gold`.
     """
-    return uniform(_siqa(path), need_gold, "field 'correct'")
+    return with_uniform_gold(_siqa(path), need_gold, "field 'correct'")
 
 
 def _copa(path: Path) -> Iterator[tuple[str, Choice]]:
@@ -89,24 +89,24 @@ def _siqa(path: Path) -> Iterator[tuple[str, Choice]]:
 
 def read_hellaswag(path: Path, *, need_gold: bool = False) -> Iterator[Choice]:
     """HellaSwag: `ctx`, four `endings`, `label` 0 to 3 (absent in test). Raises UserError as the others."""
-    return uniform(_listed(path, "ctx", "endings"), need_gold, "field 'label'")
+    return with_uniform_gold(_listed(path, "ctx", "endings"), need_gold, "field 'label'")
 
 
 def read_listed(path: Path, *, need_gold: bool = False) -> Iterator[Choice]:
     """Any other choice: `prompt`, a list of `options`, `label` from 0 (absent or -1: None). Raises UserError as the others."""
-    return uniform(_listed(path, "prompt", "options"), need_gold, "field 'label'")
+    return with_uniform_gold(_listed(path, "prompt", "options"), need_gold, "field 'label'")
 
 
 def read_commonsenseqa(path: Path, *, need_gold: bool = False) -> Iterator[Choice]:
     """CommonsenseQA 1.11: `question` with `stem` and `choices` of `label` and `text`, `answerKey` (absent in test). Raises
     UserError as the others."""
-    return uniform(_commonsense(path), need_gold, "field 'answerKey'")
+    return with_uniform_gold(_commonsense(path), need_gold, "field 'answerKey'")
 
 
 def read_cosmosqa(path: Path, *, need_gold: bool = False) -> Iterator[Choice]:
     """CosmosQA: csv with a header and `context`, `question`, `answer0` to `answer3`, `label` (absent in test), or the same
     fields as jsonl. Raises UserError as the others."""
-    return uniform(_cosmos(path), need_gold, "column 'label'")
+    return with_uniform_gold(_cosmos(path), need_gold, "column 'label'")
 
 
 def _listed(path: Path, prompt: str, options: str) -> Iterator[tuple[str, Choice]]:

@@ -13,12 +13,12 @@ from typing import Literal
 
 from xdist.errors import UserError, shown, unknown
 from xdist.formats.examples import Classified
-from xdist.formats.gold import uniform
-from xdist.formats.lines import filled, nearest, read_lines
+from xdist.formats.gold import with_uniform_gold
+from xdist.formats.lines import nearest_name, read_lines, without_trailing_blanks
 
 Quoting = Literal["faithful", "clean"]
 
-# What PAWS-X holds in a cell whose sentence was not translated; its label is then 0, whatever the English label is.
+# What PAWS-X holds in a cell whose sentence was not translated; its label is then 0, for any English label.
 UNTRANSLATED = "NS"
 # How columns are called where a file has a heading.
 _HEADINGS = {
@@ -90,7 +90,7 @@ def read(
     ("clean"), rows with and without label in one file, no label under `need_gold`, a first line that shows another form:
     a heading, commas for tabs, a column too few before the label.
     """
-    return uniform(_prepared(path, labels, texts, quoting, need_gold), need_gold)
+    return with_uniform_gold(_prepared(path, labels, texts, quoting, need_gold), need_gold)
 
 
 def read_published(
@@ -103,14 +103,14 @@ def read_published(
     """
     if (language is None) != (form.language is None):
         raise ValueError(f"language={language!r} for a form with language column {form.language!r}")
-    return uniform(_published(path, form, labels, language), need_gold)
+    return with_uniform_gold(_published(path, form, labels, language), need_gold)
 
 
 def _prepared(
     path: Path, labels: Collection[str], texts: int, quoting: Quoting, need_gold: bool
 ) -> Iterator[tuple[str, Classified]]:
     expected = f"expected {texts} text column{'s' * (texts > 1)} and a label"
-    for number, line in filled(read_lines(path)):
+    for number, line in without_trailing_blanks(read_lines(path)):
         where = f"{path}:{number}"
         cells = _unquoted(line, where) if quoting == "clean" else line.split("\t")
         if len(cells) not in (texts, texts + 1) or not line:
@@ -139,11 +139,11 @@ def _other_form(cells: Sequence[str], labels: Collection[str], texts: int) -> st
 
 
 def _published(path: Path, form: Published, labels: Collection[str], language: str | None) -> Iterator[tuple[str, Classified]]:
-    lines = filled(read_lines(path))
+    lines = without_trailing_blanks(read_lines(path))
     header = next(lines, (1, ""))[1].split("\t")
     for name in (*form.texts, form.label, *filter(None, [form.language])):
         if name not in header:
-            raise UserError(f"{path}:1: no column '{name}'{nearest(name, header)}")
+            raise UserError(f"{path}:1: no column '{name}'{nearest_name(name, header)}")
     texts, label = [header.index(name) for name in form.texts], header.index(form.label)
     column = header.index(form.language) if form.language else None
     languages: set[str] = set()

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from xdist.errors import UserError, unknown
 from xdist.formats.choice import copa_prompt, siqa_prompt
 from xdist.formats.examples import Choice, Classified, Example, Pair, Passage, Query, Question, Sentence, Tagged
-from xdist.formats.lines import nearest, said
+from xdist.formats.lines import nearest_name, show_value
 from xdist.formats.squad import answers
 
 RowKind = Literal[
@@ -32,7 +32,7 @@ RowKind = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """`kind` says what a row becomes and what stands in `texts` and `gold`, in this order:
+    """`kind` says what a row becomes and what is in `texts` and `gold`, in this order:
 
     | kind | texts | gold |
     |---|---|---|
@@ -65,7 +65,7 @@ class Columns:
 
     def example(self, row: Mapping[str, Any], number: int, names: Sequence[str], where: str) -> Example:
         """The Example of a row; `number` is its 0-based place, `names` the class names that hold for the file.
-        Raises UserError for a column or field that is not there, a value of the wrong type, an unknown class."""
+        Raises UserError for a column or field that is missing, a value of the wrong type, an unknown class."""
         texts = [value_at(row, column, where) for column in self.texts]
         gold = value_at(row, self.gold, where) if self.gold else None
         id = _name(value_at(row, self.id, where), self.id, where) if self.id else str(number)
@@ -78,7 +78,7 @@ class Columns:
 
 
 def value_at(row: Mapping[str, Any], column: str, where: str) -> Any:
-    """The value under a dotted column name. Raises UserError with the nearest name that is there."""
+    """The value under a dotted column name. Raises UserError with the nearest name that exists."""
     value: Any = row
     for name in column.split("."):
         if isinstance(value, Mapping) and name in value:
@@ -87,7 +87,7 @@ def value_at(row: Mapping[str, Any], column: str, where: str) -> Any:
             value = translations[name]
         else:
             found = (_translations(value) or value) if isinstance(value, Mapping) else {}
-            raise UserError(f"{where}: no '{name}' for column '{column}'{nearest(name, found)}")
+            raise UserError(f"{where}: no '{name}' for column '{column}'{nearest_name(name, found)}")
     return value
 
 
@@ -100,7 +100,7 @@ def _translations(value: Mapping[str, Any]) -> dict[Any, Any]:
 
 
 def _found(value: Any) -> str:
-    return "bytes that are not UTF-8" if isinstance(value, bytes) else said(value)
+    return "bytes that are not UTF-8" if isinstance(value, bytes) else show_value(value)
 
 
 def _texts(value: Any, column: str, where: str) -> None:

@@ -1,6 +1,6 @@
 """Tagged sentences as most corpora publish them (CoNLL): a word a line with its columns, a blank line after each sentence.
 
-Columns stand between tabs or, in a line without one, between blanks. Lines that begin with -DOCSTART- part documents.
+Columns are between tabs or, in a line without one, between blanks. Lines that begin with -DOCSTART- part documents.
 """
 
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xdist.errors import UserError, shown, unknown
 from xdist.formats.examples import Tagged
-from xdist.formats.lines import blank, read_lines
+from xdist.formats.lines import is_blank, read_lines
 from xdist.formats.tagging import LOOKED_AT, refuse_other_forms, with_words
 
 DOCUMENT = "-DOCSTART-"
@@ -21,7 +21,7 @@ _BLANKS = re.compile(" +")
 @dataclass(frozen=True, slots=True)
 class WordColumns:
     """The columns of words and tags, from 1, from the end where they are negative. Lines that begin with the `comment` are left
-    out. `prefixed`: words read `xx:word`, and what stands up to the first colon is cut."""
+    out. `prefixed`: words read `xx:word`, and the part up to the first colon is cut."""
 
     word: int = 1
     tag: int = -1
@@ -47,7 +47,7 @@ def sentences(
     """(file:line, sentence) of each. A file whose lines all end before the tag holds words alone. No `tags`: any; `names`: what
     tags are called that are written otherwise.
 
-    Raises UserError naming file and line: too few columns, an unknown tag, a word with a tag beside one without, no colon in a
+    Raises UserError naming file and line: too few columns, an unknown tag, a word with a tag next to one without, no colon in a
     word that should be `prefixed`, a file without tags whose first lines show another form.
     """
     if not any(len(cells(line)) > 1 for _, line in islice(with_words(path), LOOKED_AT)):
@@ -57,7 +57,7 @@ def sentences(
     number = 0
     for number, line in read_lines(path):
         where = f"{path}:{number}"
-        if blank(line) or line.startswith(DOCUMENT):
+        if is_blank(line) or line.startswith(DOCUMENT):
             if words:
                 yield where, Tagged(words=tuple(words), tags=tuple(labels) or None)
             words, labels = [], []

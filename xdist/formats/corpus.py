@@ -1,9 +1,9 @@
 """Running text as sources of any size: .txt, .jsonl, .tsv and .parquet, plain or .gz or .zst, local or at an fsspec address.
 
-One process reads blocks of whole lines, which costs little; whoever gets a block decodes, cleans and checks it. In .txt a line
-is a paragraph and a blank line ends a document (as in CC-100); in .jsonl and .parquet a record is a document and its field
-`text` holds it; in .tsv a line is a document and its first column holds it. Parallel text has its second text in the field
-`translation` or in the second column. A line that is longer than MAX_LINE bytes is no text and is left out.
+One process reads blocks of complete lines, which costs little; the process that gets a block decodes, cleans and checks it. In
+.txt a line is a paragraph and a blank line ends a document (as in CC-100); in .jsonl and .parquet a record is a document and
+its field `text` holds it; in .tsv a line is a document and its first column holds it. Parallel text has its second text in the
+field `translation` or in the second column. A line that is longer than MAX_LINE bytes is no text and is left out.
 """
 
 import re
@@ -35,8 +35,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Whole lines (`data` in bytes), or whole records (a text, or a pair of texts, each; None where there is none). Records
-    that cannot be read are one block without any: how many, and why."""
+    """Complete lines (`data` in bytes), or complete records (a text, or a pair of texts, each; None where there is none).
+    Records that cannot be read are one block without any: how many, and why."""
 
     address: str
     line: int  # number of its first line or record, from 1

@@ -1,6 +1,6 @@
-"""What stands under the name of a data file and is something else: pointers and pages that a download left, packed files.
+"""What is under the name of a data file and is something else: pointers and pages that a download left, packed files.
 
-Told by their first bytes, before a reader takes them for lines of text.
+Found by their first bytes, before a reader takes them for lines of text.
 """
 
 import re
@@ -8,11 +8,11 @@ import re
 from xdist.errors import UserError, shown
 
 LOOKED_AT = 512  # bytes at the beginning of a file
-ZEROS = 64  # so many zero bytes there are no text
+ZEROS = 64  # this many zero bytes are no text
 
 _POINTER = (b"version https://git-lfs.github.com/", b"/annex/objects/", b"../.git/annex/")
 _PAGE = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<error")
-# What GitHub, the hub and others send in place of a file, as its whole content.
+# What GitHub, the hub and others send instead of a file, as its complete content.
 _REFUSAL = re.compile(
     rb"(error:? *)?([45]\d\d[:. ]*)?(not found|(entry|repository|file|page) not found|forbidden|unauthorized|access denied"
     rb"|bad gateway|service unavailable|too many requests|internal server error|invalid (credentials|username or password)"
@@ -33,7 +33,7 @@ _PACKED = {
 
 
 def refuse_disguised(begin: bytes, place: object, packed: bool = False) -> None:
-    """Raises UserError, starting with `place`, where a file that begins so is no text; a short file is looked at as a whole.
+    """Raises UserError, starting with `place`, where a file that begins so is no text; a short file is checked completely.
     Where it should be `packed`, it may be that."""
     words = begin[:LOOKED_AT].removeprefix(b"\xef\xbb\xbf").strip().lower()
     first = shown(words.partition(b"\n")[0].decode("utf-8", "replace"))
@@ -42,9 +42,9 @@ def refuse_disguised(begin: bytes, place: object, packed: bool = False) -> None:
     if words.startswith(_PAGE):
         raise UserError(f"{place}:1: is a web page (HTML or XML), not the file: {first}; download it again")
     if len(begin) <= LOOKED_AT and _REFUSAL.fullmatch(words):
-        raise UserError(f"{place}:1: is what a server said, not the file: {first}; download it again")
+        raise UserError(f"{place}:1: is the answer of a server, not the file: {first}; download it again")
     if len(begin) >= ZEROS and not begin[:LOOKED_AT].strip(b"\0"):
-        raise UserError(f"{place}:1: begins with zero bytes, as what was not written whole does; download it again")
+        raise UserError(f"{place}:1: begins with zero bytes, as an incomplete file does; download it again")
     for mark, what in () if packed else _PACKED.items():
         if begin.startswith(mark):
             raise UserError(f"{place}: is {what}, not a text: unpack or convert it first")

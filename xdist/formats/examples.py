@@ -41,7 +41,7 @@ class Tagged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An answer and the offset, in code points, at which it stands in its context."""
+    """An answer and the offset, in code points, at which it is in its context."""
 
     start: int
     text: str
@@ -70,7 +70,7 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """A retrieval candidate: a sentence (or description) and the paragraph that it stands in. LAReQA, Mewsli-X."""
+    """A retrieval candidate: a sentence (or description) and the paragraph that it is in. LAReQA, Mewsli-X."""
 
     id: str
     text: str
@@ -88,7 +88,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A line of running text; `new`: it begins a document. With a `translation` it stands alone. Masked language modelling."""
+    """A line of running text; `new`: it begins a document. With a `translation` it is alone. Masked language modelling."""
 
     number: int  # of the line or record in its source, from 1
     text: str

@@ -1,6 +1,6 @@
-"""Is there gold in this file? Throughout or nowhere: a mixture would pass a blanked test set off as gold.
+"""Is there gold in this file? In all of it or in none: a mixture would show a blanked test set as gold.
 
-Readers say by None in the gold field that the file holds none; whatever asks, asks here.
+Readers say by None in the gold field that the file holds none; all checks are here.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,14 +14,14 @@ E = TypeVar("E", bound=Example)
 
 # What is said of a test set without gold, at the check, at the end and in reports.
 NO_GOLD = "no gold: predicted, not scored"
-# Of two sides of a development set, which stands beside a test set; its gold is not what the test set is scored by.
+# Of two sides of a development set, which is next to a test set; its gold is not what the test set is scored by.
 BESIDE = "dev-"
 MOST = 15  # languages named one by one
 
 
 def gold_of(example: Any) -> object | None:
     """The gold field of an example of any kind, alone or as (what it is, example); None where it is blanked, and for passages
-    and the development set beside a test set, which have none to be scored by."""
+    and the development set next to a test set, which have none to be scored by."""
     match example:
         case Classified(label=label):
             return label
@@ -45,7 +45,7 @@ def labelled(examples: Iterable[Any]) -> bool:
     return any(gold_of(example) is not None for example in examples)
 
 
-def named(codes: Sequence[str]) -> str:
+def name_languages(codes: Sequence[str]) -> str:
     """Languages or pairs without gold, by their number where they are many."""
     what = "pairs" if all("-" in code for code in codes) else "languages"
     return ", ".join(codes) if len(codes) <= MOST else f"{len(codes)} {what}"
@@ -69,8 +69,8 @@ def without_gold(example: Any) -> Any:
     return example
 
 
-def uniform(rows: Iterable[tuple[str, E]], need_gold: bool, expected: str = "") -> Iterator[E]:
-    """The examples of `rows`, each given with its place ('file:line') for messages; `expected` says where gold would stand.
+def with_uniform_gold(rows: Iterable[tuple[str, E]], need_gold: bool, expected: str = "") -> Iterator[E]:
+    """The examples of `rows`, each given with its place ('file:line') for messages; `expected` says where gold would be.
 
     Raises UserError where an example without gold follows one with gold or the reverse, and, under `need_gold`
     (training and development splits), at the first example without gold.

@@ -1,6 +1,6 @@
-"""What a file of a task looks like: its form, its family, where the parts of an example stand. A guess, shown to whoever asks.
+"""What a file of a task looks like: its form, its family, where the parts of an example are. A guess, shown to the user.
 
-What is guessed of text files is told by their first lines, of tables by their first rows; labels by all of them.
+Text files are guessed from their first lines, tables from their first rows, labels from all of them.
 """
 
 import csv
@@ -14,7 +14,7 @@ from typing import Any
 from xdist.errors import UserError
 from xdist.formats import conll, guessed_columns, tables, treebank
 from xdist.formats.layout import ENDINGS, Layout
-from xdist.formats.lines import blank, filled, read_json, read_lines
+from xdist.formats.lines import is_blank, read_json, read_lines, without_trailing_blanks
 from xdist.formats.sources import KINDS
 
 LINES = 400
@@ -27,7 +27,7 @@ _HEADING = re.compile(r"[A-Za-z_][\w .-]{0,40}")
 TaskKeys = dict[str, Any]  # of a task's description, as in YAML
 
 
-def guess(path: Path, family: str = "") -> TaskKeys:
+def guess_form(path: Path, family: str = "") -> TaskKeys:
     """The keys that describe the file at `path`: its family, if that is not given, and what its ending does not say. Raises
     UserError for a file that cannot be read, and one whose parts do not show."""
     form = form_of(path)
@@ -44,7 +44,7 @@ def guess(path: Path, family: str = "") -> TaskKeys:
 
 
 def form_of(path: Path) -> str:
-    """One of the forms that a description may name, or "text" for running text. Raises UserError as `guess`."""
+    """One of the forms that a description may name, or "text" for running text. Raises UserError as `guess_form`."""
     ending = path.suffix.removeprefix(".").lower()
     if ending == "parquet":
         return ending
@@ -53,8 +53,8 @@ def form_of(path: Path) -> str:
         if isinstance(value, dict) and isinstance(value.get("data"), list):
             return "squad"
         raise UserError(f"{path}: is one JSON value and not SQuAD's; what is read is an object a line (JSON lines)")
-    lines = [line for _, line in islice(filled(read_lines(path)), LINES)]
-    full = [line for line in lines if not blank(line)]
+    lines = [line for _, line in islice(without_trailing_blanks(read_lines(path)), LINES)]
+    full = [line for line in lines if not is_blank(line)]
     if not full:
         raise UserError(f"{path}: holds no example")
     if ending in ("jsonl", "ndjson") or full[0].startswith("{"):
@@ -81,7 +81,7 @@ def _is_conll(lines: Sequence[str]) -> bool:
     last = [row[-1] for row in rows if len(row) == width]
     if all(map(SPANS.fullmatch, last)):
         return True
-    parted = any(blank(line) for line in lines[1:])
+    parted = any(is_blank(line) for line in lines[1:])
     return parted and any(
         len(set(column)) <= max(2, len(column) // 3)
         for column in list(zip(*(r for r in rows if len(r) == width), strict=True))[1:]
@@ -89,7 +89,7 @@ def _is_conll(lines: Sequence[str]) -> bool:
 
 
 def _no_word(line: str) -> bool:
-    return blank(line) or line.startswith((conll.DOCUMENT, "# "))
+    return is_blank(line) or line.startswith((conll.DOCUMENT, "# "))
 
 
 def _conll(path: Path) -> TaskKeys:
@@ -125,7 +125,7 @@ def _treebank(path: Path) -> TaskKeys:
         keys: TaskKeys = {} if column == treebank.UPOS else {"columns": {"tag": column}}
         if (found := _with_labels(path, "tagging", keys)).get("labels"):
             return keys | found
-    raise UserError(f"{path}: a treebank without tags: neither UPOS nor XPOS stands beside a word")
+    raise UserError(f"{path}: a treebank without tags: no word has UPOS or XPOS")
 
 
 def _table(path: Path, form: str, family: str) -> TaskKeys:
@@ -151,8 +151,8 @@ def _first(path: Path, form: str, keys: TaskKeys) -> Any:
 
 
 def _is_quoted(path: Path) -> bool:
-    """Whether cells of a TSV stand in quotes, all that begin with one, and lines are of one width then."""
-    lines = [f"{line}\n" for _, line in islice(filled(read_lines(path)), LINES)]
+    """Whether cells of a TSV are in quotes, all that begin with one, and lines are of one width then."""
+    lines = [f"{line}\n" for _, line in islice(without_trailing_blanks(read_lines(path)), LINES)]
     if not any(cell.startswith('"') for line in lines for cell in line.rstrip("\n").split("\t")):
         return False
     try:

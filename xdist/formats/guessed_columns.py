@@ -1,4 +1,4 @@
-"""Which columns of a table hold the parts of an example, by their names and by what stands in them."""
+"""Which columns of a table hold the parts of an example, by their names and by what is in them."""
 
 import re
 from collections.abc import Mapping, Sequence

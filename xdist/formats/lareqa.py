@@ -76,7 +76,7 @@ def pairs(path: Path) -> Iterator[tuple[Query, Passage]]:
             Passage(id=question.key, text=text, context=context),
         )
     if left_out:
-        log.warning("%s: %d questions left out: their answer begins in no sentence", path, left_out)
+        log.warning("%s: %d questions skipped: their answer begins in no sentence", path, left_out)
 
 
 def _state(path: Path) -> tuple[int, int]:

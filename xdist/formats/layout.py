@@ -1,4 +1,4 @@
-"""Where the parts of an example stand in files of any usual form, as somebody describes their own: one value, which reads them.
+"""Where the parts of an example are in files of any usual form, as a user describes them: one value, which reads them.
 
 Layout(family="classification", form="csv", columns={"text": ("tweet",), "label": ("gold",)}, names={"0": "negative"}, …)
 """
@@ -13,8 +13,8 @@ from xdist.errors import UserError, unknown
 from xdist.formats import conll, parallel, squad, tables, treebank
 from xdist.formats.columns import value_at
 from xdist.formats.examples import Choice, Classified, Question, Sentence, Tagged
-from xdist.formats.gold import uniform
-from xdist.formats.lines import said
+from xdist.formats.gold import with_uniform_gold
+from xdist.formats.lines import show_value
 from xdist.formats.squad import Keys, answers
 from xdist.formats.through_datasets import TableRow
 
@@ -44,10 +44,10 @@ PlacedExample = tuple[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """`form` is one of FORMS; empty: told by each file's ending. `columns` are names in the header or the keys of records
-    (`answers.text` is a field of `answers`), or numbers from 1, by what stands there (ROLES); several texts are joined by a
+    """`form` is one of FORMS; empty: by each file's ending. `columns` are names in the header or the keys of records
+    (`answers.text` is a field of `answers`), or numbers from 1, by their meaning (ROLES); several texts are joined by a
     blank. `names`: what the values of the gold column are called, of a choice their numbers from 0. `labels`: those that there
-    are; none: any, which shows what there is. `header`, `quotes`: of TSV and CSV, as in `tables.rows`, null: told by `columns`.
+    are; none: any, which shows what there is. `header`, `quotes`: of TSV and CSV, as in `tables.rows`, null: by `columns`.
     `comment` and `prefixed`: of CoNLL, as in `conll.sentences`."""
 
     family: str
@@ -62,12 +62,12 @@ class Layout:
 
     def __call__(self, *paths: Path, need_gold: bool = False) -> Iterator[Any]:
         """The examples of the files of a split, in order. Raises UserError naming file and line (of SQuAD the question): not
-        this form, no such column, a value that cannot stand there, an unknown label, gold in some examples alone, none
+        this form, no such column, a value that cannot be there, an unknown label, gold in some examples alone, none
         under `need_gold`."""
         if self.family == "sentence-retrieval":
             return self._sides(paths)
         placed = (one for path in paths for one in self.placed(path, need_gold))
-        return uniform(placed, need_gold, self._expected)
+        return with_uniform_gold(placed, need_gold, self._expected)
 
     def placed(self, path: Path, need_gold: bool = False) -> Iterator[PlacedExample]:
         """(file:line, example) of each."""
@@ -92,7 +92,7 @@ class Layout:
         ending = path.suffix.removeprefix(".").lower()
         found = self.form or ("squad" if ending == "json" and self.family == "span-qa" else ENDINGS.get(ending, ""))
         if self.family == "tagging" and found in ("tsv", ""):
-            return "conll"  # words with their tags lie in files of any ending, as sentences do
+            return "conll"  # words with their tags are in files of any ending, as sentences do
         if self.family == "sentence-retrieval" and not found:
             return "parallel"
         if found not in FORMS[self.family]:
@@ -143,7 +143,7 @@ class Layout:
     def _label(self, value: Any, where: str, names: Mapping[str, str] | None = None) -> str | None:
         """What a value of the gold column says; None where it is blanked."""
         if isinstance(value, bool | float | list | dict):
-            raise UserError(f"{where}: a label cannot be {said(value)}")
+            raise UserError(f"{where}: a label cannot be {show_value(value)}")
         names = self.names if names is None else names
         text = "" if value is None else str(value).strip()
         if text not in names and (not text or value == -1):
@@ -167,7 +167,7 @@ def _text(row: TableRow, columns: tuple[str, ...], where: str) -> str:
     texts = [_value(row, column, where) for column in columns]
     for column, text in zip(columns, texts, strict=True):
         if not isinstance(text, str):
-            raise UserError(f"{where}: column '{column}' cannot hold {said(text)}")
+            raise UserError(f"{where}: column '{column}' cannot hold {show_value(text)}")
         if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
             raise UserError(f"{where}: column '{column}': not text: half a surrogate pair")
     return " ".join(texts)
@@ -175,7 +175,7 @@ def _text(row: TableRow, columns: tuple[str, ...], where: str) -> str:
 
 def _gold_at(row: TableRow, column: str, needed: bool, where: str) -> Any:
     """The value of the gold column; None where the file has none and need not. A name that is nearly that of a column is a
-    mistake and not a file without gold."""
+    error and not a file without gold."""
     if column in row or "." in column or needed:
         return _value(row, column, where)
     names = [name for name in row if name != _NAMES]
@@ -194,10 +194,10 @@ def _tagged(layout: Layout, row: TableRow, needed: bool, where: str, number: int
     tags = _gold_at(row, layout.columns["tag"][0], needed, where)
     for role, value in (("word", words), ("tag", tags if tags is not None else [])):
         if not isinstance(value, list):
-            raise UserError(f"{where}: column '{layout.columns[role][0]}' cannot hold {said(value)}: expected a list")
+            raise UserError(f"{where}: column '{layout.columns[role][0]}' cannot hold {show_value(value)}: expected a list")
     for place, text in enumerate(words, start=1):
         if not isinstance(text, str):
-            raise UserError(f"{where}: item {place} of '{layout.columns['word'][0]}' cannot be {said(text)}")
+            raise UserError(f"{where}: item {place} of '{layout.columns['word'][0]}' cannot be {show_value(text)}")
     labels = [layout._label(tag, where, row[_NAMES]) for tag in tags or ()]
     if not any(label is not None for label in labels):
         return Tagged(words=tuple(words))
@@ -231,7 +231,7 @@ def _question(layout: Layout, row: TableRow, needed: bool, where: str, number: i
             raise UserError(f"{where}: answers are two lists of one length, 'text' and 'answer_start'")
         for start, text in zip(starts, texts, strict=True):
             if not isinstance(start, int) or isinstance(start, bool) or not isinstance(text, str):
-                raise UserError(f"{where}: an answer is a number and a text, found {said(start)} and {said(text)}")
+                raise UserError(f"{where}: an answer is a number and a text, found {show_value(start)} and {show_value(text)}")
         found = answers(context, zip(starts, texts, strict=True), f"{where}: question '{id}'")
     return Question(key=id, id=id, question=question, context=context, answers=found)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from xdist.errors import UserError
 from xdist.formats.examples import Passage, Query
-from xdist.formats.gold import uniform
+from xdist.formats.gold import with_uniform_gold
 from xdist.formats.lines import field, read_json, read_jsonl
 
 _BRACED = re.compile(r"\{(.*?)\}")
@@ -28,7 +28,7 @@ def read_mentions(path: Path, *, need_gold: bool = False) -> Iterator[Query]:
     """The mentions of `wikinews_mentions/{dev,test}-xx.jsonl`; `relevant` is None where `entity_id` is empty (the
     blanked test set). Raises UserError: a missing field, a mention that is not at its span or crosses sentences, gold
     in part."""
-    return uniform(_mentions(path), need_gold, "field 'entity_id'")
+    return with_uniform_gold(_mentions(path), need_gold, "field 'entity_id'")
 
 
 def read_pairs(path: Path) -> Iterator[tuple[Query, Passage]]:
@@ -76,7 +76,7 @@ def _query(context: dict[str, Any], mention: dict[str, Any], where: str) -> Quer
     sentences = (_span(sentence, text, where) for sentence in field(context, "sentence_spans", list, where))
     around = next(((first, last) for first, last in sentences if first <= start and end <= last), None)
     if around is None:
-        raise UserError(f"{where}: mention {name!r:.60} at [{start}, {end}) stands in no single sentence")
+        raise UserError(f"{where}: mention {name!r:.60} at [{start}, {end}) is in no single sentence")
     left, right = _BRACED.sub(r"(\1)", text[around[0] : start]), _BRACED.sub(r"(\1)", text[end : around[1]])
     entity = field(mention, "entity_id", str, where).strip()
     return Query(

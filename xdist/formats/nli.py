@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xdist.errors import UserError, unknown
 from xdist.formats.examples import Classified
-from xdist.formats.gold import uniform
+from xdist.formats.gold import with_uniform_gold
 from xdist.formats.lines import field, read_jsonl
 
 LABELS = ("contradiction", "entailment", "neutral")
@@ -19,7 +19,7 @@ _ANLI = {"c": "contradiction", "e": "entailment", "n": "neutral"}
 def read_multinli(path: Path, *, need_gold: bool = False) -> Iterator[Classified]:
     """MultiNLI 1.0 and SNLI 1.0: `sentence1`, `sentence2`, `gold_label`. Raises UserError: a missing field, another label, no
     label under `need_gold`."""
-    return uniform(
+    return with_uniform_gold(
         _pairs(path, ("sentence1", "sentence2"), "gold_label", {label: label for label in LABELS}),
         need_gold,
         "field 'gold_label'",
@@ -29,7 +29,7 @@ def read_multinli(path: Path, *, need_gold: bool = False) -> Iterator[Classified
 def read_anli(*paths: Path, need_gold: bool = False) -> Iterator[Classified]:
     """ANLI 1.0, its three rounds one after another: `context`, `hypothesis`, `label` e, n or c. Raises UserError as above."""
     rows = (row for path in paths for row in _pairs(path, ("context", "hypothesis"), "label", _ANLI))
-    return uniform(rows, need_gold, "field 'label'")
+    return with_uniform_gold(rows, need_gold, "field 'label'")
 
 
 def _pairs(path: Path, texts: tuple[str, str], label: str, names: dict[str, str]) -> Iterator[tuple[str, Classified]]:

@@ -18,7 +18,7 @@ def join(
     left_out: Callable[[Classified], bool] | None = None,
 ) -> Iterator[Classified]:
     """Row i of `first` gives the first text, row i of `second` the second one. No pair is made of a row that
-    `left_out` is true for on either side: PAWS-X gives untranslated rows the label 0, whatever the English one is. A pair has
+    `left_out` is true for on either side: PAWS-X gives untranslated rows the label 0, for any English one. A pair has
     gold where both files have.
 
     Raises UserError, starting with `where`, for another number of rows or another label.

@@ -2,7 +2,7 @@
 
 Tatoeba as officially prepared: `xx-en.xx` in the original order, `xx-en.en` sorted by code point; a label file gives,
 for each English line, the 0-based row of its translation among the foreign lines. Label files are also found the other way
-round, line i giving the English row of foreign line i: `read_sides` tells the two apart.
+round, line i giving the English row of line i of the other language: `read_sides` distinguishes the two.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,22 +14,22 @@ import numpy as np
 
 from xdist.errors import UserError
 from xdist.formats.examples import Sentence
-from xdist.formats.lines import filled, read_lines
+from xdist.formats.lines import read_lines, without_trailing_blanks
 
 T = TypeVar("T")
 
-# What the eBible corpus has in the place of a verse whose text stands with that of one before.
+# What the eBible corpus has instead of a verse whose text is part of an earlier one.
 RANGE = "<range>"
 
 
 def read_tatoeba(path: Path, *, labels: Path | None = None) -> Iterator[Sentence]:
     """The sentences of one file; `id` is the 0-based row, `gold` the row on the other side, from `labels` if given.
 
-    Raises UserError: a label that is no row number or stands twice, another number of labels than of sentences.
+    Raises UserError: a label that is no row number or appears twice, another number of labels than of sentences.
     """
     gold = list(_rows(labels)) if labels else None
     row = -1
-    for row, (_, line) in enumerate(filled(read_lines(path))):
+    for row, (_, line) in enumerate(without_trailing_blanks(read_lines(path))):
         if gold is not None and row >= len(gold):
             raise UserError(f"{labels}: {len(gold)} labels, but {path} has more sentences")
         yield Sentence(id=str(row), text=line.strip(), gold=gold[row] if gold is not None else None)
@@ -39,7 +39,7 @@ def read_tatoeba(path: Path, *, labels: Path | None = None) -> Iterator[Sentence
 
 def read_sides(foreign: Path, english: Path, labels: Path | None = None) -> Iterator[tuple[str, Sentence]]:
     """("foreign", sentence) for all of one file, then ("english", sentence) for all of the other; `gold` of an English sentence
-    is the row of its translation, whichever way round `labels` is written. Raises UserError as `read_tatoeba`."""
+    is the row of its translation, for both ways in which `labels` may be written. Raises UserError as `read_tatoeba`."""
     index, queries = _some(foreign, read_tatoeba(foreign)), _some(english, read_tatoeba(english, labels=labels))
     yield from (("foreign", sentence) for sentence in index)
     if labels and _other_way_round([int(query.gold or 0) for query in queries], queries, index):
@@ -48,7 +48,7 @@ def read_sides(foreign: Path, english: Path, labels: Path | None = None) -> Iter
     yield from (("english", sentence) for sentence in queries)
 
 
-def turned(foreign: Path, english: Path, labels: Path) -> bool:
+def is_turned(foreign: Path, english: Path, labels: Path) -> bool:
     """Whether `labels` are written the other way round, from foreign rows to English ones."""
     index, queries = list(read_tatoeba(foreign)), list(read_tatoeba(english, labels=labels))
     return _other_way_round([int(query.gold or 0) for query in queries], queries, index)
@@ -70,7 +70,7 @@ def read_filled(foreign: Path, pivot: Path) -> Iterator[tuple[str, Sentence]]:
 
 def read_verses(foreign: Path, pivot: Path) -> Iterator[tuple[str, Sentence]]:
     """The same of two translations of the eBible corpus, a verse per line: without verses that one of them lacks, and without
-    those that it has in one, whose text stands in the first of their lines, before lines `<range>`."""
+    those that it has in one, whose text is in the first of their lines, before lines `<range>`."""
     return _filled(foreign, pivot, *(_verses(path) for path in (foreign, pivot)))
 
 
@@ -89,7 +89,7 @@ def _filled(foreign: Path, pivot: Path, first: Sequence[str], second: Sequence[s
 
 
 def sides(first: Sequence[str], second: Sequence[str]) -> Iterator[tuple[str, Sentence]]:
-    """("foreign", sentence) for all of one, then ("english", sentence), of the rows that are filled in both, numbered anew."""
+    """("foreign", sentence) for all of one, then ("english", sentence), of the rows that are filled in both, numbered again."""
     rows = [texts for texts in zip(first, second, strict=True) if all(texts)]
     yield from (("foreign", Sentence(id=str(row), text=text)) for row, (text, _) in enumerate(rows))
     yield from (("english", Sentence(id=str(row), text=text, gold=str(row))) for row, (_, text) in enumerate(rows))
@@ -111,29 +111,29 @@ def _other_way_round(rows: Sequence[int], queries: Sequence[Sentence], index: Se
 
 def read_parallel(path: Path) -> Iterator[Sentence]:
     """Row i here translates row i of the other file (NTREX-128, Tatoeba before it is sorted): `gold` is the own row."""
-    for row, (_, line) in enumerate(filled(read_lines(path))):
+    for row, (_, line) in enumerate(without_trailing_blanks(read_lines(path))):
         yield Sentence(id=str(row), text=line.strip(), gold=str(row))
 
 
 def read_bucc(path: Path) -> Iterator[Sentence]:
-    """BUCC: `id TAB sentence`. Gold pairs stand in a file of their own. Raises UserError: no tab, an id twice."""
+    """BUCC: `id TAB sentence`. Gold pairs are in a separate file. Raises UserError: no tab, an id twice."""
     seen: set[str] = set()
-    for number, line in filled(read_lines(path)):
+    for number, line in without_trailing_blanks(read_lines(path)):
         id, tab, text = line.partition("\t")
         if not tab or not id:
             raise UserError(f"{path}:{number}: expected 'id TAB sentence', found {line!r:.40}")
         if id in seen:
-            raise UserError(f"{path}:{number}: id '{id}' stands twice")
+            raise UserError(f"{path}:{number}: id '{id}' appears twice")
         seen.add(id)
         yield Sentence(id=id, text=text.strip())
 
 
 def read_bucc_gold(path: Path) -> Iterator[tuple[str, str]]:
     """BUCC gold: (foreign id, English id) a line. Raises UserError for a line that is not two cells."""
-    for number, line in filled(read_lines(path)):
+    for number, line in without_trailing_blanks(read_lines(path)):
         cells = line.strip().split("\t")
         if len(cells) != 2:
-            raise UserError(f"{path}:{number}: expected 'foreign id TAB English id', found {line!r:.40}")
+            raise UserError(f"{path}:{number}: expected 'other id TAB English id', found {line!r:.40}")
         yield cells[0], cells[1]
 
 
@@ -163,10 +163,10 @@ def _some(path: Path, found: Iterable[T]) -> list[T]:
 
 
 def _rows(path: Path) -> Iterator[str]:
-    rows: list[tuple[int, str]] = [(number, line.strip()) for number, line in filled(read_lines(path))]
+    rows: list[tuple[int, str]] = [(number, line.strip()) for number, line in without_trailing_blanks(read_lines(path))]
     valid = {str(row) for row in range(len(rows))}
     for number, row in rows:
         if row not in valid:
-            raise UserError(f"{path}:{number}: '{row}' is no row from 0 to {len(rows) - 1}, or stands twice")
+            raise UserError(f"{path}:{number}: '{row}' is no row from 0 to {len(rows) - 1}, or appears twice")
         valid.remove(row)
         yield row

@@ -13,8 +13,8 @@ from xdist.errors import UserError, unknown
 from xdist.formats.choice import blank_zeros
 from xdist.formats.columns import Columns
 from xdist.formats.examples import Choice, Example, Question
-from xdist.formats.gold import gold_of, uniform
-from xdist.formats.lines import nearest, opened
+from xdist.formats.gold import gold_of, with_uniform_gold
+from xdist.formats.lines import nearest_name, open_file
 from xdist.formats.squad import Keys
 from xdist.strict_json import parsed
 
@@ -26,19 +26,19 @@ DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError)
 def read(
     paths: Path | Sequence[Path], columns: Columns, *, need_gold: bool = False, labels: Sequence[str] = ()
 ) -> Iterator[Example]:
-    """The Examples of one split, whose rows may stand in several files, in their order. Rows are numbered over all
+    """The Examples of one split, whose rows may be in several files, in their order. Rows are numbered over all
     files.
 
-    Gold is judged as in the official files: throughout or nowhere, and COPA labels that are all 0 are blanked. Raises
+    Gold is judged as in the official files: in all rows or in none, and COPA labels that are all 0 are blanked. Raises
     UserError that names file and row (from 1): not a Parquet file, no such column, class names that differ from
-    `columns.names` or, where those are left to the file, are not among `labels`; whatever `Columns.example` raises; no gold
+    `columns.names` or, where those are left to the file, are not among `labels`; all that `Columns.example` raises; no gold
     under `need_gold`.
     """
     rows = _rows([paths] if isinstance(paths, Path) else paths, columns, labels)
     if columns.kind == "copa":
-        # Whether the labels are blanked shows only over the whole split, which is small.
+        # Whether the labels are blanked shows only over the complete split, which is small.
         rows = iter(blank_zeros(cast(list[tuple[str, Choice]], list(rows))))
-    yield from uniform(rows, need_gold and columns.kind not in ("sentence", "passage"), f"column '{columns.gold}'")
+    yield from with_uniform_gold(rows, need_gold and columns.kind not in ("sentence", "passage"), f"column '{columns.gold}'")
 
 
 def class_names(schema: pa.Schema, column: str) -> tuple[str, ...]:
@@ -66,13 +66,13 @@ def opened_table(source: IO[bytes], place: object, columns: Iterable[str]) -> It
     with table:
         names = table.schema_arrow.names
         for name in columns:
-            if spelt(name, names) not in names:
-                raise UserError(f"{place}: no column '{spelt(name, names)}'{nearest(name, names)}")
+            if column_name(name, names) not in names:
+                raise UserError(f"{place}: no column '{column_name(name, names)}'{nearest_name(name, names)}")
         yield table
 
 
-def spelt(column: str, names: Sequence[str]) -> str:
-    """What a column is called where these are the `names` of all: of `a|b` the first that is there, or else a."""
+def column_name(column: str, names: Sequence[str]) -> str:
+    """What a column is called where these are the `names` of all: of `a|b` the first that exists, or else a."""
     return next((one for one in column.split("|") if one in names), column.split("|")[0])
 
 
@@ -115,9 +115,9 @@ def _records(path: Path, columns: Columns, labels: Sequence[str]) -> Iterator[tu
     """(place, {column: value}, class names) of each row."""
     wanted = list(dict.fromkeys(name.split(".")[0] for name in (*columns.texts, columns.gold, columns.id) if name is not None))
     row = 0
-    with opened(path, packed=True) as file, opened_table(file, path, wanted) as table:
+    with open_file(path, packed=True) as file, opened_table(file, path, wanted) as table:
         stored = class_names(table.schema_arrow, columns.gold) if columns.gold else ()
-        places = {name: spelt(name, table.schema_arrow.names) for name in wanted}
+        places = {name: column_name(name, table.schema_arrow.names) for name in wanted}
         if stored and columns.names and stored != columns.names:
             raise UserError(f"{path}: column '{columns.gold}' has classes {stored}, expected {columns.names}")
         for name in stored if labels and not columns.names else ():

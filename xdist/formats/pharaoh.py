@@ -47,7 +47,7 @@ class LinkFile:
         return found
 
     def check(self, line: int, links: Iterable[tuple[int, int]], words: tuple[int, int]) -> None:
-        """Raises UserError for a link to a word that the two texts of a line, of so many `words`, do not have."""
+        """Raises UserError for a link to a word that the two texts of a line, of this many `words`, do not have."""
         for link in links:
             for number, there, which in zip(link, words, ("first", "second"), strict=True):
                 if number >= there:

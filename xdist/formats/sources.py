@@ -1,4 +1,4 @@
-"""Where running text lies: local paths or addresses that fsspec knows, and what tells one state of a source from another.
+"""Where running text is: local paths or addresses that fsspec knows, and what distinguishes one state of a source from another.
 
 Files and folders whose names begin with a dot (what notebooks, file managers and sync programs leave) are no sources.
 """
@@ -19,7 +19,7 @@ from xdist.files import digest
 
 KINDS = ("txt", "jsonl", "tsv", "parquet")
 COMPRESSIONS = {"gz": "gzip", "zst": "zstd"}
-# A larger file is not read whole to be told from another: its size, its time or tag, and samples of it are.
+# A larger file is not read completely to be distinguished from another: its size, its time or tag, and samples of it are.
 DIGESTED_WHOLE = 16 << 20
 SAMPLES = 16
 
@@ -27,10 +27,10 @@ SAMPLES = 16
 def sources(root: Path, pattern: str, begins: Callable[[str, Collection[str]], bool] = lambda name, names: False) -> list[str]:
     """The sources at `pattern`, which is below `root` unless it is an address or absolute: one file, the file of that name with
     one of the endings, or all of a folder, in order; those too that `begins` takes, given a file and all of them. Empty where
-    nothing is there."""
+    nothing exists."""
     place = pattern if "://" in pattern else str(root / pattern)
     try:
-        files, path = located(place)
+        files, path = locate_source(place)
         if files.isfile(path):
             return [files.unstrip_protocol(path) if "://" in pattern else path]
         if files.isdir(path):
@@ -40,13 +40,13 @@ def sources(root: Path, pattern: str, begins: Callable[[str, Collection[str]], b
             listed = files.ls(folder, detail=False) if files.isdir(folder) else []
             found = [name for name in listed if name.startswith(f"{path}.")]
     except (OSError, ValueError, ImportError) as error:  # the last where a protocol's library is not installed
-        raise UserError(f"{place}: cannot be looked at: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{place}: cannot be opened: {str(error).splitlines()[0]}") from None
     ending = re.compile(rf"\.({'|'.join(KINDS)})(\.({'|'.join(COMPRESSIONS)}))?$")
     names = sorted(name for name in found if ending.search(name) or begins(name, found))
     return [files.unstrip_protocol(name) if "://" in pattern else name for name in names]
 
 
-def located(address: str) -> tuple[AbstractFileSystem, str]:
+def locate_source(address: str) -> tuple[AbstractFileSystem, str]:
     """The file system of an address or path, and the path there, absolute as file systems list it. Of a path no sign means
     anything but itself."""
     if "://" in address:
@@ -57,7 +57,7 @@ def located(address: str) -> tuple[AbstractFileSystem, str]:
 
 def source_file(address: str) -> IO[bytes]:
     """The file at an address. Raises UserError where there is none."""
-    files, path = located(address)
+    files, path = locate_source(address)
     try:
         file: IO[bytes] = files.open(path, "rb")
         return file
@@ -75,22 +75,22 @@ def source_stream(address: str) -> IO[bytes]:
     return stream
 
 
-def there(address: str) -> bool:
-    """Whether a file lies there."""
-    files, path = located(address)
+def source_exists(address: str) -> bool:
+    """Whether a file exists."""
+    files, path = locate_source(address)
     return bool(files.isfile(path))
 
 
 def source_digest(address: str) -> str:
     """16 digits of a source's content; of a large one, of its size, its time or tag and samples of its content."""
-    files, path = located(address)
+    files, path = locate_source(address)
     info = files.info(path)
     size = info["size"] or 0
     with files.open(path, "rb") as file:
         if size <= DIGESTED_WHOLE:
             return digest(file.read().hex())
         parts = []
-        for number in range(SAMPLES):
+        for number in range(SAMPLES):  # 64 KB each, evenly from the beginning to the end
             file.seek(number * (size - (1 << 16)) // (SAMPLES - 1))
             parts.append(file.read(1 << 16).hex())
     stamp = next((str(info[key]) for key in ("ETag", "etag", "mtime", "LastModified", "updated") if info.get(key)), "")

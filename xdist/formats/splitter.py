@@ -1,7 +1,7 @@
 """Sentences of English prose by rules: SQuAD's paragraphs for the training pairs of LAReQA.
 
 A sentence ends at `.`, `!` or `?`, with closing quotes and brackets, before white space and something that can begin a
-sentence: not before a small letter, not after an initial or an abbreviation that needs something after it. Dots that stand
+sentence: not before a small letter, not after an initial or an abbreviation that needs something after it. Dots that are
 alone belong to the sentence before them.
 """
 

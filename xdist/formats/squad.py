@@ -9,7 +9,7 @@ from typing import Any
 
 from xdist.errors import UserError
 from xdist.formats.examples import Answer, Question
-from xdist.formats.gold import uniform
+from xdist.formats.gold import with_uniform_gold
 from xdist.formats.lines import field, read_json
 
 
@@ -17,10 +17,10 @@ def read(path: Path, *, need_gold: bool = False) -> Iterator[Question]:
     """The questions of a file, in order. `answers` is None where the gold is blanked and () where SQuAD 2.0 says that
     there is none.
 
-    Raises UserError that names the question: an answer that does not stand at its offset in the context, a missing
+    Raises UserError that names the question: an answer that is not at its offset in the context, a missing
     field, gold in some questions alone, no gold under `need_gold`.
     """
-    return uniform(questions(path), need_gold, "'answers' with text and answer_start")
+    return with_uniform_gold(questions(path), need_gold, "'answers' with text and answer_start")
 
 
 def paragraphs(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -31,7 +31,7 @@ def paragraphs(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 class Keys:
-    """Gives each question a key of its own: its id, and from the second question of that id on, id#2, id#3, …"""
+    """Gives each question its own key: its id, and from the second question of that id on, id#2, id#3, …"""
 
     def __init__(self) -> None:
         self._seen: dict[str, int] = {}
@@ -54,7 +54,7 @@ def answers(context: str, spans: Iterable[tuple[int, str]], where: str) -> tuple
 
 
 def questions(path: Path) -> Iterator[tuple[str, Question]]:
-    """(file and question for messages, Question) of each. Raises UserError as `read`, whatever gold there is."""
+    """(file and question for messages, Question) of each. Raises UserError as `read`, with or without gold."""
     key = Keys()
     for place, paragraph in paragraphs(path):
         context = field(paragraph, "context", str, place)

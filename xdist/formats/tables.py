@@ -10,7 +10,7 @@ from itertools import chain, islice, pairwise, repeat
 from pathlib import Path
 
 from xdist.errors import UserError, shown
-from xdist.formats.lines import blank, filled, opened, read_jsonl, read_lines
+from xdist.formats.lines import is_blank, open_file, read_jsonl, read_lines, without_trailing_blanks
 from xdist.formats.parquet import DAMAGE, ROWS_AT_A_TIME, cells, class_names, opened_table, reason
 from xdist.formats.through_datasets import TableRow, csv_rows, json_rows, parquet_rows
 
@@ -21,7 +21,7 @@ PlacedRow = tuple[str, TableRow]
 def rows(path: Path, form: str, *, header: bool = True, quotes: bool = False) -> Iterator[PlacedRow]:
     """(file:line or file:row, row) of each. `header`: the first line of a TSV or CSV names the columns; `quotes`: a TSV is
     quoted as a CSV is. Raises UserError naming file and line: no such file, not this form, a row of another width, a name that
-    stands twice, quotes that do not close."""
+    appears twice, quotes that do not close."""
     if form == "tsv":
         yield from _lines(path, "\t", header, quotes)
     elif form == "csv":
@@ -34,7 +34,7 @@ def rows(path: Path, form: str, *, header: bool = True, quotes: bool = False) ->
 
 def stored_names(path: Path, column: str) -> tuple[str, ...]:
     """The names of the classes that a Parquet file says for a column; none where it says none. Raises UserError as `rows`."""
-    with opened(path, packed=True) as file, opened_table(file, path, ()) as table:
+    with open_file(path, packed=True) as file, opened_table(file, path, ()) as table:
         return class_names(table.schema_arrow, column)
 
 
@@ -52,7 +52,9 @@ def _csv(path: Path, header: bool) -> Iterator[PlacedRow]:
 
 def _jsonl(path: Path) -> Iterator[PlacedRow]:
     read = 0
-    if not any(blank(line) for _, line in filled(read_lines(path))):  # theirs leaves blank lines out, and rows lose their lines
+    if not any(
+        is_blank(line) for _, line in without_trailing_blanks(read_lines(path))
+    ):  # theirs leaves blank lines out, and rows lose their lines
         for read, row in enumerate(_until_lost(json_rows(path)), start=1):
             yield f"{path}:{read}", row
     # What theirs cannot read ours can, or says what is wrong.
@@ -60,10 +62,10 @@ def _jsonl(path: Path) -> Iterator[PlacedRow]:
 
 
 def _parquet(path: Path) -> Iterator[PlacedRow]:
-    with opened(path, packed=True) as file, opened_table(file, path, ()) as table:
+    with open_file(path, packed=True) as file, opened_table(file, path, ()) as table:
         names, expected = table.schema_arrow.names, table.metadata.num_rows
     for twice in (name for name, after in pairwise(sorted(names)) if name == after):
-        raise UserError(f"{path}: a column '{twice}' stands here twice")
+        raise UserError(f"{path}: a column '{twice}' appears here twice")
     read = 0
     for read, row in enumerate(_until_lost(parquet_rows(path, names)), start=1):
         yield f"{path}:{read}", row
@@ -73,7 +75,7 @@ def _parquet(path: Path) -> Iterator[PlacedRow]:
 
 def _parquet_of_ours(path: Path, names: Sequence[str], done: int) -> Iterator[PlacedRow]:
     row = 0
-    with opened(path, packed=True) as file, opened_table(file, path, ()) as table:
+    with open_file(path, packed=True) as file, opened_table(file, path, ()) as table:
         try:
             for batch in table.iter_batches(batch_size=ROWS_AT_A_TIME):
                 for values in zip(*(cells(batch.column(name)) for name in names), strict=True):
@@ -99,7 +101,7 @@ def _lines(path: Path, separator: str, header: bool, quotes: bool) -> Iterator[P
         if not names and header:
             names = row
             for twice in (name for name, after in pairwise(sorted(names)) if name == after):
-                raise UserError(f"{where}: a column '{twice}' stands here twice: {shown(separator.join(row))}")
+                raise UserError(f"{where}: a column '{twice}' appears here twice: {shown(separator.join(row))}")
             continue
         names = names or [str(column) for column in range(1, len(row) + 1)]
         if len(row) != len(names):
@@ -109,12 +111,14 @@ def _lines(path: Path, separator: str, header: bool, quotes: bool) -> Iterator[P
 
 
 def _plain(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
-    return ((number, line.split(separator)) for number, line in filled(read_lines(path)))
+    return ((number, line.split(separator)) for number, line in without_trailing_blanks(read_lines(path)))
 
 
 def _quoted(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     """A record may run over several lines, and is named by its first one."""
-    reader = csv.reader((f"{line}\n" for _, line in filled(read_lines(path))), delimiter=separator, strict=True)
+    reader = csv.reader(
+        (f"{line}\n" for _, line in without_trailing_blanks(read_lines(path))), delimiter=separator, strict=True
+    )
     number = 1
     while True:
         try:

@@ -4,8 +4,8 @@ The official scorer makes an empty sentence of every additional blank line and s
 line that ends no sentence is an error that names the line: a file that has one cannot be aligned with its predictions. Blank
 lines at the end of the file are none.
 
-A test file may hold the words alone, and so does, to a reader, every file of another form. What its first lines show is told
-before any of them is taken for a word.
+A test file may hold the words alone, and so does, to a reader, every file of another form. What its first lines show is
+reported before any of them is taken for a word.
 """
 
 import re
@@ -15,8 +15,8 @@ from pathlib import Path
 
 from xdist.errors import UserError, shown, unknown
 from xdist.formats.examples import Tagged
-from xdist.formats.gold import uniform
-from xdist.formats.lines import blank, filled, read_lines
+from xdist.formats.gold import with_uniform_gold
+from xdist.formats.lines import is_blank, read_lines, without_trailing_blanks
 
 # The seven tags of WikiANN and the seventeen of Universal Dependencies.
 WIKIANN_TAGS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
@@ -37,12 +37,12 @@ def read(path: Path, *, tags: Collection[str], raw: bool = False, need_gold: boo
     """The sentences of a prepared file; a test file holds the words alone (tags None). With `raw`, of WikiANN as
     published: lines read `xx:word TAB tag` and the text up to the first colon is cut.
 
-    A word may be empty or blank where a tag stands beside it (WikiANN has words of nothing but a zero-width mark).
+    A word may be empty or blank where it has a tag (WikiANN has words of nothing but a zero-width mark).
     Raises UserError: an unknown tag, another number of columns, words with and without tag in one file, a blank line
     that ends no sentence, no tags under `need_gold`, no colon under `raw`, a file in another form: blanks or commas for
     tabs, tags alone, a heading, words with the prefix of WikiANN as published.
     """
-    return uniform(_sentences(path, tags, raw, need_gold), need_gold)
+    return with_uniform_gold(_sentences(path, tags, raw, need_gold), need_gold)
 
 
 def _sentences(path: Path, tags: Collection[str], raw: bool, need_gold: bool) -> Iterator[tuple[str, Tagged]]:
@@ -50,9 +50,9 @@ def _sentences(path: Path, tags: Collection[str], raw: bool, need_gold: bool) ->
     words: list[str] = []
     labels: list[str] = []
     number = 0
-    for number, line in filled(read_lines(path)):
+    for number, line in without_trailing_blanks(read_lines(path)):
         where = f"{path}:{number}"
-        if blank(line):
+        if is_blank(line):
             if not words:
                 raise UserError(f"{where}: blank line without a sentence before it: it would count as an empty sentence")
             yield where, _sentence(words, labels)
@@ -81,7 +81,7 @@ def _sentences(path: Path, tags: Collection[str], raw: bool, need_gold: bool) ->
 
 
 def with_words(path: Path) -> Iterator[tuple[int, str]]:
-    return ((number, line) for number, line in read_lines(path) if not blank(line))
+    return ((number, line) for number, line in read_lines(path) if not is_blank(line))
 
 
 def refuse_other_forms(lines: Sequence[tuple[int, str]], path: Path, tags: Collection[str], raw: bool) -> None:

@@ -1,7 +1,7 @@
 """CSV, JSON lines and Parquet as the `datasets` library reads them: from local files, row after row, without a copy.
 
-Its streams keep nothing on the disk, so no cache of it can go stale beside the prepared rows, and nothing is asked of a hub.
-What it says of a damaged file is logged and raised without a place; whoever calls finds the place with a reader of ours.
+Its streams keep nothing on the disk, so no cache of it can become stale next to the prepared rows, and no hub is contacted.
+What it says of a damaged file is logged and raised without a place; the caller finds the place with one of our readers.
 """
 
 import glob
@@ -13,17 +13,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-ROWS = 1000  # asked for at a time
+ROWS = 1000  # read at a time
 LARGEST = 1 << 28  # bytes of JSON lines that are looked at together
 
 TableRow = dict[str, Any]
 
 
 def csv_rows(path: Path, names: Sequence[str], header: bool) -> Iterator[TableRow]:
-    """The rows of a CSV whose columns have these names, each cell the text that stands there."""
+    """The rows of a CSV whose columns have these names, each cell its unchanged text."""
     from datasets import Features, Value
 
-    # All cells are texts: neither "NA" nor "null" means that nothing is there, and 01 is not 1. Without `index_col` a first
+    # All cells are texts: neither "NA" nor "null" means an empty cell, and 01 is not 1. Without `index_col` a first
     # row that is too long would make its first cell the name of the row.
     yield from _stream(
         "csv",
@@ -37,7 +37,7 @@ def csv_rows(path: Path, names: Sequence[str], header: bool) -> Iterator[TableRo
 
 
 def json_rows(path: Path) -> Iterator[TableRow]:
-    """The objects of a file of JSON lines; none where the types that the library sees in them would change what is there."""
+    """The objects of a file of JSON lines; none where the types that the library sees in them would change the data."""
     # In one piece, as far as that can be: of each piece by itself it says what type a key has. A text that looks like a date
     # is one to it, and a key of several types is text that it takes for JSON.
     size = min(max(path.stat().st_size, 1 << 20), LARGEST)

@@ -10,11 +10,11 @@ from typing import Literal, TypeVar
 
 from xdist.errors import UserError
 from xdist.formats.examples import Classified, Tagged
-from xdist.formats.lines import blank, filled, read_lines
+from xdist.formats.lines import is_blank, read_lines, without_trailing_blanks
 
 E = TypeVar("E")
 Second = Literal["translated", "bilingual"]
-# The texts of a row by what is asked for: of English 1, English 2, translated 1, translated 2, label.
+# The texts of a row by what is requested: of English 1, English 2, translated 1, translated 2, label.
 COLUMNS = {"translated": (2, 3), "bilingual": (0, 3)}
 MOST_LEFT_OUT = 0.5
 _MARKER = re.compile(r"(</?[A-Za-z0-9_]+>)")
@@ -26,7 +26,7 @@ def read_pairs(path: Path, *, labels: Collection[str], form: Second, need_gold: 
     first, second = COLUMNS[form]
 
     def rows() -> Iterator[tuple[str, Classified | None]]:
-        for number, line in filled(read_lines(path)):
+        for number, line in without_trailing_blanks(read_lines(path)):
             cells = line.split("\t")
             whole = len(cells) == 5 and cells[4].strip() in labels
             one = Classified(texts=(cells[first], cells[second]), label=cells[4].strip()) if whole else None
@@ -36,14 +36,14 @@ def read_pairs(path: Path, *, labels: Collection[str], form: Second, need_gold: 
 
 
 def read_marked(path: Path, *, tags: Collection[str], need_gold: bool = False) -> Iterator[Tagged]:
-    """A sentence a line in which markers stand around spans, `<PER>Mama Samia</PER> alikuja`, as `marked` writes them and a
+    """A sentence a line with markers around spans, `<PER>Mama Samia</PER> alikuja`, as `marked` writes them and a
     translation left them. Sentences with broken or unknown markers are left out. Raises UserError for a file of which most
     are."""
     kinds = {tag[2:] for tag in tags if tag.startswith("B-")}
 
     def rows() -> Iterator[tuple[str, Tagged | None]]:
-        for number, line in filled(read_lines(path)):
-            yield f"{path}:{number}", None if blank(line) else _tagged(line, kinds)
+        for number, line in without_trailing_blanks(read_lines(path)):
+            yield f"{path}:{number}", None if is_blank(line) else _tagged(line, kinds)
 
     return _kept(rows(), f"a sentence a line with markers such as <{min(kinds)}> … </{min(kinds)}>")
 

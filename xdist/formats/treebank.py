@@ -1,7 +1,7 @@
 """Sentences of a treebank as Universal Dependencies publishes it (CoNLL-U): words, their UPOS tags, and where no blank is.
 
 Of a line's ten columns ID, FORM, UPOS and MISC are read. A word that is written together with its neighbours (`3-4 vámonos`)
-stands in the file once as it is written and once in its parts, each with a tag: the parts are the words, as officially, with
+is in the file once as it is written and once in its parts, each with a tag: the parts are the words, as officially, with
 blanks between them, since together they do not spell what is written.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from xdist.errors import UserError, unknown
 from xdist.formats import tagging
 from xdist.formats.examples import Tagged
-from xdist.formats.gold import uniform
+from xdist.formats.gold import with_uniform_gold
 from xdist.formats.lines import read_lines
 
 TREEBANK = ".conllu"
@@ -25,14 +25,14 @@ UPOS = 4
 def read(path: Path, *, tags: Collection[str], need_gold: bool = False) -> Iterator[Tagged]:
     """The sentences of a treebank, without tags where its UPOS column is `_` throughout; of a file with another ending
     as `tagging.read` does. Raises UserError naming file and line: another number of columns, an unknown tag, a word with a tag
-    beside one without, no tags under `need_gold`."""
+    next to one without, no tags under `need_gold`."""
     if not path.name.endswith(TREEBANK):
         return tagging.read(path, tags=tags, need_gold=need_gold)
-    return uniform(sentences(path, tags), need_gold)
+    return with_uniform_gold(sentences(path, tags), need_gold)
 
 
 def sentences(path: Path, tags: Collection[str], column: int = UPOS) -> Iterator[tuple[str, Tagged]]:
-    """(file:line, sentence) of each; the tags stand in a `column` from 1, any where no `tags` are given. Raises UserError as
+    """(file:line, sentence) of each; the tags are in a `column` from 1, any where no `tags` are given. Raises UserError as
     `read`."""
     words: list[str] = []
     labels: list[str] = []

@@ -7,8 +7,8 @@ from pathlib import Path
 from xdist.errors import UserError, shown, unknown
 from xdist.formats import classification
 from xdist.formats.examples import Classified, Tagged
-from xdist.formats.gold import uniform
-from xdist.formats.lines import blank, read_lines
+from xdist.formats.gold import with_uniform_gold
+from xdist.formats.lines import is_blank, read_lines
 
 DOCUMENT = "-DOCSTART-"
 EXPECTED = "expected 'word tag', with one blank between"
@@ -22,12 +22,12 @@ def read_tagged(path: Path, *, tags: Collection[str], need_gold: bool = False) -
 
     Raises UserError: a tab for the blank, an unknown tag, words with and without tag in one file, no tags under `need_gold`.
     """
-    return uniform(_sentences(path, tags), need_gold, EXPECTED)
+    return with_uniform_gold(_sentences(path, tags), need_gold, EXPECTED)
 
 
 def is_word(line: str) -> bool:
     """Whether a line of NER or POS holds a word: not those between sentences and documents."""
-    return not blank(line) and not line.startswith(DOCUMENT)
+    return not is_blank(line) and not line.startswith(DOCUMENT)
 
 
 def _sentences(path: Path, tags: Collection[str]) -> Iterator[tuple[str, Tagged]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from xdist.languages.codes import Language, every_code, found, identity, language, same
+from xdist.languages.codes import Language, every_code, find_language, identity, language, same_language
 from xdist.languages.pretraining import CC100, EVERY_GROUP, GROUPS, HEAD, NOBODY_KNOWS, SEEN, TAIL, UNKNOWN, Pretraining
 
 __all__ = [
@@ -19,10 +19,10 @@ __all__ = [
     "Pretraining",
     "by_size",
     "every_code",
-    "found",
+    "find_language",
     "identity",
     "language",
-    "same",
+    "same_language",
 ]
 
 # The fifty of XTREME-R, from least to most text in CC-100.
@@ -36,7 +36,7 @@ _PLACES = {code: place for place, code in enumerate(LANGUAGES)}
 
 def by_size(codes: Iterable[str], read: Pretraining = CC100) -> list[str]:
     """`codes` from least to most text in `read`: the order of files (CC-100) and of an encoder's tables. What was not read, or
-    is no language, comes first, what was read nobody knows how much of between low and mid; of equal ones the fifty last."""
+    is no language, comes first, languages read in unknown amounts between low and mid; of equal ones the fifty last."""
 
     def place(code: str) -> tuple[float, int, str]:
         size = read.size(code)

@@ -1,7 +1,7 @@
-"""A language by whatever code a file or a user has for it: `yo`, `yor`, `yor_Latn` and `yor-Latn` are one.
+"""A language by any code that a file or a user has for it: `yo`, `yor`, `yor_Latn` and `yor-Latn` are one.
 
-What is one is told by the ISO 639-3 code and the script. A macrolanguage and the member that its bare code means (Arabic and
-Standard Arabic) are one; another member (Moroccan Arabic) is a language of its own. docs/make_languages.py makes the table.
+The ISO 639-3 code and the script decide which codes are one. A macrolanguage and the member that its bare code means (Arabic
+and Standard Arabic) are one; another member (Moroccan Arabic) is its own language. docs/make_languages.py makes the table.
 """
 
 import re
@@ -26,14 +26,14 @@ OLD = {
     "zh-yue": "yue",
 }
 OLD |= {"zh-classical": "lzh", "zh-min-nan": "nan", "bat-smg": "sgs", "fiu-vro": "vro", "roa-rup": "rup", "nds-nl": "nds"}
-OLD |= {"map-bms": "jv"}  # Banyumasan, which has no code of its own
+OLD |= {"map-bms": "jv"}  # Banyumasan, which has no code
 WRITTEN = {"rom": "Latn", "cn": "Hans", "sg": "Hans", "tw": "Hant", "hk": "Hant", "mo": "Hant"}  # a romanisation, or of Chinese
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """`code` as it was asked for; `iso` of ISO 639-3; `script` of ISO 15924, with its name; Glottolog's family, of
-    Indo-European with the branch; the continent that it comes from, empty where nobody says."""
+    """`code` as it was requested; `iso` of ISO 639-3; `script` of ISO 15924, with its name; Glottolog's family, of
+    Indo-European with the branch; the continent that it comes from, empty where it is not known."""
 
     code: str
     iso: str
@@ -81,8 +81,8 @@ def _rows(name: str) -> Iterator[list[str]]:
 
 
 @cache
-def found(code: str) -> Language | None:
-    """The language of a code of ISO 639-1 or 639-3, with or without a script of ISO 15924 (or a country, which tells it for
+def find_language(code: str) -> Language | None:
+    """The language of a code of ISO 639-1 or 639-3, with or without a script of ISO 15924 (or a country, which implies it for
     Chinese); None for what is no such code."""
     scripts = _scripts()
     entry, rest = _parts(code)
@@ -103,8 +103,8 @@ def found(code: str) -> Language | None:
 
 
 def language(code: str) -> Language:
-    """As `found`. Raises UserError with the nearest valid code."""
-    one = found(code)
+    """As `find_language`. Raises UserError with the nearest valid code."""
+    one = find_language(code)
     if one is not None:
         return one
     entry, rest = _parts(code)
@@ -120,15 +120,15 @@ def _parts(code: str) -> tuple[_Entry | None, list[str]]:
     return _entries().get(OLD.get(first.lower(), first.lower())), rest
 
 
-def same(one: str, other: str) -> bool:
+def same_language(one: str, other: str) -> bool:
     """Whether two codes are of one language in one script; what is no code of a language is like itself alone."""
-    here, there = found(one), found(other)
+    here, there = find_language(one), find_language(other)
     return one == other if here is None or there is None else here.key == there.key
 
 
 def identity(code: str) -> str:
     """What is equal for all codes of one language in one script, and for no others."""
-    one = found(code)
+    one = find_language(code)
     return "_".join(one.key) if one else code
 
 

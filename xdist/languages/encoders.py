@@ -1,8 +1,8 @@
-"""Which list of pre-training text belongs to an encoder, told by what its configuration says of it, else by its name."""
+"""Which list of pre-training text belongs to an encoder, found by its configuration, else by its name."""
 
 from collections.abc import Iterable
 
-from xdist.languages.pretraining import NOBODY_KNOWS, NONE, Pretraining, listed
+from xdist.languages.pretraining import NOBODY_KNOWS, NONE, Pretraining, shipped_list
 
 # By model type and rows of the embedding, which continuations and exports keep. A child has its parent's vocabulary and text.
 BY_VOCABULARY = {
@@ -35,16 +35,16 @@ BY_NAME = {
 
 
 def read_by(kind: str, rows: int, taught: Iterable[str] = ()) -> Pretraining:
-    """What an encoder of this model type and so many rows of the embedding has read. `taught`: the languages that an XLM says
+    """What an encoder of this model type and this many rows of the embedding has read. `taught`: the languages that an XLM says
     it was taught."""
     if kind == "xlm":
         codes = dict.fromkeys(sorted(taught))
-        about = ("the languages of its configuration", "lang2id in config.json; how much of each it read is not said there")
+        about = ("the languages of its configuration", "lang2id in config.json; how much of each it read is not given there")
         return Pretraining("xlm", *about, sizes=codes, by_script=False) if codes else NOBODY_KNOWS
-    return listed(BY_VOCABULARY.get((kind, rows), NONE))
+    return shipped_list(BY_VOCABULARY.get((kind, rows), NONE))
 
 
 def read_by_name(name: str) -> Pretraining:
     """What the encoder of a hub id has read, by its name alone."""
     fits = [part for part in BY_NAME if part in name.lower()]
-    return listed(BY_NAME[max(fits, key=len)]) if fits else NOBODY_KNOWS
+    return shipped_list(BY_NAME[max(fits, key=len)]) if fits else NOBODY_KNOWS

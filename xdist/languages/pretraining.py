@@ -1,8 +1,8 @@
 """How much text an encoder has read of each language: a list for each family of encoders, or one of a user's own.
 
 Groups: unseen (nothing), low, mid, high by the bounds of the list; `seen` where a list says which languages, not how much;
-`unknown` where nobody says it, and for what is no language. A list is a text file of `code size` lines (`read/`): a code alone
-was read, nobody says how much of it; `code ?` may have been read. Lines of one language are added.
+`unknown` where it is not published, and for what is no language. A list is a text file of `code size` lines (`read/`): a code
+alone was read, how much is not known of it; `code ?` may have been read. Lines of one language are added.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xdist.errors import UserError, unknown
-from xdist.languages.codes import found, language
+from xdist.languages.codes import find_language, language
 
 GROUPS = ("unseen", "low", "mid", "high")
 SEEN, UNKNOWN = "seen", "unknown"
@@ -27,9 +27,9 @@ HEADER = {"title": str, "source": str, "unit": str, "low": float, "mid": float, 
 
 @dataclass(frozen=True)
 class Pretraining:
-    """`sizes` by code in `unit`; None: read, nobody says how much; what is not listed was not read. `low` and `mid` are the
-    upper bounds of two groups, `unsure` codes that may have been read. `by_script`: the list tells scripts apart; else nothing
-    is known of a language in another script than its usual one."""
+    """`sizes` by code in `unit`; None: read, how much is not known; what is not listed was not read. `low` and `mid` are the
+    upper bounds of two groups, `unsure` codes that may have been read. `by_script`: the list distinguishes scripts; else
+    nothing is known of a language in another script than its usual one."""
 
     name: str
     title: str = ""
@@ -71,13 +71,13 @@ class Pretraining:
     def size(self, code: str) -> float | None:
         """How much of a language in any code, in `unit`; None where it is not known. A language in another script than was read
         is unseen."""
-        one = found(code)
+        one = find_language(code)
         if one is None or self.group(code) in (UNKNOWN, SEEN):
             return None
         return self._by_key.get(one.key) or 0.0
 
     def group(self, code: str) -> str:
-        one = found(code)
+        one = find_language(code)
         if one is None or not self.known:
             return UNKNOWN
         if one.key in self._by_key:
@@ -93,7 +93,7 @@ class Pretraining:
             "low": f"under {self.low:,g} {self.unit}",
             "mid": f"{self.low:,g} to under {self.mid:,g} {self.unit}",
             "high": f"{self.mid:,g} {self.unit} and more",
-            SEEN: "read, nobody says how much",
+            SEEN: "read, how much is not known",
             UNKNOWN: "what was read of it is not known",
         }[group]
 
@@ -106,7 +106,7 @@ class Pretraining:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What scores.json keeps: the name of one of ours, the whole of another."""
+        """What scores.json keeps: the name of one of ours, the complete content of another."""
         if self.name in (*NAMES, NONE):
             return {"name": self.name}
         whole = {key: getattr(self, key) for key in ("name", "title", "source", "unit", "low", "mid", "by_script")}
@@ -117,27 +117,27 @@ NOBODY_KNOWS = Pretraining(NONE, "not known")
 
 
 @cache
-def listed(name: str) -> Pretraining:
+def shipped_list(name: str) -> Pretraining:
     """One of ours by its name."""
     return NOBODY_KNOWS if name == NONE else read_list(PLACE / f"{name}.txt", name)
 
 
-def named(name: str) -> Pretraining:
+def find_list(name: str) -> Pretraining:
     """One of ours by its name, or a file. Raises UserError for what is neither, and for a file that is no list."""
     if name in (*NAMES, NONE):
-        return listed(name)
+        return shipped_list(name)
     if Path(name).is_file():
         return read_list(Path(name))
     raise UserError(f"{unknown('pre-training list', name, (*NAMES, NONE))}; nor is it a file of `code size` lines")
 
 
-def recorded(record: Mapping[str, Any] | None) -> Pretraining:
+def recorded_list(record: Mapping[str, Any] | None) -> Pretraining:
     """Of scores.json. Those of versions that kept none were grouped by CC-100. Raises UserError for what is no record."""
     if record is None:
         return CC100
     try:
         if set(record) == {"name"}:
-            return listed(record["name"]) if record["name"] in (*NAMES, NONE) else Pretraining(NONE, str(record["name"]))
+            return shipped_list(record["name"]) if record["name"] in (*NAMES, NONE) else Pretraining(NONE, str(record["name"]))
         one = Pretraining(**{**record, "unsure": tuple(record["unsure"])})
         for code in (*one.sizes, *one.unsure):
             language(code)
@@ -169,7 +169,7 @@ def read_list(path: Path, name: str = "") -> Pretraining:
                 sizes[code] = float(size) + (sizes.get(code) or 0.0) if size else sizes.get(code)
     if not sizes:
         raise UserError(f"{path}: lists no language; expected lines such as `yo 0.3`")
-    by_script = head.pop("scripts", "told") != "not told"
+    by_script = head.pop("scripts", "known") not in ("not known", "not known")
     return Pretraining(name or str(path), **head, sizes=sizes, unsure=tuple(unsure), by_script=by_script)
 
 
@@ -197,4 +197,4 @@ def _header(where: str, key: str, value: str) -> str | float:
         raise UserError(f"{where}: {key}: expected a number, found '{value}'") from None
 
 
-CC100 = listed("cc100")
+CC100 = shipped_list("cc100")

@@ -2,7 +2,7 @@
 
     python -m xdist.launch.alone FOLDER
 
-0 nobody works on the run there; 2 somebody does, 1 the disk does not answer, which is said in a line.
+0: no start uses the run there; 2: one does; 1: the disk does not answer, which is reported in a line.
 """
 
 import sys

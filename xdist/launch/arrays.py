@@ -1,4 +1,4 @@
-"""Many runs handed over as one array of jobs, for schedulers that have such (`Capabilities.arrays`)."""
+"""Many runs submitted as one array of jobs, for schedulers that have arrays (`Capabilities.arrays`)."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class JobArray:
-    """Runs of one study that are handed over as one: their names, of which the first is element 1. `folder` holds its text, and
+    """Runs of one study that are submitted as one: their names, of which the first is element 1. `folder` holds its text, and
     under the number of each element a link to the run folder. At most `at_once` of them run at a time."""
 
     name: str
@@ -20,7 +20,8 @@ class JobArray:
 
 class JobArrays(ABC):
     """What a Scheduler has besides. An array is held until each element knows what it waits for, so that nothing begins too
-    early whoever is interrupted. Every method but `element` may raise UserError with what the scheduler's command said."""
+    early where the caller is interrupted. Every method but `element` may raise UserError with what the scheduler's command
+    said."""
 
     @abstractmethod
     def render_array(self, array: JobArray, options: Any) -> tuple[str, str]:

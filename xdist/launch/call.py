@@ -9,7 +9,7 @@ from xdist.errors import UserError
 
 def call(words: Sequence[str], reads: Path | None = None) -> str:
     """What the scheduler's command prints, which `reads` a file, where one is given, as its input. Raises UserError with its
-    last line when it refuses or is not there."""
+    last line when it refuses or is missing."""
     text = reads.read_text(encoding="utf-8") if reads else ""
     try:
         done = subprocess.run(words, input=text, capture_output=True, text=True, check=False)
@@ -21,7 +21,7 @@ def call(words: Sequence[str], reads: Path | None = None) -> str:
     return done.stdout
 
 
-def asked(words: Sequence[str], gone: str) -> str | None:
+def query_job(words: Sequence[str], gone: str) -> str | None:
     """What the scheduler's command prints of a job; None where it knows no such job, which it says in a line with `gone`.
     Raises UserError when it does not answer: the job may be there."""
     try:

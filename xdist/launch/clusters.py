@@ -1,6 +1,6 @@
 """The kinds of cluster that there are, and a cluster's YAML, which names one of them.
 
-Ours are registered by the same call as anybody's.
+Ours are registered by the same call as those of plugins.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ class _Plugins(Section):
 
 
 def load_cluster(path: Path, overrides: Sequence[str] = ()) -> Cluster:
-    """The cluster described at `path`. Raises UserError with file, line and key of the first mistake."""
+    """The cluster described at `path`. Raises UserError with file, line and key of the first error."""
     values, source = read_yaml(path)
     for text in overrides:
         apply_override(values, text, source)

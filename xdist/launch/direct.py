@@ -47,7 +47,7 @@ class Hosts(Cluster):
             if "nodes" in values:
                 raise ValueError("'nodes' follows from the list of hosts; leave it out")
             if len(set(map(str, values["hosts"]))) < len(values["hosts"]):
-                raise ValueError("a host stands twice in 'hosts'")
+                raise ValueError("a host appears twice in 'hosts'")
             return {**values, "nodes": len(values["hosts"])}
         return values
 
@@ -88,7 +88,7 @@ class _ListOfHosts(Direct[Hosts]):
             for what in (str(job.folder), str(job.start), job.python, *variables.values()):
                 if not re.fullmatch(r"[\w./@+=,:-]*", what, re.ASCII) or ".." in Path(what).parts:
                     raise UserError(
-                        f"{what!r}: DeepSpeed's launcher cannot hand this on over ssh: letters, digits and . _ / @ + = , : -"
+                        f"{what!r}: DeepSpeed's launcher cannot pass this over ssh: letters, digits and . _ / @ + = , : -"
                     )
         return {
             FILE: template("hosts/start.sh.j2", job=job, cluster=options),

@@ -1,5 +1,5 @@
 """Showing what ranks say while they work: they write into a log file, which outlives this process and its terminal; here it is
-read as it grows. A terminal that is slow, held or gone delays nobody but this thread."""
+read as it grows. A terminal that is slow, stopped or closed delays only this thread."""
 
 import codecs
 import json
@@ -19,7 +19,7 @@ PATIENCE = 5.0  # seconds that the last lines may take to be shown
 
 
 @contextmanager
-def appended(path: Path, command: str) -> Iterator[IO[bytes] | None]:
+def open_log(path: Path, command: str) -> Iterator[IO[bytes] | None]:
     """The log of a run, to be written on, with a line that says which start it is; None where there is no place for one."""
     file = None
     with suppress(OSError):
@@ -59,7 +59,7 @@ class Shown:
 
     def _follow(self) -> None:
         while True:
-            last = self._over.is_set()  # asked for first: what is written before is still read
+            last = self._over.is_set()  # read first: what is written before is still read
             self._hear()
             self._read()
             if last:
@@ -78,7 +78,7 @@ class Shown:
                     self._show(f"{line}\n")
 
     def _hear(self) -> None:
-        with suppress(OSError):  # nothing is there
+        with suppress(OSError):  # the file is empty
             while data := os.read(self._pipe, 1 << 16):
                 *lines, self._held = (self._held + data).split(b"\n")
                 for line in lines:

@@ -54,7 +54,7 @@ def template(name: str, **values: object) -> str:
 
 
 def filled(text: str, **values: object) -> str:
-    """The same for the text of a template that lies elsewhere."""
+    """The same for the text of a template that is elsewhere."""
     return _environment().from_string(text).render(**values)
 
 

@@ -26,7 +26,7 @@ from xdist.config.plain import (
 from xdist.config.section import Section
 from xdist.errors import UserError
 from xdist.launch import quoting
-from xdist.launch.call import asked, call
+from xdist.launch.call import call, query_job
 from xdist.launch.doctor.finding import Finding
 from xdist.launch.job import Job, Module, template
 from xdist.launch.scheduler import GONE, Capabilities, JobState, JobStatus, Scheduler
@@ -118,7 +118,7 @@ class Kubernetes(Cluster):
             if name == QUEUE or name.split("/")[0] in CONTROLLERS:
                 raise ValueError(f"labels: '{name}' is set by a controller; a LocalQueue of Kueue is the key 'queue'")
         if self.priority_class and self.form == "trainjob":
-            raise ValueError("priority_class: a TrainJob cannot say it: put it into its runtime, or take form: job")
+            raise ValueError("priority_class: a TrainJob has no such field: set it in its runtime, or use form: job")
         if sum(len((key + value).encode()) for key, value in self.annotations.items()) > MOST_ANNOTATIONS:
             raise ValueError(f"annotations: at most {MOST_ANNOTATIONS:,} bytes in all, as Kubernetes takes them")
         return self
@@ -138,7 +138,7 @@ class Kubernetes(Cluster):
     def _secret_names(self) -> "Kubernetes":
         for name in self.secrets:
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in self.environment:
-                raise ValueError(f"secrets: '{name}' is no name of a variable, or stands in environment too")
+                raise ValueError(f"secrets: '{name}' is no name of a variable, or is also in environment")
         return self
 
 
@@ -156,7 +156,7 @@ class _Scheduler(Scheduler[Kubernetes]):
         where = options.runs.path / job.folder
         if ".." in where.parts or not where.is_relative_to(options.runs.path):
             raise UserError(
-                f"{job.folder}: the run folder must lie below {options.runs.path}, where the pods see the volume for runs"
+                f"{job.folder}: the run folder must be below {options.runs.path}, where the pods see the volume for runs"
             )
         if job.parts:
             words = [job.python, "-m", "xdist.launch.part", CONFIG, options.runs.path, job.parts, options.prepare.cpus]
@@ -188,7 +188,7 @@ class _Scheduler(Scheduler[Kubernetes]):
 
     def ask(self, job: str) -> JobStatus:
         namespace, resource, name = job.split("/")
-        shown = asked(["kubectl", "get", resource, name, f"--namespace={namespace}", "--output=json"], gone="(NotFound)")
+        shown = query_job(["kubectl", "get", resource, name, f"--namespace={namespace}", "--output=json"], gone="(NotFound)")
         if shown is None:
             return GONE
         conditions = json.loads(shown).get("status", {}).get("conditions", [])

@@ -14,7 +14,7 @@ from typing import Literal
 
 from xdist.files import PACKAGE
 from xdist.launch import ranks as processes
-from xdist.launch.following import Shown, appended
+from xdist.launch.following import Shown, open_log
 from xdist.run import devices, stopping
 from xdist.run.folder import RunFolder
 from xdist.run.lasting import PIPE, lasting
@@ -46,7 +46,7 @@ def environment(ranks: int) -> dict[str, str]:
     values.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // ranks)))
     values.setdefault("TOKENIZERS_PARALLELISM", "true")
     values.setdefault("DS_LOG_LEVEL", "warning")
-    if devices.present() and not devices.visible():  # hidden; what other devices there are, the ranks ask torch
+    if devices.present_gpus() and not devices.visible_gpus():  # hidden; what other devices there are, the ranks ask torch
         values.setdefault("DS_ACCELERATOR", "cpu")
     return values
 
@@ -60,7 +60,7 @@ def start(
     since: float | None = None,
 ) -> int:
     """Run to its end; returns 0 finished, 75 stopped and saved, 2 user error, 1 broken, read from the run's folder, since a
-    launcher's own code does not tell them apart. `since`: when this start was asked for, in seconds since 1970; None: now."""
+    launcher's own code does not distinguish them. `since`: when this start was requested, in seconds since 1970; None: now."""
     return supervise(command(kind, path, overrides, ranks), environment(ranks), folder, since)
 
 
@@ -73,11 +73,11 @@ def supervise(words: Sequence[str], variables: dict[str, str], folder: RunFolder
     variables = {**variables, stopping.STARTED: str(since)}
     short = processes.short_of_memory()
     reading, writing = os.pipe()
-    with lasting(), appended(folder.log, shown(words)) as log, Shown(log, reading):
+    with lasting(), open_log(folder.log, shown(words)) as log, Shown(log, reading):
         process = subprocess.Popen(
             words,
             env={**variables, PIPE: str(writing)},
-            # A session of its own: DeepSpeed's launcher answers signals by killing ranks in turn, a stop file lets all of them
+            # A separate session: DeepSpeed's launcher answers signals by killing ranks in turn, a stop file lets all of them
             # save; and a terminal that goes away takes only its own session with it.
             start_new_session=True,
             pass_fds=(writing,),
@@ -96,7 +96,7 @@ def supervise(words: Sequence[str], variables: dict[str, str], folder: RunFolder
                 say(f"xdist: the launcher was ended by {signal.Signals(-code).name}; its ranks continue, waiting for them")
                 while group_alive(process.pid):
                     time.sleep(processes.POLL)
-                code = 0  # what the ranks have to say stands in the folder
+                code = 0  # what the ranks have to say is in the folder
     os.close(reading)
     if code == USER_ERROR:
         return USER_ERROR
@@ -108,7 +108,7 @@ def supervise(words: Sequence[str], variables: dict[str, str], folder: RunFolder
 
 
 class _Asked:
-    """What signals have asked for so far; `ended`: why the ranks were ended at once, "" where they were not."""
+    """What signals have requested so far; `ended`: why the ranks were ended at once, "" where they were not."""
 
     stop = False
     ended = ""
@@ -122,7 +122,7 @@ def _stopping(folder: RunFolder, process: subprocess.Popen[bytes]) -> Iterator[_
     def ask(number: int, _frame: types.FrameType | None) -> None:
         name = signal.Signals(number).name
         if asked.stop or folder.state == "new":
-            asked.ended = f"ended at once by a second {name}: what was made since the last save will be made again"
+            asked.ended = f"ended at once by a second {name}: the steps since the last save will be repeated"
             if not asked.stop:
                 asked.ended = f"ended by {name} before its first step; nothing is lost"
             with suppress(ProcessLookupError):
@@ -131,7 +131,7 @@ def _stopping(folder: RunFolder, process: subprocess.Popen[bytes]) -> Iterator[_
         asked.stop = True
         try:
             folder.stop.touch()
-        except OSError:  # no room: the launcher hands the signal on
+        except OSError:  # no room: the launcher passes the signal on
             process.send_signal(signal.SIGTERM)
         say("xdist: stopping: the ranks finish their step and save; once more to end at once")
 

@@ -1,14 +1,14 @@
 """Process 1 of a pod: a launcher below it, and an exit code that says what Kubernetes shall do.
 
     python -m xdist.launch.pod train CONFIG.yaml START_FOLDER                 torchrun on every node
-    python -m xdist.launch.pod train CONFIG.yaml START_FOLDER --mpi NAME…     mpirun on one, which hands on these variables
+    python -m xdist.launch.pod train CONFIG.yaml START_FOLDER --mpi NAME…     mpirun on one, which passes on these variables
 
 0 finished; 2 the description or data are wrong, do not try again; 75 stopped and saved, and 1 broken: start all pods again.
 Launchers turn every code into 1, so the code is read from the run folder. How many nodes there are and where they meet is in
 the variables PET_…, which torchrun reads itself.
 
 Kubeflow Trainer's MPI policy gives the list of hosts in a file that a variable names; the pod with Open MPI's launcher reaches
-them by ssh. A node's shell has none of the launcher's variables, so they are handed on by name, which keeps values off the
+them by ssh. A node's shell has none of the launcher's variables, so they are passed on by name, which keeps values off the
 command line. Ranks learn their numbers from Open MPI (xdist.run.distributed) and meet at the first host, where rank 0 is.
 """
 
@@ -44,7 +44,7 @@ def main(work: str, config: str, start: str, *mpi: str) -> int:
         folder = RunFolder(run.folder)
         if os.environ.get("PET_NODE_RANK", "0") == "0":
             folder.announce(run)
-            stopping.drop_old(folder.stop, stopping.asked_for(folder.path / "job" / "job.json"))
+            stopping.drop_old(folder.stop, stopping.start_requested_at(folder.path / "job" / "job.json"))
     except (UserError, RunError) as error:
         print(f"xdist: {error}", file=sys.stderr)
         return USER_ERROR if isinstance(error, UserError) else BROKEN
@@ -57,7 +57,7 @@ def main(work: str, config: str, start: str, *mpi: str) -> int:
     signal.signal(signal.SIGTERM, ask)
     ranks = ["-m", f"xdist.{work}", config]
     launcher = [*mpirun(mpi[1:]), sys.executable] if mpi else [sys.executable, "-m", "torch.distributed.run"]
-    # A session of its own: a signal to the pod's processes must not reach the launcher, which would kill the ranks.
+    # A separate session: a signal to the pod's processes must not reach the launcher, which would kill the ranks.
     code = subprocess.Popen([*launcher, *ranks], start_new_session=True).wait()
     await_mark(folder)
     if folder.user_error:
@@ -68,7 +68,7 @@ def main(work: str, config: str, start: str, *mpi: str) -> int:
 
 
 def mpirun(names: Iterable[str]) -> list[str]:
-    """The words before the program; `names` of variables are handed on besides those that xdist sets itself."""
+    """The words before the program; `names` of variables are passed on besides those that xdist sets itself."""
     names = set(names)
     hosts = Path(os.environ[HOSTFILE]).read_text(encoding="utf-8").split("\n")
     first = next(line.split()[0] for line in hosts if line.strip() and not line.startswith("#"))

@@ -1,4 +1,4 @@
-"""Preparing a run's data with a progress bar, and launching it: what several commands and the demo do alike."""
+"""Preparing a run's data with a progress bar, and launching it: what several commands and the demo have in common."""
 
 import time
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @lasting()
 def launch(kind: Literal["train", "evaluate"], resolved: Resolved, path: Path, overrides: Sequence[str]) -> int:
     """Prepare what is missing, run to the end on this machine, say how it ended; returns the exit code. Raises UserError, also
-    where the run is at work already; for more ranks than GPUs before anything is prepared, which may take hours."""
+    where the run is running already; for more ranks than GPUs before anything is prepared, which may take hours."""
     from xdist.resolve.preparing import preparation_of
 
     run, folder, since = resolved.run, resolved.folder, time.time()
@@ -35,7 +35,7 @@ def launch(kind: Literal["train", "evaluate"], resolved: Resolved, path: Path, o
     if code == local.UNFINISHED:
         click.echo(f"{run.name} was stopped and saved; start it again to resume: {run.folder}", err=True)
     elif code == local.BROKEN:
-        click.echo(f"xdist: {run.name} broke: {one_line(folder.reason()) or 'see above'} ({run.folder})", err=True)
+        click.echo(f"xdist: {run.name} failed: {one_line(folder.reason()) or 'see above'} ({run.folder})", err=True)
     return code
 
 
@@ -105,11 +105,11 @@ def verify(preparation: "Preparation") -> None:
         raise UserError(f"{wrong} of {len(preparation.folders)} prepared sets are damaged or missing")
 
 
-# What is counted in running text, as it is told.
+# What is counted in running text, as it is shown.
 TOLD = {
-    "over_long": "{} over-long lines left out",
+    "over_long": "{} over-long lines skipped",
     "control": "{} control characters taken out",
-    "bad": "{} lines that cannot be read left out",
+    "bad": "{} unreadable lines skipped",
 }
 
 

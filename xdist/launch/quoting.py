@@ -10,10 +10,10 @@ from xdist.errors import UserError
 
 
 def sh(value: object) -> str:
-    """One word of a POSIX shell, whatever `value` holds."""
+    """One word of a POSIX shell, for any `value`."""
     text = str(value)
     if "\0" in text:
-        raise UserError(f"{text!r}: a zero byte cannot be handed to a program")
+        raise UserError(f"{text!r}: a zero byte cannot be passed to a program")
     return shlex.quote(text)
 
 
@@ -29,7 +29,7 @@ _Quoting.add_representer(str, _quoted)
 
 
 def yaml(value: object) -> str:
-    """One quoted scalar or one flow collection on one line of YAML, whatever strings `value` holds."""
+    """One quoted scalar or one flow collection on one line of YAML, for any strings in `value`."""
     plain = str(value) if isinstance(value, Path) else value
     return dump(
         plain, Dumper=_Quoting, default_flow_style=True, width=float("inf"), allow_unicode=True, sort_keys=False
@@ -50,7 +50,7 @@ def dollars(value: str) -> str:
 
 
 def directive(path: Path) -> Path:
-    """`path`, where it may stand between double quotes in a scheduler's directive, which know neither escapes nor `%`."""
+    """`path`, where it may be between double quotes in a scheduler's directive, which know neither escapes nor `%`."""
     if not re.fullmatch(r"[\w ./@+=,:~-]+", str(path)) or ".." in path.parts:
         raise UserError(
             f"{str(path)!r}: a scheduler cannot be given such a path: letters, digits, spaces and . _ / @ + = , : ~ -"

@@ -4,7 +4,7 @@
 
 They get the environment as it is, CUDA_VISIBLE_DEVICES too, which DeepSpeed's launcher reads as numbers and replaces; and
 starting them loads no library. A rank that fails ends the others, and its code becomes this program's. SIGTERM and SIGUSR1 are
-handed on, so that ranks save and leave. SIGHUP, of a terminal that goes away, is minded by nobody.
+passed on, so that ranks save and leave. SIGHUP, of a terminal that is closed, is ignored.
 """
 
 import os
@@ -41,11 +41,11 @@ def main(ranks: int, *program: str) -> int:
     pipe = (int(os.environ[PIPE]),) if PIPE in os.environ else ()
     words = [sys.executable, "-u", *program]
     processes = [subprocess.Popen(words, env=variables, pass_fds=pipe) for variables in environments(ranks)]
-    while running(processes) and failed(processes) is None:
+    while running(processes) and first_failure(processes) is None:
         while heard:
             send(processes, heard.pop(0))
         time.sleep(POLL)
-    rank, code = failed(processes) or (0, 0)
+    rank, code = first_failure(processes) or (0, 0)
     if code < 0:
         say(f"xdist: rank {rank} was {ended_by(code, short)}")
     for number, seconds in ((signal.SIGTERM, 0 if code == USER_ERROR else GRACE), (signal.SIGKILL, PATIENCE)):
@@ -57,14 +57,14 @@ def main(ranks: int, *program: str) -> int:
 
 
 def environments(ranks: int) -> list[dict[str, str]]:
-    """This process's environment for each rank, with where it stands and where all meet."""
+    """This process's environment for each rank, with where it is and where all meet."""
     with socket.socket() as heard, socket.socket() as caller:
         try:
             heard.bind(("127.0.0.1", 0))
             heard.listen()
             caller.connect(heard.getsockname())
         except OSError as error:  # no loopback: ranks would wait for each other for ever
-            said = f"127.0.0.1: cannot be reached ({error.strerror}): bring up the interface lo"
+            said = f"127.0.0.1: cannot be reached ({error.strerror}): enable the interface lo"
             sys.exit(f"xdist: {said}, or start the ranks by torchrun with MASTER_ADDR set to an address that can")
     with socket.socket() as sock:  # two runs on one machine must not meet at one port
         sock.bind(("127.0.0.1", 0))
@@ -79,7 +79,7 @@ def running(processes: Processes) -> bool:
     return any(process.poll() is None for process in processes)
 
 
-def failed(processes: Processes) -> tuple[int, int] | None:
+def first_failure(processes: Processes) -> tuple[int, int] | None:
     """The first rank that has failed and its code, -N where signal N ended it."""
     return next(((rank, code) for rank, process in enumerate(processes) if (code := process.poll())), None)
 
@@ -91,7 +91,7 @@ def send(processes: Processes, number: int) -> None:
 
 
 def say(text: str) -> None:
-    """Where it can be said: a log may lie on a disk that is full, a terminal may be gone."""
+    """Where it can be said: a log may be on a disk that is full, a terminal may be gone."""
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 

@@ -1,4 +1,4 @@
-"""Lines for sbatch that are yours, and what stands before python on SLURM's nodes: words of your own, or Apptainer's."""
+"""Lines for sbatch that are yours, and what comes before python on SLURM's nodes: your own words, or Apptainer's."""
 
 import shlex
 from pathlib import Path
@@ -42,7 +42,7 @@ def _line(value: str) -> str:
         raise ValueError("expected an option of sbatch in its long form, such as --licenses=nastran:1")
     # sbatch takes the beginning of an option's name for it.
     if key := next((key for one, key in KEYS.items() if one.startswith(name)), None):
-        raise ValueError(f"--{name}: is said by the key '{key}'")
+        raise ValueError(f"--{name}: is set by the key '{key}'")
     if any(one.startswith(name) for one in OURS):
         raise ValueError(f"--{name}: is not to be changed, xdist writes it")
     return option
@@ -51,7 +51,7 @@ def _line(value: str) -> str:
 def _words(value: str) -> str:
     """Words as a shell would read them; nothing is put in for `$`."""
     if "$" in value or "`" in value:
-        raise ValueError("expected words without '$' and '`', for which nothing is put in; name a script that does it")
+        raise ValueError("expected words without '$' and '`', which are not expanded; name a script that does it")
     try:
         if shlex.split(value):
             return value
@@ -66,7 +66,7 @@ CommandWords = Annotated[OneLine, AfterValidator(_words)]
 
 def in_container(image: Path, binds: tuple[str, ...], folders: list[Path], gpus: bool) -> list[str]:
     """The words of Apptainer that start a command in `image`, where `folders` are seen as they are here. Raises UserError for a
-    folder that Apptainer cannot be told."""
+    folder that cannot be passed to Apptainer."""
     words = ["apptainer", "exec", *(["--nv"] if gpus else [])]
     for folder in folders:
         if set(str(folder)) & set(":,"):
@@ -78,7 +78,7 @@ def in_container(image: Path, binds: tuple[str, ...], folders: list[Path], gpus:
 
 
 def folders_of(config: str) -> dict[str, Path]:
-    """The absolute paths of the run in `config` that ranks open beside its folder: `root`, `cache` and `backbone`."""
+    """The absolute paths of the run in `config` that ranks open outside its folder: `root`, `cache` and `backbone`."""
     run: dict[str, Any] = yaml.safe_load(config) or {}
     data, model = run.get("data") or {}, run.get("model") or {}
     values = {"root": data.get("root"), "cache": data.get("cache"), "backbone": model.get("backbone")}

@@ -1,5 +1,5 @@
 """What xdist has to know of where runs are executed: a kind of cluster declares its YAML, writes texts, and starts a run at
-once (Direct) or hands it over as a job (Scheduler). Only a kind's own file and templates hold its commands and its words.
+once (Direct) or submits it as a job (Scheduler). Only a kind's own file and templates hold its commands and its words.
 """
 
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ Options = TypeVar("Options", bound=Cluster)
 
 
 class JobState(Enum):
-    """How a job is doing, whoever has it; the value is how that is told."""
+    """The state of a job, with any scheduler; the value is how it is shown."""
 
     WAITING = "waits for another job"
     QUEUED = "waits to begin"
@@ -29,7 +29,7 @@ class JobState(Enum):
     FAILED = "failed"
     STOPPED = "was ended from outside, or will never begin"  # cancelled, out of time, preempted; needs a job that failed
     GONE = "is not known any more"
-    UNKNOWN = "cannot be asked for"  # it may be there: never taken for lost, never submitted twice
+    UNKNOWN = "cannot be requested"  # it may be there: never taken for lost, never submitted twice
 
     @property
     def over(self) -> bool:
@@ -38,7 +38,7 @@ class JobState(Enum):
 
     @property
     def begun(self) -> bool:
-        """Whether its ranks may have begun this life of the job."""
+        """Whether its ranks may have started in this start of the job."""
         return self not in (JobState.WAITING, JobState.QUEUED)
 
 
@@ -58,8 +58,8 @@ class Capabilities:
     """What commands ask a kind of cluster for.
 
     `waits`: a job can wait until others have ended well. `prepares`: jobs without GPUs can prepare a run's data in parts
-    before it; where jobs do not wait they are submitted alone. `arrays`: many runs can be handed over as one array, of which
-    some run at a time. `shared_files`: the files of runs and data lie here under the
+    before it; where jobs do not wait they are submitted alone. `arrays`: many runs can be submitted as one array, of which
+    some run at a time. `shared_files`: the files of runs and data are here under the
     paths that the ranks see; where not, nothing can be found out about them from here.
     """
 
@@ -84,7 +84,7 @@ class Kind(ABC, Generic[Options]):
     @abstractmethod
     def render(self, job: Job, options: Options, config: str) -> dict[str, str]:
         """What is written into the folder `job.files`, by name; nothing is done. `config` is the text of the run's config.yaml,
-        which lies beside that folder. Of a scheduler each text is a job, each waits for the one before, and the run's is the
+        which is next to that folder. Of a scheduler each text is a job, each waits for the one before, and the run's is the
         last: `job.parts` says how many jobs or elements prepare its data first. Raises UserError for what the cluster cannot
         have."""
 
@@ -110,7 +110,7 @@ class Scheduler(Kind[Options]):
     """A kind with a queue. Jobs are numbers or names, of no meaning elsewhere, and are kept in the run folder. Every method may
     raise UserError with what the scheduler's command said.
 
-    A job must end well if and only if the run has the mark `finished`. A job that goes on by itself after it was stopped and
+    A job must end well if and only if the run has the mark `finished`. A job that restarts by itself after it was stopped and
     saved (`restarts`) writes into job/restarts how often it did.
     """
 
@@ -141,15 +141,15 @@ class Scheduler(Kind[Options]):
 
     @abstractmethod
     def log(self, job: str, files: Path, lines: int, follow: bool) -> Path | list[str]:
-        """The file with all that the job said in all its lives, or where there is none the command that shows the last `lines`;
-        `files` is the run's folder `job`."""
+        """The file with all output of the job in all its starts, or where there is none the command that shows the last
+        `lines`; `files` is the run's folder `job`."""
 
     def full(self, refusal: str) -> bool:
-        """Whether a job was refused, in the words `refusal`, since too many are there: later it may be taken."""
+        """Whether a job was refused, in the words `refusal`, since there are too many: later it may be taken."""
         return False
 
     def restarts(self, options: Options) -> bool:
-        """Whether a job that was stopped and saved goes on by itself."""
+        """Whether a job that was stopped and saved restarts by itself."""
         return False
 
     def trial(self, options: Options) -> Options:

@@ -25,7 +25,7 @@ from xdist.config.plain import (
 from xdist.config.section import Section
 from xdist.launch import quoting
 from xdist.launch.arrays import JobArray
-from xdist.launch.call import asked, call
+from xdist.launch.call import call, query_job
 from xdist.launch.job import Job, template
 from xdist.launch.sbatch import CommandWords, SbatchLine, folders_of, in_container
 from xdist.launch.scheduler import GONE, Capabilities, JobState, JobStatus, Scheduler
@@ -65,9 +65,9 @@ class Slurm(Cluster):
     kind: Literal["slurm"]
     time_limit: Duration = Field(description="of each life of the job; the run saves before it and is queued again")
     save_time: Duration = Field(
-        "10m", description="asked to save this long before the limit: longest step, saving and a minute"
+        "10m", description="signalled to save this long before the limit: longest step, saving and a minute"
     )
-    max_restarts: int = Field(20, ge=0, le=100_000, description="lives of the job after the first")
+    max_restarts: int = Field(20, ge=0, le=100_000, description="starts of the job after the first")
     partition: OneWord | None = Field(None, description="as sbatch has it; null: the site's")
     account: OneWord | None = Field(None, description="as sbatch has it; null: yours")
     qos: OneWord | None = Field(None, description="as sbatch has it; null: the site's")
@@ -112,7 +112,7 @@ class Slurm(Cluster):
         if self.memory and not int(self.memory.rstrip("KMGT")) and not self.exclusive:
             raise ValueError("memory: 0, all of a node, needs exclusive: true")
         if self.wrap and self.container:
-            raise ValueError("wrap: not beside container, which stands in its place")
+            raise ValueError("wrap: not together with container, which replaces it")
         if self.binds and not self.container:
             raise ValueError("binds needs container")
         return self
@@ -122,9 +122,9 @@ class Slurm(Cluster):
         if self.gpu_type and not self.gpus_per_node:
             raise ValueError("gpu_type needs gpus_per_node")
         if self.gpu_type and self.gres:
-            raise ValueError("gpu_type: not beside gres, which names the type")
+            raise ValueError("gpu_type: not together with gres, which names the type")
         if self.gres and (asked := _gpus_in(self.gres)) != self.gpus_per_node:
-            raise ValueError(f"gres: asks for {asked} GPUs, gpus_per_node is {self.gpus_per_node}")
+            raise ValueError(f"gres: requests {asked} GPUs, gpus_per_node is {self.gpus_per_node}")
         return self
 
     @property
@@ -165,7 +165,7 @@ class _Scheduler(SlurmArrays, Scheduler[Slurm]):
 
     def render(self, job: Job, options: Slurm, config: str) -> dict[str, str]:
         """The batch script, after those that prepare its data, if any: the array of its parts, and the job that finds them
-        whole. Raises UserError for a folder that cannot stand in an #SBATCH line, and for data that would be prepared where
+        complete. Raises UserError for a folder that cannot be in an #SBATCH line, and for data that would be prepared where
         the GPUs are."""
         quoting.directive(job.folder)
         if job.parts and options.gpus_per_node and options.partition and not options.prepare.partition:
@@ -199,7 +199,7 @@ class _Scheduler(SlurmArrays, Scheduler[Slurm]):
         return ARRAY, template("slurm/array.sbatch.j2", array=array, cluster=options, **_times(options))
 
     def ask(self, job: str) -> JobStatus:
-        shown = asked(["squeue", "--noheader", "--states=all", "--format=%T %r", f"--jobs={job}"], gone="Invalid job id")
+        shown = query_job(["squeue", "--noheader", "--states=all", "--format=%T %r", f"--jobs={job}"], gone="Invalid job id")
         name, _, reason = (shown or "").strip().partition(" ")
         if not name:
             return GONE
@@ -239,6 +239,6 @@ def _clock(duration: str) -> str:
 
 
 def _gpus_in(gres: str) -> int:
-    """How many GPUs of a node resources such as `gpu:a100:4,disk:10` ask for."""
+    """How many GPUs of a node resources such as `gpu:a100:4,disk:10` request."""
     asked = [one.split(":") for one in gres.split(",")]
     return sum(int(words[-1]) if words[-1].isdigit() else 1 for words in asked if words[0] == "gpu")

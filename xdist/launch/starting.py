@@ -1,4 +1,5 @@
-"""A start on this machine: all that can be checked, then its ranks, then how it ended. What commands and the API do alike."""
+"""A start on this machine: all that can be checked, then its ranks, then how it ended. What commands and the API have in
+common."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,8 @@ from xdist.config.scoring_run import check_age, overrides_of, run_of_checkpoint
 from xdist.errors import RunError, UserError
 from xdist.evaluation.overlap import overlaps
 from xdist.evaluation.request import Request
-from xdist.evaluation.scores import Scores, collapses, said, without_gold
-from xdist.evaluation.to_do import ToDo, to_do, untold
+from xdist.evaluation.scores import Scores, collapses, without_gold, without_gold_line
+from xdist.evaluation.to_do import ToDo, earlier_notes, to_do
 from xdist.launch import local
 from xdist.launch.job import Work
 from xdist.launch.prepared import launch
@@ -25,11 +26,11 @@ from xdist.run.recorded import recorded_scores
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a run stands after `train` or `evaluate`.
+    """The state of a run after `train` or `evaluate`.
 
-    `folder`: the run's folder; `state`: "finished", or "unfinished" where it was stopped and saved, and the same call goes on;
+    `folder`: the run's folder; `state`: "finished", or "unfinished" where it was stopped and saved, and the same call resumes;
     `scores`: the content of its scores.json, empty where nothing was scored; `started`: False where all was done already;
-    `notes`: what is to be said of scores that were there already, such as languages without gold.
+    `notes`: remarks on scores that existed already, such as languages without gold.
     """
 
     name: str
@@ -58,11 +59,16 @@ class CheckedStart:
             return ()
         blanked = without_gold(self.request)
         shared = overlaps(self.request.lineage, (subset.task for subset in self.request.subsets))
-        return (*untold(self.request, self.todo), *([said(blanked)] if blanked else ()), *collapses(self.request), *shared)
+        return (
+            *earlier_notes(self.request, self.todo),
+            *([without_gold_line(blanked)] if blanked else ()),
+            *collapses(self.request),
+            *shared,
+        )
 
     def go(self) -> Finished:
-        """To its end. Raises UserError where somebody works in the folder and for what ranks find wrong, RunError where the run
-        broke."""
+        """To its end. Raises UserError where another start uses the folder and for what ranks find wrong, RunError where the
+        run broke."""
         run, folder = self.resolved.run, self.resolved.folder
         state: Literal["finished", "unfinished"] = "finished"
         if not self.done:
@@ -78,14 +84,14 @@ class CheckedStart:
             return "finished" if code == local.FINISHED else "unfinished"
         name, folder = self.resolved.run.name, self.resolved.folder
         reason = folder.reason().removeprefix(USER_ERROR) if folder.state == "failed" else ""
-        error: UserError | RunError = RunError(f"{name} broke: {reason or 'see above'} ({folder.path})")
+        error: UserError | RunError = RunError(f"{name} failed: {reason or 'see above'} ({folder.path})")
         if code == local.USER_ERROR:
             error = UserError(f"{name}: {reason or 'see above'} ({folder.path})")
         error.told = True
         raise error
 
 
-def checked(work: Work, path: Path, overrides: Sequence[str]) -> CheckedStart:
+def check_start(work: Work, path: Path, overrides: Sequence[str]) -> CheckedStart:
     """The start of the run that is described. Raises UserError for all that would end it before its first step."""
     resolved = resolve(load_run(path, overrides), work)
     request = resolved.request if resolved.run.evaluate else None
@@ -96,15 +102,15 @@ def checked(work: Work, path: Path, overrides: Sequence[str]) -> CheckedStart:
     return CheckedStart(work, path, tuple(overrides), resolved, request, todo, done)
 
 
-def described(sections: Mapping[str, Any], more: Sequence[str] = ()) -> tuple[Path, tuple[str, ...]]:
-    """A run as path and overrides: an empty file, and all of it as overrides, so that every mistake names what was given."""
+def describe_run(sections: Mapping[str, Any], more: Sequence[str] = ()) -> tuple[Path, tuple[str, ...]]:
+    """A run as path and overrides: an empty file, and all of it as overrides, so that every error names what was given."""
     return Path(os.devnull), (*overrides_of(sections), *more)
 
 
 def of_model(model: str, tasks: Sequence[str], more: Sequence[str] = (), **options: Any) -> tuple[Path, tuple[str, ...]]:
     """The run that scores a model folder, as path and overrides; `options` are those of `run_of_checkpoint`. Raises UserError
     where the model was written after it was scored."""
-    path, overrides = described(run_of_checkpoint(model, tasks, **options), more)
+    path, overrides = describe_run(run_of_checkpoint(model, tasks, **options), more)
     run = load_run(path, overrides)
     check_age(Path(run.model.backbone), run.folder / "scores.json")
     return path, overrides

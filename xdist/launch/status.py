@@ -16,10 +16,10 @@ from xdist.config.loading import plain_yaml
 from xdist.config.run import RECORD
 from xdist.errors import UserError, one_line
 from xdist.launch.scheduler import JobState, JobStatus
-from xdist.launch.submission import Submitted, record
+from xdist.launch.submission import Submitted, recorded_job
 from xdist.run.folder import RunFolder
 from xdist.run.lock import RunLock
-from xdist.run.recorded import DamagedError, logged, recorded_text, unless_damaged
+from xdist.run.recorded import DamagedError, logged_steps, recorded_text, unless_damaged
 
 RECENT = 20  # logged steps that the speed is taken from
 LONGEST = 100  # letters of a run in the name of a link
@@ -43,7 +43,7 @@ class Status:
     reason: str
 
 
-def find(paths: Iterable[Path]) -> list[Path]:
+def find_runs(paths: Iterable[Path]) -> list[Path]:
     """The run folders that `paths` name: a run's YAML, a study's, a run folder, or a folder with runs below it. Raises
     UserError."""
     found: list[Path] = []
@@ -64,11 +64,11 @@ def find(paths: Iterable[Path]) -> list[Path]:
 
 
 def status(path: Path) -> Status:
-    """Of the run in the folder `path`. Raises UserError when it holds none. What else is damaged there is told."""
+    """Of the run in the folder `path`. Raises UserError when it holds none. Other damage there is reported."""
     folder = RunFolder(path)
     run = recorded_run(folder.config)
     damage: list[str] = []
-    there = unless_damaged(lambda: record(path), None, damage)
+    there = unless_damaged(lambda: recorded_job(path), None, damage)
     job = _asked(there) if there else None
     nothing: list[dict[str, Any]] = []
     metrics = unless_damaged(lambda: _metrics(folder), nothing, damage)
@@ -93,7 +93,7 @@ def status(path: Path) -> Status:
 
 
 def statuses(folders: Iterable[Path]) -> Iterator[Status | UserError]:
-    """Of each run, or why it cannot be told: one bad folder hides no other."""
+    """Of each run, or why it is unknown: one bad folder hides no other."""
     for folder in folders:
         try:
             yield status(folder)
@@ -109,8 +109,8 @@ def _asked(there: Submitted) -> JobStatus:
 
 
 def _state(folder: RunFolder, there: Submitted | None, job: JobStatus | None) -> str:
-    """The run's own word, but where that is out of date: a job that has not begun, or one or ranks on this machine that
-    ended without leaving a mark."""
+    """The state that the run wrote, except where that is out of date: a job that has not started, or one or ranks on this
+    machine that ended without leaving a mark."""
     waits = job is not None and not job.state.over
     if folder.state in ("unfinished", "failed"):
         return "queued" if waits else folder.state
@@ -151,7 +151,7 @@ def _metrics(folder: RunFolder) -> list[dict[str, Any]]:
     """The last ones that were logged."""
     if not folder.metrics.exists():
         return []
-    return [entry for _, entry in deque(logged(folder.metrics), RECENT)]
+    return [entry for _, entry in deque(logged_steps(folder.metrics), RECENT)]
 
 
 def _loss(line: Mapping[str, Any]) -> float | None:
@@ -179,7 +179,7 @@ def _left(folder: RunFolder, step: int, steps: int | None) -> timedelta | None:
     events = EventAccumulator(str(folder.tensorboard))
     try:
         events.Reload()
-    except Exception:  # whatever TensorBoard says of damaged events: the time left is not known then
+    except Exception:  # any error of TensorBoard on damaged events: the time left is not known then
         return None
     if "train/loss" not in events.Tags()["scalars"]:
         return None
@@ -190,28 +190,28 @@ def _left(folder: RunFolder, step: int, steps: int | None) -> timedelta | None:
     return timedelta(seconds=round((steps - step) * median((b.wall_time - a.wall_time) / (b.step - a.step) for a, b in pairs)))
 
 
-def submitted(path: Path) -> Submitted:
+def find_submission(path: Path) -> Submitted:
     """Which scheduler has the run. Raises UserError when it was never submitted."""
-    there = record(path)
+    there = recorded_job(path)
     if not there:
-        raise UserError(f"{path}: this run was never submitted, nor started on this machine by xdist")
+        raise UserError(f"{path}: this run was neither submitted nor started on this machine by xdist")
     return there
 
 
-def log(path: Path, lines: int, follow: bool) -> list[str]:
+def log_command(path: Path, lines: int, follow: bool) -> list[str]:
     """The command that shows the last `lines` of what the run in `path` said: where its ranks were started on this machine
     after it was last submitted, if ever, else its job. Raises UserError when it was never started or has not said anything."""
     files, local = path / "job", RunFolder(path).log
-    if local.exists() and (record(path) is None or local.stat().st_mtime > (files / "job.json").stat().st_mtime):
+    if local.exists() and (recorded_job(path) is None or local.stat().st_mtime > (files / "job.json").stat().st_mtime):
         return _tail(local, lines, follow)
-    there = submitted(path)
+    there = find_submission(path)
     found = there.scheduler.log(there.job, files, lines, follow)
     if not isinstance(found, Path):
         return found
     if not found.exists() and not follow:
         said = there.scheduler.state(there.job).says
         others = ", ".join(map(str, sorted(files.glob("*.log"))))
-        raise UserError(f"{path}: job {there.job} has not said anything yet: {said}{others and f'; see {others}'}")
+        raise UserError(f"{path}: job {there.job} has no output yet: {said}{others and f'; see {others}'}")
     return _tail(found, lines, follow)
 
 
@@ -219,7 +219,7 @@ def _tail(file: Path, lines: int, follow: bool) -> list[str]:
     return ["tail", f"--lines={lines}", *(["-F"] if follow else []), "--", str(file)]
 
 
-def link(folders: Iterable[Path], into: Path) -> tuple[list[str], list[UserError]]:
+def link_events(folders: Iterable[Path], into: Path) -> tuple[list[str], list[UserError]]:
     """Make links below `into` to the events of runs, as TensorBoard wants them, and return their names: a run's own name, with
     its folder's where two runs share one; and what is wrong with folders that cannot be read. A run that has logged nothing yet
     gets a link that its events will appear under."""

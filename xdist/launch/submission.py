@@ -1,4 +1,4 @@
-"""From a run and a cluster to a job: what is asked for is written into the run folder, then handed to the scheduler."""
+"""From a run and a cluster to a job: what is requested is written into the run folder, then submitted to the scheduler."""
 
 import shutil
 from collections.abc import Sequence
@@ -104,15 +104,15 @@ def plan(
         trained = resolved.subsets.trained if work == "train" else ()
         look(there.data.root, (*trained, *resolved.subsets.aligned), resolved.subsets.evaluation)
         if resolved.run.evaluate:
-            to_do(resolved.request)  # other predictions than the run's are told now, not when the job begins
-    warning = f"{there.data.root}: not looked at: cluster.data is remote" if cluster.remote else ""
+            to_do(resolved.request)  # other predictions than the run's are reported now, not when the job begins
+    warning = f"{there.data.root}: not checked: cluster.data is remote" if cluster.remote else ""
     job = kind.job(run.name, work, run.folder, cluster, parts)
     texts = kind.render(job, cluster, yaml_text(there.dump()))
     return Submission(there, description, cluster, work, job, texts, warning)
 
 
 def on_cluster(run: Run, cluster: Cluster) -> Run:
-    """The run with the cluster's paths and number of processes in place of its own; its identity stays."""
+    """The run with the cluster's paths and number of processes instead of those of the run; its identity stays."""
     paths = {"root": cluster.data_root, "cache": cluster.prepared_rows}
     data = {key: value for key, value in paths.items() if value is not None}
     return run.model_copy(
@@ -123,9 +123,9 @@ def on_cluster(run: Run, cluster: Cluster) -> Run:
     )
 
 
-def write(plan: Submission) -> None:
-    """Put what is asked for into the run folder, from where the job can be started again by hand. Raises UserError where
-    somebody works on the run, RunError where the folder cannot be written to."""
+def write_job(plan: Submission) -> None:
+    """Put what is requested into the run folder, from where the job can be started again by hand. Raises UserError where
+    another start uses the run, RunError where the folder cannot be written to."""
     plan.folder.announce(plan.run)
     values = plan.cluster.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     with writing(plan.run.folder):
@@ -141,9 +141,9 @@ def submit(plan: Submission, after: Sequence[str] = ()) -> str:
     """Write and hand over, each text after the one before it; returns the job of the last. Raises UserError when a job of this
     run still waits or runs, and where the scheduler refuses one, with those before it taken back."""
     there = scheduler(plan.cluster.kind)
-    if found := live(plan.run.folder, plan.cluster.kind):
+    if found := live_job(plan.run.folder, plan.cluster.kind):
         raise UserError(f"{plan.run.folder}: job {found[0]} of this run is {found[1].says}; end it first, or wait")
-    write(plan)
+    write_job(plan)
     jobs: list[str] = []
     try:
         for name in plan.texts:
@@ -153,26 +153,26 @@ def submit(plan: Submission, after: Sequence[str] = ()) -> str:
             with suppress(UserError):
                 there.cancel(job)
         raise
-    note(plan, jobs[-1], jobs if plan.only_prepares else jobs[:-1])
+    record_job(plan, jobs[-1], jobs if plan.only_prepares else jobs[:-1])
     return jobs[-1]
 
 
-def note(plan: Submission, job: str, prepare: Sequence[str] = ()) -> None:
+def record_job(plan: Submission, job: str, prepare: Sequence[str] = ()) -> None:
     """Keep in the run folder which job has the run, and those that prepare its data."""
     values = {"kind": plan.cluster.kind, "job": job, "submitted": datetime.now(UTC).isoformat(timespec="seconds")}
     write_json(plan.files / "job.json", {**values, **({"prepare": prepare} if prepare else {})})
 
 
-def live(folder: Path, kind: str) -> tuple[str, JobStatus] | None:
+def live_job(folder: Path, kind: str) -> tuple[str, JobStatus] | None:
     """The job of this run that a scheduler of that kind will run or is running, and how it is doing."""
-    there = record(folder)
+    there = recorded_job(folder)
     if not there or there.kind != kind:
         return None
     status = there.scheduler.state(there.job)
     return None if status.state.over else (there.job, status)
 
 
-def record(folder: Path) -> Submitted | None:
+def recorded_job(folder: Path) -> Submitted | None:
     """Which scheduler has this run, under which number; None for a run that was never submitted. Raises DamagedError."""
     file = folder / "job" / "job.json"
     if not file.exists():

@@ -17,7 +17,7 @@ def rows(predictions: Sequence[Predicted], gold: Sequence[Predicted], given: Giv
         raise ValueError(f"{len(predictions)} predictions for {len(gold)} examples")
     found = np.zeros((len(gold), 2))
     for number, (prediction, answer) in enumerate(zip(predictions, gold, strict=True)):
-        predicted, wanted = several(prediction), several(answer)
+        predicted, wanted = answers_of(prediction), answers_of(answer)
         if len(predicted) != len(wanted):
             raise ValueError(f"example {number + 1}: {len(predicted)} predicted for {len(wanted)}")
         right = sum(str(one).strip() == str(other).strip() for one, other in zip(predicted, wanted, strict=True))
@@ -29,7 +29,7 @@ def score(sums: Sums) -> dict[str, Array]:
     return {"accuracy": ratio(sums[:, 0], sums[:, 1])}
 
 
-def several(answer: Predicted) -> Sequence[Predicted]:
+def answers_of(answer: Predicted) -> Sequence[Predicted]:
     """The answers of an example: one, or the tags of a sentence."""
     return answer if isinstance(answer, list | tuple) else [answer]
 

@@ -1,4 +1,4 @@
-"""Averages over languages, tasks and resource groups. Never over what was not run: an average is whole or "n of 10".
+"""Averages over languages, tasks and resource groups. Never over what was not run: an average is complete or "n of 10".
 
 XTREME-R: each task is the unweighted mean over exactly its languages, the benchmark the unweighted mean of its ten
 tasks. Question answering counts as (EM + F1) / 2 in the official average; most papers use F1 alone: both have a name

@@ -2,7 +2,7 @@
 
 A metric counts: it makes rows of numbers, one for each example (or group of examples), and a score of their sum. The score of a
 test set is that of the sum over all its rows; of a draw of the bootstrap, that of the sum over the rows drawn. There is no
-other way to a number, so an interval is about the very score that it stands beside.
+other way to a number, so an interval is about the very score that it is shown with.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -19,7 +19,7 @@ from xdist.registry import Registry, not_here
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a metric may look at beside predictions and gold: language and examples of the test set, labels of its task."""
+    """What a metric may use in addition to predictions and gold: language and examples of the test set, labels of its task."""
 
     language: str = ""
     labels: tuple[str, ...] = ()
@@ -32,11 +32,11 @@ class Metric:
     `score(sums)` takes sums [m, columns], each over a selection of rows, and gives by name the `numbers` of each, [m]. A mean
     over examples or groups has a column of ones to divide by; what has no value where nothing was counted is 0.
 
-    The first of `numbers` is the headline: tasks are ranked, models chosen and differences told by it. All are within `bounds`;
+    The first of `numbers` is the headline: it ranks tasks, chooses models and gives differences. All are within `bounds`;
     with `percent` they are fractions, shown times 100. `in_average`: the numbers whose mean stands for the task in the official
     average of XTREME-R, where that is not the headline. `families`: whose predictions it reads. Of a retrieval of sentences it
-    reads so many `nearest` rows of each query, best first, and with `both_ways` those of the other side's sentences after them;
-    the nearest alone is a number, not a list.
+    reads this many `nearest` rows of each query, best first, and with `both_ways` those of the other side's sentences after
+    them; the nearest alone is a number, not a list.
     `graded`: labels are numbers, and so may predictions be: any number by which examples are ranked.
     `refuses(labels, languages)` says in a few words why a task with those cannot be scored; None where it can.
     """
@@ -93,7 +93,7 @@ class Metric:
         return f"metric '{self.name}': {reason}" if reason else None
 
     def rows_of(self, predictions: Any, gold: Any, given: Given | None = None) -> CountRows:
-        """Rows [n, columns] of predictions beside gold, both in the form of the task's family. Raises UserError for rows that
+        """Rows [n, columns] of predictions and gold, both in the form of the task's family. Raises UserError for rows that
         are no table of finite numbers."""
         rows = np.asarray(self.rows(predictions, gold, given or Given()), dtype=np.float64)
         rows = rows[:, None] if rows.ndim == 1 else rows
@@ -102,24 +102,25 @@ class Metric:
         return rows
 
     def of_rows(self, rows: CountRows) -> dict[str, float]:
-        """The numbers, in points, of a whole test set. Raises ValueError where it is empty."""
+        """The numbers, in points, of a complete test set. Raises ValueError where it is empty."""
         if len(rows) == 0:
             raise ValueError("no examples: nothing to score")
         # A column at a time: numpy then sums pairwise, and thousands of fractions lose no digits.
         sums = np.array([column.sum() for column in rows.T])
-        # Beside the draw of everything twice: a score that cannot tell selections apart is seen here, before any bootstrap.
+        # In addition a draw of everything twice: a score that cannot distinguish selections is found here, before any
+        # bootstrap.
         found = self.of_sums(np.stack([sums, 2 * sums]))
         return {name: float(values[0]) for name, values in found.items()}
 
     def of_sums(self, sums: Sums) -> dict[str, Array]:
         """The numbers, in points and each [...], of sums [..., columns]. Raises UserError where a number is missing, not finite
-        or out of bounds, and where those of one selection change with the selections beside it."""
+        or out of bounds, and where those of one selection change with the other selections."""
         flat = sums.reshape(-1, sums.shape[-1])
         found = self._checked(flat)
         for place in {0, len(flat) - 1} if len(flat) > 1 else ():
             alone = self._checked(flat[place : place + 1])
             if not all(isclose(found[name][place], alone[name][0], rel_tol=1e-9, abs_tol=1e-12) for name in self.numbers):
-                raise UserError(f"metric '{self.name}': the score of a selection of rows depends on the selections beside it")
+                raise UserError(f"metric '{self.name}': the score of a selection of rows depends on the other selections")
         return {name: self.unit * values.reshape(sums.shape[:-1]) for name, values in found.items()}
 
     def points(self, sums: Sums) -> Array:
@@ -145,11 +146,11 @@ register = METRICS.register
 
 
 def metric(name: str, named: Collection[str] | None = None) -> Metric:
-    """The metric of that name, as far as plugins that are `named` bring it (`Registry.get`). Raises UserError with the nearest
-    name."""
+    """The metric of that name, as far as plugins that are `named` provide it (`Registry.get`). Raises UserError with the
+    nearest name."""
     return METRICS.get(name, named)
 
 
-def missing(name: str) -> str | None:
-    """What to say of a metric that somebody else's folder names and that is not registered here; None where it is."""
+def missing_metric(name: str) -> str | None:
+    """What to say of a metric that another's folder names and that is not registered here; None where it is."""
     return None if METRICS.has(name) else not_here("metric", name)

@@ -1,7 +1,7 @@
 """Scores over the labels of a task, as scikit-learn defines them: macro and weighted F1, Matthews' correlation coefficient.
 
 All of them follow from three counts of each label, which add up over examples. A label that is neither gold nor predicted in
-what is scored stands in no mean, also in a draw of the bootstrap; 0/0 is 0 (`zero_division=0`).
+what is scored is in no mean, also in a draw of the bootstrap; 0/0 is 0 (`zero_division=0`).
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from xdist.metrics.accuracy import Predicted, several
+from xdist.metrics.accuracy import Predicted, answers_of
 from xdist.metrics.counts import Array, CountRows, Sums, ratio
 from xdist.metrics.definition import Given, Metric, register
 
@@ -22,7 +22,7 @@ def rows(predictions: Sequence[Predicted], gold: Sequence[Predicted], given: Giv
     place = {label: number for number, label in enumerate(given.labels)}
     found = np.zeros((len(gold), 3, len(place)))
     for number, (row, prediction, answer) in enumerate(zip(found, predictions, gold, strict=True), start=1):
-        predicted, wanted = ([str(one).strip() for one in several(side)] for side in (prediction, answer))
+        predicted, wanted = ([str(one).strip() for one in answers_of(side)] for side in (prediction, answer))
         if len(predicted) != len(wanted):
             raise ValueError(f"example {number}: {len(predicted)} predicted for {len(wanted)}")
         if strange := {*predicted, *wanted} - set(place):

@@ -1,7 +1,7 @@
 """Many systems on many tasks: scores under the same draws of examples, and a difference pooled over tasks with its interval.
 
 A group's difference is the mean over tasks of the mean over the group's languages in each task. Tasks are themselves: the
-benchmark's. Languages are a sample, and one that stands in several tasks, by whatever code, is drawn with all of them, since
+benchmark's. Languages are a sample, and one that is in several tasks, under any code, is drawn with all of them, since
 a language that is hard is hard in each. Examples and seeds are as in `xdist.metrics.significance`, whose intervals these are
 for one task; sets that share sentences are drawn together, in all languages and tasks.
 """
@@ -17,7 +17,7 @@ from xdist.files import digest
 from xdist.languages import by_size, identity
 from xdist.metrics.counts import Array, CountRows
 from xdist.metrics.definition import Metric
-from xdist.metrics.significance import CHUNK, LEVEL, UNBOUNDED, Bounds, Interval, VariancePart, interval, of_seeds
+from xdist.metrics.significance import CHUNK, LANGUAGES, LEVEL, UNBOUNDED, Bounds, Interval, VariancePart, interval, of_seeds
 
 DRAWS = 1000
 
@@ -67,7 +67,7 @@ class Differences:
 
     @property
     def identities(self) -> list[str]:
-        """What each language is in all tasks, whatever their codes; two that are one by code stay two."""
+        """What each language is in all tasks, for any codes; two that are one by code stay two."""
         found = Counter(map(identity, self.languages))
         return [identity(code) if found[identity(code)] == 1 else code for code in self.languages]
 
@@ -81,8 +81,8 @@ def replicate(
 ) -> Replicated:
     """The scores of `systems` (rows of `metric` by language) under draws of examples with replacement. `sentences` names what
     the examples are drawn from: the task, or the set whose sentences it has (`Task.sentences`). Of one name, test sets of
-    one size draw alike, since such sets are often translations of each other; others draw apart. Raises ValueError where
-    the examples of a language differ in number."""
+    one size have the same draws, since such sets are often translations of each other; others have different draws. Raises
+    ValueError where the examples of a language differ in number."""
     languages = by_size({code for rows in systems.values() for code in rows})
     observed = np.full((len(systems), len(languages)), np.nan)
     drawn = np.full((draws, *observed.shape), np.nan)
@@ -104,6 +104,7 @@ def replicate(
             stacks[code] = have, stack
         for low in range(0, draws, step := max(1, CHUNK // max(1, size))):
             count = min(step, draws - low)
+            # Each draw counts in a separate stretch, so one count is enough for all.
             chosen = rng.integers(size, size=(count, size)) + size * np.arange(count)[:, None]
             times = np.bincount(chosen.ravel(), minlength=count * size).reshape(count, size).astype(np.float64)
             for code, (have, stack) in stacks.items():
@@ -121,9 +122,9 @@ class SeedSpread:
 
 
 def seed_spread(systems: Sequence[Sequence[Differences]], sample: bool = True) -> SeedSpread | None:
-    """From the scores of several systems that are taken to spread alike: two seeds of one know their spread with one degree of
-    freedom, two seeds of six with six. None where no system has two seeds. A system whose seeds are one model, such
-    as a backbone that is scored as it came, says nothing. `sample` as in `pooled`."""
+    """From the scores of several systems that are assumed to have equal spread: two seeds of one know their spread with one
+    degree of freedom, two seeds of six with six. None where no system has two seeds. A system whose seeds are one model, such
+    as a backbone that is scored unchanged, says nothing. `sample` as in `pooled_interval`."""
     found = []
     for tasks in systems:
         if all((task.drawn == task.drawn[:, :1]).all() for task in tasks):
@@ -135,7 +136,7 @@ def seed_spread(systems: Sequence[Sequence[Differences]], sample: bool = True) -
     return SeedSpread(max(0.0, sum(value * weight for value, weight in found) / freedom), freedom) if found else None
 
 
-def pooled(
+def pooled_interval(
     tasks: Sequence[Differences], sample: bool = True, seeds: SeedSpread | None = None, seed: int = 0, level: float = LEVEL
 ) -> Interval:
     """The interval of the mean over `tasks` of the mean over the languages of each. With `sample` languages speak for those
@@ -151,7 +152,7 @@ def pooled(
     if not sample or len(frame.spread) == 1:
         return interval(frame.by_seed, whole, [VariancePart(float(whole.var())), *of_seed], level, bounds)
     count = len(frame.spread)
-    chosen = np.random.default_rng([seed, 1]).multinomial(count, np.full(count, 1 / count), size=len(drawn))
+    chosen = np.random.default_rng([seed, LANGUAGES]).multinomial(count, np.full(count, 1 / count), size=len(drawn))
     # What examples add in all languages at once is not in the spread between these, and each has it with the others alone.
     together = max(0.0, float(whole.var() - drawn.var(axis=0).sum())) * count / (count - 1)
     parts = [VariancePart(float((frame.spread**2).sum()), count - 1), VariancePart(together), *of_seed]
@@ -186,7 +187,7 @@ def _frame(tasks: Sequence[Differences], sample: bool) -> _Frame:
             scale = weight * (size / (size - 1)) ** 0.5
             spread[at] += scale * (means - means.mean())
             rest[:, at] += scale * (task.observed - means - task.observed.mean(axis=1, keepdims=True) + means.mean())
-        elif count > 1:  # one language shows no spread: its distance from the whole is rather too much than too little
+        elif count > 1:  # one language shows no spread: its distance from the total is too large rather than too small
             spread[at] += weight * (count / (count - 1)) ** 0.5 * (means - whole)
     shared = float((rest**2).sum()) / seeds
     if count == 1 or not sample:

@@ -23,7 +23,7 @@ Normaliser = Callable[[str], str]
 
 _ASCII_PUNCTUATION = frozenset(string.punctuation)
 _SQUAD_ARTICLES = re.compile(r"\b(a|an|the)\b")
-# None: the language has no articles, or (ar) they are not whole words.
+# None: the language has no articles, or (ar) they are not complete words.
 _MLQA_ARTICLES: dict[str, re.Pattern[str] | None] = {
     "en": re.compile(r"\b(a|an|the)\b"),
     "es": re.compile(r"\b(un|una|unos|unas|el|la|los|las)\b"),
@@ -92,7 +92,7 @@ def _mlqa(language: str, text: str) -> str:
     if articles:
         text = articles.sub(" ", text)
     elif language == "ar":
-        # Wherever the two letters occur, inside words too: the official expression says so.
+        # At every occurrence of the two letters, inside words too: the official expression says so.
         text = text.replace("ال", " ")
     elif language == "zh":
         text = _HAN.sub(r" \1 ", text)

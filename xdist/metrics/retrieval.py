@@ -15,7 +15,7 @@ HITS = 10
 
 
 def average_precision(ranking: Sequence[str], relevant: Collection[str], k: int = K) -> float:
-    """AP@k: the precision at each rank up to `k` that brings a new relevant item, summed, over min(relevant, k). With
+    """AP@k: the precision at each rank up to `k` that adds a new relevant item, summed, over min(relevant, k). With
     one relevant item it is 1/rank, or 0 beyond rank k. Raises ValueError when nothing is relevant."""
     wanted = set(relevant)
     if not wanted:

@@ -2,14 +2,15 @@
 
 Both read a tag as a mark, its first character, and a type, and agree on where spans begin and end; they differ in the type.
 What carries an official name is scored as version 0.0.12 does, which the scorer of XTREME calls (UD-POS, WikiANN): the type is
-what follows the last `-`, the whole tag if there is none. UPOS tags carry no B- or I-: equal neighbours merge into one span,
-except SCONJ and SYM, whose mark S always stands alone. Types with a `-` in them are cut.
+what follows the last `-`, the full tag if there is none. UPOS tags carry no B- or I-: equal neighbours merge into one span,
+except SCONJ and SYM, whose mark S always is alone. Types with a `-` in them are cut.
 
-Published figures were also made by version 1.2.2, so beside the official ones stand its own, under its name. It takes a bare
-tag without its first letter: CCONJ and SCONJ are of one type there, and a run of X at the end of a sentence is no span. It
-works on all sentences of a language joined, and where such a run begins a sentence, it begins at the last beginning before it.
+Published figures were also made by version 1.2.2, so its scores are given in addition to the official ones, under its name. It
+takes a bare tag without its first letter: CCONJ and SCONJ are of one type there, and a run of X at the end of a sentence is no
+span. It works on all sentences of a language joined, and where such a run begins a sentence, it begins at the last beginning
+before it.
 
-Tasks of one's own are scored as version 1.2.2 does in its default mode: the type is what follows the first `-`, an I- that
+Tasks of users are scored as version 1.2.2 does in its default mode: the type is what follows the first `-`, an I- that
 continues no span of its type begins one, and E- and S- end a span after their word. Of a tag that is none of these it would
 take what follows the first character, and so count CCONJ for SCONJ as right: here such tags are refused.
 """
@@ -153,7 +154,7 @@ OFFICIAL = register(
     replace(
         CURRENT,
         name="seqeval-0.0.12",
-        about="F1 of spans as the official scorer of XTREME counts them, bare tags too; beside it the same by seqeval 1.2.2; "
+        about="F1 of spans as the official scorer of XTREME counts them, bare tags too; in addition the same by seqeval 1.2.2; "
         "also accuracy of tags",
         numbers=("f1", "precision", "recall", "accuracy", "precision_seqeval_1.2.2", "f1_seqeval_1.2.2"),
         rows=rows_of_both,
@@ -166,7 +167,7 @@ XGLUE_POS = register(
         OFFICIAL,
         name="xglue-pos",
         about="what XGLUE calls the accuracy of POS: the precision of spans of bare tags by seqeval 0.0.12, and by 1.2.2; the "
-        "accuracy of tags itself is beside it",
+        "accuracy of tags is given in addition",
         numbers=("precision", "accuracy", "f1", "recall", "precision_seqeval_1.2.2", "f1_seqeval_1.2.2"),
     )
 )

@@ -30,10 +30,10 @@ LAYERS, HEADS = ("num_hidden_layers", "n_layers"), ("num_attention_heads", "n_he
 
 def check_files(folder: Path) -> None:
     """Raises UserError for a folder without configuration or weights, for weights that are cut or no safetensors, and for those
-    that are pickled: whoever wrote them can run anything where they are read."""
+    that are pickled: their writer can run anything where they are read."""
     if not (folder / "config.json").is_file():
         if (folder / PEFT_CONFIG).is_file():
-            hint = "give the model that it stands on as model.backbone, and this folder as model.adapter.folder"
+            hint = "give the model that it is based on as model.backbone, and this folder as model.adapter.folder"
             raise UserError(f"{folder}: holds an adapter alone: {hint}")
         raise UserError(f"{folder}: is not a model folder (no config.json)")
     if (folder / INDEX).is_file() and (adapter := adapter_in(folder)):
@@ -59,7 +59,7 @@ def check_values(place: str, values: Mapping[str, Any], folder: Path | None = No
     for name, most in SIZES.items():
         size = values.get(name)
         if size is not None and (type(size) is not int or not 1 <= size <= most):
-            raise UserError(f"{place}: {name} in config.json is {size!r:.40}: expected a whole number from 1 to {most}")
+            raise UserError(f"{place}: {name} in config.json is {size!r:.40}: expected an integer from 1 to {most}")
     width, heads = values.get("hidden_size"), _first(values, HEADS)
     if width and heads and width % heads and "head_dim" not in values:
         raise UserError(f"{place}: config.json: hidden_size {width} is no multiple of {heads} attention heads")
@@ -79,7 +79,7 @@ def check_values(place: str, values: Mapping[str, Any], folder: Path | None = No
 def unlike(place: str, name: str, there: Sequence[int], expected: Sequence[int]) -> UserError:
     """A weight of another shape than the configuration gives it."""
     shapes = [" x ".join(map(str, shape)) for shape in (there, expected)]
-    return UserError(f"{place}: the weight '{name}' is {shapes[0]}, where config.json asks for {shapes[1]}")
+    return UserError(f"{place}: the weight '{name}' is {shapes[0]}, where config.json requires {shapes[1]}")
 
 
 def _shapes(folder: Path) -> dict[str, list[int]]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from xdist.errors import UserError
-from xdist.languages import same
+from xdist.languages import same_language
 from xdist.model.kinds import kind_of
 from xdist.tasks.batch import Batch
 
@@ -139,7 +139,7 @@ class Alignment:
         """That of a language in any code."""
         if language in self.maps:
             return self.maps[language]
-        return next((found for code, found in self.maps.items() if same(code, language)), None)
+        return next((found for code, found in self.maps.items() if same_language(code, language)), None)
 
     def mapped(self, batch: Batch, states: Tensor) -> Tensor:
         """The states (T, d) of the tokens of `batch`, each row's by the map of its language."""
@@ -160,7 +160,7 @@ class Alignment:
 
     @contextmanager
     def inside(self, encoder: Any, batch: Batch, layer: int) -> Iterator[None]:
-        """Inside, the encoder, which is run up to hidden layer `layer`, maps the states that its upper layers go on with."""
+        """Inside, the encoder, which is run up to hidden layer `layer`, maps the states that its upper layers continue with."""
         if self.layer >= layer or not self.strength:
             yield
             return

@@ -25,7 +25,7 @@ def load_config(backbone: str) -> PretrainedConfig:
         check_values(backbone, values, below if below.is_dir() else None)
         config: PretrainedConfig = AutoConfig.from_pretrained(backbone, trust_remote_code=False)
         return config
-    # Whatever a class says of values of other kinds than its own: transformers checks few of them.
+    # Any error of a class on values of another kind: transformers checks few of them.
     except (OSError, ValueError, AttributeError, TypeError, LookupError, RecursionError, ArithmeticError) as error:
         raise not_loaded(backbone, "", error) from None
 
@@ -45,7 +45,7 @@ def check_tokenizer(backbone: str, config: PretrainedConfig, tokenizer: PreTrain
 
 
 def separator(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """The special tokens after which segment 1 begins, for an encoder that has learnt to tell segments apart and a tokenizer
+    """The special tokens after which segment 1 begins, for an encoder that has learnt to distinguish segments and a tokenizer
     that marks them; else none. Raises UserError for segments that xdist cannot give."""
     learnt: int = getattr(config, "type_vocab_size", None) or 0
     return special_tokens.separator(tokenizer) if learnt > 1 else ()

@@ -55,7 +55,7 @@ def names_there(kind: Any, config: PretrainedConfig, family: Family, held: Colle
         if (there := shapes[names[name]]) != value.shape:
             raise UserError(f"{names[name]} of {kind.__name__} is {there}, head '{own}' needs {tuple(value.shape)}")
     if not _computes(model, head, names, family.task.family):
-        raise UserError(f"{kind.__name__} computes something else than head '{own}' from the same weights")
+        raise UserError(f"{kind.__name__} computes something other than head '{own}' from the same weights")
     return names
 
 
@@ -87,12 +87,12 @@ def _renamed(head: nn.Module, layers: Mapping[str, str], encoder: str) -> dict[s
 
 
 def _is_whole(names: Collection[str], there: Collection[str], encoder: str) -> bool:
-    """Whether these are there, and all that is there beside the encoder."""
+    """Whether these exist, and are all that exists besides the encoder."""
     return {name for name in there if not name.startswith(f"{encoder}.")} <= set(names) <= set(there)
 
 
 class _States(nn.Module):
-    """Stands in the place of an encoder: gives these states, and what the encoder's pooler makes of them."""
+    """Replaces an encoder: gives these states, and what the encoder's pooler makes of them."""
 
     def __init__(self, encoder: Any, states: Tensor) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ def _computes(model: Any, head: nn.Module, names: Mapping[str, str], family: str
         ids, mask = ids[None], mask[None]
     try:
         found = model(input_ids=ids, attention_mask=mask)
-    except Exception:  # whatever a class asks of its encoder beyond states, its head is another one
+    except Exception:  # a class that needs more of its encoder than states has another head
         return False
     logits = torch.stack([found.start_logits, found.end_logits], -1) if family == "span-qa" else found.logits
     head.eval()

@@ -1,4 +1,4 @@
-"""The head of a model that was fine-tuned elsewhere, or exported, as its config.json tells of it. Needs no torch."""
+"""The head of a model that was fine-tuned elsewhere, or exported, by its config.json. Needs no torch."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from xdist.errors import UserError
 from xdist.files import read_json
 from xdist.tasks.catalog import Task
 
-# What the name of a family's class in transformers holds; XLM's own goes on after it.
+# What the name of a family's class in transformers holds; XLM's own continues after it.
 CLASSES = {
     "classification": "ForSequenceClassification",
     "multiple-choice": "ForMultipleChoice",
@@ -48,7 +48,7 @@ class Finetuned:
 
 def read_finetuned(backbone: str) -> Finetuned | None:
     """What the model of a folder, or of a hub id that is in the hub's cache, was fine-tuned for; None for an encoder alone and
-    for a folder that xdist trained, which says it in a file of its own."""
+    for a folder that xdist trained, which records it in its own file."""
     folder = _folder(backbone)
     if folder is None:
         return None

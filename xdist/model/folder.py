@@ -1,4 +1,4 @@
-"""A trained model as a folder: a Hugging Face encoder with its tokenizer, and the heads beside it.
+"""A trained model as a folder: a Hugging Face encoder with its tokenizer, and the heads.
 
 `heads.json` says which task each head belongs to; `heads.safetensors` holds their weights under `<head>.<parameter>`.
 """
@@ -15,6 +15,7 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from xdist.data.heads import HEADS_INDEX, heads_in
 from xdist.errors import UserError
 from xdist.files import read_json, write_json, written_folder
+from xdist.model import branches
 from xdist.model.adapters import attached, files, held
 from xdist.model.backbone import separator
 from xdist.model.encoder import check_finite
@@ -22,6 +23,7 @@ from xdist.model.exchange import head_weights
 from xdist.model.finetuned import read_finetuned
 from xdist.model.heads import as_held
 from xdist.model.model import Model
+from xdist.model.syntax.files import write_beside
 from xdist.tasks.catalog import Task
 from xdist.tasks.family import family_of
 
@@ -37,7 +39,7 @@ def save_model(
     facts: Mapping[str, object] | None = None,
 ) -> None:
     """Write `state` (all parameters that are saved, on the CPU) as a model folder with `facts` as JSON files by name; an older
-    one is replaced when all is written. Of a model whose adapter was trained that is the adapter, not what it stands on."""
+    one is replaced when all is written. Of a model whose adapter was trained that is the adapter, not the model below it."""
     encoder: PreTrainedModel = model.encoder
     encoder_state = {name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")}
     head_state = {name.removeprefix("heads."): value for name, value in state.items() if name.startswith("heads.")}
@@ -48,8 +50,9 @@ def save_model(
             files.write_adapter(temporary, own, encoder_state, encoder, *model.stands_on)
         else:
             # Under the names of the module: loaded at ZeRO 3, transformers would give norms the names of old checkpoints again.
-            encoder_state = attached.merged(encoder, encoder_state)
+            encoder_state = attached.merged(encoder, write_beside(temporary, encoder, encoder_state))
             encoder.save_pretrained(temporary, state_dict=encoder_state, save_original_format=False)
+            branches.write(encoder, temporary)
         save_tokenizer(temporary, tokenizer, encoder.config)
         save_file({name: value.contiguous() for name, value in head_state.items()}, temporary / HEADS)
         index = {

@@ -43,7 +43,7 @@ class FormedHead(nn.Module):
         return cast(Tensor, self.out(self.after(states if self.norm is None else self.norm(states))))
 
     def of_sequences(self, states: Tensor, mean: MeanOf) -> Tensor:
-        """What comes out for whole sequences where not the first token alone is read; `states` are of all tokens."""
+        """The outputs for complete sequences where not the first token alone is read; `states` are of all tokens."""
         return mean(self(states)) if self.pooling == "late" else self(mean(states))
 
 

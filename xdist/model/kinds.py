@@ -1,6 +1,6 @@
 """What xdist knows of each kind of encoder, by its model type: the one place that differs from kind to kind. Needs no torch.
 
-What stands here is held against transformers' own classes by the admission test (tests/unit/test_admission_*.py).
+The admission test compares these values with transformers' own classes (tests/unit/test_admission_*.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ class HeadForm:
     activation: str = ""
     norm: str = ""
     biases: str = ""  # the key that says whether `dense` has a bias; '': it has
-    drops_states: bool = False  # whether dropout also stands before the dense layer
+    drops_states: bool = False  # whether dropout is also before the dense layer
     pooling: str = "first"  # the states of a sequence that are read: its first token's, or the mean of all
 
 
@@ -51,6 +51,8 @@ class EncoderKind:
     languages: bool = False  # whether its forward takes the language of each token
     # The module whose output is the embedding layer's.
     embedded: str = "embeddings"
+    # The module between it and the layers that widens what it gives, where there is one.
+    widening: str = ""
     # The module that runs the layers; '': the encoder itself. None: not known.
     stack: str | None = "encoder"
     # The module whose output's first part is the last hidden states that all else is made of, where `stack` is not.
@@ -58,10 +60,12 @@ class EncoderKind:
     # What of `stack` is cut to run the lower layers alone: its list of layers, or the number of those that are run.
     layers: str = ""
     counter: str = ""
+    # What of that module, in some checkpoints, comes after its first layer, under any name.
+    after_first: str = ""
     # The norm of that module which comes after the last layer, and is no part of the states of any layer below.
     closing: str = ""
     # Of a layer the matrices of attention and of the feed-forward part, and the norm that ends it ('': none does), by their
-    # names below `layer`, a star for each number; '': of the stack's list of layers. Adapters stand there.
+    # names below `layer`, a star for each number; '': of the stack's list of layers. Adapters are there.
     attention: tuple[str, ...] = (
         "attention.self.query",
         "attention.self.key",
@@ -71,6 +75,8 @@ class EncoderKind:
     mlp: tuple[str, ...] = ("intermediate.dense", "output.dense")
     ends: str = "output.LayerNorm"
     layer: str = ""
+    # The two of them whose outputs are the keys and the values of that layer and nothing else; (): there are none.
+    keys_values: tuple[str, ...] = ("attention.self.key", "attention.self.value")
     # Keys of the configuration: every dropout of encoder and heads, that of attention, and where heads look for theirs.
     dropouts: tuple[str, ...] = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
     attention_dropout: str = "attention_probs_dropout_prob"
@@ -85,7 +91,7 @@ class EncoderKind:
 
     @property
     def every_layer(self) -> str:
-        """The names of its layers in the encoder, a star for each number; '': they are no modules of their own."""
+        """The names of its layers in the encoder, a star for each number; '': they are no separate modules."""
         return (
             self.layer or ".".join(part for part in (self.stack, self.layers, "*") if part) if self.layers or self.layer else ""
         )
@@ -125,6 +131,7 @@ KINDS: Mapping[str, EncoderKind] = {
     "bert": EncoderKind(packs=True, layers="layer", language_heads=(_bert_lm("cls.predictions"),)),
     "electra": EncoderKind(
         packs=True,
+        widening="embeddings_project",
         layers="layer",
         language_heads=(
             LanguageForm(
@@ -148,6 +155,7 @@ KINDS: Mapping[str, EncoderKind] = {
         layers="layers",
         closing="final_norm",
         attention=("attn.Wqkv", "attn.Wo"),
+        keys_values=(),
         mlp=("mlp.Wi", "mlp.Wo"),
         ends="",
         dropouts=("attention_dropout", "embedding_dropout", "mlp_dropout", "classifier_dropout"),
@@ -179,6 +187,7 @@ KINDS: Mapping[str, EncoderKind] = {
         layers="layers",
         closing="norm",
         attention=("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"),
+        keys_values=("self_attn.k_proj", "self_attn.v_proj"),
         mlp=("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"),
         ends="",
         dropouts=("attention_dropout", "classifier_dropout"),  # the second is xdist's own: heads have none there
@@ -191,6 +200,7 @@ KINDS: Mapping[str, EncoderKind] = {
     "deberta-v2": EncoderKind(
         positions="relative",
         last="",  # the encoder reads its stack's second part, all hidden states
+        after_first="conv",
         layers="layer",
         attention=(
             "attention.self.query_proj",
@@ -198,6 +208,7 @@ KINDS: Mapping[str, EncoderKind] = {
             "attention.self.value_proj",
             "attention.output.dense",
         ),
+        keys_values=(),  # keys of positions too
         dropouts=("hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_dropout", "cls_dropout"),
         head_dropouts=("cls_dropout", "hidden_dropout_prob"),
         language_heads=(
@@ -208,6 +219,7 @@ KINDS: Mapping[str, EncoderKind] = {
         revision=1,
     ),
     "rembert": EncoderKind(
+        widening="encoder.embedding_hidden_mapping_in",
         layers="layer",
         dropouts=("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob"),
         head_dropouts=("classifier_dropout_prob",),
@@ -229,6 +241,7 @@ KINDS: Mapping[str, EncoderKind] = {
         stack="transformer",
         layers="layer",
         attention=("attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin"),
+        keys_values=("attention.k_lin", "attention.v_lin"),
         mlp=("ffn.lin1", "ffn.lin2"),
         ends="output_layer_norm",
         dropouts=("dropout", "attention_dropout", "seq_classif_dropout", "qa_dropout"),
@@ -249,6 +262,7 @@ KINDS: Mapping[str, EncoderKind] = {
     "albert": EncoderKind(
         layer="encoder.albert_layer_groups.*.albert_layers.*",  # one for all, or few
         attention=("attention.query", "attention.key", "attention.value", "attention.dense"),
+        keys_values=(),  # layers share them
         mlp=("ffn", "ffn_output"),
         ends="full_layer_layer_norm",
         dropouts=("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob"),
@@ -264,6 +278,7 @@ KINDS: Mapping[str, EncoderKind] = {
         stack="",
         counter="n_layers",
         attention=("attentions.*.q_lin", "attentions.*.k_lin", "attentions.*.v_lin", "attentions.*.out_lin"),
+        keys_values=("attentions.*.k_lin", "attentions.*.v_lin"),
         mlp=("ffns.*.lin1", "ffns.*.lin2"),
         ends="layer_norm2.*",
         dropouts=("dropout", "attention_dropout", "summary_first_dropout"),
@@ -276,19 +291,19 @@ KINDS: Mapping[str, EncoderKind] = {
         revision=1,
     ),
 }
-UNKNOWN = EncoderKind(stack=None)
+UNKNOWN = EncoderKind(stack=None, keys_values=())
 
 _DECODER = "a decoder: each token sees only those before it, so the first, which heads read, sees nothing"
 _BOTH = "an encoder with a decoder; xdist trains encoders"
 _UNCHECKED = "its attention is of a kind that was not checked here"
-# What is asked for now and then, and why it is not there.
+# What users request now and then, and why it is missing.
 REFUSED: Mapping[str, str] = {
     **dict.fromkeys(("gpt2", "gpt_neo", "gpt_neox", "llama", "mistral", "gemma", "gemma2", "qwen2", "qwen3", "opt"), _DECODER),
     **dict.fromkeys(("bloom", "xglm", "phi3", "falcon", "gemma3", "gemma3_text", "openai-gpt", "mamba", "olmo2"), _DECODER),
     **dict.fromkeys(("t5", "mt5", "umt5", "longt5", "bart", "mbart", "m2m_100", "marian", "pegasus"), _BOTH),
     **dict.fromkeys(("encoder-decoder", "t5gemma", "nllb-moe", "byt5", "switch_transformers"), _BOTH),
     "canine": "it reads characters and has no vocabulary of pieces",
-    "xmod": "it computes with adapters of one language at a time, and needs to be told which",
+    "xmod": "it computes with adapters of one language at a time, and needs to know which",
     **dict.fromkeys(("mpnet", "roformer"), _UNCHECKED),
 }
 

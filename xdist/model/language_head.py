@@ -1,4 +1,4 @@
-"""The language-model head that a published checkpoint holds beside its encoder, under the names of its kind."""
+"""The language-model head that a published checkpoint has besides its encoder, under the names of its kind."""
 
 import json
 from collections.abc import Collection, Sequence

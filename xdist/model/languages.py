@@ -1,4 +1,4 @@
-"""The language of each token, for encoders that are told it: XLM of fifteen languages."""
+"""The language of each token, for encoders that need it: XLM of fifteen languages."""
 
 import torch
 from torch import Tensor
@@ -10,14 +10,14 @@ from xdist.tasks.batch import Batch
 
 
 def of(encoder: PreTrainedModel, batch: Batch) -> Tensor | None:
-    """(T,) the encoder's number of the language of each token; None for an encoder that is not told it. Raises UserError for a
-    language that it does not know, and for a batch that says none."""
+    """(T,) the encoder's number of the language of each token; None for an encoder that does not need it. Raises UserError for
+    a language that it does not know, and for a batch that says none."""
     config = encoder.config
     if not kind_of(config).languages or not config.use_lang_emb or config.n_langs < 2:
         return None
     if batch.languages is None:
-        raise UserError(f"a model of type '{config.model_type}' has to be told the language of each row")
+        raise UserError(f"a model of type '{config.model_type}' needs the language of each row")
     if unknown := next((code for code in batch.languages if code not in config.lang2id), None):
-        raise UserError(f"a model of type '{config.model_type}' was not taught '{unknown}'")
+        raise UserError(f"a model of type '{config.model_type}' was not trained on '{unknown}'")
     numbers = torch.tensor([config.lang2id[code] for code in batch.languages], device=batch.tokens.device)
     return numbers[batch.token_row]

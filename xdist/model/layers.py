@@ -39,13 +39,13 @@ def only_layers(encoder: "PreTrainedModel", kind: EncoderKind, number: int) -> I
 
 
 def tells_layers(kind: EncoderKind) -> bool:
-    """Whether each layer of encoders of this kind has weights of its own, which `depth` finds."""
+    """Whether each layer of encoders of this kind has its own weights, which `depth` finds."""
     return cuts(kind)
 
 
 def check_frozen(section: ModelSection, kind: EncoderKind, name: str, layers: int, heads: bool) -> None:
     """Raises UserError where `section` leaves more layers as they are than an encoder of type `name` has, `layers`, or all
-    of them where no `heads` are trained beside, and where its layers share their weights."""
+    of them where no `heads` are trained with it, and where its layers share their weights."""
     if section.frozen_layers and not tells_layers(kind):
         raise section.error(("frozen_layers",), f"the layers of encoders of type '{name}' share their weights")
     if section.frozen_layers > (most := layers if heads else layers - 1):

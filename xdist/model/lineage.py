@@ -1,4 +1,4 @@
-"""What a model was trained on: a file beside its weights that travels with them, however they are continued or exported."""
+"""What a model was trained on: a file next to its weights that is kept with them, however they are continued or exported."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -105,7 +105,7 @@ _KIND = TypeAdapter(tuple[PastTraining, ...])
 
 
 def base_of(place: str) -> Base | None:
-    """The model of the hub that the backbone at `place` is, as far as it tells."""
+    """The model of the hub that the backbone at `place` is, as far as it is known."""
     found = from_hub(place)
     return Base(id=found[0], commit=found[1]) if found else None
 
@@ -131,7 +131,7 @@ def _kept(description: dict[str, Any]) -> dict[str, Any]:
 
 def read_lineage(model: str) -> Lineage:
     """The trainings behind a model folder, the first one first; none of what was never trained by xdist, such as a hub id. Of a
-    folder that an earlier version left, the run beside it says it. Raises UserError for a file that is not ours."""
+    folder that an earlier version left, the run that it belongs to gives it. Raises UserError for a file that is not ours."""
     path = Path(model) / FILE
     if not path.is_file():
         return _of_run(Path(model), set())
@@ -141,7 +141,7 @@ def read_lineage(model: str) -> Lineage:
             _Description.model_validate(stage.description)
         return found
     except (ValidationError, UserError):
-        raise UserError(f"{path}: is not what xdist writes beside a model") from None
+        raise UserError(f"{path}: is not what xdist writes for a model") from None
 
 
 def joined(many: Sequence[Lineage]) -> Lineage:
@@ -158,7 +158,7 @@ def dumped(lineage: Lineage) -> list[dict[str, Any]]:
 
 
 def without_paths(lineage: Lineage) -> Lineage:
-    """As it may be shown to anybody: of a path of this machine its last name, of a backbone its name on the hub where it has
+    """As it may be published: of a path of this machine its last name, of a backbone its name on the hub where it has
     one."""
     found = []
     for stage in lineage:
@@ -220,6 +220,6 @@ def _of_run(model: Path, seen: set[Path]) -> Lineage:
 def _head(name: str, described: Path | None, plugins: Sequence[str], share: Share | None) -> str:
     try:
         entry = unchecked(name, described, plugins)
-    except UserError:  # a task of one's own whose description is not here
+    except UserError:  # your own task whose description is not here
         return name
     return (sharing(entry, share) if share else entry).head

@@ -4,7 +4,7 @@ import torch
 
 
 class Masks:
-    """Where torch's generators stand, on the CPU and on this rank's GPU; `rewind` brings them back there."""
+    """The states of torch's generators, on the CPU and on this rank's GPU; `rewind` restores them."""
 
     def __init__(self) -> None:
         self._cpu = torch.get_rng_state()

@@ -1,10 +1,10 @@
 """Attention without padding: all tokens of a micro-batch in one row, each sequence attending to itself alone.
 
-Registered with transformers as an attention of its own, so encoders run as they are: every layer but attention sees T real
-tokens, (1, T, d). A call without a packing (anybody's padded call of the encoder) is transformers' sdpa.
+Registered with transformers as a separate attention, so encoders run unchanged: every layer but attention sees T real
+tokens, (1, T, d). A call without a packing (a padded call of the encoder by other code) is transformers' sdpa.
 
 On CUDA in half precision the kernel is flash attention over sequence bounds: `flash_attn` where installed, else PyTorch's
-`varlen_attn`, which has no dropout. Everywhere else, and with that dropout, sequences of like length stand in padded buckets
+`varlen_attn`, which has no dropout. Everywhere else, and with that dropout, sequences of similar length are padded in buckets
 inside attention only (xdist/tasks/packing.py).
 """
 
@@ -130,7 +130,7 @@ def by_bounds(rows: QueryKeyValue, packing: Packing, dropout: float, scaling: fl
 
 
 def by_buckets(rows: QueryKeyValue, packing: Packing, dropout: float, scaling: float | None, window: int | None) -> Tensor:
-    """(T, H, D) of sequences of like length, padded."""
+    """(T, H, D) of sequences of similar length, padded."""
     sizes = [bucket.sequences * bucket.length for bucket in packing.buckets]
     spread = [_Spread.apply(states.flatten(1), packing).split(sizes) for states in rows]  # type: ignore[no-untyped-call]
     heads, width = rows[0].shape[1:]

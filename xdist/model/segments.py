@@ -1,7 +1,7 @@
-"""Segment ids: which of two texts a token belongs to, for encoders that were taught to tell them apart.
+"""Segment ids: which of two texts a token belongs to, for encoders that were trained to distinguish them.
 
 They are read off the tokens: segment 1 begins after the first separator of a sequence that anything follows. So a row needs to
-hold nothing more, and its border moves along when its words are rewritten. A text in which the separator itself stands, written
+hold nothing more, and its border moves along when its words are rewritten. A text that contains the separator itself, written
 out as a special token, is taken for two.
 """
 
@@ -29,5 +29,5 @@ def second_texts(batch: Batch, separator: tuple[int, ...]) -> Tensor:
     ends = batch.positions >= len(separator) - 1  # whether a separator ends here; none reaches back into another sequence
     for back, token in enumerate(reversed(separator)):
         ends = ends & (batch.tokens.roll(back) == token)
-    before = torch.cumsum(ends, 0) - ends.long()  # separators that ended before each token, in the whole row
+    before = torch.cumsum(ends, 0) - ends.long()  # separators that ended before each token, in the complete row
     return (before > before[batch.starts][batch.token_sequence]).long()

@@ -18,7 +18,7 @@ BEFORE_LAYERS: tuple[Place, ...] = ("input", "embedding")
 
 @contextmanager
 def shifted(encoder: PreTrainedModel, batch: Batch, shifts: Sequence[Shift]) -> Iterator[None]:
-    """Inside, the encoder adds those of `shifts` that lie before its layers to the states of the tokens of `batch`."""
+    """Inside, the encoder adds those of `shifts` that are before its layers to the states of the tokens of `batch`."""
     handles = []
     try:
         for place in BEFORE_LAYERS:
@@ -33,7 +33,7 @@ def shifted(encoder: PreTrainedModel, batch: Batch, shifts: Sequence[Shift]) -> 
 
 @contextmanager
 def shifted_last(encoder: PreTrainedModel, batch: Batch, shifts: Sequence[Shift]) -> Iterator[None]:
-    """Inside, the encoder adds those of `shifts` that lie after its layers to its last hidden states, before any pooler. Raises
+    """Inside, the encoder adds those of `shifts` that are after its layers to its last hidden states, before any pooler. Raises
     UserError for an encoder that does not say where that is."""
     here = [shift for shift in shifts if shift.place == "last"]
     handle = last_site(encoder).register_forward_hook(partial(_add_to_last, batch, here)) if here else None

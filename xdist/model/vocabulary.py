@@ -1,9 +1,9 @@
 """The active vocabulary: an input embedding of which only the rows that training can meet are trained.
 
-Rows that no training text uses get no gradient, yet in a whole table they cost optimizer states, a gradient buffer and their
+Rows that no training text uses get no gradient, yet in a full table they cost optimizer states, a gradient buffer and their
 share of every reduction: of XLM-R base 69 % of all parameters are the embedding, and an English task uses a few percent of its
 rows. Here the rows in use are the parameter `weight`, so ZeRO sees nothing else, and the others are constants in host memory,
-neither on the GPU nor in checkpoints. What is trained is what the whole table would become, but for weight decay, which would
+neither on the GPU nor in checkpoints. The result is what the full table would become, except for weight decay, which would
 also shrink the rows that nothing uses; here they stay as they are.
 """
 
@@ -58,7 +58,7 @@ class ActiveEmbedding(nn.Module):
 
 
 def activate(encoder: PreTrainedModel, ids: Tensor) -> bool:
-    """Train only the rows `ids` (sorted) of the input embedding, whose weight is whole here, and that of the padding. False
+    """Train only the rows `ids` (sorted) of the input embedding, whose weight is complete here, and that of the padding. False
     where nothing was changed: all rows are in use, or the table is more than a table."""
     whole = encoder.get_input_embeddings()
     if type(whole) is not nn.Embedding or whole.max_norm is not None:

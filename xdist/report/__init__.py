@@ -27,9 +27,10 @@ class ReportPaths:
 
 
 def write_report(runs: Sequence[Path], out: Path, notes: Sequence[str] = (), title: str = "Scores by language") -> ReportPaths:
-    """Writes report.html, report.md, report.json and languages.csv of these run folders into `out`, each whole or not at all.
+    """Writes report.html, report.md, report.json and languages.csv of these run folders into `out`, each completely or not at
+    all.
 
-    `notes` are sentences on what the numbers can and cannot say. A run that cannot be read is told and left
+    `notes` are sentences on what the numbers can and cannot say. A run that cannot be read is reported and left
     out. Raises UserError where none can.
     """
     return write_scores(read_scores(runs), out, notes, title)
@@ -38,7 +39,7 @@ def write_report(runs: Sequence[Path], out: Path, notes: Sequence[str] = (), tit
 def write_scores(scores: ScoreTable, out: Path, notes: Sequence[str], title: str) -> ReportPaths:
     """The same of scores that were read already."""
     records = scores.records
-    notes = [*notes, *scores.unknown, *(f"left out: {line}" for line in scores.left_out)]
+    notes = [*notes, *scores.unknown, *(f"skipped: {line}" for line in scores.left_out)]
     written = datetime.now(UTC)
     paths = ReportPaths(out / "report.html", out / "report.md", out / "report.json", scores)
     texts = {
@@ -96,5 +97,5 @@ def _column(column: Column) -> dict[str, Any]:
 
 
 def _mean(mean: Mean) -> dict[str, Any]:
-    """`of` where it is not whole."""
+    """`of` where it is not complete."""
     return {"score": mean.score, "languages": mean.languages, **({"of": mean.of} if mean.over else {})}

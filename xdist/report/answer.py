@@ -9,12 +9,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from xdist.languages import EVERY_GROUP, SEEN, TAIL, UNKNOWN, Pretraining, identity
-from xdist.metrics.pooled import SeedSpread, pooled, seed_spread
+from xdist.metrics.pooled import SeedSpread, pooled_interval, seed_spread
 from xdist.metrics.significance import Interval, holm
-from xdist.report.comparison import DIAGONAL, OFF_DIAGONAL, shown
+from xdist.report.comparison import DIAGONAL, OFF_DIAGONAL, difference_shown
 from xdist.report.naming import group_of
 from xdist.report.results import Results, TaskResult
-from xdist.report.scores import over
+from xdist.report.scores import coverage
 
 RARE, RICH = "unseen and low", "mid and high"
 UNTRAINED, ELSEWHERE = "trained on in no stage", "trained on in another stage"
@@ -36,7 +36,7 @@ class Difference:
 
     @property
     def shown(self) -> bool:
-        return shown(self.interval, self.p)
+        return difference_shown(self.interval, self.p)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ ComparedGroups = Mapping[tuple[str, str], tuple[Interval, tuple[int, int, int], 
 """By (row, condition): the interval; over how many languages, tasks and seeds; and the condition that it is compared with."""
 
 
-def compared(results: Results, rows: Collection[str] | None = None) -> ComparedGroups:
+def compare_conditions(results: Results, rows: Collection[str] | None = None) -> ComparedGroups:
     """The interval of each condition in each row, or in these `rows` alone."""
     found: dict[tuple[str, str], tuple[Interval, tuple[int, int, int], str]] = {}
     for name, languages in _members(results).items():
@@ -82,7 +82,7 @@ def compared(results: Results, rows: Collection[str] | None = None) -> ComparedG
 
 
 def answer(results: Results) -> Conclusion:
-    found = compared(results)
+    found = compare_conditions(results)
     headlines = set(headline_rows(results))
     families = [{key: found[key][0].p for key in found if (key[0] in headlines) == first} for first in (True, False)]
     corrected = {key: p for family in families for key, p in holm(family).items()}
@@ -91,7 +91,7 @@ def answer(results: Results) -> Conclusion:
     for name, of_task in predicted.items():
         of = len({identity(code) for codes in of_task.values() for code in codes})
         differences = tuple(
-            Difference(key[1], against, interval, corrected[key], *sizes, over(sizes[0], of, _word(name)))
+            Difference(key[1], against, interval, corrected[key], *sizes, coverage(sizes[0], of, _word(name)))
             for key, (interval, sizes, against) in found.items()
             if key[0] == name
         )
@@ -150,7 +150,7 @@ def spread_of(
     results: Results, tasks: Sequence[TaskResult], languages: Mapping[str, Sequence[str]], sample: bool
 ) -> SeedSpread | None:
     """How far the seeds of a condition spread in the mean over `tasks` and their `languages`, all conditions taken together,
-    but for those that have not learnt."""
+    except for those that have not learnt."""
     systems = []
     for one in results.conditions:
         if one.name in results.not_learnt:
@@ -189,4 +189,4 @@ def _pooled(
         if task.name in seeds and (difference := task.differences(a, b, languages[task.name], sorted(common)))
     ]
     count = len({identity(code) for part in parts for code in part.languages})
-    return pooled(parts, sample, spread), (count, len(parts), len(common))
+    return pooled_interval(parts, sample, spread), (count, len(parts), len(common))

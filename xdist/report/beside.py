@@ -1,4 +1,4 @@
-"""Rows beside those of the conditions: what a guess scores, and scores of others. None of them enters a test."""
+"""Rows in addition to those of the conditions: what a guess scores, and scores of others. None of them enters a test."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class BesideRow:
     tasks: Mapping[str, float]
 
 
-def beside(results: Results) -> tuple[BesideRow, ...]:
+def extra_rows(results: Results) -> tuple[BesideRow, ...]:
     """Guesses first, then the rows that were given."""
     rows = []
     for kind, (name, said) in GUESSES.items():

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from xdist.metrics.pooled import pooled
+from xdist.metrics.pooled import pooled_interval
 from xdist.metrics.significance import Interval, holm
 from xdist.report.answer import spread_of
-from xdist.report.comparison import shown
+from xdist.report.comparison import difference_shown
 from xdist.report.results import Results
 from xdist.report.scores import SMALL
 
@@ -25,7 +25,7 @@ class LanguageDifference:
 
     @property
     def shown(self) -> bool:
-        return shown(self.interval, self.p)
+        return difference_shown(self.interval, self.p)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def by_language(results: Results) -> list[ByLanguage]:
         for task in results.tasks:
             if (parts := task.differences(condition.name, against)) and not task.of_pairs:
                 intervals[task.name] = {
-                    code: pooled([parts.only(code)], False, spreads[task.name, code]) for code in parts.languages
+                    code: pooled_interval([parts.only(code)], False, spreads[task.name, code]) for code in parts.languages
                 }
         corrected = holm({f"{task} {code}": one.p for task, row in intervals.items() for code, one in row.items()})
         counts = {task.name: task.replicated.counts for task in results.tasks}

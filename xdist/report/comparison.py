@@ -8,9 +8,9 @@ import numpy as np
 from xdist.languages import CC100, EVERY_GROUP, Pretraining, by_size
 from xdist.metrics import Metric
 from xdist.metrics.counts import CountRows
-from xdist.metrics.significance import Interval, Paired, group_interval, holm, intervals, paired, randomisation
+from xdist.metrics.significance import Interval, Paired, group_interval, holm, intervals, paired_rows, randomisation
 from xdist.report.naming import group_of
-from xdist.report.scores import ALL, MANY, ZERO_SHOT, over
+from xdist.report.scores import ALL, MANY, ZERO_SHOT, coverage
 
 Runs = Sequence[Mapping[str, CountRows]]
 """For each seed the rows of the metric, by language."""
@@ -18,7 +18,7 @@ LEVEL = 0.05
 DIAGONAL, OFF_DIAGONAL = "pairs of one language", "pairs of two languages"
 
 
-def shown(interval: Interval, p: float) -> bool:
+def difference_shown(interval: Interval, p: float) -> bool:
     """Whether there is a difference: by the interval, and by the p-value after the correction for many comparisons."""
     return interval.excludes_zero and p < LEVEL
 
@@ -39,7 +39,7 @@ class Compared:
 
     @property
     def shown(self) -> bool:
-        return shown(self.interval, self.p)
+        return difference_shown(self.interval, self.p)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def compare(
         return Comparison(metric, {}, {}, None, tuple(blank), read)
     if not codes:
         raise ValueError("no language in common")
-    sets = {code: paired([rows[code] for rows in a], [rows[code] for rows in b]) for code in codes}
+    sets = {code: paired_rows([rows[code] for rows in a], [rows[code] for rows in b]) for code in codes}
     single = intervals(sets, metric, seed)
     corrected = holm({code: interval.p for code, interval in single.items()})
     languages = {code: _compared({code: sets[code]}, metric, single[code], corrected[code]) for code in codes}
@@ -114,4 +114,4 @@ def _compared(sets: Mapping[str, Paired], metric: Metric, interval: Interval, p:
         for system in zip(*((one.a, one.b) for one in sets.values()), strict=True)
     )
     count, what = sum(one.a.shape[1] for one in sets.values()), "languages" if _is_sample(sets) else "pairs"
-    return Compared(a, b, interval, p, count, len(sets), over(len(sets), of, what))
+    return Compared(a, b, interval, p, count, len(sets), coverage(len(sets), of, what))

@@ -1,5 +1,5 @@
 """Figures as geometry. Training curves: what an inline SVG needs, in the coordinates of its view box. Differences and their
-intervals: where each stands on one axis, in per cent of its width."""
+intervals: where each is on one axis, in per cent of its width."""
 
 import math
 from collections.abc import Sequence
@@ -141,7 +141,7 @@ def _said(points: Points, digits: int) -> str:
     )
 
 
-MARGIN = 3.0  # per cent on either side, so that marks at the ends are whole
+MARGIN = 3.0  # per cent on either side, so that marks at the ends are complete
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def _plots(column: Column) -> Iterator[DotPlot]:
 
 
 def _rows(column: Column, kind: Callable[[str], str], axis: Axis) -> Iterator[DotRow]:
-    """From the highest mean to the lowest; what has too few languages for a row of its own comes last."""
+    """From the highest mean to the lowest; what has too few languages for its own row comes last."""
     members: dict[str, list[str]] = {}
     for code in column.cells:
         members.setdefault(kind(code), []).append(code)

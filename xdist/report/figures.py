@@ -1,4 +1,4 @@
-"""The figures of a report as SVG files of their own, for papers and slides: no style sheet, no script, white ground."""
+"""The figures of a report as separate SVG files, for papers and slides: no style sheet, no script, white ground."""
 
 import re
 from collections.abc import Sequence
@@ -82,7 +82,7 @@ def forest(rows: Sequence[GroupDifference]) -> str:
 
 
 def heat_map(scores: ScoreTable, columns: Sequence[Column]) -> str:
-    """One task: a row per language that it has, a column per condition, on a scale of its own."""
+    """One task: a row per language that it has, a column per condition, on its own scale."""
     codes = [code for code in scores.languages if any(code in column.cells for column in columns)]
     scaled = scale(cell.score for column in columns for cell in column.cells.values())
     heads = [_broken(column.run) for column in columns]

@@ -6,13 +6,13 @@ from statistics import fmean
 
 from xdist.metrics.pooled import DRAWS
 from xdist.report.answer import Conclusion, answer, headline_rows
-from xdist.report.beside import BesideRow, beside
+from xdist.report.beside import BesideRow, extra_rows
 from xdist.report.by_language import ByLanguage, by_language
 from xdist.report.falling import still_falling
 from xdist.report.labelling import LearningCurve, learning_curves
-from xdist.report.labelling import said as labelling_said
+from xdist.report.labelling import labelling_sentence as labelling_said
 from xdist.report.pair_matrix import PairMatrix, pair_matrices
-from xdist.report.published import Reproduced, reproduced
+from xdist.report.published import Reproduced, reproduced_figures
 from xdist.report.results import Results, RunFacts, as_scores
 from xdist.report.scores import SMALL, ScoreTable
 from xdist.report.sentences import not_learnt_said, sentences
@@ -34,12 +34,12 @@ class Findings:
 
     @property
     def cautions(self) -> list[str]:
-        """What whoever reads the answer has to know first: runs that are missing, and losses that were still falling."""
+        """What a reader of the answer has to know first: runs that are missing, and losses that were still falling."""
         return [line for line in (self.results.preliminary, still_falling(self.results.runs)) if line]
 
     @property
     def averaged(self) -> bool:
-        """Whether any task of the official average is there whole."""
+        """Whether any task of the official average is complete."""
         return any(not row.done.startswith("0 ") for row in self.tasks)
 
     @property
@@ -54,7 +54,8 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class StageCost:
-    """`hours` of all ranks together and `speed` in tokens per second, means over runs where they are logged; None: nowhere."""
+    """`hours` of all ranks together and `speed` in tokens per second, means over runs where they are logged; None: not
+    logged."""
 
     stage: str
     runs: int
@@ -78,8 +79,8 @@ def findings(results: Results) -> Findings:
         tuple(pair_matrices(results)),
         as_scores(results),
         labelling,
-        beside(results),
-        tuple(reproduced(results)),
+        extra_rows(results),
+        tuple(reproduced_figures(results)),
     )
 
 
@@ -102,18 +103,18 @@ def statistics(found: Findings) -> list[str]:
     languages = ", ".join(str(count) for count in sorted({one.count for one in found.languages})) or "no"
     seeds = sorted({one.seeds for row in found.answer.rows for one in row.differences})
     said = [
-        "A difference is a condition minus its baseline in points of each task's own metric, which stands beside the task, "
+        "A difference is a condition minus its baseline in points of each task's own metric, which is shown with the task, "
         "averaged over the languages of a group within each task, then over tasks. Languages that a task was "
-        "trained on are left out; the row “trained on in no stage” leaves out those of intermediate training, too, which are "
+        "trained on are left out; the row “trained on in no stage” excludes those of intermediate training, too, which are "
         "the row “trained on in another stage”.",
         f"95 % intervals: paired bootstrap over examples ({DRAWS:,} draws, the same for all systems and for test sets of one "
         "size, in all tasks that share their sentences), to which the spread between seeds and, for groups, between languages "
-        "adds its variance, each with Student's t of its degrees of freedom. How far seeds spread is taken to be alike in all "
+        "adds its variance, each with Student's t of its degrees of freedom. The spread of seeds is assumed to be equal in all "
         "conditions, and estimated from all. Languages of a group are a sample of languages like them, tasks and pairs are "
         "themselves.",
         f"Correction for many comparisons after Holm: the headline rows together ({first} comparisons), the other rows "
         f"together ({second}), the languages of a condition together ({languages} comparisons), a task's best condition "
-        "against each other one. A difference is called shown where its interval leaves out zero and "
+        "against each other one. A difference is called shown where its interval excludes zero and "
         "the corrected p is below 0.05; an interval itself is not corrected.",
     ]
     if turned := [task.name for task in found.results.tasks if task.metric.lower_is_better]:

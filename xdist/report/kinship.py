@@ -1,4 +1,4 @@
-"""Scores by pre-training size, language family and script: where a language stands, not only how it is called."""
+"""Scores by pre-training size, language family and script: the position of a language, not only its name."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -9,9 +9,9 @@ import numpy as np
 
 from xdist.report.curves import BOTTOM, LEFT, RIGHT, TOP, Tick, ticks
 from xdist.report.naming import family_of, group_of, name_of, script_of, size_of
-from xdist.report.scores import Column, ScoreTable, over
+from xdist.report.scores import Column, ScoreTable, coverage
 
-NONE_AT = LEFT + 14  # languages without pre-training text stand left of the logarithmic scale
+NONE_AT = LEFT + 14  # languages without pre-training text are left of the logarithmic scale
 FIRST = LEFT + 64
 MOST_MARKS = 5
 NAMED = ("unseen", "low")  # groups whose points carry their code
@@ -75,7 +75,7 @@ class SizePlot:
 @dataclass(frozen=True, slots=True)
 class Kin:
     """A family or script: per condition the mean over tasks of the mean over its languages; None where it has no score; `over`
-    per condition says of how many languages a mean is that is not whole."""
+    per condition says of how many languages an incomplete mean is."""
 
     name: str
     languages: tuple[str, ...]
@@ -126,23 +126,16 @@ def _over(scores: ScoreTable, run: str, codes: Sequence[str]) -> str:
     columns = [column for column in scores.columns if column.run == run]
     predicted = sum(any(code in column.languages for column in columns) for code in codes)
     scored = sum(any(code in column.cells for column in columns) for code in codes)
-    return over(scored, predicted)
+    return coverage(scored, predicted)
 
 
 def rank_correlation(xs: Sequence[float], ys: Sequence[float]) -> float | None:
     """Spearman's; equal values share the mean of their ranks. None for fewer than three points or no variation."""
-    if len(xs) < 3:
+    if len(xs) < 3 or len(set(xs)) == 1 or len(set(ys)) == 1:
         return None
-    first, second = (_ranks(np.asarray(values, dtype=np.float64)) for values in (xs, ys))
-    if first.std() == 0 or second.std() == 0:
-        return None
-    return float(np.corrcoef(first, second)[0, 1])
+    from scipy.stats import spearmanr  # a second of imports, for this figure alone
 
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[place]
+    return float(spearmanr(xs, ys).statistic)
 
 
 def _size_plot(scores: ScoreTable, columns: Sequence[Column]) -> SizePlot:

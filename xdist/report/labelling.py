@@ -1,18 +1,18 @@
-"""What labelling buys: the score in languages of which a study trains on more and more examples, beside zero-shot.
+"""What labelling gains: the score in languages of which a study trains on more and more examples, compared with zero-shot.
 
 A curve is of one task and the languages that are labelled together, along conditions that train on the same otherwise. Which
 sentences are labelled changes with the seed, so seeds spread by more the fewer there are: each interval knows the spread of its
-own seeds alone, where the rest of the report takes that of all conditions to be alike.
+own seeds alone, where the rest of the report assumes that of all conditions to be equal.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from xdist.languages import by_size, found
-from xdist.metrics.pooled import pooled
+from xdist.languages import by_size, find_language
+from xdist.metrics.pooled import pooled_interval
 from xdist.metrics.significance import Interval, holm
-from xdist.report.comparison import shown
+from xdist.report.comparison import difference_shown
 from xdist.report.numbers import limits, signed
 from xdist.report.results import Condition, Labelled, Results, TaskResult
 
@@ -31,7 +31,7 @@ class Gain:
 
     @property
     def shown(self) -> bool:
-        return self.interval is not None and self.p is not None and shown(self.interval, self.p)
+        return self.interval is not None and self.p is not None and difference_shown(self.interval, self.p)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class LearningCurve:
     @property
     def name(self) -> str:
         """The languages by name and code, or how many they are, and what else the series is."""
-        few = ", ".join(f"{one.name} ({code})" if (one := found(code)) else code for code in self.languages)
+        few = ", ".join(f"{one.name} ({code})" if (one := find_language(code)) else code for code in self.languages)
         languages = few if len(self.languages) <= FEW else f"{len(self.languages)} languages"
         return "; ".join(part for part in (languages, self.series) if part)
 
@@ -149,7 +149,7 @@ def _compared(curve: LearningCurve, task: TaskResult) -> LearningCurve:
     changed: dict[str, dict[str, Gain]] = {one.condition: {} for one in later}
     for side, (languages, sample) in sides.items():
         intervals = {
-            one.condition: pooled([difference], sample)
+            one.condition: pooled_interval([difference], sample)
             for one in later
             if (difference := task.differences(one.condition, first.condition, languages))
         }
@@ -162,7 +162,7 @@ def _compared(curve: LearningCurve, task: TaskResult) -> LearningCurve:
     return replace(curve, points=(first, *points))
 
 
-def said(curve: LearningCurve) -> str:
+def labelling_sentence(curve: LearningCurve) -> str:
     """A sentence on the labelled languages that claims no more than the numbers."""
     first, *later = curve.points
     parts = []

@@ -1,7 +1,7 @@
 """Tables for a paper: LaTeX, one file per table, to be \\input; each fits the width of an article, over several pages.
 
-What has more columns than a page stands in several tables below each other. Conditions, whose names are long, are letters where
-they are columns, said below the table. Names of tasks, metrics and conditions stand in columns of a fixed width and may break.
+What has more columns than a page is in several tables below each other. Conditions, whose names are long, are letters where
+they are columns, said below the table. Names of tasks, metrics and conditions are in columns of a fixed width and may break.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ ESCAPES = {
 }
 NEEDS = r"\usepackage{array,booktabs,longtable}"
 MEAN, OFFICIAL = ("mean", "of these tasks"), "official"  # columns that are no task
-TASKS, CONDITIONS = 5, 6  # columns of scores beside each other
+TASKS, CONDITIONS = 5, 6  # columns of scores next to each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +89,11 @@ def tables(found: Findings) -> dict[str, str]:
 
 
 def _file(parts: Sequence[LatexTable]) -> str:
-    return f"% Needs {NEEDS}; stands in no float.\n" + "\n\n".join(part.text for part in parts) + "\n"
+    return f"% Needs {NEEDS}; is in no float.\n" + "\n\n".join(part.text for part in parts) + "\n"
 
 
 def _tasks(found: Findings) -> Iterator[LatexTable]:
-    """The tasks, so many beside each other; the last table has the means."""
+    """The tasks, this many next to each other; the last table has the means."""
     tasks = [(task.name, task.metric.headline) for task in found.results.tasks]
     means = [*([MEAN] if len(tasks) > 1 else []), *([(found.average, OFFICIAL)] if found.averaged else [])]
     columns = [*tasks, *means]

@@ -1,4 +1,4 @@
-"""How tokenizers take each language, from what the evaluation kept: three figures beside its group."""
+"""How tokenizers take each language, from what the evaluation kept: three figures next to its group."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ MUCH = 5.0  # per cent of unknown pieces, from which on a language is named
 
 HEADS = ("unknown %", "pieces/word", "changed %")
 SAID = (
-    "Unknown: share of pieces that stand for what the vocabulary has not, for single bytes or for a part of a character. "
+    "Unknown: share of pieces for text that is not in the vocabulary, for single bytes or for a part of a character. "
     "Pieces per word: words are parted by blanks; where the script puts none between words, pieces per letter or digit, with "
     "a c. Changed: rows that the tokenizer's Unicode form writes otherwise (NFC, in brackets, where it has none). Of at most "
     "1,000 rows of each test set."
@@ -76,7 +76,7 @@ class Measured:
         }
 
 
-def together(parts: Iterable[Measured]) -> Measured | None:
+def add_counts(parts: Iterable[Measured]) -> Measured | None:
     """The counts of several test sets added up; None of none."""
     total: Measured | None = None
     for one in parts:

@@ -18,7 +18,7 @@ def probability(p: float) -> str:
 
 
 def score(one: Score | None, between: str = " ± ") -> str:
-    """Mean, the standard deviation over seeds where there are several, and what it is over where it is not whole."""
+    """Mean, the standard deviation over seeds where there are several, and what it is over where it is not complete."""
     if one is None:
         return "–"
     spread = f"{between}{one.spread:.1f}" if one.spread is not None else ""

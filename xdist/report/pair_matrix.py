@@ -6,7 +6,7 @@ from statistics import fmean
 
 from xdist.metrics.transfer import ENGLISH, Transfer, transfer_matrix
 from xdist.report.results import Numbers, Results, TaskResult, mean_and_spread
-from xdist.report.scores import over
+from xdist.report.scores import coverage
 
 SAID = {
     "diagonal": "pairs of one language",
@@ -19,7 +19,7 @@ SAID = {
 @dataclass(frozen=True, slots=True)
 class PairMatrix:
     """Means over seeds; `means` by name, each with its standard deviation over seeds (None for one seed); `over` says by name
-    over how many pairs a mean is that is not whole."""
+    over how many pairs an incomplete mean is."""
 
     task: str
     metric: str
@@ -43,7 +43,7 @@ def _matrix(task: TaskResult, condition: str) -> PairMatrix:
     matrix = transfer_matrix(_mean(runs, number), number)
     every = _counts(task.languages)
     scored = [_counts(task.scored_languages(condition, seed)) for seed in task.seeds(condition)]
-    parts = {name: over(min(counts[name] for counts in scored), every[name], "pairs") for name in means}
+    parts = {name: coverage(min(counts[name] for counts in scored), every[name], "pairs") for name in means}
     return PairMatrix(task.name, number, condition, matrix, means, parts)
 
 

@@ -1,10 +1,10 @@
-"""Published figures beside one's own: whether what was reproduced lies within what seeds spread."""
+"""Published figures compared with your own: whether what was reproduced is within what seeds spread."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from xdist.metrics.pooled import pooled
+from xdist.metrics.pooled import pooled_interval
 from xdist.report.answer import spread_of
 from xdist.report.results import PublishedFigure, Results, TaskResult
 
@@ -17,8 +17,8 @@ MEANING = (
 
 @dataclass(frozen=True, slots=True)
 class Reproduced:
-    """`ours`, None where there are no scores yet, over so many `seeds`; `low` and `high`: the interval of a difference, of a
-    score what its seeds spread; `within`: None where it cannot be told."""
+    """`ours`, None where there are no scores yet, over this many `seeds`; `low` and `high`: the interval of a difference, of a
+    score what its seeds spread; `within`: None where it is not known."""
 
     figure: PublishedFigure
     ours: float | None = None
@@ -46,7 +46,7 @@ class Reproduced:
         return "not known yet" if self.within is None else "yes" if self.within else "no"
 
 
-def reproduced(results: Results) -> list[Reproduced]:
+def reproduced_figures(results: Results) -> list[Reproduced]:
     tasks = {task.name: task for task in results.tasks}
     return [_one(results, figure, tasks.get(figure.task)) for figure in results.published]
 
@@ -70,7 +70,7 @@ def _one(results: Results, figure: PublishedFigure, task: TaskResult | None) -> 
     ours, spread = fmean(values), stdev(values) if len(values) > 1 else None
     if figure.against:
         parts = task.differences(figure.condition, figure.against, codes, seeds)
-        found = parts and pooled([parts], False, spread_of(results, [task], {task.name: codes}, False))
+        found = parts and pooled_interval([parts], False, spread_of(results, [task], {task.name: codes}, False))
         within = None if not found else found.low <= task.metric.sign * figure.value <= found.high
     else:
         known = [one for one in (spread, figure.spread) if one is not None]

@@ -1,4 +1,5 @@
-"""The scores of run folders, from `<run>/scores.json` as the evaluation writes it; what is not so is told by file and key."""
+"""The scores of run folders, from `<run>/scores.json` as the evaluation writes it; errors in them are reported by file and
+key."""
 
 import json
 import math
@@ -10,11 +11,11 @@ from typing import Any
 
 from xdist.errors import UserError
 from xdist.languages import by_size
-from xdist.languages.pretraining import recorded
+from xdist.languages.pretraining import recorded_list
 from xdist.report.measured import Measured
 from xdist.report.record import Record, read_record
 from xdist.report.scores import Cell, Column, ScoreTable
-from xdist.run.recorded import parsed, recorded_text
+from xdist.run.recorded import parse_recorded, recorded_text
 from xdist.tasks.collapse import said_of_collapse
 
 # What is said of options that make other numbers than the default does: docs/how-to/published-figures.md.
@@ -58,14 +59,14 @@ def read_scores(runs: Sequence[Path]) -> ScoreTable:
 def _read(file: Path) -> tuple[str, list[Column]]:
     if not file.exists():
         raise UserError(f"{file}: no such file; a run has scores once it has been evaluated")
-    content = parsed(recorded_text(file), file)
+    content = parse_recorded(recorded_text(file), file)
     at = _At(file)
     run = at.get(content, "run", str)
     tasks = at.get(content, "tasks", dict)
     if not tasks:
         raise UserError(f"{file}: tasks: no task was scored")
     try:
-        read = recorded(at.get(content, "pretraining", dict, default={}) or None)
+        read = recorded_list(at.get(content, "pretraining", dict, default={}) or None)
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
     since = tuple(map(str, at.get(content, "read_since", list, default=[])))
@@ -130,7 +131,7 @@ def _measured(at: "_At", value: Any) -> dict[str, Measured]:
     return found
 
 
-_KINDS = {str: "a text", int: "a whole number", (int, float): "a number", list: "a list", dict: "a mapping"}
+_KINDS = {str: "a text", int: "an integer", (int, float): "a number", list: "a list", dict: "a mapping"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a run folder records beside its scores: configuration, versions, and the numbers logged while it trained."""
+"""What a run folder records besides its scores: configuration, versions, and the numbers logged while it trained."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xdist.run.recorded import logged, parsed, recorded_text
+from xdist.run.recorded import logged_steps, parse_recorded, recorded_text
 from xdist.run.signature import signatures
 
 Points = list[tuple[int, float]]
@@ -26,12 +26,12 @@ class Record:
 
 
 def read_record(run: Path, name: str) -> Record:
-    """Raises DamagedError naming file and line where a file is there but cannot be read."""
+    """Raises DamagedError naming file and line where a file exists but cannot be read."""
     config, environment = run / "config.yaml", run / "environment.json"
     return Record(
         name,
         recorded_text(config) if config.exists() else "",
-        dict(_flat(parsed(recorded_text(environment), environment))) if environment.exists() else {},
+        dict(_flat(parse_recorded(recorded_text(environment), environment))) if environment.exists() else {},
         read_metrics(run / "metrics.jsonl"),
         signatures(run),
     )
@@ -43,7 +43,7 @@ def read_metrics(file: Path) -> dict[str, Points]:
     if not file.exists():
         return {}
     by_step: dict[int, dict[str, Any]] = {}
-    for _, entry in logged(file):
+    for _, entry in logged_steps(file):
         by_step.setdefault(entry["step"], {}).update(entry)
     metrics: dict[str, Points] = {}
     for step, entry in sorted(by_step.items()):
@@ -56,7 +56,7 @@ def read_metrics(file: Path) -> dict[str, Points]:
 def _number(value: float) -> float:
     try:
         return float(value)
-    except OverflowError:  # a whole number of hundreds of digits
+    except OverflowError:  # an integer of hundreds of digits
         return math.copysign(math.inf, value)
 
 

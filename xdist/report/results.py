@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
 from xdist.config.extra_rows import ExtraRow
-from xdist.formats.gold import NO_GOLD, named
+from xdist.formats.gold import NO_GOLD, name_languages
 from xdist.languages import CC100, Pretraining, by_size
 from xdist.metrics import Metric
 from xdist.metrics.pooled import Differences, Replicated
 from xdist.report.asked import WhatWasRun
 from xdist.report.measured import Measured
 from xdist.report.record import Record
-from xdist.report.scores import Cell, Column, ScoreTable, over
+from xdist.report.scores import Cell, Column, ScoreTable, coverage
 
 System = tuple[str, int]
 """(condition, seed)."""
@@ -33,7 +33,7 @@ class Labelled:
 class Condition:
     """One way to train. `against`: the condition that it is compared with, None for such a one itself; `seeds` that were
     planned; `seen`: languages that any of its stages trained on; `labelled`: what they trained on; `needs`: the data that it
-    takes beside labelled English; `cost`: what making it took."""
+    needs besides labelled English; `cost`: what making it took."""
 
     name: str
     against: str | None
@@ -89,7 +89,7 @@ class TaskResult:
     def size(self) -> str:
         """Of how many languages or pairs there is a score."""
         count, what = len(self.languages), "pairs" if self.of_pairs else "languages"
-        return over(len(self.replicated.languages), count, what) or f"{count} {what}"
+        return coverage(len(self.replicated.languages), count, what) or f"{count} {what}"
 
     def seeds(self, condition: str) -> list[int]:
         """Those with a score."""
@@ -200,14 +200,14 @@ class Results:
     @property
     def missing(self) -> list[str]:
         lines = list(self.left_out)
-        lines += [f"{task.name}: {NO_GOLD}: {named(task.blank)}" for task in self.tasks if task.blank]
+        lines += [f"{task.name}: {NO_GOLD}: {name_languages(task.blank)}" for task in self.tasks if task.blank]
         lines += [line for task in self.tasks for line in task.collapsed]
         others = {name: read.title for task in self.tasks for name, read in task.read.items() if read != self.read}
         for name, title in others.items():
             lines.append(f"{name}: its encoder has read {title}; groups of differences are those of {self.read.title}")
         for task in self.tasks:
             if task not in self.averaged:
-                lines.append(f"{task.name}: its metric is not in per cent, so it stands in no mean over tasks")
+                lines.append(f"{task.name}: its metric is not in per cent, so it is in no mean over tasks")
         scored = [task for task in self.tasks if task.scored]
         for one in self.conditions:
             if not any(name == one.name for task in self.tasks for name, _ in task.scores):

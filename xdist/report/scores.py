@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from xdist.formats.gold import MOST, NO_GOLD, named
+from xdist.formats.gold import MOST, NO_GOLD, name_languages
 from xdist.languages import CC100, EVERY_GROUP, HEAD, TAIL, UNKNOWN, Pretraining
-from xdist.metrics import missing
-from xdist.report.measured import MUCH, Measured, together
+from xdist.metrics import missing_metric
+from xdist.report.measured import MUCH, Measured, add_counts
 from xdist.report.naming import OTHER, group_of, size_of
 from xdist.report.record import Record
 from xdist.tasks.catalog.xglue import averages
@@ -20,7 +20,7 @@ SMALL = 200  # a test set below this many examples moves by several points by ch
 ZERO_SHOT, ALL = "not trained on", "all languages"
 TAIL_ROW, HEAD_ROW = "tail", "head"
 SUMMARY = (TAIL_ROW, HEAD_ROW, *EVERY_GROUP, ZERO_SHOT, ALL)
-MANY = 60  # languages: from so many on a report sums tail and head up, and draws families and scripts
+MANY = 60  # languages: from this many on a report sums tail and head up, and draws families and scripts
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class Cell:
         return self.count < SMALL
 
 
-def over(done: int, of: int, what: str = "languages") -> str:
-    """What a mean that is not whole is over: "1 of 2 languages"; empty for one that is."""
+def coverage(done: int, of: int, what: str = "languages") -> str:
+    """What an incomplete mean is over: "1 of 2 languages"; empty for a complete one."""
     return f"{done} of {of} {what}" if done < of else ""
 
 
@@ -52,18 +52,19 @@ class Mean:
 
     @property
     def over(self) -> str:
-        """Empty where it is whole."""
-        return over(self.languages, self.of)
+        """Empty where it is complete."""
+        return coverage(self.languages, self.of)
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One task of one run. `metric` names the number that stands in the cells, `scored_by` what gave it (empty: not said).
+    """One task of one run. `metric` names the number that is in the cells, `scored_by` what gave it (empty: not said).
     `mean` is the task's own, as the evaluation wrote it, None where no language has gold; the others are over languages.
     `blank` languages were predicted, but not scored, for want of gold; `collapsed`: a line for each value that all
     predictions of some languages are. `read`: what the encoder of the run has read, and the languages of running text
     since, `measured` by language how its tokenizer takes the texts. `selected_on`: languages whose dev sets chose the
-    model, beside those that it was trained on; `how`: a line for each choice that makes other numbers than the default."""
+    model, in addition to those that it was trained on; `how`: a line for each choice that makes other numbers than the
+    default."""
 
     run: str
     task: str
@@ -116,7 +117,7 @@ class Column:
         if not self.blank:
             return ""
         parts = [f"{row} {mean.over}" for row, mean in self.summary.items() if mean and mean.over]
-        return f"{NO_GOLD}: {named(self.blank)}" + (f"; means over: {', '.join(parts)}" if parts else "")
+        return f"{NO_GOLD}: {name_languages(self.blank)}" + (f"; means over: {', '.join(parts)}" if parts else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,8 @@ class ScoreTable:
             + read.said
             for read in self.lists
         ] + [
-            f"The encoder of {run} was then trained on running text in {named(codes)}, which these groups do not count."
+            f"The encoder of {run} was then trained on running text in {name_languages(codes)}, "
+            "which these groups do not count."
             for run, codes in since.items()
         ]
 
@@ -178,10 +180,10 @@ class ScoreTable:
         for column in self.columns:
             if code in column.measured:
                 by_run.setdefault(column.run, []).append(column.measured[code])
-        return tuple(dict.fromkeys(total for parts in by_run.values() if (total := together(parts))))
+        return tuple(dict.fromkeys(total for parts in by_run.values() if (total := add_counts(parts))))
 
     def measures(self, code: str) -> list[str]:
-        """The three figures of a language as printed, of several tokenizers beside each other."""
+        """The three figures of a language as printed, of several tokenizers next to each other."""
         found = [one.shown for one in self.measured(code)]
         return ["/".join(dict.fromkeys(values)) for values in zip(*found, strict=True)] if found else ["–"] * 3
 
@@ -204,14 +206,14 @@ class ScoreTable:
 
     @property
     def many(self) -> bool:
-        """Whether there are so many languages that a table of them all is no overview."""
+        """Whether there are this many languages that a table of them all is no overview."""
         return len(self.languages) >= MANY
 
     @property
     def unknown(self) -> list[str]:
         """A line on each task whose metric is not registered here: nothing but what its scores say is known of it."""
-        found = {column.task: missing(column.scored_by) for column in self.columns if column.scored_by}
-        return [f"{task}: {reason}; its scores stand as they were written" for task, reason in found.items() if reason]
+        found = {column.task: missing_metric(column.scored_by) for column in self.columns if column.scored_by}
+        return [f"{task}: {reason}; its scores are shown as they were written" for task, reason in found.items() if reason]
 
     def label(self, column: Column) -> str:
         return column.task if len(self.runs) == 1 else f"{column.task} / {column.run}"

@@ -1,5 +1,5 @@
 """The answer in two sentences, made from the numbers. A sentence says that something is better or worse only where the interval
-leaves out zero and the corrected p-value is below 0.05; else it says that no difference could be shown."""
+excludes zero and the corrected p-value is below 0.05; else it says that no difference could be shown."""
 
 from collections.abc import Sequence
 
@@ -12,12 +12,12 @@ from xdist.report.results import Results
 MOST = 3  # conditions named one by one
 
 
-def spoken(row: str, read: Pretraining) -> str:
+def join_words(row: str, read: Pretraining) -> str:
     return {
         RARE: f"languages of which the encoder read nothing or under {read.low:,g} {read.unit}",
         RICH: f"languages of which the encoder read {read.low:,g} {read.unit} or more",
         "unseen": "languages that the encoder has not read",
-        SEEN: "languages that the encoder has read, nobody says how much",
+        SEEN: "languages that the encoder has read, how much is not known",
         UNKNOWN: "all languages together, since what the encoder has read of each is not known,",
         OFF_DIAGONAL: "pairs of two languages",
         DIAGONAL: "pairs of one language",
@@ -27,22 +27,24 @@ def spoken(row: str, read: Pretraining) -> str:
 def sentences(results: Results, found: Conclusion, rows: Sequence[str]) -> list[str]:
     """One sentence for each of `rows`."""
     by_name = {row.name: row.differences for row in found.rows}
-    return [sentence(spoken(name, results.read), by_name.get(name, ()), found.corrected[0], results.one_seed) for name in rows]
+    return [
+        sentence(join_words(name, results.read), by_name.get(name, ()), found.corrected[0], results.one_seed) for name in rows
+    ]
 
 
 def not_learnt_said(results: Results) -> list[str]:
-    """A sentence on each condition that has not learnt, in place of its difference."""
+    """A sentence on each condition that has not learnt, instead of its difference."""
     compared_with = {one.against for one in results.conditions}
     found = []
     for name, why in results.not_learnt.items():
-        nothing = "so nothing is compared with it" if name in compared_with else "so no difference is told"
+        nothing = "so nothing is compared with it" if name in compared_with else "so no difference is shown"
         found.append(f"“{name}” has not learnt, {nothing}: {why}.")
     return found
 
 
 def sentence(where: str, differences: Sequence[Difference], comparisons: int, one_seed: bool) -> str:
     if not differences:
-        return f"On {where} nothing can be said: no condition and its baseline both have scores there."
+        return f"On {where} nothing can be concluded: no condition has scores there together with its baseline."
     shown = sorted((one for one in differences if one.shown), key=lambda one: -abs(one.interval.difference))
     rest = [one for one in differences if not one.shown]
     several = len({one.against for one in differences}) > 1
@@ -81,8 +83,10 @@ def _rest(rest: Sequence[Difference], after_others: bool, several: bool, compari
         said = f"for {which} no difference from {'its baseline' if several else f'“{rest[0].against}”'} could be shown"
         bounds = [f"95 % intervals within {signed(low)} to {signed(high)}"]
     if without_zero := sum(one.interval.excludes_zero for one in rest):
-        which = "which leaves" if only else "one of which leaves" if without_zero == 1 else f"{without_zero} of which leave"
-        bounds.append(f"{which} out zero, too little for {comparisons} comparisons")
+        which = (
+            "which excludes" if only else "one of which excludes" if without_zero == 1 else f"{without_zero} of which exclude"
+        )
+        bounds.append(f"{which} zero, too little for {comparisons} comparisons")
     if any(one.interval.high - one.interval.low < 1e-9 for one in rest):
         width = "of no width" if only else "among them an interval of no width"
         bounds.append(

@@ -1,4 +1,4 @@
-"""The table of languages as CSV: for spreadsheets and for figures of one's own."""
+"""The table of languages as CSV: for spreadsheets and for your own figures."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ ABOUT = ("code", "name", "family", "script", "group")
 
 def languages_csv(scores: ScoreTable) -> str:
     """A row per language, a column per task and run; what is not there is empty. Of several encoders group and size are parted
-    by slashes; how a tokenizer takes a language is told of each."""
+    by slashes; how a tokenizer splits a language is shown for each."""
     tokenizers = max((len(scores.measured(code)) for code in scores.languages), default=0)
     measures = [f"{name}{number or ''}" for number in range(tokenizers) for name in ("unknown %", "pieces", "per", "changed %")]
     out = io.StringIO()

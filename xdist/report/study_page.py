@@ -13,7 +13,7 @@ from xdist.report.pair_matrix import SAID
 from xdist.report.published import MEANING
 from xdist.report.results import RunFacts
 
-MOST_CURVES = 6  # as many as have a colour and dashes of their own
+MOST_CURVES = 6  # as many as have their own colour and dashes
 
 
 def render(found: Findings, written: datetime) -> str:

@@ -21,8 +21,8 @@ class Written:
 
 
 def write_study_report(results: Results, out: Path, tensorboard: bool = False) -> Written:
-    """Each file is written whole or not at all. Raises UserError where nothing has scores yet, and for figures that would take
-    the place of a run's own."""
+    """Each file is written completely or not at all. Raises UserError where nothing has scores yet, and for figures that would
+    take the place of a run's own."""
     if not results.tasks and results.left_out:
         raise UserError(f"{results.title}: {results.left_out[0]}")
     if not results.tasks:

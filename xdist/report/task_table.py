@@ -1,4 +1,5 @@
-"""Tasks and their average, a row per condition: mean and standard deviation over seeds, the best told only where it is."""
+"""Tasks and their average, a row per condition: mean and standard deviation over seeds, the best marked only where it is
+known."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,12 +7,12 @@ from statistics import fmean
 
 from xdist.metrics import metric
 from xdist.metrics.average import Variant, benchmark
-from xdist.metrics.pooled import Differences, pooled
+from xdist.metrics.pooled import Differences, pooled_interval
 from xdist.metrics.significance import holm
 from xdist.report.answer import spread_of
 from xdist.report.comparison import LEVEL
 from xdist.report.results import Condition, Results, TaskResult, mean_and_spread
-from xdist.report.scores import over
+from xdist.report.scores import coverage
 from xdist.tasks.catalog import TASKS, XTREME_R
 from xdist.tasks.catalog.xglue import UNDERSTANDING
 
@@ -19,7 +20,7 @@ from xdist.tasks.catalog.xglue import UNDERSTANDING
 @dataclass(frozen=True, slots=True)
 class Score:
     """Mean over `seeds` and its standard deviation over them; `best`: better than each other condition after Holm; `over`: of a
-    mean that is not whole, how many of its languages or tasks it is over."""
+    mean that is incomplete, how many of its languages or tasks it is over."""
 
     mean: float
     spread: float | None
@@ -31,7 +32,7 @@ class Score:
 @dataclass(frozen=True, slots=True)
 class TaskRow:
     """`tasks` by name; `average` is the official one of the benchmark that they are of (`OFFICIAL`), None where some of its
-    tasks are missing: then `done` says how many are whole. `mean` is over the tasks that have gold; `needs` and `cost`
+    tasks are missing: then `done` says how many are complete. `mean` is over the tasks that have gold; `needs` and `cost`
     as of its Condition."""
 
     condition: str
@@ -82,7 +83,10 @@ def task_rows(results: Results) -> list[TaskRow]:
         is_best = best_mean == one.name
         average = _score(complete, is_best) if complete else None
         parts = [scores[task.name] for task in averaged if task.name in scores]
-        counts = over(len(averaged), len(results.averaged), "tasks"), over(sum(not p.over for p in parts), len(parts), "whole")
+        counts = (
+            coverage(len(averaged), len(results.averaged), "tasks"),
+            coverage(sum(not p.over for p in parts), len(parts), "whole"),
+        )
         said = "; ".join(filter(None, counts))
         rows.append(
             TaskRow(
@@ -96,7 +100,7 @@ def task_rows(results: Results) -> list[TaskRow]:
 def _over(task: TaskResult, one: Condition) -> str:
     """Of how many languages every seed's mean is at least over."""
     fewest = min(len(task.scored_languages(one.name, seed)) for seed in task.seeds(one.name))
-    return over(fewest, len(task.languages), "pairs" if task.of_pairs else "languages")
+    return coverage(fewest, len(task.languages), "pairs" if task.of_pairs else "languages")
 
 
 def _scored(results: Results, tasks: Sequence[TaskResult]) -> list[str]:
@@ -109,7 +113,7 @@ def _score(values: Sequence[float], best: bool, over: str = "") -> Score:
 
 
 def _average(tasks: Sequence[TaskResult], condition: str, seed: int) -> tuple[float | None, str]:
-    """The official average of one seed, which is of test sets, and how many of its tasks are whole."""
+    """The official average of one seed, which is of test sets, and how many of its tasks are complete."""
     scored = [task for task in tasks if task.split == "test" and (condition, seed) in task.scores]
     scores = {task.name: task.scores[condition, seed] for task in scored}
     of = official_mean(task.name for task in tasks) or OFFICIAL[0]
@@ -138,6 +142,6 @@ def _best(tasks: Mapping[str, Sequence[TaskResult]], results: Results) -> str | 
             seeds = {len(part.observed) for part in parts if part}
             if None in parts or len(seeds) > 1:
                 return None
-            intervals[other] = pooled([part for part in parts if isinstance(part, Differences)], False, spread)
+            intervals[other] = pooled_interval([part for part in parts if isinstance(part, Differences)], False, spread)
     corrected = holm({name: interval.p for name, interval in intervals.items()})
     return best if all(one.low > 0 and corrected[name] < LEVEL for name, one in intervals.items()) else None

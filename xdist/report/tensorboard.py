@@ -1,4 +1,4 @@
-"""A report's figures and the conditions as HParams, for TensorBoard, or for whatever else shows such. Imports torch."""
+"""A report's figures and the conditions as HParams, for TensorBoard, or for other programs that show them. Imports torch."""
 
 import shutil
 from pathlib import Path
@@ -11,14 +11,14 @@ from xdist.run.sinks import Sink, Start, TensorBoard
 
 
 def write_events(found: Findings, out: Path) -> None:
-    """The folder `out`/tensorboard anew."""
+    """The folder `out`/tensorboard again."""
     shutil.rmtree(RunFolder(out).tensorboard, ignore_errors=True)
     sink = TensorBoard(Start(out, found.results.title, {}))
-    show(found, sink)
+    write_figures(found, sink)
     sink.close()
 
 
-def show(found: Findings, sink: Sink) -> None:
+def write_figures(found: Findings, sink: Sink) -> None:
     """Figures and sentences, and of every condition and seed its values and task means."""
     sink.text(0, "answer", "\n\n".join(found.sentences))
     if found.answer.rows:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from xdist.formats.gold import NO_GOLD, named
+from xdist.formats.gold import NO_GOLD, name_languages
 from xdist.languages import EVERY_GROUP
 from xdist.report.comparison import Compared, Comparison
 from xdist.report.naming import name_of
 from xdist.report.numbers import limits, probability, signed
 from xdist.report.scores import SMALL, Column, ScoreTable
-from xdist.run.tables import Table, room, show
+from xdist.run.tables import Table, show, terminal_width
 
 WIDTH = 100
 STYLES = {"unseen": "red", "low": "yellow", "mid": "green", "high": "blue"}
@@ -22,7 +22,7 @@ _WIDE = 16  # of a heading, where it can be broken
 
 def print_scores(scores: ScoreTable, console: Console) -> None:
     """Every language, then the means; in a terminal below each other where the columns do not fit side by side."""
-    width = room(console)
+    width = terminal_width(console)
     for line in language_table(scores).lines(width and min(WIDTH, width)):
         console.print(line, soft_wrap=True, highlight=False)
     for note in _legend(scores):
@@ -78,7 +78,7 @@ def _cell(column: Column, code: str) -> str:
 
 
 def _aligned(score: float | None, marks: str = "") -> str:
-    """The number with room for two marks behind it, so that decimals stand below each other."""
+    """The number with room for two marks behind it, so that decimals are below each other."""
     return ("–" if score is None else f"{score:.1f}") + marks.ljust(2)
 
 
@@ -101,12 +101,12 @@ def _broken(name: str) -> list[str]:
 def _legend(scores: ScoreTable) -> Iterator[str]:
     """Only what the tables above show."""
     if scores.many:
-        yield f"the {LOWEST} languages with the lowest scores of {len(scores.languages)}; all of them stand in the report"
+        yield f"the {LOWEST} languages with the lowest scores of {len(scores.languages)}; the report has all of them"
     yield from scores.remarks
     if any(cell.trained for column in scores.columns for cell in column.cells.values()):
         yield "† the task was trained on this language"
     if any(cell.small for column in scores.columns for cell in column.cells.values()):
-        yield f"* fewer than {SMALL} test examples (beside a task: in every language)"
+        yield f"* fewer than {SMALL} test examples (next to a task: in every language)"
     yield from scores.unknown
     if little := scores.little_known:
         yield f"pieces that the vocabulary does not know: {little}"
@@ -116,7 +116,7 @@ def _legend(scores: ScoreTable) -> Iterator[str]:
 
 def comparison_table(title: str, found: Comparison) -> Table:
     """A row per group, then per language: scores of A and B, A - B, its 95 % interval and the corrected p-value."""
-    notes = [f"{NO_GOLD}: {named(found.blank)}"] if found.blank else []
+    notes = [f"{NO_GOLD}: {name_languages(found.blank)}"] if found.blank else []
     if found.many:
         notes.append(f"the {LOWEST} of {len(found.languages)} languages that differ most")
     if not found.read.known or any(name in EVERY_GROUP for name in found.groups):

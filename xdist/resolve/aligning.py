@@ -46,7 +46,7 @@ def align(place: str, out: Path, languages: Sequence[str], root: Path, cache: Pa
     layer = layer or sentence_layer(model.encoder.config.num_hidden_layers)
     device = distributed.device().type
     budget = TOKENS.get(device, TOKENS_ELSEWHERE)
-    found = fitting.fitted(model, preparation, subsets, section.method, layer, budget, Ranks(), links)
+    found = fitting.fit_maps(model, preparation, subsets, section.method, layer, budget, Ranks(), links)
     made = fitting.made_of(model_digest(folder.backbone, Digests()), section, subsets, preparation, layer, words)
     facts = {"method": section.method, "made_of": made, "model": place, "fitted_on": fitting.file_digests(subsets, root)}
     fitting.write_alignment(out, found, facts)

@@ -1,4 +1,4 @@
-"""From a resolved run to what trains: its prepared rows, its model with the heads that are there, its engine."""
+"""From a resolved run to what trains: its prepared rows, its model with its heads, its engine."""
 
 import logging
 from contextlib import suppress
@@ -19,19 +19,20 @@ from xdist.engine import recompute as checkpointing
 from xdist.engine.engine import Engine
 from xdist.errors import UserError
 from xdist.estimate.memory import Setting
-from xdist.estimate.shapes import shape_of
-from xdist.estimate.usual import unusual
+from xdist.estimate.shapes import Shape, branched, shape_of
+from xdist.estimate.usual import unusual_lines
 from xdist.evaluation import evaluator
 from xdist.evaluation.aligning import Aligner
 from xdist.evaluation.queue import budget_of
 from xdist.evaluation.selection import DevJudge
-from xdist.evaluation.teaching import taught
+from xdist.evaluation.teaching import teacher_logits
 from xdist.export.merging import merge
 from xdist.files import Digests, file_digest
 from xdist.model import remarks
-from xdist.model.adapters import held, speaking
+from xdist.model.adapters import held
 from xdist.model.adapters.heads import carry_from_adapter
 from xdist.model.backbone import check_layer
+from xdist.model.branches import branches_of
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads
 from xdist.model.kinds import kind_of
@@ -39,10 +40,12 @@ from xdist.model.language_head import load_language_heads
 from xdist.model.lineage import FILE as LINEAGE
 from xdist.model.lineage import dumped
 from xdist.model.model import Model
+from xdist.model.syntax import attached as syntax
 from xdist.model.vocabulary import ActiveEmbedding, activate
 from xdist.resolve.encoder import check_recomputing
+from xdist.resolve.facts import Purpose, languages_of
 from xdist.resolve.preparing import preparation_of
-from xdist.resolve.resolved import Purpose, Resolved, languages_of
+from xdist.resolve.resolved import Resolved
 from xdist.robust.passes import Chain
 from xdist.robust.rewriting import rewriters
 from xdist.robust.word_links import linker
@@ -64,14 +67,14 @@ class Assembly:
         self.resolved, self.run = resolved, resolved.run
 
     def prepare(self, work: Purpose) -> Preparation:
-        """The prepared sets of what `work` reads, which the ranks share the making of. Raises UserError on every rank alike,
-        but for a row that only one of them reads."""
+        """The prepared sets of what `work` reads, which the ranks make together. Raises UserError on every rank,
+        except for a row that only one of them reads."""
         preparation = on_each(lambda: preparation_of(self.resolved, work))
         preparation.make_share(distributed.rank(), distributed.world())
         return preparation
 
     def open_folder(self, preparation: Preparation | None = None) -> None:
-        """Write into the run folder what was asked for and what is trained on; called by one process. Raises UserError as
+        """Write into the run folder what was requested and what is trained on; called by one process. Raises UserError as
         `RunFolder.open` does. Without `preparation` nothing is trained."""
         resolved = self.resolved
         if preparation is None:
@@ -108,7 +111,7 @@ class Assembly:
         return DevJudge(train.select, subsets, preparation, budget=budget, negatives=train.negatives)
 
     def merge(self) -> None:
-        """Make the model of a run that merges, where it is not there yet. Raises UserError on every rank alike."""
+        """Make the model of a run that merges, where it is missing yet. Raises UserError on every rank."""
         resolved = self.resolved
 
         def made() -> None:
@@ -123,8 +126,8 @@ class Assembly:
         resolved, run = self.resolved, self.run
         self._choose_arithmetic()
         on_first(lambda: check_leaks(resolved.parallel_before, resolved.subsets.evaluation, run.data.root))
-        # A model that was trained here has its adapter in its folder.
-        section = resolved.model.model_copy(update={"adapter": None}) if run.train else resolved.model
+        # A model that was trained here has its adapter, or its branches, in its folder.
+        section = resolved.model.model_copy(update={"adapter": None, "branches": None}) if run.train else resolved.model
         what = (resolved.request, section, run.runtime, resolved.deepspeed, preparation, resolved.start, run.seed)
         aligned, words = resolved.subsets.aligned, resolved.aligned_word_files
         align = Aligner(run.align, aligned, resolved.request, preparation, words) if run.align else None
@@ -149,7 +152,7 @@ class Assembly:
         )
 
     def training(self, preparation: Preparation) -> Training:
-        """What the training loop goes through: rows, the model with the heads that are there, its engine. Raises UserError for
+        """What the training loop goes through: rows, the model with its heads, its engine. Raises UserError for
         what data or weights cannot give."""
         run, config, rows, tokenizer = self.run, self.resolved.deepspeed, None, preparation.tokenizer
         assert run.train
@@ -158,9 +161,10 @@ class Assembly:
         parallel = [subset for subset in subsets.training if subset.task.family == "parallel"]
         on_first(lambda: check_leaks([*parallel, *self.resolved.parallel_before], subsets.evaluation, run.data.root))
         data = self.data(preparation)
-        if self.resolved.teacher is not None and run.train.distil is not None:
+        if (teachers := self.resolved.teachers) and run.train.distil is not None:
             budget = budget_of(run.runtime, distributed.device().type)
-            data.learn_from(taught(self.resolved.teacher, data.subsets, data.shards, preparation, budget), run.train.distil)
+            logits = teacher_logits(teachers, data.subsets, data.shards, preparation, budget)
+            data.learn_from(logits, run.train.distil)
         backbone = self.resolved.model.backbone
         with zero3.partitioned_loading(config):
             encoder = load_encoder(self.resolved.model, tokenizer, config.dtype, run.seed)
@@ -175,7 +179,7 @@ class Assembly:
         if self._begun_with is None and distributed.device().type == "cuda":
             data.budget = self._fitting(data, rows)
         if kind_of(encoder.config).checkpointing and self._recomputes(data, rows):
-            encoder.gradient_checkpointing_enable({"use_reentrant": False, **speaking.recomputing(encoder)})
+            encoder.gradient_checkpointing_enable({"use_reentrant": False, **syntax.recomputing(encoder)})
         model = Model(encoder, data.families, run.seed, run.runtime.attention == "packed")
         if run.model.adapter:
             model.stands_on = self._below()
@@ -197,7 +201,7 @@ class Assembly:
             for line in data.chosen():
                 log.info(line)
             for line in self._unusual(data):
-                log.warning("far from usual: %s", line)
+                log.warning("unusual setting: %s", line)
         engine = Engine(model, run.train, config, data.steps)
         special = torch.tensor(sorted(tokenizer.all_special_ids), device=distributed.device())
         # Batches of other methods take no time worth a process.
@@ -211,7 +215,7 @@ class Assembly:
             if isinstance(head, LanguageHead):
                 head.restrict(torch.from_numpy(pieces), place)
                 every = model.encoder.config.vocab_size
-                log.info("head '%s': softmax over the %d of %d pieces that stand in the texts", name, len(pieces), every)
+                log.info("head '%s': softmax over the %d of %d pieces that occur in the texts", name, len(pieces), every)
 
     def _below(self) -> tuple[str, str]:
         """The place and the digest of the model that an adapter is trained on, looked at on rank 0. Collective."""
@@ -221,15 +225,17 @@ class Assembly:
         return place, on_first(lambda: model_digest(backbone, digests))
 
     def _remark(self, model: Model, begun: set[str]) -> None:
-        """Say what is worth knowing of a model that is to be trained; `begun`: its heads that were there before."""
+        """Say what is worth knowing of a model that is to be trained; `begun`: its heads that existed before."""
         log.info(remarks.attention(model.train(), distributed.device().type))
         for line in held.said_of_languages(model.encoder, (one.language for one in self.resolved.subsets.training)):
             log.info(line)
+        if having := branches_of(model.encoder):
+            log.info("the top %d layers exist once for each of %s", having.index.layers, ", ".join(having.index.languages))
         for line in said_labels(subset.task for subset in self.resolved.subsets.training):
             log.info(line)
         for name, head in model.heads.items():
             if isinstance(head, LanguageHead) and name not in begun:
-                log.info("head '%s' begins anew: %s holds no language-model head of its own", name, self.run.model.backbone)
+                log.info("head '%s' begins from scratch: %s has no language-model head", name, self.run.model.backbone)
         if remarks.compares_equals(model, self.run.methods):
             log.warning(
                 "%s compares two equal passes: no noise and no dropout; set its scale, or model.dropout",
@@ -243,36 +249,41 @@ class Assembly:
             matrices = None if self.run.model.adapter else shape_of(self.resolved.model.backbone).matrices
         frozen = self.run.model.embeddings_frozen
         head = any(subset.task.needs_head for subset in data.subsets)
-        return unusual(self.run.train, data.steps, matrices, frozen, data.masking is not None, head)
+        return unusual_lines(self.run.train, data.steps, matrices, frozen, data.masking is not None, head)
 
     def _choose_arithmetic(self) -> None:
         runtime = self.run.runtime
         arithmetic.choose(runtime.precision, self.resolved.deepspeed.precision, runtime.deterministic)
 
     def _recomputes(self, data: TrainingData, rows: int | None) -> bool:
-        """Whether layers are computed again in the backward pass: as the run says it, or where the GPUs' memory asks for it.
+        """Whether layers are computed again in the backward pass: as the run says it, or where the GPUs' memory requires it.
         `rows`: of the embedding that are trained, None: all."""
         wanted = self.run.model.gradient_checkpointing
         if wanted != "auto" or distributed.device().type != "cuda":
             return wanted is True
-        return checkpointing.asked_for(shape_of(self.resolved.model.backbone), self._setting(data, rows, data.budget))
+        return checkpointing.asked_for(self._shape, self._setting(data, rows, data.budget))
+
+    @property
+    def _shape(self) -> Shape:
+        """Of the encoder that is trained."""
+        return branched(shape_of(self.resolved.model.backbone), self.resolved.model.branches)
 
     @property
     def _begun_with(self) -> int | None:
-        """Tokens of a micro-batch, as the run says it or as it was begun; None where they are yet to be chosen."""
+        """Tokens of a micro-batch, as the run says it or as it was started; None where they are yet to be chosen."""
         asked = self.run.runtime.micro_batch_tokens
         return asked if isinstance(asked, int) else self.resolved.micro_batch_tokens
 
     def _fitting(self, data: TrainingData, rows: int | None) -> int:
         """As many tokens of a micro-batch as every rank's GPU holds. Collective."""
         capacity = torch.cuda.get_device_properties(distributed.device()).total_memory
-        shape = shape_of(self.resolved.model.backbone)
+        shape = self._shape
         return micro_batch.of_all(micro_batch.most(shape, lambda tokens: self._setting(data, rows, tokens), capacity))
 
     def _setting(self, data: TrainingData, rows: int | None, tokens: int) -> Setting:
-        """How it is trained with so many tokens in a micro-batch, nothing computed twice."""
+        """How it is trained with this many tokens in a micro-batch, nothing computed twice."""
         return checkpointing.setting(
-            shape_of(self.resolved.model.backbone),
+            self._shape,
             self.run.model,
             self.run.methods,
             self.resolved.deepspeed,

@@ -15,9 +15,9 @@ from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.formats.lines import read_json
 from xdist.languages import NOBODY_KNOWS, Pretraining
-from xdist.languages import found as known_language
+from xdist.languages import find_language as known_language
 from xdist.languages.encoders import read_by, read_by_name
-from xdist.languages.pretraining import named, recorded
+from xdist.languages.pretraining import find_list, recorded_list
 from xdist.model.admission import check_files, check_values
 from xdist.model.kinds import KINDS, EncoderKind, check_kind
 from xdist.model.lineage import read_lineage
@@ -29,8 +29,8 @@ ONE_LANGUAGE = ("classification", "multiple-choice", "tagging", "sentence-retrie
 @dataclass(frozen=True, slots=True)
 class Encoder:
     """`positions`: tokens of the longest sequence, special tokens included; None where the kind has no such bound. `languages`:
-    those that it tells apart; None for an encoder that is not told the language of a text. `heads`: those that lie beside the
-    encoder, by name: (family, labels)."""
+    those that it distinguishes; None for an encoder that does not get the language of a text. `heads`: those that are in
+    addition to the encoder, by name: (family, labels)."""
 
     place: str
     kind: str
@@ -65,7 +65,7 @@ def read_encoder(place: str) -> Encoder | None:
         check_files(folder)
     below = Path(root_of(str(folder))[0])
     check_values(place, values, below if below.is_dir() else None)
-    # Names of XLM and DistilBERT beside everybody's.
+    # Names of XLM and DistilBERT in addition to the usual ones.
     layers = _number(values, path, "num_hidden_layers", "n_layers")
     rows = _number(values, path, "vocab_size", "n_words")
     heads = {name: (entry["family"], tuple(entry["labels"])) for name, entry in heads_in(folder).items()}
@@ -80,7 +80,7 @@ def read_encoder(place: str) -> Encoder | None:
 
 
 def revision_of(place: str) -> int:
-    """That of the kind of encoder at `place`; 0 where there is none to be seen, which is no matter for whoever asks."""
+    """That of the kind of encoder at `place`; 0 where none can be found, which does not matter to the caller."""
     try:
         return KINDS[_configuration(place)["model_type"]].revision
     except (LookupError, TypeError):
@@ -92,15 +92,15 @@ def what_was_read(model: Model, place: str) -> Pretraining:
     or, of one that is not here, its name. Raises UserError for a list that is none."""
     if model.pretraining is not None:
         try:
-            return named(model.pretraining)
+            return find_list(model.pretraining)
         except UserError as error:
             raise model.error(("pretraining",), str(error)) from None
     said = [stage.pretraining for stage in read_lineage(place) if stage.pretraining is not None]
-    return recorded(said[-1]) if said else pretraining_of(place)
+    return recorded_list(said[-1]) if said else pretraining_of(place)
 
 
 def pretraining_of(place: str) -> Pretraining:
-    """What the encoder at `place` has read, as its configuration tells; of one that is not to be seen by its name."""
+    """What the encoder at `place` has read, by its configuration; of one that is not found, by its name."""
     if not (values := _configuration(place)):
         return read_by_name(place)
     try:
@@ -139,16 +139,16 @@ def check_subsets(encoder: Encoder, used: Iterable[Subset]) -> None:
             continue
         if subset.language not in encoder.languages:
             known = ", ".join(sorted(encoder.languages))
-            raise UserError(f"{encoder.place}: was not taught '{subset.language}' ({subset}), but {known}")
+            raise UserError(f"{encoder.place}: was not trained on '{subset.language}' ({subset}), but {known}")
         if task.family not in ONE_LANGUAGE:
-            raise UserError(f"{encoder.place}: is told the language of each text, and rows of '{task.name}' may have two")
+            raise UserError(f"{encoder.place}: gets the language of each text as input, and rows of '{task.name}' may have two")
 
 
 def _number(values: Mapping[str, Any], path: Path, *names: str) -> int:
     for name in names:
         if isinstance(value := values.get(name), int) and not isinstance(value, bool) and value > 0:
             return value
-    raise UserError(f"{path}: {names[0]} is {values.get(names[0], 'not there')!r}: expected a whole number above 0")
+    raise UserError(f"{path}: {names[0]} is {values.get(names[0], 'missing')!r}: expected an integer above 0")
 
 
 def _languages(values: Mapping[str, Any]) -> frozenset[str] | None:

@@ -17,13 +17,14 @@ log = logging.getLogger(__name__)
 
 
 def leave(folder: RunFolder, keep: KeepFinished, name: str, scored: Iterable[Subset]) -> int:
-    """Remove from the folder of a finished run what is not to stay; returns the bytes that this freed. Called again it goes on
-    where it was interrupted. A model stays where any subset of `scored` has no score yet, as one without gold. Where a
-    checkpoint is damaged, or the disk refuses, that is told and everything else is done: the run is finished all the same."""
+    """Remove from the folder of a finished run what is not to stay; returns the bytes that this freed. Called again it
+    continues where it was interrupted. A model stays where any subset of `scored` has no score yet, as one without gold. Where
+    a checkpoint is damaged, or the disk refuses, that is reported and everything else is done: the run is finished all the
+    same."""
     freed = 0
     try:
         if keep == "weights":
-            from xdist.checkpoint import stripped  # torch, which whoever looks at a study does not need
+            from xdist.checkpoint import stripped  # torch, which is not needed to look at a study
 
             freed = sum(bytes_less for _, bytes_less in stripped.strip_all(folder.checkpoints, all_done=True))
         elif keep != "states":
@@ -46,7 +47,7 @@ def is_left(folder: RunFolder, keep: KeepFinished) -> bool:
 
 
 def _removed(place: Path) -> int:
-    """Remove a folder under another name, so that it is there whole or not at all; the bytes that it took."""
+    """Remove a folder under another name, so that it exists completely or not at all; the bytes that it took."""
     if not place.is_dir():
         return 0
     size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())

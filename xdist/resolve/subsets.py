@@ -21,11 +21,11 @@ NAMED_GROUPS = {f"{GROUP}{name}": (name,) for name in EVERY_GROUP} | {f"{GROUP}t
 
 class Subsets:
     """What a run trains on, chooses its model by and scores, each in the order of its description and found when it is first
-    asked for. Every property raises UserError pointing at the key that is wrong."""
+    needed. Every property raises UserError pointing at the key that is wrong."""
 
     def __init__(self, run: Run, there: Collection[str] | None = None, read: Pretraining | None = None) -> None:
-        """`there`: which of those that could be scored have their files, and `read` what the encoder has read, where somebody
-        has looked already; None: looked at when it is asked for."""
+        """`there`: which of those that could be scored have their files, and `read` what the encoder has read, where the caller
+        has looked already; None: looked at when it is needed."""
         self._there = there
         if read is not None:
             self.__dict__["_read"] = read  # as the cached property would
@@ -68,7 +68,7 @@ class Subsets:
         seen: set[Subset] = set()
         for subset in found:
             if subset in seen:
-                raise self._error(("train", "tasks"), f"{subset} stands here twice")
+                raise self._error(("train", "tasks"), f"{subset} appears here twice")
             seen.add(subset)
         return tuple(found)
 
@@ -95,20 +95,20 @@ class Subsets:
 
     @cached_property
     def evaluation(self) -> tuple[Subset, ...]:
-        """Those that `evaluate` asks for: with languages 'all', every language whose files are there."""
+        """Those of `evaluate`: with languages 'all', every language whose files exist."""
         if self._there is not None:
             return tuple(subset for subset in self.evaluation_named if str(subset) in self._there)
         return self._evaluation(there=True)
 
     @cached_property
     def evaluation_named(self) -> tuple[Subset, ...]:
-        """The same whether their files are there or not: with languages 'all', every language of each task."""
+        """The same whether their files exist or not: with languages 'all', every language of each task."""
         return self._evaluation(there=False)
 
     @cached_property
     def aligned(self) -> tuple[Subset, ...]:
         """The parallel text that maps are fitted on: with languages 'all', of every language that is evaluated and whose files
-        are there, which may be none."""
+        exist, which may be none."""
         found: list[Subset] = []
         for number, entry in enumerate(self._align.tasks if self._align else ()):
             key: KeyPath = ("align", "tasks", number)
@@ -140,7 +140,7 @@ class Subsets:
 
     @cached_property
     def wanted(self) -> tuple[tuple[Subset, bool], ...]:
-        """All that the run reads, wherever it lies, and whether the run names the language itself instead of taking all."""
+        """All that the run reads, at any path, and whether the run names the language itself instead of taking all."""
         asked = self._evaluate.languages if self._evaluate else "all"
         named = asked != "all" and not any(word.startswith(GROUP) for word in asked)
         pools = (pool for entry in dict.fromkeys(one.task for one in self.evaluation_named) for pool in pool_subsets(entry))
@@ -184,7 +184,7 @@ class Subsets:
                 if code not in known or entry.own(code) in entry.languages:
                     found.append(self._subset(("evaluate", "languages"), entry, split, code))
             found += [self._subset(("evaluate", "languages"), entry, split, code) for code in of_groups]
-            if entry.pairs_of:  # two languages ask for all four pairs of them
+            if entry.pairs_of:  # two languages need all four pairs of them
                 chosen = {entry.pairs_of.own(code) for code in asked}
                 found += [Subset(entry, split, code) for code in entry.languages if chosen.issuperset(pair(code))]
         if groups and not found:

@@ -2,7 +2,7 @@
 tokens) or one per token.
 
 Radii are relative: `radius` times the norm of the states that the ball surrounds. A row's ball thus depends on that row
-alone, never on what else stands in the batch, and a radius means the same for every encoder and width.
+alone, never on the rest of the batch, and a radius means the same for every encoder and width.
 """
 
 from dataclasses import dataclass
@@ -54,6 +54,7 @@ class Ball:
             return delta.clamp(-self.radius, self.radius) * self.free
         delta = delta * self.free
         length = self.length(delta)
+        # Where nothing moved the length is 0, and where() computes both sides.
         return delta * torch.where(length > self.radius, self.radius / length.clamp_min(1e-30), 1)
 
 

@@ -1,9 +1,9 @@
 """BPE vocabularies: what their pieces are written with, and words cut into other pieces.
 
-    words are merged as the tokenizer does it, but each possible merge is left out with probability p, anew at each step
+    words are merged as the tokenizer does it, but each possible merge is skipped with probability p, drawn again at each step
 
 BPE-dropout (Provilkov et al. 2020, arXiv 1910.13267, algorithm 1; p = 0.1 there); p = 0 gives the tokenizer's own pieces, p = 1
-single characters. Pieces are of bytes, each written as a character of its own (GPT-2, RoBERTa, Llama 3), or of characters with
+single characters. Pieces are of bytes, each written as a separate character (GPT-2, RoBERTa, Llama 3), or of characters with
 "▁" for a blank (Gemma, Llama 2), a character that is not known then being its bytes.
 """
 
@@ -48,7 +48,7 @@ def written(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[str]) -> list[b
     tokenizer_json = described(tokenizer)
     model = tokenizer_json["model"]
     if model.get("continuing_subword_prefix") or model.get("end_of_word_suffix"):
-        raise UserError(f"{tokenizer.name_or_path}: words cannot be told from the pieces of its BPE vocabulary")
+        raise UserError(f"{tokenizer.name_or_path}: words cannot be found in the pieces of its BPE vocabulary")
     if "ByteLevel" in json.dumps([tokenizer_json["pre_tokenizer"], tokenizer_json["normalizer"]]):
         added = {token.content for token in tokenizer.added_tokens_decoder.values()}
         return [
@@ -56,7 +56,7 @@ def written(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[str]) -> list[b
             for piece in pieces
         ]
     if not any(piece.startswith("▁") for piece in pieces):
-        raise UserError(f"{tokenizer.name_or_path}: words cannot be told from the pieces of its BPE vocabulary")
+        raise UserError(f"{tokenizer.name_or_path}: words cannot be found in the pieces of its BPE vocabulary")
     fallback = FALLBACK if model["byte_fallback"] else {}
     return [bytes([fallback[piece]]) if piece in fallback else piece.replace("▁", " ").encode() for piece in pieces]
 
@@ -64,7 +64,7 @@ def written(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[str]) -> list[b
 @dataclass(frozen=True, slots=True)
 class WordPart:
     """A part of a word that merges do not leave: its first symbols, and the one piece that it is where the vocabulary takes
-    whole parts first."""
+    complete parts first."""
 
     symbols: tuple[str, ...]
     whole: str | None
@@ -85,7 +85,7 @@ class Merges:
         self.parts = lru_cache(REMEMBERED)(self._parts)
 
     def _parts(self, text: str) -> tuple[WordPart, ...] | None:
-        """Of a word as it stands in the text, a blank before it where there is one; None where it cannot be spelled."""
+        """Of a word as it is in the text, a blank before it where there is one; None where it cannot be spelled."""
         backend = self._backend
         normal = backend.normalizer.normalize_str(text) if backend.normalizer else text
         found = backend.pre_tokenizer.pre_tokenize_str(normal) if backend.pre_tokenizer else [(normal, (0, len(normal)))]

@@ -64,7 +64,7 @@ def _file(folder: Path, source: str, language: str) -> Path:
 
 
 def dictionaries_in(folder: Path, source: str, languages: Sequence[str] | None) -> list[Path]:
-    """The files of those languages, or of all that the folder has. Raises UserError for what is not there."""
+    """The files of those languages, or of all that the folder has. Raises UserError for what is missing."""
     there = {path.stem.removeprefix(f"{source}-"): path for path in sorted(folder.glob(_file(Path(), source, "*").name))}
     for language in languages or ():
         if language not in there:

@@ -3,8 +3,8 @@
     update = clean * loss(x) + (1 - clean) * loss(x') + weight * [KL(p(x) || p(x')) + KL(p(x') || p(x))]
 
 x' is what the methods before it in the list made of x: shifted, rewritten, or both, each of several passes or draws on its
-own. Where it stands alone x' = x + z, z uniform in (-scale, scale) or Gaussian, on the input embeddings: R3F (arXiv 2008.03156,
-scale 1e-5, weight 0.1 to 5). With rewritten text and `stop_gradient` it is the example consistency of xTune (arXiv
+own. Where it is the only method x' = x + z, z uniform in (-scale, scale) or Gaussian, on the input embeddings: R3F (arXiv
+2008.03156, scale 1e-5, weight 0.1 to 5). With rewritten text and `stop_gradient` it is the example consistency of xTune (arXiv
 2106.08226), and after `adversarial` with loss `kl` SMART's regulariser (arXiv 1911.03437). Divergences are summed over classes
 and averaged over examples, words, or windows (start plus end); xTune's published weight 5 averages over classes too: 2.5 here
 for two classes. `scale` is absolute, as in R3F, and lost in bf16's rounding where the embeddings are larger than 256 scales.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Consistency(Method):
-    """On top of the methods before it in a list; alone it brings its own small noise, as R3F does."""
+    """On top of the methods before it in a list; alone it uses its own small noise, as R3F does."""
 
     earlier: ClassVar = {"noise": {"normal": "gaussian"}}
     comes_last = "it compares the clean input with what the methods before it made"
@@ -41,7 +41,7 @@ class Consistency(Method):
     )
     stop_gradient: bool = Field(False, description="each direction teaches only the side that is the second argument")
     clean: float = Field(1.0, ge=0, le=1, description="share of the clean input in the task's loss")
-    noise: Distribution = Field("uniform", description="what is added to the embeddings where it stands alone")
+    noise: Distribution = Field("uniform", description="what is added to the embeddings where it is the only method")
     scale: float = Field(1e-5, ge=0, le=1000, description="of that noise, absolute: half its width, or its standard deviation")
     same_dropout: bool = Field(False, description="all forwards of a micro-batch draw the same dropout masks")
 
@@ -73,7 +73,7 @@ class Consistency(Method):
             views = one.views
             if alone:
                 views = tuple(view.shifted("input", self._noise(view.batch, context)) for view in views)
-            if not rewritten and not any(view.shifts for view in views):
+            if not rewritten and not any(view.shifts or view.mixture for view in views):
                 yield one  # a step that the methods before leave plain
                 continue
             whole = sum(one.weights)

@@ -4,7 +4,7 @@
     gradient; delta_{k+1} as in ascent.py
 
 Zhu et al. 2020 (arXiv 1909.11764). All K gradients are added up into one update. Radius: relative to the norm of the
-embeddings in the ball. Differs: the start is uniform in the ball (theirs: a cube scaled to 0.58 of a radius of its own), the
+embeddings in the ball. Differs: the start is uniform in the ball (theirs: a cube scaled to 0.58 of a separate radius), the
 step is in units of the ball's radius, and the last, unused ascent step is not made. A row whose gradient is not finite falls
 back to its clean input for the passes that follow.
 """

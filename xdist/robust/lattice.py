@@ -2,7 +2,7 @@
 
     P(segmentation) is proportional to exp(alpha * sum of the log-probabilities of its pieces)
 
-over the whole lattice (forward filtering, backward sampling) or over its l best (Kudo 2018, arXiv 1804.10959, equation 8).
+over the complete lattice (forward filtering, backward sampling) or over its l best (Kudo 2018, arXiv 1804.10959, equation 8).
 A segmentation is a tuple of piece ids.
 """
 
@@ -33,7 +33,7 @@ class Lattice:
 
 
 class Sampler:
-    """Draws from the whole lattice: `choices[j]` are the pieces that may come last when the rest ends at j, with their
+    """Draws from the complete lattice: `choices[j]` are the pieces that may come last when the rest ends at j, with their
     cumulative probabilities."""
 
     def __init__(self, lattice: Lattice, alpha: float) -> None:

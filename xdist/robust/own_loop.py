@@ -1,7 +1,7 @@
-"""Robust training in a loop of one's own: the loss that a method trains with, for a model of transformers and a padded batch.
+"""Robust training in your own loop: the loss that a method trains with, for a model of transformers and a padded batch.
 
-The methods are those of a run, with the same passes; what stands here only says of such a model and batch what they ask of
-xdist's own: the tokens without padding, where shifts enter, the loss and the predictions that are compared.
+The methods are those of a run, with the same passes; this file only gives them what they need of such a model and
+batch: the tokens without padding, where shifts enter, the loss and the predictions that are compared.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,18 +46,18 @@ def perturbed_loss(
 
     `model`: an encoder of transformers with a head, that returns `.loss` (a mean over its labels) for `batch`; one that is
     wrapped, as for several GPUs, is taken as well. `batch`: what the model is called with, padded: "input_ids" (rows, tokens),
-    of multiple choice (rows, options, tokens); "attention_mask", all ones where there is none; labels; whatever else it takes.
+    of multiple choice (rows, options, tokens); "attention_mask", all ones where there is none; labels; and its other arguments.
     `method`: as under `robust` in a run: a name, a mapping, or a list of them; methods that put texts into other words are
     refused, since a batch holds none.
 
     `step` (from 0) and `seed` decide on what is drawn for each row of the batch, by its place in it; give another step each
-    time. `steps`: of the whole training, for methods whose strength follows a schedule. `special_ids`: the tokens that stay
-    where they are, a tokenizer's `all_special_ids`; None: those of the tokenizer that lies with the model's weights, else those
-    that the model's configuration names.
+    time. `steps`: of the complete training, for methods whose strength follows a schedule. `special_ids`: the tokens that stay
+    where they are, a tokenizer's `all_special_ids`; None: those of the tokenizer in the folder of the model's weights, else
+    those that the model's configuration names.
 
     A pass is one forward of the model, whose graph is kept until backward: `free` with K steps holds K of them. Looks at the
     model on the way leave nothing on its parameters. Raises UserError, one line, for what is no method, for a batch or model
-    that it cannot work on, and where nobody says which tokens are special.
+    that it cannot work on, and where the special tokens are not known.
 
         loss = xdist.robust.perturbed_loss(model, batch, {"method": "adversarial", "radius": 0.05}, step=step)
         loss.backward()
@@ -106,6 +106,8 @@ def _methods(given: Described | Sequence[Described]) -> tuple[Method, ...]:
     for method in methods:
         if method.rewrites:
             raise UserError(f"{ME}: '{method.name}' puts texts into other words, and a batch holds none: it needs a run")
+        if method.of_branches:
+            raise UserError(f"{ME}: '{method.name}' mixes branches, which a model of transformers has not: it needs a run")
         method.check()
     return methods
 
@@ -121,7 +123,7 @@ def _bare(model: nn.Module) -> PreTrainedModel:
             raise UserError(f"{ME}: {type(model).__name__} is no model of transformers")
     # Of what is compiled hooks are not asked again, so shifts would be left out without a word.
     if hasattr(inner, "_orig_mod") or getattr(inner, "_compiled_call_impl", None) is not None:
-        raise UserError(f"{ME}: the model is compiled, and nothing can be added to its embeddings: give it as it was before")
+        raise UserError(f"{ME}: the model is compiled, and nothing can be added to its embeddings: pass the uncompiled model")
     if getattr(inner.config, "is_encoder_decoder", False):
         raise UserError(f"{ME}: {type(inner).__name__} has a decoder; xdist perturbs encoders")
     assert isinstance(inner, PreTrainedModel)
@@ -145,7 +147,7 @@ def _batch(given: Mapping[str, Any]) -> Batch:
         sequence_row=rows.repeat_interleave(len(real) // len(ids)),
         row_ids=rows,
     )
-    batch.padded_index = real.flatten().nonzero()[:, 0]  # padded on whichever side
+    batch.padded_index = real.flatten().nonzero()[:, 0]  # padded on either side
     return batch
 
 
@@ -214,13 +216,13 @@ class _Labels:
 
 
 def _in_fp16(model: PreTrainedModel, device: torch.device) -> bool:
-    """Whether the model computes in fp16, by itself or where its products are told to."""
+    """Whether the model computes in fp16, by itself or under autocast."""
     told = torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type) == torch.float16
     return told or model.dtype == torch.float16
 
 
 def _climb_from(one: Pass, loss: Tensor, scale: float) -> None:
-    """The gradients, times `scale`, of shifts that ask for theirs, which in a training step the backward of the pass leaves on
+    """The gradients, times `scale`, of shifts that require theirs, which in a training step the backward of the pass leaves on
     them."""
     shifts = (shift.delta for view in one.views for shift in view.shifts)
     asked = list({id(delta): delta for delta in shifts if isinstance(delta, Tensor) and delta.requires_grad}.values())
@@ -244,7 +246,7 @@ def _special(model: PreTrainedModel, methods: Sequence[Method], given: Iterable[
 
 @lru_cache
 def _of_tokenizer(place: str) -> list[int] | None:
-    """The special tokens of the tokenizer that lies in a folder, or in the hub's cache; the hub is not asked."""
+    """The special tokens of the tokenizer in a folder, or in the hub's cache; the hub is not contacted."""
     try:
         return (
             list(AutoTokenizer.from_pretrained(place, local_files_only=True, trust_remote_code=False).all_special_ids)

@@ -2,7 +2,7 @@
 
 A pass is one forward and backward that trains. Methods form a chain that begins with the plain pass: each takes the passes of
 the one before it and yields its own. It may look at the model first (through `Context.outputs`, which trains nothing). When a
-generator is asked for its next pass, the backward of the last one has run, so the gradient of a delta that asked for one is
+generator has to give its next pass, the backward of the last one has run, so the gradient of a delta that requires one is
 there. On every rank a step makes the same number of passes, views and inner forwards, which ZeRO-3 needs.
 """
 
@@ -65,11 +65,11 @@ class Pass:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Context:
-    """What a method may use beside the passes before it."""
+    """What a method may use in addition to the passes before it."""
 
     batch: Batch
     step: int  # from 0
-    steps: int  # of the whole run
+    steps: int  # of the complete run
     seed: int
     special_ids: Tensor  # of the tokenizer
     family: Objective

@@ -4,9 +4,9 @@
 
 RS-RP of arXiv 2104.08645, which publishes none of its constants; a public reading of it has place `last`, norm `linf`, 3 draws.
 States: (T, d) input embeddings, output of the embedding layer, or last hidden states. Radius: relative to the norm of the
-states in the ball, wherever they are; robust/radius is its absolute mean. Draws at `last` share the encoder's work. Differs:
-noise is a function of (seed, step, row), and moves special tokens only with `perturb_special`: at `last` under a head that
-reads the first token alone, nothing happens without it.
+states in the ball, everywhere in the model; robust/radius is its absolute mean. Draws at `last` share the encoder's work.
+Differs: noise is a function of (seed, step, row), and moves special tokens only with `perturb_special`: at `last` under a head
+that reads the first token alone, nothing happens without it.
 """
 
 from __future__ import annotations

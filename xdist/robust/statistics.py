@@ -15,7 +15,7 @@ class Statistics:
     def __init__(self, device: torch.device) -> None:
         self.sums = dict(zip(SUMS, torch.zeros(len(SUMS), device=device).unbind(), strict=True))
 
-    @torch.no_grad()  # under gradient checkpointing embeddings ask for gradients, and sums would keep their graphs
+    @torch.no_grad()  # under gradient checkpointing embeddings require gradients, and sums would keep their graphs
     def moved(self, ball: Ball, delta: Tensor) -> None:
         """Note how far `delta` (T, d) reaches into its balls, those that hold a token that may move."""
         inside = torch.zeros(ball.groups, device=delta.device).index_add(0, ball.group, ball.free[:, 0]) > 0

@@ -5,7 +5,7 @@
 Huang et al. 2021 (arXiv 2104.08645; uclanlp/Robust-XLT), who draw from counter-fitted neighbours (Mrkšić et al. 2016), after
 the certified defence of Ye et al. 2020 (arXiv 2005.14424).
 
-Published is: m copies of each example in place of it, 10 for PAWS-X and 3 for XNLI, written once with an unseeded generator
+Published is: m copies of each example instead of it, 10 for PAWS-X and 3 for XNLI, written once with an unseeded generator
 (`copies: m`; each epoch here is one copy, so m epochs are one of theirs); `lookup: exact`, in which capitals and attached
 punctuation prevent a match; English alone. Here draws are seeded, new in every epoch (`copies: null`) unless asked otherwise;
 `lookup: folded` finds "Good," under "good" and gives its form back; any language may have a file; every family is served,
@@ -42,9 +42,9 @@ class Substitution(Method):
         description="JSON file {word: [synonyms]}, or such a file per language"
     )
     copies: int | None = Field(
-        None, ge=1, le=1_000_000, description="so many fixed variants of each example; null: drawn anew each time"
+        None, ge=1, le=1_000_000, description="number of fixed variants of each example; null: drawn again each time"
     )
-    lookup: Literal["exact", "folded"] = Field("exact", description="folded: whatever the case, punctuation aside")
+    lookup: Literal["exact", "folded"] = Field("exact", description="folded: ignoring case and punctuation")
     second: bool = Field(True, description="false: the second text of a pair stays as it is")
 
     def files(self) -> list[Path]:

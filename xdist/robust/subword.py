@@ -1,10 +1,10 @@
 """Sub-word regularisation: words cut into other pieces.
 
-    with probability p a word is segmented anew; P(segmentation) ~ exp(alpha * log-probability), over all or the l best
+    with probability p a word is segmented again; P(segmentation) ~ exp(alpha * log-probability), over all or the l best
 
-Kudo 2018 (arXiv 1804.10959), as xTune has it (Zheng et al. 2021, arXiv 2106.08226: alpha 0.3, the whole lattice, p = 0.5 for
-UD-POS and 0.3 elsewhere). Alpha to infinity gives the tokenizer's own segmentation, 0 all of them alike. The answer to a
-question stays as it is; a tagged word's tag stays with its first piece.
+Kudo 2018 (arXiv 1804.10959), as xTune has it (Zheng et al. 2021, arXiv 2106.08226: alpha 0.3, the complete lattice, p = 0.5 for
+UD-POS and 0.3 elsewhere). Alpha to infinity gives the tokenizer's own segmentation, 0 all of them with equal probability. The
+answer to a question stays as it is; a tagged word's tag stays with its first piece.
 
 It differs from SentencePiece in that its draws depend on (seed, row, epoch, word) alone, and that the tokenizer's scores are
 taken as they are; its n-best list and its lattice give the same probabilities.
@@ -43,12 +43,13 @@ class Subword(Method):
     earlier: ClassVar = {"p": "probability"}
 
     method: Literal["subword"] = "subword"
-    probability: float = Field(0.3, ge=0, le=1, description="that a word is segmented anew")
+    probability: float = Field(0.3, ge=0, le=1, description="that a word is segmented again")
     alpha: float = Field(
         0.3,
         ge=0,
         le=1000,
-        description="of SentencePiece: 0 draws all segmentations alike; of BPE: how likely a merge is left out, at most 1",
+        description="of SentencePiece: 0 draws all segmentations with equal probability; of BPE: the "
+        "probability that a merge is skipped, at most 1",
     )
     nbest: int = Field(-1, ge=-1, le=1_000_000, description="segmentations to draw from; -1: all")
 

@@ -1,6 +1,6 @@
 """Which words of parallel text translate each other: by a bilingual dictionary, or by links that an aligner found.
 
-Words are told from the pieces of prepared rows (words.py), so nothing is prepared anew for them. A word that has several
+Words are found in the pieces of prepared rows (words.py), so nothing is prepared again for them. A word that has several
 partners in its pair of sentences is left out, with them: a partner would be its right and its wrong answer at once. A
 dictionary is looked up in lower case, without the punctuation round a word. Words are what blanks part, so a dictionary finds
 hardly any in a language that is written without them, unless its text has been cut into words.
@@ -19,7 +19,7 @@ import numpy as np
 
 from xdist.errors import UserError
 from xdist.formats.pharaoh import LinkFile
-from xdist.languages import same
+from xdist.languages import same_language
 from xdist.robust.word_lists import read_dictionary
 from xdist.robust.words import CACHED, WordPieces, Words
 
@@ -54,7 +54,7 @@ def word_files(section: Linked, languages: Iterable[str]) -> dict[str, Path]:
     there = {path.name.removeprefix(before).removesuffix(after): path for path in sorted(folder.glob(f"{before}*{after}"))}
     found: dict[str, Path] = {}
     for language in dict.fromkeys(languages):
-        code = language if language in there else next((code for code in there if same(code, language)), None)
+        code = language if language in there else next((code for code in there if same_language(code, language)), None)
         found[language] = folder / f"{before}{language}{after}" if code is None else there[code]
     return found
 
@@ -72,7 +72,7 @@ def check_words(section: Linked, languages: Iterable[str]) -> None:
 
 def linker(section: Linked, tokenizer: PreTrainedTokenizerBase, languages: Iterable[str]) -> Linker | None:
     """What links the words of rows, as `section` says; None where it says nothing. Raises UserError as `check_words`, and for a
-    tokenizer whose pieces do not tell words."""
+    tokenizer whose pieces do not show words."""
     files = word_files(section, languages := list(languages))
     check_words(section, languages)
     if not files:

@@ -13,7 +13,7 @@ WordList = Mapping[str, Sequence[str]]
 
 def read_synonyms(path: Path) -> dict[str, tuple[str, ...]]:
     """A JSON object {word: [synonyms]}, as counter-fitted neighbours are published (Mrkšić et al. 2016; uclanlp/Robust-XLT).
-    A synonym counts once, a word is none of its own; a key of white space, which the published file has, is no word. Raises
+    A synonym counts once, a word is not its own synonym; a key of white space, which the published file has, is no word. Raises
     UserError naming file and word."""
     lists = read_json(path)
     if not isinstance(lists, dict):
@@ -33,7 +33,7 @@ def read_synonyms(path: Path) -> dict[str, tuple[str, ...]]:
 
 def read_dictionary(path: Path) -> dict[str, tuple[str, ...]]:
     """{lower-cased source: its translations} of a file with one `source TAB target`, or `source target` with one space, a line,
-    as in MUSE (Lample et al. 2018); a source may stand in many lines. Raises UserError naming file and line."""
+    as in MUSE (Lample et al. 2018); a source may be in many lines. Raises UserError naming file and line."""
     targets: dict[str, list[str]] = {}
     for number, line in read_lines(path):
         parts = line.split("\t" if "\t" in line else " ")

@@ -1,10 +1,10 @@
-"""Words of prepared rows: which tokens make up a word, how it is written, and the tokens of another word in its place.
+"""Words of prepared rows: which tokens make up a word, how it is written, and the tokens of another word instead.
 
 A piece that begins with "▁" (SentencePiece) begins a white-space word; one without "##" (WordPiece) begins a word or a mark of
-punctuation, for these tokenizers part them from each other. Pieces of BPE are bytes of the text, and words are told by the
+punctuation, for these tokenizers part them from each other. Pieces of BPE are bytes of the text, and words are found by the
 white space among them; one that reaches over two words holds both fast. No other piece reaches over two words, so a word can be
 replaced in a row without its text, and the row is then what the tokenizer would have made of the new text. Texts are as the
-tokenizer normalises them. Several sequences and parts of sequences (premise and hypothesis) are told apart by the special
+tokenizer normalises them. Several sequences and parts of sequences (premise and hypothesis) are distinguished by the special
 tokens between them.
 """
 
@@ -36,22 +36,22 @@ WORDS_AT_A_TIME = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The W words of a row, in order. `index` numbers them from 0, anew in each sequence where sequences repeat a text;
-    `text` says in which text they stand: 0 is the first (premise, prompt, question), 1 the second."""
+    """The W words of a row, in order. `index` numbers them from 0, from 0 again in each sequence where sequences repeat a text;
+    `text` says in which text they are: 0 is the first (premise, prompt, question), 1 the second."""
 
     low: np.ndarray  # (W,) position of the first token
     high: np.ndarray  # (W,) after the last
     index: np.ndarray  # (W,)
     text: np.ndarray  # (W,)
-    free: np.ndarray  # (W,) bool: whole, spelled without <unk>, and not held fast by the task
+    free: np.ndarray  # (W,) bool: complete, spelled without <unk>, and not fixed by the task
 
 
 class WordPieces:
-    """What a tokenizer's pieces are to words. Raises UserError for a tokenizer whose pieces do not tell where words begin."""
+    """What a tokenizer's pieces are to words. Raises UserError for a tokenizer whose pieces do not show where words begin."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         if not tokenizer.is_fast:
-            raise UserError(f"{tokenizer.name_or_path}: words cannot be told from pieces without a tokenizer.json")
+            raise UserError(f"{tokenizer.name_or_path}: words cannot be found in pieces without a tokenizer.json")
         self.tokenizer = tokenizer
         model = tokenizer.backend_tokenizer.model
         pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
@@ -80,7 +80,7 @@ class WordPieces:
             added = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
         else:
             raise UserError(
-                f"{tokenizer.name_or_path}: words cannot be told from the pieces of a {type(model).__name__} vocabulary "
+                f"{tokenizer.name_or_path}: words cannot be found in the pieces of a {type(model).__name__} vocabulary "
                 "(valid: BPE, Unigram, WordPiece)"
             )
         self.unknown: int = -1 if tokenizer.unk_token_id is None else tokenizer.unk_token_id
@@ -92,7 +92,7 @@ class WordPieces:
         self.encode = lru_cache(CACHED)(self._encode)
 
     def _blank(self) -> str:
-        """What stands before a word that is encoded alone, so that it has the pieces of a word after a blank."""
+        """What comes before a word that is encoded alone, so that it has the pieces of a word after a blank."""
         alone, two, after = (self.ids(text) for text in ("a", "a a", " a"))
         if two == (*alone, *alone):
             return ""
@@ -105,7 +105,7 @@ class WordPieces:
 
     def words(self, row: Row, family: Family) -> Words:
         """The words of `row`: at white space, or where the task says that its words begin. Raises UserError where two texts
-        stand in one sequence with nothing between them."""
+        are in one sequence with nothing between them."""
         if family.pairs and not self.parted:
             raise UserError(f"{self.tokenizer.name_or_path}: its tokenizer puts nothing between two texts, words run together")
         tokens, lengths = np.asarray(row["tokens"]), np.asarray(row["lengths"])
@@ -157,7 +157,7 @@ class WordPieces:
         return "".join([self.pieces[token] for token in tokens]).strip()
 
     def after_blank(self, word: WordIds) -> bool:
-        """Whether a blank stands before the word of these tokens, as far as they can tell."""
+        """Whether a blank is before the word of these tokens, as far as they show it."""
         return self.bytes is None or bool(self.starts[word[0]])
 
     def _encode(self, text: str, one: bool, after_blank: bool = True) -> WordIds | None:
@@ -175,7 +175,7 @@ class WordPieces:
         return tokens
 
     def spelled(self, words: Iterable[str]) -> np.ndarray:
-        """The sorted ids that the words are spelled with, wherever they stand in a text."""
+        """The sorted ids that the words are spelled with, at any position in a text."""
         found: set[int] = set()
         coming = iter(dict.fromkeys(words))
         while chunk := list(islice(coming, WORDS_AT_A_TIME)):

@@ -1,6 +1,6 @@
 """A rank that is aborted from within ends with a word.
 
-NCCL's watchdog, a thread of torch's own, sees that a peer is gone before anybody else and ends the process by `abort`, which
+NCCL's watchdog, a thread of torch's own, sees first that a peer is gone and ends the process by `abort`, which
 says nothing of who died. SIGABRT is therefore met here, in the thread that aborts and outside of Python's own handlers, which
 only the main thread would run, once its collective returned: this thread is held until the heartbeat, which needs at most
 `heartbeat.SILENCE`, has named the dead one and ended the process.
@@ -22,14 +22,14 @@ _installed: list[object] = []  # what C holds must not be collected
 
 
 def leave_communicators() -> None:
-    """Have NCCL's watchdog end the process without aborting its communicators before, which would let the main thread go on
-    with sums that nobody has made while this thread is held. Before the process group is made; another wish is respected."""
+    """Have NCCL's watchdog end the process without aborting its communicators before, which would let the main thread continue
+    with invalid sums while this thread is held. Before the process group is made; another wish is respected."""
     if os.environ.get(HANDLING, TEAR_DOWN) == TEAR_DOWN:
         os.environ[HANDLING] = SKIP_CLEAN_UP
 
 
 def on_abort(told: Callable[[float], None], last: Callable[[str], None]) -> None:
-    """From now on a thread that aborts calls `told(HOLD)`, which ends the process if a reason to end comes within so many
+    """From now on a thread that aborts calls `told(HOLD)`, which ends the process if a reason to end comes within this many
     seconds, then `last` with what can be said without one, and then ends the process with the code of an abort."""
     first = threading.Lock()
 

@@ -1,7 +1,7 @@
 """DeepSpeed's ops that are compiled when they are first used: once for a machine, by one process at a time.
 
 torch guards a build with a file that a killed process leaves behind and every later start then waits for, for ever. The lock
-here dies with its process, and whoever holds it may remove that file.
+here dies with its process, and its holder may remove that file.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ from xdist.errors import NOT_GIVEN, RunError, UserError
 from xdist.run.lock import NO_LOCKS
 from xdist.run.progress import say
 
-SILENT = 10.0  # seconds of waiting that are not told: ranks of one start wait for each other
+SILENT = 10.0  # seconds of waiting that are not reported: ranks of one start wait for each other
 COLLECTIVE, CPU_ADAM, ASYNC_IO = "deepspeed_shm_comm", "cpu_adam", "async_io"
 BUILDERS = {COLLECTIVE: "ShareMemCommBuilder", CPU_ADAM: "CPUAdamBuilder", ASYNC_IO: "AsyncIOBuilder"}
 IMPOSSIBLE = dict.fromkeys(BUILDERS, "its sources do not fit this machine: see `python -m deepspeed.env_report`") | {
@@ -37,7 +37,7 @@ def build(ops: Sequence[str]) -> list[str]:
     own_commands = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([own_commands, *filter(None, [os.environ.get("PATH")])])
     impossible = []
-    with alone(folder()):
+    with exclusive_build(folder()):
         for op in ops:
             private.unlock_build(folder(), op)
             builder = get_accelerator().create_op_builder(BUILDERS[op])
@@ -56,7 +56,7 @@ def folder() -> Path:
 
 
 @contextmanager
-def alone(place: Path) -> Iterator[None]:
+def exclusive_build(place: Path) -> Iterator[None]:
     """Inside, no other process of this machine is; where `place` is on a file system without locks, a file of the machine's
     own is locked. Raises UserError where `place` takes no files, and where neither takes locks, RunError where
     there is no room."""
@@ -74,7 +74,7 @@ def alone(place: Path) -> Iterator[None]:
 
 
 def _locked(file: IO[str]) -> bool:
-    """Locked, after as long as it takes, which is told where that is long; False where there are no locks."""
+    """Locked, after as long as it takes, which is reported where that is long; False where there are no locks."""
     until = time.monotonic() + SILENT
     try:
         while time.monotonic() < until:

@@ -1,6 +1,6 @@
 """Which GPUs a process sees: those of the machine, or what CUDA_VISIBLE_DEVICES leaves of them; and how many ranks they hold.
 
-What xdist knows of a machine's devices without torch stands here; what torch says of them is asked in distributed.py.
+What xdist knows of a machine's devices without torch is here; what torch says of them is asked in distributed.py.
 """
 
 import os
@@ -22,7 +22,7 @@ def kind(cuda: bool, others: Callable[[], Sequence[str]], variables: Mapping[str
     besides. Raises UserError where neither those nor the CPU are meant."""
     said = _said(variables)
     if said == "cuda" and not cuda:
-        raise UserError(f"{ACCELERATOR}=cuda: torch finds no GPU here; leave {ACCELERATOR} out, or say cpu")
+        raise UserError(f"{ACCELERATOR}=cuda: torch finds no GPU here; leave {ACCELERATOR} out, or set it to cpu")
     if said:
         return said
     if not cuda and (found := others()):
@@ -45,16 +45,17 @@ def _called(kind: str) -> str:
     return f"{OTHERS[kind]} ({kind.upper()})" if kind in OTHERS else f"'{kind}'"
 
 
-def present() -> int:
+def present_gpus() -> int:
     """GPUs of this machine by the files that their driver makes; 0 too where it makes others, as AMD's does."""
     return len(list(DEV.glob("nvidia[0-9]*")))
 
 
-def visible(variables: Mapping[str, str] = os.environ) -> list[str]:
+def visible_gpus(variables: Mapping[str, str] = os.environ) -> list[str]:
     """The GPUs that a process with these variables sees, named as CUDA_VISIBLE_DEVICES names them, by CUDA's rules: the first
     word that is no device ends the list, a device named twice empties it, and of MIG devices there is only ever one. Whether a
-    UUID or MIG name is right is not known without the driver. Empty where `present` is 0, and where the CPU is asked for."""
-    there = present() if variables.get(ACCELERATOR) != "cpu" else 0
+    UUID or MIG name is right is not known without the driver. Empty where `present_gpus()` is 0, and where the CPU is
+    chosen."""
+    there = present_gpus() if variables.get(ACCELERATOR) != "cpu" else 0
     if VARIABLE not in variables:
         return [str(number) for number in range(there)]
     found: list[str] = []
@@ -70,28 +71,28 @@ def visible(variables: Mapping[str, str] = os.environ) -> list[str]:
 
 
 def check(ranks: int, variables: Mapping[str, str] = os.environ) -> None:
-    """Raises UserError where so many ranks cannot be started with these variables: a GPU holds one, the CPU any number."""
+    """Raises UserError where this many ranks cannot be started with these variables: a GPU holds one, the CPU any number."""
     if _said(variables) == "cpu":
         return
-    devices = len(visible(variables))
-    if not devices and present() and _asks(variables):
+    devices = len(visible_gpus(variables))
+    if not devices and present_gpus() and _asks(variables):
         raise UserError(_nothing_left(variables))
     if devices and ranks > devices:
         raise UserError(f"runtime.ranks: {_too_many(str(ranks), devices, variables)}")
 
 
 def check_rank(seen: int | None, local: int, on_machine: int | None, variables: Mapping[str, str] = os.environ) -> None:
-    """The same for a rank, which somebody else may have started, before it waits for others. `seen`: GPUs by torch, None where
+    """The same for a rank, which others may have started, before it waits for others. `seen`: GPUs by torch, None where
     it was built for none; `local`: the rank's number on its machine; `on_machine`: how many ranks that has which see the same
     GPUs, None where each may see its own, as srun's tasks do. Raises OwnError in the one rank of each machine that is to say
     it, UserError in the others."""
     asked = _asked_of_deepspeed()
     if asked is not None and not _kept(asked, bool(seen), variables):
         message = (
-            f"{VARIABLE}={asked}: DeepSpeed's launcher put {variables.get(VARIABLE, '')} in its place; "
+            f"{VARIABLE}={asked}: DeepSpeed's launcher put {variables.get(VARIABLE, '')} instead; "
             "`xdist train`, `xdist evaluate` and torchrun hand it on as it is"
         )
-    elif seen == 0 and present() and _asks(variables):
+    elif seen == 0 and present_gpus() and _asks(variables):
         message = _nothing_left(variables)
     elif seen and on_machine and on_machine > seen:
         message = _too_many(str(on_machine), seen, variables)
@@ -100,21 +101,21 @@ def check_rank(seen: int | None, local: int, on_machine: int | None, variables: 
     raise (OwnError if local == 0 else UserError)(message)
 
 
-def named(variables: Mapping[str, str] = os.environ) -> bool:
+def named_by_id(variables: Mapping[str, str] = os.environ) -> bool:
     """Whether devices are given by UUID or MIG name, which not every library can read."""
     return any(NAME.match(word.strip()) for word in variables.get(VARIABLE, "").split(","))
 
 
 def _asks(variables: Mapping[str, str]) -> bool:
-    """Whether the variable asks for a GPU; an empty value, -1 and words such as NoDevFiles hide all of them."""
+    """Whether the variable requests a GPU; an empty value, -1 and words such as NoDevFiles hide all of them."""
     first = variables.get(VARIABLE, "").split(",")[0].strip()
     return bool(NUMBER.match(first) or NAME.match(first))
 
 
 def _nothing_left(variables: Mapping[str, str]) -> str:
-    numbers = f"0 to {present() - 1}" if present() > 1 else "0"
+    numbers = f"0 to {present_gpus() - 1}" if present_gpus() > 1 else "0"
     return (
-        f"{VARIABLE}={variables[VARIABLE]}: leaves none of this machine's GPUs "
+        f"{VARIABLE}={variables[VARIABLE]}: makes none of this machine's GPUs visible "
         f"(valid: {numbers}, or names that `nvidia-smi -L` shows; empty uses the CPU)"
     )
 
@@ -123,7 +124,7 @@ def _too_many(ranks: str, devices: int, variables: Mapping[str, str]) -> str:
     said = f" ({VARIABLE}={variables[VARIABLE]})" if VARIABLE in variables else ""
     are, valid = ("1 GPU is", "1") if devices == 1 else (f"{devices} GPUs are", f"1 to {devices}")
     return (
-        f"{ranks} ranks on this machine, but {are} visible{said}, and each holds one rank "
+        f"{ranks} ranks on this machine, but {are} visible{said}, and each can have one rank "
         f"(valid: {valid}; on the CPU, with {VARIABLE}= before the command, as many as you like)"
     )
 
@@ -139,7 +140,7 @@ def _kept(asked: str, gpus: bool, variables: Mapping[str, str]) -> bool:
 
 def _asked_of_deepspeed() -> str | None:
     """The variable as it was when DeepSpeed's launcher above this process was started, where there is one. It reads numbers
-    only, drops the variable where it is told how many ranks to start, and gives ranks a list of its own; but the system still
+    only, drops the variable where it gets the number of ranks, and gives ranks its own list; but the system still
     knows with which variables a process began."""
     asked, process = None, os.getppid()
     for launchers in (("deepspeed.launcher.launch",), ("deepspeed.launcher.runner", "deepspeed")):

@@ -20,7 +20,7 @@ from xdist.run.starters import STARTERS
 
 def on_gpu() -> bool:
     """Whether ranks compute on GPUs and meet by NCCL: every choice between them and CPUs is made here. Raises UserError where
-    neither is meant: for what DS_ACCELERATOR names, or for a device of another kind that is there, and would stay idle."""
+    neither is meant: for what DS_ACCELERATOR names, or for a device of another kind that exists, and would stay idle."""
     return devices.kind(torch.cuda.is_available(), _others, os.environ) == "cuda"
 
 
@@ -39,14 +39,14 @@ def default_accelerator() -> None:
         on_gpu()
 
 
-_found = ""  # what DS_ACCELERATOR was set to because nobody had
+_found = ""  # the value that DS_ACCELERATOR was set to by xdist
 
 
 def check_devices() -> None:
-    """Raises UserError where this machine has more ranks than GPUs, other GPUs than were asked for, or another kind of device,
+    """Raises UserError where this machine has more ranks than GPUs, other GPUs than were requested, or another kind of device,
     or where the ranks that the environment speaks of were never started; call before `init`."""
     surroundings.check_started()
-    if not on_gpu() and os.environ.get("DS_ACCELERATOR") == "cpu" != _found:  # asked for: no GPU matters
+    if not on_gpu() and os.environ.get("DS_ACCELERATOR") == "cpu" != _found:  # requested: no GPU matters
         return
     seen = torch.cuda.device_count() if torch.version.cuda or torch.version.hip else None
     sizes = ("LOCAL_WORLD_SIZE", "LOCAL_SIZE")  # of torchrun and DeepSpeed's launcher, which show all ranks the same GPUs
@@ -57,12 +57,12 @@ def check_devices() -> None:
 
 def init(timeout_minutes: float = 10) -> None:
     """Join the process group; alone where no launcher set RANK, from Open MPI's or SLURM's variables where mpirun or srun
-    started the ranks. Raises RunError where another program has the port to meet at, UserError where nobody says where to meet
-    and where two ranks have one GPU."""
+    started the ranks. Raises RunError where another program has the port to meet at, UserError where no address to meet at is
+    given and where two ranks have one GPU."""
     default_accelerator()
     import deepspeed
 
-    tasks = starters.take()
+    tasks = starters.adopt_variables()
     for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}.items():
         os.environ.setdefault(name, value)
     if "MASTER_ADDR" not in os.environ or "MASTER_PORT" not in os.environ:
@@ -71,7 +71,7 @@ def init(timeout_minutes: float = 10) -> None:
         os.environ.setdefault("MASTER_PORT", str(free))
     surroundings.without_shared_memory()
     gpu = on_gpu()
-    if gpu:  # where every rank sees a GPU of its own, it is the first one that each of them sees
+    if gpu:  # where every rank sees its own GPU, it is the first one that each of them sees
         os.environ["LOCAL_RANK"] = str(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
     else:
         building.build([building.COLLECTIVE])
@@ -86,7 +86,7 @@ def init(timeout_minutes: float = 10) -> None:
         if "EADDRINUSE" not in str(error):
             raise
         port = os.environ["MASTER_PORT"]
-        raise RunError(f"port {port}, where the ranks are to meet, is taken; choose another (--master_port)") from None
+        raise RunError(f"port {port}, where the ranks have to meet, is in use; choose another (--master_port)") from None
     if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         _keep_from_nvml()
@@ -98,7 +98,7 @@ def init(timeout_minutes: float = 10) -> None:
 
 
 def _meet(timeout: timedelta) -> None:
-    """Join the process group before DeepSpeed would, where tasks may see GPUs of their own. Raises UserError for one of two."""
+    """Join the process group before DeepSpeed would, where tasks may see their own GPUs. Raises UserError for one of two."""
     rank, world, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     if world == 1:
         return
@@ -121,7 +121,7 @@ def _meet_on_hosts(timeout: timedelta) -> None:
 
 
 def _keep_from_nvml() -> None:
-    if devices.named():
+    if devices.named_by_id():
         private.keep_from_nvml()
 
 
@@ -166,7 +166,7 @@ def _has_bf16() -> bool:
 
 
 def _has_tensor_cores() -> bool:
-    """Of NVIDIA's GPUs from Volta on, but for the small ones of Turing; AMD's that have them have bf16 too."""
+    """Of NVIDIA's GPUs from Volta on, except for the small ones of Turing; AMD's that have them have bf16 too."""
     properties = torch.cuda.get_device_properties(torch.cuda.current_device())
     return torch.version.cuda is not None and properties.major >= 7 and "GTX 16" not in properties.name
 
@@ -236,9 +236,16 @@ def agree(value: Any) -> Any:
 
 
 def peak_memory() -> int:
-    """The most bytes that any rank has held: on a GPU in tensors, on a CPU as a whole process. Collective."""
+    """The most bytes that any rank has held: on a GPU in tensors, on a CPU as a complete process. Collective."""
     if device().type == "cuda":
         here = torch.cuda.max_memory_allocated(device())
     else:
         here = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return max(every(here))
+    return max(_every_of_hosts(here))
+
+
+def _every_of_hosts(value: int) -> list[int]:
+    """The `value` of every rank, by the CPUs alone."""
+    placed = [0.0] * world()
+    placed[rank()] = float(value)
+    return [int(one) for one in sum_of_hosts(placed)]

@@ -130,7 +130,7 @@ class DeepSpeed:
 
     @property
     def ops(self) -> list[str]:
-        """Of DeepSpeed's compiled ops those that training under it uses, whatever the device."""
+        """Of DeepSpeed's compiled ops those that training under it uses, for any device."""
         if self.offload == "none":
             return []
         parts = [self.values["zero_optimization"].get(f"offload_{part}") or {} for part in ("optimizer", "param")]
@@ -155,21 +155,21 @@ def find(name: str) -> Path:
     return path
 
 
-def chosen(parameters: int | None, precision: Precision) -> str:
-    """What `auto` is for an encoder of so many parameters, None where that is not known: the file that makes a step of the
+def choose_file(parameters: int | None, precision: Precision) -> str:
+    """What `auto` is for an encoder of this many parameters, None where that is not known: the file that makes a step of the
     fewest kernels; where a rank's memory would not hold it, the one that shares everything."""
     if parameters is not None and parameters >= SHARED:
         return "zero3"
     return "zero1" if precision in HALF else "zero0"
 
 
-def becomes(asked: AskedPrecision) -> Precision:
+def resolve_precision(asked: AskedPrecision) -> Precision:
     """What a precision becomes on this hardware under a file that says nothing of it. Raises UserError."""
     return _precision({}, asked)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The JSON at `path`. Raises UserError for a key that DeepSpeed would ignore or that xdist sets itself, a key that stands
+    """The JSON at `path`. Raises UserError for a key that DeepSpeed would ignore or that xdist sets itself, a key that appears
     twice, "auto", text for a number or a boolean, and what DeepSpeed could not run."""
     values = read_json(path, unique=True)
     if not isinstance(values, dict):
@@ -192,7 +192,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def check(path: Path, precision: AskedPrecision) -> None:
-    """Raises UserError as `settings` does, but for what the hardware cannot do. Needs no torch for the files that come with
+    """Raises UserError as `settings` does, except for what the hardware cannot do. Needs no torch for the files that come with
     xdist."""
     _agreeing(path, precision)
 
@@ -208,7 +208,7 @@ def settings(path: Path, precision: AskedPrecision, clip: float | None) -> DeepS
     if becomes == "bf16":
         values.setdefault("bf16", {"enabled": True})
     elif becomes == "fp16":
-        # A scale of its own would make DeepSpeed change it; engine.loss_scale does, alike at every stage.
+        # With its own scale DeepSpeed would change it; engine.loss_scale does, equally at every stage.
         values["fp16"] = {"enabled": True, "loss_scale": FIRST_SCALE}
     if becomes in HALF and stage:
         values.setdefault("data_types", {"grad_accum_dtype": "fp32"})

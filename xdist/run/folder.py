@@ -1,4 +1,4 @@
-"""A run is a folder: what was asked for, what came out, and how it ended.
+"""A run is a folder: what was requested, what came out, and how it ended.
 
 config.yaml  data.json  deepspeed.json  environment.json  metrics.jsonl  tensorboard/  checkpoints/<tag>/  model/
 best/    the best model so far, where `train.select` chooses one; it becomes model/
@@ -74,7 +74,7 @@ class RunFolder:
         return self.state == "failed" and self.reason().startswith(USER_ERROR)
 
     def reason(self) -> str:
-        """What stands in the mark."""
+        """What is in the mark."""
         mark = self.path / self.state
         return mark.read_text(encoding="utf-8", errors="replace").strip() if self.state in MARKS and mark.is_file() else ""
 
@@ -116,13 +116,13 @@ class RunFolder:
 
     @property
     def precision(self) -> Precision | None:
-        """What this run was trained in when it was started last, on whatever hardware; None where it was not."""
+        """What this run was trained in when it was started last, on any hardware; None where it was not."""
         if not self.deepspeed.exists() or not self.config.exists():
             return None
         said = recorded_run(self.config).runtime.precision
         if said != "auto":
             return said
-        bf16 = recorded_json(self.deepspeed, MAPPING).get("bf16")  # begun by an earlier xdist
+        bf16 = recorded_json(self.deepspeed, MAPPING).get("bf16")  # started by an earlier xdist
         return "bf16" if isinstance(bf16, dict) and bf16.get("enabled") else "fp32"
 
     @property
@@ -144,7 +144,7 @@ class RunFolder:
         return None if said == AUTO else said
 
     def _as_begun(self, values: dict[str, Any]) -> dict[str, Any]:
-        """A run's description with what this run was begun with in place of `auto`."""
+        """A run's description with what this run was started with instead of `auto`."""
         return _in(values, precision=self.precision, deepspeed=self.zero, micro_batch_tokens=self.micro_batch_tokens)
 
     def chose(self, **runtime: Any) -> None:
@@ -154,18 +154,18 @@ class RunFolder:
 
     @property
     def begun_in(self) -> Precision | None:
-        """The precision of the checkpoints that a start goes on from; None where there is nothing to go on from."""
+        """The precision of the checkpoints that a start resumes from; None where there is nothing to resume from."""
         if self.model.is_dir() or not any(self.checkpoints.glob("step-*")):
             return None
         return self.precision
 
     def check_precision(self, config: DeepSpeed) -> None:
-        """Raises UserError when training would go on in another precision than its checkpoints have. Those of fp32 and TF32 are
-        alike."""
+        """Raises UserError when training would resume in another precision than its checkpoints have. Those of fp32 and TF32
+        are equal."""
         then, now = self.begun_in, config.precision
         if then and then != now and not {then, now} <= {"fp32", "tf32"}:
             raise UserError(
-                f"{self.deepspeed}: this run was begun in {then}, here it would go on in {now}: runtime.precision={then}"
+                f"{self.deepspeed}: this run was started in {then}, here it would resume in {now}: runtime.precision={then}"
             )
 
     def clear(self) -> None:
@@ -175,14 +175,14 @@ class RunFolder:
             clear(place)
 
     def go_on(self) -> None:
-        """A run that was stopped, or failed, is at work again."""
+        """A run that was stopped, or failed, is running again."""
         if self.state in ("unfinished", "failed"):
             self.mark("running")
 
     def announce(self, run: Run) -> None:
         """Make the folder this run's own before its ranks start elsewhere: how an earlier start ended is forgotten, so that a
-        mistake that they meet on the way is marked, and not taken for a saved run. Raises UserError as `check` does, and where
-        somebody works there; RunError where it cannot be written to."""
+        error that they meet on the way is marked, and not taken for a saved run. Raises UserError as `check` does, and where
+        another start uses it; RunError where it cannot be written to."""
         self.check(run)
         RunLock(self.path).check()
         with writing(self.path):
@@ -197,7 +197,7 @@ class RunFolder:
         fingerprints: dict[str, str],
         fetched: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Write what was asked for, and which commits of the hub's repositories were `fetched`; called by one process. Raises
+        """Write what was requested, and which commits of the hub's repositories were `fetched`; called by one process. Raises
         UserError as `check`, `check_data`, `check_precision` do, and RunError where it cannot be written."""
         self.check(run)
         self.check_data(fingerprints)
@@ -205,7 +205,7 @@ class RunFolder:
             self.check_precision(config)
         with writing(self.path):
             now = {"precision": config.precision, "deepspeed": config.name} if config else {}
-            # First: without it whatever else is here would be nobody's.
+            # First: without it the other files here would belong to no run.
             write_yaml(self.config, self._as_begun(_in(run.dump(), **now)))
             write_json(self.data, fingerprints)
             if config is not None:
@@ -215,13 +215,13 @@ class RunFolder:
 
 
 def _in(values: dict[str, Any], **chosen: Any) -> dict[str, Any]:
-    """A run's description with what was chosen, where that is known, in place of `auto`."""
+    """A run's description with what was chosen, where that is known, instead of `auto`."""
     runtime = values["runtime"]
     runtime |= {key: value for key, value in chosen.items() if value is not None and runtime[key] == AUTO}
     return values
 
 
-def located(place: Path) -> RunFolder:
+def locate_run_folder(place: Path) -> RunFolder:
     """The run folder that `place` is, or that the YAML `place` describes. Raises UserError."""
     if place.suffix in (".yaml", ".yml"):
         return RunFolder(recorded_run(place).folder)
@@ -245,7 +245,7 @@ def environment() -> dict[str, str]:
 def _difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> tuple[str, object, object]:
     """The first key that differs, as deep as both sides have it."""
     keys = dict.fromkeys((*old, *new))  # a method has options that another has not, so what decides on them comes first
-    # Of plugins only the digests count, which are compared last: the same one may lie elsewhere.
+    # Of plugins only the digests count, which are compared last: the same one may be elsewhere.
     for key in sorted(keys, key=lambda key: (key == "plugins", key != "method", key not in old or key not in new)):
         if not prefix and key not in {*IDENTITY, "plugins", "data"}:
             continue

@@ -1,11 +1,11 @@
-"""A rank that dies ends the others within a minute, by name: a collective alone would wait ten for it, and blame nobody.
+"""A rank that dies ends the others within a minute, by name: a collective alone would wait ten for it, and name no rank.
 
 Every rank counts in the process group's store. Rank 0 watches the counts of all, and on its own host the processes; the others
 watch rank 0, and what it says of the rest.
 
-One thread asks the store, another judges by the clock: the store lives in the process of rank 0 or of its launcher, and where
-that is stopped or out of reach a question is not answered, whatever timeout it was given. A process that was stopped itself, as
-by SLURM's gang scheduling or Ctrl-Z, has heard nothing meanwhile, which says nothing of the others: it counts anew.
+One thread asks the store, another judges by the clock: the store is in the process of rank 0 or of its launcher, and where
+that is stopped or out of reach a question is not answered, with any timeout. A process that was stopped itself, as
+by SLURM's gang scheduling or Ctrl-Z, has heard nothing meanwhile, which says nothing of the others: it counts again.
 """
 
 import json
@@ -22,7 +22,7 @@ import torch.distributed as dist
 from torch.distributed.distributed_c10d import _get_default_store
 
 from xdist.run import distributed
-from xdist.run.living import alive
+from xdist.run.living import is_alive
 
 BEAT = 1.0  # seconds
 SILENCE = 40.0  # seconds without a count, by which a rank on another host is dead
@@ -44,7 +44,7 @@ class End:
 
 
 class Heartbeat:
-    """Runs from when all ranks are there to `stop`; `on_end` gets the reason to end, in a thread, and ends the process."""
+    """Runs from when all ranks have joined to `stop`; `on_end` gets the reason to end, in a thread, and ends the process."""
 
     def __init__(self, on_end: Callable[[End], None], beat: float = BEAT, silence: float = SILENCE) -> None:
         global _running
@@ -56,11 +56,11 @@ class Heartbeat:
         if self._world == 1:
             return
         store: Any = _get_default_store()
-        self._store = store.clone()  # a connection of its own: another thread may wait on the group's
+        self._store = store.clone()  # a separate connection: another thread may wait on the group's
         self._store.set(self._key(self._rank), "0")
         self._store.set(f"xdist/who/{self._rank}", f"{socket.gethostname()} {os.getpid()}")
         self._who = [self._store.get(f"xdist/who/{rank}").decode().split() for rank in range(self._world)]
-        self._store.set_timeout(timedelta(days=1))  # whoever waits for an answer here is not the one who judges
+        self._store.set_timeout(timedelta(days=1))  # the thread that waits for an answer here is not the one that judges
         self._lost = False
         self._guard = threading.Lock()
         self._watched = range(1, self._world) if self._rank == 0 else range(1)
@@ -72,13 +72,13 @@ class Heartbeat:
 
     def finish(self) -> None:
         """The last barrier, which is watched as all before it are: the work is done on all ranks. They leave it one after the
-        other, and the store goes with rank 0, for which nobody is taken for dead within `LEAVING`."""
+        other, and the store goes with rank 0, for which no rank is taken for dead within `LEAVING`."""
         self._finishing = True
         distributed.barrier()
         self.stop()
 
     def stop(self) -> None:
-        """What happens to a rank from now on is nobody's concern."""
+        """From now on the state of a rank is ignored."""
         global _running
         _running = None
         if self._world > 1:
@@ -145,7 +145,7 @@ class Heartbeat:
         self._answered, self._heard = now, dict.fromkeys(self._watched, now)
 
     def _dead(self, now: float) -> str:
-        """Who is dead by what is known `now`, "" if nobody is. Ranks are silent as of the store's last answer: nothing can be
+        """Who is dead by what is known `now`, "" if none is. Ranks are silent as of the store's last answer: nothing can be
         heard of them while it does not answer."""
         if self._lost:
             return self._died(0, "the process group's store is gone")
@@ -160,11 +160,11 @@ class Heartbeat:
         return ""
 
     def _gone(self, rank: int) -> bool:
-        """Whether the rank ran on this host and runs no more; a process that nobody has waited for yet is dead, too."""
+        """Whether the rank ran on this host and runs no more; a process that was not waited for yet is dead, too."""
         host, pid = self._who[rank]
         if host != socket.gethostname():
             return False
-        return alive(pid) is False
+        return is_alive(pid) is False
 
     def _died(self, rank: int, why: str) -> str:
         host, pid = self._who[rank]
@@ -175,7 +175,7 @@ class Heartbeat:
         return f"xdist/beat/{rank}"
 
 
-def told(seconds: float = 3 * BEAT + 1) -> End | None:
+def reason_to_end(seconds: float = 3 * BEAT + 1) -> End | None:
     """Why all ranks end, None if nothing is wrong, for a rank whose collective has just failed: waits until the watch had time
     to see it."""
     watch = _running

@@ -41,7 +41,7 @@ def reason(error: Exception) -> str:
         more = "a smaller runtime.eval_batch_tokens" if _doing == EVALUATING else more
         return f"{rank} ran out of memory while {_doing}; try {more}"
     if lacks := not_given(error):
-        return f"{rank} could not go on while {_doing}: {lacks}{_full()}; make room, then start the run again"
+        return f"{rank} could not continue while {_doing}: {lacks}{_full()}; make room, then start the run again"
     return ""
 
 

@@ -1,7 +1,7 @@
 """Output that ends nothing: of a run outlive its terminal, its pipe and the room on the disk of its log.
 
-The ranks of a local run write into `xdist.log` of its folder. Beside it they may have a pipe to the launcher, which shows what
-the log had no room for, and on a terminal how far they are; it is never waited for.
+The ranks of a local run write into `xdist.log` of its folder. In addition they may have a pipe to the launcher, which shows
+what the log had no room for, and on a terminal how far they are; it is never waited for.
 """
 
 import json
@@ -23,7 +23,7 @@ LONGEST = 4000  # bytes of one message: as long ones may be torn by those of oth
 
 class Lasting:
     """The text stream, but who writes never hears that it could not be written. Where it never can be again, what comes is
-    dropped for good, since whatever a stream still holds would else spoil the exit code of the process."""
+    dropped for good, since data that a stream still holds would otherwise change the exit code of the process."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -36,7 +36,7 @@ class Lasting:
         if encoding := getattr(self._stream, "encoding", None):
             text = text.encode(encoding, "backslashreplace").decode(encoding)
         if not self._kept(lambda: self._stream.write(text)):
-            aside(text=text)
+            inform_launcher(text=text)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -85,8 +85,8 @@ def lasting() -> Iterator[None]:
             signal.signal(signal.SIGHUP, handler)
 
 
-def aside(**message: object) -> None:
-    """Tell the launcher, where it listens and has room; nothing is waited for."""
+def inform_launcher(**message: object) -> None:
+    """Inform the launcher, where it listens and has room, without waiting."""
     pipe = _pipe()
     if pipe is not None:
         if len(data := json.dumps(message).encode() + b"\n") > LONGEST:

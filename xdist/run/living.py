@@ -4,8 +4,8 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def alive(pid: int | str) -> bool | None:
-    """Whether a process runs; one that ended and that nobody has waited for does not. None where /proc cannot say."""
+def is_alive(pid: int | str) -> bool | None:
+    """Whether a process runs; one that ended and was not waited for does not. None where /proc cannot say."""
     try:
         return _runs(_fields(Path("/proc", str(pid))))
     except OSError:

@@ -21,7 +21,7 @@ from xdist.errors import NOT_GIVEN, BusyError, RunError, UserError
 
 BEAT = 5.0  # seconds
 DEAD = 4  # beats missed
-LOST = 2  # beats without the file where it was: one alone may be a file server that starts anew
+LOST = 2  # beats without the file where it was: one alone may be a file server that starts again
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
@@ -34,7 +34,7 @@ class RunLock:
         self._kernel_knows = True
 
     def holder(self) -> str:
-        """Who holds it, as far as this machine's kernel knows; "" if nobody does. Changes and waits for nothing."""
+        """Who holds it, as far as this machine's kernel knows; "" if no process does. Changes nothing and does not wait."""
         try:
             with self._there() as file:
                 return self._said(file) if self._kernel_refuses(file, fcntl.LOCK_SH) else ""
@@ -50,7 +50,7 @@ class RunLock:
             return False
 
     def free(self) -> bool:
-        """Whether certainly nobody works here. Changes and waits for nothing, so one who died on another machine, or whose
+        """Whether certainly no start uses it. Changes nothing and does not wait, so one that died on another machine, or whose
         machine keeps no locks, counts as one who works."""
         try:
             with self._there() as file:
@@ -63,7 +63,7 @@ class RunLock:
             return False
 
     def record(self) -> dict[str, Any]:
-        """Who took it last and has not let go of it, dead or alive, as `take` returned it; {} if nobody has."""
+        """Which start took it last and has not released it, dead or alive, as `take` returned it; {} if none has."""
         try:
             with self._there() as file:
                 return self._content(file)
@@ -126,7 +126,7 @@ class RunLock:
     def _refuse_others(self, file: IO[str]) -> None:
         if self._kernel_refuses(file, fcntl.LOCK_EX) or self._alive_elsewhere(file):
             said = self._said(file)
-            raise BusyError(f"{self.path.parent}: {said} is working here; wait for it or choose another folder (folder=…)")
+            raise BusyError(f"{self.path.parent}: {said} is running here; wait for it or choose another folder (folder=…)")
 
     @staticmethod
     def _write(file: IO[str], text: str) -> None:

@@ -9,17 +9,17 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from xdist.run.lasting import aside
+from xdist.run.lasting import inform_launcher
 
 SECONDS_BETWEEN_LINES = 10
 SECONDS_BETWEEN_MESSAGES = 0.1
 WIDE = 120  # columns of a terminal that has room for the rate and a name of any length
-LONG = 22  # letters of a title beside a bar elsewhere
+LONG = 22  # letters of a title next to a bar elsewhere
 NARROW = 8  # columns of the bar there
 
 
 def say(text: str) -> None:
-    """A line on stderr, where it can be written: a log may lie on the disk that is full, which must not end a run."""
+    """A line on stderr, where it can be written: a log may be on the disk that is full, which must not end a run."""
     with suppress(OSError):
         print(text.rstrip(), file=sys.stderr, flush=True)
 
@@ -41,7 +41,7 @@ class Progress:
             self._wide = console.width >= WIDE
             if self._wide:
                 texts = [TextColumn("{task.fields[rate]}"), *texts]
-            if len(title) > LONG and not self._wide:  # the name of a run is never cut: it stands above
+            if len(title) > LONG and not self._wide:  # the name of a run is never cut: it is above
                 say(title)
                 title = title.partition(" ")[0]
             bar = BarColumn(40 if self._wide else NARROW)
@@ -73,12 +73,12 @@ class Progress:
             self._bar.stop()
         elif self._enabled:
             self._tell()
-            aside(over=self.title)
+            inform_launcher(over=self.title)
             self._line()
 
     def _tell(self) -> None:
         """The launcher, which may have a terminal."""
-        aside(progress=self.title, total=self.total, done=self.done, note=self._note, in_bytes=self._in_bytes)
+        inform_launcher(progress=self.title, total=self.total, done=self.done, note=self._note, in_bytes=self._in_bytes)
 
     def _short(self) -> str:
         """As many parts of the note as there is room for."""

@@ -1,5 +1,5 @@
-"""Files of a run folder as whoever opens it finds them: cut, of another shape, written by others, no files at all. What is not
-as xdist writes it is told in one line."""
+"""Files of a run folder as a reader may find them: cut, of another shape, written by others, no files at all. What is not
+as xdist writes it is reported in one line."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -89,7 +89,7 @@ def recorded_text(path: Path) -> str:
         raise DamagedError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def parsed(text: str, path: Path, line: int | None = None) -> Any:
+def parse_recorded(text: str, path: Path, line: int | None = None) -> Any:
     """The JSON value that `text` is: of a file, or of one `line` of it. Raises DamagedError."""
     try:
         return strict_json.parsed(text, path, line)
@@ -99,12 +99,12 @@ def parsed(text: str, path: Path, line: int | None = None) -> Any:
 
 def recorded_json(path: Path, kind: TypeAdapter[T]) -> T:
     """The JSON of a file, which is of this `kind`. Raises DamagedError."""
-    return _shaped(parsed(recorded_text(path), path), kind, path)
+    return _shaped(parse_recorded(recorded_text(path), path), kind, path)
 
 
 def recorded_scores(path: Path) -> dict[str, Any]:
     """The content of a scores.json. Raises DamagedError."""
-    content: dict[str, Any] = parsed(recorded_text(path), path)
+    content: dict[str, Any] = parse_recorded(recorded_text(path), path)
     _shaped(content, _SCORES, path)
     return content
 
@@ -119,13 +119,13 @@ def _shaped(value: Any, kind: TypeAdapter[T], path: Path) -> T:
         raise DamagedError(f"{path}: {f'{key!r}: ' if key else ''}{message}; xdist did not write this") from None
 
 
-def logged(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line, what was logged at its "step", a whole number) of a metrics.jsonl. What follows the last line feed was cut off
+def logged_steps(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line, what was logged at its "step", an integer) of a metrics.jsonl. What follows the last line feed was cut off
     when the run was killed; it will be logged again. Raises DamagedError for any other line that is none."""
     for number, line in enumerate(recorded_text(path).split("\n")[:-1], start=1):
-        entry = parsed(line, path, number)
+        entry = parse_recorded(line, path, number)
         if not isinstance(entry, dict) or type(entry.get("step")) is not int or not 0 <= entry["step"] < 1 << 63:
-            raise DamagedError(f"{path}:{number}: expected a mapping with a whole number 'step'")
+            raise DamagedError(f"{path}:{number}: expected a mapping with an integer 'step'")
         yield number, entry
 
 

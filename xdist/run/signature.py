@@ -1,4 +1,5 @@
-"""A line on a score to paste into a paper: by what it was made of, whoever has the files can tell if theirs are the same."""
+"""A line on a score to paste into a paper: it names what the score was computed from, so that others can check whether their
+files are the same."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -31,7 +32,7 @@ def signatures(run: Path) -> dict[str, str]:
 
 def signature(task: str, entry: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     """`key:value` joined by "|", of an entry of scores.json. `gold` and `predictions` are digests over all languages, `model`
-    is that of its weights and `options` that of how it was asked: of predictions that anyone made nobody knows them, and an
+    is that of its weights and `options` that of its options: for predictions of other programs they are not known, and an
     earlier version of xdist did not keep them."""
     scored = [code for code, numbers in entry["languages"].items() if entry["metric"] in numbers]
     said: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Ranks that srun or mpirun started, each told its number in words of theirs: where all meet, and that no two have one GPU."""
+"""Ranks that srun or mpirun started, each with its number in their variables: where all meet, and that no two have one GPU."""
 
 import os
 import re
@@ -17,11 +17,12 @@ MPI = ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_SI
 SLURM = ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
 STARTERS = (MPI, SLURM)
 NODES = ("SLURM_STEP_NODELIST", "SLURM_JOB_NODELIST", "SLURM_NODELIST")
-JOB = ("SLURM_JOB_ID", "SLURM_STEP_ID", "PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid")  # alike on all ranks, another in each job
+# the same on all ranks, another in each job
+JOB = ("SLURM_JOB_ID", "SLURM_STEP_ID", "PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid")
 PORTS = range(20000, 30000)  # below those that systems give away
 
 
-def take(variables: MutableMapping[str, str] = os.environ) -> bool:
+def adopt_variables(variables: MutableMapping[str, str] = os.environ) -> bool:
     """Say by torch's variables what srun's or mpirun's say, and where all meet unless that is said; whether it is they who
     started this process. Raises UserError where nothing says where to meet."""
     names = next((names for names in STARTERS if names[0] in variables), None)
@@ -69,6 +70,7 @@ def one_gpu_each(store: "Store", rank: int, world: int, gpu: str) -> None:
     for name, sharing in ranks.items():
         if len(sharing) > 1:
             raise UserError(
-                f"ranks {', '.join(sharing)} have one GPU ({name}), and each holds one rank: start as many tasks on a host as "
+                f"ranks {', '.join(sharing)} have one GPU ({name}), and each can have one "
+                "rank: start as many tasks on a host as "
                 "it has GPUs, where all see all of them or each its own (srun --gpus-per-task=1)"
             )

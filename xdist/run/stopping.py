@@ -12,12 +12,12 @@ from xdist.errors import RunError
 from xdist.run.progress import say
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-LOST = "was removed, renamed or taken by another start while this one was at work"
+LOST = "was removed, renamed or taken by another start while this one was running"
 STARTED = "XDIST_STARTED"  # when the launcher of these ranks was started, in seconds since 1970
 
 
-def asked_for(submission: Path) -> float:
-    """When this start was asked for, in seconds since 1970: as its launcher says, else the time of the file that the last
+def start_requested_at(submission: Path) -> float:
+    """When this start was requested, in seconds since 1970: as its launcher says, else the time of the file that the last
     submission left, else when this process began."""
     with suppress(KeyError, ValueError):
         return float(os.environ[STARTED])
@@ -28,7 +28,7 @@ def asked_for(submission: Path) -> float:
 
 
 def drop_old(file: Path, since: float) -> None:
-    """Remove a request to stop that is older than what was asked for at `since`, and say so."""
+    """Remove a request to stop that is older than what was requested at `since`, and say so."""
     with suppress(OSError):
         if file.stat().st_mtime < since:
             file.unlink()
@@ -36,7 +36,7 @@ def drop_old(file: Path, since: float) -> None:
 
 
 class StopRequest:
-    """Truthy from the first signal, while the file is there, or after `minutes`. A second signal ends the process at once."""
+    """Truthy from the first signal, while the file exists, or after `minutes`. A second signal ends the process at once."""
 
     def __init__(self, file: Path, watch_file: bool, minutes: float | None = None) -> None:
         self._file = file
@@ -63,7 +63,7 @@ class StopRequest:
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
-    """What stays of a folder when it gets another name; None where it is not there."""
+    """What stays of a folder when it gets another name; None where it is missing."""
     try:
         there = folder.stat()
     except (FileNotFoundError, NotADirectoryError):

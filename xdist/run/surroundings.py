@@ -20,7 +20,7 @@ INSTEAD = "start the ranks by `xdist train`, torchrun or srun"
 
 def check_started(variables: Mapping[str, str] = os.environ) -> None:
     """Raises UserError where the environment speaks of more ranks, and this one would wait for them for ever: in a shell where
-    somebody has set WORLD_SIZE, or that a job of several tasks has opened."""
+    the user has set WORLD_SIZE, or that a job of several tasks has opened."""
     meets = "MASTER_ADDR" in variables and "MASTER_PORT" in variables
     if "RANK" in variables:
         if _size(variables, "WORLD_SIZE") > 1 and not meets:

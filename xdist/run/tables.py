@@ -119,15 +119,15 @@ def _broken(text: str, width: int) -> list[str]:
     return lines
 
 
-def room(console: Console) -> int | None:
-    """Its columns; None where it is no terminal, so that what reads it gets whole lines."""
+def terminal_width(console: Console) -> int | None:
+    """Its columns; None where it is no terminal, so that what reads it gets complete lines."""
     return console.width if console.is_terminal else None
 
 
 def show(what: Table | str | Text, console: Console | None = None) -> None:
     """A table, or a text that the terminal may break between words; into anything else as it is."""
     console = console or Console()
-    width = room(console)
+    width = terminal_width(console)
     if isinstance(what, Table):
         lines = list(what.lines(width))
     else:
@@ -139,7 +139,7 @@ def show(what: Table | str | Text, console: Console | None = None) -> None:
 
 def show_tree(tree: Tree, console: Console) -> None:
     """A line a branch, which a terminal breaks between words where it is too narrow."""
-    widest = 10_000 if room(console) is None else console.width
+    widest = 10_000 if terminal_width(console) is None else console.width
     for line in console.render_lines(tree, console.options.update(width=widest), pad=False):
         text = Text.assemble(*((part.text, part.style or "") for part in line))
         text.rstrip()

@@ -1,4 +1,4 @@
-"""What one rank alone does or finds wrong reaches all: its result, or its mistake, with which all end alike.
+"""What one rank alone does or finds wrong reaches all: its result, or its error, with which all end.
 
 A rank that left by itself would look like a crash to the others, which would wait for it in their next collective.
 """
@@ -68,5 +68,5 @@ def _all_or_none(value: Any, own: Exception | None, told: UserError | RunError |
     if told is None:
         return value
     with suppress(RuntimeError):  # one that has heard it may be gone already
-        distributed.barrier()  # nobody leaves before all have heard it
+        distributed.barrier()  # no rank leaves before all have received it
     raise own if own and not isinstance(own, UserError | RunError) else told

@@ -48,7 +48,7 @@ _check: Callable[[], object] = bool  # raises UserError where that folder holds 
 
 def main(work: Callable[[Run], None], usage: str) -> None:
     """Load the run named on the command line and `work` on it. Exits 2 on a user's error, 1 on a broken run. Why is written
-    into the folder before it is said: the log may lie on the disk that is full."""
+    into the folder before it is said: the log may be on the disk that is full."""
     arguments = [text for text in sys.argv[1:] if not text.startswith(("--local_rank", ONLY_STEP))]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage)
@@ -58,7 +58,7 @@ def main(work: Callable[[Run], None], usage: str) -> None:
 
 
 def _work(work: Callable[[Run], None], path: Path, overrides: list[str]) -> None:
-    quiet()
+    quiet_libraries()
     gc.freeze()  # collections need not look through the libraries' 400,000 objects, which takes half a second
     gc.enable()
     first = distributed.rank() == 0
@@ -85,7 +85,7 @@ def _work(work: Callable[[Run], None], path: Path, overrides: list[str]) -> None
         _leave(1)
     except Exception as error:
         _answer_signals(signal.SIG_IGN)
-        if end := heartbeat.told() if isinstance(error, RuntimeError) else None:
+        if end := heartbeat.reason_to_end() if isinstance(error, RuntimeError) else None:
             end_for(end)
         reason = lacking.reason(error)
         line = reason or f"rank {distributed.rank()}: {summary(error)}"
@@ -119,7 +119,7 @@ def join(look: Callable[[], T]) -> T:
     """Join the process group, after rank 0 looked whether the folder holds another run, and took a `look` at all else that the
     start depends on. What `look` returned there, on every rank.
 
-    All ranks raise what rank 0 met; rank 0 alone where the group cannot be joined, since a run at work in the folder may have
+    All ranks raise what rank 0 met; rank 0 alone where the group cannot be joined, since another start in the folder may have
     the port that this start was given."""
     found: T | None = None
     wrong: Exception | None = None
@@ -141,7 +141,7 @@ def join(look: Callable[[], T]) -> T:
 
 def claim(folder: RunFolder, what: str, look: Callable[[], T]) -> tuple[RunLock, T]:
     """Join the process group as `join` does, and take the folder for this start, on rank 0 for all, until `release` or the end
-    of rank 0. Every rank raises BusyError where somebody works in the folder, and what `join` raises."""
+    of rank 0. Every rank raises BusyError where another start uses the folder, and what `join` raises."""
     global _claim
     lock = RunLock(folder.path)
 
@@ -156,15 +156,15 @@ def claim(folder: RunFolder, what: str, look: Callable[[], T]) -> tuple[RunLock,
 
 
 def _taken(lock: RunLock, folder: RunFolder, what: str) -> Claim:
-    """On rank 0: take the folder, and away what is of no use any more to whoever has it."""
+    """On rank 0: take the folder, and remove what is no longer of use in it."""
     record = lock.take(what, partial(_end_without_folder, folder.path))
     folder.clear()
-    stopping.drop_old(folder.stop, stopping.asked_for(folder.path / "job" / "job.json"))
+    stopping.drop_old(folder.stop, stopping.start_requested_at(folder.path / "job" / "job.json"))
     return Claim(record, folder.state)
 
 
 def only_step() -> int | None:
-    """The step that `--only-step=N` asks for."""
+    """The step that `--only-step=N` requests."""
     return next((int(text.removeprefix(ONLY_STEP)) for text in sys.argv[1:] if text.startswith(ONLY_STEP)), None)
 
 
@@ -186,7 +186,7 @@ def _end_without_folder(path: Path) -> None:
 
 
 def _end_if_told(seconds: float) -> None:
-    if end := heartbeat.told(seconds):
+    if end := heartbeat.reason_to_end(seconds):
         end_for(end)
 
 
@@ -197,7 +197,7 @@ def _end_aborted(how: str) -> None:
     heartbeat.tell(1)
 
 
-def quiet() -> None:
+def quiet_libraries() -> None:
     """Only errors from the libraries; xdist's own messages on rank 0, on a terminal that lacks a letter with another one."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
@@ -207,7 +207,7 @@ def quiet() -> None:
 
 
 def _mark_failed(reason: str) -> None:
-    """Say in the folder, where it has room, why the run ended; only where a run has begun and the folder is this start's."""
+    """Say in the folder, where it has room, why the run ended; only where a run has started and the folder is this start's."""
     if _folder is None or only_step() is not None:
         return
     with suppress(OSError):
@@ -216,7 +216,8 @@ def _mark_failed(reason: str) -> None:
 
 
 def _is_ours(folder: RunFolder) -> bool:
-    """Whether this start holds the folder; before it has asked for it, whether nobody does and it holds this very run."""
+    """Whether this start holds the folder; before it has tried to lock it, whether no other start does and it holds this very
+    run."""
     lock = RunLock(folder.path)
     if _claim:
         return lock.record() == _claim.record

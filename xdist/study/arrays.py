@@ -1,7 +1,7 @@
 """A study as an array of jobs, of which some run at a time; as several arrays where one may not hold all or there is no room.
 
 An array is held until each element knows which runs it waits for, which may be others of its own elements. Which array is held
-stands in its folder, so that what was interrupted there is cancelled by the next start and submitted anew.
+is in its folder, so that what was interrupted there is cancelled by the next start and submitted again.
 """
 
 import shutil
@@ -123,8 +123,8 @@ def _handed_over(
             given[step.node.key] = there.element(held, number)
             if step.plan:
                 (array.folder / str(number)).symlink_to(step.plan.job.folder)
-                submission.write(step.plan)
-                submission.note(step.plan, given[step.node.key])
+                submission.write_job(step.plan)
+                submission.record_job(step.plan, given[step.node.key])
         for needs, numbers in _waiting(steps, {**jobs, **given}, after).items():
             there.begin_after(held, numbers, needs)
         there.release(held)
@@ -148,7 +148,7 @@ def _waiting(steps: Sequence[Step], jobs: Mapping[str, str], after: Sequence[str
 
 
 def _array(graph: Graph, steps: Sequence[Step], at_once: int, more: int = 0) -> JobArray:
-    """In a folder that is not there yet, `more` numbers after the next."""
+    """In a folder that does not exist yet, `more` numbers after the next."""
     there = [int(path.name) for path in _place(graph).glob("*") if path.name.isdecimal()]
     folder = _place(graph).absolute() / str(max(there, default=0) + 1 + more)
     return JobArray(graph.study.name, folder, tuple(step.node.run.name for step in steps), at_once)

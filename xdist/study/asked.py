@@ -12,16 +12,16 @@ from xdist.report.asked import StageRun, WhatWasRun
 from xdist.report.results import Condition
 from xdist.run.folder import RunFolder
 from xdist.study.expansion import Graph, Node
-from xdist.study.freeze import frozen, started
+from xdist.study.freeze import check_frozen, started_runs
 from xdist.study.state import Standing
 
 SECTIONS = (*(name for name in TRAINED if name != "seed"), "merge", "align")
 FEW = 4  # languages that are named
-NEITHER = frozenset({"data.root", "data.cache"})  # where files lie
+NEITHER = frozenset({"data.root", "data.cache"})  # where files are
 UNSHOWN = {"running": "is running", "stopped": "was stopped", "failed": "failed", "queued": "is queued"}
 
 
-def asked_of(graph: Graph, conditions: Sequence[Condition], standings: Mapping[str, Standing]) -> WhatWasRun:
+def describe_study_runs(graph: Graph, conditions: Sequence[Condition], standings: Mapping[str, Standing]) -> WhatWasRun:
     """Of a study."""
     first = conditions_nodes(graph, conditions)
     differs = {
@@ -34,10 +34,12 @@ def asked_of(graph: Graph, conditions: Sequence[Condition], standings: Mapping[s
         for stage in dict.fromkeys(node.stage for node in graph.nodes.values())
     )
     study = graph.study
-    return WhatWasRun(stages, differs, study.question, study.hypotheses, frozen(graph).said, unshown(graph, standings))
+    return WhatWasRun(
+        stages, differs, study.question, study.hypotheses, check_frozen(graph).said, unshown_runs(graph, standings)
+    )
 
 
-def asked_of_runs(runs: Mapping[str, Run], against: str) -> WhatWasRun:
+def describe_runs(runs: Mapping[str, Run], against: str) -> WhatWasRun:
     """Of run folders: by condition one run each, and the condition that they are compared with."""
     stages = (_stage("run", [(run, run.model.backbone, run.train.steps if run.train else 0) for run in runs.values()]),)
     keys = {name: _flat(run.dump(), run.given(), set()) for name, run in runs.items()}
@@ -45,12 +47,12 @@ def asked_of_runs(runs: Mapping[str, Run], against: str) -> WhatWasRun:
     return WhatWasRun(stages, differs)
 
 
-def unshown(graph: Graph, standings: Mapping[str, Standing]) -> tuple[str, ...]:
+def unshown_runs(graph: Graph, standings: Mapping[str, Standing]) -> tuple[str, ...]:
     """Runs in the study's folder that began and whose scores the report does not show: those of another description, and those
     that have not finished."""
     of_study = {node.run.folder.name: key for key, node in graph.nodes.items()}
     lines = []
-    for name, _ in started(graph):
+    for name, _ in started_runs(graph):
         key = of_study.get(name)
         if key is None:
             state = RunFolder(graph.study.folder / "runs" / name).state
@@ -76,9 +78,9 @@ def _differences(graph: Graph, mine: Mapping[str, Node], theirs: Mapping[str, No
     for stage in graph.study.stages:
         one, other = mine.get(stage), theirs.get(stage)
         if one and not other:
-            yield f"{stage}: is there (left out in the baseline)"
+            yield f"{stage}: is used (not in the baseline)"
         elif other and not one:
-            yield f"{stage}: is left out (there in the baseline)"
+            yield f"{stage}: is not used (used in the baseline)"
         elif one and other and one.key != other.key:
             places = {"model.backbone"} if one.upstream or other.upstream else set()
             yield from _told(f"{stage}: ", *(_flat(run.dump(), run.given(), places) for run in (one.run, other.run)))
@@ -86,7 +88,7 @@ def _differences(graph: Graph, mine: Mapping[str, Node], theirs: Mapping[str, No
 
 @dataclass(frozen=True, slots=True)
 class _Keys:
-    """What each key of a run is, and which of them are told where they differ: those that are not at their default."""
+    """What each key of a run is, and which of them are shown where they differ: those that are not at their default."""
 
     values: Mapping[str, Any]
     told: Mapping[str, None]

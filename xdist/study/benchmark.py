@@ -1,16 +1,16 @@
-"""A model on a suite: which of its recipes can run on the data that is there, and the study that does them."""
+"""A model on a suite: which of its recipes can run on the existing data, and the study that does them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from xdist.config import Model, Run, Study
-from xdist.config.loading import Source, apply_override, plain_yaml, put, read_yaml, validated
+from xdist.config.loading import Source, apply_override, plain_yaml, put_value, read_yaml, validated
 from xdist.data.fetched import check_place, found_model
 from xdist.errors import UserError, unknown
 from xdist.estimate.shapes import shape_of
 from xdist.files import write_yaml
-from xdist.languages import same
+from xdist.languages import same_language
 from xdist.resolve.encoder import what_was_read
 from xdist.resolve.resolved import Resolved, resolve
 from xdist.resolve.subsets import GROUP, NAMED_GROUPS, Subsets
@@ -34,7 +34,7 @@ SAID = {
 @dataclass(frozen=True, slots=True)
 class PlannedBenchmark:
     """`study` does what can be done. `absent`: by task why it is not scored; `missing`: by task that is, the languages whose
-    files are not there."""
+    files are missing."""
 
     asked: Asked
     study: Study
@@ -93,7 +93,7 @@ def _one_by_one(recipes: Iterable[RecipeTasks]) -> Iterator[RecipeTasks]:
 
 
 def _without_groups(asked: Asked) -> Asked:
-    """`asked` with the languages of a suite that are in a group, as `group:tail`, in place of its name. Raises UserError for a
+    """`asked` with the languages of a suite that are in a group, as `group:tail`, instead of its name. Raises UserError for a
     group that is none, and where the encoder's are not known."""
     groups = [word for word in asked.languages if word.startswith(GROUP)]
     if not groups:
@@ -113,16 +113,18 @@ def _without_groups(asked: Asked) -> Asked:
 def _check_languages(asked: Asked) -> None:
     there = {code for name, codes in asked.suite.tasks.items() if not asked.tasks or name in asked.tasks for code in codes}
     for code in asked.languages:
-        if not any(same(code, one) for one in there):
+        if not any(same_language(code, one) for one in there):
             raise UserError(f"--languages: {unknown(f'language of {asked.suite.name}', code, there)}")
 
 
 def _check_out(asked: Asked) -> None:
-    """Raises UserError where the folder is somebody else's, or holds the benchmark of another model or suite."""
+    """Raises UserError where the folder is another's, or contains the benchmark of another model or suite."""
     file = asked.out / FILE
     if not file.is_file():
         if asked.out.is_dir() and any(not path.name.startswith(".") for path in asked.out.iterdir()):
-            raise UserError(f"{asked.out}: holds something else than a benchmark (no {FILE}); choose another folder (--out)")
+            raise UserError(
+                f"{asked.out}: contains something other than a benchmark (no {FILE}); choose another folder (--out)"
+            )
         return
     before = plain_yaml(file)
     try:
@@ -133,11 +135,11 @@ def _check_out(asked: Asked) -> None:
     except (LookupError, TypeError, AttributeError):
         about = ("something else",)
     if about != (asked.suite.name, asked.model):
-        raise UserError(f"{asked.out}: holds the benchmark of {' on '.join(about[::-1])}; choose another folder (--out)")
+        raise UserError(f"{asked.out}: contains the benchmark of {' on '.join(about[::-1])}; choose another folder (--out)")
 
 
 def _place(asked: Asked) -> str:
-    """Where the model lies: its folder, or the copy of a hub id that was fetched."""
+    """Where the model is: its folder, or the copy of a hub id that was fetched."""
     return found_model(Model(backbone=asked.model), asked.root).backbone
 
 
@@ -159,9 +161,9 @@ def _runs(asked: Asked, one: RecipeTasks, width: int | None, files: FilesThere) 
         values["evaluate"] = {**(values.get("evaluate") or {}), **_scored(files)} if last else None
         values |= {"name": one.name, "folder": str(asked.out / one.name)}
         for key, value in (("model.backbone", asked.model), ("data.root", str(asked.root))):
-            put(values, key, value, source, str(asked.suite.source.path))
+            put_value(values, key, value, source, str(asked.suite.source.path))
         for key, value in one.changes(width).items() if path else ():
-            put(values, key, value, source, asked.suite.source.at(("recipes", one.name)))
+            put_value(values, key, value, source, asked.suite.source.at(("recipes", one.name)))
         for text in asked.overrides:
             key = text.partition("=")[0]
             if key in SAID:
@@ -191,7 +193,7 @@ class _RecipeRuns:
 
     @property
     def reason(self) -> str:
-        """Why they cannot be done: a file to train on that is not there, or a head that a model which nothing trains has not;
+        """Why they cannot be done: a file to train on that is missing, or a head that a model which nothing trains has not;
         empty where they can."""
         for run in self.runs:
             for path in Resolved(run, Subsets(run)).trained_files if run.train else ():
@@ -208,7 +210,7 @@ class _RecipeRuns:
 
     @property
     def stages(self) -> dict[str, Any]:
-        """What the study is to say of them: all that was given, but for what the study itself gives."""
+        """What the study is to say of them: all that was given, except for what the study itself gives."""
         names = (TARGET,) if len(self.runs) == 1 else (BEFORE, TARGET)
         given = [run.model_dump(mode="json", exclude_unset=True, exclude={"name", "folder", "seed"}) for run in self.runs]
         return {stage: {"run": sections} for stage, sections in zip(names, given, strict=True)}

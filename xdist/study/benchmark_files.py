@@ -1,18 +1,18 @@
-"""What a benchmark is asked for, and which test files of it are there."""
+"""What a benchmark has to do, and which of its test files exist."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xdist.languages import same
+from xdist.languages import same_language
 from xdist.study.suite import LoadedSuite, RecipeTasks
 from xdist.tasks.catalog import Task
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a benchmark was asked for. `tasks` and `languages`: only these; empty: all of the suite. `train`: False scores the
-    model as it came. `overrides`: a.b=c, of every run."""
+    """What a benchmark has to do. `tasks` and `languages`: only these; empty: all of the suite. `train`: False scores the
+    model unchanged. `overrides`: a.b=c, of every run."""
 
     model: str
     suite: LoadedSuite
@@ -31,7 +31,7 @@ class Asked:
 
 
 class FilesThere:
-    """Which of a recipe's tasks, as far as they are asked for, have test files in which of their languages."""
+    """Which of a recipe's tasks, as far as they are included, have test files in which of their languages."""
 
     def __init__(self, asked: Asked, one: RecipeTasks) -> None:
         self.tasks = {entry: codes for entry, codes in one.tasks.items() if not asked.tasks or entry.name in asked.tasks}
@@ -39,7 +39,7 @@ class FilesThere:
         self.missing: dict[str, tuple[str, ...]] = {}
         self.absent: dict[str, str] = {}
         for entry, codes in self.tasks.items():
-            wanted = [code for code in codes if not asked.languages or any(same(code, one) for one in asked.languages)]
+            wanted = [code for code in codes if not asked.languages or any(same_language(code, one) for one in asked.languages)]
             if not wanted:
                 self.absent[entry.name] = "has none of the languages that were named"
                 continue
@@ -58,7 +58,7 @@ class FilesThere:
         self._drop()
 
     def _drop(self) -> None:
-        """A run names its languages for all its tasks alike: leave out one that another of them has no files of."""
+        """A run names its languages for all its tasks together: leave out one that another of them has no files of."""
         if self.whole:
             return
         for entry, codes in self.there.items():

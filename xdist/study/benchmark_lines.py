@@ -76,7 +76,7 @@ def _columns(graph: Graph, found: Mapping[str, Standing]) -> tuple[dict[str, dic
 
 
 def _only(column: Column, asked: Set[tuple[str, str]]) -> Column:
-    """`column` without languages that were scored before, and are not asked for now."""
+    """`column` without languages that were scored before, and are not requested now."""
     cells = {code: cell for code, cell in column.cells.items() if (column.task, code) in asked}
     blank = tuple(code for code in column.blank if (column.task, code) in asked)
     return replace(column, cells=cells, blank=blank, mean=fmean(one.score for one in cells.values()) if cells else None)
@@ -128,7 +128,7 @@ def _row(column: Column, row: str) -> tuple[float, int] | None:
 def _over_tasks(
     planned: PlannedBenchmark, columns: Mapping[str, BySeed], variant: Variant, mean: str, names: Sequence[str]
 ) -> ScoreLine:
-    """The mean of that name over tasks of the suite, each over exactly its languages: null unless all are there, with every
+    """The mean of that name over tasks of the suite, each over exactly its languages: null unless all have scores, with every
     seed."""
     languages = {name: planned.asked.suite.tasks[name] for name in names}
     metrics = {name: metric(task(name).metric) for name in languages}
@@ -170,11 +170,11 @@ def table(lines: Sequence[ScoreLine]) -> list[tuple[str, ...]]:
     for name, found in means.items():
         whole = found[ALL]
         count = f"{whole['languages']} of {whole['of']}" if whole["languages"] < whole["of"] else str(whole["of"])
-        rows.append((name, whole["metric"], count, *(shown(found.get(row)) for row in rows[0][3:])))
+        rows.append((name, whole["metric"], count, *(format_points(found.get(row)) for row in rows[0][3:])))
     return rows
 
 
-def shown(line: ScoreLine | None) -> str:
+def format_points(line: ScoreLine | None) -> str:
     """'86.8 ± 1.2': points, and how far seeds spread."""
     if line is None or line["score"] is None:
         return ""

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from xdist.config import Run, Source, Study
-from xdist.config.fitting import expanded
-from xdist.config.loading import put, read_yaml, validated
+from xdist.config.fitting import expand_path
+from xdist.config.loading import put_value, read_yaml, validated
 from xdist.config.reader import KeyPath
 from xdist.config.study import RUN, file_or_sections
 from xdist.errors import UserError
@@ -52,10 +52,10 @@ class Descriptions:
         if described is None:
             return None
         values, source = self._described(described, where)
-        put(values, "name", stage, source, "")
-        put(values, "folder", str(study.folder / stage), source, "")
+        put_value(values, "name", stage, source, "")
+        put_value(values, "folder", str(study.folder / stage), source, "")
         self._apply(values, source, ("all",), study.all, stage)
-        put(values, "seed", seed, source, study.at(("seeds",)))
+        put_value(values, "seed", seed, source, study.at(("seeds",)))
         for key, change in [(("stages", stage, "set"), study.stages[stage].set), *of_axes]:
             self._apply(values, source, key, change, stage)
         run = validated(Run, values, source)
@@ -69,10 +69,10 @@ class Descriptions:
                 raise UserError(f"{text}: {OWNED[name]}")
             if name == "model.backbone" and self.study.stages[stage].after:
                 raise UserError(f"{text}: '{stage}' begins with the model of '{self.study.stages[stage].after}'")
-            put(values, name, deepcopy(value), source, text)
+            put_value(values, name, deepcopy(value), source, text)
 
     def _described(self, described: Any, where: KeyPath) -> tuple[dict[str, Any], Source]:
-        """A copy of the sections of a run file, or of those that stand in the study itself."""
+        """A copy of the sections of a run file, or of those that are in the study itself."""
         study = self.study
         if isinstance(described, dict):
             depth = len(where)
@@ -81,7 +81,7 @@ class Descriptions:
         if not isinstance(described, str):
             raise UserError(f"{study.at(where)}: expected the path of a run file, or the sections of a run")
         try:
-            path = study.path.parent / expanded(described)
+            path = study.path.parent / expand_path(described)
         except ValueError as error:
             raise UserError(f"{study.at(where)}: {error}") from None
         if path not in self._files:
@@ -93,7 +93,7 @@ class Descriptions:
 
 
 def _leaves(change: Mapping[str, Any], inner: KeyPath = (), name: str = "") -> Iterator[tuple[KeyPath, str, Any]]:
-    """(path as it stands in the change, dotted name in the run, value), mappings entered but for `robust`."""
+    """(path as it is in the change, dotted name in the run, value), mappings entered except for `robust`."""
     for key, value in change.items():
         if not inner and key == RUN:
             continue

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xdist.errors import UserError, unknown
-from xdist.evaluation.per_example import Gold, Scored, scored
+from xdist.evaluation.per_example import Gold, Scored, scored_tasks
 from xdist.languages import by_size
 from xdist.metrics import Metric
 from xdist.report.comparison import Comparison, compare
@@ -28,7 +28,7 @@ def compare_runs(a: Sequence[Path], b: Sequence[Path], only: str | None = None) 
     Raises UserError for what is no run with scores, runs without a common task, and runs that were scored on other splits or
     examples or by other metrics."""
     gold, where = Gold(), f"{a[0]} and {b[0]}"
-    systems = [[scored(folder, gold) for folder in folders] for folders in (a, b)]
+    systems = [[scored_tasks(folder, gold) for folder in folders] for folders in (a, b)]
     names = [name for name in systems[0][0] if all(name in run for system in systems for run in system)]
     if only and only not in names:
         raise UserError(unknown("task of both runs", only, names))

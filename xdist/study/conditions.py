@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from xdist.errors import UserError, unknown
 from xdist.report.results import Condition, Labelled
 from xdist.study.expansion import Graph, Point
-from xdist.study.needs import needed
+from xdist.study.needs import data_needed
 
 
-def named(values: Mapping[str, str], axes: Iterable[str]) -> str:
+def condition_name(values: Mapping[str, str], axes: Iterable[str]) -> str:
     """What a condition is called: "intermediate: none, robust: adversarial"."""
     return ", ".join(f"{axis}: {values[axis]}" for axis in axes)
 
@@ -29,12 +29,14 @@ def conditions_of(graph: Graph, against: str | None = None) -> tuple[tuple[Condi
     names: dict[int, str] = {}
     members: dict[str, list[Point]] = {}
     for number, point in enumerate(graph.points):
-        names[number] = named(point.values, varying) or study.name
+        names[number] = condition_name(point.values, varying) or study.name
         members.setdefault(names[number], []).append(point)
     compared = {name: _baseline(points[0].values, baseline, varying) or study.name for name, points in members.items()}
     notes = []
     if not study.baseline:
-        notes.append(f"The study names no baseline; the first value of each axis was taken: {named(baseline, baseline)}.")
+        notes.append(
+            f"The study names no baseline; the first value of each axis was taken: {condition_name(baseline, baseline)}."
+        )
     if against is not None:
         if against not in members:
             raise UserError(unknown("condition", against, members))
@@ -63,7 +65,7 @@ def conditions_of(graph: Graph, against: str | None = None) -> tuple[tuple[Condi
 
 
 def _baseline(values: Mapping[str, str], baseline: Mapping[str, str], varying: list[str]) -> str:
-    return named({**values, **baseline}, varying)
+    return condition_name({**values, **baseline}, varying)
 
 
 def _adds_tasks(graph: Graph, axis: str) -> bool:
@@ -80,7 +82,8 @@ def _needs(graph: Graph, points: list[Point]) -> set[str]:
     for node in (graph.nodes[key] for point in points for key in point.stages.values()):
         trained = ((subset.task, subset.language) for subset in node.resolved.subsets.training)
         train = node.run.train
-        found |= needed(trained, node.run.methods, node.run.align, train.parallel if train else None)
+        parallel, model = train.parallel if train else None, node.run.model
+        found |= data_needed(trained, node.run.methods, node.run.align, parallel, model.syntax, model.branches is not None)
     return found
 
 

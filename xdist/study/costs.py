@@ -1,4 +1,4 @@
-"""What each condition of a study took, as its run folders tell: seconds of all ranks together, and the memory of one.
+"""What each condition of a study took, from its run folders: seconds of all ranks together, and the memory of one.
 
 Counted is what makes its model: trainings, each as if it were made for this condition alone, and fits of maps. Not counted are
 evaluations, merges, the preparation of data, and what a teacher was asked, which other runs find done.
@@ -51,7 +51,7 @@ def _behind(graph: Graph, point: Point) -> list[str]:
 
 
 def _fitted(folder: Path) -> Mapping[str, object]:
-    """What a fit of maps in a run folder left of itself."""
+    """The record of a fit of maps in a run folder."""
     path = folder / "alignment" / FACTS
     try:
         facts = read_json(path) if path.is_file() else {}

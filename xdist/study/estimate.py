@@ -18,12 +18,12 @@ from xdist.data.shards import MANIFEST, read_manifest
 from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.estimate.shapes import Shape, shape_of
-from xdist.estimate.usual import unusual
+from xdist.estimate.usual import unusual_lines
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """`tokens` are trained on; an upper bound where `bound` is true. None: not known before the data is there. `attended`: how
+    """`tokens` are trained on; an upper bound where `bound` is true. None: not known before the data exists. `attended`: how
     many tokens a token attends to in the mean; `rows`: of all training sets."""
 
     updates: int | None
@@ -50,17 +50,17 @@ def unusual_settings(
     train: Train | None, model: Model, data: Data, subsets: Sequence[Subset], shape: Shape | None = None
 ) -> list[str]:
     """A line on each setting of training on `subsets` that is far from what is usual (`xdist.estimate.usual`). `shape` is that
-    of the encoder; None: looked for where `model` says it is, and left aside where that is not here."""
+    of the encoder; None: searched where `model` says it is, and left aside where that is not here."""
     if train is None:
         return []
     if shape is None:
         with suppress(UserError):
             shape = shape_of(model.backbone)
     language_model = any(subset.task.family == "masked-lm" for subset in subsets)
-    # Adapters take rates of their own.
+    # Adapters take their own rates.
     matrices = shape.matrices if shape and model.adapter is None else None
     head, frozen = any(subset.task.needs_head for subset in subsets), model.embeddings_frozen
-    return unusual(train, updates(train, data, subsets), matrices, frozen, language_model, head)
+    return unusual_lines(train, updates(train, data, subsets), matrices, frozen, language_model, head)
 
 
 def cost(train: Train | None, data: Data, subsets: Sequence[Subset]) -> Cost:
@@ -92,7 +92,7 @@ def _sizes(train: Train, data: Data, subsets: Sequence[Subset]) -> Iterator[tupl
 
 
 def parallel_share(train: Train, data: Data, subsets: Sequence[Subset]) -> float:
-    """Of the tokens that are trained on, those of parallel text, as far as weights or numbers of rows tell."""
+    """Of the tokens that are trained on, those of parallel text, as far as weights or numbers of rows give it."""
     rows = [(size or 1) * tokens for size, tokens, *_ in _sizes(train, data, subsets)]
     entries = [entry for _, entry in train.by_subset]
     weights = [
@@ -105,7 +105,7 @@ def parallel_share(train: Train, data: Data, subsets: Sequence[Subset]) -> float
 
 def embedding_rows(data: Data, subsets: Sequence[Subset]) -> int | None:
     """Rows of the input embedding that the training data uses, which are those that are trained (xdist.data.vocabulary); None
-    where that is not known before the data is there."""
+    where that is not known before the data exists."""
     used: np.ndarray | None = None
     for subset in subsets:
         counts = histogram_of(data.cache, subset)
@@ -118,20 +118,20 @@ def embedding_rows(data: Data, subsets: Sequence[Subset]) -> int | None:
 
 
 def histogram_of(cache: Path, subset: Subset) -> np.ndarray | None:
-    """(ids,): how often each piece stands in the newest prepared set of this subset; None where there is none."""
+    """(ids,): how often each piece is in the newest prepared set of this subset; None where there is none."""
     path = _prepared(cache, subset)
     return read_histogram(path.parent) if path else None
 
 
 def mixture(train: Train, data: Data, subsets: Sequence[Subset]) -> list[float]:
-    """How often each of `subsets`, those of `train` in its order, is drawn beside the others of its task; where sizes are not
-    known, all alike."""
+    """How often each of `subsets`, those of `train` in its order, is drawn among the others of its task; where sizes are not
+    known, all equally."""
     rows = [size for size, *_ in _sizes(train, data, subsets)]
     return [float(size) ** train.alpha if size else 1.0 for size in rows] if all(rows) else [1.0] * len(rows)
 
 
 def _prepared(cache: Path, subset: Subset) -> Path | None:
-    """The manifest of the newest prepared set of this subset, whatever its tokenizer: near enough for an estimate."""
+    """The manifest of the newest prepared set of this subset, for any tokenizer: near enough for an estimate."""
     found = cache.glob(f"{subset.task.name}-{subset.split}-{subset.language}-*/{MANIFEST}")
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 

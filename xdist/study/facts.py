@@ -1,4 +1,4 @@
-"""What of a run's result does not stand in its description: the content of the files that it reads, by their digests."""
+"""What of a run's result is not in its description: the content of the files that it reads, by their digests."""
 
 from collections.abc import Hashable, Iterable
 from pathlib import Path
@@ -52,7 +52,7 @@ class Facts:
         return self._backbones[name]
 
     def missing(self, paths: Iterable[Path]) -> list[Path]:
-        """Those that are not there."""
+        """Those that are missing."""
         return [path for path in dict.fromkeys(paths) if self.file(path) == ABSENT]
 
     def remember(self) -> None:

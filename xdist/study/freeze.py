@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from xdist.config.differing import leaves
-from xdist.config.merge import placed
+from xdist.config.merge import with_places
 from xdist.errors import UserError
 from xdist.files import digest, write_json
 from xdist.report.answer import headline_groups
@@ -26,9 +26,9 @@ from xdist.version import __version__
 
 FILE = "frozen.json"
 SECTIONS = {"model", "data", "train", "robust", "merge", "align", "evaluate", "seed"}
-# Where files lie is no part of what is asked; what an encoder has read groups languages and is.
+# Paths of files are no part of the question; what an encoder has read groups languages and is.
 PLACES = {"data": {"root", "cache"}}
-# What of a study stands in its runs and conditions already, says where they lie, or forecasts what it could show.
+# What of a study is in its runs and conditions already, says where they are, or forecasts what it could show.
 ELSEWHERE = {"name", "folder", "needs", "stages", "axes", "seeds", "all", "include", "exclude", "baseline", "power"}
 
 
@@ -61,7 +61,7 @@ class Freeze:
     content: Mapping[str, Any]
 
 
-def described(graph: Graph) -> dict[str, Any]:
+def describe_study(graph: Graph) -> dict[str, Any]:
     """All that decides what a study finds out, as plain values: its conditions, its runs without their places, and the other
     keys of the study that are given. Keys left at their defaults are not among them, so new ones change nothing."""
     conditions, _, _ = conditions_of(graph)
@@ -81,7 +81,7 @@ def described(graph: Graph) -> dict[str, Any]:
 
 
 def digest_of(description: Mapping[str, Any]) -> str:
-    """16 digits of what `described` gives."""
+    """16 digits of what `describe_study` gives."""
     return digest(dict(description))
 
 
@@ -104,9 +104,9 @@ def planned_tests(graph: Graph) -> list[dict[str, str]]:
 
 
 def plan_of(graph: Graph) -> dict[str, Any]:
-    """What is written down, but for the time. Hypotheses that the study does not name are that a condition differs from its
-    baseline, whichever way."""
-    description, tests = described(graph), planned_tests(graph)
+    """What is written down, except for the time. Hypotheses that the study does not name are that a condition differs from its
+    baseline, in either direction."""
+    description, tests = describe_study(graph), planned_tests(graph)
     expected = [f"On {one['group']}: “{one['condition']}” differs from “{one['against']}”." for one in tests]
     return {
         "study": graph.study.name,
@@ -121,7 +121,7 @@ def plan_of(graph: Graph) -> dict[str, Any]:
 
 
 def freeze(graph: Graph) -> tuple[Path, dict[str, Any]]:
-    """Write frozen.json into the study's folder. Raises UserError where a run has begun, and where another plan is frozen."""
+    """Write frozen.json into the study's folder. Raises UserError where a run has started, and where another plan is frozen."""
     path, plan = graph.study.folder / FILE, plan_of(graph)
     if path.exists():
         there = _read(path)
@@ -129,15 +129,15 @@ def freeze(graph: Graph) -> tuple[Path, dict[str, Any]]:
             return path, there
         changed = next(_changes(there["described"], plan["described"]), "another key")
         raise UserError(f"{path}: is frozen already, since {there['written']}, as another study: {changed}")
-    if begun := [name for name, _ in started(graph)]:
-        raise UserError(f"{graph.study.folder}: {begun[0]} has begun; a study is frozen before its first run")
+    if begun := [name for name, _ in started_runs(graph)]:
+        raise UserError(f"{graph.study.folder}: {begun[0]} has started; a study is frozen before its first run")
     content = {"written": datetime.now(UTC).isoformat(timespec="seconds"), **plan}
     write_json(path, content)
     return path, content
 
 
-def frozen(graph: Graph) -> Freeze:
-    """Whether what is there is what was frozen before the first run. A file that is damaged counts as none, and is told."""
+def check_frozen(graph: Graph) -> Freeze:
+    """Whether the present study is what was frozen before the first run. A damaged file counts as none, and is reported."""
     path, lead = graph.study.folder / FILE, "Frozen before the first run:"
     if not path.exists():
         return Freeze(False, f"{lead} no.", {})
@@ -147,9 +147,9 @@ def frozen(graph: Graph) -> Freeze:
         return Freeze(False, f"{lead} no; {error}.", {})
     written = datetime.fromisoformat(content["written"])
     on = f"{written:%Y-%m-%d %H:%M} UTC, digest {content['digest']}"
-    if earlier := [name for name, begun in started(graph) if begun < written]:
+    if earlier := [name for name, begun in started_runs(graph) if begun < written]:
         return Freeze(False, f"{lead} no; {earlier[0]} began before {on}.", content)
-    now = described(graph)
+    now = describe_study(graph)
     if digest_of(content["described"]) != content["digest"]:
         return Freeze(False, f"{lead} no; {path} was changed by hand.", content)
     if digest_of(now) != content["digest"]:
@@ -158,8 +158,8 @@ def frozen(graph: Graph) -> Freeze:
     return Freeze(True, f"{lead} yes, {on}.", content)
 
 
-def started(graph: Graph) -> list[tuple[str, datetime]]:
-    """Runs in the study's folder that have begun, of this description or an earlier one, and when at the latest."""
+def started_runs(graph: Graph) -> list[tuple[str, datetime]]:
+    """Runs in the study's folder that have started, of this description or an earlier one, and when at the latest."""
     found = []
     for folder in sorted((graph.study.folder / "runs").glob("*")):
         config = RunFolder(folder).config
@@ -176,7 +176,7 @@ def _sections(graph: Graph, node: Node) -> dict[str, Any]:
     backbone = run.model.backbone
     found["model"] = {**found.get("model", {}), "backbone": names.get(backbone, backbone)}
     if run.merge:
-        merge = placed(run.merge, lambda place: names.get(place, place))
+        merge = with_places(run.merge, lambda place: names.get(place, place))
         found["merge"] = merge.model_dump(mode="json", exclude_defaults=True)
     return {**found, "methods": [method.method for method in run.methods], "plugins": run.plugin_digests}
 
@@ -186,7 +186,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
     one, other = dict(leaves(before)), dict(leaves(now))
     for key in dict.fromkeys((*one, *other)):
         if one.get(key) != other.get(key):
-            yield f"{key} was {one.get(key, 'not there')}, is {other.get(key, 'not there')}"
+            yield f"{key} was {one.get(key, 'missing')}, is {other.get(key, 'missing')}"
 
 
 def _read(path: Path) -> dict[str, Any]:

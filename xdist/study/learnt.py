@@ -31,7 +31,7 @@ LAST = 0.2  # of the steps: over whose logged losses a mean is taken
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`what` must be at least (`more`) or below `bound`, None where the data that says it is not there; `because`: how the
+    """`what` must be at least (`more`) or below `bound`, None where the data that says it is missing; `because`: how the
     bound comes about. `value`: what was reached, None where the run has not come to its end."""
 
     what: str
@@ -42,22 +42,23 @@ class Check:
 
     @property
     def reached(self) -> bool | None:
-        """None where it cannot be told."""
+        """None where it is not known."""
         if self.value is None or self.bound is None:
             return None
+        # A mean of scores may be the bound except for its last digits.
         return self.value >= self.bound - 1e-9 if self.more else self.value < self.bound
 
     @property
     def asked(self) -> str:
         side = f"{self.what} {'at least' if self.more else 'below'}"
         if self.bound is None:
-            return f"{side} {self.because}, not known before its data is there"
+            return f"{side} {self.because}, not known before its data exists"
         return f"{side} {self.bound:.{1 if self.more else 2}f} ({self.because})"
 
     @property
     def said(self) -> str:
         value = "nothing was logged" if self.value is None else f"{self.value:.{1 if self.more else 2}f}"
-        return f"{value}, asked: {self.asked}"
+        return f"{value}, required: {self.asked}"
 
 
 def checks(graph: Graph, node: Node) -> tuple[Check, ...]:
@@ -82,7 +83,7 @@ def not_learnt(found: tuple[Check, ...]) -> list[str]:
 
 
 def learnt_facts(graph: Graph, node: Node) -> list[dict[str, Any]]:
-    """As JSON: what is asked, and whether it was reached; null where that cannot be told yet."""
+    """As JSON: what is asked, and whether it was reached; null where that is not known yet."""
     return [{**asdict(one), "reached": one.reached} for one in checks(graph, node)]
 
 
@@ -95,7 +96,7 @@ def _on_dev(graph: Graph, node: Node, learns: Learns) -> list[Check]:
     train = node.run.train
     key = next(iter(asked))
     if train is None or train.select is None or train.select.by != "score":
-        raise _error(graph, node, key, "needs train.select by score: which dev sets are looked at, and how often")
+        raise _error(graph, node, key, "needs train.select by score: which dev sets are evaluated, and how often")
     subsets = node.resolved.subsets.selection
     metrics = {METRICS.get(subset.task.metric) for subset in subsets}
     turned = next((one for one in metrics if one.lower_is_better), None)
@@ -127,7 +128,7 @@ def _on_dev(graph: Graph, node: Node, learns: Learns) -> list[Check]:
 
 
 def _on_text(graph: Graph, node: Node, learns: Learns) -> list[Check]:
-    """Masks are drawn anew at each visit, so the training loss is of tokens that were hidden for the first time."""
+    """Masks are drawn again at each visit, so the training loss is of tokens that were hidden for the first time."""
     if learns.below_unigram is None:
         return []
     train, subsets = node.run.train, node.resolved.subsets.training
@@ -181,7 +182,7 @@ def _tokenizer(graph: Graph, node: Node) -> Path | None:
 
 @lru_cache
 def _majority(subset: Subset, root: Path) -> float | None:
-    """Per cent of the most frequent label; None where the files are not there."""
+    """Per cent of the most frequent label; None where the files are missing."""
     try:
         labels = Counter(one.label for one in subset.task.examples(root, subset.split, subset.language))
     except (UserError, OSError):

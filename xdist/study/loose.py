@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from xdist.config import Run, recorded_run
-from xdist.config.merge import placed
+from xdist.config.merge import with_places
 from xdist.errors import UserError, one_line
 from xdist.files import digest
 from xdist.model.lineage import Lineage, PastTraining, read_lineage
 from xdist.report.record import Record, read_record
 from xdist.report.results import Condition, Results, RunFacts
-from xdist.run.folder import RunFolder, located
+from xdist.run.folder import RunFolder, locate_run_folder
 from xdist.run.recorded import recorded_scores
 from xdist.run.sinks.json_lines import last_step
-from xdist.study.asked import asked_of_runs
+from xdist.study.asked import describe_runs
 from xdist.study.results import Folders, task_results
 
 SECTIONS = {"train", "robust"}
@@ -24,8 +24,8 @@ SECTIONS = {"train", "robust"}
 
 @dataclass(frozen=True, slots=True)
 class LooseRun:
-    """A folder as it was read, once. `kind` tells it from runs that differ by more than their seed; `seen`: languages that any
-    of its trainings had."""
+    """A folder as it was read, once. `kind` distinguishes it from runs that differ by more than their seed; `seen`: languages
+    that any of its trainings had."""
 
     folder: Path
     run: Run
@@ -36,8 +36,9 @@ class LooseRun:
 
 def run_results(places: Sequence[Path], against: Path, title: str) -> Results:
     """The results of these run folders (or run files), each condition compared with that of the run `against`. A run that
-    cannot be read or has no scores hides no other. Raises UserError where it is the one compared with, or none is left beside
-    that, where no task was scored in both, and for two runs of one condition and seed that were scored on the same task."""
+    cannot be read or has no scores hides no other. Raises UserError where it is the one compared with, or none is left to
+    compare with that, where no task was scored in both, and for two runs of one condition and seed that were scored on the same
+    task."""
     baseline = _read(against)
     runs, wrong = {baseline.folder: baseline}, list[UserError]()
     for place in places:
@@ -62,7 +63,7 @@ def run_results(places: Sequence[Path], against: Path, title: str) -> Results:
     if tasks and len(conditions) > 1 and not any(both):
         raise UserError(f"{', '.join(map(str, places))} and {against}: no task was scored in both")
     first = {name: next(one.run for one in runs.values() if one.kind == kind) for kind, name in names.items()}
-    asked = asked_of_runs(first, ours)
+    asked = describe_runs(first, ours)
     return Results(title, conditions, tasks, tuple(map(_facts, runs.values())), left_out=left_out, asked=asked)
 
 
@@ -84,7 +85,7 @@ def _names(runs: Iterable[LooseRun]) -> dict[str, str]:
 
 
 def _read(place: Path) -> LooseRun:
-    folder = located(place)
+    folder = locate_run_folder(place)
     if not folder.scores.is_file():
         raise UserError(f"{folder.path}: is no run folder with scores; a run has them once it has been evaluated")
     run, seen = recorded_run(folder.config), frozenset(_seen(folder))
@@ -103,15 +104,15 @@ def _facts(one: LooseRun) -> RunFacts:
 
 
 def kind_of(folder: RunFolder) -> str:
-    """What a run trains, from which model, and how it is scored, but for the seeds."""
+    """What a run trains, from which model, and how it is scored, except for the seeds."""
     run = recorded_run(folder.config)
     before = [_anonymous(stage, number == 0) for number, stage in enumerate(_lineage(folder)[: -1 if run.train else None])]
     model = run.model.model_dump(mode="json", exclude={"pretraining", *(["backbone"] if before else [])})
     sections = run.model_dump(mode="json", include=SECTIONS)
-    if run.merge:  # where its models lie is no part of what it is: what they were trained on stands in `before`
-        sections["merge"] = placed(run.merge, lambda place: "").model_dump(mode="json")
+    if run.merge:  # the paths of its models are no part of what it is: what they were trained on is in `before`
+        sections["merge"] = with_places(run.merge, lambda place: "").model_dump(mode="json")
     entries = recorded_scores(folder.scores)["tasks"].values()
-    # What of its evaluation makes another system of the same model: the smoothing and, of a backbone as it came, the layer.
+    # What of its evaluation makes another system of the same model: the smoothing and, of a backbone unchanged, the layer.
     layers = set() if run.train else {f"layer {entry['layer']}" for entry in entries if "layer" in entry}
     scored_by = sorted(layers | {digest(entry.get("smoothing")) for entry in entries})
     words: list[str] = [run.data.words] if run.data.words != "joined" else []
@@ -126,7 +127,7 @@ def _lineage(folder: RunFolder) -> Lineage:
 
 
 def _anonymous(stage: PastTraining, first: bool) -> dict[str, Any]:
-    """A training without its seed and its name, and, but for the first one, the place of the model that it began with."""
+    """A training without its seed and its name, and, except for the first one, the place of the model that it began with."""
     description = {key: value for key, value in stage.description.items() if key != "seed"}
     model = {key: value for key, value in description["model"].items() if key != "pretraining" and (first or key != "backbone")}
     return {**description, "model": model}

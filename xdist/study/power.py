@@ -1,7 +1,7 @@
 """What a design would show: studies are simulated example by example and go through the report's own code.
 
 An effect is given to one condition in one fixed group of languages, the others have none. By how much the intervals of a
-simulated study would have to lie further from zero to be called shown, after Holm's correction over the conditions and fixed
+simulated study would have to be further from zero to be called shown, after Holm's correction over the conditions and fixed
 groups, is read off the report's p-values; the effect that four of five such studies would show is the smallest that the design
 can rely on.
 """
@@ -16,7 +16,7 @@ from xdist.metrics.counts import Array, CountRows, Sums, ratio
 from xdist.metrics.definition import Metric
 from xdist.metrics.pooled import replicate
 from xdist.metrics.significance import holm
-from xdist.report.answer import ComparedGroups, compared, headline_rows
+from xdist.report.answer import ComparedGroups, compare_conditions, headline_rows
 from xdist.report.comparison import LEVEL
 from xdist.report.results import Condition, Results, System, TaskResult
 from xdist.study.power_spread import Spread
@@ -38,7 +38,7 @@ SIMULATED = Metric(
     numbers=("points",),
     rows=lambda *_: np.zeros((0, 2)),
     score=_points,
-    bounds=(-1e9, 1e9),
+    bounds=(-1e9, 1e9),  # none: intervals of what is simulated are not cut off
 )
 
 
@@ -89,7 +89,7 @@ class RowPower:
         return float(np.quantile(self.shown_from, RELIED_ON))
 
     def power(self, effect: float) -> float:
-        """How often an effect of so many points would be shown."""
+        """How often an effect of this many points would be shown."""
         return float((self.shown_from <= effect).mean())
 
 
@@ -100,10 +100,10 @@ def power(
     shown: dict[str, list[float]] = {}
     halves: dict[str, list[float]] = {}
     sizes: dict[str, int] = {}
-    kept = few(design)
+    kept = first_conditions(design)
     for number in range(studies):
-        results = simulated(kept, spreads, np.random.default_rng([seed, number]), draws)
-        found = compared(results, headline_rows(results))
+        results = simulate_study(kept, spreads, np.random.default_rng([seed, number]), draws)
+        found = compare_conditions(results, headline_rows(results))
         rows = len({row for row, _ in found})
         others = (design.comparisons - kept.comparisons) * rows
         for (row, condition), (interval, (languages, *_), _) in found.items():
@@ -120,14 +120,14 @@ def _largest_shown(found: ComparedGroups, key: tuple[str, str], others: int) -> 
     p: dict[object, float] = {name: one[0].p for name, one in found.items()} | dict.fromkeys(range(others), 1.0)
     largest = 0.0
     for count in range(len(p), 0, -1):
-        tried = LEVEL / count * (1 - 1e-9)
+        tried = LEVEL / count * (1 - 1e-9)  # just below, so that the product is too
         if holm({**p, key: tried})[key] >= LEVEL:
             break
         largest = tried
     return largest
 
 
-def larger(design: Design) -> Iterator[tuple[str, Design]]:
+def larger_designs(design: Design) -> Iterator[tuple[str, Design]]:
     """(what is more, the design with it): seeds, languages, examples, tasks."""
     twice = 2 * design.seeds
     seeds = tuple(range(1, twice + 1))
@@ -155,7 +155,7 @@ def larger(design: Design) -> Iterator[tuple[str, Design]]:
     yield f"{2 * count} tasks instead of {count}, of other sentences", replace(design, tasks=(*design.tasks, *again))
 
 
-def simulated(design: Design, spreads: Mapping[str, Spread], rng: np.random.Generator, draws: int = DRAWS) -> Results:
+def simulate_study(design: Design, spreads: Mapping[str, Spread], rng: np.random.Generator, draws: int = DRAWS) -> Results:
     """The results of one study without any effect."""
     systems = [(one.name, seed) for one in design.conditions for seed in one.seeds]
     owners = np.repeat(np.arange(len(design.conditions)), [len(one.seeds) for one in design.conditions])
@@ -194,8 +194,8 @@ def simulated(design: Design, spreads: Mapping[str, Spread], rng: np.random.Gene
     return Results("simulated", design.conditions, tuple(tasks), ())
 
 
-def few(design: Design) -> Design:
-    """At most so many of its conditions, each with the one that it is compared with."""
+def first_conditions(design: Design) -> Design:
+    """At most this many of its conditions, each with the one that it is compared with."""
     kept: dict[str, None] = {}
     for one in design.conditions:
         if one.against is not None and len(kept.keys() | {one.name, one.against}) <= CONDITIONS:
@@ -216,6 +216,6 @@ def _stand_ins(design: Design) -> tuple[dict[str, str], Pretraining]:
     low, mid = design.read.low, design.read.mid
     sizes: dict[str, float | None] = {"low": low / 2, "mid": (low + mid) / 2, "high": mid, "seen": None}
     listed = {code: sizes[of] for code, of in groups.items() if of in sizes}
-    # What nobody knows of a design's language is not known of its stand-in.
+    # Facts that are not known of a design's language are not known of its substitute.
     unsure = tuple(code for code, of in groups.items() if of == UNKNOWN)
     return codes | pairs, replace(design.read, sizes=listed or design.read.sizes, unsure=unsure, by_script=True)

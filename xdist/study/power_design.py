@@ -15,14 +15,14 @@ from xdist.run.folder import RunFolder
 from xdist.study.conditions import conditions_of
 from xdist.study.expansion import Graph, Node, Point
 from xdist.study.power import Design, DesignTask
-from xdist.study.power_spread import Spread, measured, stated
+from xdist.study.power_spread import Spread, measured_spread, stated_spread
 from xdist.study.state import Standing
 
-GUESSED = 1000  # examples of a set of which nobody knows them
+GUESSED = 1000  # examples of a set of unknown size
 
 
 def design_of(graph: Graph, read: bool = True) -> Design:
-    """What is compared, on what. `read`: files that are there are counted; without, as officially published. Raises UserError
+    """What is compared, on what. `read`: existing files are counted; without, as officially published. Raises UserError
     where nothing is compared or scored."""
     conditions, of_point, _ = conditions_of(graph)
     if not any(one.against for one in conditions):
@@ -35,7 +35,7 @@ def design_of(graph: Graph, read: bool = True) -> Design:
         for subset in _scored(last):
             name = subset.task.name
             if not METRICS.get(subset.task.metric).percent:
-                notes[f"{name} is left out: its metric is not in per cent"] = None
+                notes[f"{name} is skipped: its metric is not in per cent"] = None
                 continue
             task = tasks.setdefault(name, DesignTask(name, f"{subset.task.sentences} {subset.split}", {}, point.last))
             if of_point[number] == first.name and point.seed == first.seeds[0]:
@@ -43,7 +43,7 @@ def design_of(graph: Graph, read: bool = True) -> Design:
             if subset.language not in task.sizes:
                 size = _size(subset, last.run.data, read)
                 if size is None:
-                    notes[f"{name}: nobody knows how many examples it has; {GUESSED:,} a language are counted"] = None
+                    notes[f"{name}: the number of its examples is not known; {GUESSED:,} a language are assumed"] = None
                 task.sizes[subset.language] = size or GUESSED  # type: ignore[index]
             if not task.more and subset.split == "test" and (both := _dev_and_test(subset)):
                 tasks[name] = replace(tasks[name], more=both)
@@ -60,7 +60,7 @@ def design_of(graph: Graph, read: bool = True) -> Design:
 
 
 def _scored(node: Node) -> Sequence[Subset]:
-    """Those whose files are there, or all where none is."""
+    """Those whose files exist, or all where none is."""
     try:
         return node.resolved.subsets.evaluation
     except UserError:
@@ -134,10 +134,10 @@ def pilot_in(places: Sequence[Path]) -> Pilot:
 
 def spreads_of(design: Design, graph: Graph, pilot: Pilot) -> dict[str, Spread]:
     """By task, from the pilot runs that were scored on it, else as the study states it."""
-    otherwise = stated(graph.study.power)
+    otherwise = stated_spread(graph.study.power)
     if not pilot:
         return {task.name: otherwise for task in design.tasks}
-    from xdist.evaluation.per_example import Gold, scored  # imports torch
+    from xdist.evaluation.per_example import Gold, scored_tasks  # imports torch
 
     gold = Gold()
     found: dict[str, Spread] = {}
@@ -146,7 +146,7 @@ def spreads_of(design: Design, graph: Graph, pilot: Pilot) -> dict[str, Spread]:
         metrics, trained = {}, set[str]()
         for name, folders in pilot.items():
             for folder in folders:
-                if (one := scored(folder, gold, task.name).get(task.name)) and one.rows:
+                if (one := scored_tasks(folder, gold, task.name).get(task.name)) and one.rows:
                     rows.setdefault(name, []).append(one.rows)
                     metrics[one.scored_by] = one.metric
                     trained |= set(one.trained_on)
@@ -154,7 +154,7 @@ def spreads_of(design: Design, graph: Graph, pilot: Pilot) -> dict[str, Spread]:
             raise UserError(f"{task.name}: pilot runs were scored by {' and '.join(sorted(metrics))}")
         groups = _fixed_groups({code for of in rows.values() for run in of for code in run} - trained, design.read)
         metric = next(iter(metrics.values()), None)
-        found[task.name] = (metric and measured(rows, metric, groups, otherwise)) or otherwise
+        found[task.name] = (metric and measured_spread(rows, metric, groups, otherwise)) or otherwise
     return found
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from xdist.report.sentences import spoken
+from xdist.report.sentences import join_words
 from xdist.run.tables import Table
-from xdist.study.power import RELIED_ON, Design, RowPower, few, power
+from xdist.study.power import RELIED_ON, Design, RowPower, first_conditions, power
 from xdist.study.power_spread import Spread
 
 PowerOf = Mapping[str, Mapping[str, RowPower]]
@@ -14,7 +14,7 @@ AS_IT_IS = "as it is"
 BRIEF, QUICK = 20, 4000  # simulated studies of what `study plan` says, and scores of each at most
 
 
-def lines(design: Design, spreads: Mapping[str, Spread]) -> Iterator[str]:
+def design_lines(design: Design, spreads: Mapping[str, Spread]) -> Iterator[str]:
     """What the study compares, and how far scores are taken to spread."""
     yield f"{len(design.conditions)} conditions, {design.comparisons} of them compared; {design.seeds} seeds"
     for task in design.tasks:
@@ -48,12 +48,12 @@ def meaning(design: Design, found: PowerOf) -> Iterator[str]:
         f"that group and no other had any, corrected for {comparisons} comparisons after Holm; half-width: of a 95 % interval."
     )
     for name, row in rows.items():
-        yield f"{name}: {spoken(name, design.read)} ({row.languages})"
+        yield f"{name}: {join_words(name, design.read)} ({row.languages})"
 
 
-def brief(design: Design, spreads: Mapping[str, Spread]) -> str:
+def summary_line(design: Design, spreads: Mapping[str, Spread]) -> str:
     """One line for a plan; of a design whose simulation takes long, where to find it."""
-    if design.seeds * len(few(design).conditions) * sum(len(task.sizes) for task in design.tasks) > QUICK:
+    if design.seeds * len(first_conditions(design).conditions) * sum(len(task.sizes) for task in design.tasks) > QUICK:
         return "what it could show: xdist study power"
     rows = power(design, spreads, studies=BRIEF)
     least = ", ".join(f"{row.least:.1f} points in {name} ({row.languages})" for name, row in rows.items())

@@ -1,6 +1,6 @@
 """How far scores spread: stated in a study, or worked out from pilot runs.
 
-A score of an example is taken to be a sum of parts, each drawn anew where its name changes: of the condition or of one of its
+A score of an example is taken to be a sum of parts, each drawn again where its name changes: of the condition or of one of its
 seeds, in all languages or in one, of the sentence in all languages that have it or of this one's. The parts are estimated from
 pilot runs as in an analysis of variance, by what squares and products of deviations are in the mean. The scores of examples are
 the metric's jackknife pseudo-values, so that metrics that are no means, such as span F1, have them too.
@@ -15,12 +15,12 @@ from xdist.config.expected import Spreads
 from xdist.metrics.counts import Array, CountRows
 from xdist.metrics.definition import Metric
 
-FIXED = 0.5  # of what is stated: how much of a disagreement is of the condition, whatever its seed
+FIXED = 0.5  # of what is stated: how much of a disagreement is due to the condition, with any seed
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Variances, in squared points: of a whole, of a language; and of one example, shared by the languages or not."""
+    """Variances, in squared points: of a total, of a language; and of one example, shared by the languages or not."""
 
     whole: float
     language: float
@@ -30,8 +30,8 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """`condition`: parts of a condition beside others (`whole` is what is asked about, and not counted); `seed`: of a seed
-    beside others of its condition, whose `whole` is known with `freedom` degrees of freedom. `said`: where they come from."""
+    """`condition`: parts of a condition among others (`whole` is what is asked about, and not counted); `seed`: of a seed
+    among others of its condition, whose `whole` is known with `freedom` degrees of freedom. `said`: where they come from."""
 
     condition: Parts
     seed: Parts
@@ -57,11 +57,11 @@ class Spread:
         return (
             f"seeds {one['seeds']:.1f} points{known}, languages {one['languages']:.1f}, seeds by language "
             f"{one['seeds_by_language']:.1f}; two conditions disagree on {one['disagree']:.0f} % of the examples, "
-            f"{100 * one['shared']:.0f} % of that in the sentence whatever the language"
+            f"{100 * one['shared']:.0f} % of that due to the sentence in any language"
         )
 
 
-def stated(spreads: Spreads) -> Spread:
+def stated_spread(spreads: Spreads) -> Spread:
     # Two systems of which each has a part of variance v disagree on the share 2 v of the examples.
     example = 100**2 * spreads.disagree / 100 / 2
     shared, own = example * spreads.shared, example * (1 - spreads.shared)
@@ -70,11 +70,11 @@ def stated(spreads: Spreads) -> Spread:
     return Spread(condition, seed, "stated")
 
 
-def measured(
+def measured_spread(
     pilot: Mapping[str, Sequence[Mapping[str, CountRows]]], metric: Metric, group: Mapping[str, str], instead: Spread
 ) -> Spread | None:
     """From the rows of `metric` of each seed of each condition, by language; languages spread within their `group`. What one
-    condition or one seed cannot tell is as in `instead`; None where there are no two runs."""
+    condition or one seed does not show is as in `instead`; None where there are no two runs."""
     runs = [run for of_condition in pilot.values() for run in of_condition]
     codes = sorted(code for code in set.intersection(*(set(run) for run in runs)) if code in group) if runs else []
     if len(runs) < 2 or not codes:
@@ -126,7 +126,7 @@ def _parts(deviations: Sequence[Array], labels: Sequence[str], freedom: int) -> 
         rest = x - x.mean(axis=2, keepdims=True)
         squares = (rest**2).sum(axis=2) / (count - 1)
         example[at : at + languages] = squares.sum(axis=0) / freedom
-        # What two languages have in common is in the square of their sum beside their own squares.
+        # What two languages have in common is in the square of their sum in addition to their own squares.
         together = (rest.sum(axis=1) ** 2).sum(axis=1) / (count - 1)
         products += float((together - squares.sum(axis=1)).sum()) / freedom
         pairs, at = pairs + languages * (languages - 1), at + languages

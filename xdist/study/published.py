@@ -8,7 +8,7 @@ from xdist.study.conditions import conditions_of
 from xdist.study.expansion import Graph
 
 
-def published(graph: Graph, conditions: Sequence[Condition]) -> tuple[PublishedFigure, ...]:
+def published_figures(graph: Graph, conditions: Sequence[Condition]) -> tuple[PublishedFigure, ...]:
     """Raises UserError at the line of one that is of no condition, or of a task that none of its runs scores."""
     study = graph.study
     tasks = [name for point in graph.points if (run := graph.nodes[point.last].run).evaluate for name in run.evaluate.tasks]
@@ -27,9 +27,9 @@ def published(graph: Graph, conditions: Sequence[Condition]) -> tuple[PublishedF
 
 
 def check_targets(graph: Graph) -> None:
-    """Raises UserError as `published`."""
+    """Raises UserError as `published_figures`."""
     if graph.study.targets:
-        published(graph, conditions_of(graph)[0])
+        published_figures(graph, conditions_of(graph)[0])
 
 
 def _condition(where: str, values: Mapping[str, str], conditions: Sequence[Condition]) -> str:

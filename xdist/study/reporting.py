@@ -1,4 +1,4 @@
-"""A report on whatever is named: a study, run folders beside each other, or compared with one of them."""
+"""A report on the named things: a study, run folders next to each other, or compared with one of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -46,8 +46,8 @@ def report_on(
     tensorboard: bool,
     extra: Path | None = None,
 ) -> Reported:
-    """On a study (its YAML, then overrides) or on run folders, with the rows of the file `extra` beside. Raises UserError for
-    what is neither, has no scores or is not there to be compared with."""
+    """On a study (its YAML, then overrides) or on run folders, with the rows of the file `extra` in addition. Raises UserError
+    for what is neither, has no scores or is not there to be compared with."""
     first = Path(places[0]) if places else Path()
     if first.suffix in (".yaml", ".yml") and "stages" in plain_yaml(first):
         return _on_study(first, places[1:], out, against, title, tensorboard, extra)

@@ -7,7 +7,7 @@ from typing import Any
 
 from xdist.errors import UserError
 from xdist.evaluation.guesses import guesses
-from xdist.evaluation.per_example import Gold, Scored, scored
+from xdist.evaluation.per_example import Gold, Scored, scored_tasks
 from xdist.languages import Pretraining
 from xdist.metrics.counts import CountRows
 from xdist.metrics.pooled import replicate
@@ -16,12 +16,12 @@ from xdist.report.record import Record, read_record
 from xdist.report.results import Condition, Results, RunFacts, System, TaskResult
 from xdist.run.folder import RunFolder
 from xdist.run.recorded import recorded_scores, unless_damaged
-from xdist.study.asked import asked_of
+from xdist.study.asked import describe_study_runs
 from xdist.study.conditions import conditions_of
 from xdist.study.costs import said_cost
 from xdist.study.expansion import Graph, Node, Point
 from xdist.study.learnt import checks, not_learnt
-from xdist.study.published import published
+from xdist.study.published import published_figures
 from xdist.study.state import Standing
 from xdist.tasks.collapse import said_of_collapse
 
@@ -61,9 +61,9 @@ def study_results(graph: Graph, standings: Mapping[str, Standing], against: str 
     runs = [_facts(node, standings[key], folders.wrong) for key, node in graph.nodes.items()]
     conditions = _with_costs(graph, conditions, of_point, dict(zip(graph.nodes, (run.record for run in runs), strict=True)))
     tasks, left_out = task_results(folders, conditions)
-    asked = asked_of(graph, conditions, standings)
+    asked = describe_study_runs(graph, conditions, standings)
     missed = _not_learnt(graph, of_point)
-    figures = published(graph, conditions) if against is None else ()
+    figures = published_figures(graph, conditions) if against is None else ()
     about = (graph.study.name, conditions, tasks, tuple(runs), notes, left_out, asked)
     return Results(*about, not_learnt=missed, published=figures)
 
@@ -106,7 +106,7 @@ def task_results(folders: Folders, conditions: Iterable[Condition]) -> tuple[tup
         for folder in dict.fromkeys(systems.values()):
             entry = recorded_scores(RunFolder(folder).scores)["tasks"][name]
             try:
-                found[folder] = entry, scored(folder, gold, name)[name]
+                found[folder] = entry, scored_tasks(folder, gold, name)[name]
             except UserError as error:  # predictions that are damaged, say: one run hides no other
                 wrong.append(error)
         if not found:
@@ -120,7 +120,7 @@ def task_results(folders: Folders, conditions: Iterable[Condition]) -> tuple[tup
             if one.scored_by != first.scored_by:
                 raise UserError(f"{folder}: {name} was scored by '{one.scored_by}', elsewhere by '{first.scored_by}'")
         if first.absent:
-            left_out.append(f"{name} is left out: {first.absent}")
+            left_out.append(f"{name} is skipped: {first.absent}")
             continue
         rows: dict[Any, Mapping[str, CountRows]] = {system: found[folder][1].rows for system, folder in systems.items()}
         try:

@@ -1,6 +1,5 @@
 """Running a study on this machine: run after run, each after the one whose model it begins with."""
 
-import fcntl
 import os
 import signal
 import sys
@@ -21,7 +20,7 @@ from xdist.resolve.leaving import is_left, leave
 from xdist.resolve.resolved import resolve
 from xdist.run import devices
 from xdist.run.folder import RunFolder
-from xdist.run.lock import NO_LOCKS, RunLock
+from xdist.run.lock import RunLock
 from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
 from xdist.study.leaks import check_stages
@@ -36,9 +35,9 @@ SCRIPTS = ("xdist/train.py", "xdist/evaluate.py")
 def run_study(graph: Graph, facts: Facts) -> int:
     """Do every run that is not done; 0: all are finished, 75: stopped and saved, 1: some failed.
 
-    A run that fails does not stop those that do not need it. Started again, finished runs are left as they are, stopped ones go
-    on and failed ones are tried again. Raises UserError where every first run lacks files, and where one that is left to do has
-    more ranks than this machine has GPUs, and as `check_stages`.
+    A failed run stops only the runs that need it. Started again, finished runs are left as they are, stopped ones
+    resume and failed ones are tried again. Raises UserError where every first run lacks files, and where one that is left to do
+    has more ranks than this machine has GPUs, and as `check_stages`.
     """
     check_learns(graph)
     found: dict[str, Standing] = {}
@@ -48,7 +47,7 @@ def run_study(graph: Graph, facts: Facts) -> int:
             node.resolved.check_sinks()
     _check_data(graph, facts)
     check_stages(graph)
-    with alone(graph.study.folder), _listening() as asked_to_stop:
+    with only_runner(graph.study.folder), _listening() as asked_to_stop:
         try:
             for number, (key, node) in enumerate(graph.nodes.items(), start=1):
                 failure(graph, node).unlink(missing_ok=True)
@@ -97,7 +96,7 @@ def _check_data(graph: Graph, facts: Facts) -> None:
     missing = [facts.missing(node.resolved.trained_files) for node in graph.after(None)]
     if all(missing):
         none = f"none of the {len(graph.nodes):,} runs can begin"
-        raise UserError(f"{graph.study.path}: {none}: files to train on are not there, such as {missing[0][0]}")
+        raise UserError(f"{graph.study.path}: {none}: files to train on are missing, such as {missing[0][0]}")
 
 
 def _do(graph: Graph, node: Node, facts: Facts) -> str:
@@ -120,7 +119,8 @@ def _do(graph: Graph, node: Node, facts: Facts) -> str:
 
 
 def _leave(node: Node) -> None:
-    """Of a run that was finished before this study was started, remove what is not to stay; not while somebody is at it."""
+    """Of a run that was finished before this study was started, remove what is not to stay; not while another process uses
+    it."""
     run, folder, keep = node.run, node.resolved.folder, node.run.runtime.keep_finished
     if is_left(folder, keep):
         return
@@ -134,24 +134,20 @@ def _leave(node: Node) -> None:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def only_runner(folder: Path) -> Iterator[None]:
     """Raises UserError while another `study run` or `submit` works in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder}: this study is being run already") from None
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
+    lock = RunLock(folder)
+    lock.take("xdist study")
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextmanager
 def _listening() -> Iterator[Callable[[], bool]]:
     """A function that says whether a signal asked to stop. Between runs such a signal interrupts at once; while ranks work,
-    `launch` has handlers of its own that let them save, and here it is only heard."""
+    `launch` has its own handlers that let them save; here it is only noted."""
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     before = {number: signal.signal(number, signal.default_int_handler) for number in local.STOP_SIGNALS}
     listener = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)

@@ -1,4 +1,4 @@
-"""A study in the terminal: its graph as a tree with what it costs, and a table of where each run stands."""
+"""A study in the terminal: its graph as a tree with what it costs, and a table of the state of each run."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from xdist.errors import UserError
-from xdist.estimate.hours import spoken
+from xdist.estimate.hours import spoken_time
 from xdist.run.tables import Table, show, show_tree
 from xdist.study.budget import Budget, budget, shape_at
 from xdist.study.estimate import Cost, cost, unusual_settings
@@ -75,11 +75,12 @@ def unusual_in(graph: Graph, found: Mapping[str, Standing]) -> Iterator[str]:
                 runs.setdefault(line, []).append(run.name)
     for line, names in runs.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        yield f"far from usual: {names[0]}{more}: {line}"
+        yield f"unusual setting: {names[0]}{more}: {line}"
 
 
 def print_standings(graph: Graph, found: Mapping[str, Standing], console: Console) -> None:
-    """A row per run, how many stand where, a bar of the updates done, and why runs failed or cannot be told to be done."""
+    """A row per run, the number of runs in each state, a bar of the updates done, and why runs failed or are not known to be
+    done."""
     table = Table("run", "state", ">step", "learnt")
     for key, node in graph.nodes.items():
         now, asked = found[key], checks(graph, node)
@@ -152,7 +153,9 @@ def _totals(graph: Graph, found: Mapping[str, Standing], facts: Facts) -> Iterat
     missing = list(dict.fromkeys(path for node in graph.nodes.values() for path in _missing(node, facts)))
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        yield f"not there yet: {missing[0]}{more}; runs are told apart by their data, so folders will be named anew with it"
+        yield (
+            f"does not exist yet: {missing[0]}{more}; runs are distinguished by their data, so folder names will change with it"
+        )
 
 
 def _budget(one: Budget, machine: Machine | None) -> Iterator[str]:
@@ -160,17 +163,17 @@ def _budget(one: Budget, machine: Machine | None) -> Iterator[str]:
     if one.at_work:
         yield (
             f"disk: {one.disk / 1e9:,.1f} GB for models and checkpoints once all is done ({one.least / 1e9:,.1f} with keep: "
-            f"scores), and up to {one.at_work / 1e9:,.1f} GB for each run at work{least}"
+            f"scores), and up to {one.at_work / 1e9:,.1f} GB for each run in progress{least}"
         )
     if machine and one.gpu_hours:
-        yield f"training: {spoken(one.gpu_hours)} of GPUs, {machine.ranks} GPU{'s' * (machine.ranks > 1)} a run{least}"
+        yield f"training: {spoken_time(one.gpu_hours)} of GPUs, {machine.ranks} GPU{'s' * (machine.ranks > 1)} a run{least}"
 
 
 def _said(one: Cost) -> str:
     if one.updates == 0:
         return "evaluation only"
     if one.updates is None:
-        return "length not known before its data is there"
+        return "length not known before its data exists"
     return f"{one.updates:,} updates, {'≤' if one.bound else '≈'} {_short(one.tokens or 0)} tokens"
 
 

@@ -1,4 +1,4 @@
-"""Where each run of a study stands, read from the run folders alone."""
+"""The state of each run of a study, read from the run folders alone."""
 
 import shutil
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ from xdist.study.expansion import Graph, Node
 from xdist.study.facts import Facts
 
 NodeState = Literal["finished", "running", "queued", "stopped", "failed", "blocked", "waiting"]
-EVALUATED = ".evaluated.json"  # beside a run folder, by earlier versions: digests of what its scores are made from
-FAILED = "study-failed"  # in a study folder: why runs failed that have no folder of their own to say so
+EVALUATED = ".evaluated.json"  # next to a run folder, by earlier versions: digests of what its scores are made from
+FAILED = "study-failed"  # in a study folder: why runs failed that have no folder to say so
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def standing(node: Node, graph: Graph, before: Mapping[str, Standing], facts: Fa
         return Standing("failed", step, steps, one_line(_text(note) if note.is_file() else folder.reason()))
     if folder.state in ("unfinished", "finished"):  # finished: trained, and more is to be scored
         return Standing("stopped", step, steps, why)
-    if folder.state == "running" and not folder.environment.exists():  # announced by whoever submitted it; no rank has begun
+    if folder.state == "running" and not folder.environment.exists():  # announced at submission; no rank has started
         return Standing("queued", step, steps)
     if folder.state == "running" and RunLock(folder.path).left_behind():  # killed on this machine
         return Standing("stopped", step, steps)
@@ -82,14 +82,14 @@ def _scored(node: Node, facts: Facts) -> tuple[bool, str]:
     if node.run.evaluate is None:
         return True, ""
     try:
-        return not to_do(node.resolved.request, facts.digests) and not stale(node, facts), ""
+        return not to_do(node.resolved.request, facts.digests) and not has_stale_scores(node, facts), ""
     except UserError as error:
         return False, str(error)
 
 
-def stale(node: Node, facts: Facts) -> bool:
+def has_stale_scores(node: Node, facts: Facts) -> bool:
     """Whether scores of an earlier version, which do not say what they were made of, were made from other files than there are
-    now, as far as that was noted beside the folder."""
+    now, as far as that was noted next to the folder."""
     resolved = node.resolved
     beside = _beside(resolved.folder)
     noted = recorded_json(beside, TEXTS) if beside.is_file() else {}
@@ -108,7 +108,7 @@ def make_scorable(node: Node, facts: Facts) -> None:
     folder = node.resolved.folder
     try:
         to_do(node.resolved.request, facts.digests)
-        other = stale(node, facts)
+        other = has_stale_scores(node, facts)
     except MixtureError:
         other = True
     except UserError:  # of a file, say: the run itself will say so

@@ -31,7 +31,7 @@ What = Literal["finished", "there", "submit", "later"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What becomes of one run: it is finished, a job of it is there, one is to be submitted now, or later. `job` is its number
+    """What becomes of one run: it is finished, a job of it exists, one is to be submitted now, or later. `job` is its number
     or name once there is one, `after` the keys of the runs that it waits for, `dead` a job of it to be cancelled, since it
     waits for one that failed."""
 
@@ -52,7 +52,7 @@ def plan(graph: Graph, facts: Facts, cluster: Cluster) -> list[Step]:
     found = standings(graph, facts)
     steps: dict[str, Step] = {}
     for key, node in graph.nodes.items():
-        there = submission.live(node.run.folder, cluster.kind)
+        there = submission.live_job(node.run.folder, cluster.kind)
         after = tuple(key for key in node.before if steps[key].what != "finished")
         waits = there is not None and there[1].state is JobState.WAITING
         dead = there[0] if there and waits and any(steps[key].what == "submit" for key in after) else ""
@@ -64,7 +64,7 @@ def plan(graph: Graph, facts: Facts, cluster: Cluster) -> list[Step]:
             try:
                 planned = submission.plan(
                     node.run,
-                    description(graph, node),
+                    run_yaml(graph, node),
                     cluster,
                     to_come=graph.to_come(node),
                     begins_with=graph.beginning(node),
@@ -79,9 +79,9 @@ def plan(graph: Graph, facts: Facts, cluster: Cluster) -> list[Step]:
 def submit(
     graph: Graph, facts: Facts, steps: Sequence[Step], after: Sequence[str] = (), retry_seconds: float | None = None
 ) -> Iterator[Step]:
-    """Do the steps, giving each as it is done; runs that wait for no other wait for the jobs `after`. Started again it goes on
-    with what is left. Raises UserError where the scheduler refuses; where it has too many jobs, and some are the study's, it is
-    asked again every `retry_seconds`, unless that is None."""
+    """Do the steps, giving each as it is done; runs that wait for no other wait for the jobs `after`. Started again it
+    continues with what is left. Raises UserError where the scheduler refuses; where it has too many jobs, and some are the
+    study's, it is asked again every `retry_seconds`, unless that is None."""
     jobs: dict[str, str] = {}
     for step in steps:
         if step.plan and step.what == "submit":
@@ -103,7 +103,7 @@ def make_ready(graph: Graph, facts: Facts, step: Step, cluster: Cluster) -> None
     """What is in the way of a run that is to be submitted goes, and the study's folder says what it is."""
     node = step.node
     failure(graph, node).unlink(missing_ok=True)
-    write_yaml(description(graph, node), node.run.dump())
+    write_yaml(run_yaml(graph, node), node.run.dump())
     if node.run.evaluate and kind_of(cluster).can.shared_files:
         make_scorable(node, facts)
     if step.dead:
@@ -128,10 +128,10 @@ def any_left(there: Scheduler[Any], jobs: Iterable[str]) -> bool:
 
 def write_texts(steps: Sequence[Step], folder: Path, arrays: Mapping[str, str] | None = None) -> int:
     """Put what the scheduler would get into `folder`: a folder for each run that has a job to come, and `arrays` of these, by
-    the names of their files. Returns how many files. Raises UserError where something lies there already, RunError where
+    the names of their files. Returns how many files. Raises UserError where something exists already, RunError where
     nothing can be written."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: something is there already; name a new folder")
+        raise UserError(f"{folder}: already exists; name a new folder")
     texts = {folder / step.plan.job.name / name: text for step in steps if step.plan for name, text in step.plan.texts.items()}
     texts |= {folder / name: text for name, text in (arrays or {}).items()}
     with writing(folder):
@@ -141,15 +141,15 @@ def write_texts(steps: Sequence[Step], folder: Path, arrays: Mapping[str, str] |
     return len(texts)
 
 
-def description(graph: Graph, node: Node) -> Path:
-    """Where the run's own YAML lies in the study's folder."""
+def run_yaml(graph: Graph, node: Node) -> Path:
+    """Where the run's own YAML is in the study's folder."""
     return graph.study.folder / "descriptions" / f"{node.run.folder.name}.yaml"
 
 
 def _complete(node: Node, cluster: Cluster) -> bool:
     """Whether its job, which had the same to score, has ended well, where its folder is not seen from here."""
     run = node.run
-    there = submission.record(run.folder)
+    there = submission.recorded_job(run.folder)
     if kind_of(cluster).can.shared_files or not there or there.kind != cluster.kind or there.only_prepares:
         return False
     if recorded_run(RunFolder(run.folder).config).evaluate != run.evaluate:

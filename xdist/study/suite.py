@@ -1,12 +1,12 @@
-"""A suite: which tasks make a benchmark, and by which recipe each is trained. A file of jobs/suites, or one of your own:
+"""A suite: which tasks make a benchmark, and by which recipe each is trained. A file of jobs/suites, or your own:
 
 ```yaml
 title: XTREME-R (Ruder et al. 2021), zero-shot from English
 average: true
 recipes:
   xnli: {runs: [../runs/xtreme-r/xnli.yaml], base: {train.learning_rate: 2e-5}}
-  xcopa: {runs: [../runs/xtreme-r/siqa.yaml, ../runs/xtreme-r/copa.yaml]}   # the second goes on from the first
-  retrieval: {tasks: [bucc2018, tatoeba]}                                   # without runs: the encoder as it came
+  xcopa: {runs: [../runs/xtreme-r/siqa.yaml, ../runs/xtreme-r/copa.yaml]}   # the second starts from the first
+  retrieval: {tasks: [bucc2018, tatoeba]}                                   # without runs: the encoder unchanged
 ```
 """
 
@@ -29,9 +29,9 @@ SMALL, BASE = 512, 1024  # width: below it a recipe's changes of that name are m
 class Recipe(Section):
     """How some tasks of a suite are trained, and in which languages they are scored."""
 
-    of: str | None = Field(None, description="another suite, whose recipe of the same name this is, but for `languages`")
+    of: str | None = Field(None, description="another suite, whose recipe of the same name this is, except for `languages`")
     runs: tuple[str, ...] = Field(
-        (), max_length=2, description="run files, relative to the suite's; a second goes on from the first's model"
+        (), max_length=2, description="run files, relative to the suite's; a second starts from the first's model"
     )
     tasks: tuple[str, ...] = Field((), description="what is scored; empty: what the last run file scores")
     languages: dict[str, tuple[str, ...]] = Field({}, description="by task, its languages in this suite; else all it has")
@@ -73,7 +73,7 @@ class RecipeTasks:
 
 @dataclass(frozen=True, slots=True)
 class LoadedSuite:
-    """`name`: that of its file; each task stands in one recipe."""
+    """`name`: that of its file; each task is in one recipe."""
 
     name: str
     suite: Suite
@@ -92,7 +92,7 @@ def suite_names() -> list[str]:
 
 def load_suite(name: str) -> LoadedSuite:
     """The suite of that name, or that a file `*.yaml` describes. Raises UserError with the nearest name, or with file, line
-    and key of the first mistake."""
+    and key of the first error."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else _folder() / f"{name}.yaml"
     if not path.is_file():
         raise UserError(f"{path}: no such file" if path == Path(name) else unknown("suite", name, suite_names()))

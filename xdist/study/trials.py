@@ -1,4 +1,4 @@
-"""What became of a grid of settings: each trial's score on dev, told in lines."""
+"""What became of a grid of settings: each trial's score on dev, as lines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Trial:
     reason: str = ""
 
 
-def told(trials: Sequence[Trial]) -> list[str]:
+def trial_lines(trials: Sequence[Trial]) -> list[str]:
     """A line on each trial: what it changes, its score, and how far it is behind the best."""
     lines = []
     for one in trials:
@@ -39,7 +39,7 @@ def told(trials: Sequence[Trial]) -> list[str]:
     return lines
 
 
-def edge(trials: Sequence[Trial]) -> str:
+def next_rates(trials: Sequence[Trial]) -> str:
     """What to try next, where the best rate is the lowest or the highest of several; else empty."""
     rates = sorted({one.changes["learning_rate"] for one in trials if one.score is not None})
     best = trials[0].changes["learning_rate"]

@@ -13,22 +13,22 @@ from typing import Any
 
 from xdist.config import Model, Train, load_run, load_study
 from xdist.config.fitting import plain_values
-from xdist.config.loading import apply_override, put, read_yaml
+from xdist.config.loading import apply_override, put_value, read_yaml
 from xdist.config.scoring_run import overrides_of
 from xdist.data.subset import Subset
 from xdist.errors import UserError, one_line
 from xdist.estimate.shapes import shape_of
 from xdist.estimate.usual import usual_rate
 from xdist.files import write_text, write_yaml, yaml_text
-from xdist.languages import same
-from xdist.metrics.pooled import pooled
+from xdist.languages import same_language
+from xdist.metrics.pooled import pooled_interval
 from xdist.report.results import Results
 from xdist.resolve.resolved import resolve
 from xdist.study.expansion import Graph, expand
 from xdist.study.facts import Facts
 from xdist.study.results import study_results
 from xdist.study.state import Standing
-from xdist.study.trials import Trial, text_of, told
+from xdist.study.trials import Trial, text_of, trial_lines
 
 STAGE = "trial"
 ENGLISH = "en"
@@ -36,7 +36,7 @@ ENGLISH = "en"
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """What is tried of each; nothing: as the run has it, but for `rates`, which are then those usual for its encoder."""
+    """What is tried of each; nothing: as the run has it, except for `rates`, which are then those usual for its encoder."""
 
     rates: tuple[float, ...] = ()
     epochs: tuple[float, ...] = ()
@@ -46,15 +46,15 @@ class Grid:
 
 
 class Tuning:
-    """The trials of the run at `path`: a study beside the run's folder, whose finished runs are never done again, whatever grid
-    asks for them. Raises UserError for what the start of the run would end with, a grid that is none, and where a model would
+    """The trials of the run at `path`: a study next to the run's folder, whose finished runs are never done again, for any grid
+    needs them. Raises UserError for what the start of the run would end with, a grid that is none, and where a model would
     be judged by anything but dev sets of languages that it trains on."""
 
     def __init__(self, path: Path, overrides: Sequence[str], grid: Grid, out: Path | None) -> None:
         self.path, self.overrides = path, tuple(overrides)
         run = load_run(path, overrides)
         self.folder = run.folder.with_name(f"{run.folder.name}-tune")
-        resolved = resolve(run.model_copy(update={"folder": self.folder / "run"}), "train")  # whatever its own folder holds
+        resolved = resolve(run.model_copy(update={"folder": self.folder / "run"}), "train")  # for any content of its own folder
         assert run.train
         self.out = out or path.with_name(f"{path.stem}-tuned.yaml")
         self.dev = _dev(run.train, run.data.root, resolved.subsets.training)
@@ -90,7 +90,7 @@ class Tuning:
         return ", ".join(map(str, self.dev))
 
     def check_budget(self, found: Mapping[str, Standing], budget: int) -> None:
-        """Raises UserError where the trials that are not finished take more than so many updates."""
+        """Raises UserError where the trials that are not finished take more than this many updates."""
         left = [node.updates for key, node in self.graph.nodes.items() if found[key].state != "finished"]
         if None in left:
             raise UserError("--budget: how long a trial is, is not known yet: prepare the data first, or give --steps")
@@ -124,7 +124,7 @@ class Tuning:
             _condition(results, {name: text_of(value) for name, value in one.changes.items()}) for one in (trial, best)
         )
         parts = [difference for task in results.tasks if (difference := task.differences(mine, its))]
-        interval = pooled(parts, sample=False) if parts else None
+        interval = pooled_interval(parts, sample=False) if parts else None
         return replace(trial, behind=interval)
 
     def text(self, trials: Sequence[Trial]) -> str:
@@ -133,22 +133,22 @@ class Tuning:
         for override in self.overrides:
             apply_override(values, override, source)
         for name, value in _tuned(trials[0].changes).items():
-            put(values, f"train.{name}", value, source, name)
+            put_value(values, f"train.{name}", value, source, name)
         described = plain_values(values)
         for name in ("name", "folder"):
             described[name] = f"{described[name]}-tuned"
         lines = [
             one_line(f"Made by: xdist tune {shlex.join([str(self.path), *self.overrides])}"),
             f"The best of {len(trials)} trials on {self.judged_on}, {_plural(len(self.graph.study.seeds), 'seed')}. Tried:",
-            *(f"  {line}" for line in told(trials)),
+            *(f"  {line}" for line in trial_lines(trials)),
         ]
         return "".join(f"# {line}\n" for line in lines) + yaml_text(described)
 
     def write(self, trials: Sequence[Trial], force: bool) -> None:
-        """The YAML of the best. Raises UserError where a file of other content is there already."""
+        """The YAML of the best. Raises UserError where a file of other content exists already."""
         text = self.text(trials)
         if not force and self.out.exists() and self.out.read_bytes() != text.encode():
-            raise UserError(f"{self.out}: is there already; --force writes over it, --out FILE beside it")
+            raise UserError(f"{self.out}: already exists; --force overwrites it, --out FILE writes another file")
         write_text(self.out, text)
 
     def facts_of(self, trials: Sequence[Trial]) -> dict[str, Any]:
@@ -177,12 +177,12 @@ def _dev(train: Train, root: Path, trained: Iterable[Subset]) -> tuple[Subset, .
     for task in dict.fromkeys(subset.task for subset in trained):
         mine = [subset.language for subset in trained if subset.task == task]
         for number, code in enumerate(asked):
-            if not any(same(code, own) for own in mine):
+            if not any(same_language(code, own) for own in mine):
                 message = (
                     f"{task.name} is not trained in '{code}': settings that are chosen in a language are not zero-shot there"
                 )
                 raise train.error(("select", "languages", number), message)
-        codes = [own for own in mine if any(same(own, code) for code in asked or (ENGLISH,))] or mine
+        codes = [own for own in mine if any(same_language(own, code) for code in asked or (ENGLISH,))] or mine
         if "dev" not in task.files or not task.scorable:
             continue
         for code in codes:
@@ -203,7 +203,7 @@ def _trials(grid: Grid, own: float, backbone: str, model: Model) -> list[dict[st
     if not rates:
         usual: tuple[float, ...] = (own / 3, own * 3)
         with suppress(UserError):  # of an encoder that is not here
-            if model.adapter is None:  # they take rates of their own
+            if model.adapter is None:  # they take their own rates
                 usual = usual_rate(shape_of(backbone).matrices, model.embeddings_frozen).some
         rates = tuple(sorted({*usual, own}))
     axes: dict[str, Sequence[Any]] = {"learning_rate": rates}

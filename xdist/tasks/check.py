@@ -1,4 +1,4 @@
-"""What lies in a data root, counted against the official counts."""
+"""What is in a data root, counted against the official counts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Checked:
         elif self.official not in (None, self.count + self.untranslated):
             remarks.append("a part" if self.count < (self.official or 0) else "more than officially: another release?")
         if self.untranslated:
-            remarks.append(f"{self.untranslated} untranslated rows left out")
+            remarks.append(f"{self.untranslated} untranslated rows skipped")
         return "; ".join(remarks)
 
 
@@ -44,7 +44,7 @@ def files_there(root: Path, tasks: Iterable[Task]) -> list[tuple[Task, str, str]
     ]
 
 
-def check(task: Task, root: Path, split: str, language: str) -> Checked:
+def check_split(task: Task, root: Path, split: str, language: str) -> Checked:
     """Read one split in one language. Raises UserError for a file that is not what it should be."""
     count, gold = 0, split == POOL or bool(task.fields)  # candidates and running text need none
     for example in task.examples(root, split, language):

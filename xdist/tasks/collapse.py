@@ -1,11 +1,12 @@
-"""A model that says the same of everything. Its score may look like one, so it is told: at the end, in reports, to sinks."""
+"""A model that gives the same output for everything. Its score may look real, so this is reported: at the end, in reports, to
+sinks."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from xdist.formats.gold import gold_of, named
+from xdist.formats.gold import gold_of, name_languages
 
-FEWEST = 5  # predictions; fewer may well be alike
+FEWEST = 5  # predictions; fewer may well be equal
 LONGEST = 60  # letters of what they all are
 
 
@@ -27,7 +28,7 @@ def said_of_collapse(task: str, entry: Mapping[str, Any]) -> list[str]:
     alike: dict[tuple[str, str], list[str]] = {}
     for code, one in entry.get("collapsed", {}).items():
         alike.setdefault((str(one["predictions"]), one["are"]), []).append(code)
-    return [f"{task}: all {count} predictions are {value}: {named(codes)}" for (count, value), codes in alike.items()]
+    return [f"{task}: all {count} predictions are {value}: {name_languages(codes)}" for (count, value), codes in alike.items()]
 
 
 def _each(values: Iterable[Any], tags: bool) -> list[Any]:

@@ -85,7 +85,7 @@ class DualEncoder(Retrieval):
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """`outputs` is (2 R, d): a query and its answer for each row. The target `group` says which rows' answers a query is to
-        tell apart."""
+        distinguishes."""
         logits, _ = self._logits(outputs, batch)
         return cross_entropy(logits, torch.arange(len(logits), device=logits.device), reduction="none")
 

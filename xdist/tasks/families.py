@@ -1,5 +1,5 @@
 """Which families there are: an entry for each, which says where its class is without importing it, so that listing tasks
-needs no torch. What a family does stands in xdist/tasks/family.py.
+needs no torch. What a family does is in xdist/tasks/family.py.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class FamilyEntry:
     """`load()` gives the family's class, a subclass of xdist.tasks.family.Family; torch is imported there and not before.
     `predicts` names the family in whose form its predictions are written and read, and by whose metrics they can be scored;
-    empty: its own. `head`: whether they come from weights that are trained beside the encoder, not from hidden states alone."""
+    empty: its own. `head`: whether they come from weights that are trained with the encoder, not from hidden states alone."""
 
     name: str
     load: "Callable[[], type[Family]]"

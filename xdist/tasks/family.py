@@ -58,7 +58,7 @@ class Family(ABC):
     whole: ClassVar[bool] = False
     # What a rewriting of words (xdist/robust) has to know of the family's rows.
     pairs: ClassVar[bool] = False  # a sequence may hold two texts
-    repeats: ClassVar[bool] = False  # the sequences of a row begin with the same text, which is rewritten alike in all
+    repeats: ClassVar[bool] = False  # the sequences of a row begin with the same text, which is rewritten equally in all
     one_for_one: ClassVar[bool] = False  # a word is replaced by one word, never by several
     by_position: ClassVar[bool] = False  # a row and its rewriting are compared at the positions `shared` that both have
 
@@ -91,7 +91,8 @@ class Family(ABC):
         return np.zeros(0, np.int64)
 
     def continued(self, row: Row) -> int | None:
-        """The position of a token that may go on with a word begun outside of the row; None for rows that begin with a word."""
+        """The position of a token that may continue with a word started outside of the row; None for rows that begin with a
+        word."""
         return None
 
     def limits(self, row: Row, max_length: int) -> list[int]:
@@ -105,7 +106,7 @@ class Family(ABC):
     # --- from rows to a loss -------------------------------------------------------------------------------------
     @abstractmethod
     def targets(self, rows: Sequence[Row]) -> dict[str, Tensor]:
-        """The tensors that `select`, `loss` and `predict` need beside the tokens."""
+        """The tensors that `select`, `loss` and `predict` need in addition to the tokens."""
 
     @abstractmethod
     def head(self, width: int, dropout: float) -> nn.Module:
@@ -125,7 +126,7 @@ class Family(ABC):
         return outputs
 
     def count(self, batch: Batch) -> int:
-        """Valid tokens or examples: what the loss of a whole step is divided by."""
+        """Valid tokens or examples: what the loss of a complete step is divided by."""
         return len(batch.row_ids)
 
     def row_of(self, batch: Batch) -> Tensor:

@@ -1,6 +1,6 @@
 """The pieces of given words, as running text has them.
 
-Pre-training saw words in sentences. Where a piece says whether a blank stands before it ("▁cat", "Ġcat"), a word that is
+Pre-training saw words in sentences. Where a piece says whether a blank is before it ("▁cat", "Ġcat"), a word that is
 encoded alone comes out in pieces that no sentence has: so words are joined, and pieces are mapped back by overlap of offsets.
 SentencePiece's Unigram tokenizers put "▁" before a text of any length, and WordPiece parts words before all else: alone or
 joined is the same there, and words are encoded alone.
@@ -29,7 +29,7 @@ class Spelled:
     shares: list[bool]
 
 
-def alone(tokenizer: PreTrainedTokenizerBase) -> bool:
+def encodes_words_alone(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether a word that is encoded alone has the pieces that it has in running text."""
     if not tokenizer.is_fast:
         return True
@@ -43,14 +43,14 @@ def alone(tokenizer: PreTrainedTokenizerBase) -> bool:
 def joining_form(task: Task, tokenizer: PreTrainedTokenizerBase, asked: Joining) -> list[str]:
     """What of `asked` rows of `task` depend on; nothing where words are encoded one by one, as they always were."""
     joining = task.joining(asked)
-    return [joining] if joining in ("text", "official") or (joining == "joined" and not alone(tokenizer)) else []
+    return [joining] if joining in ("text", "official") or (joining == "joined" and not encodes_words_alone(tokenizer)) else []
 
 
-def spelled(sentences: Sequence[Tagged], tokenizer: PreTrainedTokenizerBase, joining: Joining) -> Iterator[Spelled]:
-    """The words of each sentence. Raises UserError for `text` with a tokenizer that does not tell offsets."""
+def spell_words(sentences: Sequence[Tagged], tokenizer: PreTrainedTokenizerBase, joining: Joining) -> Iterator[Spelled]:
+    """The words of each sentence. Raises UserError for `text` with a tokenizer that gives no offsets."""
     if joining == "text" and not tokenizer.is_fast:
-        raise UserError(f"data.words=text: the tokenizer of {tokenizer.name_or_path} does not tell offsets")
-    if joining in ("separate", "official") or (joining == "joined" and alone(tokenizer)):
+        raise UserError(f"data.words=text: the tokenizer of {tokenizer.name_or_path} gives no offsets")
+    if joining in ("separate", "official") or (joining == "joined" and encodes_words_alone(tokenizer)):
         return _one_by_one([list(sentence.words) for sentence in sentences], tokenizer)
     return _in_text(sentences, tokenizer, keep_glued=joining == "text")
 
@@ -58,7 +58,7 @@ def spelled(sentences: Sequence[Tagged], tokenizer: PreTrainedTokenizerBase, joi
 def _one_by_one(sentences: Sequence[list[str]], tokenizer: PreTrainedTokenizerBase) -> Iterator[Spelled]:
     options = {"add_special_tokens": False, "return_attention_mask": False, "verbose": False}
     if not tokenizer.is_fast:
-        # Each word goes through rules and merges of its own, so it is done once.
+        # Each word goes through its own rules and merges, so it is done once.
         known = {word: tokenizer(word, **options)["input_ids"] for word in {word for words in sentences for word in words}}
         for words in sentences:
             yield Spelled([known[word] for word in words], [False] * len(words))

@@ -1,6 +1,6 @@
 """Cross-entropy over a vocabulary so large that the logits of all positions would not fit: some positions at a time.
 
-The gradient is taken while the logits of a part are there, so nothing is computed twice and none of them are kept: three
+The gradient is taken while the logits of a part exist, so nothing is computed twice and none of them are kept: three
 matrix products a part, as in the plain way, whose logits, probabilities and their gradient take 3 GB for a thousand positions
 of XLM-R in fp32. The plain way is `cross_entropy(linear(states, weight, bias).float(), labels, reduction="none")`.
 """
@@ -22,7 +22,7 @@ _states_alone = False
 
 @contextmanager
 def of_states_alone() -> Iterator[None]:
-    """Inside, of what `cross_entropies` gives only the gradient of the states can be asked for: what looks at the model and
+    """Inside, of what `cross_entropies` gives only the gradient of the states can be computed: what looks at the model and
     trains nothing needs no product for the matrix, the largest of the three."""
     global _states_alone
     before, _states_alone = _states_alone, True

@@ -30,7 +30,7 @@ LINES_AT_A_TIME = 1000
 
 class LanguageHead(nn.Module):
     """Dense, activation, LayerNorm, then the product with every input embedding, plus a bias: the head of RoBERTa (arXiv
-    1907.11692). Of other kinds it has other parts, or none of them, and perhaps a matrix of its own (xdist/model/heads.py).
+    1907.11692). Of other kinds it has other parts, or none of them, and perhaps its own matrix (xdist/model/heads.py).
 
     `tie` makes the encoder's embedding the head's last matrix: one parameter in two places, trained or frozen in both.
     """
@@ -43,7 +43,7 @@ class LanguageHead(nn.Module):
         bias: bool = True,
         matrix: nn.Linear | None = None,
     ) -> None:
-        """`matrix`: in place of the embedding, (pieces, inner width), without a bias."""
+        """`matrix`: instead of the embedding, (pieces, inner width), without a bias."""
         super().__init__()
         self.dense, self.layer_norm, self.activation, self._biased = dense, norm, activation, bias
         self.pieces: Tensor | None
@@ -64,7 +64,7 @@ class LanguageHead(nn.Module):
             self.register_buffer("bias", kept, persistent=False)
 
     def restrict(self, pieces: Tensor, place: Tensor | None = None) -> None:
-        """Tell apart `pieces` (n,) alone, sorted ids: logits and labels are then by their numbers there. `place` (V,): the
+        """Choose among `pieces` (n,) alone, sorted ids: logits and labels are then by their numbers there. `place` (V,): the
         row of each id in the embedding's weight, where that does not hold all of them."""
         matrix = self.decoder if self.own is None else self.own.weight
         rows = pieces if place is None or self.own is not None else place[pieces]

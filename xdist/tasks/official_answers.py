@@ -1,8 +1,8 @@
 """Answers cut as the public recipes of SQuAD, XTREME and XGLUE cut them: at words, not at the characters of the span's pieces.
 
 The words at white space that a span touches are the text that is cut; the pieces of the span, as their tokenizer writes them,
-are looked for in that text with blanks around each mark and each Chinese character. Where they stand there, what they cover is
-the answer. Where they do not, it is all the words, with what clings to them: wherever a mark stands inside the span and the
+are searched in that text with blanks around each mark and each Chinese character. Where they are found, what they cover is
+the answer. Where they do not, it is all the words, with adjacent marks: where a mark is inside the span and the
 tokenizer puts no blanks around marks (XLM-R), and mostly in Chinese, where a word at white space is a clause.
 """
 
@@ -36,7 +36,7 @@ def official_answer(context: str, begin: int, end: int, pieces: str) -> str:
 
 
 def found_in(predicted: str, words: str) -> str:
-    """The part of `words` that `predicted` covers once each of their marks and Chinese characters stands alone; else all."""
+    """The part of `words` that `predicted` covers once each of their marks and Chinese characters is alone; else all."""
     parted = " ".join(parts(words))
     first = parted.find(predicted)
     if first < 0 or not predicted:
@@ -50,7 +50,7 @@ def found_in(predicted: str, words: str) -> str:
 
 
 def parts(text: str) -> list[str]:
-    """`text` at white space, with each mark and each Chinese character a part of its own, control characters left out."""
+    """`text` at white space, with each mark and each Chinese character as a separate part, control characters left out."""
     spaced = []
     for sign in text:
         kind = unicodedata.category(sign)

@@ -1,4 +1,4 @@
-"""How the sequences of a batch lie in one row, and how those of like length stand together where attention needs a rectangle.
+"""How the sequences of a batch are in one row, and how those of similar length are grouped where attention needs a rectangle.
 
 Attention is the only part of an encoder that asks which tokens belong together. Kernels that know sequences by their bounds
 take `bounds`; others take buckets: the sequences sorted by length, padded to the longest of their bucket, one after another.
@@ -32,7 +32,7 @@ class Bucket:
 
 class Packing:
     """Layouts of sequences of `lengths` tokens, in this order in one row of T tokens; tensors on `device`. They are made on the
-    CPU, `pinned` in memory from which a GPU copies while the program goes on; `make` does it before they are asked for."""
+    CPU, `pinned` in memory from which a GPU copies while the program continues; `make` does it before they are requested."""
 
     def __init__(self, lengths: Sequence[int], device: torch.device, pinned: bool = False) -> None:
         self.lengths, self.device, self._pinned = np.asarray(lengths, np.int64), device, pinned
@@ -72,12 +72,12 @@ class Packing:
 
     @cached_property
     def source(self) -> Tensor:
-        """(P,) which token stands in each place; the first of its sequence where none belongs there."""
+        """(P,) which token is in each place; the first of its sequence where none belongs there."""
         return self._sent(self._arrays[0])
 
     @cached_property
     def place(self) -> Tensor:
-        """(T,) where each token stands."""
+        """(T,) the position of each token."""
         return self._sent(self._arrays[1])
 
     @cached_property
@@ -87,7 +87,7 @@ class Packing:
 
     @cached_property
     def in_order(self) -> bool:
-        """Whether the buckets hold the tokens as they lie in the row, so that nothing need be moved."""
+        """Whether the buckets hold the tokens as they are in the row, so that nothing need be moved."""
         source, _, empty = self._layout
         return not len(empty) and bool((source[1:] > source[:-1]).all())
 
@@ -164,6 +164,8 @@ def cut(lengths: Sequence[int] | np.ndarray, call: int) -> list[tuple[int, int]]
     length = np.array([length for length, _ in counted], float)
     upto = np.concatenate([[0], np.cumsum([count for _, count in counted])])
     each = length * length + PLACE * length  # of one sequence in a bucket whose longest this is
+    # By dynamic programming over the distinct lengths, longest first: best[end] is the least cost of the first `end` of them,
+    # and begin[end] where the last bucket of that choice begins, so that the way back gives the buckets.
     best, begin = np.zeros(len(counted) + 1), np.zeros(len(counted) + 1, np.int64)
     for end in range(1, len(counted) + 1):
         costs = best[:end] + call + each[:end] * (upto[end] - upto[:end])

@@ -1,8 +1,8 @@
 """Parallel text: each row a sentence and its English translation, each by itself, as a mean of hidden states.
 
 Maps are fitted on it (xdist/model/alignment.py), and it is trained on (xdist/config/parallel.py says towards what). The rows
-that a loss tells apart are consecutive rows of the plan that stay together in one micro-batch, as of dual encoders, so that the
-loss depends on the plan alone, not on ranks, ZeRO stage or memory.
+that a loss distinguishes are consecutive rows of the plan that stay together in one micro-batch, as of dual encoders, so that
+the loss depends on the plan alone, not on ranks, ZeRO stage or memory.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -117,7 +117,7 @@ class ParallelText(Family):
         return (found[:pairs] + found[pairs:]) / 2
 
     def _contrast(self, foreign: Tensor, english: Tensor, batch: Batch) -> Tensor:
-        """(R,): a sentence that stands in two rows of a group is no wrong answer of either."""
+        """(R,): a sentence that is in two rows of a group is no wrong answer of either."""
         logits = normalize(foreign, dim=-1) @ normalize(english, dim=-1).T / self.options.tempered
         group, texts = batch.targets["group"], batch.targets[TEXTS]
         right = torch.eye(len(logits), dtype=torch.bool, device=logits.device)

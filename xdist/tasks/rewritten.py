@@ -12,8 +12,8 @@ WordIds = tuple[int, ...]  # its tokens
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """Of a row of T tokens, T' afterwards. Tokens of a replaced word have no counterparts of their own: the word's places run
-    along with its new tokens as far as there are any, and all its new tokens stand for the whole old word."""
+    """Of a row of T tokens, T' afterwards. Tokens of a replaced word have no own counterparts: the word's places run
+    along with its new tokens as far as there are any, and all its new tokens stand for the complete old word."""
 
     tokens: np.ndarray  # (T',) int32
     lengths: np.ndarray  # (S,) int32 tokens of each sequence

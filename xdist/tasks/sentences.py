@@ -68,7 +68,7 @@ class SentenceRetrieval(MeanPooled):
         self, predictions: Sequence[np.ndarray], rows: PreparedColumns, examples: Sequence[tuple[str, Sentence]]
     ) -> list[int] | list[list[int]]:
         """Lines of the other side: of each English sentence, then with `both_ways` of each foreign one."""
-        # The foreign side stands first in its piece: the number of a row of it is its line.
+        # The other language's side comes first in its piece: the number of a row of it is its line.
         first_english = int((rows.column("side") == FOREIGN).sum())
         foreign = len(predictions) - (len(rows.column("side")) - first_english)
         ordered = [*((0, one) for one in predictions[foreign:]), *((first_english, one) for one in predictions[:foreign])]
@@ -76,7 +76,7 @@ class SentenceRetrieval(MeanPooled):
         return lines if self.k > 1 else [line[0] for line in lines]
 
     def count_of(self, predictions: Predictions) -> int:
-        """Pairs, however many ways they are looked for."""
+        """Pairs, however many ways they are searched."""
         return len(predictions) // len(self.searches)
 
     def gold(self, examples: Sequence[tuple[str, Sentence]]) -> list[str] | None:

@@ -56,7 +56,7 @@ class SpanQA(Family):
     def encode(self, examples: Iterable[Question], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Row]:
         """A row per window. `cut` of a question's first row counts the question's own tokens that were left out."""
         if not tokenizer.is_fast:
-            raise UserError(f"{tokenizer.name_or_path}: its tokenizer does not tell where in a text a piece stands: no span QA")
+            raise UserError(f"{tokenizer.name_or_path}: its tokenizer does not give the offsets of pieces: no span QA")
         before, between, after = around_pair(tokenizer)
         specials = len(before) + len(between) + len(after)
         if max_length < specials + 2:
@@ -92,7 +92,7 @@ class SpanQA(Family):
                 number += 1
 
     def fixed(self, row: Row) -> np.ndarray:
-        """The answer, and the last token of a window, which may be the beginning of a word that goes on in the next."""
+        """The answer, and the last token of a window, which may be the beginning of a word that continues in the next."""
         answer = np.arange(row["start"], row["end"] + 1) if row["start"] > 0 else np.zeros(0, np.int64)
         return np.append(answer, row["context"] + len(row["begins"]) - 1)
 

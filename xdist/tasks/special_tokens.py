@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def around_text(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """What stands before and after a single text: `<s>` and `</s>` for XLM-R. Either may be nothing."""
+    """What is before and after a single text: `<s>` and `</s>` for XLM-R. Either may be nothing."""
     tokens, text = _marked(tokenizer, "a")
     return tokens[: text[0]], tokens[text[-1] + 1 :]
 
 
 def around_pair(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int], list[int]]:
-    """What stands before, between and after two texts: `<s>`, `</s></s>` and `</s>` for XLM-R. Each may be nothing."""
+    """What is before, between and after two texts: `<s>`, `</s></s>` and `</s>` for XLM-R. Each may be nothing."""
     tokens, text = _marked(tokenizer, "a", "a")
     first = len(_marked(tokenizer, "a")[1])
     return tokens[: text[0]], tokens[text[first - 1] + 1 : text[first]], tokens[text[-1] + 1 :]
@@ -33,7 +33,7 @@ def _marked(tokenizer: PreTrainedTokenizerBase, *texts: str) -> tuple[list[int],
 def separator(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     """The special tokens after which segment 1 begins: `[SEP]` for BERT; none for a tokenizer that gives segment 0 alone.
     Raises UserError for one whose segments are others."""
-    # Asked for, since of the tokenizers whose template has two segments some do not give them by themselves.
+    # Set explicitly, since of the tokenizers whose template has two segments some do not give them by themselves.
     asked = {"return_token_type_ids": True, "return_special_tokens_mask": True}
     text, pair = tokenizer("a", **asked), tokenizer("a", "a", **asked)
     if not any([*text["token_type_ids"], *pair["token_type_ids"]]):

@@ -2,7 +2,7 @@
 
 A sentence that is too long is cut into several rows at word boundaries and joined again, as the official preparation does
 (xtreme/utils_preprocess.py), so no word is lost. A word without a sub-word, or too long for any row, becomes <unk>. How the
-sub-words of given words are found stands in xdist/tasks/given_words.py.
+sub-words of given words are found is in xdist/tasks/given_words.py.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from xdist.formats.examples import Tagged
 from xdist.tasks.batch import Batch
 from xdist.tasks.family import ExampleError, Family, PreparedColumns, Row
-from xdist.tasks.given_words import Spelled, spelled
+from xdist.tasks.given_words import Spelled, spell_words
 from xdist.tasks.rewritten import Rewritten
 from xdist.tasks.special_tokens import around_pair, around_text
 
@@ -41,7 +41,7 @@ class Tagging(Family):
         source = iter(examples)
         number = 0
         while chunk := list(islice(source, 1000)):
-            for example, found in zip(chunk, spelled(chunk, tokenizer, self.joining), strict=True):
+            for example, found in zip(chunk, spell_words(chunk, tokenizer, self.joining), strict=True):
                 words = self._fitting(found, number, example, tokenizer.unk_token_id, room)
                 tags = [numbers[tag] for tag in example.tags or ()]
                 for first, last in _chunks([len(word) for word in words], room):

@@ -13,7 +13,7 @@ from xdist.training.loop import Training
 
 
 def replay(training: Training, saved: Path, number: int) -> list[str]:
-    """Go on from the newest checkpoint below `saved` at or before step `number` and make that step; writes nothing. Returns on
+    """Resume from the newest checkpoint below `saved` at or before step `number` and make that step; writes nothing. Returns on
     rank 0 a line for the step and one for each of its rows: the loss before the step, without dropout and perturbation.
     Collective."""
     if number >= training.data.steps:
@@ -25,6 +25,7 @@ def replay(training: Training, saved: Path, number: int) -> list[str]:
         training.step(earlier)
     rows = distributed.gather_on_first(_rows(training, number))
     loss = training.step(number).means()["train/loss"]
+    training.engine.settle()
     start = f"checkpoint {tag.path.name}" if tag else "the backbone"
     lines = [f"step {number} from {start}: loss {loss:.6g}, gradient norm {training.engine.grad_norm:.6g}"]
     training.close()
@@ -37,7 +38,7 @@ def _rows(training: Training, number: int) -> list[str]:
     batches = data.step(number, training.rank, training.world)
     alone = []
     for batch in batches:
-        if data.together[batch.head] == 1:  # elsewhere a row has no loss of its own
+        if data.together[batch.head] == 1:  # elsewhere a row has no separate loss
             for source, row in ((identity >> 40, identity & (1 << 40) - 1) for identity in batch.row_ids.tolist()):
                 drawn, languages = [data.shards[source].row(row)], [data.subsets[source].language]
                 entry = collate(drawn, [source << 40 | row], data.families[batch.head], languages=languages)

@@ -1,4 +1,4 @@
-"""What may keep runs from working on a machine or a cluster: one file per kind of check, each finding with what to do about it.
+"""Problems that would stop runs on a machine or a cluster: one file per kind of check, each finding with what to do about it.
 
 Every file measures in one function and judges in another, which is pure.
 """

@@ -3,7 +3,7 @@
 from xdist.launch.doctor.finding import Finding
 
 CHECK = "attention"
-BUCKETS = "sequences of like length stand in padded buckets"
+BUCKETS = "sequences of similar length are padded in buckets"
 
 
 def check() -> list[Finding]:
@@ -16,7 +16,7 @@ def check() -> list[Finding]:
 
 
 def judge(gpu: bool, half: bool, flash: bool) -> list[Finding]:
-    """`half`: whether the GPU runs the kernels that know the bounds of sequences; `flash`: whether flash_attn is there."""
+    """`half`: whether the GPU runs the kernels that know the bounds of sequences; `flash`: whether flash_attn is installed."""
     if not gpu:
         return [Finding(CHECK, "good", f"on CPUs {BUCKETS}")]
     if not half:

@@ -14,7 +14,7 @@ ROUNDS = 9
 APART = 1.0  # seconds; the nodes look at their clocks within far less
 
 
-def ahead(device: torch.device, now: Callable[[], float] = time.time) -> list[float]:
+def clock_offsets(device: torch.device, now: Callable[[], float] = time.time) -> list[float]:
     """Seconds by which the clock of each rank is ahead of rank 0's, the same on every rank: the median of some rounds, since a
     rank may leave a barrier late."""
     rounds = []

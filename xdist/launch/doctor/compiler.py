@@ -13,7 +13,7 @@ from xdist.launch.doctor.finding import Finding
 from xdist.run import building
 
 CHECK = "compiler"
-BROKEN = "see the whole message: python -m deepspeed.env_report"
+BROKEN = "see the full message: python -m deepspeed.env_report"
 PROGRAM = "#include <Python.h>\nint main() { return 0; }\n"
 
 
@@ -28,7 +28,7 @@ def judge(compiler: str, said: str | None, ninja: str | None, folder: Path) -> l
     compiled ops are kept."""
     found = []
     if said is None:
-        do = f"install a C++ compiler (apt-get install g++, module load gcc), or set CXX; asked for {compiler}"
+        do = f"install a C++ compiler (apt-get install g++, module load gcc), or set CXX; tried {compiler}"
         found.append(Finding(CHECK, "bad", f"no {compiler}: DeepSpeed cannot compile its ops", do))
     elif "Python.h" in said:
         do = "install them (apt-get install python3-dev), or use a Python that has them"
@@ -43,7 +43,7 @@ def judge(compiler: str, said: str | None, ninja: str | None, folder: Path) -> l
     return found or [Finding(CHECK, "good", f"{compiler} with Python's headers, ninja; compiled ops in {folder}")]
 
 
-def built() -> list[Finding]:
+def build_ops() -> list[Finding]:
     """Compiles what DeepSpeed would compile on first use, where it is not yet: no start has to wait for it."""
     from xdist.run import distributed  # loads torch
 

@@ -36,4 +36,4 @@ def check(cluster: Kubernetes) -> list[Finding]:
         else:
             found.append(Finding(CHECK, "good", what))
     do = f"kubectl run doctor -it --rm --restart=Never --image={cluster.image} --namespace={space} -- xdist doctor"
-    return [*found, Finding(CHECK, "note", "what pods see of GPUs, memory and network was not looked at", do)]
+    return [*found, Finding(CHECK, "note", "what pods see of GPUs, memory and network was not checked", do)]

@@ -14,5 +14,5 @@ def check(ranks: int) -> list[Finding]:
     wanted = int(os.environ.get(GPUS, "0"))
     found = [*versions.check(), *accelerator.check(wanted), *attention.check(), *compiler.check(), *shared_memory.check(ranks)]
     if os.environ.get(BUILD) and not any(one.check == compiler.CHECK and one.level == "bad" for one in found):
-        found += compiler.built()
+        found += compiler.build_ops()
     return found

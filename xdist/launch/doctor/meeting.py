@@ -3,7 +3,7 @@
     torchrun … -m xdist.launch.doctor.meeting FOLDER/config.yaml      (deepspeed --module works as well)
 
 Rank 0 leaves what was found in FOLDER/meeting.json and then the mark `finished`, as a run does. The argument is where a run's
-description would lie, so that launchers start this as they start a run.
+description would be, so that launchers start this as they start a run.
 """
 
 import os
@@ -59,7 +59,7 @@ def main(folder: Path) -> None:
         "backend": dist.get_backend(),
         "world": world,
         "nodes": nodes,
-        "clocks": clocks.ahead(device)[::per_node],
+        "clocks": clocks.clock_offsets(device)[::per_node],
         "all": _timed(None, list(range(world)), size, device),
         "pairs": [
             {"between": between, **timed}

@@ -186,6 +186,6 @@ def _unreachable(cluster: Hosts) -> list[Finding]:
     return found
 
 
-def here() -> Local:
+def this_machine() -> Local:
     """This machine, where no cluster is named: a rank per GPU that is visible, or two."""
-    return Local(kind="local", ranks_per_node=len(devices.visible()) or 2)
+    return Local(kind="local", ranks_per_node=len(devices.visible_gpus()) or 2)

@@ -7,7 +7,7 @@ from xdist.launch.doctor.finding import Finding, size
 
 CHECK = "shared memory"
 FOLDER = Path("/dev/shm")
-LEAST, PLENTY = 128e6, 1e9  # bytes per rank; a container has 64 MiB where nobody says otherwise
+LEAST, PLENTY = 128e6, 1e9  # bytes per rank; a container has 64 MiB by default
 DO = "docker run --shm-size=16g; `shared_memory` in a Kubernetes cluster file; mount -o remount,size=16g /dev/shm"
 
 

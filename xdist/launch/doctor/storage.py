@@ -48,7 +48,7 @@ def judge(folder: Path, free: int, speed: float, locks: bool) -> list[Finding]:
         do = "save seldom (runtime.save_minutes), or keep runs on a faster disk"
         found.append(Finding(CHECK, "note", f"{says}: a checkpoint of XLM-R large takes {seconds:.0f} s", do))
     if not locks:
-        do = "runs still tell a second start by a heartbeat, but take a moment longer to begin"
+        do = "runs still detect a second start by a heartbeat, but take a moment longer to begin"
         found.append(Finding(CHECK, "note", f"{folder}: its file system keeps no locks", do))
     return found or [Finding(CHECK, "good", says)]
 

@@ -27,7 +27,7 @@ def check() -> list[Finding]:
 
 
 def judge(requirements: Iterable[str], version: Callable[[str], str | None]) -> list[Finding]:
-    """`requirements` as pip writes them; those of extras are not asked for. `version` of an installed package, or None."""
+    """`requirements` as pip writes them; those of extras are not included. `version` of an installed package, or None."""
     found = []
     for requirement in map(Requirement, requirements):
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
@@ -55,7 +55,7 @@ def judge(requirements: Iterable[str], version: Callable[[str], str | None]) -> 
 
 
 def facts() -> dict[str, str]:
-    """What must be the same on all nodes: Python, every package that xdist asks for, and what CUDA comes with."""
+    """What must be the same on all nodes: Python, every package that xdist requires, and what CUDA comes with."""
     import torch
 
     try:

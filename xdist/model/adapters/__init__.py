@@ -1,1 +1,1 @@
-"""Adapters: small modules beside the layers of an encoder that stays as it is."""
+"""Adapters: small modules in the layers of an encoder that stays unchanged."""

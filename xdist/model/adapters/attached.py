@@ -1,9 +1,9 @@
-"""Adapters on an encoder: where they stand, which of them speak, and what becomes of them where they are merged.
+"""Adapters on an encoder: where they are, which of them are active, and what happens when they are merged.
 
-An adapter is a set of modules beside those of the encoder, which keep their names and weights: LoRA is a child of each matrix,
-`adapter_0` the lowest, and a hook adds what it says; a bottleneck adapter is a child of the norm that ends a layer. With s what
-goes into that norm, and h what comes out, the layer gives norm(s + A(h)), as in MAD-X; each adapter above does the same with
-what the one below left. Layers that end without a norm give s + A(h), h being s through a norm without weights.
+An adapter is a set of modules in addition to those of the encoder, which keep their names and weights: LoRA is a child of each
+matrix, `adapter_0` the lowest, and a hook adds what it says; a bottleneck adapter is a child of the norm that ends a layer.
+With s what goes into that norm, and h what comes out, the layer gives norm(s + A(h)), as in MAD-X; each adapter above does the
+same with what the one below left. Layers that end without a norm give s + A(h), h being s through a norm without weights.
 """
 
 import hashlib
@@ -51,8 +51,8 @@ def ends_of(encoder: PreTrainedModel) -> list[str]:
 
 
 def begin(encoder: PreTrainedModel, section: Adapter, seed: int) -> Attached:
-    """A new adapter as `section` describes it, to be trained above those that are there; without modules where its rank is 0.
-    Its weights depend on the seed and on where they stand alone."""
+    """A new adapter as `section` describes it, to be trained above the existing ones; without modules where its rank is 0.
+    Its weights depend only on the seed and their positions."""
     slot = next_slot(encoder)
 
     def seeded(place: str) -> None:
@@ -103,7 +103,7 @@ def attach(encoder: PreTrainedModel, one: Attached) -> Attached:
 @torch.no_grad()
 def merged(encoder: PreTrainedModel, state: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
     """The weights of the encoder alone, with what LoRA adds to its matrices in them. `state`: its weights, adapters included,
-    where they do not lie in it. Raises UserError for a bottleneck adapter, which no matrix can take up."""
+    where they are not in it. Raises UserError for a bottleneck adapter, which no matrix can take up."""
     having = held(encoder)
     if any(one.kind != "lora" for one in having.adapters):
         raise UserError("a bottleneck adapter cannot be merged into the encoder: keep it (xdist export --adapter kept)")

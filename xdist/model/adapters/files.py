@@ -1,4 +1,4 @@
-"""Adapters as files: LoRA as PEFT writes and reads it, bottleneck adapters in a form of our own (xdist/data/adapters.py)."""
+"""Adapters as files: LoRA as PEFT writes and reads it, bottleneck adapters in our own form (xdist/data/adapters.py)."""
 
 import logging
 import re
@@ -43,7 +43,7 @@ def write_adapter(
     folder: Path, one: Attached, state: Mapping[str, Tensor], encoder: PreTrainedModel, below: str, then: str
 ) -> None:
     """Write into `folder` the adapter `one` with the weights that `state` has of it (by their names in the encoder), which
-    stands on the model at `below`, of digest `then`, and the language adapters that it was trained above."""
+    belongs to the model at `below`, of digest `then`, and the language adapters that it was trained above."""
     having, places = held(encoder), one.modules
     told: dict[str, Any] = {"kind": one.kind, BELOW: below, "digest": then, "fallback": having.fallback}
     values = {name: state[_name(one, name, encoder)].contiguous() for name in one.parameters()}
@@ -105,13 +105,13 @@ def peft_config(one: Attached, encoder: nn.Module, below: str) -> dict[str, Any]
 
 
 def _whole(number: float) -> float | int:
-    """As PEFT has most: without a point where it is whole; rounded, since it was divided by the rank."""
+    """As PEFT has most: without a point where it is an integer; rounded, since it was divided by the rank."""
     rounded = round(number, 9)
     return int(rounded) if rounded == int(rounded) else rounded
 
 
 def _targets(places: list[str], encoder: nn.Module) -> str | list[str]:
-    """One expression for the matrices of every layer alike, else the names."""
+    """One expression for the matrices of every layer, else the names."""
     stars = dict.fromkeys(re.sub(r"(?<=\.)\d+(?=\.)|(?<=\.)\d+$", "*", place) for place in places)
     inner = "|".join(as_pattern(one) for one in stars)
     every = [name for name, part in encoder.named_modules() if re.fullmatch(inner, name) and isinstance(part, nn.Linear)]
@@ -162,11 +162,11 @@ def _lora(found: AdapterFolder, values: Mapping[str, Tensor], encoder: PreTraine
         if fits := _OF_LORA.fullmatch(name):
             parts.setdefault(_place(found, fits["place"], matrices), {})[fits["part"]] = value
         elif ".lora_" in name:
-            raise UserError(f"{found.weights}: '{name}' stands at no matrix of the layers, and is not read")
+            raise UserError(f"{found.weights}: '{name}' belongs to no matrix of the layers, and is not read")
     if not parts:
         raise UserError(f"{found.weights}: holds no weights of LoRA")
     if left := sorted(name.removeprefix(PREFIX) for name in values if ".lora_" not in name):
-        log.info("%s: left behind: %s", found.folder, ", ".join(left))
+        log.info("%s: not loaded: %s", found.folder, ", ".join(left))
     return {place: _filled(found, place, both, matrices[place], config, dropout) for place, both in parts.items()}
 
 
@@ -176,7 +176,7 @@ def _place(found: AdapterFolder, name: str, matrices: Mapping[str, nn.Module]) -
     for start in range(len(path)):
         if (place := ".".join(path[start:])) in matrices:
             return place
-    raise UserError(f"{found.weights}: stands at '{name}', which is no matrix of this encoder: is it for another model?")
+    raise UserError(f"{found.weights}: belongs to '{name}', which is no matrix of this encoder: is it for another model?")
 
 
 def _filled(
@@ -188,7 +188,7 @@ def _filled(
     except (KeyError, IndexError, TypeError):
         rank, fits = 0, False
     if not fits:
-        raise UserError(f"{found.weights}: what stands at '{place}' has other sizes than the matrix: is it for another model?")
+        raise UserError(f"{found.weights}: the weight of '{place}' has other sizes than the matrix: is it for another model?")
     alpha = next(
         (value for key, value in (config.get("alpha_pattern") or {}).items() if re.fullmatch(rf"(?:.*\.)?(?:{key})", place)),
         config.get("lora_alpha", 8),

@@ -1,4 +1,4 @@
-"""The head that PEFT saved beside a LoRA adapter (its `modules_to_save`), for a model that is given such a folder."""
+"""The head that PEFT saved with a LoRA adapter (its `modules_to_save`), for a model that is given such a folder."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -20,7 +20,7 @@ from xdist.tasks.family import Family
 
 
 def carry_from_adapter(section: ModelSection, model: Model) -> list[str]:
-    """Load into `model` the heads that lie with the adapter of `section`, in the folder that it comes from; their names. Raises
+    """Load into `model` the heads of the adapter of `section`, in the folder that it comes from; their names. Raises
     UserError as `carry_heads` and `peft_head` do."""
     if section.adapter is None or section.adapter.folder is None or (found := adapter_in(section.adapter.folder)) is None:
         return []
@@ -38,7 +38,7 @@ def peft_head(
     found: AdapterFolder, family: Family, config: PretrainedConfig, labels: Sequence[str] | None
 ) -> dict[str, Tensor]:
     """The weights of a family's head, its outputs in the order of the task's labels, or nothing where the folder holds no head
-    of this make. `labels` says which label each output stands for: PEFT does not. Raises UserError where nobody does, or they
+    of this make. `labels` gives the label of each output, which PEFT does not. Raises UserError where it is not given, or they
     are not those of the task."""
     task = family.task
     if task.family not in CLASSES:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from xdist.languages import same
+from xdist.languages import same_language
 from xdist.tasks.batch import Batch
 
 INVERTIBLE = "invertible"  # the name of the place after the input embedding
@@ -16,7 +16,8 @@ _HELD = "xdist_adapters"
 
 @dataclass(slots=True)
 class Attached:
-    """One adapter: its modules by the names of those that they stand at. `language`: of which it is, None: of every one;
+    """One adapter: its modules by the names of those that they are added to. `language`: of which it is, None: of every
+    language;
     `source`: the folder that it came from."""
 
     kind: str
@@ -31,7 +32,7 @@ class Attached:
         return {f"{place}.{name}": value for place, one in self.modules.items() for name, value in one.named_parameters()}
 
     def names(self, name: str) -> bool:
-        """Whether a parameter of the encoder of this name is one of its own."""
+        """Whether a parameter of the encoder of this name is part of an adapter."""
         return f".{self.slot}." in f".{name}"
 
 
@@ -59,7 +60,7 @@ class Held:
     def speaker(self, language: str | None) -> Attached | None:
         """The adapter that reads a text in `language`, the last one that came; None: it is read without one."""
         for one in reversed(self.languages):
-            if language and one.language and (one.language == language or same(one.language, language)):
+            if language and one.language and (one.language == language or same_language(one.language, language)):
                 return one
         return None if language == self.fallback else self.speaker(self.fallback)
 
@@ -96,13 +97,15 @@ def next_slot(encoder: nn.Module) -> str:
 
 
 def said_of_languages(encoder: nn.Module, languages: Iterable[str]) -> list[str]:
-    """A line on the languages that have no adapter of their own, and what they are read with; none where there are no language
+    """A line on the languages that have no own adapter, and what they are read with; none where there are no language
     adapters."""
     having = held(encoder)
     if not having.languages:
         return []
     without = [
-        code for code in dict.fromkeys(languages) if (one := having.speaker(code)) is None or not same(one.language or "", code)
+        code
+        for code in dict.fromkeys(languages)
+        if (one := having.speaker(code)) is None or not same_language(one.language or "", code)
     ]
     instead = f"that of '{having.fallback}'" if having.fallback else "none"
-    return [f"languages without an adapter of their own are read with {instead}: {', '.join(without)}"] if without else []
+    return [f"languages without their own adapter are read with {instead}: {', '.join(without)}"] if without else []

@@ -31,7 +31,7 @@ def reading(encoder: nn.Module, batch: Batch) -> Iterator[None]:
 
 
 def recomputing(encoder: nn.Module) -> dict[str, Any]:
-    """What PyTorch's checkpointing is told so that layers that are computed again in the backward pass read the same batch."""
+    """Arguments for PyTorch's checkpointing so that layers that are computed again in the backward pass read the same batch."""
     having = held(encoder)
     if not having.languages:
         return {}
@@ -51,7 +51,7 @@ def invert_before(encoder: PreTrainedModel, head: LanguageHead) -> None:
     """Let what a language-model head multiplies by the embedding go back through the invertible adapters after it."""
     modules = [one.modules[INVERTIBLE] for one in held(encoder).adapters if one.language is None and INVERTIBLE in one.modules]
     if any(INVERTIBLE in one.modules for one in held(encoder).languages):
-        raise UserError("model.adapter.languages: a language model cannot stand above language adapters that are invertible")
+        raise UserError("model.adapter.languages: a language model cannot be above invertible language adapters")
     if not modules:
         return
     if head.own is not None:
@@ -77,7 +77,7 @@ def add_lora(module: nn.Module, _matrix: nn.Module, inputs: tuple[Tensor, ...], 
 
 
 def through(having: Held, place: str, norm: nn.Module, inputs: tuple[Tensor, ...], output: Any, *, ends: bool) -> Any:
-    """What a layer gives with the adapters that stand at `place`: the norm that `ends` it, or the layer itself."""
+    """What a layer gives with the adapters at `place`: the norm that `ends` it, or the layer itself."""
     states = output if isinstance(output, Tensor) else output[0]
     total = inputs[0] if ends else states
     for one, module in _speaking(having, place):
@@ -95,7 +95,7 @@ def through_invertible(having: Held, place: str, _table: nn.Module, _inputs: obj
 
 
 def _speaking(having: Held, place: str) -> list[tuple[Attached, nn.Module]]:
-    """Those of languages first: whatever is trained on a task stands above them."""
+    """Those of languages first: all that is trained on a task is above them."""
     here = [(one, one.modules[place]) for one in having.adapters if place in one.modules]
     return sorted(here, key=lambda pair: pair[0].language is None)
 

@@ -1,6 +1,6 @@
-"""Where the numbers, texts and figures of a run go: the sinks that there are, and those of a run that is going on.
+"""Where the numbers, texts and figures of a run go: the existing sinks, and those of a running run.
 
-Ours are registered by the same call as anybody's.
+Ours are registered by the same call as those of plugins.
 """
 
 import logging
@@ -26,8 +26,8 @@ for ours in (JsonLines, TensorBoard, WeightsAndBiases):
 
 
 class Sinks:
-    """Open sinks, none where no name is given. What one of them raises is told once and ends nothing: it is called again, since
-    networks and disks come back; one that could not be opened is left out."""
+    """Open sinks, none where no name is given. An error of one of them is reported once and ends nothing: it is called again,
+    since networks and disks come back; one that could not be opened is left out."""
 
     def __init__(self, names: Iterable[str], start: Start) -> None:
         self._start = start
@@ -45,7 +45,7 @@ class Sinks:
                 _told.add((self._start.folder, name))
                 told = f"{type(error).__name__}: {error}".splitlines()[0]
                 said = error.strerror or told if isinstance(error, OSError) else told
-                log.warning("what sink '%s' shows of %s is incomplete, the run goes on: %s", name, self._start.name, said)
+                log.warning("what sink '%s' shows of %s is incomplete, the run continues: %s", name, self._start.name, said)
 
     def _each(self, call: Callable[[Sink], None]) -> None:
         for sink in self._open:
@@ -65,7 +65,7 @@ class Sinks:
         self._each(lambda sink: sink.hparams(values, metrics))
 
     def outcome(self, metrics: Mapping[str, float]) -> None:
-        """What came out of the run, beside all that its description says."""
+        """The results of the run, in addition to its description."""
         plain = {key: value for key, value in leaves(dict(self._start.config)) if key not in ("name", "folder")}
         told = {
             key: value if isinstance(value, bool | int | float) else str(value)

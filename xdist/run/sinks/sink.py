@@ -13,8 +13,8 @@ from xdist.registry import Registry
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a sink is opened for: a start of the run `name` in `folder`, whose config.yaml holds `config`. It goes on after
-    `step` (0: from the beginning); what an earlier start has shown of later steps is made again, and is to be dropped or
+    """What a sink is opened for: a start of the run `name` in `folder`, whose config.yaml holds `config`. It resumes after
+    `step` (0: from the beginning); what an earlier start has shown of later steps is repeated, and is to be dropped or
     replaced. None: it makes no steps and adds to what is shown, as an evaluation does."""
 
     folder: Path
@@ -25,7 +25,7 @@ class Start:
 
 class Sink(ABC):
     """Made on rank 0, which waits for every call: what goes over a network should go there in a thread. What it raises costs
-    what was to be shown, never the run (`Sinks`). `name` is what stands in `runtime.sinks`."""
+    what was to be shown, never the run (`Sinks`). `name` is what is in `runtime.sinks`."""
 
     name: ClassVar[str]
 

@@ -1,7 +1,7 @@
 """TensorBoard's events, in the folder tensorboard/ of a run.
 
-Its page shows scalars in sections by what stands before the first "/", in the order of letters. So what is looked at first is
-shown a second time, in a section of its own that comes before all others.
+Its page shows scalars in sections by what is before the first "/", in the order of letters. So what is looked at first is
+shown a second time, in its own section that comes before all others.
 """
 
 import io
@@ -46,7 +46,7 @@ def glance(name: str) -> str | None:
 
 
 class TensorBoard(Sink):
-    """What an earlier start wrote after the step that this one goes on from stays in its file; TensorBoard leaves it out."""
+    """What an earlier start wrote after the step that this one resumes from stays in its file; TensorBoard leaves it out."""
 
     name = "tensorboard"
 

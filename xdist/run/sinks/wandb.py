@@ -1,7 +1,7 @@
 """Weights & Biases, for runs that name it: `runtime.sinks: [tensorboard, wandb]`, with the extra `wandb` installed.
 
 Where WANDB_MODE is not set it stays offline: what a run logs is kept in wandb/ of its folder, and `wandb sync` sends it. All
-starts of a run are one run there, by an id kept beside.
+starts of a run are one run there, by an id in the run folder.
 """
 
 import io
@@ -24,7 +24,7 @@ MISSING = "needs the package wandb: pip install 'xdist-xtreme[wandb]'"
 
 class WeightsAndBiases(Sink):
     """Its own step is not the run's, since an evaluation adds to steps that are past: every value is shown over `step`. Of what
-    an earlier start logged after the step that this one goes on from, the later value of a step stands."""
+    an earlier start logged after the step that this one resumes from, the later value of a step is used."""
 
     name = "wandb"
 
@@ -72,7 +72,7 @@ class WeightsAndBiases(Sink):
         self._run.log({"step": step, name: self._wandb.Image(Image.open(io.BytesIO(png)))})
 
     def hparams(self, values: Mapping[str, Any], metrics: Mapping[str, float], run: str = "") -> None:
-        """Its configuration is there already; scores become the summary, by which runs are compared."""
+        """Its configuration exists already; scores become the summary, by which runs are compared."""
         if not run:
             self._run.summary.update(dict(metrics))
 

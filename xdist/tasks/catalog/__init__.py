@@ -1,6 +1,6 @@
 """Every task: one entry, in the file of its family. Tables, documentation, readers, heads and tests read the same value.
 
-Ours are registered by the same call as anybody's.
+Ours are registered by the same call as those of plugins.
 """
 
 from collections.abc import Collection
@@ -26,8 +26,8 @@ from xdist.tasks.catalog import (
     translated,
     xglue,
 )
-from xdist.tasks.catalog.labels import is_open, labelled, said_labels, with_labels
-from xdist.tasks.catalog.shipped import shipped
+from xdist.tasks.catalog.labels import is_open, said_labels, with_found_labels, with_labels
+from xdist.tasks.catalog.shipped import shipped_tasks
 from xdist.tasks.catalog.task import TASKS, Hub, Task, register, splits
 from xdist.tasks.catalog.user import line_of, user_tasks
 from xdist.tasks.families import FAMILIES
@@ -38,14 +38,14 @@ __all__ = [
     "Hub",
     "Task",
     "is_open",
-    "known",
-    "labelled",
+    "known_tasks",
     "register",
     "said_labels",
     "sharing",
     "splits",
     "task",
     "unchecked",
+    "with_found_labels",
     "with_labels",
 ]
 
@@ -65,7 +65,7 @@ for entries in (
 ):
     for entry in entries.TASKS:
         register(entry)
-for entry in (*shipped(), *parallel.TASKS):
+for entry in (*shipped_tasks(), *parallel.TASKS):
     register(entry)
 
 # The ten tasks whose mean is the score of XTREME-R (Ruder et al. 2021, arXiv 2104.07412).
@@ -78,7 +78,7 @@ Share = Literal["family", "task"]
 @lru_cache
 def sharing(entry: Task, share: Share) -> Task:
     """`entry` with the head of the task that it is trained on, or of all tasks of its family (and labels): the same value each
-    time. Dual encoders keep theirs, since rows that are told apart belong to one task."""
+    time. Dual encoders keep theirs, since rows that are distinguished belong to one task."""
     if entry.family == "dual-encoder":
         return entry
     if share == "task":
@@ -86,24 +86,26 @@ def sharing(entry: Task, share: Share) -> Task:
     return replace(entry, shared_head=f"{entry.family}-{digest(entry.labels)[:6]}" if entry.labels else entry.family)
 
 
-def known(described: Path | None = None, named: Collection[str] | None = None, root: Path | None = None) -> dict[str, Task]:
-    """The tasks that are registered, as far as plugins that are `named` bring them (`Registry.get`), and after them those of
+def known_tasks(
+    described: Path | None = None, named: Collection[str] | None = None, root: Path | None = None
+) -> dict[str, Task]:
+    """The tasks that are registered, as far as plugins that are `named` provide them (`Registry.get`), and after them those of
     the file of tasks `described`, with the labels of their files below `root` where it names none. Raises UserError for what
-    is none, and as `labelled` does."""
+    is none, and as `with_found_labels` does."""
     plugins.load_offered()
     found = TASKS.there(named)
     own = user_tasks(described, tuple(found))
-    own = {name: labelled(one, root) for name, one in own.items()} if root else own
+    own = {name: with_found_labels(one, root) for name, one in own.items()} if root else own
     return {name: _brought(one) for name, one in found.items()} | own
 
 
 def task(name: str, described: Path | None = None, named: Collection[str] | None = None, root: Path | None = None) -> Task:
-    """The task of that name, one of `known`, with the labels of its files below `root` where its description names none.
-    Raises UserError with the nearest name, for a task whose family or metric is not there or that the metric does not fit,
-    and as `labelled` does."""
+    """The task of that name, one of `known_tasks`, with the labels of its files below `root` where its description names none.
+    Raises UserError with the nearest name, for a task whose family or metric is missing or that the metric does not fit,
+    and as `with_found_labels` does."""
     found = unchecked(name, described, named)
     if root:
-        found = labelled(found, root)
+        found = with_found_labels(found, root)
     try:
         found.check(named)
     except UserError as error:
@@ -113,13 +115,13 @@ def task(name: str, described: Path | None = None, named: Collection[str] | None
 
 
 def unchecked(name: str, described: Path | None = None, named: Collection[str] | None = None) -> Task:
-    """The same, whatever it is scored by: its rows need no metric."""
+    """The same, for any metric: its rows need none."""
     own = user_tasks(described, tuple(TASKS.there(named)))
     return own.get(name) or _brought(TASKS.get(name, named, beside=own))
 
 
 def _brought(entry: Task) -> Task:
-    """`entry` with the plugins that brought it and its family; the same value each time. Raises UserError as `plugin` does."""
+    """`entry` with the plugins that provide it and its family; the same value each time. Raises UserError as `plugin` does."""
     try:
         brought = dict.fromkeys((TASKS.plugin(entry.name), FAMILIES.plugin(entry.family)))
     except UserError as error:

@@ -1,4 +1,4 @@
-"""From the description of a task of one's own to the task."""
+"""From the description of your own task to the task."""
 
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ LENGTHS = {"classification": 128, "multiple-choice": 128, "tagging": 128, "span-
 LENGTHS |= {"sentence-retrieval": 512}
 EXTENSIONS = {"multiple-choice": "jsonl", "span-qa": "json"}
 LABELLED = ("classification", "tagging")
-# The endings that a family's official form has beside those that no form has.
+# The endings that a family's official form has in addition to those that no form has.
 OFFICIAL = {
     "classification": ("tsv", "tab"),
     "tagging": ("tsv", "tab", "conllu"),
@@ -28,7 +28,7 @@ OFFICIAL = {
 }
 
 
-def built(name: str, entry: "UserTask") -> Task:
+def build_task(name: str, entry: "UserTask") -> Task:
     """The task that `entry` describes; without labels where those of its training files are to be found."""
     slot = "{name}" if entry.codes else "{language}"
     files: dict[str, tuple[str, ...]] = {
@@ -104,7 +104,7 @@ def _official(entry: "UserTask") -> bool:
 
 
 def _columns(entry: "UserTask", copy: "HubCopy | None") -> dict[str, tuple[str, ...]]:
-    """By role, in the order of an example's parts. What is not named stands in a column of the role's name; in TSV without
+    """By role, in the order of an example's parts. What is not named is in a column of the role's name; in TSV without
     any name, in order."""
     given = (copy and copy.columns) or entry.columns
     found: dict[str, tuple[str, ...]] = {

@@ -1,6 +1,6 @@
 """Multiple choice: Social IQa, COPA, XCOPA, HellaSwag, CosmosQA, CommonsenseQA.
 
-One head for all: a logit per option, whatever their number.
+One head for all: a logit per option, for any number.
 """
 
 from xdist.formats import choice
@@ -77,7 +77,7 @@ TASKS = (
         shared_head=HEAD,
         trained_on=("siqa", "copa"),
         counts={"dev": 100, "test": 500},
-        source="XCOPA (Ponti et al. 2020, arXiv 2005.00333); the question is asked in English in every language, as officially",
+        source="XCOPA (Ponti et al. 2020, arXiv 2005.00333); the question is in English in every language, as officially",
         licence="CC BY 4.0",
         hub=Hub(
             id="cambridgeltl/xcopa",

@@ -1,4 +1,4 @@
-"""Retrieval by a dual encoder: LAReQA, Mewsli-X. Each is trained on a set of pairs that has an entry of its own."""
+"""Retrieval by a dual encoder: LAReQA, Mewsli-X. Each is trained on a set of pairs that has its own entry."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +13,7 @@ from xdist.tasks.catalog.task import POOL, Hub, Task, per_language
 LAREQA_LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 LAREQA_FILES = "lareqa/xquad-r/{language}.json"
 MEWSLIX_LANGUAGES = ("ar", "de", "en", "es", "fa", "ja", "pl", "ro", "ta", "tr", "uk")
-# The candidates of Mewsli-X, described in fifty languages, stand in one file.
+# The candidates of Mewsli-X, described in fifty languages, are in one file.
 EVERY_LANGUAGE = "all"
 # Texts as the model reads them, gold in place.
 HUB_MEWSLIX = "izhx/mewsli-x"

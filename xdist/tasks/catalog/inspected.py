@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 
 from xdist.errors import UserError
 from xdist.files import yaml_text
-from xdist.formats.guessed import guess
+from xdist.formats.guessed import guess_form
 from xdist.formats.lines import read_lines
-from xdist.languages import found, same
-from xdist.tasks.catalog.labels import labelled
+from xdist.languages import find_language, same_language
+from xdist.tasks.catalog.labels import with_found_labels
 from xdist.tasks.catalog.task import TASKS
 from xdist.tasks.catalog.user import user_tasks
 
@@ -58,18 +58,18 @@ class Inspected:
     first: tuple[str, ...]
 
 
-def inspected(path: Path, root: Path | None = None, family: str = "", name: str = "") -> Inspected:
-    """What describes the file at `path`, which lies below the data root, by itself the file's folder or the one above
+def inspect_file(path: Path, root: Path | None = None, family: str = "", name: str = "") -> Inspected:
+    """What describes the file at `path`, which is below the data root, by itself the file's folder or the one above
     those of languages. Raises UserError as `guess` does, and for a file that is not below `root`."""
     if not path.is_file():
         raise UserError(f"{path}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
     root = root or _root(path)
     if not path.absolute().is_relative_to(root.absolute()):
         raise UserError(f"{path}: is not below the data root {root}")
-    keys = guess(path, family)
+    keys = guess_form(path, family)
     place = str(path.absolute().relative_to(root.absolute()))
     pattern, code, codes = _languages(place, root)
-    remarks = [] if codes else ["no code of a language stands in the file's name: put `languages` right"]
+    remarks = [] if codes else ["no code of a language is in the file's name: correct `languages`"]
     codes, code = codes or ["en"], code or "en"
     files, split = _splits(pattern, codes, root)
     if keys["family"] == "masked-lm":
@@ -78,18 +78,18 @@ def inspected(path: Path, root: Path | None = None, family: str = "", name: str 
     if keys["family"] == "sentence-retrieval":
         files = {"test": pattern}
         if keys.get("form") == "parallel":
-            pivot = next((one for one in codes if same(one, "en")), "")
+            pivot = next((one for one in codes if same_language(one, "en")), "")
             if not pivot:
-                raise UserError(f"{path}: no file in English beside it, whose sentences are looked for; name another `pivot`")
+                raise UserError(f"{path}: no file in English in its folder, whose sentences are searched; name another `pivot`")
             codes = [one for one in codes if one != pivot]
             code = code if code in codes else next(iter(codes), "")
             if not code:
-                raise UserError(f"{path}: no file in another language beside it")
+                raise UserError(f"{path}: no file in another language in its folder")
             keys["pivot"] = pivot
     if not split and keys["family"] not in ("masked-lm", "sentence-retrieval"):
         remarks.append("the file's name does not say whether it is for training or a test: put `files` right")
     if "train" not in files and keys["family"] in ("classification", "tagging"):
-        remarks.append("no training files beside it: `labels` are those of this file")
+        remarks.append("no training files in its folder: `labels` are those of this file")
     if any(label.lstrip("-").isdigit() for label in keys.get("labels", ())):
         remarks.append("labels are numbers: `names: {0: …, 1: …}` says what they mean, and `labels` then has the names")
     entry = {"family": keys.pop("family"), "languages": codes, "files": files, **keys}
@@ -115,11 +115,11 @@ def _short(folder: Path) -> Path:
 
 
 def _is_code(text: str) -> bool:
-    return bool(_CODE.fullmatch(text)) and text not in _WORDS and found(text) is not None
+    return bool(_CODE.fullmatch(text)) and text not in _WORDS and find_language(text) is not None
 
 
 def _languages(place: str, root: Path) -> tuple[str, str, list[str]]:
-    """The pattern of a file's name, the code in it, and the codes for which such files are there; no codes where the name has
+    """The pattern of a file's name, the code in it, and the codes for which such files exist; no codes where the name has
     none. The last code whose place other files fill differently is the language's."""
     plain = place.replace("{", "{{").replace("}", "}}")
     tried = [match[1] for match in _CODE.finditer(place) if _is_code(match[1])]
@@ -127,7 +127,7 @@ def _languages(place: str, root: Path) -> tuple[str, str, list[str]]:
         pattern = _CODE.sub(lambda match, code=code: "{language}" if match[1] == code else match[0], plain)  # type: ignore[misc]
         codes = [code]
         for other in _there(pattern, root):
-            if not any(same(other, one) for one in codes):
+            if not any(same_language(other, one) for one in codes):
                 codes.append(other)
         if len(codes) > 1 or code == tried[0]:
             return pattern, code, sorted(codes)
@@ -146,8 +146,8 @@ def _there(pattern: str, root: Path) -> list[str]:
 
 
 def _translations(path: Path, pattern: str, codes: list[str], root: Path) -> list[str]:
-    """A remark where the file in English beside a text has as many lines."""
-    english = next((root / pattern.format(language=code) for code in codes if same(code, "en")), path)
+    """A remark where the file in English for a text has as many lines."""
+    english = next((root / pattern.format(language=code) for code in codes if same_language(code, "en")), path)
     if english.absolute() == path.absolute() or path.suffix in (".parquet", ".jsonl"):
         return []
     mine, others = (sum(1 for _ in read_lines(file)) for file in (path, english))
@@ -155,7 +155,7 @@ def _translations(path: Path, pattern: str, codes: list[str], root: Path) -> lis
 
 
 def _splits(pattern: str, codes: list[str], root: Path) -> tuple[dict[str, str], str]:
-    """The pattern of each split that is there for one of the languages, and that of the file itself, "" where its name does not
+    """The pattern of each split that exists for one of the languages, and that of the file itself, "" where its name does not
     say it."""
     words = {word: split for split, words in SPLITS.items() for word in words}
     found = list(re.finditer(rf"(?<![A-Za-z])({'|'.join(sorted(words, key=len, reverse=True))})(?![A-Za-z])", pattern))
@@ -185,5 +185,5 @@ def _first(text: str, root: Path, split: str, code: str) -> Iterator[str]:
     if task.fields:
         yield from (line.text for line in islice(task.examples(root, split, code), FIRST))
         return
-    read = labelled(replace(task, need_gold=()), root).examples(root, split, code)
+    read = with_found_labels(replace(task, need_gold=()), root).examples(root, split, code)
     yield from map(str, islice(read, FIRST))

@@ -1,6 +1,6 @@
 """Classification of pairs that encoders are trained on before their target: MultiNLI, SNLI, ANLI, QQP, RTE.
 
-Each in English as published and, where files are there, in any other language, in the same format. NLI shares XNLI's head.
+Each in English as published and, where files exist, in any other language, in the same format. NLI shares XNLI's head.
 """
 
 from functools import partial

@@ -10,7 +10,7 @@ from xdist.formats.layout import Layout
 from xdist.tasks.catalog.task import Task
 
 SHOWN = 20
-MOST = 1000  # of more a head is not made by mistake: their column may hold texts
+MOST = 1000  # of more a head is not made by error: their column may hold texts
 
 
 def is_open(entry: Task) -> bool:
@@ -19,7 +19,7 @@ def is_open(entry: Task) -> bool:
 
 
 @cache
-def labelled(entry: Task, root: Path) -> Task:
+def with_found_labels(entry: Task, root: Path) -> Task:
     """`entry` with the labels of its training files below `root`, of all languages that have one; the same value each time; as
     it is where it has labels, or where there is no `root`, as on a machine without the data. Raises UserError where there
     is no such file, and as its reader does."""
@@ -28,7 +28,7 @@ def labelled(entry: Task, root: Path) -> Task:
     there = [code for code in entry.languages if entry.is_there(root, "train", code)]
     if not there:
         (path, *_) = entry.paths(root, "train", entry.languages[0])
-        raise UserError(f"{path}: no such file: task '{entry.name}' names no `labels`; bring the file or name them")
+        raise UserError(f"{path}: no such file: task '{entry.name}' names no `labels`; add the file or name them")
     found: set[str] = set()
     for code in there:
         for example in entry.examples(root, "train", code):

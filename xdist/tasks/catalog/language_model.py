@@ -1,6 +1,6 @@
 """Language modelling: masked, on running text in any language, and translation language modelling, on parallel text.
 
-All share one head, so sequences of all of them may stand in one batch.
+All share one head, so one batch may have sequences of all of them.
 """
 
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def read_aligned(first: Path, second: Path, need_gold: bool = True) -> Iterator[
 
 
 TASKS = (
-    _text("mlm", "mlm/{language}", ALL, "running text of your own: a file or a folder for each language", "yours"),
+    _text("mlm", "mlm/{language}", ALL, "your own running text: a file or a folder for each language", "yours"),
     _text(
         *("udhr", "mlm/udhr/{language}", ALL),
         "Universal Declaration of Human Rights, texts of UDHR in Unicode: a paragraph a line",
@@ -64,7 +64,7 @@ TASKS = (
     ),
     _text(
         *("tlm", "tlm/{language}-en", ALL),
-        "parallel text of your own: the language and English, in two columns or in fields `text` and `translation`",
+        "your own parallel text: the language and English, in two columns or in fields `text` and `translation`",
         "yours",
         ("text", "translation"),
     ),

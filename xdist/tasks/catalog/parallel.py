@@ -1,10 +1,10 @@
 """Parallel text, each language with English: what maps are fitted on, and what alignment trains on. None of it is scored."""
 
 from xdist.formats import corpus, sib_pairs
-from xdist.tasks.catalog.shipped import shipped
+from xdist.tasks.catalog.shipped import shipped_tasks
 from xdist.tasks.catalog.task import Task
 
-SIB = next(one for one in shipped() if one.name == "sib200")
+SIB = next(one for one in shipped_tasks() if one.name == "sib200")
 OTHERS = tuple(code for code in SIB.languages if code != "eng_Latn")
 
 TASKS = (
@@ -19,7 +19,7 @@ TASKS = (
         max_length=96,
         needs="parallel text",
         negatives=256,
-        source="parallel text of your own: the language and English, in the forms of OPUS, in two columns or in two fields",
+        source="your own parallel text: the language and English, in the forms of OPUS, in two columns or in two fields",
         licence="yours",
     ),
     Task(

@@ -15,9 +15,9 @@ def sentence_layer(depth: int) -> int:
     return round(depth * 8 / 12) if depth <= 12 else round(depth * 14 / 24)
 
 
-def mined(foreign: Path, english: Path, *development: Path) -> Iterator[tuple[str, Sentence]]:
+def mining_task(foreign: Path, english: Path, *development: Path) -> Iterator[tuple[str, Sentence]]:
     """Both sides of a test set, then its development set ("dev-foreign", "dev-english"), which gives the threshold:
-    `development` are foreign, English and gold files, and the test set's own gold if it is there."""
+    `development` are the other language's, English and gold files, and the test set's own gold if it exists."""
     dev_foreign, dev_english, dev_gold, *gold = development
     yield from parallel.read_bucc_sides(foreign, english, *gold)
     for side, sentence in parallel.read_bucc_sides(dev_foreign, dev_english, dev_gold):
@@ -115,7 +115,7 @@ TASKS = (
             "test": ("bucc2018/{language}-en.test.{language}", "bucc2018/{language}-en.test.en", *_BUCC_DEV),
         },
         gold={"test": "labels/bucc2018/test-{language}.tsv"},
-        read={"dev": mined_dev, "test": mined},
+        read={"dev": mined_dev, "test": mining_task},
         max_length=512,
         layer=sentence_layer,
         source="BUCC 2018 (Zweigenbaum et al. 2018); dev is the shared task's sample set, test its training set",

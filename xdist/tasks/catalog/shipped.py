@@ -1,4 +1,4 @@
-"""The catalog's sets of many languages, which rare.yaml describes as a user describes tasks of their own."""
+"""The catalog's sets of many languages, which rare.yaml describes as a user describes their own tasks."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +11,7 @@ from xdist.config.loading import load
 from xdist.config.section import Section
 from xdist.formats import parallel
 from xdist.formats.columns import Columns
-from xdist.tasks.catalog.building import built
+from xdist.tasks.catalog.building import build_task
 from xdist.tasks.catalog.task import NEED_GOLD, Hub, Task
 from xdist.tasks.catalog.user import HubCopy, UserTask
 
@@ -19,7 +19,7 @@ PLACE = Path(__file__).with_name("rare.yaml")
 
 
 class ShippedCopy(HubCopy):
-    """Its `codes` are its own; without any it has those of the task, whatever files are called."""
+    """Its `codes` are its own; without any it has those of the task, for any names of files."""
 
     lacks: tuple[str, ...] = Field((), description="languages that it does not have")
     checked: bool = False
@@ -29,7 +29,9 @@ class ShippedTask(UserTask):
     """In `languages`, `@name` stands for the codes of a list."""
 
     shares: str = Field("", description="the set whose sentences it has")
-    verses: bool = Field(False, description="its files are the eBible corpus': `<range>` stands for a verse that another holds")
+    verses: bool = Field(
+        False, description="its files are the eBible corpus': `<range>` marks a verse whose text another line has"
+    )
     hub: ShippedCopy | None = None
 
 
@@ -39,14 +41,14 @@ class ShippedTasks(Section):
 
 
 @cache
-def shipped() -> tuple[Task, ...]:
+def shipped_tasks() -> tuple[Task, ...]:
     found, _ = load(ShippedTasks, PLACE)
     return tuple(_task(name, entry, found.lists) for name, entry in found.tasks.items())
 
 
 def _task(name: str, entry: ShippedTask, lists: Mapping[str, str]) -> Task:
     codes = (code for word in entry.languages for code in (lists[word[1:]].split() if word.startswith("@") else (word,)))
-    one = built(name, entry.model_copy(update={"languages": tuple(codes)}))
+    one = build_task(name, entry.model_copy(update={"languages": tuple(codes)}))
     read = parallel.read_verses if entry.verses else one.read
     # As for all of the catalog, a test file may hold no gold: it is predicted then.
     return replace(one, read=read, shares=entry.shares, hub=_copy(one, entry.hub), need_gold=NEED_GOLD)

@@ -31,7 +31,7 @@ PANX_LANGUAGES = (
     *("fa", "fr", "it", "pt", "es", "bg", "ru", "ja", "ka", "ko", "th", "sw", "yo", "my", "zh", "kk", "tr", "et", "fi", "hu"),
     *("qu", "pl", "uk", "az", "lt", "pa", "gu", "ro"),  # added by XTREME-R
 )
-# (train, dev and test alike) by languages; all others 20,000 and 10,000.
+# (train, dev and test) by languages; all others 20,000 and 10,000.
 _PANX_SIZES = {
     (15_000, 10_000): ("et",),
     (10_000, 10_000): ("eu", "ka", "lt"),

@@ -14,7 +14,7 @@ from xdist.formats import bitext, corpus, pairs, parquet, sources
 from xdist.formats.columns import Columns
 from xdist.formats.layout import Layout
 from xdist.formats.treebank import TREEBANK
-from xdist.languages import same
+from xdist.languages import same_language
 from xdist.metrics import metric
 from xdist.plugins import digest_in
 from xdist.registry import Registry
@@ -26,7 +26,7 @@ Counts = int | Mapping[str, int]
 # Splits that make no sense without gold. An official test split may be blanked: it is then predicted and not scored.
 NEED_GOLD = ("train", "dev")
 
-# The split of the candidates that every query of a retrieval task is looked up among, whatever its language.
+# The split of the candidates that every query of a retrieval task is looked up among, for any language.
 POOL = "pool"
 
 Read = Callable[..., Iterator[Any]]
@@ -42,7 +42,7 @@ class Hub:
     `config` and `splits` are the set's own names; `{language}` in either is the language code, or its name in `codes`. It has
     none of the languages that it `lacks`, and of every split `lost` examples fewer, the last ones.
     With a mapping as `columns`, every row is read once per entry, and examples come as (name of the entry, Example); a split
-    in `kinds` has rows of that entry alone. `{language}` stands in names of columns too.
+    in `kinds` has rows of that entry alone. `{language}` is in names of columns too.
     `checked`: one of its files was read as this entry says.
     """
 
@@ -66,7 +66,7 @@ class Hub:
         return root / "hub" / self.id / self.config_of(language)
 
     def files(self, root: Path, split: str, language: str) -> tuple[Path, ...]:
-        """The files of a split, in order; none where none is there."""
+        """The files of a split, in order; none where none exists."""
         if split not in self.splits or language in self.lacks:
             return ()
         folder = self.folder(root, language)
@@ -96,7 +96,7 @@ class Hub:
 class Task:
     """`files` gives, per split, the official files of a language below the data root, `{name}` in them being the language's
     name in `names`; `members` says of a code for several languages which one its files are in; `gold` names a file of a split's
-    gold beside them, without which it is predicted and not scored. `read(*paths)`, one for all splits or one for each, turns
+    separate gold, without which it is predicted and not scored. `read(*paths)`, one for all splits or one for each, turns
     them into Examples and takes `need_gold=True` where a split needs gold.
 
     `metric` names what the task is scored by (`xdist.metrics`), the official metric where there is one; language models have
@@ -105,9 +105,9 @@ class Task:
     of examples per split. `pairs_of`: its languages are ordered pairs such as "en-de", whose rows take their first text from
     one language of that task and their second from another; no pair is made of an example that `left_out` is true for.
     Retrieval: `pool` says which files of split "pool" hold the candidates, by language; `query_length` is the `max_length` of
-    queries, `negatives` how many answers a query is told apart from in training, its own among them; `layer(depth)` is the
+    queries, `negatives` how many answers a query is distinguished from in training, its own among them; `layer(depth)` is the
     hidden layer that is read where no head is trained, and which a run may choose.
-    `any_language`: files of languages beyond the listed ones are taken too, under whatever code stands in their names.
+    `any_language`: files of languages beyond the listed ones are taken too, under any code in their names.
     `translated`: the name of a file in another language than the listed ones, of the same format as the official one.
     `spelt`: parts of names of files that are spelt otherwise in some releases, and how; either is taken.
     `fields`: the task is a corpus of running text, which `files` names without endings (`xdist.formats.corpus`), and these hold
@@ -115,8 +115,8 @@ class Task:
     `need_gold`: the splits whose files must hold gold; a file of another form could pass for one without gold elsewhere.
     `checked`: a file as published was read as this entry says.
     `labels_found`: they are those of its training files, since the description names none.
-    `plugins`: what brought it and its family, 'name@digest' each, which the catalog fills in; none for those of ours.
-    `needs`: what training on it takes beside labelled English, as reports tell it: "parallel text".
+    `plugins`: the plugins of it and its family, 'name@digest' each, which the catalog fills in; none for those of ours.
+    `needs`: what training on it needs in addition to labelled English, as reports show it: "parallel text".
     `shares`: the set whose sentences it has; what one task with them has trained, another does not test.
     """
 
@@ -167,8 +167,8 @@ class Task:
 
     @property
     def form(self) -> tuple[Any, ...]:
-        """What its rows depend on beside its files: a user's own task may change in it under one name, and in the code that
-        brought it."""
+        """What its rows depend on in addition to its files: a user's own task may change in it under one name, and in the code
+        of its plugin."""
         texts = self.read.keywords.get("texts") if isinstance(self.read, partial) else None
         layout = (repr(self.read),) if isinstance(self.read, Layout) else ()
         return self.family, self.labels, self.query_length, self.fields, texts, *layout, *map(digest_in, self.plugins)
@@ -205,12 +205,12 @@ class Task:
 
     @property
     def scorable(self) -> bool:
-        """False for the pairs of a dual encoder, which are trained on and bring no candidates to look among, and for what has
+        """False for the pairs of a dual encoder, which are trained on and have no candidates to search, and for what has
         no metric, as language models."""
         return bool(self.pool) if self.family == "dual-encoder" else bool(self.metric)
 
     def check(self, named: Collection[str] | None = None) -> None:
-        """Raises UserError for a family or metric that is not there (as far as plugins that are `named` bring it), with the
+        """Raises UserError for a family or metric that does not exist (as far as plugins that are `named` provide it), with the
         nearest name, and for a metric that cannot score such a task."""
         FAMILIES.get(self.family, named)
         if not self.metric:
@@ -224,7 +224,11 @@ class Task:
         """The code that this task's files have for a language in any code; the code itself where they have none."""
         if language in self.languages:
             return language
-        asked = (code for code in self.languages if same(code, language) or same(self.members.get(code, code), language))
+        asked = (
+            code
+            for code in self.languages
+            if same_language(code, language) or same_language(self.members.get(code, code), language)
+        )
         return next(asked, language)
 
     def has_language(self, split: str, language: str) -> bool:
@@ -233,7 +237,7 @@ class Task:
         )
 
     def paths(self, root: Path, split: str, language: str) -> tuple[Path, ...]:
-        """The files of a split in a language: the official ones, or the hub's where those are there and the official ones
+        """The files of a split in a language: the official ones, or the hub's where those exist and the official ones
         are not. Raises UserError for a split or language that the task does not have."""
         if split not in self.files:
             raise UserError(f"task '{self.name}': {unknown('split', split, self.files)}")
@@ -259,13 +263,13 @@ class Task:
         return official
 
     def is_there(self, root: Path, split: str, language: str) -> bool:
-        """Whether all files of a split in a language are there. Raises UserError as `paths` does."""
+        """Whether all files of a split in a language exist. Raises UserError as `paths` does."""
         if self.fields:
             return bool(self.sources(root, split, language))
         return all(path.is_file() for path in self.paths(root, split, language))
 
     def sources(self, root: Path, split: str, language: str) -> list[str]:
-        """The sources of a corpus: local paths or addresses, in order; none where nothing is there."""
+        """The sources of a corpus: local paths or addresses, in order; none where nothing exists."""
         place = self._corpus(split, language)
         return sources.sources(root, place, bitext.begin_pairs) if len(self.fields) > 1 else sources.sources(root, place)
 

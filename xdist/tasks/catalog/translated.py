@@ -1,7 +1,7 @@
 """Translate-train and translate-test: XTREME's machine translations, XNLI's own, and spans that markers carried over.
 
 Each is trained with the head of the task that it is a translation of, so its languages are not zero-shot there any more.
-XTREME's files lie below `xtreme_translations/` as in its bucket of that name.
+XTREME's files are below `xtreme_translations/` as in its bucket of that name.
 """
 
 from functools import partial
@@ -109,7 +109,7 @@ TASKS = (
         train_languages=tuple(code for code in PANX_LANGUAGES if code != "en"),
         trained_on=("panx-translated",),
         any_language=True,
-        source="WikiANN in English, translated by whoever brings the files, spans in markers: docs/how-to/translate-train.md",
+        source="WikiANN in English, translated by the user, spans in markers: docs/how-to/translate-train.md",
         licence="of the translation",
     ),
 )

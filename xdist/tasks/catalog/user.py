@@ -28,8 +28,8 @@ from xdist.config.reader import KeyPath
 from xdist.config.section import Section
 from xdist.errors import UserError
 from xdist.formats.layout import FORMS, ROLES
-from xdist.languages import same
-from xdist.tasks.catalog.building import DEFAULT_METRICS, LABELLED, built, layout_of
+from xdist.languages import same_language
+from xdist.tasks.catalog.building import DEFAULT_METRICS, LABELLED, build_task, layout_of
 from xdist.tasks.catalog.task import LANGUAGE_CODE, Task
 
 Own = Literal["classification", "multiple-choice", "tagging", "span-qa", "sentence-retrieval", "masked-lm"]
@@ -46,10 +46,7 @@ ValueNames = Annotated[
 ]
 Roles = Annotated[
     dict[Role, str | tuple[str, ...]],
-    Field(
-        description="where the parts of an example stand: a column's name or its number from 1, a list where it stands in "
-        "several"
-    ),
+    Field(description="where the parts of an example are: a column's name or its number from 1, a list where it is in several"),
 ]
 
 
@@ -71,7 +68,7 @@ class UserTask(Section):
         min_length=1, description="below the data root, {language} standing for the code of each"
     )
     form: Literal["tsv", "csv", "jsonl", "parquet", "conll", "conllu", "squad", "parallel"] | None = Field(
-        None, description="null: told by the files' ending; without that and `columns` the family's official form"
+        None, description="null: by the files' ending; without that and `columns` the family's official form"
     )
     columns: Roles = Field({})
     names: ValueNames = Field({})
@@ -80,11 +77,11 @@ class UserTask(Section):
         None, description="the first line of TSV or CSV names the columns; null: where `columns` are names"
     )
     quotes: bool = Field(False, description="cells of TSV are quoted as those of CSV")
-    comment: str = Field("", max_length=20, description="what lines of CoNLL begin with that are none of a sentence")
+    comment: str = Field("", max_length=20, description="prefix of CoNLL lines that belong to no sentence")
     strip: Literal["prefix"] | None = Field(
-        None, description="prefix: of each word what stands up to its first colon, as in WikiANN"
+        None, description="prefix: of each word the part up to its first colon, as in WikiANN"
     )
-    pivot: str = Field("eng_Latn", description="the language whose sentences are looked for among those of the others")
+    pivot: str = Field("eng_Latn", description="the language whose sentences are searched among those of the others")
     labels: tuple[str, ...] | None = Field(None, description="of classification and tagging; null: those of the training files")
     texts: Literal[1, 2] = Field(2, description="of an example of classification")
     fields: tuple[str, ...] = Field(
@@ -94,13 +91,13 @@ class UserTask(Section):
     unlabelled: bool = Field(False, description="test files may hold no gold: they are predicted, and scored once they do")
     head: str | None = Field(None, description="tasks of equal head share one; null: its own")
     max_length: int | None = Field(None, ge=8, le=1_000_000, description="tokens per sequence; null: as its family has it")
-    train_languages: tuple[str, ...] = Field((), description="whose training files `xdist fetch` brings; none named: all")
+    train_languages: tuple[str, ...] = Field((), description="whose training files `xdist fetch` downloads; none named: all")
     trained_on: tuple[str, ...] = Field((), description="tasks whose training data it is trained on, in order")
     counts: dict[Literal["train", "dev", "test"], Count | dict[str, Count]] = Field(
         {}, description="examples of a split as published, in every language or in each"
     )
     hub: HubCopy | None = None
-    source: str = Field("a task of your own", description="what it is and where it comes from, as `xdist tasks show` says it")
+    source: str = Field("your own task", description="what it is and where it comes from, as `xdist tasks show` says it")
     licence: str = Field("yours", description="of its files")
     checked: bool = Field(True, description="whether a file as published was read with this description")
 
@@ -112,7 +109,7 @@ class UserTasks(Section):
 def user_tasks(path: Path | None, taken: Collection[str] = ()) -> dict[str, Task]:
     """The tasks described at `path`, whose names are none of `taken`; the same values each time. Raises UserError with file,
     line and key."""
-    found = described(path) if path else {}
+    found = read_user_tasks(path) if path else {}
     for name in found:
         if path and name in taken:
             raise UserError(f"{line_of(path, name)}: a task '{name}' is in the catalog already; choose another name")
@@ -120,16 +117,16 @@ def user_tasks(path: Path | None, taken: Collection[str] = ()) -> dict[str, Task
 
 
 @lru_cache
-def described(path: Path) -> dict[str, Task]:
+def read_user_tasks(path: Path) -> dict[str, Task]:
     """The tasks of a YAML file, the same values each time. Raises UserError with file, line and key."""
     found, source = load(UserTasks, path)
     for name, entry in found.tasks.items():
         _check(name, entry, source)
-    return {name: built(name, entry) for name, entry in found.tasks.items()}
+    return {name: build_task(name, entry) for name, entry in found.tasks.items()}
 
 
 def line_of(path: Path, name: str, *key: str) -> str:
-    """Where a task, or a key of it, stands in its file; the task where the key does not."""
+    """Where a task, or a key of it, is in its file; the task where the key does not."""
     _, source = load(UserTasks, path)
     return source.at(("tasks", name, *key))
 
@@ -144,20 +141,20 @@ def _check(name: str, entry: UserTask, source: Source) -> None:
     if entry.labels is None and family in LABELLED and "train" not in entry.files:
         raise wrong((), "needs `labels`: there are no training files to find them in")
     if len(set(entry.labels or ())) < len(entry.labels or ()):
-        raise wrong(("labels",), "a label stands here twice")
+        raise wrong(("labels",), "a label appears here twice")
     if entry.metric is not None and family not in DEFAULT_METRICS:
         raise wrong(("metric",), f"a {family} task is trained, not scored")
     if entry.unlabelled and (family not in DEFAULT_METRICS or "test" not in entry.files):
-        raise wrong(("unlabelled",), "there are no test files that it could be said of")
+        raise wrong(("unlabelled",), "there are no test files that it could apply to")
     for index, code in enumerate(entry.languages):
         if not LANGUAGE_CODE.fullmatch(code):
             raise wrong(("languages", index), f"'{code}' is no language code such as sw, quy or yor_Latn")
         for other in entry.languages[:index]:
-            if same(code, other):
+            if same_language(code, other):
                 raise wrong(("languages", index), f"'{code}' is the language of '{other}' above")
     for code in entry.codes:
         if code not in entry.languages and code != entry.pivot:
-            raise wrong(("codes", code), "is none of its `languages`")
+            raise wrong(("codes", code), "is not among its `languages`")
     for split, pattern in entry.files.items():
         try:
             names = {field for _, field, _, _ in Formatter().parse(pattern) if field is not None}

@@ -35,7 +35,7 @@ def _hub(config: str, columns: Columns, lost: int = 0, lacks: tuple[str, ...] = 
 
 
 def _files(folder: str, pattern: str, train: str | None = None) -> dict[str, tuple[str, ...]]:
-    """`pattern` with `{split}` filled in, `train` in its place for that split."""
+    """`pattern` with `{split}` filled in, `train` instead for that split."""
     names = {split: pattern.replace("{split}", split) for split in ("train", "dev", "test")}
     return {split: (f"{ROOT}/{folder}/{train if train and split == 'train' else name}",) for split, name in names.items()}
 

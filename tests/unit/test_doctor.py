@@ -60,7 +60,8 @@ def test_versions_of_the_nodes_are_compared() -> None:
     ("seen", "wanted", "level", "says"),
     [
         (Seen(0, 0, "", False, True, ""), 0, "good", "no GPU"),
-        (Seen(8, 8, "12.8", True, True, ""), 8, "good", "8 GPUs, CUDA 12.8, NCCL"),
+        (Seen(0, 0, "", False, True, "", "amx_bf16"), 0, "good", "gloo; amx_bf16: runtime.precision=bf16 may train faster"),
+        (Seen(8, 8, "12.8", True, True, "", "amx_bf16"), 8, "good", "8 GPUs, CUDA 12.8, NCCL"),
         (Seen(8, 0, "", False, True, ""), 0, "bad", "8 GPUs, but torch was built for the CPU"),
         (Seen(8, 0, "12.8", True, True, ""), 0, "bad", "no GPU answers"),
         (Seen(0, 0, "12.8", True, True, ""), 8, "bad", "no GPU answers"),
@@ -75,6 +76,14 @@ def test_accelerator(seen: Seen, wanted: int, level: str, says: str) -> None:
     (found,) = accelerator.judge(seen, wanted)
     assert levels([found]) == [level]
     assert says in found.says
+
+
+def test_a_processor_that_multiplies_bf16_is_known_by_its_flags(tmp_path: Path) -> None:
+    (tmp_path / "amd").write_text("flags\t\t: fpu avx512f avx512_bf16 sse\n")
+    (tmp_path / "intel").write_text("flags\t\t: fpu avx512_bf16 amx_bf16\n")
+    (tmp_path / "old").write_text("flags\t\t: fpu avx2 avx512f\n")
+    found = [accelerator.bf16_of(tmp_path / name) for name in ("amd", "intel", "old", "absent")]
+    assert found == ["avx512_bf16", "amx_bf16", "", ""]
 
 
 def test_compiler(tmp_path: Path) -> None:

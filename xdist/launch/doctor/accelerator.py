@@ -2,17 +2,21 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from xdist.launch.doctor.finding import Finding
 from xdist.run import devices
 
 CHECK = "accelerator"
 BUILD = "install the torch build of your driver first, as pytorch.org says, then xdist"
+PROCESSOR = Path("/proc/cpuinfo")
+BF16 = ("amx_bf16", "avx512_bf16", "bf16")  # flags of processors that multiply bf16: Intel and AMD, AMD, ARM
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """`devices` that the system has, `usable` by torch; `cuda` is the version that torch was built for, '' for none."""
+    """`devices` that the system has, `usable` by torch; `cuda` is the version that torch was built for, '' for none;
+    `bf16`: the instructions by which the processor multiplies in bf16, '' for none."""
 
     devices: int
     usable: int
@@ -20,6 +24,7 @@ class Seen:
     nccl: bool
     gloo: bool
     forced: str
+    bf16: str = ""
 
 
 def check(wanted: int = 0) -> list[Finding]:
@@ -32,13 +37,23 @@ def look() -> Seen:
     from torch import distributed
 
     return Seen(
-        devices=devices.present(),
+        devices=devices.present_gpus(),
         usable=torch.cuda.device_count() if torch.cuda.is_available() else 0,
         cuda=torch.version.cuda or torch.version.hip or "",
         nccl=distributed.is_nccl_available(),
         gloo=distributed.is_gloo_available(),
         forced=os.environ.get("DS_ACCELERATOR", ""),
+        bf16=bf16_of(PROCESSOR),
     )
+
+
+def bf16_of(file: Path) -> str:
+    """The first of `BF16` that the processor has, by Linux's file about it; '' for none, or where there is no such file."""
+    try:
+        flags = set(file.read_text().split())
+    except OSError:
+        return ""
+    return next((flag for flag in BF16 if flag in flags), "")
 
 
 def judge(seen: Seen, wanted: int = 0) -> list[Finding]:
@@ -57,5 +72,7 @@ def judge(seen: Seen, wanted: int = 0) -> list[Finding]:
     if seen.usable and seen.forced == "cpu":
         says = f"DS_ACCELERATOR=cpu leaves {seen.usable} GPUs idle"
         return [Finding(CHECK, "note", says, "unset DS_ACCELERATOR")]
-    says = f"{seen.usable} GPUs, CUDA {seen.cuda}, NCCL" if seen.usable else "no GPU: ranks on CPUs, gloo"
-    return [Finding(CHECK, "good", says)]
+    if seen.usable:
+        return [Finding(CHECK, "good", f"{seen.usable} GPUs, CUDA {seen.cuda}, NCCL")]
+    faster = f"; {seen.bf16}: runtime.precision=bf16 may train faster" if seen.bf16 else ""
+    return [Finding(CHECK, "good", f"no GPU: ranks on CPUs, gloo{faster}")]

@@ -3,28 +3,40 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-system test-rest test-clusters versions trackers docs lint clean
+.PHONY: demo test test-system test-commands test-distributed test-unit test-clusters versions trackers docs lint clean
 .PRECIOUS: .versions/%/ready
 
 demo: .venv/ready
 	$(BIN)/xdist demo
 
-# Starting processes leaves a core idle half of the time: two halves run side by side, each printed when it ends.
+# Starting processes leaves a core idle half of the time: two of four parts run side by side, the longest first, each printed when
+# it ends. Without bytecode every process would compile xdist again: where Python writes none, it is written here.
 test: .venv/ready
-	@echo "two halves of the tests side by side: each is printed when it ends"
-	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),-O) test-system test-rest
+	@echo "parts of the tests, two side by side: each is printed when it ends"
+	@$(BIN)/python -m compileall -q xdist
+	@$(MAKE) --no-print-directory -k -j2 $(if $(filter output-sync,$(.FEATURES)),-O) test-system test-distributed test-commands test-unit
+
+# Most of these share one process that has loaded the libraries (tests/loaded.py).
+COMMANDS := $(addprefix tests/system/test_,$(addsuffix .py,align_command bad_input benchmark_command evaluate_command loaded \
+	merge_command pages prepare_killed published study_command tune_command))
 
 test-system: .venv/ready
-	$(BIN)/python -m pytest -m "not cluster" tests/system
+	$(BIN)/python -m pytest -m "not cluster" tests/system $(addprefix --ignore=,$(COMMANDS))
 
-test-rest: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit tests/distributed
+test-commands: .venv/ready
+	$(BIN)/python -m pytest $(COMMANDS)
+
+test-distributed: .venv/ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/distributed
+
+test-unit: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit
 
 # On a real SLURM of two nodes, over sshd and network namespaces, under a simulated kubelet: where those can be had.
 test-clusters: .venv/ready
 	$(BIN)/python -m pytest -m cluster tests/system
 
-# The middle of the suite on the lowest and on the highest versions that pyproject.toml allows, each in an environment of its own.
+# The middle of the suite on the lowest and on the highest versions that pyproject.toml allows, each in its own environment.
 # torch stays the pinned one, since its other builds at PyPI are gigabytes; where an index of small ones can be reached:
 # make versions TORCH=lowest PIP_EXTRA_INDEX_URL=…
 TORCH ?= pinned
@@ -43,7 +55,7 @@ versions-%: .versions/%/ready
 	.versions/$*/bin/python -m pip install --quiet --constraint .versions/$*/constraints.txt --editable '.[demo,dev]'
 	touch .versions/$*/ready
 
-# The sinks of Weights & Biases, MLflow and Trackio with the real packages, each in an environment of its own: they need other
+# The sinks of Weights & Biases, MLflow and Trackio with the real packages, each in its own environment: they need other
 # versions of what the suite pins.
 trackers: trackers-wandb trackers-mlflow-skinny trackers-trackio
 
@@ -57,7 +69,7 @@ trackers-%: .versions/%/tracker
 	.versions/$*/bin/python -m pip install --quiet --editable . pytest pytest-timeout hypothesis $*
 	touch .versions/$*/tracker
 
-# The documentation as a site in build/site; a link that leads nowhere ends it.
+# The documentation as a site in build/site; a broken link ends it.
 docs: .venv/ready
 	$(BIN)/mkdocs build
 
@@ -73,7 +85,7 @@ lint: .venv/ready
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
-# Never installed, since it owns the name `xdist` too: a test lays it beside xdist and reads the message.
+# Never installed, since it owns the name `xdist` too: a test installs it with xdist and reads the message.
 	$(BIN)/python -m pip download --quiet --no-deps --dest .venv/wheels pytest-xdist==3.8.0
 	touch .venv/ready
 

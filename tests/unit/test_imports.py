@@ -18,6 +18,7 @@ before = state()
 # Libraries set their own variables when they are first imported.
 LIBRARIES = (
     "import torch, torch._inductor.utils, transformers, deepspeed, datasets, accelerate, tensorboard, pyarrow, rich, jinja2\n"
+    "import sklearn\n"  # transformers before 5.20 does where it is installed
 )
 EVERY_MODULE = """
 import importlib, pkgutil, xdist

@@ -14,7 +14,7 @@ CHECK = "versions"
 SHOWN = ("torch", "deepspeed", "transformers")
 ALIKE = ("python", "xdist-xtreme", *SHOWN, "nccl")
 # The series of each that the suite was run with (docs/how-to/install.md); pyproject.toml's ranges hold more than could be had.
-CHECKED = {"torch": ("2.13",), "deepspeed": ("0.19",), "transformers": ("5.17", "5.23")}
+CHECKED = {"torch": ("2.13",), "deepspeed": ("0.19",), "transformers": ("5.17", "5.23", "5.24")}
 CHECKED_PYTHON = ("3.11",)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from xdist.errors import UserError, shown, unknown
 from xdist.formats.lines import read_lines
 from xdist.formats.tagging import UPOS_TAGS
-from xdist.formats.treebank import COLUMNS, NONE
+from xdist.formats.treebank import NONE, numbered_columns
 
 ROOT = -1
 UNTAGGED = len(UPOS_TAGS)  # the number of the tag of what has none: special tokens, and words without analysis
@@ -105,27 +105,23 @@ def _sentences(path: Path) -> Iterator[tuple[_Sentence, bool]]:
         if line.startswith("#"):
             begins = begins or line[1:].split()[:1] == ["newdoc"]
             continue
-        _add(one, line.split("\t"), where)
+        _add(one, line, where)
     if one.words:
         yield _checked(one), begins
 
 
-def _add(one: _Sentence, columns: list[str], where: str) -> None:
-    if len(columns) != COLUMNS:
-        raise UserError(f"{where}: expected the {COLUMNS} columns of CoNLL-U, found {len(columns)}")
-    id, form, tag, head = columns[0], bare(columns[1]), columns[3], columns[6]
-    first, dash, last = id.partition("-")
-    if "." in id:  # an empty node: not in the text
+def _add(one: _Sentence, line: str, where: str) -> None:
+    if (numbered := numbered_columns(line, where)) is None:
         return
-    if not first.isdecimal() or (dash and not last.isdecimal()):
-        raise UserError(f"{where}: '{id}' is no number of a word")
+    first, last, columns = numbered
+    id, form, tag, head = columns[0], bare(columns[1]), columns[3], columns[6]
     expected = len(one.words) + 1
-    if int(first) != expected or (dash and int(last) <= int(first)):
+    if first != expected or (last is not None and last <= first):
         raise UserError(f"{where}: expected word {expected}, found '{id}'")
-    if dash:
-        if one.fused and one.fused[-1][2] >= int(first):
+    if last is not None:
+        if one.fused and one.fused[-1][2] >= first:
             raise UserError(f"{where}: '{id}' begins inside of the word before it")
-        one.fused.append((form, int(first), int(last)))
+        one.fused.append((form, first, last))
         return
     if not head.isdecimal():
         raise UserError(f"{where}: column 7 is {shown(head)}: expected the number of the word's head, 0 of a root")

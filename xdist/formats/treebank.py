@@ -17,8 +17,6 @@ from xdist.formats.lines import read_lines
 TREEBANK = ".conllu"
 COLUMNS = 10
 NONE = "_"
-
-
 UPOS = 4
 
 
@@ -29,6 +27,20 @@ def read(path: Path, *, tags: Collection[str], need_gold: bool = False) -> Itera
     if not path.name.endswith(TREEBANK):
         return tagging.read(path, tags=tags, need_gold=need_gold)
     return with_uniform_gold(sentences(path, tags), need_gold)
+
+
+def numbered_columns(line: str, where: str) -> tuple[int, int | None, list[str]] | None:
+    """(number of the word, last of those that are written as one or None, ten columns) of a line; None of an empty node, which
+    is not in the text. Raises UserError for another number of columns, and what is no number of a word."""
+    columns = line.split("\t")
+    if len(columns) != COLUMNS:
+        raise UserError(f"{where}: expected the {COLUMNS} columns of CoNLL-U, found {len(columns)}")
+    first, dash, last = columns[0].partition("-")
+    if "." in columns[0]:
+        return None
+    if not first.isdecimal() or (dash and not last.isdecimal()):
+        raise UserError(f"{where}: '{columns[0]}' is no number of a word")
+    return int(first), int(last) if dash else None, columns
 
 
 def sentences(path: Path, tags: Collection[str], column: int = UPOS) -> Iterator[tuple[str, Tagged]]:
@@ -48,18 +60,13 @@ def sentences(path: Path, tags: Collection[str], column: int = UPOS) -> Iterator
             continue
         if line.startswith("#"):
             continue
-        columns = line.split("\t")
-        if len(columns) != COLUMNS:
-            raise UserError(f"{where}: expected the {COLUMNS} columns of CoNLL-U, found {len(columns)}")
-        id, form, tag = columns[0], columns[1], columns[column - 1]
-        no_blank = "SpaceAfter=No" in columns[9].split("|")
-        first, dash, last = id.partition("-")
-        if "." in id:  # a word that is not in the text
+        if (numbered := numbered_columns(line, where)) is None:
             continue
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UserError(f"{where}: '{id}' is no number of a word")
-        if dash:
-            together, whole_glued = int(last), no_blank
+        first, last, columns = numbered
+        form, tag = columns[1], columns[column - 1]
+        no_blank = "SpaceAfter=No" in columns[9].split("|")
+        if last is not None:
+            together, whole_glued = last, no_blank
             continue
         if tag != NONE and tags and tag not in tags:
             raise UserError(f"{where}: {unknown('tag', tag, tags)}")
@@ -68,6 +75,6 @@ def sentences(path: Path, tags: Collection[str], column: int = UPOS) -> Iterator
         if tag != NONE:
             labels.append(tag)
         words.append(form)
-        glued.append(whole_glued if int(first) == together else no_blank)
+        glued.append(whole_glued if first == together else no_blank)
     if words:
         yield f"{path}:{number}", Tagged(words=tuple(words), tags=tuple(labels) or None, glued=tuple(glued))

@@ -4,8 +4,8 @@
 
 The command runs as typed, in a new folder: it starts, reads, tokenises, trains on English, predicts SIB-200 in every language
 that has files, scores and reports. Its training is what its log says, looks at English dev included. The forward pass is that
-of the model that it trained over the tokens of all test sets, nothing but batches through the model, in a process with as many
-threads. `--languages` and overrides such as `train.epochs=1` make it small; overhead then weighs more. Last line: JSON.
+of the model that it trained over the tokens of all test sets, nothing but batches through the model, in one process with as many
+threads as all ranks have. `--languages` and overrides such as `train.epochs=1` make it small; overhead then weighs more. Last line: JSON.
 """
 
 import argparse
@@ -81,7 +81,8 @@ def _forward(folder: Path) -> None:
     sets = list(preparation.shards(subsets))
     section = run.model.model_copy(update={"backbone": str(folder / "model")})
     dtype = torch.bfloat16 if run.runtime.precision == "bf16" else torch.float32
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
+    ranks = run.runtime.ranks
+    torch.set_num_threads(ranks * int(os.environ.get("OMP_NUM_THREADS", max(1, len(os.sched_getaffinity(0)) // ranks))))
     model = load_for_evaluation(section, preparation.tokenizer, subsets, dtype, layer=None, packed=True, seed=1)
     family = family_of(subsets[0].task)
     work = queue(sets, budget_of(run.runtime, "cpu"), model.packed)

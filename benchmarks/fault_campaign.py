@@ -19,9 +19,9 @@ moved       the run folder gets another name: the run ends within a minute and s
 no-locks    the run folder's file system has no locks: a second start is refused, then everything is killed
 eval-kill, eval-term   everything is killed, or `xdist train` gets SIGTERM, while the run evaluates
 save-kill-rank, save-kill-all, save-term, save-twice, save-full   the same while a checkpoint is being written and training
-continues: writing is made slow, so that it takes many steps; --save says how the other kinds save (runtime.save) flip, cut,
-remove   everything is killed, then a file of the newest checkpoint is changed, shortened, removed ranks       everything is
-killed, then the run continues with one rank at another ZeRO stage
+continues: writing is made slow, so that it takes many steps; --save says how the other kinds save (runtime.save)
+flip, cut, remove   everything is killed, then a file of the newest checkpoint is changed, shortened, removed
+ranks       everything is killed, then the run continues with one rank at another ZeRO stage
 
 Each run suffers one fault, is started again until it is finished, and is compared with an unhurt run: the loss of every step,
 every parameter, the scores. They train with dropout and an adversarial perturbation and may differ by nothing. Where ranks and

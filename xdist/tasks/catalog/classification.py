@@ -81,8 +81,9 @@ AMERICASNLI = Task(
 )
 
 
-def _mixed(base: Task, source: str, left_out: Callable[[Classified], bool] | None = None) -> Task:
-    """The generalized setting of `base`: every ordered pair of its languages, equal ones included."""
+def generalized(base: Task, source: str, left_out: Callable[[Classified], bool] | None = None) -> Task:
+    """The generalized setting of `base`, whose rows are parallel: every ordered pair of its languages, equal ones included,
+    named as `base` with `-pairs`. The first text of a row is in the one language, the second in the other."""
     return Task(
         name=f"{base.name}-pairs",
         family=base.family,
@@ -106,6 +107,6 @@ TASKS = (
     XNLI,
     PAWSX,
     AMERICASNLI,
-    _mixed(XNLI, f"XNLI, {_SETTING}"),
-    _mixed(PAWSX, f"PAWS-X without untranslated rows, {_SETTING}", left_out=classification.untranslated),
+    generalized(XNLI, f"XNLI, {_SETTING}"),
+    generalized(PAWSX, f"PAWS-X without untranslated rows, {_SETTING}", left_out=classification.untranslated),
 )

@@ -4,8 +4,9 @@
 
 The command runs as typed, in a new folder: it starts, reads, tokenises, trains on English, predicts SIB-200 in every language
 that has files, scores and reports. Its training is what its log says, looks at English dev included. The forward pass is that
-of the model that it trained over the tokens of all test sets, nothing but batches through the model, in one process with as many
-threads as all ranks have. `--languages` and overrides such as `train.epochs=1` make it small; overhead then weighs more. Last line: JSON.
+of the model that it trained over the tokens of all test sets, nothing but batches through the model, in one process with as
+many threads as all ranks have. `--languages` and overrides such as `train.epochs=1` make it small; overhead then weighs more.
+Last line: JSON.
 """
 
 import argparse
@@ -68,7 +69,7 @@ def _forward(folder: Path) -> None:
     from xdist.config import recorded_run
     from xdist.data.batches import collate
     from xdist.evaluation.loading import load_for_evaluation
-    from xdist.evaluation.queue import budget_of, queue
+    from xdist.evaluation.queue import batch_queue, budget_of
     from xdist.resolve.preparing import preparation_of
     from xdist.resolve.resolved import Resolved
     from xdist.resolve.subsets import Subsets
@@ -85,7 +86,7 @@ def _forward(folder: Path) -> None:
     torch.set_num_threads(ranks * int(os.environ.get("OMP_NUM_THREADS", max(1, len(os.sched_getaffinity(0)) // ranks))))
     model = load_for_evaluation(section, preparation.tokenizer, subsets, dtype, layer=None, packed=True, seed=1)
     family = family_of(subsets[0].task)
-    work = queue(sets, budget_of(run.runtime, "cpu"), model.packed)
+    work = batch_queue(sets, budget_of(run.runtime, "cpu"), model.packed)
     batches = [collate([sets[n].row(row) for n, row in one.rows], range(len(one.rows)), family) for one in work]
     with torch.inference_mode():
         model(View(batches[-1]))  # warm

@@ -71,8 +71,11 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
 
     state = {"step": 1, "parameters": training.engine.names}
     for number in range(1, options.repeats + 1):
-        timed("save", lambda number=number: store.save(folder / "tags", training.engine, number, options.stage, 1, state))
-        (tag,) = tags.tags(folder / "tags")
+        timed(
+            "save",
+            lambda number=number: store.save_checkpoint(folder / "tags", training.engine, number, options.stage, 1, state),
+        )
+        (tag,) = tags.list_tags(folder / "tags")
         shards = {path.name: torch.load(path, weights_only=False) for path in tag.path.glob("*.pt")}
         timed("plain save", lambda shards=shards: _plain(shards, folder / "plain"))
     for _ in range(options.repeats):
@@ -152,8 +155,8 @@ def _plain(shards: dict[str, object], folder: Path) -> None:
 def _load(folder: Path, engine: object, stage: int, verify: bool) -> None:
     from xdist.checkpoint import store
 
-    tag = store.find(folder, verify)
-    store.load(tag, engine, stage)
+    tag = store.find_checkpoint(folder, verify)
+    store.load_checkpoint(tag, engine, stage)
 
 
 def _describe(options: argparse.Namespace, folder: Path) -> Path:

@@ -58,7 +58,7 @@ def encoder(layers: int, hidden: int) -> XLMRobertaModel:
         pad_token_id=1,
     )
     made = XLMRobertaModel(config, add_pooling_layer=False).train()
-    packed.enable(made)
+    packed.enable_packing(made)
     return made
 
 
@@ -72,7 +72,7 @@ def step(model: XLMRobertaModel, drawn: list[int], device: torch.device) -> floa
     """Seconds of a forward and a backward pass."""
     count = torch.arange(len(drawn))
     batch = Batch("none", torch.randint(4, 1000, (sum(drawn),)), torch.tensor(drawn), count, count, {}).to(device)
-    given = packed.inputs(model, batch)
+    given = packed.packed_inputs(model, batch)
     model.zero_grad(set_to_none=True)
     began = time.perf_counter()
     model(**given).last_hidden_state.square().mean().backward()

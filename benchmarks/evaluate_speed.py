@@ -104,12 +104,12 @@ class Bench:
         self.model, self.padded = (Model(encoder, families, 1, pack).eval() for pack in (True, False))
 
     def xdist(self, rank: int = 0, world: int = 1) -> None:
-        from xdist.config.run import Runtime
-        from xdist.evaluation.queue import budget_of, queue, rank_share
+        from xdist.config.runtime import Runtime
+        from xdist.evaluation.queue import batch_queue, budget_of, rank_share
 
         budget = budget_of(Runtime(), "cpu")
         for family, sets in self.tasks.values():
-            for item in rank_share(queue(sets, budget, self.model.packed), rank, world):
+            for item in rank_share(batch_queue(sets, budget, self.model.packed), rank, world):
                 self._forward(self.model, family, [sets[number].row(row) for number, row in item.rows])
 
     def loop(self, width: Callable[[str], int | None]) -> None:

@@ -182,7 +182,7 @@ def all_gone(pids: list[int], seconds: float) -> bool:
 
 def damage(checkpoints: Path, kind: str, draw: random.Random) -> None:
     """Hurt a random file of the newest tag, the manifest among them."""
-    found = tags.tags(checkpoints)
+    found = tags.list_tags(checkpoints)
     if not found:
         return
     file = draw.choice(sorted(path for path in found[-1].path.rglob("*") if path.is_file()))

@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from transformers import XLMRobertaConfig, XLMRobertaModel
 
 from xdist.model.model import Model
-from xdist.model.vocabulary import activate
+from xdist.model.vocabulary import activate_rows
 from xdist.tasks.batch import Batch, View
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
@@ -61,7 +61,7 @@ def main() -> None:
     encoder = XLMRobertaModel(config, add_pooling_layer=False).to(dtype)
     pieces = torch.arange(min(options.active, options.vocabulary))
     few = deepcopy(encoder)
-    activate(few, pieces)
+    activate_rows(few, pieces)
     model, active = (Model(one, {"mlm": family}, 1).to(device).train() for one in (encoder, few))
     active.heads["mlm"].restrict(active.embedding.active)
     # Of the active ones alone, so that all sides see the same tokens; there they are numbered as they are in the vocabulary.

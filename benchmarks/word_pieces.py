@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from tiny_bpe import byte_level, gemma_like, llama3_like  # noqa: E402
 from transformers import PreTrainedTokenizerBase  # noqa: E402
 
-from xdist.config.run import Joining  # noqa: E402
+from xdist.config.data import Joining  # noqa: E402
 from xdist.formats.examples import Tagged  # noqa: E402
 from xdist.tasks.catalog import task  # noqa: E402
 from xdist.tasks.family import family_of  # noqa: E402

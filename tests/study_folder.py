@@ -102,7 +102,7 @@ def _evaluate(folder: RunFolder, run: Any, values: Mapping[str, str], right: Rig
             predicted = [
                 one.label if rng.random() < right(values, code) else labels[labels.index(one.label) - 1] for one in examples
             ]
-            submission.write(submission.path(folder.predictions, entry, split, code), entry, predicted)
+            submission.write_predictions(submission.predictions_path(folder.predictions, entry, split, code), entry, predicted)
             found[code] = {**family_of(entry).score(predicted, examples, code), "count": len(examples)}
         trained = [code for one in run.train.tasks if one.task == name for code in one.languages]
         scores.add(entry, split, trained, found)

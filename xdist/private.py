@@ -192,7 +192,7 @@ def parts(stage: int, common: Mapping[str, Any], optimizers: Sequence[Mapping[st
 def _slices(ranks: Sequence[Mapping[str, Any]]) -> tuple[int, list[KeptPart]]:
     """ZeRO 1 and 2: a rank has a slice of each group's parameters laid end to end."""
     updates = 0
-    found: list[KeptPart] = []
+    parts: list[KeptPart] = []
     for rank in ranks:
         states = rank["base_optimizer_state"]["state"]
         for group, slices in enumerate(rank["param_slice_mappings"]):
@@ -201,14 +201,14 @@ def _slices(ranks: Sequence[Mapping[str, Any]]) -> tuple[int, list[KeptPart]]:
             flat = {WEIGHT: rank["single_partition_of_fp32_groups"][group], **{key: state[key] for key in MOMENTS}}
             for name, where in slices.items():
                 part = slice(where.start, where.start + where.numel)
-                found.append((name, {key: value.flatten()[part] for key, value in flat.items()}))
-    return updates, found
+                parts.append((name, {key: value.flatten()[part] for key, value in flat.items()}))
+    return updates, parts
 
 
 def _partitions(ranks: Sequence[Mapping[str, Any]], common: Mapping[str, Any]) -> tuple[int, list[KeptPart]]:
     """ZeRO 3: a rank has an equal part of every parameter, the last ranks' padded."""
     updates = 0
-    found: list[KeptPart] = []
+    parts: list[KeptPart] = []
     for number, rank in enumerate(ranks):
         for group, shapes_of_group in enumerate(common["param_shapes"]):
             if group not in rank["optimizer_state_dict"]["state"]:
@@ -220,9 +220,9 @@ def _partitions(ranks: Sequence[Mapping[str, Any]], common: Mapping[str, Any]) -
             for name, shape in shapes_of_group.items():
                 part = -(-shape.numel() // len(ranks))  # rounded up, as DeepSpeed pads
                 there = max(0, min(part, shape.numel() - number * part))
-                found.append((name, {key: value[offset : offset + there] for key, value in flat.items()}))
+                parts.append((name, {key: value[offset : offset + there] for key, value in flat.items()}))
                 offset += part
-    return updates, found
+    return updates, parts
 
 
 def _whole(common: Mapping[str, Any]) -> tuple[int, list[KeptPart]]:
@@ -235,9 +235,9 @@ def _whole(common: Mapping[str, Any]) -> tuple[int, list[KeptPart]]:
         weights, optimizer = dict(zip(names, masters, strict=True)), optimizer["optimizer_state_dict"]
     numbers = [number for group in optimizer["param_groups"] for number in group["params"]]
     updates = 0
-    found: list[KeptPart] = []
+    parts: list[KeptPart] = []
     for name, number in zip(names, numbers, strict=True):
         state = optimizer["state"][number]
         updates = int(state["step"])
-        found.append((name, {WEIGHT: weights[name].detach().float(), **{key: state[key] for key in MOMENTS}}))
-    return updates, found
+        parts.append((name, {WEIGHT: weights[name].detach().float(), **{key: state[key] for key in MOMENTS}}))
+    return updates, parts

@@ -140,12 +140,12 @@ def _step_of_copies(optimizer: Any, closure: None = None) -> bool:
 
 
 def _norm_over_ranks(optimizer: Any, groups: Sequence[Any]) -> Tensor:
-    found = [
+    norms = [
         _squares(gradients, torch.float64)
         for number in range(len(groups))
         if (gradients := [one for one in optimizer.averaged_gradients[number] if one is not None])
     ]
-    total = torch.stack(found).sum() if found else torch.zeros((), dtype=torch.float64, device=optimizer.device)
+    total = torch.stack(norms).sum() if norms else torch.zeros((), dtype=torch.float64, device=optimizer.device)
     distributed.all_reduce(total, group=optimizer.dp_process_group)
     return total.sqrt().float()
 

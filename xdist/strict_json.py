@@ -46,9 +46,11 @@ def parsed(raw: bytes | str, path: object, line: int | str | None = None, pairs:
     except RecursionError:
         raise wrong(_deep(text), "not JSON that can be read: too many brackets within each other") from None
     except _Long:
-        raise wrong(_first(text, _is_long), f"not JSON that can be read: an integer of more than {LONGEST} digits") from None
+        raise wrong(
+            _first_place(text, _is_long), f"not JSON that can be read: an integer of more than {LONGEST} digits"
+        ) from None
     except UnicodeEncodeError:
-        raise wrong(_first(text, _is_half), "not text: half a surrogate pair (\\ud800 to \\udfff alone)") from None
+        raise wrong(_first_place(text, _is_half), "not text: half a surrogate pair (\\ud800 to \\udfff alone)") from None
     return value
 
 
@@ -88,7 +90,7 @@ def _tokens(text: str) -> Iterator[tuple[int, str]]:
     return ((match.start(), match[0]) for match in _TOKENS.finditer(text))
 
 
-def _first(text: str, wrong: Callable[[str], bool]) -> int:
+def _first_place(text: str, wrong: Callable[[str], bool]) -> int:
     """Where the first token that is wrong begins."""
     return next((at for at, token in _tokens(text) if wrong(token)), 0)
 

@@ -34,7 +34,7 @@ def work(run: Run) -> None:
     if (step := worker.only_step()) is not None:
         parts = Assembly(Resolved.of(run, worker.join(lambda: resolve(run, "train").found)))
         made = parts.training(parts.prepare("train"))
-        print("\n".join(replay.replay(made, folder.checkpoints, step)), flush=True)
+        print("\n".join(replay.replay_step(made, folder.checkpoints, step)), flush=True)
         return
     lock, found = worker.claim(folder, "xdist train", lambda: resolve(run, "train").found)
     parts = Assembly(Resolved.of(run, found))

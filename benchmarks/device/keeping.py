@@ -36,7 +36,7 @@ def _options(setup: Setup, precision: str, number: int, folder: Path, steps: int
 
 
 def _deterministic() -> list[str]:
-    from xdist.config.run import Runtime
+    from xdist.config.runtime import Runtime
 
     return ["runtime.deterministic=true"] if "deterministic" in Runtime.model_fields else []
 
@@ -102,7 +102,7 @@ def _out_of_memory(setup: Setup) -> Mapping[str, Any]:
     torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 1_000_000) / total)
     hold, said = [], ""
     try:
-        with out_of_memory.explained(advice, 0, 1, training.data.step):
+        with out_of_memory.explain_errors(advice, 0, 1, training.data.step):
             training.step(1)
             # The step may have found room in what torch has kept: then this is what does not fit.
             hold += [torch.empty(1 << 26, device="cuda", dtype=torch.uint8) for _ in range(1 << 12)]

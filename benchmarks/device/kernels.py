@@ -37,7 +37,7 @@ def checks(setup: Setup) -> list[tuple[str, Check]]:
 def _against_fp64(setup: Setup, kernel: str, dtype: torch.dtype, width: int, window: int | None) -> Mapping[str, Any]:
     if kernel != "buckets" and setup.device.type == "cpu":
         raise Skipped("runs on CUDA only")
-    if window and "sliding_window" not in inspect.signature(packed.attention).parameters:
+    if window and "sliding_window" not in inspect.signature(packed.packed_attention).parameters:
         raise Skipped("packed attention knows no windows in this version")
     flash = packed.flash_attn_varlen_func
     if kernel == "flash_attn" and not flash:
@@ -65,7 +65,7 @@ def _differences(setup: Setup, dtype: torch.dtype, width: int, window: int | Non
     probe = torch.randn(total, heads, width, generator=generator).to(setup.device)
     more = {"sliding_window": window} if window else {}
     packing = Packing(lengths, setup.device)
-    attention: Any = packed.attention  # versions differ in what it takes
+    attention: Any = packed.packed_attention  # versions differ in what it takes
     states, _ = attention(nn.Module(), *rounded, None, scaling=width**-0.5, packing=packing, **more)
     expected = _exact(exact, lengths, width, window)
     gradients = torch.autograd.grad((states[0].float() * probe).sum(), rounded)

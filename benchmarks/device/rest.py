@@ -64,8 +64,8 @@ def _evaluation(setup: Setup) -> Mapping[str, Any]:
     from resolved_of import prepared_of, scored_of
 
     from xdist.data.tokenizer import load_tokenizer
-    from xdist.evaluation.predicting import predict
-    from xdist.evaluation.queue import budget_of, queue, rank_share
+    from xdist.evaluation.predicting import predict_rows
+    from xdist.evaluation.queue import batch_queue, budget_of, rank_share
     from xdist.model.model import Model
     from xdist.tasks.family import family_of
 
@@ -78,11 +78,11 @@ def _evaluation(setup: Setup) -> Mapping[str, Any]:
     family = family_of(subset.task)
     dtype = torch.bfloat16 if setup.device.type == "cuda" else torch.float32
     model = Model(built(setup.device, run.model, tokenizer, dtype), {"pawsx": family}, 1).to(setup.device).eval()
-    work = rank_share(queue(sets, budget_of(run.runtime, setup.device.type), model.packed), 0, 1)
-    predict(model, family, [subset], sets, 1, work[:1])
+    work = rank_share(batch_queue(sets, budget_of(run.runtime, setup.device.type), model.packed), 0, 1)
+    predict_rows(model, family, [subset], sets, 1, work[:1])
     setup.wait()
     began = time.perf_counter()
-    found = predict(model, family, [subset], sets, 1, work)
+    found = predict_rows(model, family, [subset], sets, 1, work)
     setup.wait()
     seconds = time.perf_counter() - began
     tokens = int(sum(len(sets[0].row(row)["tokens"]) for row in range(len(sets[0]))))
@@ -92,7 +92,7 @@ def _evaluation(setup: Setup) -> Mapping[str, Any]:
 
 def _search(setup: Setup) -> Mapping[str, Any]:
     """The hundred nearest of many candidates, and whether they are those that fp64 finds."""
-    from xdist.evaluation.search import search
+    from xdist.evaluation.search import search_candidates
 
     setup.join()
     queries, candidates, width = (8, 500, 64) if setup.tiny else (4096, 200_000, 768)
@@ -101,10 +101,10 @@ def _search(setup: Setup) -> Mapping[str, Any]:
     pool = torch.nn.functional.normalize(torch.randn(candidates, width, generator=generator), dim=1)
     asked, pool = asked.to(setup.device), pool.to(setup.device)
     numbers = torch.arange(candidates, device=setup.device)
-    search(asked[:8], pool[:500], numbers[:500], 100)
+    search_candidates(asked[:8], pool[:500], numbers[:500], 100)
     setup.wait()
     began = time.perf_counter()
-    hits = search(asked, pool, numbers, 100)
+    hits = search_candidates(asked, pool, numbers, 100)
     setup.wait()
     seconds = time.perf_counter() - began
     exact = (asked[:8].double() @ pool.double().T).topk(100).values
@@ -136,17 +136,17 @@ def _saving(setup: Setup) -> Mapping[str, Any]:
     with assembled(setup, run) as (training, _):
         timed(setup, training.step, 1, 0)
         engine = training.engine
-        problem = clocked("save", lambda: store.save(folder / "checkpoints", engine, 1, 2, 2, {"step": 1}))
+        problem = clocked("save", lambda: store.save_checkpoint(folder / "checkpoints", engine, 1, 2, 2, {"step": 1}))
         assert not problem, problem
         gigabytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e9
         wanted = training.step(1).means()["train/loss"]
-        tag = clocked("verify", lambda: store.find(folder / "checkpoints"))
+        tag = clocked("verify", lambda: store.find_checkpoint(folder / "checkpoints"))
         assert tag
         state = clocked("gather", engine.state)
         tokenizer = load_tokenizer(run.model.backbone)
         clocked("model_folder", lambda: save_model(folder / "model", engine.module, state, tokenizer))
     with assembled(setup, run) as (training, _):
-        clocked("load", lambda: store.load(tag, training.engine, 2))
+        clocked("load", lambda: store.load_checkpoint(tag, training.engine, 2))
         loss = training.step(1).means()["train/loss"]
     weights = of_model(folder / "model")
     clocked("export", lambda: prepare_export(weights, str(folder / "model"), None).write(folder / "exported", "", ()))

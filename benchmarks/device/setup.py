@@ -140,7 +140,7 @@ def stage(number: int) -> list[str]:
 def in_precision(name: str, device: torch.device) -> list[str]:
     """Raises Skipped where this xdist or this device does not know the precision."""
     from xdist.config import Run
-    from xdist.config.run import Runtime
+    from xdist.config.runtime import Runtime
 
     known = str(Runtime.model_fields["precision"].annotation)
     if f"'{name}'" not in known:

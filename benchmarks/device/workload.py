@@ -122,7 +122,7 @@ def built(
     finally:
         torch.set_default_dtype(default)
     if tokenizer is not None:
-        segments.enable(model, tokenizer)
+        segments.enable_segments(model, tokenizer)
     return model
 
 

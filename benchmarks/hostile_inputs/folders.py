@@ -21,7 +21,7 @@ from xdist.config import load_run
 from xdist.errors import UserError
 from xdist.evaluation import submission
 from xdist.evaluation.scores import Scores
-from xdist.evaluation.to_do import to_do
+from xdist.evaluation.to_do import plan_work
 from xdist.launch.status import Status, link_events, statuses
 from xdist.report import write_report
 from xdist.run.folder import RunFolder
@@ -49,7 +49,7 @@ def make_run(place: Path, name: str) -> None:
     folder.open(load_run(place / f"{name}.yaml"), None, {"xnli train en": "0123"})
     examples = list(entry.examples(gold(), "test", "de"))
     right = gold_of(entry, examples)
-    submission.write(submission.path(folder.predictions, entry, "test", "de"), entry, right)
+    submission.write_predictions(submission.predictions_path(folder.predictions, entry, "test", "de"), entry, right)
     found = {"de": {**family_of(entry).score(right, examples, "de"), "count": len(right)}}
     Scores(folder.scores, name).add(entry, "test", ["en"], found)
     folder.metrics.write_text("".join(json.dumps({"step": n, "train/loss": 1 / n}) + "\n" for n in range(1, 10)))
@@ -169,7 +169,7 @@ def _start(place: Path) -> list[str]:
     bad.check(run)
     bad.check_data({"xnli train en": "0123"})
     assert bad.begun_in in ("bf16", "fp32", None)
-    to_do(request_of(run))
+    plan_work(request_of(run))
     return []
 
 

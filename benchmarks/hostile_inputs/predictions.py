@@ -15,7 +15,7 @@ from hostile_inputs.changes import TEXT, Change, a_line, every_line
 from hostile_inputs.files import FileReader
 from hostile_inputs.official import DEEP, LONG
 from xdist.evaluation.official import score_folder
-from xdist.evaluation.submission import write
+from xdist.evaluation.submission import write_predictions
 from xdist.tasks.catalog import task
 
 GOLD = Path(tempfile.mkdtemp(prefix="hostile-gold-"))
@@ -38,7 +38,7 @@ def of_task(name: str, language: str, faults: dict[str, Change]) -> FileReader:
     def valid(rng: Random) -> tuple[dict[str, bytes], Callable[[Any], bool]]:
         examples = list(entry.examples(gold(), "test", language))
         with tempfile.TemporaryDirectory() as place:
-            write(Path(place) / "one", entry, gold_of(entry, examples))
+            write_predictions(Path(place) / "one", entry, gold_of(entry, examples))
             return {file: (Path(place) / "one").read_bytes()}, lambda found: 100 in found["tasks"][name]["mean"].values()
 
     return FileReader(

@@ -66,7 +66,7 @@ def many_pairs(topics: dict[str, str], times: int) -> list[tuple[str, str]]:
 
 
 def few_pairs(topics: dict[str, str]) -> list[tuple[str, str]]:
-    """Each sentence once as the first and once as the second of a pair: half of each topic in a ring of its own, the others
+    """Each sentence once as the first and once as the second of a pair: half of each topic in a separate ring, the others
     with one of another topic, in a random order."""
     chance, by_topic = random.Random(1), defaultdict(list)
     for number in chance.sample(sorted(topics, key=int), len(topics)):

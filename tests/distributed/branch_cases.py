@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from xdist.config import Model as ModelSection
 from xdist.config import load_run
 from xdist.data.batches import row_id
-from xdist.data.branches import of_branch
+from xdist.data.branches import is_branch_weight
 from xdist.data.tokenizer import load_tokenizer
 from xdist.evaluation.loading import load_for_evaluation
 from xdist.model.encoder import load_encoder
@@ -22,7 +22,7 @@ from xdist.robust.noise import uniform
 from xdist.tasks.batch import Batch
 
 
-def gradient(path: str, overrides: list[str], languages: list[str]) -> dict[str, list[float]]:
+def gradient(path: str, overrides: list[str], languages: list[str]) -> dict[str, torch.Tensor]:
     """Of the first step of a run whose backbone has branches of `languages`. Each branch is a separate plain encoder, whose
     lower layers are those of all; a row is read by one sequence at a time, and only the random numbers are xdist's."""
     run = load_run(Path(path), overrides)
@@ -44,7 +44,7 @@ def gradient(path: str, overrides: list[str], languages: list[str]) -> dict[str,
 
     def branch(number: int, ids: Tensor) -> Tensor:
         """(d,) of the first token."""
-        values = {name: value for name, value in named.items() if not of_branch(name)}
+        values = {name: value for name, value in named.items() if not is_branch_weight(name)}
         own = f".branch_{number}."
         values |= {name.replace(own, "."): value for name, value in named.items() if own in name}
         return functional_call(plain, values, kwargs={"input_ids": ids}).last_hidden_state[0, 0]
@@ -75,4 +75,4 @@ def gradient(path: str, overrides: list[str], languages: list[str]) -> dict[str,
             mixed = (weights[:, None] * states).sum(0) / weights.sum()
             whole = whole + method.weight * loss(mixed, row, code, ids)
         (whole / len(draws.row)).backward()
-    return {name: one.grad.flatten().tolist() for name, one in student.named_parameters() if one.grad is not None}
+    return {name: one.grad for name, one in student.named_parameters() if one.grad is not None}

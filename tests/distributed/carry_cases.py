@@ -15,11 +15,11 @@ def carried(path: str, overrides: list[str], source: str, target: str) -> list[s
     """Load the newest tag of the folder `source`, save it in `target`; names of parameters that the model computes with and
     that are not the saved ones in its precision."""
     made = _training(path, overrides)
-    tag = store.find(Path(source))
+    tag = store.find_checkpoint(Path(source))
     assert tag
-    store.load(tag, made.engine, made.engine.stage)
+    store.load_checkpoint(tag, made.engine, made.engine.stage)
     state = {"step": tag.step, "parameters": made.engine.names}
-    assert not store.save(Path(target), made.engine, tag.step, made.engine.stage, 1, state)
+    assert not store.save_checkpoint(Path(target), made.engine, tag.step, made.engine.stage, 1, state)
     found, saved = made.engine.state(), read_saved(tag).parameters
     made.engine.close()
     if distributed.rank():

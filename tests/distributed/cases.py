@@ -1,4 +1,4 @@
-"""What the ranks do in a test: each function runs on every rank and returns something JSON can hold."""
+"""What the ranks do in a test: each function runs on every rank and returns something JSON can hold, or tensors."""
 
 import logging.handlers
 import os
@@ -92,24 +92,24 @@ def compiler_is_loaded() -> bool:
     return "torch._inductor.compile_fx" in sys.modules
 
 
-def gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:
+def gradient(path: str, overrides: list[str]) -> dict[str, torch.Tensor]:
     """The gradient of the first step: what plain SGD of rate 1 takes off the parameters."""
-    made_adam = optimizer.optimizer
-    optimizer.optimizer = lambda model, train, offload: torch.optim.SGD(  # type: ignore[assignment]
+    made_adam = optimizer.make_optimizer
+    optimizer.make_optimizer = lambda model, train, offload: torch.optim.SGD(  # type: ignore[assignment]
         [parameter for parameter in model.parameters() if parameter.requires_grad], lr=train.learning_rate, fused=True
     )
     try:
         made = _training(path, [*overrides, "train.learning_rate=1", "train.warmup=0", "train.clip=0"])
     finally:
-        optimizer.optimizer = made_adam
+        optimizer.make_optimizer = made_adam
     before = made.engine.state()
     made.step(0)
     after = made.engine.state()
     made.close()
-    return {name: (before[name] - after[name]).flatten().tolist() for name in before}
+    return {name: before[name] - after[name] for name in before}
 
 
-def perturbed_gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:
+def perturbed_gradient(path: str, overrides: list[str]) -> dict[str, torch.Tensor]:
     """The same gradient by a plain PyTorch loop over rows (plain_robust.py). Reads only the plan, for which rows the first step
     has."""
     run = load_run(Path(path), overrides)
@@ -124,7 +124,7 @@ def perturbed_gradient(path: str, overrides: list[str]) -> dict[str, list[float]
         row = PlainRow(model, "cldr-topic", made.shards[source].row(number), row_id(source, number), special, run.seed)
         for loss in row.losses(run.methods):
             (loss / len(draws.row)).backward()
-    return {name: value.grad.flatten().tolist() for name, value in model.named_parameters() if value.grad is not None}
+    return {name: value.grad for name, value in model.named_parameters() if value.grad is not None}
 
 
 def _reference_model(run: Run, tokenizer: Any, data: TrainingData) -> Any:
@@ -378,7 +378,7 @@ def run_with_bad_numbers(path: str, overrides: list[str], rank: int, steps: list
 
 def replayed(path: str, overrides: list[str], step: int) -> list[str]:
     """What a replay of a step says."""
-    from xdist.training.replay import replay
+    from xdist.training.replay import replay_step
 
     parts = _parts(path, overrides)
-    return replay(parts.training(parts.prepare("train")), parts.resolved.folder.checkpoints, step)
+    return replay_step(parts.training(parts.prepare("train")), parts.resolved.folder.checkpoints, step)

@@ -16,17 +16,17 @@ def evaluated(path: str, overrides: list[str]) -> dict[str, Any]:
     parts = Assembly(resolved_of(load_run(Path(path), overrides)))
     preparation = parts.prepare("evaluate")
     found: dict[str, Any] = {"rows": {}, "said": [], "refused": ""}
-    predict, say = evaluator.predict, evaluator.say
+    predict, say = evaluator.predict_rows, evaluator.say
 
     def predicting(model: Any, family: Any, read: Any, sets: Any, subsets: int, work: Any, *rest: Any) -> Any:
         found["rows"][family.task.name] = sum(len(item.rows) for item in work)
         return predict(model, family, read, sets, subsets, work, *rest)
 
-    evaluator.predict, evaluator.say = predicting, found["said"].append
+    evaluator.predict_rows, evaluator.say = predicting, found["said"].append
     try:
         parts.evaluate(preparation)
     except UserError as error:
         found["refused"] = str(error)
     finally:
-        evaluator.predict, evaluator.say = predict, say
+        evaluator.predict_rows, evaluator.say = predict, say
     return found

@@ -21,7 +21,7 @@ def copied(path: str, overrides: list[str], folder: str) -> dict[str, Any]:
     made.step(1)
     state, stage = {"step": 2, "parameters": made.engine.names}, made.engine.stage
     foretold = states_of(made.engine)
-    assert not store.save(places[0], made.engine, 2, stage, 1, state)
+    assert not store.save_checkpoint(places[0], made.engine, 2, stage, 1, state)
     memory, plain, may = HostMemory(pinned=False), state_shards.write_shard, threading.Event()
 
     def write(*arguments: Any) -> dict[str, Any]:
@@ -42,13 +42,13 @@ def copied(path: str, overrides: list[str], folder: str) -> dict[str, Any]:
     made.close()
     distributed.barrier()
     differing, files = [], 0
-    names = sorted(path.name for path in (places[0] / tags.name_of(2)).glob("*.pt"))
+    names = sorted(path.name for path in (places[0] / tags.tag_name(2)).glob("*.pt"))
     for name in names:
-        one, other = (torch.load(place / tags.name_of(2) / name, weights_only=False) for place in places[:2])
+        one, other = (torch.load(place / tags.tag_name(2) / name, weights_only=False) for place in places[:2])
         differing += [f"{name}: {where}" for where in _differing(one, other)]
-        files += (places[0] / tags.name_of(2) / name).stat().st_size
+        files += (places[0] / tags.tag_name(2) / name).stat().st_size
     assert all((place / tags.LATEST).exists() for place in places)
-    newer = tags.tags(places[2])
+    newer = tags.list_tags(places[2])
     (total,) = distributed.sum_over_ranks([float(foretold)])
     return {
         "busy": busy or (stage == 0 and distributed.rank() > 0),  # which has nothing to write

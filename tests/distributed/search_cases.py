@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from xdist.evaluation.search import search
+from xdist.evaluation.search import search_candidates
 from xdist.run import distributed
 
 
@@ -20,7 +20,7 @@ def found(queries: int, candidates: int, width: int, k: int, empty_rank: bool = 
         owner[:] = world - 1
     mine = torch.nonzero(owner[:queries] == rank).flatten()
     held = torch.nonzero(owner[:candidates] == rank).flatten()
-    hits = search(asked[mine], pool[held], held, k)
+    hits = search_candidates(asked[mine], pool[held], held, k)
     return {
         str(query): [numbers, scores]
         for query, numbers, scores in zip(mine.tolist(), hits.numbers.tolist(), hits.scores.tolist(), strict=True)

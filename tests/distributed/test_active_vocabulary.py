@@ -44,11 +44,11 @@ def test_the_model_is_that_of_the_whole_table(two: Group, small_run: Path, tmp_p
     folder = tmp_path / "run"
     assert two.run("whole_run", path=str(small_run), overrides=options(folder, stage))[0]["finished"]
     assert_same_model(folder, whole)
-    tag = tags.tags(folder / "checkpoints")[-1]
+    tag = tags.list_tags(folder / "checkpoints")[-1]
     saved, table = read_saved(tag).parameters[f"encoder.{NAME}"], load_file(folder / "model/model.safetensors")[NAME]
     assert saved.shape[0] < len(table)
     assert sum(path.stat().st_size for path in tag.path.iterdir()) < sum(
-        path.stat().st_size for path in tags.tags(whole / "checkpoints")[-1].path.iterdir()
+        path.stat().st_size for path in tags.list_tags(whole / "checkpoints")[-1].path.iterdir()
     )
     exported = weights.of_tag(tag, load_run(RunFolder(folder).config).model)
     assert torch.equal(exported[f"encoder.{NAME}"], table)

@@ -8,7 +8,7 @@ from distributed.group import Group
 from safetensors.torch import load_file
 
 from xdist.checkpoint import tags
-from xdist.checkpoint.stripped import strip_all
+from xdist.checkpoint.stripped import strip_tags
 
 SAVING = ["train.steps=5", "runtime.save_every=1", "runtime.log_every=1", "runtime.keep=3"]
 
@@ -43,8 +43,8 @@ def test_a_save_that_fails_on_one_rank_costs_one_checkpoint(
     ends = two.run("run_in_want_of_room", path=str(small_run), overrides=chosen, **limited)
     assert ends == [{"finished": True, "error": ""}] * 2
     checkpoints = tmp_path / "run" / "checkpoints"
-    assert [tag.step for tag in tags.tags(checkpoints)] == [1, 4, 5]
-    assert [tag.damage() for tag in tags.tags(checkpoints)] == [[]] * 3
+    assert [tag.step for tag in tags.list_tags(checkpoints)] == [1, 4, 5]
+    assert [tag.damage() for tag in tags.list_tags(checkpoints)] == [[]] * 3
     assert not (checkpoints / tags.SAVING).exists()
 
 
@@ -69,7 +69,7 @@ def test_the_checkpoint_before_a_damaged_one_is_used(
 ) -> None:
     run = tmp_path / "run"
     two.run("whole_run", path=str(small_run), overrides=options(run, 2), stop_at=1)
-    newest = tags.tags(run / "checkpoints")[-1]
+    newest = tags.list_tags(run / "checkpoints")[-1]
     assert newest.step == 3
     shard = newest.path / "zero_pp_rank_1_mp_rank_00_optim_states.pt"
     content = bytearray(shard.read_bytes())
@@ -91,7 +91,7 @@ def test_the_checkpoint_before_a_damaged_one_is_used(
 def test_nothing_whole_among_several_is_refused(two: Group, small_run: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     two.run("whole_run", path=str(small_run), overrides=options(run, 2), stop_at=2)
-    for tag in tags.tags(run / "checkpoints"):
+    for tag in tags.list_tags(run / "checkpoints"):
         (tag.path / "mp_rank_00_model_states.pt").unlink()
     with pytest.raises(AssertionError, match="none of the 3 checkpoints is intact"):
         two.run("whole_run", path=str(small_run), overrides=options(run, 2))
@@ -100,7 +100,7 @@ def test_nothing_whole_among_several_is_refused(two: Group, small_run: Path, tmp
 def test_saving_by_the_clock(two: Group, small_run: Path, tmp_path: Path) -> None:
     clock = ["runtime.save_every=1000", "runtime.save_minutes=1e-9", "runtime.keep=9"]
     assert two.run("whole_run", path=str(small_run), overrides=options(tmp_path / "run", 2, *clock))[0]["finished"]
-    assert [tag.step for tag in tags.tags(tmp_path / "run" / "checkpoints")] == [1, 2, 3, 4, 5]
+    assert [tag.step for tag in tags.list_tags(tmp_path / "run" / "checkpoints")] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("stage", [0, 2, 3])
@@ -137,9 +137,9 @@ def test_a_stop_waits_for_the_save_under_way(
     chosen = options(run, 2, "runtime.save=async", "runtime.save_every=2")
     ended = two.run("saving_cases.stopped_while_it_writes", path=str(small_run), overrides=chosen, slow=1.5, quick=quick)
     assert not ended[0]["finished"]
-    assert [tag.step for tag in tags.tags(run / "checkpoints")] == sorted({2, newest})
-    assert [tag.damage() for tag in tags.tags(run / "checkpoints")] == [[]] * len({2, newest})
-    freed = list(strip_all(run / "checkpoints", all_done=False))  # the newest stays as it is
+    assert [tag.step for tag in tags.list_tags(run / "checkpoints")] == sorted({2, newest})
+    assert [tag.damage() for tag in tags.list_tags(run / "checkpoints")] == [[]] * len({2, newest})
+    freed = list(strip_tags(run / "checkpoints", all_done=False))  # the newest stays as it is
     assert [tag.step for tag, _ in freed] == ([2] if newest > 2 else [])
     assert two.run("whole_run", path=str(small_run), overrides=chosen)[0]["finished"]
     assert same_models(run, uninterrupted)

@@ -77,7 +77,7 @@ def test_bf16_is_carried_to_the_bit(one: Group, two: Group, small_run: Path, tmp
             target=str(target),
         )
         assert differ[0] == []
-    first, *others = (read_saved(tags.tags(place)[-1]) for place in places)
+    first, *others = (read_saved(tags.list_tags(place)[-1]) for place in places)
     for other in others:
         assert other.updates == first.updates
         assert other.parameters.keys() == first.parameters.keys()

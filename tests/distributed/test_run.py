@@ -74,7 +74,7 @@ def test_run_folder_holds_everything(trained: Path) -> None:
     assert [line["step"] for line in lines] == [2, 4, 6, 8]
     assert all(line["train/loss"] > 0 and line["train/grad_norm"] > 0 for line in lines)
     assert all(0 < line["train/waiting_percent"] < 100 for line in lines)
-    assert [tag.step for tag in tags.tags(run.checkpoints)] == [6, 8]
+    assert [tag.step for tag in tags.list_tags(run.checkpoints)] == [6, 8]
     assert sorted(path.name for path in (run.predictions / "cldr-topic").iterdir()) == [
         f"test-{code}.tsv" for code in ("de", "en", "sw")
     ]
@@ -151,7 +151,7 @@ def test_resumed_is_uninterrupted(two: Group, small_run: Path, tmp_path: Path, s
     assert two.run("whole_run", path=str(small_run), overrides=[*overrides(whole, stage), "evaluate=null"])[0]["finished"]
     stopped = two.run("whole_run", path=str(small_run), overrides=[*overrides(parts, stage), "evaluate=null"], stop_at=3)
     assert [result["finished"] for result in stopped] == [False, False]
-    assert [tag.step for tag in tags.tags(parts / "checkpoints")] == [3, 5]
+    assert [tag.step for tag in tags.list_tags(parts / "checkpoints")] == [3, 5]
     assert two.run("whole_run", path=str(small_run), overrides=[*overrides(parts, stage), "evaluate=null"])[0]["finished"]
     for name in ("model.safetensors", "heads.safetensors"):
         expected, found = load_file(whole / "model" / name), load_file(parts / "model" / name)

@@ -40,7 +40,7 @@ def test_logits_are_those_of_the_finished_model(
     # The mean against DeepSpeed's own reader of its shards.
     read = [
         get_fp32_state_dict_from_zero_checkpoint(str(run / "checkpoints"), tag.path.name)
-        for tag in tags.tags(run / "checkpoints")
+        for tag in tags.list_tags(run / "checkpoints")
     ]
     assert len(read) == 2
     mean = exported(run, tmp_path / "mean", "--average", "2").roberta.encoder.state_dict()
@@ -53,7 +53,7 @@ def test_logits_are_those_of_the_finished_model(
     before = {path.name: sum(file.stat().st_size for file in path.iterdir()) for path in (run / "checkpoints").glob("step-*")}
     done = CliRunner().invoke(main, ["checkpoint", "prune", str(run), "--states"])
     assert (done.exit_code, done.output.count("weights alone")) == (0, 2), done.output
-    stripped = tags.tags(run / "checkpoints")
+    stripped = tags.list_tags(run / "checkpoints")
     assert [(tag.step, tag.has_states, tag.damage()) for tag in stripped] == [(2, False, []), (4, False, [])]
     assert all(3 * tag.bytes < before[tag.path.name] for tag in stripped)
     same = exported(run, tmp_path / "mean again", "--average", "2").roberta.encoder.state_dict()

@@ -9,7 +9,7 @@ from distributed.group import Group
 from tiny import tiny_benchmark, tiny_model
 from tiny_xglue import SOME, tiny_xglue
 
-from xdist.evaluation.collected import collect
+from xdist.evaluation.collected import collect_predictions
 from xdist.evaluation.official import score_folder
 from xdist.run.folder import RunFolder
 from xdist.tasks.catalog import task
@@ -79,6 +79,6 @@ def test_xglue_end_to_end(two: Group, one: Group, nine: Path, tmp_path: Path) ->
     assert answers[0].keys() == answers[1].keys() == examples.keys()
     # Tiny contexts have no marks: pieces are found in their words, or complete words are taken.
     assert all(set(text.split()) <= set(examples[key]) or text in " ".join(examples[key]) for key, text in answers[1].items())
-    collect([first], tmp_path / "official", "test")
+    collect_predictions([first], tmp_path / "official", "test")
     found = score_folder(tmp_path / "official", root, partial=True)["tasks"]
     assert {name: found[name]["languages"] for name in scores} == {name: entry["languages"] for name, entry in scores.items()}

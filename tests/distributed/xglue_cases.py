@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xdist.evaluation.predicting import by_row
+from xdist.evaluation.predicting import predictions_by_row
 from xdist.formats.examples import Classified
 from xdist.metrics import Given
 from xdist.metrics.ndcg import NDCG
@@ -18,7 +18,7 @@ def ndcg_of(files: list[dict[str, list[float]]]) -> list[list[float]] | None:
         own = {(0, row): np.float64(file["predictions"][row]) for row in [*range(rank, size, world), (rank + 1) % size]}
         if (gathered := distributed.gather_on_first(own)) is None:
             continue
-        (predictions,) = by_row(gathered, 1)
+        (predictions,) = predictions_by_row(gathered, 1)
         examples = [Classified(texts=(str(query), "page")) for query in file["queries"]]
         rows = NDCG.rows_of([predictions[row] for row in sorted(predictions)], file["gold"], Given(examples=examples))
         found.append(rows[:, 0].tolist())

@@ -125,7 +125,7 @@ def test_two_hosts_give_the_losses_of_this_machine(
     started = by_hand(typed, place, hosts)
     errors = ended(started, 400)
     assert [process.returncode for process in started] == [0, 0], errors
-    assert tags.tags(place / "runs/by-hand/checkpoints")[-1].manifest["world"] == 2
+    assert tags.list_tags(place / "runs/by-hand/checkpoints")[-1].manifest["world"] == 2
     assert losses(place / "runs/by-hand") == here
 
 
@@ -199,5 +199,5 @@ def test_one_host_starts_both_over_ssh(place: Path, hosts: list[list[str]], here
 
     done = on_h0("submit", "run.yaml", "--cluster", "ssh.yaml", "folder=runs/ssh")
     assert done.returncode == 0, done.stdout + done.stderr + "".join(path.read_text() for path in place.glob("ssh/log-*"))
-    assert tags.tags(place / "runs/ssh/checkpoints")[-1].manifest["world"] == 2
+    assert tags.list_tags(place / "runs/ssh/checkpoints")[-1].manifest["world"] == 2
     assert losses(place / "runs/ssh") == here

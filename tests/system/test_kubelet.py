@@ -137,7 +137,7 @@ def test_preempted_pod_stops_all_which_go_on_when_started_again(volumes: Path) -
     started[1].send_signal(signal.SIGTERM)  # the notice of preemption, to one pod only
     assert ended(started) == [75, 75]
     assert (folder / "unfinished").exists()
-    saved = tags.tags(folder / "checkpoints")[-1]
+    saved = tags.list_tags(folder / "checkpoints")[-1]
     assert (4 <= saved.step < 40, saved.manifest["world"]) == (True, 2)
     assert ended(pods(volumes, "job")) == [0, 0]
     assert (folder / "finished").exists()
@@ -156,4 +156,4 @@ def test_mpi_policy_starts_the_ranks_that_meet(volumes: Path) -> None:
     ending = ended(pods(volumes, "mpi", "folder=tiny/mpi", "train.steps=3", "evaluate=null"))
     assert ending == [0], (volumes / "scratch-0" / "stderr").read_text()[-3000:]
     assert steps(folder) == [1, 2, 3]
-    assert tags.tags(folder / "checkpoints")[-1].manifest["world"] == 2
+    assert tags.list_tags(folder / "checkpoints")[-1].manifest["world"] == 2

@@ -256,7 +256,7 @@ def life(folder: Path) -> int:
 
 
 def last_saved(folder: Path) -> int:
-    found = tags.tags(folder / "checkpoints")
+    found = tags.list_tags(folder / "checkpoints")
     return found[-1].step if found else 0
 
 
@@ -323,7 +323,7 @@ def test_failing_run_is_not_requeued(typed: Typed, slurm: Slurm, place: Path) ->
 def test_cancelled_run_is_saved_and_stays_cancelled(typed: Typed, slurm: Slurm, place: Path) -> None:
     folder = place / "runs" / "cancelled"
     job = submitted(typed, place, "folder=runs/cancelled", "train.steps=2000")
-    await_that(lambda: tags.tags(folder / "checkpoints"), f"first checkpoint\n{told(folder, job)}")
+    await_that(lambda: tags.list_tags(folder / "checkpoints"), f"first checkpoint\n{told(folder, job)}")
     slurm.call("scancel", job)
     await_that(lambda: not slurm.call("squeue", "--noheader", "--states=PD,R,CG", f"--jobs={job}"), "the job leaves")
     ended = slurm.job(job)

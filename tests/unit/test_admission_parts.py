@@ -31,7 +31,7 @@ from xdist.model.kinds import KINDS as DESCRIBED
 from xdist.model.kinds import REFUSED, check_kind, kind_of
 from xdist.model.language_head import load_language_heads
 from xdist.model.model import Model
-from xdist.model.sites import shifted_last, site
+from xdist.model.sites import shift_last_states, shifted_module
 from xdist.resolve.encoder import check_recomputing, read_encoder
 from xdist.tasks.batch import Batch, Shift, View
 from xdist.tasks.catalog import task
@@ -87,7 +87,9 @@ def test_each_site_is_where_it_says(folders: Callable[[str], str], kind: str, pa
 
     def delta(place: Place) -> Tensor:
         seen: list[int] = []
-        handle = site(model.encoder, place).register_forward_hook(lambda _m, _i, output: seen.append(output.shape[-1]))
+        handle = shifted_module(model.encoder, place).register_forward_hook(
+            lambda _m, _i, output: seen.append(output.shape[-1])
+        )
         model.hidden(batch)
         handle.remove()
         return torch.randn(len(batch.tokens), seen[0], generator=generator)
@@ -110,7 +112,7 @@ def test_each_site_is_where_it_says(folders: Callable[[str], str], kind: str, pa
         assert not torch.allclose(after, before, atol=1e-2)
     assert not torch.allclose(model.hidden(batch, shifts=[Shift("embedding", added)]), model.hidden(batch), atol=1e-2)
     added = torch.randn(len(batch.tokens), model.width, generator=generator)
-    with shifted_last(model.encoder, batch, [Shift("last", added)]):
+    with shift_last_states(model.encoder, batch, [Shift("last", added)]):
         after = model.hidden(batch)
     torch.testing.assert_close(after, model.hidden(batch) + added, atol=1e-5, rtol=1e-5)
 
@@ -129,8 +131,8 @@ def test_dropout_is_set_everywhere(folders: Callable[[str], str], kind: str) -> 
     shares = shares_of(model)
     assert len(shares) > 2
     assert set(shares) == {SHARE}
-    assert remarks.draws(model)
-    assert not remarks.draws(model_of(folders(kind), "xnli", "udpos", dropout=0.0))
+    assert remarks.has_dropout(model)
+    assert not remarks.has_dropout(model_of(folders(kind), "xnli", "udpos", dropout=0.0))
     inside = shares_of(model_of(folders(kind), attention_dropout=0.25).encoder)
     assert 0.25 in inside
     left = AutoConfig.from_pretrained(folders(kind))

@@ -18,7 +18,7 @@ from xdist.model import segments
 from xdist.model.backbone import check_tokenizer
 from xdist.model.encoder import load_encoder
 from xdist.model.kinds import KINDS as DESCRIBED
-from xdist.model.layers import cuts
+from xdist.model.layers import can_cut
 from xdist.model.model import Model
 from xdist.tasks.special_tokens import separator
 
@@ -57,7 +57,7 @@ def test_hidden_states_of_every_layer_are_those_of_transformers(folders: Callabl
         torch.testing.assert_close(model.hidden(batch, layer), expected, atol=1e-5 * max(1.0, largest), rtol=0)
 
 
-@pytest.mark.parametrize("kind", [kind for kind, described in DESCRIBED.items() if cuts(described)])
+@pytest.mark.parametrize("kind", [kind for kind, described in DESCRIBED.items() if can_cut(described)])
 def test_layers_above_are_not_computed(folders: Callable[[str], str], kind: str) -> None:
     folder = folders(kind)
     model = Model(load_encoder(ModelSection(backbone=folder), load_tokenizer(folder), torch.float32), {}, 1).eval()
@@ -82,7 +82,7 @@ def test_segments_are_those_that_the_tokenizer_gives(folders: Callable[[str], st
     tokenizer = load_tokenizer(folders(kind))
     encoder = load_encoder(ModelSection(backbone=folders(kind)), tokenizer, torch.float32)
     inputs = [encoded(tokenizer, texts) for texts in PAIRS]
-    found = segments.of(encoder, batch_of([[one["input_ids"] for one in inputs]]))
+    found = segments.segments_of(encoder, batch_of([[one["input_ids"] for one in inputs]]))
     if kind not in WITH_SEGMENTS:
         assert found is None
         return

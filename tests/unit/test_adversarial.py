@@ -18,7 +18,7 @@ from xdist.data.tokenizer import load_tokenizer
 from xdist.model.encoder import load_encoder
 from xdist.model.masks import Masks
 from xdist.model.model import Model
-from xdist.model.sites import shifted
+from xdist.model.sites import shift_inputs
 from xdist.robust.adversarial import Adversarial
 from xdist.robust.consistency import Consistency
 from xdist.robust.divergence import symmetric_kl
@@ -146,7 +146,7 @@ def test_special_tokens_stay_unless_asked(make: Callable[[], Model], method: Any
         moved.append(BATCH.of_tokens(output).detach())
 
     for one in passes_of([method(perturb_special=special, radius=0.3)], context_of(model, BATCH)):
-        with shifted(model.encoder, BATCH, one.views[0].shifts):
+        with shift_inputs(model.encoder, BATCH, one.views[0].shifts):
             handle = model.embedding.register_forward_hook(watch)
             loss, _ = one.loss(model(*one.views), model.families[HEAD])
             handle.remove()
@@ -239,7 +239,7 @@ def test_a_shift_moves_the_tokens_alone_and_ends_with_its_block(make: Callable[[
     plain = site(ids).detach()
     with (
         suppress(ZeroDivisionError),
-        shifted(model.encoder, BATCH, [Shift(place, delta), Shift(place, lambda states: -0.5 * states)]),
+        shift_inputs(model.encoder, BATCH, [Shift(place, delta), Shift(place, lambda states: -0.5 * states)]),
     ):
         moved = site(ids).detach()
         raise ZeroDivisionError

@@ -94,7 +94,7 @@ def test_only_a_few_are_made_before_they_are_asked_for(made: tuple[Any, Ahead]) 
     time.sleep(0.05)
     assert data.made == list(range(1 + AHEAD))
     ahead.step(1)
-    assert ahead.waited() < 5
+    assert ahead.take_waited() < 5
 
 
 def test_waiting_is_timed(made: tuple[Any, Ahead]) -> None:
@@ -102,8 +102,8 @@ def test_waiting_is_timed(made: tuple[Any, Ahead]) -> None:
     data.held.clear()
     threading.Timer(0.2, data.held.set).start()
     ahead.step(0)
-    assert ahead.waited() > 0.1
-    assert ahead.waited() == 0
+    assert ahead.take_waited() > 0.1
+    assert ahead.take_waited() == 0
 
 
 @pytest.mark.parametrize("made", [2], indirect=True)

@@ -13,10 +13,10 @@ from tiny import NAMES, tiny_model
 
 from xdist.cli import main
 from xdist.config import load_run
-from xdist.data.leaks import check_leaks, letters
+from xdist.data.leaks import check_leaks, letters_of
 from xdist.data.subset import Subset
 from xdist.errors import UserError
-from xdist.evaluation.fitting import kept_alignment, read_alignment
+from xdist.evaluation.fitting import has_alignment, read_alignment
 from xdist.resolve.resolved import resolve
 from xdist.tasks.catalog import task
 
@@ -132,20 +132,20 @@ def test_sentences_of_a_test_set_are_no_text_to_fit_on(tmp_path: Path, root: Pat
         UserError, match="1 of 4 texts are sentences of what is evaluated, such as 'good evening  everyone' of ntrex"
     ):
         check_leaks([fitted], scored, root)
-    assert letters("Ğ, ɔ́!") == letters("ğ ɔ́")
+    assert letters_of("Ğ, ɔ́!") == letters_of("ğ ɔ́")
 
 
 def test_maps_of_other_text_are_refused_once_something_is_predicted(tmp_path: Path) -> None:
     folder, predictions = tmp_path / "alignment", tmp_path / "predictions"
-    assert not kept_alignment(folder, "a", predictions)
+    assert not has_alignment(folder, "a", predictions)
     folder.mkdir()
     (folder / "alignment.json").write_text(json.dumps({"layer": 1, "languages": {}, "made_of": "a"}))
     (folder / "alignment.safetensors").write_bytes(b"")
-    assert kept_alignment(folder, "a", predictions)
-    assert not kept_alignment(folder, "b", predictions)
+    assert has_alignment(folder, "a", predictions)
+    assert not has_alignment(folder, "b", predictions)
     (predictions / "cldr-names").mkdir(parents=True)
     with pytest.raises(UserError, match="was fitted on another model or other text"):
-        kept_alignment(folder, "b", predictions)
+        has_alignment(folder, "b", predictions)
 
 
 def test_sib_rows_are_matched_by_their_number(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from xdist.config.run import AskedPrecision, Precision
+from xdist.config.runtime import AskedPrecision, Precision
 from xdist.engine import arithmetic
 
 
@@ -32,7 +32,7 @@ def test_products_of_fp32(
 ) -> None:
     torch.set_float32_matmul_precision("high")  # of a run before in this process
     with caplog.at_level(logging.INFO, "xdist"):
-        arithmetic.choose(asked, precision, deterministic=False)
+        arithmetic.choose_arithmetic(asked, precision, deterministic=False)
     assert torch.get_float32_matmul_precision() == products
     assert caplog.messages == line
 
@@ -40,7 +40,7 @@ def test_products_of_fp32(
 def test_deterministic_kernels_are_for_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     for wanted in (True, False):
-        arithmetic.choose("fp32", "fp32", deterministic=wanted)
+        arithmetic.choose_arithmetic("fp32", "fp32", deterministic=wanted)
         assert torch.are_deterministic_algorithms_enabled() is wanted
         assert not torch.utils.deterministic.fill_uninitialized_memory  # DeepSpeed's buckets, in every step
     assert arithmetic.os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"

@@ -19,7 +19,7 @@ from torch import Tensor
 from xdist.cli import main
 from xdist.config import Model as ModelSection
 from xdist.config.merge import Merge
-from xdist.data.branches import of_branch
+from xdist.data.branches import is_branch_weight
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
 from xdist.estimate.shapes import branched, shape_of
@@ -57,7 +57,7 @@ def shaken(model: Model) -> Model:
     """With branches that are not the same any more, as after a training."""
     generator = torch.Generator().manual_seed(3)
     for name, value in model.encoder.named_parameters():
-        if of_branch(name):
+        if is_branch_weight(name):
             value.data += 0.1 * torch.randn(value.shape, generator=generator)
     return model
 
@@ -201,7 +201,7 @@ def test_branch_mixture_goes_with_other_methods(folders: Callable[[str], str]) -
     assert [view.mixture is not None for view in one.views] == [False, False, True]
     loss, _ = one.loss(model(*one.views), model.families[XNLI.head])
     loss.backward()
-    assert all(value.grad is not None for name, value in model.encoder.named_parameters() if of_branch(name))
+    assert all(value.grad is not None for name, value in model.encoder.named_parameters() if is_branch_weight(name))
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ def trained(tmp_path: Path, data: Path) -> Path:
 
 def test_branches_are_kept_in_files(trained: Path) -> None:
     weights = load_file(trained / "model.safetensors")
-    mine = {name for name in weights if of_branch(name)}
+    mine = {name for name in weights if is_branch_weight(name)}
     assert {name.partition(".branch_1.")[0] for name in mine} == {"encoder.layer.1"}
     model, plain = model_of(str(trained)), model_of(str(trained.parent.parent / "encoder"))
     having = branches_of(model.encoder)
@@ -241,7 +241,7 @@ def test_branches_are_averaged_and_not_given_away(tmp_path: Path, trained: Path)
     save_model(tmp_path / "other", whole, whole.state_dict(), load_tokenizer(str(trained)))
     merge(str(trained), Merge.model_validate({"models": [{"model": str(tmp_path / "other")}]}), tmp_path / "mean")
     (one, two, mean) = (load_file(place / "model.safetensors") for place in (trained, tmp_path / "other", tmp_path / "mean"))
-    name = next(name for name in one if of_branch(name))
+    name = next(name for name in one if is_branch_weight(name))
     torch.testing.assert_close(mean[name], (one[name] + two[name]) / 2)
     assert branches_of(model_of(str(tmp_path / "mean")).encoder)
     plain = tmp_path / "encoder"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from xdist.checkpoint import tags
 from xdist.checkpoint.state_shards import write_shard
-from xdist.checkpoint.tags import DAMAGED, LATEST, MANIFEST, SAVING, Tag, checksum, prune
+from xdist.checkpoint.tags import DAMAGED, LATEST, MANIFEST, SAVING, Tag, checksum, prune_tags
 
 SHARDS = {"rank0.pt": b"weights", "below/rank1.pt": b"more weights", "rank2.pt": b""}
 
@@ -21,15 +21,15 @@ def save(folder: Path, step: int, world: int = 2, stage: int = 2) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         files[name] = {"size": len(content), "sha256": checksum(path)}
-    return tags.finish(folder, step, world, stage, files).path
+    return tags.finish_tag(folder, step, world, stage, files).path
 
 
 def steps(folder: Path) -> list[int]:
-    return [tag.step for tag in tags.tags(folder)]
+    return [tag.step for tag in tags.list_tags(folder)]
 
 
 def read(path: Path) -> Tag:
-    tag = tags.read(path)
+    tag = tags.read_tag(path)
     assert tag is not None
     return tag
 
@@ -48,7 +48,7 @@ def test_oldest_first_whatever_was_written_when(tmp_path: Path) -> None:
 def test_the_same_step_again_replaces_it(tmp_path: Path) -> None:
     save(tmp_path, 5, stage=1)
     save(tmp_path, 5, stage=3)
-    assert [tag.stage for tag in tags.tags(tmp_path)] == [3]
+    assert [tag.stage for tag in tags.list_tags(tmp_path)] == [3]
 
 
 @pytest.mark.parametrize("damage", ["none", "torn", "flipped", "no digest", "not an object", "other step"])
@@ -90,7 +90,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, change: bytes | None, said: str
     shard.unlink() if change is None else shard.write_bytes(change)
     assert tag.damage() == [said]
     assert tag.shrunken() == ([said] if cheap else [])
-    good = tags.last_good(tmp_path)
+    good = tags.last_good_tag(tmp_path)
     assert good is not None
     assert good.step == (5 if cheap else 10)
 
@@ -109,20 +109,20 @@ def test_pruning_keeps_the_last_whole_ones(tmp_path: Path) -> None:
     for step in (30, 5, 20, 10):
         save(tmp_path, step)
     (save(tmp_path, 25) / "rank0.pt").unlink()  # as a killed removal leaves it
-    tags.set_aside(read(save(tmp_path, 28)))
+    tags.set_tag_aside(read(save(tmp_path, 28)))
     (tmp_path / "step-00000040").mkdir()  # as a killed removal may leave it, too
     (tmp_path / SAVING).mkdir()  # as a killed save leaves it
     (tmp_path / "notes").mkdir()
-    assert len(prune(tmp_path, 2)) == 6
+    assert len(prune_tags(tmp_path, 2)) == 6
     assert steps(tmp_path) == [20, 30]
     kept = ["latest", "notes", "step-00000020", "step-00000030"]
     assert sorted(path.name for path in tmp_path.iterdir()) == kept
-    assert prune(tmp_path, 5) == []
+    assert prune_tags(tmp_path, 5) == []
 
 
 def test_a_tag_set_aside_does_not_exist(tmp_path: Path) -> None:
     for _ in range(2):
-        tags.set_aside(read(save(tmp_path, 5)))
+        tags.set_tag_aside(read(save(tmp_path, 5)))
     assert steps(tmp_path) == []
     assert [path.name for path in tags.tag_folders(tmp_path)] == [f"{DAMAGED}step-00000005"]
 

@@ -89,7 +89,7 @@ def test_only_what_was_chosen_is_drawn_in_the_share_of_its_size(run_file: Path) 
 
 def test_the_log_counts_classes_draws_and_readings(run_file: Path) -> None:
     made = data(load_run(run_file))
-    german, _, spans = made.chosen()
+    german, _, spans = made.describe_chosen()
     assert german.startswith("cldr-topic/de: 10 of 120 examples, chosen by seed 1 (")
     counts = [int(part.split()[-1]) for part in german.split("(")[1].split(")")[0].split(", ")]
     assert sum(counts) == 10

@@ -20,7 +20,7 @@ def run(tmp_path: Path) -> Path:
         shard = folder / "checkpoints" / tags.SAVING / "shard.pt"
         shard.parent.mkdir(parents=True)
         shard.write_bytes(b"weights" * step)
-        tags.finish(folder / "checkpoints", step, 2, 3, {"shard.pt": {"size": 7 * step, "sha256": tags.checksum(shard)}})
+        tags.finish_tag(folder / "checkpoints", step, 2, 3, {"shard.pt": {"size": 7 * step, "sha256": tags.checksum(shard)}})
     (folder / "config.yaml").touch()
     return folder
 
@@ -71,7 +71,7 @@ def test_prune_keeps_the_newest_and_not_under_a_running_run(run: Path) -> None:
     done = typed("prune", run)
     assert done.exit_code == 0
     assert "kept step-00000020" in done.stdout
-    assert [tag.step for tag in tags.tags(run / "checkpoints")] == [20]
+    assert [tag.step for tag in tags.list_tags(run / "checkpoints")] == [20]
 
 
 @pytest.mark.parametrize("word", ["list", "verify", "prune"])

@@ -20,7 +20,7 @@ from xdist.cli import main
 from xdist.config import load_run
 from xdist.data.tokenizer import load_tokenizer
 from xdist.evaluation.evaluator import evaluate
-from xdist.evaluation.scores import Scores, collapses
+from xdist.evaluation.scores import Scores, collapse_lines
 from xdist.formats.examples import Classified, Question, Tagged
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import save_model
@@ -101,7 +101,7 @@ def test_it_is_told_at_the_end(evaluated: Path) -> None:
     entry = recorded_scores(evaluated / "run/scores.json")["tasks"]["cldr-spans"]
     assert set(entry["collapsed"]) == set(entry["languages"])
     assert all(one["are"] == "O" and one["predictions"] > one_count for one, one_count in _counts(entry))
-    lines = collapses(request_of(load_run(evaluated / "run.yaml")))
+    lines = collapse_lines(request_of(load_run(evaluated / "run.yaml")))
     assert all(line in (evaluated / "said").read_text() for line in lines)
     assert any(line.startswith("cldr-spans: all ") and " predictions are O: " in line for line in lines)
 

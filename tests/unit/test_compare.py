@@ -61,7 +61,9 @@ def make_run(
                 continue
             examples = list(entry.examples(root, split, code))
             answers = worsened(gold_of(entry, examples), wrong, rng)
-            submission.write(submission.path(folder / "predictions", entry, split, code), entry, answers)
+            submission.write_predictions(
+                submission.predictions_path(folder / "predictions", entry, split, code), entry, answers
+            )
             found[code] = {**family_of(entry).score(answers, examples, code), "count": len(answers)}
         scores.add(entry, split, list(trained_on), found)
     return folder

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xdist.data.deal import Micro, deal, dealt_to, most_groups, split_by_budget
-from xdist.data.deal import hands as all_hands
+from xdist.data.deal import Micro, deal, deal_to_rank, most_groups, split_by_budget
+from xdist.data.deal import deal_rows as all_hands
 
 hands = given(st.lists(st.integers(1, 512), max_size=60), st.integers(1, 8), st.integers(16, 2048))
 
@@ -69,7 +69,7 @@ def test_of_many_rows_each_comes_once_and_ranks_are_alike(world: int, packed: bo
     draw = np.random.default_rng(world)
     tokens, loads = draw.integers(1, 300, 8192), draw.integers(0, 300, world)
     before = int(loads.sum())
-    ranks = [dealt_to(rank, tokens, world, 4096, packed, loads.copy()) for rank in range(world)]
+    ranks = [deal_to_rank(rank, tokens, world, 4096, packed, loads.copy()) for rank in range(world)]
     assert len({len(micros) for micros in ranks}) == 1
     assert sorted(row for micros in ranks for micro in micros if not micro.dummy for row in micro.rows) == list(range(8192))
     for micros in ranks:

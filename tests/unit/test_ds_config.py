@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from xdist import files, private
-from xdist.config.run import AskedPrecision as Said
-from xdist.config.run import Precision
+from xdist.config.runtime import AskedPrecision as Said
+from xdist.config.runtime import Precision
 from xdist.errors import UserError
 from xdist.estimate.shapes import shape_of
 from xdist.files import shipped

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from xdist.evaluation import search
-from xdist.evaluation.search import Hits, merge, top_k
+from xdist.evaluation.search import Hits, merge_hits, top_k
 
 
 def unit(rows: int, width: int, seed: int) -> torch.Tensor:
@@ -58,7 +58,7 @@ def test_shards_do_not_show(shards: int) -> None:
     asked, pool, numbers = unit(40, 16, 0), unit(700, 16, 1), torch.arange(700)
     pool[500:] = pool[:200]
     parts = [top_k(asked, pool[shard::shards], numbers[shard::shards], 20) for shard in range(shards)]
-    assert same(merge(parts), brute(asked, pool, numbers, 20))
+    assert same(merge_hits(parts), brute(asked, pool, numbers, 20))
 
 
 def test_fewer_candidates_than_asked_for() -> None:
@@ -105,7 +105,7 @@ def test_no_order_of_a_float32_sum_is_off_by_more_than_rounding(width: int, seed
     for product in (left * right).numpy():
         worst += product
     exact = math.fsum(map(mul, left.tolist(), right.tolist()))
-    assert abs(float(worst) - exact) <= search.rounding(width)
+    assert abs(float(worst) - exact) <= search.rounding_bound(width)
 
 
 def test_a_search_brings_nothing_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from resolved_of import resolved_of
 
 from xdist.cli import main
 from xdist.config import Run
-from xdist.data.claims import LOCK, PARTIAL, UNFINISHED, Digest, Size, file_and_folder, file_path, inside
+from xdist.data.claims import LOCK, PARTIAL, UNFINISHED, Digest, Size, check_file_path, check_inside, file_and_folder
 from xdist.data.fetched import Lock, read_lock
 from xdist.errors import UserError
 from xdist.fetch import hub as hub_module
@@ -504,12 +504,12 @@ PATHS = st.lists(NAMES | st.text(max_size=4), min_size=1, max_size=4).map("/".jo
 @given(PATHS)
 def test_a_path_that_is_taken_is_one_on_every_system(path: str) -> None:
     try:
-        file_path(path)
+        check_file_path(path)
     except ValueError:
         return
     base = "/base/folder"
     assert os.path.normpath(os.path.join(base, path)) == f"{base}/{path}"
-    assert inside(path) == path
+    assert check_inside(path) == path
     assert path.encode().isascii() or path.isprintable()
     windows = PureWindowsPath(path)
     assert not windows.anchor
@@ -520,7 +520,7 @@ def test_a_path_that_is_taken_is_one_on_every_system(path: str) -> None:
 
 @given(st.lists(st.from_regex(r"[a-zA-Z0-9_ -]{0,9}[a-z0-9_-]{4}(\.[a-z]{2,7})?", fullmatch=True), min_size=1, max_size=4))
 def test_plain_paths_are_taken(names: list[str]) -> None:
-    assert file_path("/".join(names)) == "/".join(names)
+    assert check_file_path("/".join(names)) == "/".join(names)
 
 
 @given(

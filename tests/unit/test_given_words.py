@@ -13,7 +13,7 @@ from tiny_kinds import KINDS
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from xdist.config import Data
-from xdist.config.run import Joining
+from xdist.config.data import Joining
 from xdist.data.prepare import Preparation
 from xdist.data.subset import Subset
 from xdist.errors import UserError

@@ -19,13 +19,13 @@ from tiny_retrieval import bucc
 
 from xdist.cli import main
 from xdist.config import Run, load_run
-from xdist.data.look import look
+from xdist.data.look import find_without_gold
 from xdist.data.subset import Subset
 from xdist.errors import UserError
-from xdist.evaluation.made_of import inputs_of
-from xdist.evaluation.scores import Scores, without_gold, without_gold_line
+from xdist.evaluation.made_of import inputs_digest
+from xdist.evaluation.scores import Scores, subsets_without_gold, without_gold_line
 from xdist.evaluation.scoring import Scoring
-from xdist.evaluation.to_do import MixtureError, to_do
+from xdist.evaluation.to_do import MixtureError, plan_work
 from xdist.files import Digests, read_json, write_json
 from xdist.formats.gold import labelled
 from xdist.metrics import metric
@@ -87,19 +87,19 @@ def test_gold_that_comes_later_is_scored_by_the_predictions_that_are_there(
     every = [str(subset) for subset in scored_of(run)]
     assert len(every) > len(TASKS)
     assert predict(run, originals) == every
-    assert not to_do(request_of(run))
-    assert [str(subset) for subset in without_gold(request_of(run))] == every
-    assert without_gold_line(without_gold(request_of(run))).startswith("no gold: predicted, not scored: xquad (")
+    assert not plan_work(request_of(run))
+    assert [str(subset) for subset in subsets_without_gold(request_of(run))] == every
+    assert without_gold_line(subsets_without_gold(request_of(run))).startswith("no gold: predicted, not scored: xquad (")
     before = times(run)
     for path in changed:  # one after another: some languages have gold before others
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(originals / path.relative_to(run.data.root), path)
-        assert not to_do(request_of(run)).predict, path
-    assert names(to_do(request_of(run)).score) == every
+        assert not plan_work(request_of(run)).predict, path
+    assert names(plan_work(request_of(run)).score) == every
     assert predict(run, originals) == []
     assert times(run) == before
-    assert not to_do(request_of(run))
-    assert without_gold(request_of(run)) == []
+    assert not plan_work(request_of(run))
+    assert subsets_without_gold(request_of(run)) == []
     for name, entry in Scores(RunFolder(run.folder).scores, "").tasks.items():
         assert entry["mean"][metric(task(name).metric).headline] == 100, name
 
@@ -110,13 +110,13 @@ def test_a_file_whose_texts_changed_is_predicted_again(described: Callable[..., 
     predict(run, originals)
     path = run.data.root / "xnli/test-sw.tsv"
     path.write_text(path.read_text().replace("\t", " and\t", 1))
-    assert names(to_do(request_of(run)).predict) == ["xnli test sw"]
-    assert to_do(request_of(run)).score == ()
+    assert names(plan_work(request_of(run)).predict) == ["xnli test sw"]
+    assert plan_work(request_of(run)).score == ()
     scoring = Scoring(request_of(run), "fp32")
-    scoring.make_room(to_do(request_of(run)).predict)  # a start that is killed from here on leaves nothing half true
+    scoring.make_room(plan_work(request_of(run)).predict)  # a start that is killed from here on leaves nothing half true
     assert sorted(Scores(scoring.folder.scores, "").tasks["xnli"]["languages"]) == ["de", "en"]
     assert predict(run, originals) == ["xnli test sw"]
-    assert not to_do(request_of(run))
+    assert not plan_work(request_of(run))
 
 
 def test_predictions_that_were_changed_or_removed_are_made_again(described: Callable[..., Run], originals: Path) -> None:
@@ -125,14 +125,14 @@ def test_predictions_that_were_changed_or_removed_are_made_again(described: Call
     predict(run, originals)
     shutil.copyfile(originals / "xnli/test-sw.tsv", run.data.root / "xnli/test-sw.tsv")
     where = RunFolder(run.folder).predictions / "xnli/test-sw.tsv"
-    assert names(to_do(request_of(run)).score) == ["xnli test sw"]
+    assert names(plan_work(request_of(run)).score) == ["xnli test sw"]
     kept = where.read_text()
     where.write_text(kept.replace("neutral", "entailment"))
-    assert names(to_do(request_of(run)).predict) == ["xnli test sw"]
+    assert names(plan_work(request_of(run)).predict) == ["xnli test sw"]
     where.unlink()
-    assert names(to_do(request_of(run)).predict) == ["xnli test sw"]
+    assert names(plan_work(request_of(run)).predict) == ["xnli test sw"]
     where.write_text(kept)
-    assert names(to_do(request_of(run)).score) == ["xnli test sw"]
+    assert names(plan_work(request_of(run)).score) == ["xnli test sw"]
 
 
 @pytest.mark.parametrize(
@@ -153,14 +153,14 @@ def test_another_option_is_refused_until_predictions_are_removed(
     before = times(run)
     other = described("evaluate.tasks=[xnli, tatoeba]", option)
     with pytest.raises(MixtureError, match=message) as error:
-        to_do(request_of(other))
+        plan_work(request_of(other))
     assert str(error.value).startswith(f"{option} (command line): ")
     assert str(error.value).endswith(
         f"; choose another folder (folder=…), or remove {run.folder}/predictions and scores.json to predict again"
     )
     assert times(run) == before
     shutil.rmtree(RunFolder(run.folder).predictions)
-    assert len(to_do(request_of(other)).predict) == 5
+    assert len(plan_work(request_of(other)).predict) == 5
 
 
 def test_how_words_became_text_is_named_and_never_mixed(described: Callable[..., Run], originals: Path) -> None:
@@ -172,9 +172,9 @@ def test_how_words_became_text_is_named_and_never_mixed(described: Callable[...,
         scores.tasks["udpos"]["made_of"]["options"]["data.words"] == "joined"
     )  # an official file does not say where blanks are
     assert "data.words" not in scores.tasks["xnli"]["made_of"]["options"]
-    assert not to_do(request_of(described("evaluate.tasks=[udpos, xnli]"))).predict
+    assert not plan_work(request_of(described("evaluate.tasks=[udpos, xnli]"))).predict
     with pytest.raises(MixtureError, match=r"data\.words: was joined when 'udpos' was predicted, is separate"):
-        to_do(request_of(described("evaluate.tasks=[udpos]", "data.words=separate")))
+        plan_work(request_of(described("evaluate.tasks=[udpos]", "data.words=separate")))
 
 
 def test_another_model_is_refused_by_its_folder(described: Callable[..., Run], originals: Path) -> None:
@@ -185,7 +185,7 @@ def test_another_model_is_refused_by_its_folder(described: Callable[..., Run], o
     (encoder / "model.safetensors").write_text("other weights")
     for tasks in ("[xnli]", "[udpos]"):  # neither for the given task nor for one next to it
         with pytest.raises(MixtureError, match=rf"^{encoder}: is not the model that made {run.folder}/predictions; choose"):
-            to_do(request_of(described(f"evaluate.tasks={tasks}")))
+            plan_work(request_of(described(f"evaluate.tasks={tasks}")))
 
 
 def test_a_machine_of_another_precision_scores_but_does_not_mix(described: Callable[..., Run], originals: Path) -> None:
@@ -194,12 +194,12 @@ def test_a_machine_of_another_precision_scores_but_does_not_mix(described: Calla
     predict(run, originals)
     for code in ("sw", "de"):
         shutil.copyfile(originals / f"xnli/test-{code}.tsv", run.data.root / f"xnli/test-{code}.tsv")
-    assert len(to_do(request_of(run), precision="bf16").score) == 2  # what runs there predicts nothing
+    assert len(plan_work(request_of(run), precision="bf16").score) == 2  # what runs there predicts nothing
     path = run.data.root / "xnli/test-sw.tsv"
     path.write_text(path.read_text().replace("\t", " and\t", 1))
     with pytest.raises(MixtureError, match=r"runtime\.precision: was fp32 when 'xnli' was predicted, is bf16"):
-        to_do(request_of(run), precision="bf16")
-    Scoring(request_of(run), "bf16").again(to_do(request_of(run)).score)
+        plan_work(request_of(run), precision="bf16")
+    Scoring(request_of(run), "bf16").rescore(plan_work(request_of(run)).score)
     assert Scores(RunFolder(run.folder).scores, "").options("xnli")["runtime.precision"] == "fp32"
 
 
@@ -212,16 +212,16 @@ def test_scores_of_an_earlier_version_are_taken_as_they_are(described: Callable[
     del values["tasks"]["xnli"]["made_of"]
     values["tasks"]["xnli"]["languages"]["de"] = {"accuracy": 50.0, "count": 20}
     write_json(path, values)
-    assert (names(to_do(request_of(run)).untold), bool(to_do(request_of(run)))) == (
+    assert (names(plan_work(request_of(run)).untold), bool(plan_work(request_of(run)))) == (
         ["xnli test sw", "xnli test de", "xnli test en"],
         False,
     )
     for code in ("sw", "de"):
         shutil.copyfile(originals / f"xnli/test-{code}.tsv", run.data.root / f"xnli/test-{code}.tsv")
-    assert names(to_do(request_of(run)).predict) == ["xnli test sw"]  # which was not scored, and has gold now
-    assert names(to_do(request_of(run)).untold) == ["xnli test de", "xnli test en"]
+    assert names(plan_work(request_of(run)).predict) == ["xnli test sw"]  # which was not scored, and has gold now
+    assert names(plan_work(request_of(run)).untold) == ["xnli test de", "xnli test en"]
     with pytest.raises(MixtureError, match=r"evaluate\.smoothing: was null"):
-        to_do(request_of(described("evaluate.tasks=[xnli]", "evaluate.smoothing={draws: 2}")))
+        plan_work(request_of(described("evaluate.tasks=[xnli]", "evaluate.smoothing={draws: 2}")))
 
 
 def test_another_metric_scores_the_predictions_that_are_there(described: Callable[..., Run], originals: Path) -> None:
@@ -232,10 +232,10 @@ def test_another_metric_scores_the_predictions_that_are_there(described: Callabl
     values = read_json(path)
     values["tasks"]["xnli"]["scored_by"] = "another"
     write_json(path, values)
-    assert names(to_do(request_of(run)).score) == [str(subset) for subset in scored_of(run)]
+    assert names(plan_work(request_of(run)).score) == [str(subset) for subset in scored_of(run)]
     assert predict(run, originals) == []
     assert Scores(path, "").tasks["xnli"]["scored_by"] == task("xnli").metric
-    assert not to_do(request_of(run))
+    assert not plan_work(request_of(run))
 
 
 def test_mined_pairs_depend_on_the_gold_of_development_alone(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_mined_pairs_depend_on_the_gold_of_development_alone(tmp_path: Path) -> 
 
     def found(split: str) -> str:
         subset = Subset(task("bucc2018"), split, "de")
-        return inputs_of(tmp_path, subset, subset.task.examples(tmp_path, split, "de"), Digests())
+        return inputs_digest(tmp_path, subset, subset.task.examples(tmp_path, split, "de"), Digests())
 
     before = found("test"), found("dev")
     assert check_split(task("bucc2018"), tmp_path, "test", "de").gold
@@ -277,7 +277,7 @@ def test_an_empty_test_file_is_refused(described: Callable[..., Run], name: str)
     if name.startswith("tatoeba"):
         (run.data.root / "labels/tatoeba/test-sw.tsv").unlink()
     with pytest.raises(UserError, match=rf"^{path}: holds no example"):
-        look(run.data.root, (), scored_of(run))
+        find_without_gold(run.data.root, (), scored_of(run))
     done = CliRunner().invoke(main, ["evaluate", str(run.folder.parent / "run.yaml"), "--dry-run"])
     assert (done.exit_code, done.output.count("\n")) == (2, 1), done.output
     assert f"{path}: holds no example" in done.output
@@ -297,7 +297,7 @@ def test_gold_in_a_part_of_a_file_is_refused(described: Callable[..., Run], name
     path = run.data.root / name
     path.write_text("\n".join(change(path.read_text().splitlines())) + "\n")
     with pytest.raises(UserError) as error:
-        look(run.data.root, (), scored_of(run))
+        find_without_gold(run.data.root, (), scored_of(run))
     assert message in str(error.value)
 
 
@@ -306,7 +306,9 @@ def test_a_pair_of_which_one_language_has_gold_is_predicted_without(described: C
     blank(run.data.root)
     shutil.copyfile(originals / "xnli/test-sw.tsv", run.data.root / "xnli/test-sw.tsv")
     subsets = {subset.language: subset for subset in scored_of(run)}
-    assert {code for code, subset in subsets.items() if subset not in look(run.data.root, (), scored_of(run))} == {"sw-sw"}
+    assert {code for code, subset in subsets.items() if subset not in find_without_gold(run.data.root, (), scored_of(run))} == {
+        "sw-sw"
+    }
     assert [code for code in subsets if labelled(subsets[code].task.examples(run.data.root, "test", code))] == ["sw-sw"]
 
 

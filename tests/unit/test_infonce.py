@@ -23,7 +23,7 @@ from xdist.data.batches import collate
 from xdist.data.tokenizer import load_tokenizer
 from xdist.formats.examples import Line
 from xdist.model.encoder import load_encoder
-from xdist.model.lineage import dumped, stage_of
+from xdist.model.lineage import dump_lineage, stage_of
 from xdist.model.model import Model
 from xdist.study import Facts, expand
 from xdist.tasks.batch import Batch, View
@@ -89,7 +89,7 @@ def test_the_model_gives_both_sentences_and_the_anchor_s_english(folders: Callab
     made = family(layer=2)
     model = Model(load_encoder(section, tokenizer, torch.float32), {"parallel": made}, 0)
     assert model.layers == {"parallel": 2}
-    model.anchored(load_encoder(section, tokenizer, torch.float32))
+    model.keep_anchor(load_encoder(section, tokenizer, torch.float32))
     model.train()
     assert model.anchor is not None
     assert not model.anchor.training
@@ -185,7 +185,7 @@ def test_sentences_that_an_earlier_stage_was_trained_on_are_not_scored(tmp_path:
     shutil.copytree(tmp_path / "encoder", model)
     run = load_study_run(tmp_path / "study.yaml", "pairs")
     trained = stage_of("pairs", run.dump(), [(task("parallel"), "de")])
-    (model / "trained_on.json").write_text(json.dumps(dumped((trained,))))
+    (model / "trained_on.json").write_text(json.dumps(dump_lineage((trained,))))
     alone = {
         "name": "b",
         "folder": str(tmp_path / "b"),

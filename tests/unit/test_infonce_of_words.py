@@ -24,7 +24,7 @@ from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
 from xdist.formats.examples import Line
 from xdist.model.encoder import load_encoder
-from xdist.robust.word_links import check_words, linker, plain, word_files
+from xdist.robust.word_links import check_words, make_linker, plain_form, word_files
 from xdist.tasks.catalog import task
 from xdist.tasks.parallel import LINK_ROW, LINKS, ParallelText, word_sums
 from xdist.tasks.rewritten import rewritten
@@ -56,18 +56,18 @@ def texts(tokenizer: PreTrainedTokenizerBase, row: dict[str, Any], links: np.nda
 def test_infonce_of_words_links_what_a_dictionary_translates_once(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
     """In lower case, without punctuation; `la` has two partners, so it and they are left out; files have codes of any kind."""
     (tmp_path / "en-de.txt").write_text("good\tgut\nGOOD\tschön\nfilm\tFilm\nthe\tla\na\tla\nevil\tbad\n")
-    link = linker(Parallel(loss="words", dictionaries=str(tmp_path)), tokenizer, [LANGUAGE])
+    link = make_linker(Parallel(loss="words", dictionaries=str(tmp_path)), tokenizer, [LANGUAGE])
     assert link is not None
     one, other, none = rows(tokenizer, ("la gut film ,", "the (film) a Good"), ("schön film", "good"), ("so", "at all"))
     assert texts(tokenizer, one, link(one, by_words(), LANGUAGE)) == {("gut", "Good"), ("film", "(film)")}
     assert texts(tokenizer, other, link(other, by_words(), LANGUAGE)) == {("schön", "good")}
     assert link(none, by_words(), LANGUAGE).shape == (0, 4)
-    assert [plain(word) for word in ("(Film).", "É", "கா,", "...", "U.S.")] == ["film", "é", "கா", "", "u.s"]
+    assert [plain_form(word) for word in ("(Film).", "É", "கா,", "...", "U.S.")] == ["film", "é", "கா", "", "u.s"]
 
 
 def test_infonce_of_words_takes_the_links_of_an_aligner(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
     (tmp_path / "de-en.links").write_text("0-1 1p0 2-2 2-3\n\n0-0\n")
-    link = linker(Parallel(loss="words", links=str(tmp_path)), tokenizer, [LANGUAGE])
+    link = make_linker(Parallel(loss="words", links=str(tmp_path)), tokenizer, [LANGUAGE])
     assert link is not None
     pairs = (("gut film la", "film good the a"), ("so", "all"), ("so gut", "all the"), ("so", "all"))
     one, empty, last, beyond = rows(tokenizer, *pairs)

@@ -18,7 +18,7 @@ from xdist.formats.examples import Line
 from xdist.model.encoder import load_encoder
 from xdist.model.language_head import load_language_heads
 from xdist.model.model import Model
-from xdist.model.vocabulary import activate
+from xdist.model.vocabulary import activate_rows
 from xdist.tasks.batch import Batch, View
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
@@ -218,7 +218,7 @@ def test_the_active_softmax_is_over_the_pieces_of_the_texts_and_special_ones(fol
     whole, model = model_of(place), model_of(place)
     torch.nn.init.normal_(whole.heads["mlm"].bias)
     if split:
-        assert activate(model.encoder, pieces)
+        assert activate_rows(model.encoder, pieces)
         model = Model(model.encoder, {"mlm": FAMILY}, seed=1)
     model.heads["mlm"].bias.data.copy_(whole.heads["mlm"].bias)
     model.heads["mlm"].restrict(pieces, model.embedding.place if split else None)

@@ -33,8 +33,8 @@ from xdist.estimate.memory import Setting, memory, state_on_disk
 from xdist.estimate.shapes import shape_of
 from xdist.export import weights
 from xdist.files import Digests, shipped
-from xdist.model.adapters.attached import merged
-from xdist.model.adapters.held import held, said_of_languages, trained_of
+from xdist.model.adapters.attached import merge_lora
+from xdist.model.adapters.held import adapters_of, describe_languages, trained_of
 from xdist.model.adapters.modules import Invertible
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import carry_heads, save_model
@@ -75,7 +75,7 @@ def shaken(model: Model, seed: int = 3) -> Model:
 
 
 def saved(model: Model, folder: Path) -> str:
-    state = {name: value.detach().clone() for name, value in model.named_parameters() if model.kept(name)}
+    state = {name: value.detach().clone() for name, value in model.named_parameters() if model.is_saved(name)}
     save_model(folder, model, state, load_tokenizer(str(model.encoder.config._name_or_path)))
     return str(folder)
 
@@ -101,7 +101,7 @@ def test_lora_stands_beside_every_matrix_that_the_kind_says(folders: Callable[[s
     again = model_of(saved(model, tmp_path / "model"))
     assert torch.equal(states(again), expected)
     whole = model_of(folders(kind))
-    whole.encoder.load_state_dict(merged(model.encoder))
+    whole.encoder.load_state_dict(merge_lora(model.encoder))
     near(states(whole), expected)
 
 
@@ -118,7 +118,7 @@ def test_lora_is_not_all_bottleneck_adapters_stand_after_layers(
     assert not torch.allclose(expected, states(frozen), atol=1e-2)
     assert torch.equal(states(model_of(saved(model, tmp_path / "model"), pack=pack)), expected)
     with pytest.raises(UserError, match="cannot be merged"):
-        merged(model.encoder)
+        merge_lora(model.encoder)
 
 
 @pytest.mark.parametrize("adapter", [{"rank": 0}, {"rank": 4, "alpha": 0}, {"kind": "bottleneck", "rank": 0}])
@@ -147,7 +147,7 @@ def test_lora_above_lora_is_merged_where_the_whole_encoder_is_trained(folders: C
     model = shaken(model_of(below, {"rank": 3, "targets": ["mlp"]}))
     expected = states(model)
     above = saved(model, tmp_path / "above")
-    assert [one.kind for one in held(model_of(above).encoder).adapters] == ["lora", "lora"]
+    assert [one.kind for one in adapters_of(model_of(above).encoder).adapters] == ["lora", "lora"]
     assert torch.equal(states(model_of(above)), expected)
     full = model_of(above)  # as a training of all layers leaves it, which begins with the adapters
     near(states(model_of(saved(full, tmp_path / "full"))), expected)
@@ -291,14 +291,14 @@ def test_lora_and_task_adapters_stand_above_the_adapter_of_the_language(
     mixed = read("qu", "de", "sw")
     for row, expected in enumerate((qu, none, sw)):
         near(mixed[batch.token_row == row], expected[batch.token_row == row])
-    assert said_of_languages(model.encoder, ["de", "sw", "fr"]) == [
+    assert describe_languages(model.encoder, ["de", "sw", "fr"]) == [
         "languages without their own adapter are read with none: de, fr"
     ]
     other = model_of(folders(kind), {"folder": task_adapter}, seed=None, pack=pack)
     near(read("de", "de", "de", by=other), none)
     fallen = model_of(task_adapter, {"languages": {"qu": languages["qu"]}, "fallback": "qu"}, seed=None, pack=pack)
     near(read("de", "sw", "de", by=fallen)[batch.token_row != 1], qu[batch.token_row != 1])
-    assert said_of_languages(fallen.encoder, ["de"])[0].endswith("read with that of 'qu': de")
+    assert describe_languages(fallen.encoder, ["de"])[0].endswith("read with that of 'qu': de")
 
 
 def test_lora_bottleneck_language_models_multiply_by_the_embedding_that_they_began_with(

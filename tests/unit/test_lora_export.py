@@ -60,7 +60,7 @@ def made_run(folder: Path, backbone: Path, name: str, kind: str = "lora") -> Mod
         value.data = 0.1 * torch.randn(value.shape, generator=torch.Generator().manual_seed(value.numel()))
     model = Model(encoder, {task(name).head: family_of(task(name))}, 1).eval()
     model.stands_on = (str(backbone), "then")
-    state = {key: value.detach() for key, value in model.named_parameters() if model.kept(key)}
+    state = {key: value.detach() for key, value in model.named_parameters() if model.is_saved(key)}
     save_model(folder / "model", model, state, tokenizer)
     return model
 

@@ -7,7 +7,7 @@ import torch
 from batch_of import batch_of
 
 from xdist.config import Run
-from xdist.engine.out_of_memory import advice, explained
+from xdist.engine.out_of_memory import explain_errors, memory_advice
 from xdist.errors import RankError
 from xdist.run import ds_config
 from xdist.tasks.batch import Batch
@@ -38,7 +38,7 @@ def test_the_largest_batch_and_the_remedies_are_named(precision: str, said: str,
     run = Run.model_validate({**RUN, "runtime": {"precision": precision}})
     config = ds_config.settings(ds_config.find(name), run.runtime.precision, 1.0)
     with pytest.raises(RankError) as caught:
-        with explained(advice(run.model, run.runtime, config, 512), 1, 7, batches):
+        with explain_errors(memory_advice(run.model, run.runtime, config, 512), 1, 7, batches):
             torch.empty(2**60, dtype=torch.uint8)
     assert str(caught.value) == (
         "rank 1 ran out of memory in step 7, whose largest micro-batch is 3 sequences of up to 4 tokens ('xnli'); try a "
@@ -50,7 +50,7 @@ def test_the_largest_batch_and_the_remedies_are_named(precision: str, said: str,
 def test_other_errors_pass(tmp_path: Path) -> None:
     run, config = Run.model_validate(RUN), ds_config.settings(ds_config.find("zero2"), "fp32", 1.0)
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        with explained(advice(run.model, run.runtime, config, 512), 1, 7, batches):
+        with explain_errors(memory_advice(run.model, run.runtime, config, 512), 1, 7, batches):
             torch.ones(2, 3) @ torch.ones(2, 3)
-    with explained(advice(run.model, run.runtime, config, 512), 1, 7, batches):
+    with explain_errors(memory_advice(run.model, run.runtime, config, 512), 1, 7, batches):
         pass

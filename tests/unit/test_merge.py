@@ -25,7 +25,7 @@ from xdist.export.merging import merge
 from xdist.files import Digests, write_json
 from xdist.model.encoder import load_encoder
 from xdist.model.kinds import KINDS, kind_of
-from xdist.model.layers import depth, tells_layers
+from xdist.model.layers import depth_of, has_numbered_layers
 from xdist.study import Facts
 from xdist.study.state import standings
 
@@ -153,12 +153,12 @@ def _recipe(places: dict[str, Path], minus: str | None = None, layers: Swapped |
 def test_a_merge_of_layers_finds_those_of_every_kind(folders: Callable[[str], str], name: str) -> None:
     encoder = load_encoder(Model(backbone=folders(name)), load_tokenizer(folders(name)), torch.float32)
     kind, number = kind_of(encoder.config), encoder.config.num_hidden_layers
-    if not tells_layers(kind):
+    if not has_numbered_layers(kind):
         assert name == "albert"
         return
     found: dict[int | None, list[str]] = {}
     for weight in encoder.state_dict():
-        found.setdefault(depth(weight, kind), []).append(weight)
+        found.setdefault(depth_of(weight, kind), []).append(weight)
     assert set(found) - {None} == set(range(number + 1))
     assert len({len(found[layer]) for layer in range(1, number + 1)}) <= 2, "modernbert's first layer has one norm less"
     assert any("embed" in weight for weight in found[0])

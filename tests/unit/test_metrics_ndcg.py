@@ -11,7 +11,7 @@ from batch_of import batch_of
 
 from xdist.config import Evaluate
 from xdist.errors import UserError
-from xdist.evaluation.predicting import by_row
+from xdist.evaluation.predicting import predictions_by_row
 from xdist.formats.examples import Classified
 from xdist.metrics import Given, metric
 from xdist.metrics.ndcg import NDCG, ndcg, runs
@@ -73,7 +73,7 @@ def test_ndcg_of_queries_across_ranks(ranks: int) -> None:
             {(0, row): file["predictions"][row] for row in [*range(rank, size, ranks), (rank + 1) % size]}
             for rank in range(ranks)
         ]
-        (found,) = by_row(parts, 1)
+        (found,) = predictions_by_row(parts, 1)
         rows = NDCG.rows_of([found[row] for row in sorted(found)], file["gold"], of(file["queries"]))
         assert rows[:, 0] == pytest.approx(file["scores"], abs=1e-12)
 

@@ -63,7 +63,9 @@ def evaluated(folder: Path, name: str, right: float, rng: np.random.Generator) -
     for entry in (task(one, folder / "tasks.yaml") for one in ("news", "topics")):
         found = {}
         for code, predictions in said.items():
-            submission.write(submission.path(folder / name / "predictions", entry, "test", code), entry, predictions)
+            submission.write_predictions(
+                submission.predictions_path(folder / name / "predictions", entry, "test", code), entry, predictions
+            )
             examples = list(entry.examples(folder, "test", code))
             found[code] = {**family_of(entry).score(predictions, examples, code), "count": len(examples)}
         scores.add(entry, "test", [], found)

@@ -9,7 +9,7 @@ from torch import nn, optim
 from xdist.config import Model as ModelSection
 from xdist.config import Train
 from xdist.data.tokenizer import load_tokenizer
-from xdist.engine.optimizer import layered_groups, optimizer, parameter_groups, rate
+from xdist.engine.optimizer import layered_groups, make_optimizer, parameter_groups, rate_factor
 from xdist.errors import UserError
 from xdist.model.encoder import load_encoder
 from xdist.model.model import Model
@@ -28,13 +28,13 @@ from xdist.tasks.family import family_of
     ],
 )
 def test_rate_by_hand(steps: int, warmup: float, expected: list[float]) -> None:
-    assert [rate(step, steps, warmup) for step in range(steps)] == pytest.approx(expected)
-    assert rate(steps, steps, warmup) == pytest.approx(0 if warmup < steps else (steps + 1) / 11)
+    assert [rate_factor(step, steps, warmup) for step in range(steps)] == pytest.approx(expected)
+    assert rate_factor(steps, steps, warmup) == pytest.approx(0 if warmup < steps else (steps + 1) / 11)
 
 
 @pytest.mark.parametrize("warmup", [0, 0.06, 0.5, 1, 17, 999])
 def test_rate_starts_above_zero_peaks_near_one_and_ends_near_zero(warmup: float) -> None:
-    rates = [rate(step, 1000, warmup) for step in range(1000)]
+    rates = [rate_factor(step, 1000, warmup) for step in range(1000)]
     assert rates[0] > 0
     assert 0.99 < max(rates) <= 1
     assert warmup == 999 or 0 < rates[-1] < 0.01
@@ -52,7 +52,7 @@ def test_rate_starts_above_zero_peaks_near_one_and_ends_near_zero(warmup: float)
     ],
 )
 def test_what_the_rate_does_after_the_warm_up(decay: str, expected: list[float]) -> None:
-    assert [rate(step, 5, 1, decay) for step in range(5)] == pytest.approx(expected)
+    assert [rate_factor(step, 5, 1, decay) for step in range(5)] == pytest.approx(expected)
 
 
 def model() -> nn.Module:
@@ -86,7 +86,7 @@ def test_adamw_takes_the_run_s_settings() -> None:
     train = Train.model_validate(
         {"tasks": [{"task": "xnli"}], "steps": 1, "learning_rate": 3e-4, "epsilon": 1e-6, "weight_decay": 0.01}
     )
-    made = optimizer(model(), train, offload=False)
+    made = make_optimizer(model(), train, offload=False)
     assert isinstance(made, optim.AdamW)
     assert [(group["lr"], group["eps"], group["weight_decay"]) for group in made.param_groups] == [
         (3e-4, 1e-6, 0.01),
@@ -106,7 +106,7 @@ def test_lower_layers_have_lower_rates(folders: Callable[[str], str], kind: str)
     made = Model(encoder, {"xnli": family_of(task("xnli"))}, 0)
     names = {id(parameter): name for name, parameter in made.named_parameters()}
     options = _train(learning_rate=1.0, layer_decay=0.5, weight_decay=0.1, betas=(0.8, 0.9))
-    groups = optimizer(made, options, offload=False).param_groups
+    groups = make_optimizer(made, options, offload=False).param_groups
     rates = {names[id(parameter)]: group["lr"] for group in groups for parameter in group["params"]}
     assert rates.keys() == set(names.values())
     assert sum(len(group["params"]) for group in groups) == len(names)
@@ -117,7 +117,7 @@ def test_lower_layers_have_lower_rates(folders: Callable[[str], str], kind: str)
     assert rates[words] == 0.125
     lowest = [rate for name, rate in rates.items() if "layer" in name and ".0." in name and "embed" not in name]
     assert set(lowest) == {0.25}
-    one = optimizer(made, _train(layer_decay=1.0, learning_rate=2.0), offload=False).param_groups
+    one = make_optimizer(made, _train(layer_decay=1.0, learning_rate=2.0), offload=False).param_groups
     assert {group["lr"] for group in one} == {2.0}
 
 

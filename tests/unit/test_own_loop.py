@@ -24,7 +24,7 @@ from xdist.config.method import METHODS as METHODS_THERE
 from xdist.config.robust import in_order
 from xdist.errors import UserError
 from xdist.formats.examples import Answer, Choice, Classified, Question, Tagged
-from xdist.model.exchange import names_there
+from xdist.model.exchange import names_in_transformers
 from xdist.model.folder import carry_heads
 from xdist.model.model import Model
 from xdist.robust import perturbed_loss
@@ -76,7 +76,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
             assert carry_heads(str(folder), ours, needed=True) == ([task(name).head], [])
             head, base = task(name).head, model.base_model_prefix
             names = {f"encoder.{one}": f"{base}.{one}" for one, _ in ours.encoder.named_parameters()}
-            theirs = names_there(getattr(transformers, type(model).__name__), model.config, ours.families[head])
+            theirs = names_in_transformers(getattr(transformers, type(model).__name__), model.config, ours.families[head])
             names |= {f"heads.{head}.{one}": other for one, other in theirs.items()}
             found[kind, family] = Pair(model, ours, AutoTokenizer.from_pretrained(folder), names)
         return found[kind, family]

@@ -137,7 +137,7 @@ def saved(path: Path) -> Model:
     saving = run.folder / "checkpoints" / tags.SAVING
     saving.mkdir(parents=True)
     file = "mp_rank_00_model_states.pt"
-    tags.finish(run.folder / "checkpoints", 5, 1, 0, {file: write_shard(state, saving / file)})
+    tags.finish_tag(run.folder / "checkpoints", 5, 1, 0, {file: write_shard(state, saving / file)})
     return model
 
 
@@ -355,7 +355,9 @@ def with_scores(path: Path, wrong: bool = False) -> Path:
                 examples = list(entry.examples(run.data.root, "test", subset.language))
                 labels = [example.label for example in examples]
                 labels[0] = next(label for label in entry.labels if label != labels[0]) if wrong else labels[0]
-                submission.write(submission.path(run.folder / "predictions", entry, "test", subset.language), entry, labels)
+                submission.write_predictions(
+                    submission.predictions_path(run.folder / "predictions", entry, "test", subset.language), entry, labels
+                )
                 found[subset.language] = {**family_of(entry).score(labels, examples, subset.language), "count": len(labels)}
         scores.add(entry, "test", ["en"], found)
     return run.folder

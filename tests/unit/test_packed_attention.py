@@ -192,7 +192,7 @@ def by_bounds(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Kernels]:
 
     def force(way: str, *dtypes: torch.dtype) -> Kernels:
         kernels = Kernels(dtypes or HALF)
-        monkeypatch.setattr(packed, "kernel", lambda *_: way)
+        monkeypatch.setattr(packed, "choose_kernel", lambda *_: way)
         monkeypatch.setattr(packed, "varlen_attn", kernels.varlen_attn)
         monkeypatch.setattr(packed, "flash_attn_varlen_func", kernels.flash_attn_varlen_func if way == packed.FLASH else None)
         return kernels
@@ -252,12 +252,12 @@ def test_the_kernel_of_pytorch_takes_the_rows(window: int | None, grouped: bool)
     packing = Packing([3, 1, 5], torch.device("meta"))
     heads = (4, 2, 2) if grouped else (4, 4, 4)
     rows = tuple(torch.empty(9, count, 8, device="meta", dtype=torch.bfloat16) for count in heads)
-    assert packed.by_bounds(rows, packing, 0.0, 0.5, window).shape == (9, 4, 8)
+    assert packed.attend_by_bounds(rows, packing, 0.0, 0.5, window).shape == (9, 4, 8)
     assert packing.bounds.dtype == torch.int32
 
 
 def test_which_kernel_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    half, kernel = torch.bfloat16, packed.kernel
+    half, kernel = torch.bfloat16, packed.choose_kernel
     monkeypatch.setattr(packed, "flash_attn_varlen_func", None)
     assert [kernel("cuda", half, 64, 0.0), kernel("cuda", half, 64, 0.1)] == [packed.VARLEN, packed.BUCKETS]
     assert {kernel("cpu", half, 64, 0.0), kernel("cuda", torch.float32, 64, 0.0), kernel("cuda", half, 12, 0.0)} == {
@@ -268,10 +268,10 @@ def test_which_kernel_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_encoder_of_another_make_is_padded() -> None:
-    assert packed.packs(XLMRobertaConfig())
-    assert packed.packs(ModernBertConfig())
-    assert not packed.packs(DebertaV2Config())
-    assert not packed.packs(BertConfig(is_decoder=True))
+    assert packed.can_pack(XLMRobertaConfig())
+    assert packed.can_pack(ModernBertConfig())
+    assert not packed.can_pack(DebertaV2Config())
+    assert not packed.can_pack(BertConfig(is_decoder=True))
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12), st.integers(1, 12))
@@ -280,7 +280,7 @@ def test_a_window_in_buckets_is_that_of_each_sequence(lengths: list[int], window
     """Where a place without a token has no token near, gradients are numbers still."""
     packing, draw = Packing(lengths, torch.device("cpu")), torch.Generator().manual_seed(1)
     rows = [torch.randn(sum(lengths), heads, 8, generator=draw).requires_grad_() for heads in (4, 2, 2)]
-    found = packed.by_buckets(tuple(rows), packing, 0.0, None, window)  # type: ignore[arg-type]
+    found = packed.attend_by_buckets(tuple(rows), packing, 0.0, None, window)  # type: ignore[arg-type]
     reach, bounds = (window - 1, window - 1), packing.bounds
     kernels = Kernels((torch.float32,))
     expected = kernels.varlen_attn(*rows, bounds, bounds, max(lengths), max(lengths), window_size=reach, enable_gqa=True)

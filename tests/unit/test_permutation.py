@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xdist.data.permutation import key_of, mix, permuted
+from xdist.data.permutation import key_of, mix, permute
 
 keys = st.integers(0, 2**64 - 1)
 
@@ -15,20 +15,20 @@ keys = st.integers(0, 2**64 - 1)
 @given(st.integers(1, 5000), keys)
 @settings(deadline=None)
 def test_every_row_once(size: int, key: int) -> None:
-    assert np.array_equal(np.sort(permuted(np.arange(size), size, key)), np.arange(size))
+    assert np.array_equal(np.sort(permute(np.arange(size), size, key)), np.arange(size))
 
 
 @given(st.integers(1, 5000), keys, st.data())
 @settings(deadline=None)
 def test_a_part_is_the_part_of_the_whole(size: int, key: int, data: st.DataObject) -> None:
     positions = np.array(data.draw(st.lists(st.integers(0, size - 1), max_size=20)), np.int64)
-    assert np.array_equal(permuted(positions, size, key), permuted(np.arange(size), size, key)[positions])
+    assert np.array_equal(permute(positions, size, key), permute(np.arange(size), size, key)[positions])
 
 
 @given(st.integers(100, 5000), keys, keys)
 @settings(deadline=None)
 def test_other_keys_other_orders(size: int, first: int, second: int) -> None:
-    orders = [permuted(np.arange(size), size, key).tolist() for key in (first, second)]
+    orders = [permute(np.arange(size), size, key).tolist() for key in (first, second)]
     assert (orders[0] == orders[1]) == (first == second)
 
 
@@ -36,7 +36,7 @@ def test_each_row_is_as_likely_in_each_position() -> None:
     size, draws = 12, 1000
     counts = np.zeros((size, size))
     for number in range(draws):
-        counts[np.arange(size), permuted(np.arange(size), size, key_of(number))] += 1
+        counts[np.arange(size), permute(np.arange(size), size, key_of(number))] += 1
     expected = draws / size
     chi_square = ((counts - expected) ** 2 / expected).sum()
     assert 55 < chi_square < 215  # 121 degrees of freedom: 121, standard deviation 15.6
@@ -44,7 +44,7 @@ def test_each_row_is_as_likely_in_each_position() -> None:
 
 def test_rows_next_to_each_other_are_torn_apart() -> None:
     size = 4096
-    order = permuted(np.arange(size), size, key_of(3))
+    order = permute(np.arange(size), size, key_of(3))
     assert abs(np.corrcoef(order[:-1], order[1:])[0, 1]) < 0.06  # four standard deviations
     assert abs(np.corrcoef(np.arange(size), order)[0, 1]) < 0.06
 
@@ -54,7 +54,7 @@ def test_a_thousand_million_rows_cost_nothing() -> None:
     positions = np.arange(size - 1000, size)
     begun = time.perf_counter()
     tracemalloc.start()
-    rows = permuted(positions, size, key_of(1))
+    rows = permute(positions, size, key_of(1))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1_000_000

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xdist.data.permutation import WINDOW
-from xdist.data.plan import CYCLE, Draws, Plan, interleaved, quotas, shares_of
+from xdist.data.plan import CYCLE, Draws, Plan, interleave, quotas, shares_of
 from xdist.errors import UserError
 
 SIZES, SHARES = [50, 7, 300], [2.0, 1.0, 5.0]
@@ -104,7 +104,7 @@ def test_epochs_and_seeds_have_their_own_order() -> None:
 @settings(max_examples=15, deadline=None)
 def test_any_window_holds_each_source_in_proportion(shares: list[float]) -> None:
     """After n draws each source is less than one row off its share of n, so a window is less than two rows off."""
-    source, rank = interleaved(counts := tuple(quotas(shares, CYCLE).tolist()))
+    source, rank = interleave(counts := tuple(quotas(shares, CYCLE).tolist()))
     for number, quota in enumerate(counts):
         so_far = np.cumsum(source == number)
         assert np.abs(so_far - quota / CYCLE * np.arange(1, CYCLE + 1)).max() < 1
@@ -157,7 +157,7 @@ def test_a_schedule_goes_on_with_every_epoch() -> None:
     assert np.bincount(sources[7 * 16 : 20 * 16], minlength=3).tolist() == [0, 104, 104]
     assert np.bincount(sources[20 * 16 :], minlength=3).tolist() == [240, 80, 0]
     for step in (0, 1, 7, 8, 19, 20, 21, 40):
-        assert plan.drawn(step).tolist() == np.bincount(sources[: step * 16], minlength=3).tolist()
+        assert plan.rows_drawn(step).tolist() == np.bincount(sources[: step * 16], minlength=3).tolist()
     again = Plan(SIZES, SHARES, 16, 1, LATER)
     assert [listed(again.step(number)) for number in (39, 20, 7, 3)] == [draws[n * 16 : (n + 1) * 16] for n in (39, 20, 7, 3)]
 

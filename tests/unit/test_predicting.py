@@ -9,7 +9,7 @@ import torch
 
 from xdist.data.batches import collate
 from xdist.evaluation import predicting
-from xdist.evaluation.predicting import Stopped, predict
+from xdist.evaluation.predicting import Stopped, predict_rows
 from xdist.evaluation.queue import ForwardRows
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
@@ -59,7 +59,7 @@ def predicted(events: list[str], work: list[ForwardRows], **more: Any) -> Any:
     language: Any = type("Subset", (), {"language": "en"})()
     model: Any = Model()
     rows: Any = [Row()]
-    return predict(model, family_of(task("xnli")), [language], rows, 1, work, forward, **more)
+    return predict_rows(model, family_of(task("xnli")), [language], rows, 1, work, forward, **more)
 
 
 def test_a_pass_is_read_when_the_next_has_begun_and_batches_are_made_beside(said: list[str]) -> None:

@@ -9,10 +9,10 @@ from resolved_of import trained_of
 from tiny_xglue import SOME, tiny_xglue
 
 from xdist.config import load_run, load_study
-from xdist.evaluation.scores import Scores, summary
+from xdist.evaluation.scores import Scores, summarise_task
 from xdist.files import shipped
 from xdist.metrics import metric
-from xdist.model.lineage import chosen_in, languages_of, stage_of
+from xdist.model.lineage import languages_chosen_in, languages_of, stage_of
 from xdist.report.reading import read_scores
 from xdist.report.scores import ZERO_SHOT
 from xdist.resolve.subsets import Subsets
@@ -66,9 +66,9 @@ def test_xglue_a_model_that_all_languages_chose_is_not_zero_shot(tmp_path: Path)
     for languages, chosen in (("all", set(entry.languages)), ("[en]", {"en"}), ("[en,ru]", {"en", "ru"})):
         run = load_run(FOLDER / "nc.yaml", [f"data.root={root}", f"train.select.languages={languages}"])
         lineage = (stage_of("a", run.dump(), [(entry, "en")]),)
-        assert chosen_in(lineage, entry) == chosen
+        assert languages_chosen_in(lineage, entry) == chosen
         assert languages_of(lineage, entry) == {"en"}
-        assert chosen_in(lineage, task("xglue-qam")) == set()
+        assert languages_chosen_in(lineage, task("xglue-qam")) == set()
     path = tmp_path / "scores.json"
     for selected in (["de", "ru"], []):
         Scores(path, "a").add(entry, "test", ["en"], {"de": {"accuracy": 50.0, "count": 1}}, selected_on=selected)
@@ -83,12 +83,12 @@ def test_xglue_in_a_report(tmp_path: Path) -> None:
     for name in UNIQUE:
         entry, headline = task(name), metric(task(name).metric).headline
         numbers = {code: {headline: 60.0 + place, "count": 9} for place, code in enumerate(entry.languages)}
-        entries[name] = summary(entry, "test", ["en"], numbers)
+        entries[name] = summarise_task(entry, "test", ["en"], numbers)
     entries["xglue-nc"]["selected_on"] = ["de", "es", "fr"]
     answers = task("xglue-mlqa")
     numbers = {code: {"f1": 50.0, "exact_match": 20.0, "count": 9} for code in ("en", "de")}
     options = {"model": "a", "options": {"evaluate.answers": "official"}, "pieces": {}}
-    entries["xglue-mlqa"] = summary(answers, "test", ["en"], numbers) | {"made_of": options}
+    entries["xglue-mlqa"] = summarise_task(answers, "test", ["en"], numbers) | {"made_of": options}
     (tmp_path / "scores.json").write_text(json.dumps({"run": "a", "tasks": entries}))
     found = read_scores([tmp_path])
     nc = next(column for column in found.columns if column.task == "xglue-nc")

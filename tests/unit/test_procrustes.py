@@ -20,11 +20,11 @@ from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
 from xdist.evaluation.fitting import Ranks, WordTable, _add, fit_maps
 from xdist.formats.examples import Line
-from xdist.model.alignment import Alignment, LanguageMap, PairSums, check_maps, fit, procrustes
+from xdist.model.alignment import Alignment, LanguageMap, PairSums, check_maps, fit_map, procrustes
 from xdist.model.encoder import load_encoder
 from xdist.model.kinds import KINDS
 from xdist.model.model import Model
-from xdist.robust.word_links import DictionaryLinks, linker
+from xdist.robust.word_links import DictionaryLinks, make_linker
 from xdist.tasks.batch import Batch
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
@@ -73,7 +73,7 @@ def _rotation(width: int) -> Tensor:
 def test_procrustes_finds_a_rotation_again() -> None:
     rotation = _rotation(8)
     x, y = _pairs(rotation, 6000)
-    found = fit(_summed(x, y), "procrustes")
+    found = fit_map(_summed(x, y), "procrustes")
     assert found.matrix is not None
     assert torch.allclose(found.matrix.double(), rotation, atol=1e-6)
     assert torch.allclose(found(x.float()).double(), y, atol=1e-5)
@@ -83,7 +83,7 @@ def test_procrustes_finds_a_rotation_again() -> None:
 def test_procrustes_of_parts_is_that_of_the_whole() -> None:
     """What ranks exchange are sums, so how many ranks there are changes rounding alone."""
     x, y = _pairs(_rotation(8), 700, noise=0.5)
-    one, four = fit(_summed(x, y), "procrustes"), fit(_summed(x, y, parts=4), "procrustes")
+    one, four = fit_map(_summed(x, y), "procrustes"), fit_map(_summed(x, y, parts=4), "procrustes")
     assert one.matrix is not None
     assert four.matrix is not None
     assert torch.allclose(one.matrix, four.matrix, atol=1e-7)
@@ -93,19 +93,19 @@ def test_procrustes_of_parts_is_that_of_the_whole() -> None:
 def test_procrustes_of_few_pairs_stays_nearer_to_the_identity() -> None:
     x, y = _pairs(_rotation(8), 60, noise=2.0)
     sums = _summed(x, y)
-    shrunk = fit(sums, "procrustes")
-    whole = procrustes(*sums.about(*sums.means))
+    shrunk = fit_map(sums, "procrustes")
+    whole = procrustes(*sums.sums_about(*sums.means))
     assert shrunk.facts["shrunk"] == pytest.approx(0.1 * float(whole.singular.sum()) / 8)
     assert shrunk.facts["from_identity"] < float((whole.matrix - torch.eye(8)).norm())
 
 
 def test_a_shift_of_means_puts_one_mean_on_the_other() -> None:
     x, y = _pairs(_rotation(8), 200)
-    moved = fit(_summed(x, y), "mean-shift")(x.float())
+    moved = fit_map(_summed(x, y), "mean-shift")(x.float())
     assert torch.allclose(moved.mean(0), y.mean(0).float(), atol=1e-4)
     assert torch.allclose(moved - moved.mean(0), (x - x.mean(0)).float(), atol=1e-4)
     with pytest.raises(UserError, match="1 pairs are too few"):
-        fit(_summed(x[:1], y[:1]), "mean-shift")
+        fit_map(_summed(x[:1], y[:1]), "mean-shift")
 
 
 def _model(place: str) -> Model:
@@ -216,7 +216,7 @@ def test_procrustes_of_words_by_hand(folders: Callable[[str], str], tmp_path: Pa
     rows = Rows(arrays(family.encode(lines, tokenizer, 64)))
     (tmp_path / "en-de.txt").write_text("Mali\tMali\noman\toman\nPeru\tPeru\nchad\tchad\n")
     (tmp_path / "de-en.links").write_text("0-1 1-0\n1-1 2-0\n0-0\n")
-    linked = linker(Align(tasks=({"task": "parallel"},), **{kind: str(tmp_path)}), tokenizer, ["de"])
+    linked = make_linker(Align(tasks=({"task": "parallel"},), **{kind: str(tmp_path)}), tokenizer, ["de"])
     vectors: dict[tuple[int, str], list[Tensor]] = defaultdict(list)
     pairs = []
     for one, other in texts:
@@ -257,4 +257,4 @@ def test_procrustes_of_words_by_hand(folders: Callable[[str], str], tmp_path: Pa
         assert torch.allclose(values, expected.values, atol=1e-5, rtol=1e-4)
     if kind == "dictionaries":
         found = fit_maps(model, Prepared(rows), [subset], "procrustes", 2, 64, Ranks(), linked)  # type: ignore[arg-type]
-        assert torch.allclose(found.maps["de"].matrix, fit(expected, "procrustes").matrix, atol=1e-4)  # type: ignore[arg-type]
+        assert torch.allclose(found.maps["de"].matrix, fit_map(expected, "procrustes").matrix, atol=1e-4)  # type: ignore[arg-type]

@@ -69,7 +69,9 @@ def predicted(folder: Path, run: str, right: float, rng: np.random.Generator) ->
                 said = [ranking(rng, n, right) for _ in "ab" for n in range(SIZE)]
             else:
                 said = [one.label if rng.random() < right else rng.choice(SENTIMENT) for one in examples]
-            submission.write(submission.path(folder / run / "predictions", entry, "test", code), entry, said)
+            submission.write_predictions(
+                submission.predictions_path(folder / run / "predictions", entry, "test", code), entry, said
+            )
             found[code] = {**family_of(entry).score(said, examples, code), "count": SIZE}
         scores.add(entry, "test", [], found)
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from xdist.config import Run
-from xdist.engine.micro_batch import most
-from xdist.engine.recompute import needed, setting
+from xdist.engine.micro_batch import largest_fitting
+from xdist.engine.recompute import exceeds_capacity, memory_setting
 from xdist.estimate.memory import Setting
 from xdist.estimate.recommend import GB
 from xdist.estimate.shapes import Shape, shape_of
@@ -27,7 +27,9 @@ def described(**more: Any) -> Run:
 
 def of(run: Run, shape: Shape, config: DeepSpeed, rows: int | None, ranks: int, masked: bool = False) -> Setting:
     tokens = run.runtime.micro_batch_tokens
-    return setting(shape, run.model, run.methods, config, micro_batch_tokens=tokens, masked=masked, rows=rows, ranks=ranks)
+    return memory_setting(
+        shape, run.model, run.methods, config, micro_batch_tokens=tokens, masked=masked, rows=rows, ranks=ranks
+    )
 
 
 @pytest.mark.parametrize(
@@ -37,7 +39,7 @@ def test_by_memory(tokens: int, gigabytes: float, expected: bool) -> None:
     run = described(runtime={"micro_batch_tokens": tokens})
     shape = shape_of("large")
     one = of(run, shape, DeepSpeed(Path("a.json"), {}, 2, "bf16", "none", 10**8, None), 60_000, 8)
-    assert needed(shape, one, gigabytes * GB) is expected
+    assert exceeds_capacity(shape, one, gigabytes * GB) is expected
 
 
 def test_the_setting_is_that_of_the_run() -> None:
@@ -59,9 +61,11 @@ def test_as_many_tokens_as_fit_are_taken(gigabytes: float, tokens: int) -> None:
     config = DeepSpeed(Path("a.json"), {}, 1, "bf16", "none", 10**8, None)
 
     def with_tokens(count: int) -> Setting:
-        return setting(shape, run.model, run.methods, config, micro_batch_tokens=count, masked=False, rows=60_000, ranks=8)
+        return memory_setting(
+            shape, run.model, run.methods, config, micro_batch_tokens=count, masked=False, rows=60_000, ranks=8
+        )
 
-    found = most(shape, with_tokens, gigabytes * GB)
+    found = largest_fitting(shape, with_tokens, gigabytes * GB)
     assert found == tokens
-    assert needed(shape, with_tokens(2 * found), gigabytes * GB) or found == 32768
-    assert not needed(shape, with_tokens(found), gigabytes * GB) or found == 4096
+    assert exceeds_capacity(shape, with_tokens(2 * found), gigabytes * GB) or found == 32768
+    assert not exceeds_capacity(shape, with_tokens(found), gigabytes * GB) or found == 4096

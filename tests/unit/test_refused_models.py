@@ -172,7 +172,7 @@ def test_a_folder_that_is_not_there_is_our_line_not_that_of_transformers(
     folder: Path, monkeypatch: pytest.MonkeyPatch, words: str, not_there: str
 ) -> None:
     monkeypatch.chdir(folder.parent)
-    monkeypatch.setattr("xdist.data.fetched.offline", lambda: False)  # as where there is a network; transformers finds none,
+    monkeypatch.setattr("xdist.data.fetched.is_offline", lambda: False)  # as where there is a network; transformers finds none,
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # at once instead of after some tries
     done = CliRunner().invoke(main, words.format(not_there, not_there).split())
     assert done.exit_code == 2, done.output

@@ -20,7 +20,7 @@ from xdist.cli import main
 from xdist.config import load_run
 from xdist.errors import UserError
 from xdist.languages import CC100
-from xdist.model.lineage import FILE, dumped
+from xdist.model.lineage import FILE, dump_lineage
 from xdist.resolve.encoder import read_encoder
 from xdist.resolve.resolved import Resolved, resolve
 from xdist.resolve.subsets import Subsets
@@ -355,7 +355,7 @@ def test_what_an_encoder_has_read_is_as_the_run_says_else_as_an_earlier_training
     # The complete list is kept with the model: its file may not be there.
     trained = resolve(load_run(Path("run.yaml"), ["model.pretraining=mine.txt"])).lineage
     shutil.copytree("encoder", "trained", symlinks=False)
-    (Path("trained") / FILE).write_text(json.dumps(dumped(trained)))
+    (Path("trained") / FILE).write_text(json.dumps(dump_lineage(trained)))
     Path("mine.txt").unlink()
     continued = resolve(load_run(Path("run.yaml"), ["model.pretraining=null", "model.backbone=trained"]))
     assert continued.request.pretraining == record

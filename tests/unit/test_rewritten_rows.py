@@ -14,7 +14,7 @@ from tiny_words import arrays, words_tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from xdist.config import load_run
-from xdist.data.batches import TrainingData, collate, collate_pair, comparable
+from xdist.data.batches import TrainingData, collate, collate_pair, comparable_row
 from xdist.data.prepare import Preparation
 from xdist.formats.examples import Answer, Passage, Query, Question, Tagged
 from xdist.robust.code_switch import CodeSwitcher
@@ -85,7 +85,7 @@ def test_positions_of_a_question_by_hand(tokenizer: PreTrainedTokenizerBase, tmp
     )
     (row,) = arrays(family.encode([asked], tokenizer, 128))
     method = CodeSwitcher(tokenizer, tmp_path, seed=1, stream=0, probability=1)
-    after = method.rewrite(comparable(row, family), family, "en", 0, 0)
+    after = method.rewrite(comparable_row(row, family), family, "en", 0, 0)
     assert tokenizer.decode(after["tokens"]) == "<s> is not at all</s></s> not so film was not at all .</s>"
     assert tokenizer.decode(after["tokens"][after["start"] : after["end"] + 1]).strip() == "film"
     spans = [asked.context[begin:end].strip() for begin, end in zip(after["begins"], after["ends"], strict=True)]
@@ -127,7 +127,7 @@ def test_real_answers_stay(shared_data: Path, real_subword: Segmenter, name: str
         rewriter.replacements = MethodType(Growing.replacements, rewriter)  # type: ignore[method-assign]
     changed = answered = 0
     for number, row in enumerate(rows):
-        after = rewriter.rewrite(comparable(row, family), family, code, number, 0)
+        after = rewriter.rewrite(comparable_row(row, family), family, code, number, 0)
         context = examples[row["example"]].context
         check_answer(family, row, after, context)
         assert len(after["tokens"]) <= 220
@@ -156,7 +156,7 @@ def test_both_views_have_the_same_places(tokenizer: PreTrainedTokenizerBase) -> 
     ]
     rows = arrays(family.encode(asked, tokenizer, 128))
     method = Growing(tokenizer, 1, 0)
-    made = [method.rewrite(comparable(row, family), family, "en", number, 0) for number, row in enumerate(rows)]
+    made = [method.rewrite(comparable_row(row, family), family, "en", number, 0) for number, row in enumerate(rows)]
     batch = collate_pair(made, rows, range(3), family)
     assert batch.plain is not None
     here, there = batch.targets["shared"], batch.plain.targets["shared"]

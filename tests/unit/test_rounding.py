@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from xdist.robust.passes import Pass
-from xdist.robust.rounding import Rounding, warning
+from xdist.robust.rounding import Rounding, rounding_warning
 from xdist.tasks.batch import Shift, View
 
 
@@ -29,14 +29,14 @@ def test_what_is_left_of_a_perturbation(dtype: torch.dtype, size: float, lost: b
     batch: Any = object()
     shift = Shift("input", (lambda states: delta) if made else delta)
     rounding = Rounding(dtype, states.device)
-    one = rounding.watched(Pass((View(batch), View(batch, (shift,)), View(batch, (shift,)))))
+    one = rounding.watch_pass(Pass((View(batch), View(batch, (shift,)), View(batch, (shift,)))))
     plain, first, second = one.views
     assert plain.shifts == ()
     assert first.shifts[0] is second.shifts[0]  # the encoder's work is shared by shifts
     noting = first.shifts[0].delta
     assert not isinstance(noting, torch.Tensor)
     assert noting(states.float()) is delta
-    said = warning(rounding.sums.tolist(), "bf16")
+    said = rounding_warning(rounding.sums.tolist(), "bf16")
     assert bool(said) == lost
     share = ((states + delta.to(dtype)) != states)[1:].float().mean()
     if lost:
@@ -46,8 +46,8 @@ def test_what_is_left_of_a_perturbation(dtype: torch.dtype, size: float, lost: b
 def test_only_passes_with_shifts_are_seen() -> None:
     batch: Any = object()
     rounding = Rounding(torch.bfloat16, torch.device("cpu"))
-    rounding.watched(Pass((View(batch),)))
+    rounding.watch_pass(Pass((View(batch),)))
     assert not rounding.seen
-    rounding.watched(Pass((View(batch, (Shift("last", torch.zeros(1, 1)),)),)))
+    rounding.watch_pass(Pass((View(batch, (Shift("last", torch.zeros(1, 1)),)),)))
     assert rounding.seen
-    assert warning(rounding.sums.tolist(), "bf16") == ""
+    assert rounding_warning(rounding.sums.tolist(), "bf16") == ""

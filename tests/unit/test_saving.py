@@ -92,7 +92,7 @@ def finished(folder: Path, gold: bool) -> tuple[RunFolder, list[Any]]:
     shard = run.checkpoints / tags.SAVING / "shard.pt"
     shard.parent.mkdir(parents=True)
     shard.write_bytes(b"states")
-    tags.finish(run.checkpoints, 5, 1, 0, {"shard.pt": {"size": 6, "sha256": tags.checksum(shard)}})
+    tags.finish_tag(run.checkpoints, 5, 1, 0, {"shard.pt": {"size": 6, "sha256": tags.checksum(shard)}})
     run.model.mkdir()
     (run.model / "model.safetensors").write_bytes(b"weights")
     numbers = {"accuracy": 50.0, "count": 2} if gold else {"count": 2}
@@ -144,4 +144,4 @@ def test_a_damaged_checkpoint_is_told_and_left(tmp_path: Path, caplog: pytest.Lo
     (run.checkpoints / "step-00000005" / "shard.pt").write_bytes(b"States")
     assert leave(run, "weights", "run", scored) == 0
     assert "step-00000005 is damaged: shard.pt has changed since it was written" in caplog.text
-    assert tags.tags(run.checkpoints)[0].has_states
+    assert tags.list_tags(run.checkpoints)[0].has_states

@@ -14,7 +14,7 @@ from tiny_families import LANGUAGES, tiny_families
 from xdist.cli import main
 from xdist.errors import UserError
 from xdist.evaluation import submission
-from xdist.evaluation.official import average, score_folder
+from xdist.evaluation.official import average_scores, score_folder
 from xdist.files import write_json
 from xdist.metrics.spans import parse_0_0_12, spans
 from xdist.tasks.catalog import Task, task
@@ -50,7 +50,9 @@ def perfect(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for code in entry.languages:
             if all(path.is_file() for path in entry.paths(root, "test", code)):
                 examples = list(entry.examples(root, "test", code))
-                submission.write(submission.path(folder, entry, "test", code), entry, gold_of(entry, examples))
+                submission.write_predictions(
+                    submission.predictions_path(folder, entry, "test", code), entry, gold_of(entry, examples)
+                )
     return folder
 
 
@@ -76,7 +78,7 @@ def test_gold_scores_a_hundred(perfect: Path, root: Path) -> None:
     assert {name: entry["mean"][entry["metric"]] for name, entry in scores["tasks"].items()} == dict.fromkeys(TASKS, 100.0)
     assert set(scores["tasks"]["xquad"]["languages"]) == set(LANGUAGES["xquad"])
     assert scores["tasks"]["xquad"]["languages"]["th"]["count"] == 12
-    assert str(average(scores)) == "0 of 10"  # no task has all its languages
+    assert str(average_scores(scores)) == "0 of 10"  # no task has all its languages
 
 
 def test_scores_are_the_official_ones(folder: Path, root: Path) -> None:
@@ -279,7 +281,7 @@ def test_blank_lines_at_the_end_of_gold_and_predictions_are_none(folder: Path, r
 def rankings(root: Path, name: str, code: str, split: str = "test") -> tuple[Path, dict[str, list[str]]]:
     """The right candidates of each query, as predictions in addition to the data."""
     entry = task(name)
-    path = submission.path(root / "predictions", entry, split, code)
+    path = submission.predictions_path(root / "predictions", entry, split, code)
     found = {query.id: list(query.relevant) for _, query in entry.examples(root, split, code)}
     write_json(path, found)
     return path, found
@@ -318,7 +320,7 @@ def test_the_direction_is_stated_and_dev_scores_are_not_the_benchmarks(perfect: 
     assert scores["tasks"]["xnli"]["mean"] == {"accuracy": 100.0}
     numbers = {code: {"accuracy": 9.0} for code in entry.languages}
     for split, done in (("dev", 0), ("test", 1)):
-        assert average({"tasks": {"xnli": {"split": split, "languages": numbers}}}).done == done
+        assert average_scores({"tasks": {"xnli": {"split": split, "languages": numbers}}}).done == done
 
 
 def test_commands(perfect: Path, root: Path, tmp_path: Path) -> None:

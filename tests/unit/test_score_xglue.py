@@ -16,7 +16,7 @@ from xdist.cli import main
 from xdist.errors import UserError
 from xdist.evaluation import submission, xglue
 from xdist.evaluation.official import score_folder
-from xdist.evaluation.scores import summary
+from xdist.evaluation.scores import summarise_task
 from xdist.files import write_json
 from xdist.metrics import metric
 from xdist.metrics.pooled import replicate
@@ -33,10 +33,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_gold(folder: Path, root: Path, name: str, split: str = "test", official: bool = True) -> None:
-    entry, path = task(name), xglue.path if official else submission.path
+    entry, path = task(name), xglue.predictions_path if official else submission.predictions_path
     for code in SOME[name]:
         examples = list(entry.examples(root, split, code))
-        submission.write(path(folder, entry, split, code), entry, gold_of(entry, examples))
+        submission.write_predictions(path(folder, entry, split, code), entry, gold_of(entry, examples))
 
 
 @pytest.fixture
@@ -203,10 +203,14 @@ def test_xglue_ndcg_is_compared_query_by_query(root: Path, tmp_path: Path) -> No
         for code in SOME["xglue-wpr"]:
             examples = list(entry.examples(root, "test", code))
             predictions = [one.label if number == 0 else "1" for one in examples]
-            submission.write(submission.path(folder / "predictions", entry, "test", code), entry, predictions)
+            submission.write_predictions(
+                submission.predictions_path(folder / "predictions", entry, "test", code), entry, predictions
+            )
             numbers[code] = {**family_of(entry).score(predictions, examples, code), "count": len(predictions)}
         tables.append(numbers)
-        write_json(folder / "scores.json", {"run": folder.name, "tasks": {entry.name: summary(entry, "test", ["en"], numbers)}})
+        write_json(
+            folder / "scores.json", {"run": folder.name, "tasks": {entry.name: summarise_task(entry, "test", ["en"], numbers)}}
+        )
     (found,) = xdist.compare(folders[0], folders[1])
     assert (found.task, found.metric.headline) == ("xglue-wpr", "ndcg")
     assert found.comparison

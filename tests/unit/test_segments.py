@@ -9,7 +9,7 @@ from tiny_kinds import TEXTS, tiny_kind
 from tiny_words import arrays
 from transformers import PreTrainedTokenizerBase
 
-from xdist.data.batches import collate, collate_pair, comparable
+from xdist.data.batches import collate, collate_pair, comparable_row
 from xdist.data.masking import Masking
 from xdist.data.tokenizer import load_tokenizer
 from xdist.formats.examples import Choice, Classified, Line, Passage, Query, Question, Sentence, Tagged
@@ -100,7 +100,7 @@ def test_the_border_moves_with_rewritten_words(tokenizer: PreTrainedTokenizerBas
     (tmp_path / "en-de.txt").write_text("euro\tyen won peso\nKenya\tPeru Chad\n")
     family, rows = encoded("pawsx", [Classified(texts=("Germany euro", "Kenya dollar"), label="0")], tokenizer, 128)
     method = CodeSwitcher(tokenizer, tmp_path, seed=1, stream=0, probability=1)
-    after = [method.rewrite(comparable(row, family), family, "en", 0, 0) for row in rows]
+    after = [method.rewrite(comparable_row(row, family), family, "en", 0, 0) for row in rows]
     expected = tokenizer("Germany yen won peso", "Peru Chad dollar", return_token_type_ids=True)
     batch = collate_pair(after, rows, [0], family)
     assert batch.plain
@@ -110,7 +110,7 @@ def test_the_border_moves_with_rewritten_words(tokenizer: PreTrainedTokenizerBas
 
     question = Question(key="k", id="k", question="euro Kenya", context="Kenya Mali euro Oman")
     family, rows = encoded("squad", [question], tokenizer, 128)
-    (row,) = [method.rewrite(comparable(row, family), family, "en", 0, 0) for row in rows]
+    (row,) = [method.rewrite(comparable_row(row, family), family, "en", 0, 0) for row in rows]
     assert int(row["context"]) > int(rows[0]["context"])
     expected = [int(place >= row["context"]) for place in range(len(row["tokens"]))]
     assert found(collate([row], [0], family), tokenizer) == expected

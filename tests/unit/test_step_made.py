@@ -12,7 +12,7 @@ from resolved_of import data_of, prepared_of
 from xdist.config import load_run
 from xdist.data import permutation
 from xdist.data.batches import TrainingData, collate
-from xdist.data.grouping import by_value
+from xdist.data.grouping import group_by_value
 from xdist.data.plan import Plan
 from xdist.data.tokenizer import load_tokenizer
 
@@ -65,7 +65,7 @@ def test_the_rows_of_others_are_not_gone_through_one_by_one(large: TrainingData,
     own = large.plan.step(1).row[: ROWS // RANKS].tolist()
     alone = calls(lambda: collate([shards.row(row) for row in own], own, family, languages=["en"] * len(own)))
     large.step(0, 3, RANKS)
-    monkeypatch.setattr(permutation, "_mixed", None)
+    monkeypatch.setattr(permutation, "_mix_with_key", None)
     monkeypatch.setattr(type(shards), "_begins", None)
     assert large.plan.step(0).epoch.max() == 0
     assert calls(lambda: large.step(0, 3, RANKS)) < 2 * alone
@@ -80,6 +80,6 @@ def test_many_sets_cost_a_few_calls_each() -> None:
 @pytest.mark.parametrize("count", [1, 7, 70_000])
 def test_places_by_value(count: int) -> None:
     values = np.random.default_rng(count).integers(0, count, 500)
-    found = dict(by_value(values))
+    found = dict(group_by_value(values))
     assert sorted(found) == np.unique(values).tolist()
     assert all(np.array_equal(places, np.flatnonzero(values == value)) for value, places in found.items())

@@ -14,7 +14,7 @@ from tiny_words import WORDS, pair_rows, words_tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from xdist.errors import UserError
-from xdist.robust.lattice import BestSampler, Lattice, Sampler, best
+from xdist.robust.lattice import BestSampler, Lattice, Sampler, best_segmentations
 from xdist.robust.subword import Segmenter
 
 PIECES = {"a": (0, -1.0), "b": (1, -1.5), "c": (2, -2.0), "ab": (3, -2.2), "bc": (4, -2.6), "abc": (5, -3.9), "ca": (6, -3.0)}
@@ -65,7 +65,7 @@ def test_the_lattice_has_the_exact_probabilities(word: str, alpha: float) -> Non
 @given(st.text("abc", min_size=1, max_size=8), st.integers(1, 12))
 def test_the_best_are_the_best(word: str, count: int) -> None:
     expected = sorted((score for score, _ in all_of(word, PIECES)), reverse=True)[:count]
-    found = best(Lattice.of(word, PIECES, 3), count)
+    found = best_segmentations(Lattice.of(word, PIECES, 3), count)
     assert [score for score, _ in found] == pytest.approx(expected)
     assert len({segmentation for _, segmentation in found}) == len(found)
 
@@ -76,7 +76,7 @@ def test_draws_come_as_often_as_they_should(nbest: int) -> None:
     lattice = Lattice.of(word, PIECES, 3)
     expected = probabilities(word, PIECES, alpha)
     if nbest > 0:
-        kept = {segmentation for _, segmentation in best(lattice, nbest)}
+        kept = {segmentation for _, segmentation in best_segmentations(lattice, nbest)}
         total = sum(expected[one] for one in kept)
         expected = {one: expected[one] / total for one in kept}
     sampler = Sampler(lattice, alpha) if nbest < 0 else BestSampler(lattice, alpha, nbest)

@@ -179,13 +179,13 @@ def test_syntax_strength_0_is_the_plain_encoder_to_the_bit(folders: Any) -> None
 
 
 def test_syntax_of_layers_that_are_computed_again(folders: Any) -> None:
-    from xdist.model.syntax.attached import recomputing
+    from xdist.model.syntax.attached import recompute_arguments
 
     found: list[dict[str, Tensor]] = []
     for again in (False, True):
         model = model_of(folders("xlm-roberta"))
         if again:
-            model.encoder.gradient_checkpointing_enable({"use_reentrant": False, **recomputing(model.encoder)})
+            model.encoder.gradient_checkpointing_enable({"use_reentrant": False, **recompute_arguments(model.encoder)})
         model.train()
         outputs = model(View(batch()), View(batch()))
         sum(output.square().sum() for output in outputs).backward()

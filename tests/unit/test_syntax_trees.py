@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tiny_words import arrays, words_tokenizer
 from transformers import PreTrainedTokenizerBase
 
-from xdist.data.trees import FAR, NOWHERE, columns, distances, of_texts, of_words, shuffled
+from xdist.data.trees import FAR, NOWHERE, columns, distances, nodes_of_texts, nodes_of_words, shuffle_words
 from xdist.errors import UserError
 from xdist.formats.examples import Classified, Tagged
 from xdist.formats.parses import ROOT, UNTAGGED, ParsedText, Parses
@@ -109,15 +109,15 @@ def test_syntax_of_any_sentence_is_a_tree(tmp_path_factory: pytest.TempPathFacto
     path.write_text(made[0])
     found = list(Parses(path)._of.values())
     assert len(found[-1].forms) == made[1]
-    for parse in (*found, *map(shuffled, found)):
+    for parse in (*found, *map(shuffle_words, found)):
         for word in range(len(parse.heads)):
             steps = 0
             while word != ROOT:
                 word, steps = parse.heads[word], steps + 1
                 assert steps <= len(parse.heads)
     for parse in found:
-        other = shuffled(parse)
-        assert other == shuffled(parse)
+        other = shuffle_words(parse)
+        assert other == shuffle_words(parse)
         assert (other.forms, other.tags) == (parse.forms, parse.tags)
         assert sorted(depths(other)) == sorted(depths(parse))
 
@@ -168,7 +168,7 @@ def test_syntax_of_a_pair_hangs_on_the_first_token(tokenizer: PreTrainedTokenize
     first = ParsedText(("the", "filmmovie", "was", "bad"), (5, 7, 3, 0), (1, 3, 3, ROOT))
     second = ParsedText(("good",), (0,), (ROOT,))
     (row,) = arrays(family.encode([Classified(texts=texts)], tokenizer, 128))
-    nodes = of_texts(row, texts, [first, second], tokenizer, 128)
+    nodes = nodes_of_texts(row, texts, [first, second], tokenizer, 128)
     spelled = tokenizer.convert_ids_to_tokens(row["tokens"])
     words = {
         number: "".join(piece for piece, node in zip(spelled, nodes, strict=True) if node == number) for number in range(5)
@@ -180,7 +180,7 @@ def test_syntax_of_a_pair_hangs_on_the_first_token(tokenizer: PreTrainedTokenize
     assert all((head == NOWHERE) == (piece == "</s>") for head, piece in zip(found["tree"], spelled, strict=True))
     # Cut to the longest that fits: a word that was cut off still is between those that depend on it.
     (short,) = arrays(family.encode([Classified(texts=texts)], tokenizer, 9))
-    kept = of_texts(short, texts, [first, second], tokenizer, 9)
+    kept = nodes_of_texts(short, texts, [first, second], tokenizer, 9)
     assert 3 not in kept
     cut = distances(
         np.array(columns(kept, ParsedText((*first.forms, *second.forms), (5, 7, 3, 0, 0), (1, 3, 3, ROOT, ROOT)))["tree"]),
@@ -198,7 +198,7 @@ def test_syntax_of_tagged_words_in_several_rows(tokenizer: PreTrainedTokenizerBa
     before = 0
     for row in rows:
         inside = words[before : before + len(row["words"])]
-        nodes = of_words(row, inside, before, words, parse, tokenizer)
+        nodes = nodes_of_words(row, inside, before, words, parse, tokenizer)
         assert [nodes[place] for place in row["words"]] == list(range(before, before + len(inside)))
         assert nodes[0] == nodes[-1] == NOWHERE
         assert (nodes[1:-1] != NOWHERE).all()

@@ -279,8 +279,8 @@ def test_both_ways_the_lines_of_each_side_are_told(tmp_path: Path, small: tuple[
     score = family.score(predictions, examples, "wo")
     assert (score["accuracy"], score["top10"], score["accuracy_back"]) == (0, 100, 100)
     path = tmp_path / "test-wo.tsv"
-    submission.write(path, entry, predictions)
-    assert submission.read(path, entry, examples) == predictions
+    submission.write_predictions(path, entry, predictions)
+    assert submission.read_predictions(path, entry, examples) == predictions
     lines = path.read_text().splitlines()
     for number, line, message in (
         (1, "0 1 2", "expected 10 different rows, best first, found '0 1 2'"),
@@ -289,10 +289,10 @@ def test_both_ways_the_lines_of_each_side_are_told(tmp_path: Path, small: tuple[
     ):
         path.write_text("\n".join([*lines[: number - 1], line, *lines[number:]]) + "\n")
         with pytest.raises(UserError, match=f"^{path}:{number}: {re.escape(message)}"):
-            submission.read(path, entry, examples)
+            submission.read_predictions(path, entry, examples)
     path.write_text("\n".join(lines[:40]) + "\n")
     with pytest.raises(UserError, match=f"^{path}:41: the end after 40 predictions, expected 80$"):
-        submission.read(path, entry, examples)
+        submission.read_predictions(path, entry, examples)
 
 
 def test_real_ntrex(shared_data: Path) -> None:
@@ -358,8 +358,8 @@ def test_bucc_is_mined_with_the_threshold_of_dev(tmp_path: Path, small: tuple[Pa
     assert score["f1"] > 80
 
     path = tmp_path / "test-de.tsv"
-    submission.write(path, entry, finished)
-    assert submission.read(path, entry, examples) == finished
+    submission.write_predictions(path, entry, finished)
+    assert submission.read_predictions(path, entry, examples) == finished
     assert family.score(finished, [(name, Sentence(id=s.id, text=s.text)) for name, s in examples], "de") == {}
 
 
@@ -377,7 +377,7 @@ def test_bad_mined_pairs(tmp_path: Path, lines: str, message: str) -> None:
     path.write_text(lines)
     entry = task("bucc2018")
     with pytest.raises(UserError, match=message):
-        submission.read(path, entry, list(entry.examples(tmp_path, "test", "de")))
+        submission.read_predictions(path, entry, list(entry.examples(tmp_path, "test", "de")))
 
 
 def test_gold_of_unknown_sentences_is_refused(tmp_path: Path) -> None:

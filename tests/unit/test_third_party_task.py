@@ -238,9 +238,9 @@ def test_a_family_of_somebody_elses(place: Path) -> None:
     usual = torch.nn.functional.cross_entropy(outputs, batch.targets["label"], reduction="none")
     assert (family.losses(outputs, batch) - usual).tolist() == pytest.approx([1.0, 1.0])
     assert type(family) is type(family_of(entry))
-    path = submission.path(place, entry, "test", "en")
-    submission.write(path, entry, ["good", "poor"])
-    assert submission.read(path, entry, [None, None]) == ["good", "poor"]
+    path = submission.predictions_path(place, entry, "test", "en")
+    submission.write_predictions(path, entry, ["good", "poor"])
+    assert submission.read_predictions(path, entry, [None, None]) == ["good", "poor"]
     Path("ordered.py").write_text(Path("ordered.py").read_text().replace('family="ordered"', 'family="odrered"'))
     with pytest.raises(UserError, match=r"^task 'reviews': unknown family 'odrered': did you mean 'ordered'\?"):
         task("reviews", None, [plugins.pinned("ordered.py")])

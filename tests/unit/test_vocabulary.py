@@ -16,7 +16,7 @@ from xdist.config import load_run
 from xdist.data.histogram import HISTOGRAM
 from xdist.data.tokenizer import load_tokenizer
 from xdist.data.vocabulary import used_rows
-from xdist.model.vocabulary import ActiveEmbedding, activate, active_rows, merged
+from xdist.model.vocabulary import ActiveEmbedding, activate_rows, active_rows, merge_rows
 from xdist.robust.rewriting import rewriters
 
 RUN = """\
@@ -137,7 +137,7 @@ def encoders(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[PreTrained
     """The same encoder twice, the second with an active vocabulary."""
     tiny_model(tmp_path / "encoder", tiny_benchmark(tmp_path / "data"), kind=request.param)
     whole, split = (AutoModel.from_pretrained(tmp_path / "encoder", add_pooling_layer=False) for _ in range(2))
-    assert activate(split, IDS)
+    assert activate_rows(split, IDS)
     return whole, split
 
 
@@ -175,7 +175,7 @@ def test_updates_are_those_of_the_whole_table(encoders: tuple[PreTrainedModel, P
         "embeddings.word_embeddings.weight": sorted({*IDS.tolist(), encoders[0].config.pad_token_id})
     }
     assert len(split["embeddings.word_embeddings.weight"]) < len(before) / 10
-    found = merged(encoders[1], split)
+    found = merge_rows(encoders[1], split)
     assert found.keys() == whole.keys()
     for name, value in whole.items():
         torch.testing.assert_close(found[name], value, atol=1e-6, rtol=0)
@@ -187,7 +187,7 @@ def test_updates_are_those_of_the_whole_table(encoders: tuple[PreTrainedModel, P
 def test_weight_decay_shrinks_only_rows_that_are_trained(encoders: tuple[PreTrainedModel, PreTrainedModel]) -> None:
     before = encoders[0].get_input_embeddings().weight.detach().clone()
     name = "embeddings.word_embeddings.weight"
-    whole, split = updated(encoders[0], 0.1)[name], merged(encoders[1], updated(encoders[1], 0.1))[name]
+    whole, split = updated(encoders[0], 0.1)[name], merge_rows(encoders[1], updated(encoders[1], 0.1))[name]
     trained = torch.isin(torch.arange(len(before)), encoders[1].get_input_embeddings().active)
     torch.testing.assert_close(split[trained], whole[trained], atol=1e-6, rtol=0)
     assert torch.equal(split[~trained], before[~trained])
@@ -196,6 +196,6 @@ def test_weight_decay_shrinks_only_rows_that_are_trained(encoders: tuple[PreTrai
 
 def test_an_embedding_that_is_more_than_a_table_stays_whole(encoders: tuple[PreTrainedModel, PreTrainedModel]) -> None:
     whole, split = encoders
-    assert not activate(split, IDS)
+    assert not activate_rows(split, IDS)
     assert isinstance(split.get_input_embeddings(), ActiveEmbedding)
-    assert not activate(whole, torch.arange(whole.config.vocab_size))
+    assert not activate_rows(whole, torch.arange(whole.config.vocab_size))

@@ -56,22 +56,22 @@ def named_in(text: str) -> dict[str, Paper]:
     """The papers that a source names, in their order in it; one that is not known has its arXiv number alone."""
     at: dict[str, int] = {}
     by_number = {one.arxiv: key for key, one in papers().items() if one.arxiv}
-    found: dict[str, Paper] = {}
+    papers_found: dict[str, Paper] = {}
     for number in ARXIV.finditer(text):
         key = by_number.get(number[1], f"arxiv-{number[1]}")
-        found[key] = papers().get(key) or Paper(title=f"arXiv {number[1]}", arxiv=number[1], checked="all")
+        papers_found[key] = papers().get(key) or Paper(title=f"arXiv {number[1]}", arxiv=number[1], checked="all")
         at.setdefault(key, number.start())
     for key, one in papers().items():
         places = [text.index(words) for words in one.said if words in text]
         if places:
-            found[key] = one
+            papers_found[key] = one
             at[key] = min(places)
-    return {key: found[key] for key in sorted(found, key=lambda key: at[key])}
+    return {key: papers_found[key] for key in sorted(papers_found, key=lambda key: at[key])}
 
 
 def of_encoder(name: str) -> dict[str, Paper]:
     """The paper of an encoder, by its name: the one with the longest part that fits."""
-    parts = {part: key for key, one in papers().items() for part in one.encoders if part in name.lower()}
+    parts = {part: key for key, paper in papers().items() for part in paper.encoders if part in name.lower()}
     return {parts[longest]: papers()[parts[longest]]} if (longest := max(parts, key=len, default="")) else {}
 
 

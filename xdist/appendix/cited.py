@@ -42,8 +42,8 @@ def cited_papers(runs: Iterable[Run]) -> Cited:
     """The papers of these runs, each once, with all that it is cited for. Raises UserError where a file that they name cannot
     be read."""
     runs = list(runs)
-    made = {str(RunFolder(run.folder).model) for run in runs}
-    found: Cited = {}
+    models_made = {str(RunFolder(run.folder).model) for run in runs}
+    cited: Cited = {}
     for run in runs:
         used = Used(
             tuple(one.task for one in run.train.tasks) if run.train else (),
@@ -59,31 +59,31 @@ def cited_papers(runs: Iterable[Run]) -> Cited:
             bool(run.train and run.train.distil and run.train.distil.weight),
             bool(run.model.syntax and run.model.syntax.read),
         )
-        for why, some in _of(used, made):
-            _add(found, why, some)
-    _add(found, "xdist", xdist_itself())
-    _add(found, "what xdist builds on", {key: papers()[key] for key in BUILT_ON})
-    return found
+        for why, some in _papers_of_run(used, models_made):
+            _add(cited, why, some)
+    _add(cited, "xdist", xdist_itself())
+    _add(cited, "what xdist builds on", {key: papers()[key] for key in BUILT_ON})
+    return cited
 
 
-def as_bibtex(found: Cited) -> str:
+def as_bibtex(papers: Cited) -> str:
     """A file for BibTeX: entries after lines that say what each is cited for, and which parts of it are from memory."""
     entries = []
-    for key, (reasons, paper) in found.items():
+    for key, (reasons, paper) in papers.items():
         memory = [f"% from memory, compare it with the paper: {', '.join(paper.unchecked)}"] if paper.unchecked else []
         entries.append("\n".join([*(f"% {why}" for why in reasons), *memory, bibtex(key, paper)]))
     return "\n\n".join(entries) + "\n"
 
 
-def _add(found: Cited, why: str, some: Mapping[str, Paper]) -> None:
+def _add(papers: Cited, why: str, some: Mapping[str, Paper]) -> None:
     for key, paper in some.items():
-        reasons, _ = found.setdefault(key, ([], paper))
+        reasons, _ = papers.setdefault(key, ([], paper))
         if why not in reasons:
             reasons.append(why)
 
 
-def _of(used: Used, made: Container[str]) -> Iterator[tuple[str, Mapping[str, Paper]]]:
-    """(for what, papers) of one run; an encoder that is among those `made` here is cited for the run that made it."""
+def _papers_of_run(used: Used, models_made: Container[str]) -> Iterator[tuple[str, Mapping[str, Paper]]]:
+    """(for what, papers) of one run; an encoder that is among `models_made` is cited for the run that made it."""
     catalog = known_tasks(used.described)
     before = read_lineage(used.backbone)  # what other runs trained before this one began
     trained = (*used.trained, *(one.task for stage in before for one in stage.tasks))
@@ -100,7 +100,7 @@ def _of(used: Used, made: Container[str]) -> Iterator[tuple[str, Mapping[str, Pa
         if name != "none":
             yield f"method {name} (its formula and what it differs from)", of_method(name)
     start = before[0].backbone if before else used.backbone
-    if start not in made:
+    if start not in models_made:
         yield f"encoder {start}", of_encoder(start) or as_it_says(Path(start).name, f"the encoder {start}: name its paper")
     if used.smoothed:
         yield "smoothed predictions", {"smoothing": papers()["smoothing"]}

@@ -44,10 +44,10 @@ def verify(archive: Path, root: Path | None) -> Verified:
         return verified
     runs = sorted({name.split("/")[1] for name in content if name.startswith("runs/") and name.endswith("/scores.json")})
     with tempfile.TemporaryDirectory() as temporary:
-        for name, one in content.items():
+        for name, data in content.items():
             path = Path(temporary) / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(one)
+            path.write_bytes(data)
         return replace(verified, scores=sum(_scored_again(archive, Path(temporary) / "runs" / run, root) for run in runs))
 
 
@@ -65,7 +65,7 @@ def _about(archive: Path, content: dict[str, bytes]) -> _About:
 
 def _unpacked(archive: Path) -> dict[str, bytes]:
     """Files by their names; no path leads out of the archive, and links are none."""
-    found: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     try:
         with tarfile.open(archive, "r:gz") as entries:
             for entry in entries:
@@ -75,21 +75,21 @@ def _unpacked(archive: Path) -> dict[str, bytes]:
                     raise UserError(f"{archive}: '{entry.name}' is nothing that a bundle holds")
                 file = entries.extractfile(entry)
                 assert file
-                found[str(name.relative_to("bundle"))] = file.read()
+                files[str(name.relative_to("bundle"))] = file.read()
     except FileNotFoundError:
         raise UserError(f"{archive}: no such file") from None
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise UserError(f"{archive}: cannot be read: {error}") from None
-    if SUMS not in found:
+    if SUMS not in files:
         raise UserError(f"{archive}: is no bundle (no {SUMS})")
-    return found
+    return files
 
 
 def _check_sums(archive: Path, content: dict[str, bytes]) -> None:
     sums: dict[str, str] = {}
     for line in content[SUMS].decode(errors="replace").splitlines():
-        said, _, name = line.partition("  ")
-        sums[name] = said
+        digest_of_file, _, name = line.partition("  ")
+        sums[name] = digest_of_file
     for name in sorted({*sums, *content} - {SUMS}):
         if name not in content:
             raise UserError(f"{archive}: {name}: is missing")
@@ -111,20 +111,20 @@ def _scored_again(archive: Path, run: Path, root: Path) -> int:
         scored = {code: one for code, one in entry["languages"].items() if set(one) != {"count"}}
         with tempfile.TemporaryDirectory() as alone:  # a language without gold has predictions, and no score
             for code in scored:
-                place = submission.path(run / "predictions", catalog[name], entry["split"], code)
+                place = submission.predictions_path(run / "predictions", catalog[name], entry["split"], code)
                 if not place.is_file():
                     raise UserError(f"{archive}: runs/{run.name}: {name}/{place.name} is missing")
-                copy = submission.path(Path(alone) / "p", catalog[name], entry["split"], code)
+                copy = submission.predictions_path(Path(alone) / "p", catalog[name], entry["split"], code)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 copyfile(place, copy)
             again = score_folder(Path(alone) / "p", root, entry["split"], partial=True, described=described) if scored else {}
         for code, one in scored.items():
-            _same(f"{archive}: runs/{run.name}: {name} in {code}", one, again["tasks"][name]["languages"][code])
+            _check_same(f"{archive}: runs/{run.name}: {name} in {code}", one, again["tasks"][name]["languages"][code])
         number += len(scored)
     return number
 
 
-def _same(where: str, said: dict[str, Any], now: dict[str, Any]) -> None:
+def _check_same(where: str, said: dict[str, Any], now: dict[str, Any]) -> None:
     for metric, value in said.items():
         if metric not in now or not isclose(float(value), float(now[metric]), rel_tol=1e-12, abs_tol=1e-9):
             raise UserError(f"{where}: {metric} was {value}, is {now.get(metric, 'missing')}: other gold, or another metric")

@@ -41,7 +41,7 @@ class Best:
         self.step: int = there.step if there else 0
         self.value: float = there.value if there else -math.inf
 
-    def look(self, step: int) -> float:
+    def judge_step(self, step: int) -> float:
         """The value of the model after `step` steps, which is kept if it is the best. Collective. Raises UserError for a value
         that is not a number."""
         value = self.judge(self.engine.module)
@@ -56,7 +56,7 @@ class Best:
             distributed.barrier()
         return value
 
-    def become(self, model: Path) -> None:
+    def copy_to(self, model: Path) -> None:
         """Make the best model the run's. Collective."""
         if distributed.rank() == 0:
             self.folder.rename(model)

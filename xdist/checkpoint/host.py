@@ -119,15 +119,15 @@ def _bytes_of(tensor: Tensor) -> Tensor:
 
 def size_of(state: Any) -> int:
     """Bytes of the storages of `state`, each once."""
-    found: dict[tuple[Any, ...], int] = {}
+    sizes: dict[tuple[Any, ...], int] = {}
 
     def take(tensor: Tensor) -> int:
         storage = tensor.detach().untyped_storage()
-        found[(storage.device, storage.data_ptr(), storage.nbytes())] = storage.nbytes()
+        sizes[(storage.device, storage.data_ptr(), storage.nbytes())] = storage.nbytes()
         return 0
 
     _Skeleton(io.BytesIO(), take).dump(state)
-    return sum(found.values())
+    return sum(sizes.values())
 
 
 def states_of(engine: Engine) -> int:
@@ -140,11 +140,11 @@ def states_of(engine: Engine) -> int:
 def has_room(states: int, free: int) -> bool:
     """Whether each host has 1.3 times the `states` of its ranks `free`, in bytes; the choice that follows is logged.
     Collective."""
-    found = distributed.gather_on_first((socket.gethostname(), states, free))
-    if found is None:
+    by_rank = distributed.gather_on_first((socket.gethostname(), states, free))
+    if by_rank is None:
         return bool(distributed.agree(None))
     hosts: dict[str, tuple[int, int]] = {}
-    for host, size, room in found:
+    for host, size, room in by_rank:
         before, least = hosts.get(host, (0, room))
         hosts[host] = before + size, min(least, room)
     scarce = min(hosts, key=lambda host: hosts[host][1] - ROOM * hosts[host][0])
@@ -164,9 +164,9 @@ def free_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup"
     """Bytes that this process can still take of the host's memory: of the machine's, or of what a scheduler or container gave
     it (control groups of either version)."""
     lines = (proc / "meminfo").read_text().splitlines()
-    found = [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    found += _left_in_groups(proc / "self" / "cgroup", groups)
-    return min(found, default=0)
+    free = [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    free += _left_in_groups(proc / "self" / "cgroup", groups)
+    return min(free, default=0)
 
 
 def _left_in_groups(membership: Path, root: Path) -> Iterator[int]:

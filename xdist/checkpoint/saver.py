@@ -9,7 +9,7 @@ from typing import Any
 from xdist.checkpoint import tags
 from xdist.checkpoint.host import HostMemory, free_memory, has_room, states_of
 from xdist.checkpoint.store import Saving
-from xdist.config.run import Runtime
+from xdist.config.runtime import Runtime
 from xdist.engine.engine import Engine
 from xdist.errors import RunError
 from xdist.run import distributed
@@ -56,13 +56,13 @@ class Saver:
         self._choose()
         saving = self._begin(step, self.memory)
         if self.memory is None:
-            self._over(step, saving.settle())
+            self._note_end(step, saving.settle())
         else:
             self._under_way = saving
         self._last = time.perf_counter()
         return self._count(started)
 
-    def look(self, busy: bool) -> float:
+    def advance(self, busy: bool) -> float:
         """After a step in which any rank was `busy`, or none was: advance a save that is under way. Returns and
         raises as `save` does. Collective."""
         if self._under_way is None or busy:
@@ -70,7 +70,7 @@ class Saver:
         started = time.perf_counter()
         if (outcome := self._under_way.advance()) is not None:
             step, self._under_way = self._under_way.step, None
-            self._over(step, outcome)
+            self._note_end(step, outcome)
         return self._count(started)
 
     def finish(self, step: int, stopped: bool) -> None:
@@ -85,9 +85,9 @@ class Saver:
             return
         if good and under_way is not None and under_way.step == step:
             return
-        self._over(step, self._begin(step, None).settle(), last=stopped)
+        self._note_end(step, self._begin(step, None).settle(), last=stopped)
 
-    def secured(self) -> str:
+    def resume_point(self) -> str:
         """Where the run can resume from, in words, once what is under way is over. Collective."""
         self._settle(patient=True)
         return self._last_good()
@@ -116,10 +116,10 @@ class Saver:
             return ""
         saving, self._under_way = self._under_way, None
         outcome = saving.settle()
-        self._over(saving.step, outcome, patient)
+        self._note_end(saving.step, outcome, patient)
         return outcome
 
-    def _over(self, step: int, problem: str, patient: bool = False, last: bool = False) -> None:
+    def _note_end(self, step: int, problem: str, patient: bool = False, last: bool = False) -> None:
         """Note how the save of `step` ended. Raises RunError where it is one failure too many; a `patient` caller says more."""
         if not problem:
             self._failed = 0
@@ -133,7 +133,7 @@ class Saver:
             log.warning("step %d could not be saved: %s; %s; trying again at the next save", step, problem, kept)
 
     def _last_good(self) -> str:
-        good = tags.last_good(self.folder)
+        good = tags.last_good_tag(self.folder)
         return f"the last good checkpoint is {good.path}" if good else "there is no good checkpoint yet"
 
     def _count(self, started: float) -> float:

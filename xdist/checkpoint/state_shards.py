@@ -70,7 +70,7 @@ class StateShards:
         self._given_up = False
 
     def open(self, folder: Path) -> None:
-        with self.excused():
+        with self.note_errors():
             self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
 
     def take(self, state_dict: Any, path: str) -> None:
@@ -102,7 +102,7 @@ class StateShards:
         self._given_up = True
 
     @contextmanager
-    def excused(self) -> Iterator[None]:
+    def note_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

@@ -51,7 +51,7 @@ class Saving:
         self._gathered = False
         saving = folder / tags.SAVING
         if distributed.rank() == 0:
-            with self._shards.excused():
+            with self._shards.note_errors():
                 shutil.rmtree(saving, ignore_errors=True)  # what a killed save may have left
                 folder.mkdir(exist_ok=True)  # in a run folder that exists: one that was removed does not come again
                 saving.mkdir()
@@ -103,34 +103,34 @@ class Saving:
         """Make a tag of what all ranks have written, or remove it."""
         saving, shards = self.folder / tags.SAVING, self._shards
         shards.problem = next((problem for _, problem in written if problem), "")
-        with shards.excused():
+        with shards.note_errors():
             if not shards.problem:
                 files: Files = {name: file for rank, _ in written for name, file in rank.items()}
-                tags.finish(self.folder, self.step, len(written), self.stage, files | _others(saving, files))
-                tags.prune(self.folder, self.keep)
+                tags.finish_tag(self.folder, self.step, len(written), self.stage, files | _other_files(saving, files))
+                tags.prune_tags(self.folder, self.keep)
         if shards.problem:
             shutil.rmtree(saving, ignore_errors=True)
 
 
-def save(folder: Path, engine: Engine, step: int, stage: int, keep: int, client_state: dict[str, Any]) -> str:
+def save_checkpoint(folder: Path, engine: Engine, step: int, stage: int, keep: int, client_state: dict[str, Any]) -> str:
     """Save `step` done steps as a tag and drop all but the last `keep`, while training waits. Returns as `Saving.settle` does.
     Collective."""
     return Saving(folder, engine, step, stage, keep, client_state).settle()
 
 
-def _others(saving: Path, files: Files) -> Files:
+def _other_files(saving: Path, files: Files) -> Files:
     """What DeepSpeed wrote next to the shards: optimizer states that it keeps on NVMe."""
     others = [path for path in saving.rglob("*") if path.is_file() and str(path.relative_to(saving)) not in files]
     for path in others:
-        tags.to_disk(path)
+        tags.sync_to_disk(path)
     return {str(path.relative_to(saving)): {"size": path.stat().st_size, "sha256": tags.checksum(path)} for path in others}
 
 
-def find(folder: Path, verify: bool = True) -> Tag | None:
+def find_checkpoint(folder: Path, verify: bool = True) -> Tag | None:
     """The newest intact tag, of which every rank has read a share. Damaged newer ones are named and set aside. Raises UserError
     where several tags exist and none is intact, which no accident of one save explains, and where none has states to
     resume from. Collective."""
-    there: list[Tag] = distributed.agree(tags.tags(folder) if distributed.rank() == 0 else None)
+    there: list[Tag] = distributed.agree(tags.list_tags(folder) if distributed.rank() == 0 else None)
     found = [tag for tag in there if tag.has_states]
     stripped = len(there) - len(found)
     damaged: list[Tag] = []
@@ -141,7 +141,7 @@ def find(folder: Path, verify: bool = True) -> Tag | None:
         if not wrong:
             if distributed.rank() == 0:
                 for other in damaged:
-                    tags.set_aside(other)
+                    tags.set_tag_aside(other)
             distributed.barrier()
             return tag
         damaged.append(tag)
@@ -156,12 +156,12 @@ def find(folder: Path, verify: bool = True) -> Tag | None:
         raise UserError(f"{folder}: none of the {len(damaged)} checkpoints is intact; remove the folder to start at step 0")
     if damaged and distributed.rank() == 0:
         log.warning("%s holds no other checkpoint: starting at step 0", folder)
-        tags.set_aside(damaged[0])
+        tags.set_tag_aside(damaged[0])
     distributed.barrier()
     return None
 
 
-def load(tag: Tag, engine: Engine, stage: int) -> dict[str, Any]:
+def load_checkpoint(tag: Tag, engine: Engine, stage: int) -> dict[str, Any]:
     """Bring a fresh engine of `stage` to the saved step; returns the client state. Raises UserError. Collective."""
     same_vocabulary(tag, engine.module)
     if tag.stage != stage or (stage and tag.world != distributed.world()):

@@ -30,7 +30,7 @@ _ROWS = "rows."
 _TYPES = {torch.float32: "F32", torch.int64: "I64"}
 
 
-def strip(tag: Tag) -> int:
+def strip_tag(tag: Tag) -> int:
     """Leave the weights of `tag` alone; returns the bytes that this frees. Raises UserError where a file of it is damaged,
     OSError where there is no room."""
     before = sum(path.stat().st_size for path in tag.path.rglob("*") if path.is_file())
@@ -44,14 +44,14 @@ def strip(tag: Tag) -> int:
     return before - sum(path.stat().st_size for path in tag.path.iterdir())
 
 
-def strip_all(folder: Path, all_done: bool) -> Iterator[tuple[Tag, int]]:
+def strip_tags(folder: Path, all_done: bool) -> Iterator[tuple[Tag, int]]:
     """Strip every tag below `folder`, with the bytes that each frees; of a run that is not `all_done` not the newest that it
-    can resume from. Raises as `strip` does."""
-    found = tags.tags(folder)
+    can resume from. Raises as `strip_tag` does."""
+    found = tags.list_tags(folder)
     newest = next((tag for tag in reversed(found) if tag.has_states and not tag.shrunken()), None)
     for tag in found:
         if all_done or tag != newest:
-            yield tag, strip(tag)
+            yield tag, strip_tag(tag)
 
 
 def read_stripped(tag: Tag) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

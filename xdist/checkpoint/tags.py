@@ -91,7 +91,7 @@ class Tag:
         return found
 
 
-def name_of(step: int) -> str:
+def tag_name(step: int) -> str:
     return f"step-{step:08d}"
 
 
@@ -100,14 +100,14 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read(path: Path) -> Tag | None:
+def read_tag(path: Path) -> Tag | None:
     """The tag at `path`, None where there is no valid manifest of that step."""
     try:
         if not (path / MANIFEST).is_file():
             return None
         manifest = read_json(path / MANIFEST)
         own = manifest.pop("digest")
-        if digest(manifest) == own and path.name == name_of(manifest["step"]) and _is_whole(manifest):
+        if digest(manifest) == own and path.name == tag_name(manifest["step"]) and _is_whole(manifest):
             return Tag(path, manifest)
     except (OSError, UserError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
@@ -120,25 +120,25 @@ def _is_whole(manifest: dict[str, Any]) -> bool:
     return all(size >= 0 for size in sizes) and type(manifest["step"]) is int
 
 
-def tags(folder: Path) -> list[Tag]:
+def list_tags(folder: Path) -> list[Tag]:
     """The tags below `folder`, oldest first, damaged files or not."""
-    return sorted((tag for path in folder.glob("step-*") if (tag := read(path))), key=lambda tag: tag.step)
+    return sorted((tag for path in folder.glob("step-*") if (tag := read_tag(path))), key=lambda tag: tag.step)
 
 
-def last_good(folder: Path) -> Tag | None:
+def last_good_tag(folder: Path) -> Tag | None:
     """The newest tag whose files are all there in their full size."""
-    return next((tag for tag in reversed(tags(folder)) if not tag.shrunken()), None)
+    return next((tag for tag in reversed(list_tags(folder)) if not tag.shrunken()), None)
 
 
-def finish(folder: Path, step: int, world: int, stage: int, files: dict[str, dict[str, Any]]) -> Tag:
+def finish_tag(folder: Path, step: int, world: int, stage: int, files: dict[str, dict[str, Any]]) -> Tag:
     """Make what is in `.saving` the tag of `step`: manifest, rename, `latest`, each on the disk before the next."""
-    saving, path = folder / SAVING, folder / name_of(step)
+    saving, path = folder / SAVING, folder / tag_name(step)
     manifest = {"step": step, "world": world, "stage": stage, "files": dict(sorted(files.items()))}
     _write_manifest(saving, manifest)
     if path.exists():
         shutil.rmtree(path)  # the same step by an earlier life of the run
     os.replace(saving, path)
-    to_disk(folder)
+    sync_to_disk(folder)
     write_text(folder / LATEST, path.name)
     return Tag(path, manifest)
 
@@ -155,11 +155,11 @@ def is_stripped(tag: Tag) -> bool:
 
 def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     write_json(folder / MANIFEST, {**manifest, "digest": digest(manifest)})
-    to_disk(folder / MANIFEST)
-    to_disk(folder)
+    sync_to_disk(folder / MANIFEST)
+    sync_to_disk(folder)
 
 
-def to_disk(path: Path) -> None:
+def sync_to_disk(path: Path) -> None:
     """Return when the file or the folder's list of names is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -168,17 +168,17 @@ def to_disk(path: Path) -> None:
         os.close(handle)
 
 
-def set_aside(tag: Tag) -> None:
+def set_tag_aside(tag: Tag) -> None:
     """Take a damaged tag out of the way: it does not exist any more, but can be looked at until the next one is saved."""
     aside = tag.path.with_name(DAMAGED + tag.path.name)
     shutil.rmtree(aside, ignore_errors=True)
     tag.path.rename(aside)
 
 
-def prune(folder: Path, keep: int) -> list[Path]:
+def prune_tags(folder: Path, keep: int) -> list[Path]:
     """Remove all but the last `keep` tags that look intact, and what killed saves and removals left behind; returns what was
     removed."""
-    kept = {tag.path for tag in [tag for tag in tags(folder) if not tag.shrunken()][-keep:]}
+    kept = {tag.path for tag in [tag for tag in list_tags(folder) if not tag.shrunken()][-keep:]}
     removed = [path for path in tag_folders(folder) if path not in kept]
     for path in removed:
         shutil.rmtree(path)

@@ -37,14 +37,19 @@ def list_(place: Path, as_json: bool) -> None:
     from xdist.run.tables import Table, show
 
     folder = _checkpoints(place)
-    found = [_told(path) for path in tags.tag_folders(folder)]
+    listed = [_checkpoint_entry(path) for path in tags.tag_folders(folder)]
     if as_json:
-        print_json({"folder": folder, "checkpoints": found})
+        print_json({"folder": folder, "checkpoints": listed})
         return
     table = Table("checkpoint", ">step", ">ranks", ">ZeRO stage", ">files", ">size", "~state")
-    for one in found:
-        numbers = ["" if one[key] is None else str(one[key]) for key in ("step", "ranks", "stage", "files")]
-        table.row(one["name"], *numbers, "" if one["bytes"] is None else decimal(one["bytes"]), one["state"])
+    for checkpoint in listed:
+        numbers = ["" if checkpoint[key] is None else str(checkpoint[key]) for key in ("step", "ranks", "stage", "files")]
+        table.row(
+            checkpoint["name"],
+            *numbers,
+            "" if checkpoint["bytes"] is None else decimal(checkpoint["bytes"]),
+            checkpoint["state"],
+        )
     show(table)
 
 
@@ -64,18 +69,18 @@ def verify(place: Path, step: int | None, as_json: bool) -> None:
     from xdist.run.progress import Progress
 
     folder = _checkpoints(place)
-    found = tags.tags(folder)
-    if not found:
+    chosen = tags.list_tags(folder)
+    if not chosen:
         raise UserError(f"{folder}: holds no checkpoint")
     if step is not None:
-        steps = [tag.step for tag in found]
-        found = [tag for tag in found if tag.step == step]
-        if not found:
+        steps = [tag.step for tag in chosen]
+        chosen = [tag for tag in chosen if tag.step == step]
+        if not chosen:
             raise UserError(f"{folder}: {unknown('step', step, steps)}")
     told: list[dict[str, Any]] = []
-    progress = Progress("verify", sum(tag.bytes for tag in found), in_bytes=True)
+    progress = Progress("verify", sum(tag.bytes for tag in chosen), in_bytes=True)
     try:
-        for tag in found:
+        for tag in chosen:
             wrong = tag.damage(seen=progress.advance)
             told.append({"name": tag.path.name, "step": tag.step, "damage": wrong})
             for line in wrong or ["whole"] if not as_json else ():
@@ -85,7 +90,7 @@ def verify(place: Path, step: int | None, as_json: bool) -> None:
     if as_json:
         print_json({"folder": folder, "checkpoints": told})
     if damaged := sum(bool(one["damage"]) for one in told):
-        click.echo(f"{damaged} of {len(found)} checkpoints damaged; a run resumes from the newest that is intact", err=True)
+        click.echo(f"{damaged} of {len(chosen)} checkpoints damaged; a run resumes from the newest that is intact", err=True)
         raise SystemExit(1)
 
 
@@ -117,23 +122,23 @@ def prune(place: Path, keep: int | None, states: bool) -> None:
     removed: list[Path] = []
     try:
         if keep or not states:
-            removed = tags.prune(folder, keep or 1)
+            removed = tags.prune_tags(folder, keep or 1)
         for path in removed:
             click.echo(f"removed {path}")
         if states:
             with writing(folder):
-                for tag, freed in stripped.strip_all(folder, all_done=(folder.parent / "model").is_dir()):
+                for tag, freed in stripped.strip_tags(folder, all_done=(folder.parent / "model").is_dir()):
                     click.echo(f"{tag.path.name}: weights alone, {decimal(max(freed, 0))} less")
     finally:
         lock.release()
-    click.echo(f"kept {', '.join(tag.path.name for tag in tags.tags(folder)) or 'nothing'}")
+    click.echo(f"kept {', '.join(tag.path.name for tag in tags.list_tags(folder)) or 'nothing'}")
 
 
-def _told(path: Path) -> dict[str, Any]:
+def _checkpoint_entry(path: Path) -> dict[str, Any]:
     """One entry of a folder of checkpoints; what is no checkpoint has a name and a state alone."""
     from xdist.checkpoint import tags
 
-    tag = tags.read(path)
+    tag = tags.read_tag(path)
     if tag:
         counts = {"step": tag.step, "ranks": tag.world, "stage": tag.stage, "files": len(tag.manifest["files"])}
         whole = "complete" if tag.has_states else "weights alone"

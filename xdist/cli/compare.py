@@ -40,33 +40,33 @@ def command(a: Path, b: Path, more_a: tuple[Path, ...], more_b: tuple[Path, ...]
     from xdist.report.terminal import comparison_table
     from xdist.run.tables import show
 
-    found = api.compare((a, *more_a), (b, *more_b), only)
+    tasks = api.compare((a, *more_a), (b, *more_b), only)
     sides = {"A": (a, *more_a), "B": (b, *more_b)}
     differ = _differing(a, b)
     if as_json:
         print_json(
             {
                 **{name.lower(): folders for name, folders in sides.items()},
-                "differ": {key: {"a": one, "b": other} for key, (one, other) in differ.items()},
-                "tasks": [_facts(one) for one in found],
+                "differ": {key: {"a": first, "b": second} for key, (first, second) in differ.items()},
+                "tasks": [_facts(task) for task in tasks],
             }
         )
         return
     for name, folders in sides.items():
-        show(f"{name}: {_called(folders)}")
-    said = "; ".join(f"{key} {_value(one)} | {_value(other)}" for key, (one, other) in differ.items())
-    show(f"A | B differ in: {said or 'nothing that a description says'}")
+        show(f"{name}: {_name_runs(folders)}")
+    shown = "; ".join(f"{key} {_value(first)} | {_value(second)}" for key, (first, second) in differ.items())
+    show(f"A | B differ in: {shown or 'nothing that a description says'}")
     if len(sides["A"]) == 1:
         show("One seed a side: about these two models, not about training.")
-    for one in found:
+    for task in tasks:
         click.echo()
-        if one.metric is None or one.comparison is None:
-            click.echo(f"{one.task}: {one.absent}")
+        if task.metric is None or task.comparison is None:
+            click.echo(f"{task.task}: {task.absent}")
             continue
-        less = ", less is better" if one.metric.lower_is_better else ""
-        show(comparison_table(f"{one.task} ({one.metric.headline}, {one.split}{less})", one.comparison))
-        if one.comparison.shuffled is not None:
-            p = probability(one.comparison.shuffled)
+        less = ", less is better" if task.metric.lower_is_better else ""
+        show(comparison_table(f"{task.task} ({task.metric.headline}, {task.split}{less})", task.comparison))
+        if task.comparison.shuffled is not None:
+            p = probability(task.comparison.shuffled)
             equals = "" if p.startswith("<") else "= "
             show(f"these models, all examples together: p {equals}{p} (approximate randomisation)")
 
@@ -81,7 +81,7 @@ def _differing(a: Path, b: Path) -> dict[str, tuple[Any, ...]]:
     return differing_keys(runs, [name for name in TRAINED if name != "seed"])
 
 
-def _called(folders: Sequence[Path]) -> str:
+def _name_runs(folders: Sequence[Path]) -> str:
     from xdist.config import recorded_run
     from xdist.run.folder import RunFolder
 
@@ -93,14 +93,14 @@ def _value(value: Any) -> str:
     return "–" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _facts(one: "TaskDifferences") -> dict[str, Any]:
-    found = one.comparison
-    about = {"task": one.task, "split": one.split, "metric": one.metric.headline if one.metric else None}
-    if found is None:
-        return {**about, "absent": one.absent}
-    rows = {"groups": found.groups, "languages": found.languages}
-    told = {name: {key: _row(row) for key, row in of.items()} for name, of in rows.items()}
-    return {**about, **told, "no_gold": found.blank, "p_of_these_models": found.shuffled}
+def _facts(task: "TaskDifferences") -> dict[str, Any]:
+    comparison = task.comparison
+    about = {"task": task.task, "split": task.split, "metric": task.metric.headline if task.metric else None}
+    if comparison is None:
+        return {**about, "absent": task.absent}
+    rows = {"groups": comparison.groups, "languages": comparison.languages}
+    by_metric = {name: {key: _row(row) for key, row in of.items()} for name, of in rows.items()}
+    return {**about, **by_metric, "no_gold": comparison.blank, "p_of_these_models": comparison.shuffled}
 
 
 def _row(row: "Compared") -> dict[str, Any]:

@@ -23,7 +23,7 @@ def command(name: str | None) -> None:
 
     there = pages()
     if name is not None:
-        click.echo(there[_named(name, there)].read_text(encoding="utf-8"), nl=False)
+        click.echo(there[_find_page(name, there)].read_text(encoding="utf-8"), nl=False)
         return
     table = Table("page", "~what it says")
     for page, path in there.items():
@@ -41,7 +41,7 @@ def pages() -> dict[str, Path]:
     return dict(sorted({**found, **beside}.items(), key=lambda item: ("/" in item[0], item[0].lower())))
 
 
-def _named(name: str, there: dict[str, Path]) -> str:
+def _find_page(name: str, there: dict[str, Path]) -> str:
     """`name` as it is listed. Raises UserError."""
     asked = name.partition("#")[0].removesuffix(".md").removeprefix("docs/")
     fitting = [page for page in there if asked.lower() in (page.lower(), page.rpartition("/")[2].lower())]

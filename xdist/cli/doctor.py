@@ -49,25 +49,25 @@ def command(cluster_path: Path | None, settings: tuple[str, ...], folder: Path, 
         for one in [] if as_json else findings:
             click.echo(_line(one))
 
-    kind, here = kind_of(cluster), isinstance(cluster, Local)
-    tell(machine.check(cluster.ranks if here else 1))
+    kind, on_this_machine = kind_of(cluster), isinstance(cluster, Local)
+    tell(machine.check(cluster.ranks if on_this_machine else 1))
     if not kind.can.shared_files:
         tell(kind.check(cluster))
     else:
         tell(storage.check(folder))
-        if not any(one.level == "bad" for one in found):  # ranks could not start
+        if not any(finding.level == "bad" for finding in found):  # ranks could not start
             met = reach.check(cluster, folder)
             # Two ranks on this machine say of it what has been said.
-            tell([one for one in met if one.check == reach.CHECK] if here else met)
+            tell([finding for finding in met if finding.check == reach.CHECK] if on_this_machine else met)
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in found], ensure_ascii=False, indent=1))
-    elif bad := sum(one.level == "bad" for one in found):
+        click.echo(json.dumps([asdict(finding) for finding in found], ensure_ascii=False, indent=1))
+    elif bad := sum(finding.level == "bad" for finding in found):
         click.echo(f"{bad} of these will stop runs", err=True)
-    sys.exit(1 if any(one.level == "bad" for one in found) else 0)
+    sys.exit(1 if any(finding.level == "bad" for finding in found) else 0)
 
 
-def _line(one: Any) -> str:
-    mark = {"good": "ok ", "note": "?  ", "bad": "!  "}[one.level]
-    where = f"{one.host}: " if one.host else ""
-    do = f"\n     {one.do}" if one.do else ""
-    return f"{mark}{one.check}: {where}{one.says}{do}"
+def _line(finding: Any) -> str:
+    mark = {"good": "ok ", "note": "?  ", "bad": "!  "}[finding.level]
+    where = f"{finding.host}: " if finding.host else ""
+    do = f"\n     {finding.do}" if finding.do else ""
+    return f"{mark}{finding.check}: {where}{finding.says}{do}"

@@ -101,7 +101,7 @@ def _export(
     from xdist.export.adapter import export_adapter
     from xdist.export.card import About, card, check_licence
     from xdist.export.hugging_face import prepare_export
-    from xdist.model.lineage import joined, read_lineage
+    from xdist.model.lineage import join_lineages, read_lineage
     from xdist.resolve.resolved import Resolved
     from xdist.run.folder import locate_run_folder
     from xdist.run.recorded import recorded_scores
@@ -127,8 +127,8 @@ def _export(
     described = run.data.tasks if run.data.tasks and run.data.tasks.is_file() else None
     about = About(
         name=run.name,
-        lineage=joined([read_lineage(str(folder.model)) for folder in folders]),
-        source="the finished model" if whole else _told(tag, average, len(names)),
+        lineage=join_lineages([read_lineage(str(folder.model)) for folder in folders]),
+        source="the finished model" if whole else _weights_text(tag, average, len(names)),
         place=out.name,
         head=chosen,
         family=scored.family if scored else None,
@@ -162,7 +162,7 @@ def _sources(folder: "RunFolder", model: "Model", tag: str, average: int | None,
     from xdist.export import weights
 
     if average:
-        last = tags.tags(folder.checkpoints)[-average:]
+        last = tags.list_tags(folder.checkpoints)[-average:]
         if len(last) < average:
             raise UserError(f"{folder.checkpoints}: holds {len(last)} checkpoints (runtime.keep={keep})")
         return [(str(one.path), partial(weights.of_tag, one, model)) for one in last]
@@ -172,10 +172,10 @@ def _sources(folder: "RunFolder", model: "Model", tag: str, average: int | None,
     if tag == "last" or tag.isdecimal():
         one = weights.tag_of(folder, None if tag == "last" else int(tag))
         return [(str(one.path), partial(weights.of_tag, one, model))]
-    raise UserError(unknown("tag", tag, ["model", "best", "last", *(t.step for t in tags.tags(folder.checkpoints))]))
+    raise UserError(unknown("tag", tag, ["model", "best", "last", *(t.step for t in tags.list_tags(folder.checkpoints))]))
 
 
-def _told(tag: str, average: int | None, models: int) -> str:
+def _weights_text(tag: str, average: int | None, models: int) -> str:
     """Which weights they are, without places of this machine."""
     if models > 1:
         return f"the mean of the last {average} checkpoints" if average == models else f"the mean of {models} models"

@@ -34,8 +34,8 @@ def command(names: tuple[str, ...], everything: bool) -> None:
             table.row(name, _first_line(path))
         show(table)
         return
-    for name in there if everything else [_named(name, there) for name in names]:
-        for path in (there[name], *_needed(there[name])):
+    for name in there if everything else [_find_file(name, there) for name in names]:
+        for path in (there[name], *_files_needed(there[name])):
             place = Path("jobs") / path.relative_to(_jobs())
             if place.exists():
                 click.echo(f"{place} already exists and is not changed")
@@ -56,7 +56,7 @@ def _jobs() -> Path:
     return shipped("jobs")
 
 
-def _named(name: str, there: dict[str, Path]) -> str:
+def _find_file(name: str, there: dict[str, Path]) -> str:
     """`name` as it is listed; "demo/target" and "jobs/runs/demo/target.yaml" are taken too. Raises UserError."""
     plain = name.removeprefix("jobs/").removesuffix(".yaml")
     fitting = [one for one in there if one == plain or one.partition("/")[2] == plain]
@@ -67,7 +67,7 @@ def _named(name: str, there: dict[str, Path]) -> str:
     return fitting[0]
 
 
-def _needed(path: Path) -> list[Path]:
+def _files_needed(path: Path) -> list[Path]:
     """The run files that a study or a suite names, in any of its keys, and the programs in its folder that make its data."""
     from xdist.config.loading import plain_yaml
 

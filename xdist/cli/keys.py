@@ -33,16 +33,16 @@ def command(sections: tuple[str, ...], as_json: bool) -> None:
     from xdist.run.tables import Table, show
 
     files = by_file()
-    found = [one for name in sections or (RUN,) for one in _asked(name, files)]
+    chosen = [section for name in sections or (RUN,) for section in _find_sections(name, files)]
     if as_json:
-        print_json({"sections": [asdict(one) for one in found]})
+        print_json({"sections": [asdict(section) for section in chosen]})
         return
-    for number, one in enumerate(found):
+    for number, section in enumerate(chosen):
         if number:
             click.echo()
-        show(f"{one.name or RUN}{f': {one.about}' if one.about else ''}".replace("`", ""))
+        show(f"{section.name or RUN}{f': {section.about}' if section.about else ''}".replace("`", ""))
         table = Table("key", "~value", "default", "~what it is for")
-        for key in one.keys:
+        for key in section.keys:
             table.row(key.key, key.value.replace("`", ""), key.default, key.about.replace("`", ""))
         show(table)
 
@@ -62,19 +62,29 @@ def by_file() -> dict[str, list["DescribedSection"]]:
     return {**files, "tasks": list(sections(UserTasks, "tasks"))}
 
 
-def _asked(name: str, files: Mapping[str, Sequence["DescribedSection"]]) -> Sequence["DescribedSection"]:
+def _find_sections(name: str, files: Mapping[str, Sequence["DescribedSection"]]) -> Sequence["DescribedSection"]:
     """A file's sections, those that `name` begins, or one with a single key."""
     from xdist.config.described import DescribedSection
 
     if name == RUN:
         return [*files[RUN], *files["robust"]]
-    every = [one for of in files.values() for one in of]
-    if found := files.get(name) or [one for one in every if one.name == name or one.name.startswith(f"{name}.")]:
-        return found
-    keys = {f"{one.name}.{key.key}".strip("."): DescribedSection(one.name, "", (key,)) for one in every for key in one.keys}
+    every = [section for of in files.values() for section in of]
+    if chosen := files.get(name) or [
+        section for section in every if section.name == name or section.name.startswith(f"{name}.")
+    ]:
+        return chosen
+    keys = {
+        f"{section.name}.{key.key}".strip("."): DescribedSection(section.name, "", (key,))
+        for section in every
+        for key in section.keys
+    }
     if name in keys:
         return [keys[name]]
     near = get_close_matches(name, list(keys), n=1)
     raise UserError(
-        unknown("section or key", name, [*files, *(one.name for one in files[RUN] if one.name and "." not in one.name), *near])
+        unknown(
+            "section or key",
+            name,
+            [*files, *(section.name for section in files[RUN] if section.name and "." not in section.name), *near],
+        )
     )

@@ -55,12 +55,12 @@ def command(
     if verify and (finish or part):
         raise click.UsageError("--verify makes nothing: leave --part and --finish out")
     from xdist.config import load_run
-    from xdist.data.look import look
+    from xdist.data.look import find_without_gold
     from xdist.resolve.resolved import resolve
 
     resolved = resolve(load_run(path, overrides), "prepare")
     if dry_run:
-        look(resolved.run.data.root, resolved.subsets.trained, resolved.subsets.evaluation)
+        find_without_gold(resolved.run.data.root, resolved.subsets.trained, resolved.subsets.evaluation)
         for subset in dict.fromkeys(resolved.read("prepare")):
             click.echo(subset)
         return

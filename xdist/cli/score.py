@@ -34,7 +34,7 @@ def command(
       xdist score runs/news/predictions --gold download --tasks my-tasks.yaml
     """
     from xdist import api
-    from xdist.evaluation.official import average
+    from xdist.evaluation.official import average_scores
     from xdist.files import write_json
     from xdist.report.scores import coverage
     from xdist.run.tables import Table, show
@@ -70,10 +70,10 @@ def command(
     if split != "test":
         click.echo("XTREME-R: –, since it is of the test sets")
         return
-    show(f"XTREME-R: {average(scores)} (official: QA as mean of EM and F1), {average(scores, 'f1')} (QA as F1)")
+    show(f"XTREME-R: {average_scores(scores)} (official: QA as mean of EM and F1), {average_scores(scores, 'f1')} (QA as F1)")
 
 
 def _averages(scores: dict[str, Any]) -> dict[str, float | None]:
-    from xdist.evaluation.official import average
+    from xdist.evaluation.official import average_scores
 
-    return {"official": average(scores).value, "qa_as_f1": average(scores, "f1").value}
+    return {"official": average_scores(scores).value, "qa_as_f1": average_scores(scores, "f1").value}

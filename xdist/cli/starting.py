@@ -12,7 +12,7 @@ from xdist import api
 from xdist.cli.as_json import print_json
 from xdist.cli.ending import show_ending
 from xdist.config import load_run
-from xdist.data.look import look
+from xdist.data.look import find_without_gold
 from xdist.evaluation.overlap import overlaps
 from xdist.evaluation.scores import without_gold_line
 from xdist.launch import local
@@ -56,7 +56,7 @@ def start(
 def _show(start: CheckedStart) -> None:
     run, subsets = start.resolved.run, start.resolved.subsets
     read = (*(subsets.trained if start.work == "train" else ()), *subsets.aligned)
-    blanked = look(run.data.root, read, subsets.evaluation, start.resolved.parallel_before)
+    blanked = find_without_gold(run.data.root, read, subsets.evaluation, start.resolved.parallel_before)
     scored = Counter(subset.task.name for subset in subsets.evaluation)
     click.echo(f"run {run.name} in {run.folder} (now: {start.resolved.folder.state})")
     entries = run.train.by_subset if run.train else []

@@ -30,28 +30,28 @@ def command(paths: tuple[Path, ...], as_json: bool) -> None:
     from xdist.run.tables import Table, show
 
     found = list(statuses(find_runs(paths or (Path("runs"),))))
-    runs = [one for one in found if isinstance(one, Status)]
-    wrong = [one for one in found if isinstance(one, UserError)]
+    runs = [run for run in found if isinstance(run, Status)]
+    wrong = [error for error in found if isinstance(error, UserError)]
     if as_json:
-        print_json({"runs": [asdict(one) for one in runs], "wrong": [str(error) for error in wrong]})
+        print_json({"runs": [asdict(run) for run in runs], "wrong": [str(error) for error in wrong]})
         say_wrong(wrong, all_of_them=not runs)
         return
-    names = Counter(one.run for one in runs)
+    names = Counter(run.run for run in runs)
     table = Table("run", "state", "job", ">step", ">loss", ">left", ">saved", ">restarts")
-    for one in runs:
+    for run in runs:
         table.row(
-            one.run if names[one.run] == 1 else f"{one.run} ({one.folder})",
-            one.state,
-            one.job,
-            f"{one.step}/{one.steps}" if one.steps else str(one.step or ""),
-            "" if one.loss is None else f"{one.loss:.4f}",
-            "" if one.left is None else str(one.left),
-            "" if one.saved is None else str(one.saved),
-            str(one.restarts or ""),
+            run.run if names[run.run] == 1 else f"{run.run} ({run.folder})",
+            run.state,
+            run.job,
+            f"{run.step}/{run.steps}" if run.steps else str(run.step or ""),
+            "" if run.loss is None else f"{run.loss:.4f}",
+            "" if run.left is None else str(run.left),
+            "" if run.saved is None else str(run.saved),
+            str(run.restarts or ""),
         )
     if runs:
         show(table)
-    for one in runs:
-        if one.reason:
-            click.echo(f"{one.run}: {one.reason} ({one.folder})")
+    for run in runs:
+        if run.reason:
+            click.echo(f"{run.run}: {run.reason} ({run.folder})")
     say_wrong(wrong, all_of_them=not runs)

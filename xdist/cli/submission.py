@@ -19,8 +19,8 @@ def command(runs: tuple[Path, ...], out: Path, split: Any) -> None:
       xdist submission runs/xtreme-r/xnli runs/xtreme-r/squad submission
       xdist submission runs/xglue/* submission --split dev
     """
-    from xdist.evaluation.collected import collect
+    from xdist.evaluation.collected import collect_predictions
 
-    for one in collect(runs, out, split):
+    for one in collect_predictions(runs, out, split):
         missing = f"; missing: {', '.join(one.missing)}" if one.missing else ""
         click.echo(f"{out / one.folder}: {len(one.there)} of {len(one.task.languages)} languages{missing}")

@@ -92,9 +92,9 @@ def _fit(wanted: Any, value: Any, inside: bool = False) -> Any:
             return fit_values(kind.type, value)
         elif isinstance(value, dict) and get_origin(kind.type) in (dict, Mapping):
             inner = get_args(kind.type)[1]
-            return {key: _fit(inner, one, True) for key, one in value.items()}
+            return {key: _fit(inner, item, True) for key, item in value.items()}
         elif isinstance(value, list) and get_origin(kind.type) in (tuple, list, set, frozenset):
-            return [_fit(_item(get_args(kind.type), index), one, True) for index, one in enumerate(value)]
+            return [_fit(_item(get_args(kind.type), index), item, True) for index, item in enumerate(value)]
     return plain_values(value)
 
 
@@ -113,8 +113,8 @@ def _kinds(wanted: Any, marks: tuple[Any, ...] = ()) -> Iterator[KeyType]:
         inner, *more = get_args(wanted)
         yield from _kinds(inner, (*marks, *more))
     elif get_origin(wanted) in (Union, types.UnionType):
-        for one in get_args(wanted):
-            yield from _kinds(one, marks)
+        for kind in get_args(wanted):
+            yield from _kinds(kind, marks)
     else:
         yield KeyType(wanted, marks)
 
@@ -129,10 +129,10 @@ def _scalar(kinds: list[KeyType], scalar: Scalar, inside: bool) -> Any:
     if scalar.written in words:
         return scalar.written
     if texts := [kind for kind in kinds if kind.type in (str, Path)]:
-        there = scalar.written if inside else value is not None
-        return _text(texts[0], scalar) if there or isinstance(value, str) else scalar
-    if all(one in OURS or get_origin(one) is Literal for one in types_there):
-        counted = any(one in (int, float, bool) for one in types_there)
+        present = scalar.written if inside else value is not None
+        return _text(texts[0], scalar) if present or isinstance(value, str) else scalar
+    if all(alternative in OURS or get_origin(alternative) is Literal for alternative in types_there):
+        counted = any(alternative in (int, float, bool) for alternative in types_there)
         return scalar if counted or not isinstance(value, str) else value
     return value  # of a list, a section or a type of others
 
@@ -205,12 +205,12 @@ def expand_path(text: str) -> str:
         if os.path.lexists(text):
             return text
         raise ValueError(f"'{text}': the variable {unset[0] or '{}'} is not set")
-    found = VARIABLE.sub(lambda match: os.environ[match[1] or match[2]], text)
-    if found.startswith("~"):
-        home = os.path.expanduser(found)
+    expanded = VARIABLE.sub(lambda match: os.environ[match[1] or match[2]], text)
+    if expanded.startswith("~"):
+        home = os.path.expanduser(expanded)
         if home.startswith("~"):
             if os.path.lexists(text):
                 return text
-            raise ValueError(f"'{text}': there is no user '{found[1:].split('/')[0]}' here; ./~ is a file of such a name")
+            raise ValueError(f"'{text}': there is no user '{expanded[1:].split('/')[0]}' here; ./~ is a file of such a name")
         return home
-    return found
+    return expanded

@@ -166,7 +166,7 @@ def validated(kind: type[M], values: dict[str, Any], source: Source, reading: Re
 def _one_line(kind: type[BaseModel], values: Any, error: ValidationError, source: Source) -> str:
     # A wrong key often makes another one missing: the wrong one is what the user can see.
     first = min(error.errors(), key=lambda item: item["type"] not in WRONG_KEY)
-    key = _written(first["loc"], values, first["type"] == "missing")
+    key = _written_key(first["loc"], values, first["type"] == "missing")
     context = first.get("ctx", {})
     if first["type"] in WRONG_KEY:
         if first["type"] == "extra_forbidden":
@@ -182,17 +182,17 @@ def _one_line(kind: type[BaseModel], values: Any, error: ValidationError, source
     if names:
         message = unknown("value", first["input"], names)
     elif isinstance(scalar := first["input"], Scalar):
-        message = scalar.wrong or f"{message}, not {_said(scalar)}"
+        message = scalar.wrong or f"{message}, not {_scalar_text(scalar)}"
     return f"{source.at(key)}: {message}"
 
 
-def _said(scalar: Scalar) -> str:
+def _scalar_text(scalar: Scalar) -> str:
     if isinstance(scalar.value, str):
         return f"the text '{cut(scalar.written)}'"
     return f"{scalar.written}; quote it for the text" if scalar.written else "nothing"
 
 
-def _written(loc: KeyPath, values: Any, missing: bool) -> KeyPath:
+def _written_key(loc: KeyPath, values: Any, missing: bool) -> KeyPath:
     """The part of pydantic's `loc` that the user wrote: it also names which kind of a union it tried. Of a missing key the
     last part is not there to be found."""
     key: list[str | int] = []

@@ -113,7 +113,7 @@ def _built(events: Iterator[yaml.Event]) -> YamlNode | None:
 
 def _opened(event: yaml.MappingStartEvent | yaml.SequenceStartEvent, line: int) -> YamlNode:
     if event.tag is not None and event.tag.removeprefix(TAG) not in (*COLLECTIONS, "!"):
-        raise Unreadable(line, f"the tag '{_shown(event.tag)}' is not known here; leave it out")
+        raise Unreadable(line, f"the tag '{_tag_text(event.tag)}' is not known here; leave it out")
     return YamlNode(line, pairs=[]) if isinstance(event, yaml.MappingStartEvent) else YamlNode(line, items=[])
 
 
@@ -130,14 +130,14 @@ def _scalar(event: yaml.ScalarEvent, line: int) -> Scalar:
         return quoted(text)
     name = event.tag.removeprefix(TAG)
     if name == event.tag or name not in ("str", "int", "float", "bool", "null"):
-        raise Unreadable(line, f"the tag '{_shown(event.tag)}' is not known here; leave it out")
+        raise Unreadable(line, f"the tag '{_tag_text(event.tag)}' is not known here; leave it out")
     scalar = tagged(text, name)
     if scalar is None:
         raise Unreadable(line, f"'{text}' is no !!{name}")
     return scalar
 
 
-def _shown(tag: str) -> str:
+def _tag_text(tag: str) -> str:
     return f"!!{tag.removeprefix(TAG)}" if tag.startswith(TAG) else tag
 
 

@@ -24,7 +24,7 @@ from xdist.config.fitting import fit_values
 from xdist.config.loading import Reading
 from xdist.config.method import METHODS, Method, register
 from xdist.config.scalars import Scalar
-from xdist.config.section import Section
+from xdist.config.section import LARGE, Section
 from xdist.errors import UserError
 
 Place = Literal["input", "embedding", "last"]
@@ -49,7 +49,7 @@ class Ascending(InBall):
 
     steps: int = Field(1, ge=0, le=10_000, description="ascent steps")
     step_size: float = Field(1.5, gt=0, le=1000, description="length of one ascent step, times radius / steps")
-    every: int = Field(1, ge=1, le=10**12, description="perturb one step in N; the others are plain")
+    every: int = Field(1, ge=1, le=LARGE, description="perturb one step in N; the others are plain")
     random_start: bool = Field(False, description="begin anywhere in the ball, not at its centre")
 
 
@@ -90,7 +90,7 @@ class NotHere(Method):
         return before
 
 
-def _one(value: Any, info: ValidationInfo) -> Method:
+def _read_method(value: Any, info: ValidationInfo) -> Method:
     """The method that a mapping describes. Raises what pydantic takes for an error of the field, at the key where it is."""
     if isinstance(value, Method):
         return value
@@ -124,7 +124,7 @@ def _in_order(methods: tuple[Method, ...]) -> Any:
     return methods[0] if len(methods) == 1 else methods or Off()
 
 
-One = Annotated[SerializeAsAny[Method], PlainValidator(_one)]
+One = Annotated[SerializeAsAny[Method], PlainValidator(_read_method)]
 Robust = Annotated[
     Annotated[One, Tag("one")] | Annotated[tuple[One, ...], AfterValidator(_in_order), Tag("list")],
     Discriminator(lambda value: "list" if isinstance(value, list | tuple) else "one"),

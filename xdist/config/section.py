@@ -11,6 +11,8 @@ from xdist.config.loading import Reading, Source
 from xdist.config.reader import KeyPath
 from xdist.errors import UserError, unknown
 
+LARGE = 10**12  # of what is counted: steps, examples, tokens
+
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

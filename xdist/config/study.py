@@ -33,7 +33,8 @@ from xdist.config.expected import Learns, Spreads, TargetFigure
 from xdist.config.fitting import Unread
 from xdist.config.loading import Source, load
 from xdist.config.reader import KeyPath
-from xdist.config.run import KeepFinished, Seed
+from xdist.config.run import Seed
+from xdist.config.runtime import KeepFinished
 from xdist.config.scalars import Scalar
 from xdist.config.section import Section
 from xdist.errors import UserError, cut, unknown

@@ -77,35 +77,35 @@ def adapter_in(place: str | Path) -> AdapterFolder | None:
 def root_of(place: str) -> tuple[str, tuple[AdapterFolder, ...]]:
     """The place of the encoder below everything, and the adapters above it from the lowest to the one in `place`. Raises
     UserError for one whose model below is not where it was."""
-    found: list[AdapterFolder] = []
-    while (one := adapter_in(place)) is not None:
-        if one.folder in [other.folder for other in found]:
-            raise UserError(f"{one.folder}: is based on itself ({INDEX}: {BELOW})")
-        found.append(one)
-        if one.below.startswith("/") and not Path(one.below).is_dir():
-            raise UserError(f"{one.folder}: the model that it is based on does not exist any more: {one.below}")
-        place = one.below
-    return place, tuple(reversed(found))
+    folders: list[AdapterFolder] = []
+    while (adapter := adapter_in(place)) is not None:
+        if adapter.folder in [below.folder for below in folders]:
+            raise UserError(f"{adapter.folder}: is based on itself ({INDEX}: {BELOW})")
+        folders.append(adapter)
+        if adapter.below.startswith("/") and not Path(adapter.below).is_dir():
+            raise UserError(f"{adapter.folder}: the model that it is based on does not exist any more: {adapter.below}")
+        place = adapter.below
+    return place, tuple(reversed(folders))
 
 
 def adapter_digest(folder: Path, digests: Digests) -> str | None:
     """Of what the adapter in a folder computes on the model below it, at any path; None where there is none."""
-    one = adapter_in(folder)
-    if one is None:
+    adapter = adapter_in(folder)
+    if adapter is None:
         return None
-    told = {key: value for key, value in one.options.items() if key != BELOW}
-    files = [] if told else [digests.of(folder / PEFT_CONFIG)]
-    of_languages = {code: adapter_digest(path, digests) for code, path in one.languages.items()}
-    return digest(told, files, digests.of(one.weights), of_languages)
+    options = {key: value for key, value in adapter.options.items() if key != BELOW}
+    files = [] if options else [digests.of(folder / PEFT_CONFIG)]
+    of_languages = {code: adapter_digest(path, digests) for code, path in adapter.languages.items()}
+    return digest(options, files, digests.of(adapter.weights), of_languages)
 
 
 def folders_in(section: Any) -> Iterator[tuple[tuple[str, ...], str]]:
     """(key, folder) of every adapter that a section `model.adapter` reads."""
     if section.folder is not None:
         yield ("folder",), section.folder
-    for code, one in section.languages.items():
-        if one.model is not None:
-            yield ("languages", code, "model"), one.model
+    for code, entry in section.languages.items():
+        if entry.model is not None:
+            yield ("languages", code, "model"), entry.model
 
 
 def _object(path: Path) -> dict[str, Any]:

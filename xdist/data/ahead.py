@@ -16,7 +16,7 @@ AHEAD = 2  # steps assembled before they are needed
 Item = TypeVar("Item")
 
 
-def made_ahead(make: Callable[[Item], Batch], items: Iterable[Item]) -> Generator[Batch]:
+def make_ahead(make: Callable[[Item], Batch], items: Iterable[Item]) -> Generator[Batch]:
     """What `make` makes of each item, in their order, the next ones in a thread meanwhile; closing the generator ends it. An
     error there is raised where its item is needed."""
     coming: deque[Future[Batch]] = deque()
@@ -55,7 +55,7 @@ class Ahead:
             self._coming.pop(other).cancel()
         for other in wanted:
             if other not in self._coming:
-                self._coming[other] = self._thread.submit(self._made, other)
+                self._coming[other] = self._thread.submit(self._make_step, other)
         began = time.perf_counter()
         try:
             return self._coming.pop(number).result()
@@ -70,7 +70,7 @@ class Ahead:
         self._coming.clear()
         self._close_workers()
 
-    def waited(self) -> float:
+    def take_waited(self) -> float:
         """Seconds spent waiting for batches since this was asked last."""
         seconds, self._waited = self._waited, 0.0
         return seconds
@@ -88,6 +88,6 @@ class Ahead:
     def _of_step(self, number: int) -> list[Batch]:
         return self._data.step(number, self._rank, self._world)
 
-    def _made(self, number: int) -> list[Batch]:
+    def _make_step(self, number: int) -> list[Batch]:
         batches = (self._workers or self._of_step)(number)
         return [batch.made_for(self._device, self._data.packed) for batch in batches]

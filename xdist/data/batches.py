@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerBase
 from xdist.config import Train
 from xdist.config.distil import Distil
 from xdist.data.chosen import ChosenRows
-from xdist.data.deal import dealt_to
-from xdist.data.grouping import by_value
+from xdist.data.deal import deal_to_rank
+from xdist.data.grouping import group_by_value
 from xdist.data.masking import Masking
 from xdist.data.plan import Draws, Plan, shares_of
 from xdist.data.prepare import Preparation
@@ -94,22 +94,22 @@ def collate_pair(
     languages: Sequence[str] | None = None,
 ) -> Batch:
     """The batch of rewritten `rows` and, as its `plain`, that of the same rows before. Where a family compares by position, the
-    rewritten rows hold `shared` (see `comparable`), and each of the two batches has the target `shared`: the positions in its
-    own tokens that both have, entry by entry."""
+    rewritten rows hold `shared` (see `comparable_row`), and each of the two batches has the target `shared`: the positions in
+    its own tokens that both have, entry by entry."""
     if family.by_position:
-        plain = [{**row, "shared": other["shared"][:, 0]} for row, other in zip(plain, rows, strict=True)]
+        plain = [{**row, "shared": rewritten["shared"][:, 0]} for row, rewritten in zip(plain, rows, strict=True)]
         rows = [{**row, "shared": row["shared"][:, 1]} for row in rows]
     before = collate(plain, ids, family, dummy, group, languages)
     return replace(collate(rows, ids, family, dummy, group, languages), plain=before)
 
 
-def comparable(row: Row, family: Family) -> Row:
+def comparable_row(row: Row, family: Family) -> Row:
     """The row to rewrite where what comes out shall be compared with it: with `shared`, (n, 2) positions that both have, in
     `row` and in what it was rewritten to. Unchanged tokens have a counterpart, and the first token of a replaced word."""
     if not family.by_position:
         return row
-    here = np.arange(len(row["tokens"]))
-    return {**row, "shared": np.stack([here, here], axis=1)}
+    places = np.arange(len(row["tokens"]))
+    return {**row, "shared": np.stack([places, places], axis=1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,30 +196,30 @@ class TrainingData:
             if isinstance(family, Classification):
                 family.distil = how
 
-    def _taught(self, batch: Batch, draws: Draws, indices: Sequence[int]) -> Batch:
+    def _with_teacher_logits(self, batch: Batch, draws: Draws, indices: Sequence[int]) -> Batch:
         if not self._teacher or int(draws.source[indices[0]]) not in self._teacher:
             return batch
         logits = np.stack([self._teacher[int(draws.source[index])][int(draws.row[index])] for index in indices])
-        plain = batch.plain and self._taught(batch.plain, draws, indices)
+        plain = batch.plain and self._with_teacher_logits(batch.plain, draws, indices)
         return replace(batch, targets={**batch.targets, TEACHER: torch.from_numpy(logits)}, plain=plain)
 
     def mixture(self, step: int) -> dict[str, float]:
         """What the first `step` steps drew, by subset: its share of all rows, how often it was read through, its tokens by the
         mean length of its rows. In constant time, and the same on every rank."""
-        drawn = self.plan.drawn(step)
-        found: dict[str, float] = {}
+        drawn = self.plan.rows_drawn(step)
+        shares: dict[str, float] = {}
         for subset, rows, size, shards in zip(self.subsets, drawn, self.plan.sizes, self.shards, strict=True):
             name = f"{subset.task.name}/{subset.language}"
-            found[f"mixture/{name}"] = rows / drawn.sum()
-            found[f"epochs/{name}"] = rows / size
-            found[f"tokens/{name}"] = rows * shards.mean_tokens
-        return {name: float(value) for name, value in found.items()}
+            shares[f"mixture/{name}"] = rows / drawn.sum()
+            shares[f"epochs/{name}"] = rows / size
+            shares[f"tokens/{name}"] = rows * shards.mean_tokens
+        return {name: float(value) for name, value in shares.items()}
 
-    def chosen(self) -> list[str]:
+    def describe_chosen(self) -> list[str]:
         """A line on each subset of which some examples were chosen: how many of each class, and how often each is read."""
-        drawn = self.plan.drawn(self.steps)
+        drawn = self.plan.rows_drawn(self.steps)
         return [
-            f"{subset.task.name}/{subset.language}: {shards.said(subset.task.labels)}; "
+            f"{subset.task.name}/{subset.language}: {shards.describe_choice(subset.task.labels)}; "
             f"{rows / drawn.sum():.1%} of the draws, each read {rows / len(shards):,.1f} times"
             for subset, shards, rows in zip(self.subsets, self.shards, drawn, strict=True)
             if isinstance(shards, ChosenRows)
@@ -238,12 +238,12 @@ class TrainingData:
                 continue
             size = self.together[head]
             first = np.arange(0, len(mine), size)
-            for micro in dealt_to(rank, self._sizes(draws, mine, first), world, self.budget, self.packed, loads):
+            for micro in deal_to_rank(rank, self._sizes(draws, mine, first), world, self.budget, self.packed, loads):
                 begins = first[list(micro.rows)]
                 places = begins if size == 1 else np.concatenate([np.arange(len(mine))[low : low + size] for low in begins])
                 indices = mine[places].tolist()
                 sources, numbers = draws.source[indices].tolist(), draws.row[indices].tolist()
-                plain = [self._row(source, one) for source, one in zip(sources, numbers, strict=True)]
+                plain = [self._row(source, row) for source, row in zip(sources, numbers, strict=True)]
                 ids = list(map(row_id, sources, numbers))
                 group = (places // size).tolist() if size > 1 else None
                 family = self.families[head]
@@ -255,12 +255,12 @@ class TrainingData:
                     continue
                 rows = plain
                 if self.rewriters or self.keep_plain:
-                    rows = [self._rewritten(row, draws, index) for row, index in zip(plain, indices, strict=True)]
+                    rows = [self._rewrite_row(row, draws, index) for row, index in zip(plain, indices, strict=True)]
                 if self.keep_plain:
                     batch = collate_pair(rows, plain, ids, family, micro.dummy, group, languages)
                 else:
                     batch = collate(rows, ids, family, micro.dummy, group, languages)
-                batches.append(self._taught(batch, draws, indices))
+                batches.append(self._with_teacher_logits(batch, draws, indices))
         return batches
 
     def _row(self, source: int, number: int) -> Row:
@@ -275,20 +275,20 @@ class TrainingData:
         sources, rows, tokens = draws.source, draws.row, np.empty(len(mine), np.int64)
         if len(mine) < len(sources):
             sources, rows = sources[mine], rows[mine]
-        for source, here in by_value(sources):
-            tokens[here] = self.shards[source].lengths(rows[here])
+        for source, places in group_by_value(sources):
+            tokens[places] = self.shards[source].lengths(rows[places])
         if len(first) == len(mine):
             return tokens
         if self.packed:
             return np.add.reduceat(tokens, first)
         return np.maximum.reduceat(tokens, first) * np.diff(np.append(first, len(mine)))
 
-    def _rewritten(self, row: Row, draws: Draws, index: int) -> Row:
+    def _rewrite_row(self, row: Row, draws: Draws, index: int) -> Row:
         """The row of draw `index`, in other words."""
         source, epoch = int(draws.source[index]), int(draws.epoch[index])
         family = self._family_of[source]
         if self.keep_plain:
-            row = comparable(row, family)
+            row = comparable_row(row, family)
         for rewriter in self.rewriters:
             row = rewriter.rewrite(row, family, self.subsets[source].language, row_id(source, int(draws.row[index])), epoch)
         return row
@@ -299,7 +299,7 @@ def phases(train: Train, steps: int) -> list[Mix]:
     which no task is left."""
     names = [entry.task for entry in train.tasks]
     weights = [entry.weight for entry in train.tasks]
-    found: list[Mix] = []
+    mixes: list[Mix] = []
     alpha, mask_rate = train.alpha, train.mask_rate
     for number, phase in enumerate(train.schedule):
         key = ("schedule", number)
@@ -308,14 +308,14 @@ def phases(train: Train, steps: int) -> list[Mix]:
                 raise train.error((*key, "weights", name), unknown("task of this run", name, names))
             weights = [weight if task == name else old for task, old in zip(names, weights, strict=True)]
         at = round(phase.at * steps) if phase.at < 1 else round(phase.at)
-        if at <= (found[-1].at if found else 0):
+        if at <= (mixes[-1].at if mixes else 0):
             raise train.error((*key, "at"), f"step {at} does not come after the phase before it")
         if all(weight == 0 for weight in weights):
             raise train.error((*key, "weights"), "every task rests")
         alpha = alpha if phase.alpha is None else phase.alpha
         mask_rate = mask_rate if phase.mask_rate is None else phase.mask_rate
-        found.append(Mix(at, weights, alpha, mask_rate))
-    return found
+        mixes.append(Mix(at, weights, alpha, mask_rate))
+    return mixes
 
 
 def _with_special(ids: Sequence[np.ndarray], tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
@@ -325,6 +325,11 @@ def _with_special(ids: Sequence[np.ndarray], tokenizer: PreTrainedTokenizerBase)
 def row_id(source: int, row: int) -> int:
     """The identity of a row in a run: the same on every rank and in every epoch."""
     return source << ROW_BITS | row
+
+
+def parts_of(identity: int) -> tuple[int, int]:
+    """The training subset and the row of which `row_id` gives this identity."""
+    return identity >> ROW_BITS, identity & (1 << ROW_BITS) - 1
 
 
 def sources_of(row_ids: Tensor) -> Tensor:

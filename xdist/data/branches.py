@@ -22,12 +22,12 @@ class BranchIndex:
     languages: tuple[str, ...]
 
 
-def slot(number: int) -> str:
+def branch_name(number: int) -> str:
     """The name of the branch of language `number`, from 1, below the layer of which it is a copy."""
     return f"branch_{number}"
 
 
-def of_branch(name: str) -> bool:
+def is_branch_weight(name: str) -> bool:
     """Whether a parameter of this name belongs to a branch other than the first."""
     return bool(_NAME.search(name))
 

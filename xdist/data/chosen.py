@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from xdist.data.permutation import key_of, permuted
+from xdist.data.permutation import key_of, permute
 from xdist.data.shards import Rows
 
-ROWS = 0x726F7773  # parts this order from those of the plan
+ROWS = 0x726F7773  # "rows" in ASCII: a number that no epoch has, so that this order is none of the plan's
 
 
 class ChosenRows:
@@ -25,7 +25,7 @@ class ChosenRows:
         examples = np.unique(of_row)
         self.of = len(examples)
         first = np.arange(min(asked, self.of))
-        self.examples = np.sort(examples[permuted(first, self.of, key_of(seed, ROWS))])
+        self.examples = np.sort(examples[permute(first, self.of, key_of(seed, ROWS))])
         self._rows = np.flatnonzero(np.isin(of_row, self.examples))
 
     def __len__(self) -> int:
@@ -57,7 +57,7 @@ class ChosenRows:
         """The sorted ids that occur in the rows."""
         return np.unique(self.column("tokens"))
 
-    def said(self, labels: tuple[str, ...]) -> str:
+    def describe_choice(self, labels: tuple[str, ...]) -> str:
         """How many were chosen of how many, and of each class where an example has one."""
         text = f"{len(self.examples):,} of {self.of:,} examples, chosen by seed {self._seed}"
         if not labels or "label" not in self.row(0):

@@ -26,16 +26,16 @@ DEVICES = {
 }
 
 
-def inside(path: str) -> str:
+def check_inside(path: str) -> str:
     """`path`, if it leads from a folder to something in that folder. Raises ValueError."""
     if len(path) > LONGEST_PATH or "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
         raise ValueError("expected a path that stays inside the folder")
     return path
 
 
-def file_path(path: str) -> str:
+def check_file_path(path: str) -> str:
     """`path`, if it may be written into the folder of a repository, on any system. Raises ValueError."""
-    names = inside(path).split("/")
+    names = check_inside(path).split("/")
     if not path.isprintable() or not SIGNS.isdisjoint(path):
         raise ValueError('expected a path without control characters and \\ : * ? " < > |')
     if any(name.endswith((" ", ".")) or name.partition(".")[0].strip().lower() in DEVICES for name in names):
@@ -58,5 +58,5 @@ def file_and_folder(paths: Iterable[str]) -> str | None:
 Digest = Annotated[str, matching(r"[0-9a-f]{40}|[0-9a-f]{64}", "40 or 64 lower-case hexadecimal digits")]
 Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "64 lower-case hexadecimal digits")]
 Size = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
-Inside = Annotated[str, AfterValidator(inside)]
-FilePath = Annotated[str, AfterValidator(file_path)]
+Inside = Annotated[str, AfterValidator(check_inside)]
+FilePath = Annotated[str, AfterValidator(check_file_path)]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from xdist.data.claims import LOCK
-from xdist.data.fetched import lock_of_model, place, read_lock
+from xdist.data.fetched import lock_of_model, read_lock, repository_folder
 from xdist.data.subset import Subset
 
 
@@ -15,7 +15,7 @@ def commits(backbone: str, root: Path, subsets: Iterable[Subset]) -> dict[str, s
     for subset in subsets:
         hub = (subset.task.pairs_of or subset.task).hub
         if hub and hub.id not in found and subset.task.paths(root, subset.split, subset.language)[0].suffix == ".parquet":
-            lock = read_lock(place(root, "dataset", hub.id) / LOCK)
+            lock = read_lock(repository_folder(root, "dataset", hub.id) / LOCK)
             if lock:
                 found[hub.id] = lock.commit
     return found

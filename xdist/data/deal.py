@@ -37,14 +37,14 @@ LOOKS = 2048  # over the number of rounds: the last ones, of the shortest rows, 
 def deal(
     tokens: np.ndarray, world: int, budget: int, packed: bool = False, loads: np.ndarray | None = None
 ) -> list[list[Micro]]:
-    """For each rank its micro-batches, as `dealt_to` has them."""
+    """For each rank its micro-batches, as `deal_to_rank` has them."""
     begun = np.zeros(world, np.int64) if loads is None else loads
-    found = [dealt_to(rank, tokens, world, budget, packed, begun.copy()) for rank in range(world)]
-    hands(tokens, begun)
+    found = [deal_to_rank(rank, tokens, world, budget, packed, begun.copy()) for rank in range(world)]
+    deal_rows(tokens, begun)
     return found
 
 
-def dealt_to(
+def deal_to_rank(
     rank: int, tokens: np.ndarray, world: int, budget: int, packed: bool = False, loads: np.ndarray | None = None
 ) -> list[Micro]:
     """The micro-batches of a rank over rows of `tokens` tokens: of all ranks equally many, together every row once.
@@ -54,20 +54,20 @@ def dealt_to(
     the others splits its largest ones, or takes part with a dummy.
     """
     loads = np.zeros(world, np.int64) if loads is None else loads
-    rows, sizes = hands(tokens, loads)
+    rows, sizes = deal_rows(tokens, loads)
     own = split_by_budget(rows[rank][sizes[rank] >= 0].tolist(), tokens, budget, packed)
     # The last of the shortest rows, since argmin finds the first.
     shortest = len(tokens) - 1 - int(np.argmin(tokens[::-1])) if len(tokens) else 0
-    return _stretched(own, most_groups(sizes, budget, packed), shortest)
+    return _stretch_groups(own, most_groups(sizes, budget, packed), shortest)
 
 
-def hands(tokens: np.ndarray, loads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def deal_rows(tokens: np.ndarray, loads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(world, most rows of a rank) rows of each rank, longest first, and their tokens; -1 where a rank has no more. `loads` are
     counted on."""
     order = _order(tokens.max(initial=0) - tokens)
     if len(order) >= MANY:
-        return _by_rounds(order, tokens[order], loads)
-    rank = _one_by_one(tokens[order], loads)
+        return _deal_by_rounds(order, tokens[order], loads)
+    rank = _deal_one_by_one(tokens[order], loads)
     counts = np.bincount(rank, minlength=len(loads))
     rows = np.full((len(loads), int(counts.max(initial=0))), -1, np.int64)
     rows[np.arange(rows.shape[1]) < counts[:, None]] = order[_order(rank)]
@@ -79,27 +79,28 @@ def _order(values: np.ndarray) -> np.ndarray:
     return np.argsort(values.astype(np.uint16) if values.max(initial=0) < 1 << 16 else values, kind="stable")
 
 
-def _one_by_one(tokens: np.ndarray, loads: np.ndarray) -> np.ndarray:
+def _deal_one_by_one(tokens: np.ndarray, loads: np.ndarray) -> np.ndarray:
     """The rank of each row, in this order."""
-    found = np.empty(len(tokens), np.int64)
+    ranks = np.empty(len(tokens), np.int64)
     for place, size in enumerate(tokens.tolist()):
-        found[place] = rank = int(np.argmin(loads))
+        ranks[place] = rank = int(np.argmin(loads))
         loads[rank] += size
-    return found
+    return ranks
 
 
-def _by_rounds(order: np.ndarray, tokens: np.ndarray, loads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`hands` of this many rows, in this `order` and of these `tokens`, that one by one takes long: in each round a row to each
-    rank, to and fro. After half of the rounds that are left, at most, and in the end after each, the rank with the fewest
-    tokens comes first again."""
+def _deal_by_rounds(order: np.ndarray, tokens: np.ndarray, loads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`deal_rows` where there are too many rows to deal them one by one, in this `order` and of these `tokens`: in each round
+    each rank gets a row, to and fro. After half of the rounds that are left, at most, and in the end after each, the rank with
+    the fewest tokens comes first again."""
     world = len(loads)
-    rounds, at = -(-len(order) // world), 0
+    rounds, at = -(-len(order) // world), 0  # rounded up: the last round may have fewer rows than ranks
     rows, sizes = np.full((2, rounds, world), -1, np.int32)
     rows.ravel()[: len(order)], sizes.ravel()[: len(order)] = order, tokens
     turns = np.empty((rounds, world), np.int64)  # the rank of each row
     uneven = (sizes[:, 0] - sizes[:, -1] > EVEN * tokens.sum() / world).tolist()
     while at < rounds:
         ranks = loads.argsort(kind="stable")
+        # Two rounds at a time, the second in the opposite order, so that no rank always gets the longer row.
         if pairs := 0 if uneven[at] else max(0, rounds - at - LOOKS // rounds) // 4:
             there, back = slice(at, at + 2 * pairs, 2), slice(at + 1, at + 2 * pairs, 2)
             turns[there], turns[back] = ranks, ranks[::-1]
@@ -109,10 +110,10 @@ def _by_rounds(order: np.ndarray, tokens: np.ndarray, loads: np.ndarray) -> tupl
             turns[at] = ranks
             loads[ranks] += sizes[at] if at < rounds - 1 else np.maximum(sizes[at], 0)
             at += 1
-    places = turns * rounds + np.arange(rounds)[:, None]
-    found = np.empty((2, world, rounds), np.int32)
-    found[0].ravel()[places], found[1].ravel()[places] = rows, sizes
-    return found[0], found[1]
+    places = turns * rounds + np.arange(rounds)[:, None]  # of (rank, round) in a flat array
+    dealt = np.empty((2, world, rounds), np.int32)
+    dealt[0].ravel()[places], dealt[1].ravel()[places] = rows, sizes
+    return dealt[0], dealt[1]
 
 
 def most_groups(sizes: np.ndarray, budget: int, packed: bool) -> int:
@@ -135,7 +136,7 @@ def most_groups(sizes: np.ndarray, budget: int, packed: bool) -> int:
     return groups
 
 
-def _stretched(groups: list[tuple[int, ...]], passes: int, shortest: int) -> list[Micro]:
+def _stretch_groups(groups: list[tuple[int, ...]], passes: int, shortest: int) -> list[Micro]:
     groups = list(groups)
     while len(groups) < passes and any(len(group) > 1 for group in groups):
         largest = max(range(len(groups)), key=lambda index: len(groups[index]))

@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
-from xdist.config.run import Joining
+from xdist.config.data import Joining
 from xdist.data.pairs import CELL_COLUMNS, encode_cells
 from xdist.data.shards import write_shard
 from xdist.data.subset import Subset
@@ -108,7 +108,7 @@ def make_shard(job: ShardJob, tokenizer: PreTrainedTokenizerBase) -> dict[str, A
         encoded = family.encode(examples, tokenizer, job.max_length)
         if job.trees:
             assert not isinstance(content, Block)
-            encoded = job.trees.added(encoded, content, subset, tokenizer, job.max_length)
+            encoded = job.trees.add_trees(encoded, content, subset, tokenizer, job.max_length)
     rows = ({**row, "example": row["example"] + job.unit.first} for row in encoded)
     try:
         facts = write_shard(job.folder, job.unit.number, rows, schema_of(subset, job.trees is not None))

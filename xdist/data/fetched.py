@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from xdist.config import Model
 from xdist.data.adapters import adapter_digest
-from xdist.data.claims import LOCK, Digest, FilePath, Inside, Sha256, Size, file_and_folder, file_path
+from xdist.data.claims import LOCK, Digest, FilePath, Inside, Sha256, Size, check_file_path, file_and_folder
 from xdist.errors import UserError
 from xdist.files import Digests, digest
 
@@ -52,7 +52,7 @@ class Lock(BaseModel):
         return self
 
 
-def place(root: Path, kind: RepositoryKind, id: str) -> Path:
+def repository_folder(root: Path, kind: RepositoryKind, id: str) -> Path:
     """The folder of a repository."""
     return root / FOLDERS[kind] / id
 
@@ -71,7 +71,7 @@ def read_lock(path: Path) -> Lock | None:
 def may_be_hub_id(backbone: str) -> bool:
     """`name` and `owner/name` may be; anything else is a path."""
     try:
-        file_path(backbone)
+        check_file_path(backbone)
     except ValueError:
         return False
     return not backbone.startswith((".", "~")) and backbone.count("/") <= 1
@@ -106,9 +106,9 @@ def check_package(backbone: str, kind: str) -> None:
         raise UserError(f"{backbone}: XLM's tokenizer needs the package sacremoses: pip install sacremoses")
 
 
-def not_loaded(backbone: str, what: str, error: BaseException) -> UserError:
+def load_error(backbone: str, what: str, error: BaseException) -> UserError:
     """Why nothing could be loaded, and what to do about it where the backbone is a hub id."""
-    if not Path(backbone).is_dir() and offline():
+    if not Path(backbone).is_dir() and is_offline():
         return UserError(
             f"{backbone}: is not here and the hub is switched off: run `xdist fetch RUN.yaml` on a machine with a network"
         )
@@ -117,21 +117,21 @@ def not_loaded(backbone: str, what: str, error: BaseException) -> UserError:
     return UserError(f"{backbone}: {what}{str(error).strip().splitlines()[0]}")
 
 
-def offline() -> bool:
+def is_offline() -> bool:
     """Whether the hub is switched off."""
     from huggingface_hub import is_offline_mode
 
     return is_offline_mode()
 
 
-def found_model(model: Model, root: Path) -> Model:
+def use_fetched_model(model: Model, root: Path) -> Model:
     """`model` with the fetched copy instead of a hub id, where there is one below the data root.
 
     The run itself, and with it its identity, keeps the id: it is the same run with the copy at any path.
     """
     if lock_of_model(model.backbone, root) is None:
         return model
-    return model.model_copy(update={"backbone": str(place(root, "model", model.backbone))})
+    return model.model_copy(update={"backbone": str(repository_folder(root, "model", model.backbone))})
 
 
 def model_digest(name: str, digests: Digests, *more: str) -> str:
@@ -149,4 +149,4 @@ def lock_of_model(backbone: str, root: Path) -> Lock | None:
     """Of the backbone, where it has been fetched."""
     if Path(backbone).is_dir() or not may_be_hub_id(backbone):
         return None
-    return read_lock(place(root, "model", backbone) / LOCK)
+    return read_lock(repository_folder(root, "model", backbone) / LOCK)

@@ -5,17 +5,17 @@ from collections.abc import Iterator
 import numpy as np
 
 
-def by_value(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def group_by_value(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """(value, its places in order) of each that occurs among `values` (n,), none below 0; in a time that does not grow with
     how many there are."""
     counts = np.bincount(values)
-    found = np.flatnonzero(counts).tolist()
-    if len(found) == 1:
-        yield found[0], np.arange(len(values))
+    present = np.flatnonzero(counts).tolist()
+    if len(present) == 1:
+        yield present[0], np.arange(len(values))
         return
     # numpy sorts numbers of 16 bits without comparing.
     order = np.argsort(values.astype(np.uint16) if len(counts) <= 1 << 16 else values, kind="stable")
     low = 0
-    for value, high in zip(found, np.cumsum(counts[found]).tolist(), strict=True):
+    for value, high in zip(present, np.cumsum(counts[present]).tolist(), strict=True):
         yield value, order[low:high]
         low = high

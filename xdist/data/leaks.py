@@ -22,7 +22,7 @@ def check_leaks(fitted: Sequence[Subset], scored: Sequence[Subset], root: Path) 
     many, and the first of them."""
     if not fitted or not scored:
         return
-    _checked(tuple(fitted), tuple(scored), root, _state((*fitted, *scored), root))
+    _check_texts(tuple(fitted), tuple(scored), root, _state((*fitted, *scored), root))
 
 
 def _state(subsets: Sequence[Subset], root: Path) -> tuple[tuple[str, int], ...]:
@@ -32,11 +32,11 @@ def _state(subsets: Sequence[Subset], root: Path) -> tuple[tuple[str, int], ...]
 
 
 @lru_cache(maxsize=16)
-def _checked(fitted: tuple[Subset, ...], scored: tuple[Subset, ...], root: Path, _state: object) -> None:
+def _check_texts(fitted: tuple[Subset, ...], scored: tuple[Subset, ...], root: Path, _state: object) -> None:
     tests: dict[str, str] = {}
     for subset in scored:
         for example in subset.task.examples(root, subset.split, subset.language):
-            tests |= {plain: str(subset) for text in _texts(example) if len(plain := letters(text)) >= SHORT}
+            tests |= {plain: str(subset) for text in _texts(example) if len(plain := letters_of(text)) >= SHORT}
     if not tests:
         return
     for subset in fitted:
@@ -44,7 +44,7 @@ def _checked(fitted: tuple[Subset, ...], scored: tuple[Subset, ...], root: Path,
         looked_at = 0
         for text in (text for one in subset.task.examples(root, subset.split, subset.language) for text in _texts(one)):
             looked_at += 1
-            if (plain := letters(text)) in tests:
+            if (plain := letters_of(text)) in tests:
                 found.append((text, tests[plain]))
         if found:
             text, test = found[0]
@@ -54,7 +54,7 @@ def _checked(fitted: tuple[Subset, ...], scored: tuple[Subset, ...], root: Path,
             )
 
 
-def letters(text: str) -> str:
+def letters_of(text: str) -> str:
     """The letters, marks and digits of a text, without case."""
     plain = unicodedata.normalize("NFKC", text).casefold()
     return "".join(sign for sign in plain if unicodedata.category(sign)[0] in "LMN")

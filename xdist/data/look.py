@@ -10,7 +10,9 @@ from xdist.tasks.catalog import Task
 from xdist.tasks.catalog.task import pair
 
 
-def look(root: Path, trained: Sequence[Subset], scored: Sequence[Subset], before: Sequence[Subset] = ()) -> list[Subset]:
+def find_without_gold(
+    root: Path, trained: Sequence[Subset], scored: Sequence[Subset], before: Sequence[Subset] = ()
+) -> list[Subset]:
     """Those of `scored` whose files hold no gold. What is `trained` on is checked too, as far as it exists; running text
     is not, nor are candidates beyond the first. Raises UserError as readers do, naming file and line, and for a file without
     an example, and as `check_leaks`, also for parallel text that the model was trained on `before`."""

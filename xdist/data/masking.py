@@ -43,6 +43,7 @@ class Masking:
         has at least one masked token."""
         tokens, row = batch.tokens.numpy(), batch.token_row.numpy()
         keys = np.array([key_of(self.seed, epoch) for epoch in epochs], np.uint64)
+        # SplitMix64's step as a factor, so that neighbouring rows have counters that are far apart.
         keys = mix(batch.row_ids.numpy().astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + keys)
         # Three counters a position, one for each number that is drawn there (CHOSEN, FATE, PIECE).
         places = batch.row_positions.numpy().astype(np.uint64) * np.uint64(3)

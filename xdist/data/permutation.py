@@ -51,7 +51,7 @@ class Permutation:
 
     def __init__(self, size: int, key: int) -> None:
         self.size = size
-        self._half = max(1, (max(size - 1, 1).bit_length() + 1) // 2)
+        self._half = max(1, (max(size - 1, 1).bit_length() + 1) // 2)  # half the bits of the largest row, rounded up
         self._low = (1 << self._half) - 1
         self._keys = [np.uint64(key_of(key, number)) for number in range(ROUNDS)]
 
@@ -60,6 +60,7 @@ class Permutation:
             rows: np.ndarray = self._whole[positions]
             return rows
         values = self._once(positions)
+        # Numbers that are no rows are put through again, until they are: each comes to another row.
         while len(outside := np.flatnonzero(values >= self.size)):
             values[outside] = self._once(values[outside])
         return values
@@ -76,12 +77,13 @@ class Permutation:
     @cached_property
     def _tables(self) -> list[np.ndarray]:
         every = np.arange(self._low + 1)
-        return [_mixed(every, key) & self._low for key in self._keys] if self._half <= TABLED else []
+        return [_mix_with_key(every, key) & self._low for key in self._keys] if self._half <= TABLED else []
 
     def _once(self, values: np.ndarray) -> np.ndarray:
+        # Feistel's rounds: the left half is mixed with a function of the right one, then the halves change places.
         left, right, tables = values >> self._half, values & self._low, self._tables
         for number, key in enumerate(self._keys):
-            left ^= tables[number][right] if tables else _mixed(right, key) & self._low
+            left ^= tables[number][right] if tables else _mix_with_key(right, key) & self._low
             left, right = right, left
         left <<= self._half
         left |= right
@@ -111,19 +113,19 @@ class InBlocks:
         return rows
 
 
-def permuted(positions: np.ndarray, size: int, key: int) -> np.ndarray:
+def permute(positions: np.ndarray, size: int, key: int) -> np.ndarray:
     """The rows at `positions` (int64, each in 0..size-1) of the random order `key` of `size` rows."""
     return Permutation(size, key)(positions)
 
 
-def _mixed(values: np.ndarray, key: np.uint64) -> np.ndarray:
+def _mix_with_key(values: np.ndarray, key: np.uint64) -> np.ndarray:
     """`mix` of `values` + `key`, as int64, with memory for two copies of `values` alone."""
-    found = values.astype(np.uint64)
-    found += key
-    part = np.empty_like(found)
+    mixed = values.astype(np.uint64)
+    mixed += key
+    part = np.empty_like(mixed)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
-        np.right_shift(found, np.uint64(shift), out=part)
-        found ^= part
+        np.right_shift(mixed, np.uint64(shift), out=part)
+        mixed ^= part
         if factor != 1:
-            found *= np.uint64(factor)
-    return found.view(np.int64)
+            mixed *= np.uint64(factor)
+    return mixed.view(np.int64)

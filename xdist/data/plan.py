@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 
 import numpy as np
 
-from xdist.data.grouping import by_value
+from xdist.data.grouping import group_by_value
 from xdist.data.permutation import InBlocks, Order, Permutation, key_of
 from xdist.errors import UserError
 
@@ -33,9 +33,9 @@ class PlanPhase:
     def __init__(self, first: int, shares: Sequence[float], before: np.ndarray) -> None:
         self.first, self.before = first, before
         self.quotas = quotas(shares, CYCLE)
-        self.source, self.rank = interleaved(tuple(self.quotas.tolist()))
+        self.source, self.rank = interleave(tuple(self.quotas.tolist()))
 
-    def drawn(self, draws: int) -> np.ndarray:
+    def rows_drawn(self, draws: int) -> np.ndarray:
         """(sources,) how often each source is drawn from in all by the time that this phase has made `draws` draws."""
         cycles, rest = divmod(draws, CYCLE)
         drawn: np.ndarray = self.before + cycles * self.quotas + np.bincount(self.source[:rest], minlength=len(self.quotas))
@@ -68,9 +68,9 @@ class Plan:
         self.blocks = list(blocks) if blocks is not None else [1] * len(sizes)
         self._orders: dict[int, tuple[int, Order]] = {}
         self.phases = [PlanPhase(0, shares, np.zeros(len(sizes), np.int64))]
-        for first, other in later:
+        for first, later_shares in later:
             last = self.phases[-1]
-            self.phases.append(PlanPhase(first, other, last.drawn((first - last.first) * batch_size)))
+            self.phases.append(PlanPhase(first, later_shares, last.rows_drawn((first - last.first) * batch_size)))
 
     def step(self, number: int) -> Draws:
         phase = self._phase(number)
@@ -78,31 +78,31 @@ class Plan:
         place = np.arange(first, first + self.batch_size) & (CYCLE - 1)
         source = phase.source[place]
         row, epoch = np.empty_like(source), np.empty_like(source)
-        for one, here in by_value(source):
+        for drawn_source, here in group_by_value(source):
             # Draws of a source follow one another: only how often it was drawn from before the first has to be reckoned.
-            size, at = self.sizes[one], int(here[0])
-            begin = int(phase.before[one] + (first + at) // CYCLE * phase.quotas[one] + phase.rank[place[at]])
+            size, at = self.sizes[drawn_source], int(here[0])
+            begin = int(phase.before[drawn_source] + (first + at) // CYCLE * phase.quotas[drawn_source] + phase.rank[place[at]])
             end = begin + len(here)
             for turn in range(begin // size, (end - 1) // size + 1):
                 low, high = max(turn * size, begin), min((turn + 1) * size, end)
                 places = slice(low - begin, high - begin) if len(here) == len(source) else here[low - begin : high - begin]
                 epoch[places] = turn
-                row[places] = self._order(one, turn)(np.arange(low, high) - turn * size)
+                row[places] = self._order(drawn_source, turn)(np.arange(low, high) - turn * size)
         return Draws(source, row, epoch)
 
     def _order(self, source: int, epoch: int) -> Order:
         """The last one of each source is kept, since it may have tables."""
-        known, order = self._orders.get(source, (-1, None))
-        if known != epoch or order is None:
+        epoch_kept, order = self._orders.get(source, (-1, None))
+        if epoch_kept != epoch or order is None:
             size, key, block = self.sizes[source], key_of(self.seed, source, epoch), self.blocks[source]
             order = Permutation(size, key) if block == 1 else InBlocks(size, key, block)
             self._orders[source] = epoch, order
         return order
 
-    def drawn(self, step: int) -> np.ndarray:
+    def rows_drawn(self, step: int) -> np.ndarray:
         """(sources,) rows drawn from each source in the first `step` steps, at once."""
         phase = self._phase(max(step - 1, 0))
-        return phase.drawn((step - phase.first) * self.batch_size)
+        return phase.rows_drawn((step - phase.first) * self.batch_size)
 
     def _phase(self, step: int) -> PlanPhase:
         return next(phase for phase in reversed(self.phases) if phase.first <= step)
@@ -121,7 +121,7 @@ def quotas(shares: Sequence[float], total: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=16)
-def interleaved(quotas: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def interleave(quotas: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Source of each draw of a cycle, and how many draws of that source came before it.
 
     Draw k of a source with share w is in places floor(k / w) to ceil((k + 1) / w) - 1; taking the earliest deadline meets
@@ -159,9 +159,9 @@ def shares_of(
     languages divide that by size ** alpha."""
     shares = []
     for size, number in zip(sizes, task_of, strict=True):
-        siblings = [other for other, theirs in zip(sizes, task_of, strict=True) if theirs == number]
+        siblings = [sibling for sibling, theirs in zip(sizes, task_of, strict=True) if theirs == number]
         weight = weights[number]
         rows = sum(siblings) if cap is None else min(sum(siblings), cap)
         of_task = float(rows) ** task_alpha if weight is None else weight
-        shares.append(of_task * size**alpha / sum(other**alpha for other in siblings))
+        shares.append(of_task * size**alpha / sum(sibling**alpha for sibling in siblings))
     return shares

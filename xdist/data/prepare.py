@@ -9,7 +9,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from xdist.config import Data
-from xdist.config.run import Joining
+from xdist.config.data import Joining
 from xdist.data.encoding import MakeShards, ShardJob, make_shard, units, workers
 from xdist.data.pairs import PairShards
 from xdist.data.shards import MANIFEST, Journal, Rows, Shards, read_manifest

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from xdist.data.grouping import by_value
+from xdist.data.grouping import group_by_value
 from xdist.data.histogram import count_pieces, read_histogram, write_histogram
 from xdist.data.sums import MappedShard, StoredColumn, with_sums
 from xdist.errors import UserError
@@ -98,7 +98,7 @@ class Journal:
             return False
         shards = [self.done[number] for number in range(self.units)]
         totals = {key: sum(shard.get(key, 0) for shard in shards) for key in ("rows", "tokens", "cut", "cut_rows", "bytes")}
-        nested = {key: _added(shard.get(key, {}) for shard in shards) for key in ("lines", "lengths")}
+        nested = {key: _add_counts(shard.get(key, {}) for shard in shards) for key in ("lines", "lengths")}
         counted = {"histogram": write_histogram(self.folder, count_pieces(_tokens(self.folder, shard) for shard in shards))}
         write_manifest(self.folder, {**facts, **totals, **nested, **counted, "shards": shards})
         for path in self.folder.glob("journal-*.jsonl"):
@@ -146,7 +146,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     raise UserError(f"{path}: damaged manifest ({reason}); remove {folder} and prepare again")
 
 
-def _added(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+def _add_counts(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     total: Counter[str] = Counter()
     for one in counts:
         total.update(one)
@@ -233,7 +233,7 @@ class Shards:
                 found = self._lengths[numbers]
             return np.array(found, np.int64)
         lengths = np.empty(len(numbers), np.int64)
-        for shard, places in by_value(np.searchsorted(self._ends, numbers, side="right")):
+        for shard, places in group_by_value(np.searchsorted(self._ends, numbers, side="right")):
             local = numbers[places] - (self._ends[shard - 1] if shard else 0)
             lengths[places] = (self._open.get(shard) or self._shard(shard)).lengths(local, "tokens")
         return lengths

@@ -27,7 +27,7 @@ KEY = b"xdist.sums"
 StoredColumn = tuple[np.ndarray, np.ndarray | None]
 
 
-def mapped(batch: pa.RecordBatch) -> dict[str, StoredColumn]:
+def map_columns(batch: pa.RecordBatch) -> dict[str, StoredColumn]:
     """The columns of a batch, without a copy."""
     return {name: _numpy(batch.column(name)) for name in batch.schema.names}
 
@@ -36,7 +36,7 @@ def with_sums(batch: pa.RecordBatch) -> pa.RecordBatch:
     """`batch` with the checksums of its blocks among its metadata."""
     rows = max(1, batch.num_rows * BLOCK // max(BLOCK, batch.nbytes))
     blocks = [(low, min(low + rows, batch.num_rows)) for low in range(0, batch.num_rows, rows)]
-    sums = {part.name: [part.sum(*block) for block in blocks] for part in _parts(mapped(batch))}
+    sums = {part.name: [part.sum(*block) for block in blocks] for part in _parts(map_columns(batch))}
     said = {"rows": rows, "sums": sums}
     return batch.replace_schema_metadata({KEY: json.dumps({**said, "digest": digest(said)})})
 
@@ -50,7 +50,7 @@ class MappedShard:
         try:
             batch = pa.ipc.open_file(pa.memory_map(str(self.path))).get_batch(0)
             batch.validate()
-            self.columns = mapped(batch)
+            self.columns = map_columns(batch)
             found = parsed((batch.schema.metadata or {}).get(KEY, b"{}"), self.path) if facts.get("summed") else {}
         except (OSError, pa.ArrowException, UserError, ValueError) as error:  # the last for names that are not UTF-8
             raise self._damaged("damaged or missing shard", str(error).splitlines()[0]) from None

@@ -18,7 +18,7 @@ INDEX, WEIGHTS = "syntax.json", "syntax.safetensors"
 SAYS = ("kind", "strength", "distance", "layers", "heads", "width", "joined", "rank")
 
 
-def described(section: Syntax) -> dict[str, Any]:
+def describe_syntax(section: Syntax) -> dict[str, Any]:
     """What syntax.json says of it."""
     return {name: getattr(section, name) for name in SAYS}
 
@@ -36,6 +36,6 @@ def syntax_in(place: str | Path) -> Syntax | None:
         raise UserError(f"{path}: is not what xdist writes in addition to an encoder that reads trees") from None
 
 
-def different(asked: Syntax, there: Syntax) -> str | None:
+def differing_key(asked: Syntax, there: Syntax) -> str | None:
     """The first key in which what is requested is not what a folder has."""
     return next((name for name in SAYS if getattr(asked, name) != getattr(there, name)), None)

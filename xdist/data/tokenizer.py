@@ -5,7 +5,7 @@ import json
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, XLMTokenizer
 
-from xdist.data.fetched import check_package, check_place, not_loaded
+from xdist.data.fetched import check_package, check_place, load_error
 from xdist.errors import UserError
 
 
@@ -21,7 +21,7 @@ def load_tokenizer(backbone: str) -> PreTrainedTokenizerBase:
             raise
         if isinstance(error, ImportError) and "sacremoses" in str(error):  # a backbone from the hub was not looked at before
             check_package(backbone, "xlm")
-        raise not_loaded(backbone, "no tokenizer could be loaded: ", error) from None
+        raise load_error(backbone, "no tokenizer could be loaded: ", error) from None
     if not tokenizer.is_fast and not isinstance(tokenizer, XLMTokenizer):
         raise UserError(f"{backbone}: has no fast tokenizer (tokenizer.json)")
     return tokenizer

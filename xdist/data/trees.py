@@ -77,9 +77,9 @@ class Trees:
         for number, example in enumerate(subset.task.examples(root, subset.split, subset.language)):
             for text in texts_of(example):
                 if parses.of(text) is None:
-                    raise _lacking(path, subset, number, text)
+                    raise _missing_parse(path, subset, number, text)
 
-    def added(
+    def add_trees(
         self, rows: Iterable[Row], examples: Sequence[Any], subset: Subset, tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> Iterator[Row]:
         """`rows` of `examples` with their trees. Raises ExampleError for an example without a parse."""
@@ -94,25 +94,25 @@ class Trees:
             found: list[ParsedText] = []
             for text in texts_of(example):
                 if (parse := parses.of(text)) is None:
-                    raise ExampleError(number, _said(path, subset, text))
-                found.append(parse if self.kind == "parses" else shuffled(parse))
+                    raise ExampleError(number, _no_parse_line(path, subset, text))
+                found.append(parse if self.kind == "parses" else shuffle_words(parse))
             if subset.task.family == "tagging":
                 words = words if seen == number else 0
-                nodes = of_words(
+                nodes = nodes_of_words(
                     row, example.words[words : words + len(row["words"])], words, example.words, found[0], tokenizer
                 )
                 seen, words = number, words + len(row["words"])
             else:
-                nodes = of_texts(row, example.texts, found, tokenizer, max_length)
+                nodes = nodes_of_texts(row, example.texts, found, tokenizer, max_length)
             yield {**row, **columns(nodes, joined(found))}
 
 
-def _said(path: Path, subset: Subset, text: str) -> str:
+def _no_parse_line(path: Path, subset: Subset, text: str) -> str:
     return f"{path} has no parse of this text of '{subset.task.name}' in '{subset.language}': {cut(text, 60)!r}"
 
 
-def _lacking(path: Path, subset: Subset, number: int, text: str) -> UserError:
-    return UserError(f"{subset}: example {number + 1}: {_said(path, subset, text)}")
+def _missing_parse(path: Path, subset: Subset, number: int, text: str) -> UserError:
+    return UserError(f"{subset}: example {number + 1}: {_no_parse_line(path, subset, text)}")
 
 
 def texts_of(example: Any) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
         raise UserError(f"model.syntax: {tokenizer.name_or_path} puts no token before a text, on which roots could hang")
 
 
-def shuffled(parse: ParsedText) -> ParsedText:
+def shuffle_words(parse: ParsedText) -> ParsedText:
     """The same words with the same tags in random order over the shape of the tree; drawn by the words alone, so equal whenever
     and where it is requested."""
     draw = random.Random(int.from_bytes(hashlib.sha256("\n".join(parse.forms).encode()).digest()))
@@ -143,7 +143,7 @@ def shuffled(parse: ParsedText) -> ParsedText:
     return ParsedText(parse.forms, parse.tags, heads)
 
 
-def of_words(
+def nodes_of_words(
     row: Row, inside: Sequence[str], before: int, words: Sequence[str], parse: ParsedText, tokenizer: PreTrainedTokenizerBase
 ) -> np.ndarray:
     """Of each token of a row of tagged words, of which `before` of the sentence's `words` are in earlier rows, the number of
@@ -171,7 +171,7 @@ def _tail(tokens: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> int:
     return count
 
 
-def of_texts(
+def nodes_of_texts(
     row: Row, texts: Sequence[str], parses: Sequence[ParsedText], tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> np.ndarray:
     """The same of a row of one text or a pair, cut to `max_length`; words of the second are counted on from those of the

@@ -23,11 +23,11 @@ from xdist.errors import RankError
 class Workers:
     """`made(number)` by one of `count` processes, each for one caller at a time."""
 
-    def __init__(self, made: Callable[[int], Any], count: int) -> None:
-        self._workers = [_Worker(made) for _ in range(count)]
+    def __init__(self, make: Callable[[int], Any], count: int) -> None:
+        self._workers = [_Worker(make) for _ in range(count)]
 
     def __call__(self, number: int) -> Any:
-        """What `made` gives; raises what it raises, or RankError where a process has died."""
+        """What `make` gives; raises what it raises, or RankError where a process has died."""
         return self._workers[number % len(self._workers)](number)
 
     def close(self) -> None:
@@ -38,28 +38,28 @@ class Workers:
 
 
 class _Worker:
-    def __init__(self, made: Callable[[int], Any]) -> None:
-        self.here, there = Pipe()
+    def __init__(self, make: Callable[[int], Any]) -> None:
+        self.here, far_end = Pipe()
         self._asking = threading.Lock()
         self.process = os.fork()
         if self.process == 0:
             self.here.close()
-            _serve(made, there)
-        there.close()
+            _serve(make, far_end)
+        far_end.close()
 
     def __call__(self, number: int) -> Any:
         with self._asking:
             try:
                 self.here.send(number)
-                good, found = pickle.loads(self.here.recv_bytes())
+                good, answer = pickle.loads(self.here.recv_bytes())
             except (OSError, EOFError):
                 raise RankError("a process that puts rows into other words has died (runtime.rewriters)") from None
         if not good:
-            raise found
-        return found
+            raise answer
+        return answer
 
 
-def _serve(made: Callable[[int], Any], there: Connection) -> None:
+def _serve(make: Callable[[int], Any], connection: Connection) -> None:
     """In the new process, until the other end is closed. It leaves by itself: what the rank would do at its end is not its."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)  # a rank that has to stop still needs its batches
@@ -68,16 +68,16 @@ def _serve(made: Callable[[int], Any], there: Connection) -> None:
     torch.set_num_threads(1)
     try:
         while True:
-            there.send_bytes(_answered(made, there.recv()))
+            connection.send_bytes(_answer(make, connection.recv()))
     except (OSError, EOFError):
         os._exit(0)
     finally:
         os._exit(1)
 
 
-def _answered(made: Callable[[int], Any], number: int) -> bytes:
+def _answer(make: Callable[[int], Any], number: int) -> bytes:
     try:
-        return pickle.dumps((True, made(number)), protocol=5)
+        return pickle.dumps((True, make(number)), protocol=5)
     except Exception as error:
         error.add_note(traceback.format_exc())
         try:

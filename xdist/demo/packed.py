@@ -51,6 +51,7 @@ class PackedEncoder:
             return np.fromfile(self.path, "<f4", count, offset=offset).reshape(shape)
         blocks = np.fromfile(self.path, BLOCK, count // 32, offset=offset)
         weights = np.empty((len(blocks), 2, 16), np.float32)
+        # Two numbers of 4 bits in each byte: the first 16 of a block in the lower bits, the others in the upper ones.
         weights[:, 0] = blocks["bytes"] & 15
         weights[:, 1] = blocks["bytes"] >> 4
         weights -= 8

@@ -5,13 +5,13 @@ import os
 
 import torch
 
-from xdist.config.run import AskedPrecision, Precision
+from xdist.config.runtime import AskedPrecision, Precision
 from xdist.run import distributed
 
 log = logging.getLogger(__name__)
 
 
-def choose(asked: AskedPrecision, precision: Precision, deterministic: bool) -> None:
+def choose_arithmetic(asked: AskedPrecision, precision: Precision, deterministic: bool) -> None:
     """For all that the process computes from here on, and before its first product on a GPU, which decides on a workspace.
     `precision` is what `asked` became on this device."""
     if asked == "tf32" and precision == "fp32" and distributed.rank() == 0:

@@ -18,7 +18,7 @@ from xdist.engine.loss_scale import LossScale
 from xdist.errors import UserError
 from xdist.model.masks import Masks
 from xdist.model.model import Model
-from xdist.model.vocabulary import merged
+from xdist.model.vocabulary import merge_rows
 from xdist.run import building, distributed
 from xdist.run.arriving import Arriving
 from xdist.run.ds_config import DeepSpeed
@@ -36,7 +36,7 @@ class Engine:
         model.train()  # an encoder comes out of `from_pretrained` in evaluation mode: without dropout and without checkpointing
         if config.ops and (missing := building.build(config.ops)):
             raise UserError(f"{config.path}: needs {missing[0]} of DeepSpeed's, and {building.IMPOSSIBLE[missing[0]]}")
-        made = optimizer.optimizer(model, train, config.offload != "none")
+        made = optimizer.make_optimizer(model, train, config.offload != "none")
         named = {id(parameter): name for name, parameter in model.named_parameters()}
         # The trained parameters in the order of the optimizer's groups; a checkpoint of ZeRO 0 only counts them.
         self.names = [[named[id(parameter)] for parameter in group["params"]] for group in made.param_groups]
@@ -54,7 +54,7 @@ class Engine:
         self.deepspeed, *_ = deepspeed.initialize(
             model=model,
             optimizer=made,
-            lr_scheduler=lambda opt: LambdaLR(opt, lambda step: optimizer.rate(step, steps, train.warmup, train.decay)),
+            lr_scheduler=lambda opt: LambdaLR(opt, lambda step: optimizer.rate_factor(step, steps, train.warmup, train.decay)),
             config=dict(config.values),
             dist_init_required=False,
         )
@@ -167,7 +167,7 @@ class Engine:
         whole: dict[str, Tensor] = {}
         first = distributed.rank() == 0
         for name, parameter in self.module.named_parameters():
-            if not self.module.kept(name):
+            if not self.module.is_saved(name):
                 continue
             with deepspeed.zero.GatheredParameters([parameter], enabled=hasattr(parameter, "ds_id")):
                 if first:
@@ -175,7 +175,7 @@ class Engine:
         if first:
             persistent = set(self.module.state_dict())
             whole.update({name: value.cpu() for name, value in self.module.named_buffers() if name in persistent})
-        return merged(self.module, whole) if first else whole
+        return merge_rows(self.module, whole) if first else whole
 
     def close(self) -> None:
         """Let go of parameters, gradients and optimizer states; the engine's hooks tie them in cycles. What the process

@@ -16,7 +16,7 @@ ON_CPU = 8192
 FEWEST = 16
 
 
-def most(shape: Shape, setting_of: Callable[[int], Setting], capacity: float) -> int:
+def largest_fitting(shape: Shape, setting_of: Callable[[int], Setting], capacity: float) -> int:
     """The tokens of a micro-batch that fit a device of `capacity` bytes, from `LARGEST` down by halves; `SMALLEST` where fewer
     would be needed, since then something else has to give."""
     tokens = LARGEST
@@ -25,12 +25,12 @@ def most(shape: Shape, setting_of: Callable[[int], Setting], capacity: float) ->
     return tokens
 
 
-def of_all(tokens: int) -> int:
+def fewest_of_ranks(tokens: int) -> int:
     """The fewest of what any rank can take. Collective."""
     return min(distributed.every(tokens))
 
 
-def too_large(losses: Callable[[], Iterable[Tensor]], trained: Sequence[Tensor]) -> bool:
+def exceeds_memory(losses: Callable[[], Iterable[Tensor]], trained: Sequence[Tensor]) -> bool:
     """Whether a forward and backward pass of `losses` runs out of memory on any rank: the same on all. What it computes is
     dropped, and no parameter gets a gradient. Collective, except for the passes themselves, which need no other rank."""
     short = False

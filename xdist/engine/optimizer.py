@@ -8,7 +8,7 @@ from torch import nn, optim
 
 from xdist.config import Train
 from xdist.model.kinds import kind_of
-from xdist.model.layers import depth, tells_layers
+from xdist.model.layers import depth_of, has_numbered_layers
 from xdist.model.model import Model
 
 
@@ -31,11 +31,11 @@ def layered_groups(model: Model, train: Train) -> list[dict[str, Any]]:
     encoder whose layers share their weights."""
     config, factor = model.encoder.config, train.layer_decay
     kind, top = kind_of(config), config.num_hidden_layers
-    if not tells_layers(kind):
+    if not has_numbered_layers(kind):
         raise train.error(("layer_decay",), f"the layers of encoders of type '{config.model_type}' share their weights")
     by_depth: dict[int, dict[str, nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        own = depth(name.removeprefix("encoder."), kind) if name.startswith("encoder.") else None
+        own = depth_of(name.removeprefix("encoder."), kind) if name.startswith("encoder.") else None
         by_depth.setdefault(top if own is None else own, {})[name] = parameter
     found: list[dict[str, Any]] = []
     for at, parameters in sorted(by_depth.items(), reverse=True):
@@ -44,7 +44,7 @@ def layered_groups(model: Model, train: Train) -> list[dict[str, Any]]:
     return found
 
 
-def rate(step: int, steps: int, warmup: float, decay: str = "linear") -> float:
+def rate_factor(step: int, steps: int, warmup: float, decay: str = "linear") -> float:
     """Factor on the learning rate in 0-based step `step` of `steps`: linear warm-up, then decay to 0 along a line or half a
     cosine, or none."""
     rising = warmup * steps if warmup < 1 else warmup
@@ -56,7 +56,7 @@ def rate(step: int, steps: int, warmup: float, decay: str = "linear") -> float:
     return 1.0 if decay == "constant" else left
 
 
-def optimizer(model: Model, train: Train, offload: bool) -> optim.Optimizer:
+def make_optimizer(model: Model, train: Train, offload: bool) -> optim.Optimizer:
     """torch's AdamW; DeepSpeed's on the CPU where its states are offloaded there, which DeepSpeed then requires."""
     layered = train.layer_decay is not None
     groups = layered_groups(model, train) if layered else parameter_groups(model, train.weight_decay)

@@ -21,7 +21,9 @@ class Advice:
 
 
 @contextmanager
-def explained(advice: Advice, rank: int, number: int, batches: Callable[[int, int, int], Sequence[Batch]]) -> Iterator[None]:
+def explain_errors(
+    advice: Advice, rank: int, number: int, batches: Callable[[int, int, int], Sequence[Batch]]
+) -> Iterator[None]:
     """Raises RankError where the block, which makes step `number`, runs out of memory; `batches(number, rank, world)` were its
     batches."""
     try:
@@ -29,28 +31,28 @@ def explained(advice: Advice, rank: int, number: int, batches: Callable[[int, in
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise RankError(out_of_memory(advice, rank, number, batches(number, rank, distributed.world()))) from None
+        raise RankError(describe_error(advice, rank, number, batches(number, rank, distributed.world()))) from None
 
 
-def advice(model: Model, runtime: Runtime, config: DeepSpeed, tokens: int) -> Advice:
+def memory_advice(model: Model, runtime: Runtime, config: DeepSpeed, tokens: int) -> Advice:
     """`tokens` of a micro-batch."""
     remedies = [f"a smaller runtime.micro_batch_tokens (now {tokens})"]
     if model.gradient_checkpointing is not True:
         remedies.append("model.gradient_checkpointing=true")
     if not config.half:
         remedies.append("runtime.precision=bf16")
-    remedies.append(f"another runtime.deepspeed (now {config.name}; {needing_less(config)})")
+    remedies.append(f"another runtime.deepspeed (now {config.name}; {files_needing_less(config)})")
     return Advice(runtime.attention == "packed", tuple(remedies))
 
 
-def needing_less(config: DeepSpeed) -> str:
+def files_needing_less(config: DeepSpeed) -> str:
     """The shipped files that hold less on a GPU than this one."""
     names = ("zero2", "zero3", "zero3_offload")
     rest = names[names.index(config.name) + 1 :] if config.name in names else names
     return f"{', '.join(rest)} need{'s' * (len(rest) == 1)} less" if rest else "nothing needs less"
 
 
-def out_of_memory(advice: Advice, rank: int, number: int, batches: Sequence[Batch]) -> str:
+def describe_error(advice: Advice, rank: int, number: int, batches: Sequence[Batch]) -> str:
     packed = advice.packed
     largest = max(batches, key=lambda batch: len(batch.tokens) if packed else len(batch.lengths) * batch.width)
     sequences, longest = len(largest.lengths), largest.width

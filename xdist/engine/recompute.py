@@ -17,19 +17,19 @@ from xdist.run import distributed
 from xdist.run.ds_config import DeepSpeed
 
 
-def asked_for(shape: Shape, without: Setting) -> bool:
+def recomputing_needed(shape: Shape, without: Setting) -> bool:
     """Whether the memory of any rank's GPU requires it: the same on all ranks. Main memory, which others use too, is not
     asked. `without`: how it would be trained with nothing computed twice. Collective."""
-    tight = needed(shape, without, torch.cuda.get_device_properties(distributed.device()).total_memory)
+    tight = exceeds_capacity(shape, without, torch.cuda.get_device_properties(distributed.device()).total_memory)
     return distributed.sum_over_ranks([float(tight)])[0] > 0
 
 
-def needed(shape: Shape, without: Setting, capacity: float) -> bool:
+def exceeds_capacity(shape: Shape, without: Setting, capacity: float) -> bool:
     """Whether training as in `without`, which computes nothing twice, needs more than a device of `capacity` bytes has."""
     return memory(shape, without).total > usable(capacity)
 
 
-def setting(
+def memory_setting(
     shape: Shape,
     model: Model,
     methods: Sequence[Method],

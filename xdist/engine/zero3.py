@@ -25,7 +25,7 @@ def partitioned_loading(config: DeepSpeed) -> Iterator[None]:
 
 
 @contextmanager
-def gathered(module: torch.nn.Module) -> Iterator[None]:
+def gather_module(module: torch.nn.Module) -> Iterator[None]:
     """Inside, the module's own parameters are complete on every rank, although their parts may be elsewhere. Collective at
     stage 3."""
     parameters = [parameter for parameter in module.parameters(recurse=False) if hasattr(parameter, "ds_id")]
@@ -34,7 +34,7 @@ def gathered(module: torch.nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def placed(model: Model, config: DeepSpeed) -> Iterator[Model]:
+def place_model(model: Model, config: DeepSpeed) -> Iterator[Model]:
     """The model ready for forward passes: complete on this rank's device, or at stage 3 in parts that every pass gathers, so
     that all ranks must make equally many."""
     if config.stage != 3:

@@ -163,21 +163,21 @@ def moments(shape: Shape, setting: Setting) -> dict[str, Memory]:
     # The head's gradients are gone when those of the last layer come.
     logits = float(LOGIT * setting.logits)
     during = kept + max(0.0, transient - logits)
-    asked = {"teacher is computed": Memory(4.0 * setting.teacher)} if setting.teacher else {}
+    teacher = {"teacher is computed": Memory(4.0 * setting.teacher)} if setting.teacher else {}
     return {
         "backward begins": Memory(parameters + gathered, before, optimizer, buckets[0], during, logits),
         "backward ends": Memory(
             parameters + gathered, after, optimizer, buckets[1], working_bytes(shape, setting.tokens, size)
         ),
         "optimizer steps": Memory(parameters, step, optimizer, buckets[2], float(IDS * setting.tokens * setting.micro_batches)),
-        **asked,
+        **teacher,
     }
 
 
 def _touched(shape: Shape, setting: Setting) -> int:
     """Elements of the parameters that any of a rank's part belongs to: at stages 1 and 2 their gradients are kept in full, and
     the embedding of pieces reaches over the parts of many ranks."""
-    if setting.adapted is not None:  # of many small ones: at most two are on the border of a part
+    if setting.adapted is not None:  # an equal part, rounded up; of many small ones at most two are on the border of a part
         return min(setting.adapted, -(-setting.adapted // setting.ranks) + 2 * shape.width)
     width, inner = shape.width, shape.inner
     tables = [trained_rows(shape, setting.trained_rows) * width, shape.positions * width]
@@ -200,13 +200,13 @@ def memory(shape: Shape, setting: Setting) -> Memory:
 
 def worst_moment(shape: Shape, setting: Setting) -> str:
     """The name of that moment."""
-    found = moments(shape, setting)
-    return max(found, key=lambda name: found[name].total)
+    by_moment = moments(shape, setting)
+    return max(by_moment, key=lambda name: by_moment[name].total)
 
 
 def largest_parts(shape: Shape, setting: Setting) -> dict[str, float]:
     """The most that each part takes at any moment: together more than there ever is at once."""
-    parts = [one.parts() for one in moments(shape, setting).values()]
+    parts = [moment.parts() for moment in moments(shape, setting).values()]
     return {name: max(part[name] for part in parts) for name in parts[0]}
 
 

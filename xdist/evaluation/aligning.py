@@ -17,7 +17,7 @@ from xdist.evaluation.request import Request
 from xdist.files import Digests
 from xdist.model.alignment import Alignment
 from xdist.model.model import Model
-from xdist.robust.word_links import linker
+from xdist.robust.word_links import make_linker
 from xdist.run import distributed
 from xdist.run.together import on_each, on_first
 
@@ -51,25 +51,25 @@ class Aligner:
         model.alignment = fitting.read_alignment(folder, section.strength)
         fitting.check_width(folder, model.alignment, model)
         if distributed.rank() == 0:
-            log.info(_said(model.alignment, request))
+            log.info(_maps_line(model.alignment, request))
 
     def _fit(self, model: Model, folder: Path, budget: int, lockstep: bool) -> None:
         """Where it is not done yet."""
         section, request, subsets = self.section, self.request, self.subsets
         layer = section.layer or min(model.layers.values())
 
-        def looked() -> tuple[str, bool]:
+        def look_at_kept() -> tuple[str, bool]:
             check_leaks(subsets, request.subsets, request.root)
             model_of = model_digest(request.model, Digests(request.folder.digests))
-            made = fitting.made_of(model_of, section, subsets, self.preparation, layer, self.words)
-            return made, fitting.kept_alignment(folder, made, request.folder.predictions)
+            made = fitting.maps_digest_of(model_of, section, subsets, self.preparation, layer, self.words)
+            return made, fitting.has_alignment(folder, made, request.folder.predictions)
 
-        made, kept = on_first(looked)
+        made, kept = on_first(look_at_kept)
         if kept:
             return
         ranks = Ranks(distributed.rank(), distributed.world(), lockstep, distributed.sum_tensor, on_first)
         began = time.monotonic()
-        links = on_each(lambda: linker(section, self.preparation.tokenizer, self.words))
+        links = on_each(lambda: make_linker(section, self.preparation.tokenizer, self.words))
         found = fitting.fit_maps(model, self.preparation, subsets, section.method, layer, budget, ranks, links)
         facts: dict[str, Any] = {"method": section.method, "made_of": made, "model": request.model}
         facts |= {"rank_seconds": round((time.monotonic() - began) * distributed.world(), 3)}
@@ -79,7 +79,7 @@ class Aligner:
         )
 
 
-def _said(alignment: Alignment, request: Request) -> str:
+def _maps_line(alignment: Alignment, request: Request) -> str:
     """Which languages are mapped, and which that are evaluated are not."""
     asked = dict.fromkeys(subset.language for subset in request.subsets)
     without = [code for code in asked if alignment.map_of(code) is None]

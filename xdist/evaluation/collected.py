@@ -24,7 +24,7 @@ class Collected:
     missing: tuple[str, ...]
 
 
-def collect(runs: Sequence[Path], out: Path, split: Split) -> list[Collected]:
+def collect_predictions(runs: Sequence[Path], out: Path, split: Split) -> list[Collected]:
     """Copy the predictions of `split` in run folders into `out`, which must not hold anything. Raises UserError for what is no
     run with predictions, and for a task that several runs predicted."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -34,8 +34,8 @@ def collect(runs: Sequence[Path], out: Path, split: Split) -> list[Collected]:
         raise UserError(f"{', '.join(map(str, runs))}: no predictions of {split}")
     collected = []
     for entry, where in sorted(found.values(), key=lambda pair: pair[0].name):
-        path = xglue.path if entry.name in FOLDERS else submission.path
-        sources = {code: submission.path(where.predictions, entry, split, code) for code in entry.languages}
+        path = xglue.predictions_path if entry.name in FOLDERS else submission.predictions_path
+        sources = {code: submission.predictions_path(where.predictions, entry, split, code) for code in entry.languages}
         there = tuple(code for code, source in sources.items() if source.is_file())
         for code in there:
             target = path(out, entry, split, code)

@@ -18,9 +18,9 @@ from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
 from xdist.data.subset import Subset
 from xdist.errors import UserError
-from xdist.evaluation.queue import queue, rank_share
+from xdist.evaluation.queue import batch_queue, rank_share
 from xdist.files import Digests, digest, file_digest, write_json, written_folder
-from xdist.model.alignment import Alignment, ClosedForm, LanguageMap, PairSums, check_maps, fit
+from xdist.model.alignment import Alignment, ClosedForm, LanguageMap, PairSums, check_maps, fit_map
 from xdist.model.model import Model
 from xdist.robust.word_links import DictionaryLinks
 from xdist.run import distributed
@@ -57,19 +57,19 @@ def fit_maps(
     maps: dict[str, LanguageMap] = {}
     for language in dict.fromkeys(subset.language for subset in subsets):
         began = time.monotonic()
-        here = [one for one in subsets if one.language == language]
+        of_language = [subset for subset in subsets if subset.language == language]
         sums = PairSums(model.width, distributed.device())
         table = None
         if isinstance(linker, DictionaryLinks):
             table = WordTable(linker, language, model.width, distributed.device())
-        for subset, rows in zip(here, preparation.shards(here), strict=True):
+        for subset, rows in zip(of_language, preparation.shards(of_language), strict=True):
             _add(sums, table or linker, model, subset, rows, layer, budget, ranks)
         if table:
             ranks.total(table.values)
             if ranks.rank == 0:
                 sums.add(*table.pairs())
         ranks.total(sums.values)
-        found = ranks.first(lambda sums=sums: fit(sums, method))  # type: ignore[misc]
+        found = ranks.first(lambda sums=sums: fit_map(sums, method))  # type: ignore[misc]
         facts = {**found.facts, "seconds": round(time.monotonic() - began, 3)}
         maps[language] = LanguageMap(found.before, found.after, found.matrix, facts)
     return Alignment(layer, maps)
@@ -88,7 +88,7 @@ def _add(
 ) -> None:
     """This rank's share of the pairs of a subset: of its sentences, or of its words."""
     family = family_of(subset.task)
-    for item in rank_share(queue([rows], budget, model.packed), ranks.rank, ranks.world, ranks.lockstep):
+    for item in rank_share(batch_queue([rows], budget, model.packed), ranks.rank, ranks.world, ranks.lockstep):
         drawn = [rows.row(row) for _, row in item.rows]
         if words is not None and not isinstance(words, WordTable):
             drawn = [{**row, LINKS: words(row, family, subset.language)} for row in drawn]
@@ -113,8 +113,8 @@ class WordTable:
         self._links, self._entries = links, links.entries(language)
         self._number: tuple[dict[str, int], ...] = ({}, {})  # of a foreign word, and of an English one
         for entry in self._entries:
-            for known, word in zip(self._number, entry, strict=True):
-                known.setdefault(word, sum(map(len, self._number)))
+            for numbers, word in zip(self._number, entry, strict=True):
+                numbers.setdefault(word, sum(map(len, self._number)))
         self.values = torch.zeros(sum(map(len, self._number)), width + 1, dtype=torch.float64, device=device)
 
     def add(self, rows: Sequence[Row], family: Family, states: Tensor) -> None:
@@ -136,15 +136,15 @@ class WordTable:
     def pairs(self) -> tuple[Tensor, Tensor]:
         """The vectors of the entries of which both words occur: (n, d) foreign, (n, d) English."""
         counts = self.values[:, -1]
-        places = [tuple(known[word] for known, word in zip(self._number, entry, strict=True)) for entry in self._entries]
-        there = counts.tolist()
-        found = torch.tensor([pair for pair in places if all(there[place] for place in pair)], dtype=torch.long)
+        places = [tuple(numbers[word] for numbers, word in zip(self._number, entry, strict=True)) for entry in self._entries]
+        occurrences = counts.tolist()
+        complete = torch.tensor([pair for pair in places if all(occurrences[place] for place in pair)], dtype=torch.long)
         vectors = self.values[:, :-1] / counts.clamp(min=1)[:, None]
-        one, other = found.view(-1, 2).to(vectors.device).T
-        return vectors[one], vectors[other]
+        foreign, english = complete.view(-1, 2).to(vectors.device).T
+        return vectors[foreign], vectors[english]
 
 
-def made_of(
+def maps_digest_of(
     model: str,
     section: Align,
     subsets: Sequence[Subset],
@@ -154,20 +154,23 @@ def made_of(
 ) -> str:
     """A digest of all that decides on the maps: `model` is the digest of what they are fitted on, `words` the files of
     dictionaries or links."""
-    others = [{language: file_digest(path) for language, path in words.items()}, section.links is None] if words else []
-    return digest(model, section.method, layer, preparation.fingerprints(subsets), *others)
+    word_files = [{language: file_digest(path) for language, path in words.items()}, section.links is None] if words else []
+    return digest(model, section.method, layer, preparation.fingerprints(subsets), *word_files)
 
 
 def write_alignment(folder: Path, alignment: Alignment, facts: Mapping[str, Any]) -> None:
     """Write the maps and, as JSON, `facts` and what is known of each language."""
     tensors: dict[str, Tensor] = {}
-    for language, one in alignment.maps.items():
-        tensors |= {f"{language}.before": one.before.cpu().contiguous(), f"{language}.after": one.after.cpu().contiguous()}
-        if one.matrix is not None:
-            tensors[f"{language}.matrix"] = one.matrix.cpu().contiguous()
+    for language, language_map in alignment.maps.items():
+        tensors |= {
+            f"{language}.before": language_map.before.cpu().contiguous(),
+            f"{language}.after": language_map.after.cpu().contiguous(),
+        }
+        if language_map.matrix is not None:
+            tensors[f"{language}.matrix"] = language_map.matrix.cpu().contiguous()
     with written_folder(folder) as temporary:
         save_file(tensors, temporary / MAPS)
-        languages = {language: dict(one.facts) for language, one in alignment.maps.items()}
+        languages = {language: dict(language_map.facts) for language, language_map in alignment.maps.items()}
         write_json(temporary / FACTS, {**facts, "layer": alignment.layer, "languages": languages})
 
 
@@ -178,9 +181,9 @@ def read_alignment(folder: Path, strength: float = 1.0) -> Alignment:
         tensors = load_file(folder / MAPS)
         maps = {
             language: LanguageMap(
-                tensors[f"{language}.before"], tensors[f"{language}.after"], tensors.get(f"{language}.matrix"), told
+                tensors[f"{language}.before"], tensors[f"{language}.after"], tensors.get(f"{language}.matrix"), map_facts
             )
-            for language, told in facts["languages"].items()
+            for language, map_facts in facts["languages"].items()
         }
     except (OSError, ValueError, KeyError, SafetensorError):
         raise UserError(f"{folder / MAPS}: is damaged, or not what belongs to {folder / FACTS}") from None
@@ -189,18 +192,18 @@ def read_alignment(folder: Path, strength: float = 1.0) -> Alignment:
 
 def check_width(folder: Path, alignment: Alignment, model: Model) -> None:
     """Raises UserError for maps of another width than the model's, or at a layer that it has not."""
-    for one in alignment.maps.values():
-        if len(one.before) != model.width:
-            raise UserError(f"{folder}: maps states of width {len(one.before)}, those of the model have {model.width}")
+    for language_map in alignment.maps.values():
+        if len(language_map.before) != model.width:
+            raise UserError(f"{folder}: maps states of width {len(language_map.before)}, those of the model have {model.width}")
     check_maps(model.encoder, alignment.layer)
 
 
-def kept_alignment(folder: Path, made: str, predictions: Path) -> bool:
-    """Whether `folder` holds the maps that would be fitted, according to `made`. Raises UserError where it holds others, by
+def has_alignment(folder: Path, digest: str, predictions: Path) -> bool:
+    """Whether `folder` holds the maps that would be fitted, by their `digest`. Raises UserError where it holds others, by
     which something is predicted already."""
     if not (folder / FACTS).is_file():
         return False
-    if facts_of(folder).get("made_of") == made:
+    if facts_of(folder).get("made_of") == digest:
         return True
     if predictions.is_dir() and any(path for path in predictions.iterdir() if not path.name.startswith(".")):
         raise UserError(

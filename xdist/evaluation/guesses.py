@@ -18,7 +18,7 @@ MAJORITY, RANDOM = "majority", "random"
 Guessed = dict[str, dict[str, float]]
 
 
-def guesses(folder: Path, gold: Gold, name: str, split: str, languages: Sequence[str], scored_by: str) -> Guessed:
+def guess_languages(folder: Path, gold: Gold, name: str, split: str, languages: Sequence[str], scored_by: str) -> Guessed:
     """By kind of guess and language, the score in points of a task of the run in `folder`; {} for families of which none
     guesses, such as spans of text."""
     run = recorded_run(RunFolder(folder).config)
@@ -50,23 +50,23 @@ def guess_scores(entry: Task, examples: Sequence[Any], language: str, scored_by:
         case "classification":
             labels = entry.labels or tuple(sorted(set(gold)))
             even = 100 / len(labels) if scored_by == "accuracy" else score([draw.choice(labels) for _ in gold])
-            return {MAJORITY: score([_most(gold)] * len(gold)), RANDOM: even}
+            return {MAJORITY: score([_most_frequent(gold)] * len(gold)), RANDOM: even}
         case "tagging":
             tags = entry.labels or tuple(sorted({tag for one in gold for tag in one}))
-            most = _most([tag for one in gold for tag in one])
+            most = _most_frequent([tag for one in gold for tag in one])
             return {
                 MAJORITY: score([(most,) * len(one) for one in gold]),
                 RANDOM: score([tuple(draw.choice(tags) for _ in one) for one in gold]),
             }
         case "multiple-choice":
             even = 100 * sum(1 / len(one.options) for one in examples) / len(examples)
-            return {MAJORITY: score([_most(gold)] * len(gold)), RANDOM: even}
+            return {MAJORITY: score([_most_frequent(gold)] * len(gold)), RANDOM: even}
         case "sentence-retrieval" if scored_by == "accuracy":
             return {RANDOM: 100 / sum(side != "english" for side, _ in examples)}
     return {}
 
 
-def _most(values: Sequence[Any]) -> Any:
+def _most_frequent(values: Sequence[Any]) -> Any:
     """The most frequent one; of equally frequent ones the first in order."""
     counts = Counter(values)
     return min(counts, key=lambda value: (-counts[value], str(value)))

@@ -21,20 +21,20 @@ class Made:
     predictions: str
 
 
-def inputs_of(root: Path, subset: Subset, examples: Iterable[Any], digests: Digests) -> str:
+def inputs_digest(root: Path, subset: Subset, examples: Iterable[Any], digests: Digests) -> str:
     """`examples` are those of the subset, in their order."""
     seen = hashlib.sha256()
-    for example in _seen(subset, examples):
+    for example in _seen_by_model(subset, examples):
         # ASCII alone: which characters `repr` shows as they are depends on the version of Python.
         seen.update(ascii(example).encode() + b"\n")
     return digest(seen.hexdigest(), [digests.of(path) for path in _paths(root, pool_subsets(subset.task))])
 
 
-def files_of(root: Path, subset: Subset, digests: Digests) -> str:
+def files_digest(root: Path, subset: Subset, digests: Digests) -> str:
     return digest([digests.of(path) for path in _paths(root, [subset, *pool_subsets(subset.task)])])
 
 
-def _seen(subset: Subset, examples: Iterable[Any]) -> Iterator[Any]:
+def _seen_by_model(subset: Subset, examples: Iterable[Any]) -> Iterator[Any]:
     """Without the gold that predictions do not depend on. Mined pairs depend on that of the development set, by which their
     threshold is chosen."""
     if subset.task.family == "bitext-mining" and subset.split == "dev":

@@ -18,7 +18,7 @@ from xdist.errors import UserError
 from xdist.formats.examples import Choice, Classified, Line, Passage, Query, Question, Sentence, Tagged
 from xdist.formats.gold import BESIDE
 from xdist.languages import find_language
-from xdist.robust.bpe import FALLBACK, written
+from xdist.robust.bpe import FALLBACK, piece_bytes
 
 ROWS = 1000  # the first examples of a test set; more would change the figures little
 SLOW_ROWS = 200  # for a tokenizer written in Python (XLM's)
@@ -70,7 +70,7 @@ class Measuring:
             found.add(self.tokenizer.unk_token_id)
         if self.tokenizer.is_fast and isinstance(self.tokenizer.backend_tokenizer.model, BPE):
             try:
-                said = zip(vocabulary.values(), written(self.tokenizer, list(vocabulary)), strict=True)
+                said = zip(vocabulary.values(), piece_bytes(self.tokenizer, list(vocabulary)), strict=True)
                 found |= {number for number, data in said if not _is_whole(data)}
             except (UserError, LookupError):  # no pieces of bytes
                 pass

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from xdist.data.subset import Subset
 from xdist.errors import UserError, unknown
 from xdist.evaluation import submission, xglue
-from xdist.evaluation.made_of import files_of
-from xdist.evaluation.scores import summary
+from xdist.evaluation.made_of import files_digest
+from xdist.evaluation.scores import summarise_task
 from xdist.files import Digests, file_digest
 from xdist.formats import parallel
 from xdist.formats.xglue import LEFT_OUT
@@ -63,34 +63,42 @@ def score_folder(
     if not folders:
         raise UserError(f"{predictions}: holds no task folder such as {predictions / 'xnli'}")
     notes = [f"{folder.name} needs a decoder: skipped" for folder in folders if folder.name in LEFT_OUT]
-    found = [_folder(folder, described, gold_root) for folder in folders if folder.name not in LEFT_OUT]
-    names = [one.task.name for one in found]
-    for one in found:
-        if names.count(one.task.name) > 1:
-            raise UserError(f"{one.place}: '{one.task.name}' has two folders")
-    languages = {one.task.name: _languages(one, split, partial) for one in found}
+    folders_of_tasks = [_folder(folder, described, gold_root) for folder in folders if folder.name not in LEFT_OUT]
+    names = [predicted.task.name for predicted in folders_of_tasks]
+    for predicted in folders_of_tasks:
+        if names.count(predicted.task.name) > 1:
+            raise UserError(f"{predicted.place}: '{predicted.task.name}' has two folders")
+    languages = {predicted.task.name: _languages(predicted, split, partial) for predicted in folders_of_tasks}
     tasks = {}
-    for one in found:
-        codes = languages[one.task.name]
-        entry = summary(one.task, split, [], dict(_scored(one, gold_root, split, codes)))
-        signed = {"signature": signature(one.task.name, {**entry, "made_of": _made_of(one, gold_root, split, codes)}, _BY)}
-        more = {"of": len(one.task.languages), "notes": [*one.notes, *_notes(gold_root, one.task, split, codes)], **signed}
-        tasks[one.task.name] = entry | more
+    for predicted in folders_of_tasks:
+        codes = languages[predicted.task.name]
+        entry = summarise_task(predicted.task, split, [], dict(_score_languages(predicted, gold_root, split, codes)))
+        signed = {
+            "signature": signature(
+                predicted.task.name, {**entry, "made_of": _digests_of(predicted, gold_root, split, codes)}, _BY
+            )
+        }
+        more = {
+            "of": len(predicted.task.languages),
+            "notes": [*predicted.notes, *_notes(gold_root, predicted.task, split, codes)],
+            **signed,
+        }
+        tasks[predicted.task.name] = entry | more
     found_means = averages({name: entry["languages"] for name, entry in tasks.items()})
-    means = {f"xglue {name}": {"mean": one.value, "of": str(one)} for name, one in found_means.items()}
+    means = {f"xglue {name}": {"mean": mean.value, "of": str(mean)} for name, mean in found_means.items()}
     more = {"averages": means} if means else {}
     about = {"run": predictions.resolve().name, **_pretraining(predictions.resolve().parent / "scores.json")}
     return {**about, "tasks": tasks, **more, **({"notes": notes} if notes else {})}
 
 
-def _made_of(one: PredictionFolder, gold_root: Path, split: str, languages: list[str]) -> dict[str, Any]:
+def _digests_of(folder: PredictionFolder, gold_root: Path, split: str, languages: list[str]) -> dict[str, Any]:
     """The digests that a run has of its own predictions and gold."""
     digests = Digests()
     return {
         "pieces": {
             f"{split} {code}": {
-                "files": files_of(gold_root, Subset(one.task, split, code), digests),
-                "predictions": file_digest(one.file(split, code)),
+                "files": files_digest(gold_root, Subset(folder.task, split, code), digests),
+                "predictions": file_digest(folder.file(split, code)),
             }
             for code in languages
         }
@@ -101,11 +109,11 @@ def _pretraining(beside: Path) -> dict[str, Any]:
     """What the encoder of the predictions has read, as the run that they are in says it; of others it is not known."""
     if not beside.is_file():
         return {"pretraining": NOBODY_KNOWS.record}
-    found = recorded_scores(beside).get("pretraining")
-    return {"pretraining": found} if found else {}
+    record = recorded_scores(beside).get("pretraining")
+    return {"pretraining": record} if record else {}
 
 
-def average(scores: dict[str, Any], variant: Variant = "official") -> Average:
+def average_scores(scores: dict[str, Any], variant: Variant = "official") -> Average:
     """The mean over the ten tasks of XTREME-R, each over exactly its languages, which is of test sets alone."""
     official = TASKS.ours()
     languages = {name: official[name].languages for name in XTREME_R}
@@ -121,29 +129,29 @@ def average(scores: dict[str, Any], variant: Variant = "official") -> Average:
 def _folder(folder: Path, described: Path | None, gold_root: Path) -> PredictionFolder:
     entries = known_tasks(described)
     if folder.name not in entries and (name := xglue.task_of(folder.name)):
-        return PredictionFolder(folder, task(name), xglue.path, xglue.read)
+        return PredictionFolder(folder, task(name), xglue.predictions_path, xglue.read_predictions)
     if folder.name not in entries:
         hint = "" if described else "; your own task needs --tasks TASKS.yaml or --plugin FILE"
         raise UserError(f"{folder}: {unknown('task', folder.name, entries)}{hint}")
     entry = task(folder.name, described, root=gold_root)
     if not entry.scorable:
         raise UserError(f"{folder}: task '{entry.name}' is trained, not evaluated")
-    return PredictionFolder(folder, entry, submission.path, submission.read)
+    return PredictionFolder(folder, entry, submission.predictions_path, submission.read_predictions)
 
 
-def _languages(one: PredictionFolder, split: str, partial: bool) -> list[str]:
+def _languages(predicted: PredictionFolder, split: str, partial: bool) -> list[str]:
     """The languages that have a file, in the task's order."""
-    folder, entry = one.place, one.task
+    folder, entry = predicted.place, predicted.task
     if split not in entry.files:
         raise UserError(f"{folder}: task '{entry.name}': {unknown('split', split, entry.files)}")
-    expected = {one.file(split, code).name: code for code in entry.languages}
+    expected = {predicted.file(split, code).name: code for code in entry.languages}
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     for name in names:
         if name in expected:
             continue
         # The folder that XGLUE's own baseline was published in holds a language more.
-        if one.read is xglue.read and name.endswith(xglue.ENDING):
-            one.notes.append(f"{folder.name}/{name} is of no language of the task: skipped")
+        if predicted.read is xglue.read_predictions and name.endswith(xglue.ENDING):
+            predicted.notes.append(f"{folder.name}/{name} is of no language of the task: skipped")
             continue
         raise UserError(f"{folder / name}: {unknown('prediction file', name, expected)}")
     missing = [name for name in expected if name not in names]
@@ -153,20 +161,22 @@ def _languages(one: PredictionFolder, split: str, partial: bool) -> list[str]:
     return [code for name, code in expected.items() if name in names]
 
 
-def _scored(one: PredictionFolder, gold_root: Path, split: str, languages: list[str]) -> Iterator[tuple[str, dict[str, float]]]:
-    entry = one.task
+def _score_languages(
+    folder: PredictionFolder, gold_root: Path, split: str, languages: list[str]
+) -> Iterator[tuple[str, dict[str, float]]]:
+    entry = folder.task
     family = family_of(entry)
     candidates = None
     if entry.pool and not (_missing_pool(gold_root, entry)):
-        candidates = {found.id for code in entry.pool for _, found in entry.examples(gold_root, POOL, code)}
+        candidates = {candidate.id for code in entry.pool for _, candidate in entry.examples(gold_root, POOL, code)}
     for code in languages:
         examples = list(entry.examples(gold_root, split, code))
-        given = one.read(one.file(split, code), entry, examples, *([candidates] if entry.pool else []))
-        scores = family.score(given, examples, code)
+        predictions = folder.read(folder.file(split, code), entry, examples, *([candidates] if entry.pool else []))
+        scores = family.score(predictions, examples, code)
         if not scores:
             path = entry.paths(gold_root, split, code)[-1]
             raise UserError(f"{path}: the gold is blanked, as the official download leaves it: nothing to score against")
-        yield code, {**scores, "count": family.count_of(given)}
+        yield code, {**scores, "count": family.count_of(predictions)}
 
 
 def _missing_pool(gold_root: Path, entry: Task) -> Path | None:
@@ -179,12 +189,12 @@ def _notes(gold_root: Path, entry: Task, split: str, languages: list[str]) -> li
     """What else than the numbers is to be known: which way rows point, and what could not be checked."""
     notes = []
     if entry.predicts == "sentence-retrieval":
-        other, own = (Path(pattern.format(language="xx", name="xx")).name for pattern in entry.files[split][:2])
-        notes.append(f"line i of a prediction file names the row, from 0, of {other} that translates line i of {own}")
+        foreign, own = (Path(pattern.format(language="xx", name="xx")).name for pattern in entry.files[split][:2])
+        notes.append(f"line i of a prediction file names the row, from 0, of {foreign} that translates line i of {own}")
         paths = {code: entry.paths(gold_root, split, code) for code in languages}
-        turned = [code for code, found in paths.items() if len(found) == 3 and parallel.is_turned(*found)]
+        turned = [code for code, files in paths.items() if len(files) == 3 and parallel.is_turned(*files)]
         if turned:
-            notes.append(f"gold that goes from the rows of {other} to those of {own} was turned round: {', '.join(turned)}")
+            notes.append(f"gold that goes from the rows of {foreign} to those of {own} was turned round: {', '.join(turned)}")
     if entry.pool and (path := _missing_pool(gold_root, entry)):
         notes.append(f"whether the ids are those of candidates was not checked: {path}: no such file")
     return notes

@@ -7,7 +7,7 @@ from typing import Any
 from xdist.config import Data, recorded_run
 from xdist.errors import UserError
 from xdist.evaluation import submission
-from xdist.evaluation.scores import scored_by
+from xdist.evaluation.scores import metric_of_entry
 from xdist.languages import CC100, Pretraining
 from xdist.languages.pretraining import recorded_list
 from xdist.metrics import Metric, metric, missing_metric
@@ -72,14 +72,14 @@ def scored_tasks(folder: Path, gold: Gold, only: str | None = None) -> dict[str,
     entries, read = content["tasks"], recorded_list(content.get("pretraining"))
     since = tuple(content.get("read_since", ()))
     return {
-        name: replace(_scored(where, run.data, gold, name, entry, tasks.get(name)), read=read, read_since=since)
+        name: replace(_read_scored(where, run.data, gold, name, entry, tasks.get(name)), read=read, read_since=since)
         for name, entry in entries.items()
         if only in (None, name)
     }
 
 
-def _scored(where: RunFolder, data: Data, gold: Gold, name: str, entry: dict[str, Any], one: Task | None) -> Scored:
-    by = scored_by(entry, name) or (one.metric if one else "")
+def _read_scored(where: RunFolder, data: Data, gold: Gold, name: str, entry: dict[str, Any], one: Task | None) -> Scored:
+    by = metric_of_entry(entry, name) or (one.metric if one else "")
     split, trained_on = entry["split"], (*entry["trained_on"], *entry.get("selected_on", ()))
     absent = missing_metric(by) if by else None
     if absent or one is None:
@@ -92,7 +92,9 @@ def _scored(where: RunFolder, data: Data, gold: Gold, name: str, entry: dict[str
         if metric(by).headline not in numbers:  # nor does its gold count that came after the evaluation
             continue
         examples = gold.examples(data.root, one, split, code)
-        predictions = submission.read(submission.path(where.predictions, one, split, code), one, examples)
+        predictions = submission.read_predictions(
+            submission.predictions_path(where.predictions, one, split, code), one, examples
+        )
         if (of_language := family.per_example(predictions, examples, code)) is not None:
             rows[code] = of_language
     blank = tuple(code for code in entry["languages"] if code not in rows)

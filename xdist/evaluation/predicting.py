@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xdist.data.ahead import made_ahead
+from xdist.data.ahead import make_ahead
 from xdist.data.batches import collate, row_id
 from xdist.data.shards import Rows
 from xdist.data.subset import Subset
 from xdist.evaluation.kept import Key
 from xdist.evaluation.queue import ForwardRows
-from xdist.evaluation.vectors import Vectors, predictions
+from xdist.evaluation.vectors import Vectors, predict_from_vectors
 from xdist.model.model import Model
 from xdist.run import distributed
 from xdist.run.arriving import Arriving
@@ -45,7 +45,7 @@ def is_known(item: ForwardRows, known: Mapping[Key, np.ndarray]) -> bool:
     return not item.dummy and all(key in known for key in item.rows)
 
 
-def by_row(gathered: Sequence[Mapping[Key, np.ndarray]], subsets: int) -> list[dict[int, np.ndarray]]:
+def predictions_by_row(gathered: Sequence[Mapping[Key, np.ndarray]], subsets: int) -> list[dict[int, np.ndarray]]:
     """What ranks predicted, of each subset by row; a row that several ranks had, so that all have equally many, is kept
     once."""
     results: list[dict[int, np.ndarray]] = [{} for _ in range(subsets)]
@@ -55,7 +55,7 @@ def by_row(gathered: Sequence[Mapping[Key, np.ndarray]], subsets: int) -> list[d
     return results
 
 
-def predict(
+def predict_rows(
     model: Model,
     family: Family,
     read_sets: Sequence[Subset],
@@ -88,7 +88,7 @@ def predict(
                 found.update(zip(item.rows, family.predict(outputs.values(), batch), strict=True))
             advance(len(item.rows))
 
-    def made(item: ForwardRows) -> Batch:
+    def make_batch(item: ForwardRows) -> Batch:
         rows = [sets[number].row(row) for number, row in item.rows]
         # The same in every evaluation, independent of other scores: noise is drawn by it. 23 bits, which with the row's 40
         # make a positive int64.
@@ -96,7 +96,7 @@ def predict(
         languages = [read_sets[number].language for number, _ in item.rows]
         return collate(rows, ids, family, languages=languages).made_for(device, model.packed)
 
-    coming = made_ahead(made, [item for item in work if not is_known(item, known)])
+    coming = make_ahead(make_batch, [item for item in work if not is_known(item, known)])
     with torch.no_grad(), closing(coming):  # not inference mode: weights that ZeRO-3 gathers in it could not be trained on
         for item in work:
             if is_known(item, known):
@@ -118,4 +118,4 @@ def predict(
         read()
     if stop and any(distributed.every(int(stopped))):
         raise Stopped(vectors.filled() if vectors else found)
-    return predictions(retrieval, sets, subsets, vectors) if retrieval and vectors else found
+    return predict_from_vectors(retrieval, sets, subsets, vectors) if retrieval and vectors else found

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xdist.config.run import Runtime
+from xdist.config.runtime import Runtime
 from xdist.data.deal import split_by_budget
 from xdist.data.shards import Rows
 
@@ -31,7 +31,7 @@ class ForwardRows:
     dummy: bool = False
 
 
-def queue(sets: Sequence[Rows], budget: int, packed: bool = False) -> list[ForwardRows]:
+def batch_queue(sets: Sequence[Rows], budget: int, packed: bool = False) -> list[ForwardRows]:
     """All rows of `sets`, longest first, in batches of at most `budget` tokens, padded ones unless the model is `packed`,
     and fewer where the sets are small.
 

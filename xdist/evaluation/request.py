@@ -7,13 +7,13 @@ from typing import Any
 
 from xdist.config import Data, Evaluate
 from xdist.config.reader import KeyPath
-from xdist.config.run import AskedPrecision
+from xdist.config.runtime import AskedPrecision
 from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.files import digest
 from xdist.languages import by_size
 from xdist.metrics import metric
-from xdist.model.lineage import Lineage, chosen_in, languages_of, read_since
+from xdist.model.lineage import Lineage, languages_chosen_in, languages_of, read_since
 from xdist.run.folder import RunFolder
 from xdist.tasks.catalog import Task
 
@@ -82,7 +82,7 @@ class Request:
 
     def selected_on(self, task: Task) -> list[str]:
         """The languages that it was not trained in, but chosen by: their scores are not zero-shot either."""
-        return by_size({task.own(code) for code in chosen_in(self.lineage, task)} - set(self.seen(task)))
+        return by_size({task.own(code) for code in languages_chosen_in(self.lineage, task)} - set(self.seen(task)))
 
 
 def _searched(task: Task) -> tuple[int | bool, ...]:

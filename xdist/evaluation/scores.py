@@ -16,7 +16,7 @@ from xdist.metrics import metric
 from xdist.metrics.transfer import transfer_matrix
 from xdist.run.recorded import recorded_scores
 from xdist.tasks.catalog import TASKS, Task
-from xdist.tasks.collapse import said_of_collapse
+from xdist.tasks.collapse import describe_collapse
 
 # Options that an entry names itself, since they make another system of the same model.
 NAMED = {"evaluate.layer": "layer", "evaluate.smoothing": "smoothing"}
@@ -38,14 +38,14 @@ class Scores:
     @property
     def means(self) -> dict[str, float]:
         """score/<task>: the mean of its headline over the languages that have gold."""
-        found = {name: entry.get("mean", {}).get(entry["metric"]) for name, entry in self.tasks.items()}
-        return {f"score/{name}": value for name, value in found.items() if value is not None}
+        means = {name: entry.get("mean", {}).get(entry["metric"]) for name, entry in self.tasks.items()}
+        return {f"score/{name}": value for name, value in means.items() if value is not None}
 
     def group_by(self, pretraining: Mapping[str, Any], read_since: Sequence[str] = ()) -> None:
         """Keep what the encoder has read, by which reports group languages, and the languages of what it read since."""
-        said = {"pretraining": dict(pretraining), **({"read_since": list(read_since)} if read_since else {})}
-        if {key: self.values.get(key) for key in said} != said:
-            self.values |= said
+        record = {"pretraining": dict(pretraining), **({"read_since": list(read_since)} if read_since else {})}
+        if {key: self.values.get(key) for key in record} != record:
+            self.values |= record
             if self.tasks:
                 write_json(self.path, self.values)
 
@@ -87,7 +87,7 @@ class Scores:
         before = self.tasks.get(task.name, {})
         layer = layer if task.layer else None
         same = _is_of(before, task, split) and (before.get("layer"), before.get("smoothing")) == (layer, smoothing)
-        entry = summary(task, split, trained_on, {**(before["languages"] if same else {}), **found})
+        entry = summarise_task(task, split, trained_on, {**(before["languages"] if same else {}), **found})
         alike = {code: one for code, one in before.get("collapsed", {}).items() if same and code not in found}
         if alike := {**alike, **(collapsed or {})}:
             entry["collapsed"] = alike
@@ -128,7 +128,7 @@ class Scores:
             write_json(self.path, self.values)
 
 
-def summary(task: Task, split: str, trained_on: list[str], languages: dict[str, dict[str, float]]) -> dict[str, Any]:
+def summarise_task(task: Task, split: str, trained_on: list[str], languages: dict[str, dict[str, float]]) -> dict[str, Any]:
     """The entry of a task: its languages from least to most pre-training text, the mean of each metric over them, and for a
     task of mixed pairs the means of its matrix."""
     headline = metric(task.metric).headline
@@ -149,7 +149,7 @@ def _over_languages(languages: dict[str, dict[str, float]], headline: str, pairs
     return {"languages": languages, "mean": mean, **transfer}
 
 
-def scored_by(entry: Mapping[str, Any], task: str) -> str | None:
+def metric_of_entry(entry: Mapping[str, Any], task: str) -> str | None:
     """The name of the metric that an entry was made by; None where only its task can say. Version 0.1.0 did not write it: it
     scored every tagging task, those of users too, as the official ones are."""
     own_tagging = task not in TASKS.ours() and entry.get("family") == "tagging"
@@ -158,27 +158,29 @@ def scored_by(entry: Mapping[str, Any], task: str) -> str | None:
 
 def _is_of(entry: Mapping[str, Any], task: Task, split: str) -> bool:
     """Whether an entry is of this split, and by the task's metric."""
-    return entry.get("split") == split and scored_by(entry, task.name) in (None, task.metric)
+    return entry.get("split") == split and metric_of_entry(entry, task.name) in (None, task.metric)
 
 
-def made_of(options: Mapping[str, Any], model: str, precision: str, subsets: Mapping[str, Made]) -> dict[str, Any]:
+def describe_made(options: Mapping[str, Any], model: str, precision: str, subsets: Mapping[str, Made]) -> dict[str, Any]:
     """What `Scores.add` keeps of how `subsets`, by language, were made, `options` those of their task."""
     options = {key: value for key, value in options.items() if key not in NAMED}
     return {"model": model, "options": {**options, PRECISION: precision}, "pieces": subsets}
 
 
-def without_gold(request: Request) -> list[Subset]:
+def subsets_without_gold(request: Request) -> list[Subset]:
     """What was predicted, but not scored, for want of gold."""
     scores = Scores(request.folder.scores, request.name)
-    found = [(subset, scores.of(subset.task, subset.split, subset.language)) for subset in request.subsets]
-    return [subset for subset, numbers in found if numbers is not None and metric(subset.task.metric).headline not in numbers]
+    with_scores = [(subset, scores.of(subset.task, subset.split, subset.language)) for subset in request.subsets]
+    return [
+        subset for subset, numbers in with_scores if numbers is not None and metric(subset.task.metric).headline not in numbers
+    ]
 
 
-def collapses(request: Request) -> list[str]:
+def collapse_lines(request: Request) -> list[str]:
     """A line for each value that all predictions of a task are in some languages."""
     entries = Scores(request.folder.scores, request.name).tasks
     names = dict.fromkeys(subset.task.name for subset in request.subsets)
-    return [line for name in names if name in entries for line in said_of_collapse(name, entries[name])]
+    return [line for name in names if name in entries for line in describe_collapse(name, entries[name])]
 
 
 def without_gold_line(subsets: Iterable[Subset]) -> str:

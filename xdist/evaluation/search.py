@@ -39,17 +39,17 @@ def top_k(queries: Tensor, candidates: Tensor, numbers: Tensor, k: int) -> Hits:
     parts = []
     for low in range(0, len(queries), QUERY_BLOCK):
         block = queries[low : low + QUERY_BLOCK]
-        best = _none(len(block), k, block.device)
+        best = _no_hits(len(block), k, block.device)
         for start in range(0, len(candidates), CANDIDATE_BLOCK):
             part = slice(start, start + CANDIDATE_BLOCK)
             best = _block(block, candidates[part].to(block.device), numbers[part].to(block.device), best)
         parts.append(best)
     if not parts:
-        return _none(0, k, queries.device)
+        return _no_hits(0, k, queries.device)
     return Hits(torch.cat([part.scores for part in parts]), torch.cat([part.numbers for part in parts]))
 
 
-def merge(parts: list[Hits]) -> Hits:
+def merge_hits(parts: list[Hits]) -> Hits:
     """The best of what several sets of candidates gave for the same queries."""
     k = parts[0].scores.shape[1]
     scores, numbers = torch.cat([part.scores for part in parts], 1), torch.cat([part.numbers for part in parts], 1)
@@ -58,7 +58,7 @@ def merge(parts: list[Hits]) -> Hits:
     return Hits(scores.gather(1, order), numbers.gather(1, order))
 
 
-def search(queries: Tensor, candidates: Tensor, numbers: Tensor, k: int) -> Hits:
+def search_candidates(queries: Tensor, candidates: Tensor, numbers: Tensor, k: int) -> Hits:
     """The `k` best of all ranks' candidates for this rank's `queries`; arguments as in `top_k`. Collective.
 
     Every rank's queries come by in blocks; each rank searches its own candidates, and the owner of the block merges. Vectors
@@ -76,21 +76,21 @@ def search(queries: Tensor, candidates: Tensor, numbers: Tensor, k: int) -> Hits
             hits = top_k(block, candidates, numbers, k)
             scores, places = distributed.gather(hits.scores, owner), distributed.gather(hits.numbers, owner)
             if scores is not None and places is not None:
-                best = merge([Hits(*part) for part in zip(scores, places, strict=True)])
+                best = merge_hits([Hits(*part) for part in zip(scores, places, strict=True)])
                 found.append(Hits(best.scores.cpu(), best.numbers.cpu()))
     if not found:
-        return _none(0, k, torch.device("cpu"))
+        return _no_hits(0, k, torch.device("cpu"))
     return Hits(torch.cat([part.scores for part in found]), torch.cat([part.numbers for part in found]))
 
 
-def rounding(width: int) -> float:
+def rounding_bound(width: int) -> float:
     """The most by which a float32 inner product of vectors of `width` numbers and about unit length differs from the exact one
     rounded to float32, for any order of its sum: n u sum |x y| (Higham, Accuracy and Stability of Numerical Algorithms,
     3.1), with u for rounding the exact one and 2 u for the comparison, and one per cent for "about" and second order terms."""
     return 1.01 * (width + 3) * UNIT_ROUNDOFF
 
 
-def _none(queries: int, k: int, device: torch.device) -> Hits:
+def _no_hits(queries: int, k: int, device: torch.device) -> Hits:
     return Hits(
         torch.full((queries, k), -torch.inf, device=device),
         torch.full((queries, k), -1, dtype=torch.int64, device=device),
@@ -100,7 +100,7 @@ def _none(queries: int, k: int, device: torch.device) -> Hits:
 def _block(queries: Tensor, candidates: Tensor, numbers: Tensor, best: Hits) -> Hits:
     """`best` after one more block of candidates."""
     k = best.scores.shape[1]
-    off = rounding(queries.shape[1])
+    off = rounding_bound(queries.shape[1])
     rough = queries @ candidates.T
     enough = best.scores[:, -1:]
     if len(candidates) > k:
@@ -117,10 +117,10 @@ def _block(queries: Tensor, candidates: Tensor, numbers: Tensor, best: Hits) -> 
     first = torch.searchsorted(query, torch.arange(len(queries), device=query.device))
     place = torch.arange(len(query), device=query.device) - first[query]
     kept = place < k
-    found = _none(len(queries), k, queries.device)
+    found = _no_hits(len(queries), k, queries.device)
     found.scores[query[kept], place[kept]] = exact[kept]
     found.numbers[query[kept], place[kept]] = numbers[candidate[kept]]
-    return merge([best, found])
+    return merge_hits([best, found])
 
 
 def _products(queries: Tensor, query: Tensor, candidates: Tensor, candidate: Tensor) -> Tensor:

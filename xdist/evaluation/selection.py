@@ -6,12 +6,12 @@ import torch
 
 from xdist.config import Select
 from xdist.data.batches import collate
-from xdist.data.deal import dealt_to
+from xdist.data.deal import deal_to_rank
 from xdist.data.prepare import Preparation
 from xdist.data.shards import Rows
 from xdist.data.subset import Subset
-from xdist.evaluation.predicting import by_row, predict
-from xdist.evaluation.queue import queue, rank_share
+from xdist.evaluation.predicting import predict_rows, predictions_by_row
+from xdist.evaluation.queue import batch_queue, rank_share
 from xdist.metrics import metric
 from xdist.model.model import Model
 from xdist.run import distributed
@@ -46,11 +46,13 @@ class DevJudge:
 
     def _score(self, model: Model, subset: Subset, rows: Rows) -> float:
         family = family_of(subset.task)
-        work = rank_share(queue([rows], self.budget, model.packed), distributed.rank(), distributed.world(), lockstep=True)
-        gathered = distributed.gather_on_first(predict(model, family, [subset], [rows], 1, work))
+        work = rank_share(
+            batch_queue([rows], self.budget, model.packed), distributed.rank(), distributed.world(), lockstep=True
+        )
+        gathered = distributed.gather_on_first(predict_rows(model, family, [subset], [rows], 1, work))
         value = 0.0
         if gathered is not None:
-            (found,) = by_row(gathered, 1)
+            (found,) = predictions_by_row(gathered, 1)
             examples = list(subset.task.examples(self._root, subset.split, subset.language))
             finished = family.finish([found[row] for row in sorted(found)], rows, examples)
             by = metric(subset.task.metric)
@@ -65,7 +67,7 @@ class DevJudge:
         padded = torch.tensor([int(max(tokens[group])) * len(group) for group in groups]).numpy()
         total = valid = 0.0
         with torch.no_grad():
-            for micro in dealt_to(distributed.rank(), padded, distributed.world(), self.budget):
+            for micro in deal_to_rank(distributed.rank(), padded, distributed.world(), self.budget):
                 drawn = [(number, row) for number in micro.rows for row in groups[number]]
                 group = [number for number, _ in drawn] if size > 1 else None
                 ids, languages = [row for _, row in drawn], [subset.language] * len(drawn)

@@ -31,11 +31,11 @@ from xdist.strict_json import parsed
 from xdist.tasks.catalog import Task
 
 
-def path(folder: Path, task: Task, split: str, language: str) -> Path:
+def predictions_path(folder: Path, task: Task, split: str, language: str) -> Path:
     return folder / task.name / f"{split}-{language}.{task.extension}"
 
 
-def write(path: Path, task: Task, predictions: Sequence[Any] | Mapping[str, Any]) -> None:
+def write_predictions(path: Path, task: Task, predictions: Sequence[Any] | Mapping[str, Any]) -> None:
     """What `family.finish` gave, in the layout of the task's family."""
     if isinstance(predictions, Mapping):
         write_json(path, predictions)
@@ -49,7 +49,7 @@ def write(path: Path, task: Task, predictions: Sequence[Any] | Mapping[str, Any]
         write_text(path, "".join(f"{prediction}\n" for prediction in predictions))
 
 
-def read(path: Path, task: Task, examples: Sequence[Any], candidates: Collection[str] | None = None) -> Any:
+def read_predictions(path: Path, task: Task, examples: Sequence[Any], candidates: Collection[str] | None = None) -> Any:
     """Predictions that anyone wrote, in the form that `family.score` takes, one for each of `examples`. Where `candidates` are
     given, rankings name no others.
 
@@ -62,7 +62,9 @@ def read(path: Path, task: Task, examples: Sequence[Any], candidates: Collection
 
 
 def _labels(path: Path, task: Task, examples: Sequence[Any]) -> list[str]:
-    rows = _counted(path, ((number, line.strip()) for number, line in without_trailing_blanks(read_lines(path))), len(examples))
+    rows = _check_count(
+        path, ((number, line.strip()) for number, line in without_trailing_blanks(read_lines(path))), len(examples)
+    )
     graded = metric(task.metric).graded
     for number, label in rows:
         if graded and not _is_number(label):
@@ -80,57 +82,57 @@ def _is_number(text: str) -> bool:
 
 
 def _options(path: Path, task: Task, examples: Sequence[Any]) -> list[int]:
-    rows = _counted(path, read_jsonl(path), len(examples))
-    found = [(number, field(record, "label", int, f"{path}:{number}")) for number, record in rows]
-    for (number, option), example in zip(found, examples, strict=True):
+    rows = _check_count(path, read_jsonl(path), len(examples))
+    labels = [(number, field(record, "label", int, f"{path}:{number}")) for number, record in rows]
+    for (number, option), example in zip(labels, examples, strict=True):
         if not 0 <= option < len(example.options):
             raise UserError(f"{path}:{number}: option {option} of an example with options 0 to {len(example.options) - 1}")
-    return [option for _, option in found]
+    return [option for _, option in labels]
 
 
 def _rows(path: Path, task: Task, examples: Sequence[Any]) -> list[int] | list[list[int]]:
     by = metric(task.metric)
     queries = sum(side == "english" for side, _ in examples)
-    others = len(examples) - queries
-    lines = _counted(
-        path, ((n, line.strip()) for n, line in without_trailing_blanks(read_lines(path))), queries + others * by.both_ways
+    candidates = len(examples) - queries
+    lines = _check_count(
+        path, ((n, line.strip()) for n, line in without_trailing_blanks(read_lines(path))), queries + candidates * by.both_ways
     )
-    found = []
+    chosen = []
     for place, (number, line) in enumerate(lines):
-        there = others if place < queries else queries
-        ranking, wanted = line.split(" "), min(by.nearest, there)
+        rows_on_other_side = candidates if place < queries else queries
+        ranking, wanted = line.split(" "), min(by.nearest, rows_on_other_side)
         if len(ranking) != wanted or len(set(ranking)) < wanted:
             raise UserError(
                 f"{path}:{number}: expected {wanted} different row{'s' * (wanted > 1)}, best first, found '{line:.40}'"
             )
         for row in ranking:
-            if not re.fullmatch(r"\d{1,9}", row, re.ASCII) or int(row) >= there:
-                raise UserError(f"{path}:{number}: '{row}' is no row number from 0 to {there - 1}")
-        found.append([int(row) for row in ranking])
-    return found if by.nearest > 1 else [row for (row,) in found]
+            if not re.fullmatch(r"\d{1,9}", row, re.ASCII) or int(row) >= rows_on_other_side:
+                raise UserError(f"{path}:{number}: '{row}' is no row number from 0 to {rows_on_other_side - 1}")
+        chosen.append([int(row) for row in ranking])
+    return chosen if by.nearest > 1 else [row for (row,) in chosen]
 
 
 def _pairs(path: Path, task: Task, examples: Sequence[Any]) -> list[str]:
-    known = [{sentence.id for side, sentence in examples if side == name} for name in ("foreign", "english")]
-    found: dict[str, int] = {}
+    sides = [{sentence.id for side, sentence in examples if side == name} for name in ("foreign", "english")]
+    line_numbers: dict[str, int] = {}
     for number, line in without_trailing_blanks(read_lines(path)):
         cells = line.strip().split("\t")
         if len(cells) != 2:
             raise UserError(f"{path}:{number}: expected 'other id TAB English id', found {line!r:.40}")
-        for id, ids in zip(cells, known, strict=True):
+        for id, ids in zip(cells, sides, strict=True):
             if id not in ids:
                 raise UserError(f"{path}:{number}: there is no sentence '{id}'")
-        if line.strip() in found:
-            raise UserError(f"{path}:{number}: this pair is already in line {found[line.strip()]}")
-        found[line.strip()] = number
-    return list(found)
+        if line.strip() in line_numbers:
+            raise UserError(f"{path}:{number}: this pair is already in line {line_numbers[line.strip()]}")
+        line_numbers[line.strip()] = number
+    return list(line_numbers)
 
 
 def _tags(path: Path, task: Task, examples: Sequence[Any]) -> list[list[str]]:
     lines = [(number, line.strip()) for number, line in without_trailing_blanks(read_lines(path))]
     # The official label list has O for every task, UD-POS too: a model trained so may predict it, and is wrong then.
     tags_of = {*task.labels, *(["O"] if task.metric in ("seqeval-0.0.12", "xglue-pos") else [])}
-    found: list[list[str]] = []
+    all_tags: list[list[str]] = []
     at = 0
     for sentence, example in enumerate(examples, start=1):
         where = f"sentence {sentence} of {len(examples)} has {len(example.words)} words"
@@ -146,25 +148,25 @@ def _tags(path: Path, task: Task, examples: Sequence[Any]) -> list[list[str]]:
         if len(tags) < len(example.words):
             line, what = (lines[at][0], "a blank line") if at < len(lines) else (len(lines) + 1, "the end")
             raise UserError(f"{path}:{line}: {what} after {len(tags)} tags: {where}")
-        found.append(tags)
+        all_tags.append(tags)
         at += 1  # the blank line
     if at < len(lines):
         raise UserError(f"{path}:{lines[at][0]}: more than the {len(examples)} sentences expected")
-    return found
+    return all_tags
 
 
 def _answers(path: Path, task: Task, examples: Sequence[Any]) -> dict[str, str]:
-    found = _by_id(path, [example.key for example in examples])
-    for id, (line, answer) in found.items():
+    by_id = _by_id(path, [example.key for example in examples])
+    for id, (line, answer) in by_id.items():
         if not isinstance(answer, str):
             raise UserError(f"{path}:{line}: answer to '{id}' must be text, found {json.dumps(answer)[:40]}")
-    return {id: answer for id, (_, answer) in found.items()}
+    return {id: answer for id, (_, answer) in by_id.items()}
 
 
 def _rankings(path: Path, examples: Sequence[Any], candidates: Collection[str] | None) -> dict[str, list[str]]:
     # Examples of retrieval come as (what they are, Example); the queries are those that say what is relevant.
-    found = _by_id(path, [example.id for _, example in examples if hasattr(example, "relevant")])
-    for id, (line, ranking) in found.items():
+    by_id = _by_id(path, [example.id for _, example in examples if hasattr(example, "relevant")])
+    for id, (line, ranking) in by_id.items():
         if not isinstance(ranking, list) or not all(isinstance(item, str) for item in ranking):
             raise UserError(f"{path}:{line}: '{id}' needs a list of candidate ids, found {json.dumps(ranking)[:40]}")
         if len(ranking) > K or len(set(ranking)) < len(ranking):
@@ -172,7 +174,7 @@ def _rankings(path: Path, examples: Sequence[Any], candidates: Collection[str] |
             raise UserError(f"{path}:{line}: '{id}': {what}")
         if candidates is not None and (unknown_ids := [item for item in ranking if item not in candidates]):
             raise UserError(f"{path}:{line}: '{id}': there is no candidate '{unknown_ids[0]:.60}'")
-    return {id: ranking for id, (_, ranking) in found.items()}
+    return {id: ranking for id, (_, ranking) in by_id.items()}
 
 
 READERS: dict[str, Callable[[Path, Task, Sequence[Any]], Any]] = {
@@ -185,14 +187,14 @@ READERS: dict[str, Callable[[Path, Task, Sequence[Any]], Any]] = {
 }
 
 
-def _counted(path: Path, rows: Iterable[tuple[int, Any]], expected: int) -> list[tuple[int, Any]]:
+def _check_count(path: Path, rows: Iterable[tuple[int, Any]], expected: int) -> list[tuple[int, Any]]:
     """`rows` as a list, if there are as many as expected."""
-    found = list(rows)
-    if len(found) < expected:
-        raise UserError(f"{path}:{len(found) + 1}: the end after {len(found)} predictions, expected {expected}")
-    if len(found) > expected:
-        raise UserError(f"{path}:{found[expected][0]}: more than the {expected} predictions expected ({len(found)} found)")
-    return found
+    listed = list(rows)
+    if len(listed) < expected:
+        raise UserError(f"{path}:{len(listed) + 1}: the end after {len(listed)} predictions, expected {expected}")
+    if len(listed) > expected:
+        raise UserError(f"{path}:{listed[expected][0]}: more than the {expected} predictions expected ({len(listed)} found)")
+    return listed
 
 
 def _by_id(path: Path, ids: Sequence[str]) -> dict[str, tuple[int, Any]]:
@@ -206,7 +208,7 @@ def _by_id(path: Path, ids: Sequence[str]) -> dict[str, tuple[int, Any]]:
     seen: set[str] = set()
     for key, _ in pairs:
         if key not in wanted:
-            extra = sum(other not in wanted for other in counts)
+            extra = sum(key not in wanted for key in counts)
             raise UserError(f"{path}:{lines(key, 1)}: id '{key}' is not in the gold ({extra} such; expected {len(ids)} ids)")
         if key in seen:
             raise UserError(
@@ -225,16 +227,16 @@ class _Pairs(list[tuple[str, Any]]):
 
 def _lines_of_keys(text: str) -> Callable[[str, int], int]:
     """A function that gives the line of the n-th time that a key is in `text`; the lines are found at the first call."""
-    found: dict[str, list[int]] = {}
+    lines: dict[str, list[int]] = {}
 
     def line(key: str, time: int) -> int:
-        if not found:
+        if not lines:
             number, since = 1, 0
             for match in re.finditer(r'("(?:[^"\\]|\\.)*")(\s*:)?', text):
                 number += text.count("\n", since, match.start())
                 since = match.start()
                 if match[2]:
-                    found.setdefault(json.loads(match[1]), []).append(number)
-        return found[key][time - 1]
+                    lines.setdefault(json.loads(match[1]), []).append(number)
+        return lines[key][time - 1]
 
     return line

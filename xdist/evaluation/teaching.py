@@ -48,11 +48,11 @@ def teacher_logits(
     found: dict[int, np.ndarray] = {}
     for section in {teacher.backbone: teacher for teacher in teachers if teacher}.values():
         own = [teacher is not None and teacher.backbone == section.backbone for teacher in teachers]
-        found |= _taught(section, own, subsets, sets, preparation, budget)
+        found |= _logits_of_teacher(section, own, subsets, sets, preparation, budget)
     return found
 
 
-def _taught(
+def _logits_of_teacher(
     section: ModelSection,
     own: Sequence[bool],
     subsets: Sequence[Subset],
@@ -81,7 +81,7 @@ def _taught(
         wanted = [subsets[number] for number in places]
         _make(section, wanted, subsets, sets, preparation, budget, missing, lambda number, shard: _file(places[number], shard))
     distributed.barrier()
-    return {number: _whole(place, len(sets[number])) for number, place in places.items()}
+    return {number: _read_logits(place, len(sets[number])) for number, place in places.items()}
 
 
 def _check_tokenizer(place: str, preparation: Preparation) -> None:
@@ -128,7 +128,7 @@ def _file(place: Path, shard: int) -> Path:
     return place / f"shard-{shard:05}.npy"
 
 
-def _whole(place: Path, rows: int) -> np.ndarray:
+def _read_logits(place: Path, rows: int) -> np.ndarray:
     shards = -(-rows // ROWS)  # rounded up
     parts = [np.load(_file(place, shard), allow_pickle=False) for shard in range(shards)]
     return np.concatenate(parts)

@@ -9,7 +9,7 @@ from xdist.data.fetched import model_digest
 from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.evaluation import submission
-from xdist.evaluation.made_of import files_of, inputs_of
+from xdist.evaluation.made_of import files_digest, inputs_digest
 from xdist.evaluation.request import PRECISION, Request
 from xdist.evaluation.scores import Scores
 from xdist.files import Digests, file_digest
@@ -34,7 +34,7 @@ class ToDo:
         return bool(self.predict or self.score)
 
 
-def to_do(request: Request, digests: Digests | None = None, precision: str | None = None) -> ToDo:
+def plan_work(request: Request, digests: Digests | None = None, precision: str | None = None) -> ToDo:
     """What is to be done of all that is requested. A test file whose texts changed is predicted again; one of which
     only the gold changed is scored again. `precision` is what the ranks would predict in; None where that is not known yet.
 
@@ -46,10 +46,10 @@ def to_do(request: Request, digests: Digests | None = None, precision: str | Non
     scores = Scores(request.folder.scores, request.name)
     _check_options(request, subsets, scores)
     _check_model(request, scores, digests)
-    found: dict[str, list[Subset]] = {"predict": [], "score": [], "untold": [], "done": []}
+    by_state: dict[str, list[Subset]] = {"predict": [], "score": [], "untold": [], "done": []}
     for subset in subsets:
-        found[_standing(request, subset, scores, digests)].append(subset)
-    todo = ToDo(*(tuple(found[key]) for key in ("predict", "score", "untold")))
+        by_state[_subset_state(request, subset, scores, digests)].append(subset)
+    todo = ToDo(*(tuple(by_state[key]) for key in ("predict", "score", "untold")))
     if precision:
         _check_precision(request, todo, scores, precision)
     return todo
@@ -61,50 +61,50 @@ def earlier_notes(request: Request, todo: ToDo) -> list[str]:
     return [f"{request.folder.scores}: {what}"] if todo.untold else []
 
 
-def by_task(subsets: Sequence[Subset]) -> dict[str, list[Subset]]:
-    found: dict[str, list[Subset]] = {}
+def group_by_task(subsets: Sequence[Subset]) -> dict[str, list[Subset]]:
+    by_task: dict[str, list[Subset]] = {}
     for subset in subsets:
-        found.setdefault(subset.task.name, []).append(subset)
-    return found
+        by_task.setdefault(subset.task.name, []).append(subset)
+    return by_task
 
 
-def is_there(predictions: Path, task: str, split: str, language: str) -> bool:
+def has_predictions(predictions: Path, task: str, split: str, language: str) -> bool:
     """Whether the file of predictions is."""
     return any((predictions / task).glob(f"{split}-{language}.*"))
 
 
-def _standing(request: Request, subset: Subset, scores: Scores, digests: Digests) -> str:
+def _subset_state(request: Request, subset: Subset, scores: Scores, digests: Digests) -> str:
     root, folder = request.root, request.folder
     numbers = scores.of(subset.task, subset.split, subset.language)
-    made = scores.made(subset.task.name).get(f"{subset.split} {subset.language}")
-    if made is None:
+    recorded = scores.made(subset.task.name).get(f"{subset.split} {subset.language}")
+    if recorded is None:
         if numbers is None:
             return "predict"
         scored = metric(subset.task.metric).headline in numbers
         new = not scored and labelled(subset.task.examples(root, subset.split, subset.language))
         return "predict" if new else "untold"
-    path = submission.path(folder.predictions, subset.task, subset.split, subset.language)
+    path = submission.predictions_path(folder.predictions, subset.task, subset.split, subset.language)
     if not path.is_file():
         return "predict"
-    if files_of(root, subset, digests) == made.files:
+    if files_digest(root, subset, digests) == recorded.files:
         return "score" if numbers is None else "done"
     examples = subset.task.examples(root, subset.split, subset.language)
-    same = inputs_of(root, subset, examples, digests) == made.inputs and file_digest(path) == made.predictions
+    same = inputs_digest(root, subset, examples, digests) == recorded.inputs and file_digest(path) == recorded.predictions
     return "score" if same else "predict"
 
 
-def _tasks_there(request: Request, scores: Scores) -> Iterable[tuple[str, dict[str, Any]]]:
+def _predicted_tasks(request: Request, scores: Scores) -> Iterable[tuple[str, dict[str, Any]]]:
     """The entries that have predictions, or of which that is not known."""
     predictions = request.folder.predictions
     for name, entry in scores.tasks.items():
-        made = scores.made(name)
-        if not made or any(is_there(predictions, name, *key.split(" ")) for key in made):
+        recorded = scores.made(name)
+        if not recorded or any(has_predictions(predictions, name, *key.split(" ")) for key in recorded):
             yield name, entry
 
 
 def _check_options(request: Request, subsets: Iterable[Subset], scores: Scores) -> None:
     tasks = {subset.task.name: subset.task for subset in subsets}
-    for name, _ in _tasks_there(request, scores):
+    for name, _ in _predicted_tasks(request, scores):
         if name not in tasks:
             continue
         then = scores.options(name)
@@ -118,14 +118,14 @@ def _check_options(request: Request, subsets: Iterable[Subset], scores: Scores) 
 
 def _check_model(request: Request, scores: Scores, digests: Digests) -> None:
     model = request.model
-    then = {entry["made_of"]["model"] for _, entry in _tasks_there(request, scores) if "made_of" in entry}
+    then = {entry["made_of"]["model"] for _, entry in _predicted_tasks(request, scores) if "made_of" in entry}
     if not then or (request.own and not Path(model).is_dir()):
         return
     if request.own:  # remembered in the run's own folder
         digests = Digests(request.folder.digests)
     if then != {model_digest(model, digests)}:
         where = request.folder.predictions
-        raise MixtureError(f"{model}: is not the model that made {where}; {_anew(request)}")
+        raise MixtureError(f"{model}: is not the model that made {where}; {_how_to_repeat(request)}")
 
 
 def _check_precision(request: Request, todo: ToDo, scores: Scores, precision: str) -> None:
@@ -134,7 +134,11 @@ def _check_precision(request: Request, todo: ToDo, scores: Scores, precision: st
     for task in dict.fromkeys(subset.task for subset in todo.predict):
         then = scores.options(task.name).get(PRECISION, precision)
         again = {f"{subset.split} {subset.language}" for subset in todo.predict if subset.task == task}
-        kept = [key for key in scores.made(task.name) if key not in again and is_there(predictions, task.name, *key.split(" "))]
+        kept = [
+            key
+            for key in scores.made(task.name)
+            if key not in again and has_predictions(predictions, task.name, *key.split(" "))
+        ]
         if kept and then != precision:
             _refuse(request, PRECISION, then, precision, task.name)
 
@@ -151,15 +155,15 @@ def _refuse(request: Request, key: str, then: Any, now: Any, task: str) -> None:
     if key == "data.tasks":
         what = f"'{task}' is described otherwise than when it was predicted"
     else:
-        what = f"was {_shown(then)} when '{task}' was predicted, is {_shown(now)}"
-    raise MixtureError(f"{request.error(tuple(key.split('.')), what)}; {_anew(request)}")
+        what = f"was {_show_value(then)} when '{task}' was predicted, is {_show_value(now)}"
+    raise MixtureError(f"{request.error(tuple(key.split('.')), what)}; {_how_to_repeat(request)}")
 
 
-def _anew(request: Request) -> str:
+def _how_to_repeat(request: Request) -> str:
     return f"choose another folder (folder=…), or remove {request.folder.predictions} and scores.json to predict again"
 
 
-def _shown(value: Any) -> str:
+def _show_value(value: Any) -> str:
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_shown(one)}" for key, one in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {_show_value(inner)}" for key, inner in value.items()) + "}"
     return "null" if value is None else str(value)

@@ -11,7 +11,7 @@ from torch import Tensor
 from xdist.data.shards import Rows
 from xdist.evaluation.kept import Key
 from xdist.evaluation.queue import ForwardRows
-from xdist.evaluation.search import search
+from xdist.evaluation.search import search_candidates
 from xdist.tasks.retrieval import Retrieval
 
 
@@ -61,7 +61,7 @@ class Joined:
         return self._sets[place].row(number - (self._ends[place - 1] if place else 0))
 
 
-def predictions(family: Retrieval, sets: Sequence[Rows], subsets: int, vectors: Vectors) -> dict[Key, np.ndarray]:
+def predict_from_vectors(family: Retrieval, sets: Sequence[Rows], subsets: int, vectors: Vectors) -> dict[Key, np.ndarray]:
     """The prediction of each of this rank's rows that look others up. The first `subsets` of `sets` are scored, the others are
     the pool. Collective."""
     found: dict[Key, np.ndarray] = {}
@@ -74,7 +74,7 @@ def predictions(family: Retrieval, sets: Sequence[Rows], subsets: int, vectors: 
             keys, queries = vectors.part(asking, own)
             places, candidates = vectors.part(index, other)
             numbers = torch.from_numpy(begins[places[:, 0] - index.start] + places[:, 1])
-            hits = search(queries, candidates, numbers, family.k)
+            hits = search_candidates(queries, candidates, numbers, family.k)
             answers = family.answers(hits.scores.numpy(), hits.numbers.numpy(), joined)
             found.update(zip(((number, row) for number, row in keys.tolist()), answers, strict=True))
     return found

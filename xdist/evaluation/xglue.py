@@ -22,14 +22,15 @@ def task_of(folder: str) -> str | None:
     return next((name for name, official in FOLDERS.items() if official == folder), None)
 
 
-def path(folder: Path, task: Task, split: str, language: str) -> Path:
+def predictions_path(folder: Path, task: Task, split: str, language: str) -> Path:
     """The files of dev and test have one name: they are kept in their own folders."""
     return folder / FOLDERS[task.name] / f"{language}{ENDING}"
 
 
-def read(path: Path, task: Task, examples: Sequence[Any]) -> Any:
-    """As `submission.read`; tags that are missing at the end of a sentence are O, as the official scorer fills them in."""
-    return _tags(path, task, examples) if task.family == "tagging" else submission.read(path, task, examples)
+def read_predictions(path: Path, task: Task, examples: Sequence[Any]) -> Any:
+    """As `submission.read_predictions`; tags that are missing at the end of a sentence are O, as the official
+    scorer fills them in."""
+    return _tags(path, task, examples) if task.family == "tagging" else submission.read_predictions(path, task, examples)
 
 
 def _tags(path: Path, task: Task, examples: Sequence[Any]) -> list[list[str]]:

@@ -16,10 +16,10 @@ from xdist.export.hugging_face import name_outputs
 from xdist.files import read_json, write_json, write_text, written_folder
 from xdist.model.adapters.files import PREFIX
 from xdist.model.backbone import load_config
-from xdist.model.exchange import names_there
+from xdist.model.exchange import names_in_transformers
 from xdist.model.finetuned import CLASSES
 from xdist.model.folder import read_heads, save_tokenizer
-from xdist.model.lineage import FILE, Lineage, dumped, without_paths
+from xdist.model.lineage import FILE, Lineage, dump_lineage, without_paths
 from xdist.tasks.catalog import Task
 from xdist.tasks.family import family_of
 
@@ -60,7 +60,7 @@ def export_adapter(
                     for name, value in read_heads(model).items()
                     if name.startswith(f"{scored.head}.")
                 }
-                names = names_there(type(theirs), config, family_of(scored), list(own))
+                names = names_in_transformers(type(theirs), config, family_of(scored), list(own))
                 base = f"{theirs.base_model_prefix}."
                 values = {f"{PREFIX}{base}{name.removeprefix(PREFIX)}": value for name, value in values.items()}
                 values |= {f"{PREFIX}{names[name]}": value for name, value in own.items()}
@@ -73,5 +73,5 @@ def export_adapter(
                 shutil.copyfile(model / name, folder / name)
         save_tokenizer(folder, tokenizer, config)
         write_text(folder / "README.md", about(kind, auto if found.kind == "lora" else "") + on_words(scored, tokenizer))
-        write_json(folder / FILE, dumped(without_paths(lineage)))
+        write_json(folder / FILE, dump_lineage(without_paths(lineage)))
     return kind

@@ -53,8 +53,8 @@ class About:
     @property
     def bases(self) -> tuple[str, ...]:
         """The model of the hub that the last training began with which began with one."""
-        found = [base for stage in self.lineage if (base := stage.base or _told_nowhere(stage))]
-        return (found[-1].id,) if found else ()
+        bases = [base for stage in self.lineage if (base := stage.base or _base_of_backbone(stage))]
+        return (bases[-1].id,) if bases else ()
 
     @property
     def own_scores(self) -> Mapping[str, Any]:
@@ -100,7 +100,7 @@ def on_words(task: Task | None, tokenizer: PreTrainedTokenizerBase) -> str:
     )
 
 
-def _told_nowhere(stage: PastTraining) -> Any:
+def _base_of_backbone(stage: PastTraining) -> Any:
     """Of a training that an earlier version recorded, which did not keep what it began with."""
     return None if "base" in stage.model_fields_set else base_of(stage.backbone)
 

@@ -9,7 +9,7 @@ import transformers
 from torch import Tensor
 from transformers import MODEL_MAPPING, AutoModel, PretrainedConfig, PreTrainedTokenizerBase
 
-from xdist.data.branches import of_branch
+from xdist.data.branches import is_branch_weight
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
 from xdist.export.card import on_words
@@ -17,10 +17,10 @@ from xdist.export.weights import Weights
 from xdist.files import write_json, write_text, written_folder
 from xdist.model.backbone import load_config
 from xdist.model.encoder import without_pooler
-from xdist.model.exchange import names_there
+from xdist.model.exchange import names_in_transformers
 from xdist.model.finetuned import CLASSES
 from xdist.model.folder import save_tokenizer
-from xdist.model.lineage import FILE, Lineage, dumped, without_paths
+from xdist.model.lineage import FILE, Lineage, dump_lineage, without_paths
 from xdist.tasks.catalog import Task
 from xdist.tasks.family import family_of
 
@@ -45,13 +45,13 @@ class Ready:
             self.model.save_pretrained(folder, state_dict=self.state)
             save_tokenizer(folder, self.tokenizer, self.config)
             write_text(folder / CARD, about + on_words(self.scored, self.tokenizer))
-            write_json(folder / FILE, dumped(without_paths(lineage)))
+            write_json(folder / FILE, dump_lineage(without_paths(lineage)))
 
 
 def prepare_export(weights: Weights, backbone: str, scored: Task | None) -> Ready:
     """`weights` with the head of the task `scored`, else only the encoder; configuration and tokenizer are those of `backbone`.
     Raises UserError where transformers has no class for it."""
-    if any(map(of_branch, weights)):
+    if any(map(is_branch_weight, weights)):
         raise UserError("the encoder has branches, for which transformers has no class: evaluate and continue it with xdist")
     config, tokenizer = load_config(backbone), load_tokenizer(backbone)
     if scored and scored.family not in CLASSES:
@@ -91,7 +91,7 @@ def _renamed(model: Any, weights: Weights, scored: Task | None) -> dict[str, Ten
         prefix = f"heads.{scored.head}."
         held = [name.removeprefix(prefix) for name in weights if name.startswith(prefix)]
         try:
-            names = names_there(type(model), model.config, family_of(scored), held)
+            names = names_in_transformers(type(model), model.config, family_of(scored), held)
         except UserError as error:
             raise UserError(f"{error}; export the encoder alone (--head none)") from None
         state |= {there: weights[prefix + name] for name, there in names.items()}

@@ -33,9 +33,9 @@ from xdist.model.backbone import load_config
 from xdist.model.encoder import check_finite, load_encoder
 from xdist.model.folder import HEADS, save_model
 from xdist.model.kinds import kind_of
-from xdist.model.layers import depth, tells_layers
+from xdist.model.layers import depth_of, has_numbered_layers
 from xdist.model.lineage import FILE as LINEAGE
-from xdist.model.lineage import dumped, joined, read_lineage
+from xdist.model.lineage import dump_lineage, join_lineages, read_lineage
 from xdist.model.model import Model
 from xdist.version import __version__
 
@@ -53,11 +53,11 @@ class FolderWeights:
     @cached_property
     def files(self) -> dict[str, Path]:
         """Where each tensor is."""
-        found: dict[str, Path] = {}
+        files: dict[str, Path] = {}
         for file in [*sorted(self.folder.glob("model*.safetensors")), self.folder / HEADS]:
             with safe_open(file, "pt") as shard:
-                found |= {_prefix(file) + name: file for name in shard.keys()}  # noqa: SIM118
-        return found
+                files |= {_prefix(file) + name: file for name in shard.keys()}  # noqa: SIM118
+        return files
 
     def get(self, name: str, like: Tensor) -> Tensor:
         """Raises UserError where it has another shape than `like`, or is missing."""
@@ -98,9 +98,9 @@ def merge(start: str, recipe: Merge, out: Path) -> None:
 
         base = ours(start)
         minus = ours(recipe.minus) if recipe.minus and any(recipe.weights) else None
-        models = [one.model or "" for one in recipe.models]
+        models = [ingredient.model or "" for ingredient in recipe.models]
         added = [Added(ours(place), weight, minus) for place, weight in zip(models, recipe.weights, strict=True) if weight]
-        _check_branches([base, *(one.model for one in added), *([minus] if minus else [])])
+        _check_branches([base, *(ingredient.model for ingredient in added), *([minus] if minus else [])])
         chosen = _chosen(base.folder, recipe.layers)
         with written_folder(out) as folder:
             shutil.copytree(
@@ -110,16 +110,16 @@ def merge(start: str, recipe: Merge, out: Path) -> None:
                 _write(file, folder / file.name, base, added, chosen)
             if recipe.layers is None:
                 _take_heads(base, added, folder)
-            write_json(folder / LINEAGE, dumped(joined([read_lineage(place) for place in (start, *recipe.used)])))
+            write_json(folder / LINEAGE, dump_lineage(join_lineages([read_lineage(place) for place in (start, *recipe.used)])))
             write_json(folder / MANIFEST, _manifest(start, recipe))
 
 
 def _check_branches(models: Sequence[FolderWeights]) -> None:
     """Raises UserError for models with other branches than the start, whose weights would be lost."""
-    start, *others = models
-    for one in others:
-        if branches_in(one.folder) != branches_in(start.folder):
-            raise UserError(f"{one.place}: has not the same branches as the start, {start.place} (branches.json)")
+    start, *other_models = models
+    for model in other_models:
+        if branches_in(model.folder) != branches_in(start.folder):
+            raise UserError(f"{model.place}: has not the same branches as the start, {start.place} (branches.json)")
 
 
 def _write(file: Path, to: Path, base: FolderWeights, added: Sequence[Added], chosen: Callable[[str], bool]) -> None:
@@ -128,39 +128,39 @@ def _write(file: Path, to: Path, base: FolderWeights, added: Sequence[Added], ch
         values = {name: shard.get_tensor(name) for name in shard.keys()}  # noqa: SIM118
     for name, start in values.items():
         key = _prefix(file) + name
-        parts = [one for one in added if chosen(key) and start.is_floating_point() and _has(one, key)]
+        parts = [part for part in added if chosen(key) and start.is_floating_point() and _has(part, key)]
         if parts:
             total = start.double()
-            for one in parts:
-                total = one.onto(key, total, start)
+            for part in parts:
+                total = part.onto(key, total, start)
             values[name] = total.to(start.dtype)
     check_finite(to, values)
     save_file(values, to, metadata)
 
 
-def _has(one: Added, key: str) -> bool:
+def _has(added: Added, key: str) -> bool:
     """Raises where a model lacks a weight of the encoder; a head may be missing, also in the model that is subtracted."""
-    return not key.startswith(_OF_HEADS) or all(key in part.files for part in (one.model, one.minus) if part)
+    return not key.startswith(_OF_HEADS) or all(key in part.files for part in (added.model, added.minus) if part)
 
 
 def _take_heads(base: FolderWeights, added: Sequence[Added], folder: Path) -> None:
     """Heads that the start lacks."""
     index: dict[str, Any] = dict(heads_in(base.folder))
     taken: dict[str, Tensor] = {}
-    for one in added:
-        for head, entry in heads_in(one.model.folder).items():
+    for part in added:
+        for head, entry in heads_in(part.model.folder).items():
             if head in index and index[head] != entry:
-                raise UserError(f"{one.model.place}: its head '{head}' is of another family or has other labels")
-            if head in index or one.weight < 0:
+                raise UserError(f"{part.model.place}: its head '{head}' is of another family or has other labels")
+            if head in index or part.weight < 0:
                 continue
             index[head] = entry
-            with safe_open(one.model.folder / HEADS, "pt") as shard:
+            with safe_open(part.model.folder / HEADS, "pt") as shard:
                 own = [name for name in shard.keys() if name.startswith(f"{head}.")]  # noqa: SIM118
                 taken |= {name: shard.get_tensor(name) for name in own}
     if taken:
         with safe_open(folder / HEADS, "pt") as shard:
-            there = {name: shard.get_tensor(name) for name in shard.keys()}  # noqa: SIM118
-        save_file({**there, **taken}, folder / HEADS)
+            tensors = {name: shard.get_tensor(name) for name in shard.keys()}  # noqa: SIM118
+        save_file({**tensors, **taken}, folder / HEADS)
         write_json(folder / HEADS_INDEX, index)
 
 
@@ -170,12 +170,12 @@ def _chosen(folder: Path, layers: Swapped | None) -> Callable[[str], bool]:
         return lambda name: True
     config = load_config(str(folder))
     kind, number = kind_of(config), config.num_hidden_layers
-    if not tells_layers(kind):
+    if not has_numbered_layers(kind):
         raise UserError(f"merge.layers: the layers of encoders of type '{config.model_type}' share their weights")
     if max(layers.bottom, layers.top) > number:
         raise UserError(f"merge.layers: {max(layers.bottom, layers.top)} layers, and the encoder has {number}")
     changed = {*range(1, layers.bottom + 1), *range(number - layers.top + 1, number + 1), *([0] if layers.embeddings else [])}
-    return lambda name: not name.startswith(_OF_HEADS) and depth(name, kind) in changed
+    return lambda name: not name.startswith(_OF_HEADS) and depth_of(name, kind) in changed
 
 
 def _prefix(file: Path) -> str:
@@ -200,15 +200,15 @@ def _ours(place: str, temporary: Path) -> Path:
 
 def _manifest(start: str, recipe: Merge) -> dict[str, Any]:
     digests = Digests()
-    told = [
-        {"model": one.model, "weight": weight, "digest": model_digest(one.model or "", digests)}
-        for one, weight in zip(recipe.models, recipe.weights, strict=True)
+    models = [
+        {"model": ingredient.model, "weight": weight, "digest": model_digest(ingredient.model or "", digests)}
+        for ingredient, weight in zip(recipe.models, recipe.weights, strict=True)
     ]
     return {
         "made_by": f"xdist {__version__}",
         "formula": "start + sum of weight * (model - minus)",
         "start": {"model": start, "digest": model_digest(start, digests)},
-        "models": told,
+        "models": models,
         "minus": {"model": recipe.minus, "digest": model_digest(recipe.minus, digests)} if recipe.minus else "start",
         "layers": recipe.layers.model_dump() if recipe.layers else "all",
     }

@@ -16,7 +16,7 @@ from xdist.data.adapters import adapter_in
 from xdist.data.syntax import syntax_in
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError, unknown
-from xdist.model.adapters.attached import merged
+from xdist.model.adapters.attached import merge_lora
 from xdist.model.encoder import load_encoder
 from xdist.model.folder import read_heads
 from xdist.model.vocabulary import active_rows
@@ -35,7 +35,7 @@ def of_model(folder: Path) -> Weights:
     if adapter_in(folder):
         place = str(folder)
         encoder = load_encoder(Model(backbone=place), load_tokenizer(place), torch.float32)
-        return _of_encoder(merged(encoder)) | _of_heads(folder)
+        return _of_encoder(merge_lora(encoder)) | _of_heads(folder)
     weights = {}
     for file in sorted(folder.glob("model*.safetensors")):
         with safe_open(file, "pt") as shard:
@@ -74,12 +74,12 @@ def of_tag(tag: Tag, model: Model) -> Weights:
         weights[name] = whole[name].index_copy(0, ids, weights[name])
     found = whole | weights
     of_encoder = {name.removeprefix("encoder."): found.pop(name) for name in list(found) if name.startswith("encoder.")}
-    return _of_encoder(merged(encoder, of_encoder)) | found
+    return _of_encoder(merge_lora(encoder, of_encoder)) | found
 
 
 def tag_of(folder: RunFolder, step: int | None) -> Tag:
     """The checkpoint of `step`, or the newest. Raises UserError with the nearest step."""
-    found = tags.tags(folder.checkpoints)
+    found = tags.list_tags(folder.checkpoints)
     if not found:
         raise UserError(f"{folder.checkpoints}: holds no checkpoint")
     if step is None:

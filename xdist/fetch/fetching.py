@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from xdist.data.claims import LOCK, PARTIAL, UNFINISHED, file_path
-from xdist.data.fetched import FetchedFile, Lock, place, read_lock
+from xdist.data.claims import LOCK, PARTIAL, UNFINISHED, check_file_path
+from xdist.data.fetched import FetchedFile, Lock, read_lock, repository_folder
 from xdist.errors import UserError
 from xdist.fetch.hub import Advance, HubClient, Listed, NoRevision, refusal_reason
 from xdist.fetch.parts import Repository, describe_absence, files_of, known_parts
@@ -61,7 +61,7 @@ def plan(hub: HubClient, root: Path, repository: Repository, revision: str | Non
 
     Raises UserError for what the hub refuses or does not have, for what it lists and cannot be, and for a lock that is none."""
     with _on_disk(repository):
-        return _plan(hub, place(root, repository.kind, repository.id), repository, revision, update, verify)
+        return _plan(hub, repository_folder(root, repository.kind, repository.id), repository, revision, update, verify)
 
 
 def _plan(hub: HubClient, folder: Path, repository: Repository, revision: str | None, update: bool, verify: bool) -> FetchPlan:
@@ -168,7 +168,7 @@ def _check_places(repository: Repository, folder: Path, files: Iterable[str], ea
     """Raises UserError for a file that may not or cannot be written into `folder`, and where a link would lead out of it."""
     for path in files:
         try:
-            file_path(path)
+            check_file_path(path)
         except ValueError as error:
             raise UserError(f"{repository}: the hub lists {path!r:.300}: {error}") from None
         if (folder / path).is_dir():

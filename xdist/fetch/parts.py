@@ -9,7 +9,8 @@ from xdist.data.fetched import RepositoryKind, may_be_hub_id
 from xdist.data.subset import Subset
 from xdist.errors import UserError, unknown
 from xdist.tasks.catalog import Task
-from xdist.tasks.catalog.task import POOL, pair, parquet_files
+from xdist.tasks.catalog.hub import parquet_files
+from xdist.tasks.catalog.task import POOL, pair
 
 # Of each part the first alternative that the repository has a file of. Only the top folder is looked at: what is below is
 # the model in other formats.

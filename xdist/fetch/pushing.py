@@ -49,8 +49,8 @@ def exported_files(folder: Path) -> list[str]:
     """The files of an exported model, in order. Raises UserError for a folder that is no complete export."""
     names = sorted(path.name for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
     parts = {part: files_of("model", part, names) for part in OF_OURS}
-    for part, found in {**parts, CARD: [CARD] if CARD in names else []}.items():
-        if not found:
+    for part, names_of_part in {**parts, CARD: [CARD] if CARD in names else []}.items():
+        if not names_of_part:
             raise UserError(f"{folder}: is not what `xdist export` writes (no {MODEL_PARTS.get(part, ((part,),))[0][0]})")
     index = next((name for name in parts["weights"] if name.endswith(".json")), None)
     shards = set(read_json(folder / index)["weight_map"].values()) if index else ()
@@ -60,7 +60,7 @@ def exported_files(folder: Path) -> list[str]:
                 pass
         except (OSError, SafetensorError) as error:
             raise UserError(f"{folder / str(name)}: is not complete: {first_line(str(error))}") from None
-    return [CARD, *(name for found in parts.values() for name in found)]
+    return [CARD, *(name for names_of_part in parts.values() for name in names_of_part)]
 
 
 def destination(id: str, public: bool) -> Destination:
@@ -83,7 +83,7 @@ def destination(id: str, public: bool) -> Destination:
         try:
             found = api.repo_info(id)
         except RepositoryNotFoundError:
-            owners = [user, *(first_line(str(one.get("name"))) for one in me.get("orgs", []))]
+            owners = [user, *(first_line(str(organisation.get("name"))) for organisation in me.get("orgs", []))]
             if id.split("/")[0] not in owners:
                 raise UserError(
                     f"{id}: does not exist, and the token is of {' and '.join(owners)}, who cannot create it"
@@ -109,7 +109,7 @@ def push(to: Destination, folder: Path, card: str, summary: str, shown: bool) ->
             api.create_repo(id, private=not to.public)
         stale = sorted({name for part in MODEL_PARTS for name in files_of("model", part, to.files)} - set(names))
         added: Mapping[str, Any] = {name: folder / name for name in names} | {CARD: card.encode()}
-        made = api.create_commit(
+        commit = api.create_commit(
             id,
             [
                 *(CommitOperationAdd(name, content) for name, content in added.items()),
@@ -118,11 +118,11 @@ def push(to: Destination, folder: Path, card: str, summary: str, shown: bool) ->
             commit_message=summary,
             parent_commit=to.commit,
         )
-        there = HubClient().files(to.repository, made.oid)
+        listed = HubClient().files(to.repository, commit.oid)
     for name in (name for name in names if name != CARD):
-        if name not in there or check_file(folder / name, there[name]) is None:
-            raise UserError(f"{id}: {name} differs from what was sent, in commit {made.oid[:8]}; push again")
-    return made.oid
+        if name not in listed or check_file(folder / name, listed[name]) is None:
+            raise UserError(f"{id}: {name} differs from what was sent, in commit {commit.oid[:8]}; push again")
+    return commit.oid
 
 
 @contextmanager
@@ -139,8 +139,8 @@ def _one_line(id: str) -> Iterator[None]:
         raise UserError(f"{id}: the hub cannot be reached: {first_line(str(error) or type(error).__name__)}") from None
     except RuntimeError as error:  # of an upload: which file, and why it failed beneath
         why = error.__cause__ if error.__cause__ is not None else error
-        said = _refused(why) if isinstance(why, HfHubHTTPError) else first_line(str(why))
-        raise UserError(f"{id}: {first_line(str(error))} {said}") from None
+        reason = _refused(why) if isinstance(why, HfHubHTTPError) else first_line(str(why))
+        raise UserError(f"{id}: {first_line(str(error))} {reason}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{id}: {' '.join(refusal_reason(error).split())}") from None
 
@@ -150,5 +150,5 @@ def _refused(error: HfHubHTTPError) -> str:
     status = error.response.status_code
     if status == 401:
         return "the hub does not know this token (HF_TOKEN, else `hf auth login`)"
-    said = first_line(error.server_message or error.response.reason_phrase)
-    return f"the hub answered {status}: {said}"
+    reason = first_line(error.server_message or error.response.reason_phrase)
+    return f"the hub answered {status}: {reason}"

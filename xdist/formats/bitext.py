@@ -33,16 +33,16 @@ def begin_pairs(name: str, names: Collection[str]) -> bool:
     """Whether the file `name` stands for a source of pairs among the files `names`: a half stands for both where it is that of
     the other language."""
     kind = kind_of_pairs(name)
-    other = {"src": "trg", "moses": "en"}.get(kind)
-    return kind == "tmx" or (other is not None and _other(name, other) in names)
+    other_side = {"src": "trg", "moses": "en"}.get(kind)
+    return kind == "tmx" or (other_side is not None and _other_file(name, other_side) in names)
 
 
 def files_of(address: str) -> list[str]:
     """All files of a source of pairs."""
     kind = kind_of_pairs(address)
     if kind == "src":
-        return [address, _other(address, "trg"), *(one for one in (_other(address, "id"),) if source_exists(one))]
-    return [address, _other(address, "en")] if kind == "moses" else [address]
+        return [address, _other_file(address, "trg"), *(one for one in (_other_file(address, "id"),) if source_exists(one))]
+    return [address, _other_file(address, "en")] if kind == "moses" else [address]
 
 
 def pairs(address: str) -> Iterator[tuple[int, RawPair]]:
@@ -54,12 +54,12 @@ def pairs(address: str) -> Iterator[tuple[int, RawPair]]:
     first, second, *ids = files_of(address)
     turned = kind_of_pairs(address) == "src" and _begins_with_english(ids)
     number = 0
-    for number, (one, other) in enumerate(zip_longest(_lines(first), _lines(second)), start=1):
-        if one is None or other is None:
+    for number, (first_line, second_line) in enumerate(zip_longest(_lines(first), _lines(second)), start=1):
+        if first_line is None or second_line is None:
             raise UserError(
-                f"{second if other is None else first}: {number - 1} lines, but the other file has more: not parallel"
+                f"{second if second_line is None else first}: {number - 1} lines, but the other file has more: not parallel"
             )
-        yield number, (other, one) if turned else (one, other)
+        yield number, (second_line, first_line) if turned else (first_line, second_line)
 
 
 def _begins_with_english(ids: list[str]) -> bool:
@@ -117,6 +117,6 @@ def _plain(address: str) -> tuple[str, str]:
     return (name, dot + ending) if ending in COMPRESSIONS else (address, "")
 
 
-def _other(address: str, ending: str) -> str:
+def _other_file(address: str, ending: str) -> str:
     name, packed = _plain(address)
     return f"{name.rpartition('.')[0]}.{ending}{packed}"

@@ -73,7 +73,7 @@ class Columns:
             if self.kind == "tagged" or (self.kind == "listed" and place):
                 _texts(value, column, where)
             elif not isinstance(value, str):
-                raise UserError(f"{where}: column '{column}' cannot hold {_found(value)}")
+                raise UserError(f"{where}: column '{column}' cannot hold {_value_text(value)}")
         return _MAKE[self.kind](texts, gold, id, names, where)
 
 
@@ -99,22 +99,22 @@ def _translations(value: Mapping[str, Any]) -> dict[Any, Any]:
     return {code: text for code, text in zip(codes, texts, strict=True) if isinstance(code, str)}
 
 
-def _found(value: Any) -> str:
+def _value_text(value: Any) -> str:
     return "bytes that are not UTF-8" if isinstance(value, bytes) else show_value(value)
 
 
 def _texts(value: Any, column: str, where: str) -> None:
     if not isinstance(value, list):
-        raise UserError(f"{where}: column '{column}' cannot hold {_found(value)}")
+        raise UserError(f"{where}: column '{column}' cannot hold {_value_text(value)}")
     for number, item in enumerate(value, start=1):
         if not isinstance(item, str):
-            raise UserError(f"{where}: column '{column}': item {number} cannot be {_found(item)}")
+            raise UserError(f"{where}: column '{column}': item {number} cannot be {_value_text(item)}")
 
 
 def _name(value: Any, column: str | None, where: str) -> str:
     """An id, which may be a number."""
     if not isinstance(value, str | int) or isinstance(value, bool):
-        raise UserError(f"{where}: column '{column}' holds no id but {_found(value)}")
+        raise UserError(f"{where}: column '{column}' holds no id but {_value_text(value)}")
     return str(value)
 
 
@@ -147,7 +147,7 @@ def _listed(texts: list[Any], gold: Any, id: str, names: Sequence[str], where: s
 def _tagged(texts: list[list[str]], gold: Any, id: str, names: Sequence[str], where: str) -> Tagged:
     words = tuple(texts[0])
     if gold is not None and not isinstance(gold, list):
-        raise UserError(f"{where}: expected a list of tags, found {_found(gold)}")
+        raise UserError(f"{where}: expected a list of tags, found {_value_text(gold)}")
     tags = [_class(tag, names, where) for tag in gold or ()]
     if not any(tags):
         return Tagged(words=words)
@@ -158,27 +158,29 @@ def _tagged(texts: list[list[str]], gold: Any, id: str, names: Sequence[str], wh
 
 def _question(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str) -> Question:
     question, context = texts
-    found = None
+    spans_read = None
     if gold is not None:
         spans = (value_at(gold, "answer_start", where), value_at(gold, "text", where))
         if not all(isinstance(span, list) for span in spans) or len(spans[0]) != len(spans[1]):
             raise UserError(f"{where}: answers must be two lists of one length, found {_lengths(spans)}")
         for start, text in zip(*spans, strict=True):
             if not isinstance(start, int) or isinstance(start, bool) or not isinstance(text, str):
-                raise UserError(f"{where}: an answer is a number and a text, found {_found(start)} and {_found(text)}")
-        found = answers(context, zip(*spans, strict=True), f"{where}: question '{id}'")
-    return Question(key=id, id=id, question=question, context=context, answers=found)
+                raise UserError(
+                    f"{where}: an answer is a number and a text, found {_value_text(start)} and {_value_text(text)}"
+                )
+        spans_read = answers(context, zip(*spans, strict=True), f"{where}: question '{id}'")
+    return Question(key=id, id=id, question=question, context=context, answers=spans_read)
 
 
 def _lengths(spans: tuple[Any, Any]) -> str:
-    return " and ".join(f"{len(span)} values" if isinstance(span, list) else _found(span) for span in spans)
+    return " and ".join(f"{len(span)} values" if isinstance(span, list) else _value_text(span) for span in spans)
 
 
 def _squad2(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str) -> Question:
-    asked = _question(texts, gold, id, names, where)
+    question = _question(texts, gold, id, names, where)
     if gold is not None and not gold["text"]:
-        return Question(key=id, id=id, question=asked.question, context=asked.context, answers=())
-    return asked
+        return Question(key=id, id=id, question=question.question, context=question.context, answers=())
+    return question
 
 
 def _sentence(texts: list[str], gold: Any, id: str, names: Sequence[str], where: str) -> Sentence:
@@ -229,7 +231,10 @@ def _class(value: Any, names: Sequence[str], where: str) -> str | None:
             raise UserError(f"{where}: {unknown('label', value, names)}")
         return value
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < len(names):
-        found, there = value if isinstance(value, int) else _found(value), f"{len(names)} names: {', '.join(names) or 'none'}"
+        found, there = (
+            value if isinstance(value, int) else _value_text(value),
+            f"{len(names)} names: {', '.join(names) or 'none'}",
+        )
         raise UserError(f"{where}: class {found} has no name ({there})")
     return names[value]
 

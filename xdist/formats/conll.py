@@ -68,8 +68,8 @@ def sentences(
         if len(found) < columns.width and len(found) != columns.bare:
             expected = f"a word in column {columns.word} and its tag in column {columns.tag}"
             raise UserError(f"{where}: expected {expected}, found {shown(line)}")
-        text = _at(found, columns.word)
-        label = _at(found, columns.tag) if len(found) >= columns.width else None
+        text = _column_at(found, columns.word)
+        label = _column_at(found, columns.tag) if len(found) >= columns.width else None
         if words and bool(labels) != (label is not None):
             here, above = ("no tag", "a tag") if label is None else ("a tag", "no tag")
             raise UserError(f"{where}: {here} here, {above} above: {shown(line)}")
@@ -92,5 +92,5 @@ def cells(line: str) -> list[str]:
     return [cell.strip(" ") for cell in line.split("\t")] if "\t" in line else _BLANKS.split(line.strip(" "))
 
 
-def _at(found: list[str], column: int) -> str:
+def _column_at(found: list[str], column: int) -> str:
     return found[column - 1 if column > 0 else column]

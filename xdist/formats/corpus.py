@@ -141,15 +141,15 @@ def aligned(first: Path, second: Path) -> Iterator[Line]:
     Raises UserError where one has more lines."""
     from xdist.formats.lines import read_lines
 
-    others = read_lines(second)
+    second_lines = read_lines(second)
     number = 0
     for number, text in read_lines(first):
-        _, translation = next(others, (0, None))
+        _, translation = next(second_lines, (0, None))
         if translation is None:
             raise UserError(f"{second}: {number - 1} lines, but {first} has more: the files are not parallel")
         if text.strip() and translation.strip():
             yield Line(number=number, text=text.strip(), new=True, translation=translation.strip())
-    if next(others, None) is not None:
+    if next(second_lines, None) is not None:
         raise UserError(f"{first}: {number} lines, but {second} has more: the files are not parallel")
 
 
@@ -194,17 +194,17 @@ def _texts(raw: Any, kind: str, fields: tuple[str, ...], where: str, offset: int
 
 def _pairs(address: str, size: int) -> Iterator[Block]:
     """The blocks of parallel text of OPUS."""
-    held, first, weight = list[RawLine](), 1, 0
+    lines, first, weight = list[RawLine](), 1, 0
     for number, pair in pairs(address):
-        if not held:
+        if not lines:
             first = number
-        held.append(pair)
+        lines.append(pair)
         weight += sum(map(len, filter(None, pair)))
         if weight >= size:
-            yield Block(address, first, 0, held)
-            held, weight = [], 0
-    if held:
-        yield Block(address, first, 0, held)
+            yield Block(address, first, 0, lines)
+            lines, weight = [], 0
+    if lines:
+        yield Block(address, first, 0, lines)
 
 
 def _records(address: str, fields: tuple[str, ...], size: int) -> Iterator[Block]:
@@ -214,22 +214,22 @@ def _records(address: str, fields: tuple[str, ...], size: int) -> Iterator[Block
         ends = list(accumulate(table.metadata.row_group(number).num_rows for number in range(table.num_row_groups)))
         while group < len(ends):
             last = group if alone else len(ends) - 1
-            given = row - (ends[group - 1] if group else 0)
-            held, weight = list[RawLine](), 0
+            skipped = row - (ends[group - 1] if group else 0)
+            lines, weight = list[RawLine](), 0
             damage = ""
             try:
                 for batch in table.iter_batches(256, list(range(group, last + 1)), list(fields)):
-                    held += list(zip(*(cells(batch.column(name)) for name in fields), strict=True))[given:]
-                    given = max(0, given - batch.num_rows)
+                    lines += list(zip(*(cells(batch.column(name)) for name in fields), strict=True))[skipped:]
+                    skipped = max(0, skipped - batch.num_rows)
                     weight += batch.nbytes
                     if weight >= size:
-                        yield Block(address, row + 1, 0, held)
-                        row, held, weight = row + len(held), [], 0
+                        yield Block(address, row + 1, 0, lines)
+                        row, lines, weight = row + len(lines), [], 0
             except DAMAGE as error:
                 damage = reason(error)
-            if held:
-                yield Block(address, row + 1, 0, held)
-            row += len(held)
+            if lines:
+                yield Block(address, row + 1, 0, lines)
+            row += len(lines)
             group = bisect_right(ends, row)
             if damage and alone:
                 yield Block(address, row + 1, 0, [], damaged=ends[group] - row, damage=damage)

@@ -132,7 +132,7 @@ def _table(path: Path, form: str, family: str) -> TaskKeys:
     keys: TaskKeys = {}
     if form == "tsv" and _is_quoted(path):
         keys["quotes"] = True
-    header = form not in ("tsv", "csv") or _is_header(next(_first(path, form, keys)))
+    header = form not in ("tsv", "csv") or _is_header(next(_first_rows(path, form, keys)))
     rows = [row for _, row in islice(tables.rows(path, form, header=header, quotes=bool(keys)), ROWS)]
     if not rows:
         raise UserError(f"{path}: holds no example")
@@ -145,7 +145,7 @@ def _table(path: Path, form: str, family: str) -> TaskKeys:
     return keys | (_with_labels(path, family, keys) if family in ("classification", "tagging") else {})
 
 
-def _first(path: Path, form: str, keys: TaskKeys) -> Any:
+def _first_rows(path: Path, form: str, keys: TaskKeys) -> Any:
     rows = tables.rows(path, form, header=False, quotes=bool(keys))
     return (list(row.values()) for _, row in rows)
 

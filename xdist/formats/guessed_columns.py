@@ -63,16 +63,16 @@ def _questions(table: TableColumns) -> dict[str, Any] | None:
 
 
 def _choices(table: TableColumns) -> dict[str, Any] | None:
-    label = _called(table, CHOICES)
+    label = _column_called(table, CHOICES)
     options = _options(table)
     if label is None or not options:
         return None
-    prompt = [name for names in PROMPTS if (name := _called(table, names, texts=True)) and name not in options]
+    prompt = [name for names in PROMPTS if (name := _column_called(table, names, texts=True)) and name not in options]
     if not prompt:
         return None
     most = len(options) if len(options) > 1 else max(map(len, table[options[0]]))
     values = {str(value) for value in table[label] if value is not None}
-    keys: dict[str, Any] = {"columns": {"prompt": _one(prompt), "options": _one(options), "label": label}}
+    keys: dict[str, Any] = {"columns": {"prompt": _name_or_names(prompt), "options": _name_or_names(options), "label": label}}
     orders = [[str(place + first) for place in range(most)] for first in (0, 1)] + ["ABCDEFGH"[:most], "abcdefgh"[:most]]
     for order in map(list, orders):
         if values <= set(order) and (order[0] != "0" or "0" in values or not values):
@@ -95,7 +95,7 @@ def _options(table: TableColumns) -> list[str]:
 
 def _tagged(table: TableColumns) -> dict[str, Any] | None:
     lists = {name for name, values in table.items() if values and all(isinstance(value, list) for value in values)}
-    word, tag = _called(table, WORDS), _called(table, TAGS)
+    word, tag = _column_called(table, WORDS), _column_called(table, TAGS)
     if word in lists and tag in lists and all(len(a) == len(b) for a, b in zip(table[str(word)], table[str(tag)], strict=True)):
         return {"columns": {"word": word, "tag": tag}}
     return None
@@ -126,7 +126,10 @@ def _classified(table: TableColumns) -> dict[str, Any] | None:
     if pair:
         return {"columns": {"text1": pair[0], "text2": pair[1], "label": label}}
     return {
-        "columns": {"text": _called({name: table[name] for name in texts}, TEXTS) or _longest(table, texts), "label": label}
+        "columns": {
+            "text": _column_called({name: table[name] for name in texts}, TEXTS) or _longest(table, texts),
+            "label": label,
+        }
     }
 
 
@@ -159,9 +162,9 @@ def _all_called(table: TableColumns, names: Sequence[str]) -> list[str]:
     return [there[name] for name in names if name in there]
 
 
-def _called(table: TableColumns, names: Sequence[str], texts: bool = False) -> str | None:
+def _column_called(table: TableColumns, names: Sequence[str], texts: bool = False) -> str | None:
     return next((name for name in _all_called(table, names) if not texts or _is_text(table[name])), None)
 
 
-def _one(names: list[str]) -> str | list[str]:
+def _name_or_names(names: list[str]) -> str | list[str]:
     return names[0] if len(names) == 1 else names

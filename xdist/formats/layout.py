@@ -66,7 +66,7 @@ class Layout:
         under `need_gold`."""
         if self.family == "sentence-retrieval":
             return self._sides(paths)
-        placed = (one for path in paths for one in self.placed(path, need_gold))
+        placed = (example for path in paths for example in self.placed(path, need_gold))
         return with_uniform_gold(placed, need_gold, self._expected)
 
     def placed(self, path: Path, need_gold: bool = False) -> Iterator[PlacedExample]:
@@ -74,8 +74,13 @@ class Layout:
         form = self.form_of(path)
         if form == "conllu":
             named = self._number("tag", treebank.UPOS)
-            for where, one in treebank.sentences(path, () if self.names else self.labels, named):
-                yield where, replace(one, tags=tuple(self._label(tag, where) or "" for tag in one.tags)) if one.tags else one
+            for where, sentence in treebank.sentences(path, () if self.names else self.labels, named):
+                yield (
+                    where,
+                    replace(sentence, tags=tuple(self._label(tag, where) or "" for tag in sentence.tags))
+                    if sentence.tags
+                    else sentence,
+                )
         elif form == "conll":
             columns = conll.WordColumns(self._number("word", 1), self._number("tag", -1), self.comment, self.prefixed)
             yield from conll.sentences(path, columns, self.labels, self.names)
@@ -90,21 +95,21 @@ class Layout:
     def form_of(self, path: Path) -> str:
         """The form of a file. Raises UserError where neither the description nor its ending says it."""
         ending = path.suffix.removeprefix(".").lower()
-        found = self.form or ("squad" if ending == "json" and self.family == "span-qa" else ENDINGS.get(ending, ""))
-        if self.family == "tagging" and found in ("tsv", ""):
+        form = self.form or ("squad" if ending == "json" and self.family == "span-qa" else ENDINGS.get(ending, ""))
+        if self.family == "tagging" and form in ("tsv", ""):
             return "conll"  # words with their tags are in files of any ending, as sentences do
-        if self.family == "sentence-retrieval" and not found:
+        if self.family == "sentence-retrieval" and not form:
             return "parallel"
-        if found not in FORMS[self.family]:
+        if form not in FORMS[self.family]:
             forms = ", ".join(FORMS[self.family])
             raise UserError(f"{path}: its ending does not say what form a {self.family} file has; add `form:` ({forms})")
-        return found
+        return form
 
     def rows(self, path: Path, form: str) -> Iterator[tables.PlacedRow]:
         """The rows of a table, in which every column of this layout goes by the name that the layout has for it."""
         named = [column for columns in self.columns.values() for column in columns]
         header = any(not column.isdigit() for column in named) if self.header is None else self.header
-        found = self.stored(path) if form == "parquet" else self.names
+        stored = self.stored(path) if form == "parquet" else self.names
         places: dict[str, str] = {}
         for number, (where, row) in enumerate(tables.rows(path, form, header=header, quotes=self.quotes)):
             if not number and form in ("tsv", "csv"):
@@ -113,7 +118,7 @@ class Layout:
                     one: names[int(one) - 1] for one in named if one.isdigit() and one not in row and 0 < int(one) <= len(row)
                 }
             renamed = {**row, **{one: row[name] for one, name in places.items()}}
-            yield where, renamed | {_NAMES: found}
+            yield where, renamed | {_NAMES: stored}
 
     def stored(self, path: Path) -> Mapping[str, str]:
         """The names of the gold's values; where none are described, those that a Parquet file says for its integers."""
@@ -135,9 +140,9 @@ class Layout:
     def _sides(self, paths: tuple[Path, ...]) -> Iterator[tuple[str, Sentence]]:
         if self.form_of(paths[0]) == "parallel":
             return parallel.read_filled(*paths)
-        found = self.rows(paths[0], self.form_of(paths[0]))
+        rows = self.rows(paths[0], self.form_of(paths[0]))
         first, second = self.columns["text1"], self.columns["text2"]
-        texts = [(_text(row, first, where), _text(row, second, where)) for where, row in found]
+        texts = [(_text(row, first, where), _text(row, second, where)) for where, row in rows]
         return parallel.sides([one for one, _ in texts], [other for _, other in texts])
 
     def _label(self, value: Any, where: str, names: Mapping[str, str] | None = None) -> str | None:
@@ -224,7 +229,7 @@ def _question(layout: Layout, row: TableRow, needed: bool, where: str, number: i
     question, context = (_text(row, layout.columns[role], where) for role in ("question", "context"))
     gold = _gold_at(row, layout.columns["answers"][0], needed, where)
     id = str(row["id"]) if isinstance(row.get("id"), str | int) else str(number)
-    found = None
+    spans = None
     if gold is not None:
         texts, starts = value_at(gold, "text", where), value_at(gold, "answer_start", where)
         if not isinstance(texts, list) or not isinstance(starts, list) or len(texts) != len(starts):
@@ -232,8 +237,8 @@ def _question(layout: Layout, row: TableRow, needed: bool, where: str, number: i
         for start, text in zip(starts, texts, strict=True):
             if not isinstance(start, int) or isinstance(start, bool) or not isinstance(text, str):
                 raise UserError(f"{where}: an answer is a number and a text, found {show_value(start)} and {show_value(text)}")
-        found = answers(context, zip(starts, texts, strict=True), f"{where}: question '{id}'")
-    return Question(key=id, id=id, question=question, context=context, answers=found)
+        spans = answers(context, zip(starts, texts, strict=True), f"{where}: question '{id}'")
+    return Question(key=id, id=id, question=question, context=context, answers=spans)
 
 
 _MAKE: dict[str, Callable[[Layout, TableRow, bool, str, int], Any]] = {

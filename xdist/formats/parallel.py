@@ -40,7 +40,7 @@ def read_tatoeba(path: Path, *, labels: Path | None = None) -> Iterator[Sentence
 def read_sides(foreign: Path, english: Path, labels: Path | None = None) -> Iterator[tuple[str, Sentence]]:
     """("foreign", sentence) for all of one file, then ("english", sentence) for all of the other; `gold` of an English sentence
     is the row of its translation, for both ways in which `labels` may be written. Raises UserError as `read_tatoeba`."""
-    index, queries = _some(foreign, read_tatoeba(foreign)), _some(english, read_tatoeba(english, labels=labels))
+    index, queries = _check_some(foreign, read_tatoeba(foreign)), _check_some(english, read_tatoeba(english, labels=labels))
     yield from (("foreign", sentence) for sentence in index)
     if labels and _other_way_round([int(query.gold or 0) for query in queries], queries, index):
         inverse = {query.gold: str(row) for row, query in enumerate(queries)}
@@ -56,7 +56,7 @@ def is_turned(foreign: Path, english: Path, labels: Path) -> bool:
 
 def read_aligned(foreign: Path, english: Path) -> Iterator[tuple[str, Sentence]]:
     """The same for two files whose rows translate each other: NTREX-128. Raises UserError for files of different lengths."""
-    index, queries = _some(foreign, read_tatoeba(foreign)), _some(english, read_parallel(english))
+    index, queries = _check_some(foreign, read_tatoeba(foreign)), _check_some(english, read_parallel(english))
     if len(index) != len(queries):
         raise UserError(f"{foreign}: {len(index)} sentences, but {english} has {len(queries)}: the files are not parallel")
     yield from (("foreign", sentence) for sentence in index)
@@ -141,11 +141,11 @@ def read_bucc_sides(foreign: Path, english: Path, gold: Path | None = None) -> I
     """("foreign", sentence) for all of one file, then ("english", sentence). `gold` of a foreign sentence has the ids of its
     translations, separated by spaces: "" for none, None without a gold file. Raises UserError as `read_bucc` and
     `read_bucc_gold`, for an id of the gold that is in neither file, and for a gold file without a pair."""
-    index, queries = _some(foreign, read_bucc(foreign)), _some(english, read_bucc(english))
+    index, queries = _check_some(foreign, read_bucc(foreign)), _check_some(english, read_bucc(english))
     if gold:
         known = ({sentence.id for sentence in index}, {sentence.id for sentence in queries})
         translations: dict[str, list[str]] = {sentence.id: [] for sentence in index}
-        for number, (left, right) in enumerate(_some(gold, read_bucc_gold(gold)), start=1):
+        for number, (left, right) in enumerate(_check_some(gold, read_bucc_gold(gold)), start=1):
             for id, ids, path in ((left, known[0], foreign), (right, known[1], english)):
                 if id not in ids:
                     raise UserError(f"{gold}:{number}: id '{id}' is not in {path}")
@@ -155,7 +155,7 @@ def read_bucc_sides(foreign: Path, english: Path, gold: Path | None = None) -> I
     yield from (("english", sentence) for sentence in queries)
 
 
-def _some(path: Path, found: Iterable[T]) -> list[T]:
+def _check_some(path: Path, found: Iterable[T]) -> list[T]:
     """`found` as a list. Raises UserError where the file at `path` holds nothing."""
     if not (listed := list(found)):
         raise UserError(f"{path}: holds no example")

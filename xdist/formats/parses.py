@@ -75,9 +75,9 @@ def _heads_of_groups(heads: Sequence[int], group: Sequence[int], firsts: Sequenc
             word = heads[word]
         return ROOT if word == ROOT else group[word]
 
-    found = tuple(map(outside, firsts))
-    if all(_depth(found, one) is not None for one in range(len(found))):
-        return found
+    heads_of_groups = tuple(map(outside, firsts))
+    if all(_depth(heads_of_groups, one) is not None for one in range(len(heads_of_groups))):
+        return heads_of_groups
     deep = [_depth(heads, word) or 0 for word in range(len(heads))]
     members = [[word for word in range(len(heads)) if group[word] == one] for one in range(len(firsts))]
     return tuple(outside(min(words, key=deep.__getitem__)) for words in members)
@@ -94,52 +94,52 @@ def _depth(heads: Sequence[int], word: int) -> int | None:
 
 def _sentences(path: Path) -> Iterator[tuple[_Sentence, bool]]:
     """Each sentence of a file, and whether it begins a text (`# newdoc`)."""
-    one, begins, number = _Sentence(), False, 0
+    sentence, begins, number = _Sentence(), False, 0
     for number, line in read_lines(path):
         where = f"{path}:{number}"
         if not line.strip():
-            if one.words:
-                yield _checked(one), begins
-                one, begins = _Sentence(), False
+            if sentence.words:
+                yield _checked(sentence), begins
+                sentence, begins = _Sentence(), False
             continue
         if line.startswith("#"):
             begins = begins or line[1:].split()[:1] == ["newdoc"]
             continue
-        _add(one, line, where)
-    if one.words:
-        yield _checked(one), begins
+        _add(sentence, line, where)
+    if sentence.words:
+        yield _checked(sentence), begins
 
 
-def _add(one: _Sentence, line: str, where: str) -> None:
+def _add(sentence: _Sentence, line: str, where: str) -> None:
     if (numbered := numbered_columns(line, where)) is None:
         return
     first, last, columns = numbered
     id, form, tag, head = columns[0], bare(columns[1]), columns[3], columns[6]
-    expected = len(one.words) + 1
+    expected = len(sentence.words) + 1
     if first != expected or (last is not None and last <= first):
         raise UserError(f"{where}: expected word {expected}, found '{id}'")
     if last is not None:
-        if one.fused and one.fused[-1][2] >= first:
+        if sentence.fused and sentence.fused[-1][2] >= first:
             raise UserError(f"{where}: '{id}' begins inside of the word before it")
-        one.fused.append((form, first, last))
+        sentence.fused.append((form, first, last))
         return
     if not head.isdecimal():
         raise UserError(f"{where}: column 7 is {shown(head)}: expected the number of the word's head, 0 of a root")
     if tag != NONE and tag not in _TAG:
         raise UserError(f"{where}: {unknown('tag', tag, UPOS_TAGS)}")
-    one.words.append((form, _TAG.get(tag, UNTAGGED), int(head), where))
+    sentence.words.append((form, _TAG.get(tag, UNTAGGED), int(head), where))
 
 
-def _checked(one: _Sentence) -> _Sentence:
+def _checked(sentence: _Sentence) -> _Sentence:
     """Raises UserError for heads that are no tree."""
-    heads = [head for _, _, head, _ in one.words]
-    for _, _, head, where in one.words:
+    heads = [head for _, _, head, _ in sentence.words]
+    for _, _, head, where in sentence.words:
         if head > len(heads):
             raise UserError(f"{where}: the head {head} is no word of this sentence, which has {len(heads)}")
-    if one.fused and one.fused[-1][2] > len(heads):
-        raise UserError(f"{one.words[-1][3]}: the sentence ends before word {one.fused[-1][2]}")
+    if sentence.fused and sentence.fused[-1][2] > len(heads):
+        raise UserError(f"{sentence.words[-1][3]}: the sentence ends before word {sentence.fused[-1][2]}")
     done: set[int] = {0}
-    for number, (_, _, _, where) in enumerate(one.words, 1):
+    for number, (_, _, _, where) in enumerate(sentence.words, 1):
         path: set[int] = set()
         while number not in done:
             if number in path:
@@ -147,7 +147,7 @@ def _checked(one: _Sentence) -> _Sentence:
             path.add(number)
             number = heads[number - 1]
         done |= path
-    return one
+    return sentence
 
 
 def bare(text: str) -> str:
@@ -160,10 +160,10 @@ def joined(many: Sequence[ParsedText]) -> ParsedText:
     if len(many) == 1:
         return many[0]
     forms, tags, heads = list[str](), list[int](), list[int]()
-    for one in many:
-        heads += [head if head == ROOT else head + len(forms) for head in one.heads]
-        forms += one.forms
-        tags += one.tags
+    for parse in many:
+        heads += [head if head == ROOT else head + len(forms) for head in parse.heads]
+        forms += parse.forms
+        tags += parse.tags
     return ParsedText(tuple(forms), tuple(tags), tuple(heads))
 
 

@@ -32,7 +32,7 @@ def read_pairs(path: Path, *, labels: Collection[str], form: Second, need_gold: 
             one = Classified(texts=(cells[first], cells[second]), label=cells[4].strip()) if whole else None
             yield f"{path}:{number}", one
 
-    return _kept(rows(), "five columns: two English texts, the two in translation, and a label")
+    return _rows_with_text(rows(), "five columns: two English texts, the two in translation, and a label")
 
 
 def read_marked(path: Path, *, tags: Collection[str], need_gold: bool = False) -> Iterator[Tagged]:
@@ -45,7 +45,7 @@ def read_marked(path: Path, *, tags: Collection[str], need_gold: bool = False) -
         for number, line in without_trailing_blanks(read_lines(path)):
             yield f"{path}:{number}", None if is_blank(line) else _tagged(line, kinds)
 
-    return _kept(rows(), f"a sentence a line with markers such as <{min(kinds)}> … </{min(kinds)}>")
+    return _rows_with_text(rows(), f"a sentence a line with markers such as <{min(kinds)}> … </{min(kinds)}>")
 
 
 def marked(sentence: Tagged) -> str:
@@ -84,7 +84,7 @@ def _tagged(line: str, kinds: Collection[str]) -> Tagged | None:
     return None if kind or not words else Tagged(words=tuple(words), tags=tuple(tags))
 
 
-def _kept(rows: Iterable[tuple[str, E | None]], expected: str) -> Iterator[E]:
+def _rows_with_text(rows: Iterable[tuple[str, E | None]], expected: str) -> Iterator[E]:
     """Those that are something. Raises UserError that names the first that is nothing, where most are."""
     kept = left_out = 0
     first = ""

@@ -61,11 +61,11 @@ class _Entry:
 @cache
 def _entries() -> dict[str, _Entry]:
     """By ISO 639-1 and 639-3 code, of macrolanguages and of the member that each stands for."""
-    found: dict[str, _Entry] = {}
+    entries: dict[str, _Entry] = {}
     for iso, short, members, name, script, family, continent in _rows("table.tsv"):
         entry = _Entry(iso, name, script, family, continent)
-        found.update(dict.fromkeys([iso, *filter(None, [short, *members.split(",")])], entry))
-    return found
+        entries.update(dict.fromkeys([iso, *filter(None, [short, *members.split(",")])], entry))
+    return entries
 
 
 @cache
@@ -104,9 +104,9 @@ def find_language(code: str) -> Language | None:
 
 def language(code: str) -> Language:
     """As `find_language`. Raises UserError with the nearest valid code."""
-    one = find_language(code)
-    if one is not None:
-        return one
+    known = find_language(code)
+    if known is not None:
+        return known
     entry, rest = _parts(code)
     wrong = [part for part in rest if re.fullmatch("[A-Za-z]{4}", part) and part.title() not in _scripts()]
     if entry and wrong:
@@ -122,17 +122,17 @@ def _parts(code: str) -> tuple[_Entry | None, list[str]]:
 
 def same_language(one: str, other: str) -> bool:
     """Whether two codes are of one language in one script; what is no code of a language is like itself alone."""
-    here, there = find_language(one), find_language(other)
-    return one == other if here is None or there is None else here.key == there.key
+    first, second = find_language(one), find_language(other)
+    return one == other if first is None or second is None else first.key == second.key
 
 
 def identity(code: str) -> str:
     """What is equal for all codes of one language in one script, and for no others."""
-    one = find_language(code)
-    return "_".join(one.key) if one else code
+    known = find_language(code)
+    return "_".join(known.key) if known else code
 
 
 @cache
 def every_code() -> tuple[str, ...]:
     """The ISO 639-3 code of each language that is known here."""
-    return tuple(sorted({one.iso for one in _entries().values()}))
+    return tuple(sorted({entry.iso for entry in _entries().values()}))

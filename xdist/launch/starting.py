@@ -12,8 +12,8 @@ from xdist.config.scoring_run import check_age, overrides_of, run_of_checkpoint
 from xdist.errors import RunError, UserError
 from xdist.evaluation.overlap import overlaps
 from xdist.evaluation.request import Request
-from xdist.evaluation.scores import Scores, collapses, without_gold, without_gold_line
-from xdist.evaluation.to_do import ToDo, earlier_notes, to_do
+from xdist.evaluation.scores import Scores, collapse_lines, subsets_without_gold, without_gold_line
+from xdist.evaluation.to_do import ToDo, earlier_notes, plan_work
 from xdist.launch import local
 from xdist.launch.job import Work
 from xdist.launch.prepared import launch
@@ -57,12 +57,12 @@ class CheckedStart:
     def notes(self) -> tuple[str, ...]:
         if self.request is None:
             return ()
-        blanked = without_gold(self.request)
+        blanked = subsets_without_gold(self.request)
         shared = overlaps(self.request.lineage, (subset.task for subset in self.request.subsets))
         return (
             *earlier_notes(self.request, self.todo),
             *([without_gold_line(blanked)] if blanked else ()),
-            *collapses(self.request),
+            *collapse_lines(self.request),
             *shared,
         )
 
@@ -95,7 +95,7 @@ def check_start(work: Work, path: Path, overrides: Sequence[str]) -> CheckedStar
     """The start of the run that is described. Raises UserError for all that would end it before its first step."""
     resolved = resolve(load_run(path, overrides), work)
     request = resolved.request if resolved.run.evaluate else None
-    todo = to_do(request) if request else ToDo()  # what is wrong with it is said before anything is started
+    todo = plan_work(request) if request else ToDo()  # what is wrong with it is said before anything is started
     done = resolved.folder.state == "finished" and not todo
     if not done:
         devices.check(resolved.run.runtime.ranks)

@@ -46,21 +46,21 @@ class Status:
 def find_runs(paths: Iterable[Path]) -> list[Path]:
     """The run folders that `paths` name: a run's YAML, a study's, a run folder, or a folder with runs below it. Raises
     UserError."""
-    found: list[Path] = []
+    folders: list[Path] = []
     for path in paths:
         if path.is_file() and "stages" in plain_yaml(path):
             path = load_study(path).folder
         if path.is_file():
-            found.append(recorded_run(path).folder)
+            folders.append(recorded_run(path).folder)
         elif (path / RECORD).is_file():
-            found.append(path)
+            folders.append(path)
         else:
             files = (file for file in path.rglob(RECORD) if "checkpoints" not in file.relative_to(path).parts)
             below = sorted(file.parent for file in files)
             if not below:
                 raise UserError(f"{path}: no run folder, and none below it")
-            found += below
-    return list(dict.fromkeys(found))
+            folders += below
+    return list(dict.fromkeys(folders))
 
 
 def status(path: Path) -> Status:
@@ -68,24 +68,24 @@ def status(path: Path) -> Status:
     folder = RunFolder(path)
     run = recorded_run(folder.config)
     damage: list[str] = []
-    there = unless_damaged(lambda: recorded_job(path), None, damage)
-    job = _asked(there) if there else None
+    submitted = unless_damaged(lambda: recorded_job(path), None, damage)
+    job = _ask_scheduler(submitted) if submitted else None
     nothing: list[dict[str, Any]] = []
     metrics = unless_damaged(lambda: _metrics(folder), nothing, damage)
     step = int(metrics[-1]["step"]) if metrics else 0
     steps = run.train.steps if run.train else None
-    saved = tags.tags(folder.checkpoints)
-    state = _state(folder, there, job)
-    reason = _lost(job, path) if state == "lost" else one_line(folder.reason())
+    saved = tags.list_tags(folder.checkpoints)
+    state = _state(folder, submitted, job)
+    reason = _lost_reason(job, path) if state == "lost" else one_line(folder.reason())
     return Status(
         run=run.name,
         folder=path,
         state=state,
-        job=f"{there.job} {job.says}" if there and job else "",
+        job=f"{submitted.job} {job.says}" if submitted and job else "",
         step=step,
         steps=steps,
         loss=next((loss for line in reversed(metrics) if (loss := _loss(line)) is not None), None),
-        left=_left(folder, step, steps) if state == "running" else None,
+        left=_time_left(folder, step, steps) if state == "running" else None,
         saved=saved[-1].step if saved else None,
         restarts=unless_damaged(lambda: _restarts(path / "job" / "restarts"), 0, damage),
         reason="; ".join(filter(None, (reason, *damage))),
@@ -101,14 +101,14 @@ def statuses(folders: Iterable[Path]) -> Iterator[Status | UserError]:
             yield error
 
 
-def _asked(there: Submitted) -> JobStatus:
+def _ask_scheduler(submitted: Submitted) -> JobStatus:
     try:
-        return there.scheduler.state(there.job)
+        return submitted.scheduler.state(submitted.job)
     except UserError as error:  # of a kind that is not known here, where the run may still be doing well
         return JobStatus(JobState.UNKNOWN, f"UNKNOWN ({error})")
 
 
-def _state(folder: RunFolder, there: Submitted | None, job: JobStatus | None) -> str:
+def _state(folder: RunFolder, submitted: Submitted | None, job: JobStatus | None) -> str:
     """The state that the run wrote, except where that is out of date: a job that has not started, or one or ranks on this
     machine that ended without leaving a mark."""
     waits = job is not None and not job.state.over
@@ -116,30 +116,30 @@ def _state(folder: RunFolder, there: Submitted | None, job: JobStatus | None) ->
         return "queued" if waits else folder.state
     if folder.state != "running":
         return folder.state
-    if there is None or job is None:
+    if submitted is None or job is None:
         if RunLock(folder.path).left_behind():
             return "lost"
         return "running" if folder.environment.exists() else "not started"
     begun = folder.environment.exists()
-    if not begun and job.state is not JobState.UNKNOWN and not there.scheduler.can.shared_files:
-        return _told(there, job.state)
+    if not begun and job.state is not JobState.UNKNOWN and not submitted.scheduler.can.shared_files:
+        return _state_of_job(submitted, job.state)
     if not waits:
         return "lost"
     return "running" if begun and job.state.begun else "queued"
 
 
-def _told(there: Submitted, job: JobState) -> str:
+def _state_of_job(submitted: Submitted, job: JobState) -> str:
     """Of a run whose folder is not seen from here: what its job says, or the one that prepares its data."""
     if job is JobState.FAILED:
         return "failed"
     if job is JobState.FINISHED:
-        return "not started" if there.only_prepares else "finished"
+        return "not started" if submitted.only_prepares else "finished"
     if job.over:
         return "lost"
-    return "running" if job.begun and not there.only_prepares else "queued"
+    return "running" if job.begun and not submitted.only_prepares else "queued"
 
 
-def _lost(job: JobStatus | None, path: Path) -> str:
+def _lost_reason(job: JobStatus | None, path: Path) -> str:
     if job is None:
         return "its ranks on this machine ended without a word; start it again"
     if job.state is JobState.STOPPED:
@@ -168,7 +168,7 @@ def _restarts(file: Path) -> int:
     return int(text)
 
 
-def _left(folder: RunFolder, step: int, steps: int | None) -> timedelta | None:
+def _time_left(folder: RunFolder, step: int, steps: int | None) -> timedelta | None:
     """Steps left times the median time of recent ones; the events know when each was logged, metrics.jsonl does not."""
     if steps is None or step >= steps or not folder.tensorboard.is_dir():
         return None
@@ -192,10 +192,10 @@ def _left(folder: RunFolder, step: int, steps: int | None) -> timedelta | None:
 
 def find_submission(path: Path) -> Submitted:
     """Which scheduler has the run. Raises UserError when it was never submitted."""
-    there = recorded_job(path)
-    if not there:
+    submitted = recorded_job(path)
+    if not submitted:
         raise UserError(f"{path}: this run was neither submitted nor started on this machine by xdist")
-    return there
+    return submitted
 
 
 def log_command(path: Path, lines: int, follow: bool) -> list[str]:
@@ -204,15 +204,15 @@ def log_command(path: Path, lines: int, follow: bool) -> list[str]:
     files, local = path / "job", RunFolder(path).log
     if local.exists() and (recorded_job(path) is None or local.stat().st_mtime > (files / "job.json").stat().st_mtime):
         return _tail(local, lines, follow)
-    there = find_submission(path)
-    found = there.scheduler.log(there.job, files, lines, follow)
-    if not isinstance(found, Path):
-        return found
-    if not found.exists() and not follow:
-        said = there.scheduler.state(there.job).says
-        others = ", ".join(map(str, sorted(files.glob("*.log"))))
-        raise UserError(f"{path}: job {there.job} has no output yet: {said}{others and f'; see {others}'}")
-    return _tail(found, lines, follow)
+    submitted = find_submission(path)
+    command = submitted.scheduler.log(submitted.job, files, lines, follow)
+    if not isinstance(command, Path):
+        return command
+    if not command.exists() and not follow:
+        state = submitted.scheduler.state(submitted.job).says
+        logs = ", ".join(map(str, sorted(files.glob("*.log"))))
+        raise UserError(f"{path}: job {submitted.job} has no output yet: {state}{logs and f'; see {logs}'}")
+    return _tail(command, lines, follow)
 
 
 def _tail(file: Path, lines: int, follow: bool) -> list[str]:

@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from xdist.config import Cluster, Run
-from xdist.data.look import look
+from xdist.data.look import find_without_gold
 from xdist.errors import UserError, writing
-from xdist.evaluation.to_do import to_do
+from xdist.evaluation.to_do import plan_work
 from xdist.files import write_json, write_text, write_yaml, yaml_text
 from xdist.launch.clusters import kind_of, scheduler
 from xdist.launch.job import Job, Work
@@ -102,9 +102,9 @@ def plan(
     resolved = resolve(there, work, to_come=to_come, begins_with=begins_with, data_here=data_here, starts_here=False)
     if data_here:
         trained = resolved.subsets.trained if work == "train" else ()
-        look(there.data.root, (*trained, *resolved.subsets.aligned), resolved.subsets.evaluation)
+        find_without_gold(there.data.root, (*trained, *resolved.subsets.aligned), resolved.subsets.evaluation)
         if resolved.run.evaluate:
-            to_do(resolved.request)  # other predictions than the run's are reported now, not when the job begins
+            plan_work(resolved.request)  # other predictions than the run's are reported now, not when the job begins
     warning = f"{there.data.root}: not checked: cluster.data is remote" if cluster.remote else ""
     job = kind.job(run.name, work, run.folder, cluster, parts)
     texts = kind.render(job, cluster, yaml_text(there.dump()))

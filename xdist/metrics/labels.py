@@ -20,18 +20,18 @@ def rows(predictions: Sequence[Predicted], gold: Sequence[Predicted], given: Giv
     if len(predictions) != len(gold):
         raise ValueError(f"{len(predictions)} predictions for {len(gold)} examples")
     place = {label: number for number, label in enumerate(given.labels)}
-    found = np.zeros((len(gold), 3, len(place)))
-    for number, (row, prediction, answer) in enumerate(zip(found, predictions, gold, strict=True), start=1):
+    counts = np.zeros((len(gold), 3, len(place)))
+    for number, (row, prediction, answer) in enumerate(zip(counts, predictions, gold, strict=True), start=1):
         predicted, wanted = ([str(one).strip() for one in answers_of(side)] for side in (prediction, answer))
         if len(predicted) != len(wanted):
             raise ValueError(f"example {number}: {len(predicted)} predicted for {len(wanted)}")
         if strange := {*predicted, *wanted} - set(place):
             raise ValueError(f"example {number}: '{min(strange)}' is no label of the task")
-        for one, other in zip(predicted, wanted, strict=True):
-            row[0, place[other]] += one == other
+        for one, gold_label in zip(predicted, wanted, strict=True):
+            row[0, place[gold_label]] += one == gold_label
             row[1, place[one]] += 1
-            row[2, place[other]] += 1
-    return found.reshape(len(gold), 3 * len(place))
+            row[2, place[gold_label]] += 1
+    return counts.reshape(len(gold), 3 * len(place))
 
 
 def score(sums: Sums) -> dict[str, Array]:

@@ -130,10 +130,10 @@ def randomisation(sets: Mapping[str, Paired], metric: Metric, seed: int = 0, dra
         for low in range(0, draws, step := max(1, CHUNK // size)):
             count = min(step, draws - low)
             stay = rng.integers(2, size=(count, size)).astype(np.float64)
-            for one in members:
+            for member in members:
                 swapped = [
                     metric.points(np.tensordot(stay, x, (1, 1)) + np.tensordot(1 - stay, y, (1, 1))).mean(axis=1)
-                    for x, y in ((one.a, one.b), (one.b, one.a))
+                    for x, y in ((member.a, member.b), (member.b, member.a))
                 ]
                 shuffled[low : low + count] += (swapped[0] - swapped[1]) / len(sets)
     # Equal sums in another order differ in the last digits.
@@ -153,29 +153,29 @@ def holm(p: Mapping[Name, float]) -> dict[Name, float]:
 
 def _replicates(sets: Mapping[str, Paired], metric: Metric, seed: int, draws: int) -> tuple[Array, Array]:
     """Differences A - B as observed [seeds, languages], and in each draw of examples [draws, seeds, languages]."""
-    place_of = {id(one): place for place, one in enumerate(sets.values())}
+    place_of = {id(member): place for place, member in enumerate(sets.values())}
     seeds = next(iter(sets.values())).a.shape[0]
     observed, replicates = np.zeros((seeds, len(sets))), np.zeros((draws, seeds, len(sets)))
     rng = np.random.default_rng([seed, EXAMPLES])
     for members in _by_size(sets):
         size = members[0].a.shape[1]
-        for one in members:
-            observed[:, place_of[id(one)]] = metric.points(one.a.sum(axis=1)) - metric.points(one.b.sum(axis=1))
+        for member in members:
+            observed[:, place_of[id(member)]] = metric.points(member.a.sum(axis=1)) - metric.points(member.b.sum(axis=1))
         for low in range(0, draws, step := max(1, CHUNK // size)):
             count = min(step, draws - low)
             # Each draw counts in a separate stretch, so one count is enough for all.
             chosen = rng.integers(size, size=(count, size)) + size * np.arange(count)[:, None]
             times = np.bincount(chosen.ravel(), minlength=count * size).reshape(count, size).astype(np.float64)
-            for one in members:
-                a, b = (metric.points(np.tensordot(times, rows, (1, 1))) for rows in (one.a, one.b))
-                replicates[low : low + count, :, place_of[id(one)]] = a - b
+            for member in members:
+                a, b = (metric.points(np.tensordot(times, rows, (1, 1))) for rows in (member.a, member.b))
+                replicates[low : low + count, :, place_of[id(member)]] = a - b
     return observed, replicates
 
 
 def _by_size(sets: Mapping[str, Paired]) -> list[list[Paired]]:
     sizes: dict[int, list[Paired]] = {}
-    for one in sets.values():
-        sizes.setdefault(one.a.shape[1], []).append(one)
+    for member in sets.values():
+        sizes.setdefault(member.a.shape[1], []).append(member)
     return list(sizes.values())
 
 

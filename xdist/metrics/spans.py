@@ -74,14 +74,14 @@ def rows(parse: Parse, predictions: Sequence[Sequence[str]], gold: Sequence[Sequ
     Raises ValueError for another number of sentences, or of tags in one of them."""
     if len(predictions) != len(gold):
         raise ValueError(f"{len(predictions)} predicted sentences for {len(gold)}")
-    found = np.zeros((len(gold), 5))
+    counts = np.zeros((len(gold), 5))
     for number, (tags, truth) in enumerate(zip(predictions, gold, strict=True)):
         if len(tags) != len(truth):
             raise ValueError(f"sentence {number + 1}: {len(tags)} predicted tags for {len(truth)} words")
         predicted, true = spans(tags, parse), spans(truth, parse)
-        right = sum(tag == other for tag, other in zip(tags, truth, strict=True))
-        found[number] = len(predicted & true), len(predicted), len(true), right, len(truth)
-    return found
+        right = sum(tag == true_tag for tag, true_tag in zip(tags, truth, strict=True))
+        counts[number] = len(predicted & true), len(predicted), len(true), right, len(truth)
+    return counts
 
 
 def spans_1_2_2(sentences: Sequence[Sequence[str]]) -> list[set[Span]]:
@@ -106,8 +106,8 @@ def rows_of_both(predictions: Sequence[Sequence[str]], gold: Sequence[Sequence[s
     """`rows` as version 0.0.12 parses tags, and of version 1.2.2 right, predicted and gold spans. Shape [n, 8], counts."""
     first = rows(parse_0_0_12, predictions, gold, given)
     both = zip(spans_1_2_2(predictions), spans_1_2_2(gold), strict=True)
-    other = [(len(predicted & true), len(predicted), len(true)) for predicted, true in both]
-    return np.hstack([first, np.array(other, np.float64).reshape(-1, 3)])
+    counts_of_other = [(len(predicted & true), len(predicted), len(true)) for predicted, true in both]
+    return np.hstack([first, np.array(counts_of_other, np.float64).reshape(-1, 3)])
 
 
 def score(sums: Sums) -> dict[str, Array]:
@@ -116,8 +116,8 @@ def score(sums: Sums) -> dict[str, Array]:
 
 
 def score_of_both(sums: Sums) -> dict[str, Array]:
-    other = precision_recall_f1(sums[:, 5], sums[:, 6], sums[:, 7])
-    return {**score(sums), "precision_seqeval_1.2.2": other["precision"], "f1_seqeval_1.2.2": other["f1"]}
+    second = precision_recall_f1(sums[:, 5], sums[:, 6], sums[:, 7])
+    return {**score(sums), "precision_seqeval_1.2.2": second["precision"], "f1_seqeval_1.2.2": second["f1"]}
 
 
 @lru_cache(maxsize=4096)

@@ -60,23 +60,23 @@ def check_values(place: str, values: Mapping[str, Any], folder: Path | None = No
         size = values.get(name)
         if size is not None and (type(size) is not int or not 1 <= size <= most):
             raise UserError(f"{place}: {name} in config.json is {size!r:.40}: expected an integer from 1 to {most}")
-    width, heads = values.get("hidden_size"), _first(values, HEADS)
+    width, heads = values.get("hidden_size"), _first_value(values, HEADS)
     if width and heads and width % heads and "head_dim" not in values:
         raise UserError(f"{place}: config.json: hidden_size {width} is no multiple of {heads} attention heads")
     stored = sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder else 0
     narrow = min((values[name] for name in WIDTHS if values.get(name)), default=1)
-    for what, count in (("rows", _first(values, ROWS)), ("layers", _first(values, LAYERS))):
+    for what, count in (("rows", _first_value(values, ROWS)), ("layers", _first_value(values, LAYERS))):
         if stored and count * narrow > stored:
             raise UserError(
                 f"{place}: config.json: {count} {what} of width {narrow} are more than the {stored} bytes of weights"
             )
     for name, shape in _shapes(folder).items() if folder else ():
-        rows = _first(values, next((keys for end, keys in TABLES.items() if f".{name}".endswith(f".{end}")), ()))
+        rows = _first_value(values, next((keys for end, keys in TABLES.items() if f".{name}".endswith(f".{end}")), ()))
         if rows and shape[:1] != [rows]:
-            raise unlike(place, name, shape, [rows, *shape[1:]])
+            raise shape_error(place, name, shape, [rows, *shape[1:]])
 
 
-def unlike(place: str, name: str, there: Sequence[int], expected: Sequence[int]) -> UserError:
+def shape_error(place: str, name: str, there: Sequence[int], expected: Sequence[int]) -> UserError:
     """A weight of another shape than the configuration gives it."""
     shapes = [" x ".join(map(str, shape)) for shape in (there, expected)]
     return UserError(f"{place}: the weight '{name}' is {shapes[0]}, where config.json requires {shapes[1]}")
@@ -85,7 +85,7 @@ def unlike(place: str, name: str, there: Sequence[int], expected: Sequence[int])
 def _shapes(folder: Path) -> dict[str, list[int]]:
     """Of the tensors in the weights of a folder."""
     headers = (_check_whole(file) for file in sorted(folder.glob("*.safetensors")))
-    return {name: one["shape"] for header in headers for name, one in header.items() if name != "__metadata__"}
+    return {name: entry["shape"] for header in headers for name, entry in header.items() if name != "__metadata__"}
 
 
 def _check_whole(file: Path) -> dict[str, Any]:
@@ -100,9 +100,9 @@ def _check_whole(file: Path) -> dict[str, Any]:
             if len(begin) < 8 or not 2 <= length <= min(size - 8, 100_000_000):
                 raise ValueError
             header = json.loads(stream.read(length))
-            tensors = [one for name, one in header.items() if name != "__metadata__"]
-            end = max((int(one["data_offsets"][1]) for one in tensors), default=0)
-            if not all(isinstance(one["shape"], list) for one in tensors):
+            tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
+            end = max((int(tensor["data_offsets"][1]) for tensor in tensors), default=0)
+            if not all(isinstance(tensor["shape"], list) for tensor in tensors):
                 raise ValueError
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             raise UserError(
@@ -113,5 +113,5 @@ def _check_whole(file: Path) -> dict[str, Any]:
     return dict(header)
 
 
-def _first(values: Mapping[str, Any], names: tuple[str, ...]) -> int:
+def _first_value(values: Mapping[str, Any], names: tuple[str, ...]) -> int:
     return next((values[name] for name in names if values.get(name)), 0)

@@ -54,7 +54,7 @@ class PairSums:
         d = self.width
         return self.values[3 : 3 + d] / self.values[0], self.values[3 + d : 3 + 2 * d] / self.values[0]
 
-    def about(self, mean_x: Tensor, mean_y: Tensor) -> tuple[Tensor, float, float]:
+    def sums_about(self, mean_x: Tensor, mean_y: Tensor) -> tuple[Tensor, float, float]:
         """X'Y (d, d), ||X||² and ||Y||², both sides taken about the given points (d,)."""
         d, n = self.width, self.values[0]
         sum_x, sum_y = self.values[3 : 3 + d], self.values[3 + d : 3 + 2 * d]
@@ -103,13 +103,13 @@ class LanguageMap:
         return moved + self.after.to(states.device)
 
 
-def fit(sums: PairSums, method: ClosedForm) -> LanguageMap:
+def fit_map(sums: PairSums, method: ClosedForm) -> LanguageMap:
     """The map of the pairs that were summed up. Raises UserError where there are fewer than two."""
     if sums.count < 2:
         raise UserError(f"align: {sums.count} pairs are too few to fit anything on")
     mean_x, mean_y = sums.means
-    cross, x, y = sums.about(mean_x, mean_y)
-    facts: dict[str, Any] = {"pairs": sums.count, "distance_before": _root(sums.about(mean_x * 0, mean_y * 0), sums.count)}
+    cross, x, y = sums.sums_about(mean_x, mean_y)
+    facts: dict[str, Any] = {"pairs": sums.count, "distance_before": _root(sums.sums_about(mean_x * 0, mean_y * 0), sums.count)}
     matrix = None
     residual = x + y - 2 * float(cross.trace())
     if method == "procrustes":
@@ -141,7 +141,7 @@ class Alignment:
             return self.maps[language]
         return next((found for code, found in self.maps.items() if same_language(code, language)), None)
 
-    def mapped(self, batch: Batch, states: Tensor) -> Tensor:
+    def map_states(self, batch: Batch, states: Tensor) -> Tensor:
         """The states (T, d) of the tokens of `batch`, each row's by the map of its language."""
         if not self.strength or batch.languages is None:
             return states
@@ -159,7 +159,7 @@ class Alignment:
         return states
 
     @contextmanager
-    def inside(self, encoder: Any, batch: Batch, layer: int) -> Iterator[None]:
+    def map_inside(self, encoder: Any, batch: Batch, layer: int) -> Iterator[None]:
         """Inside, the encoder, which is run up to hidden layer `layer`, maps the states that its upper layers continue with."""
         if self.layer >= layer or not self.strength:
             yield
@@ -174,9 +174,9 @@ class Alignment:
         states = output[0] if isinstance(output, tuple) else output
         flat = states.flatten(0, -2)
         if len(flat) == len(batch.tokens):
-            mapped = self.mapped(batch, flat)
+            mapped = self.map_states(batch, flat)
         else:
-            mapped = flat.index_copy(0, batch.padded_index, self.mapped(batch, flat[batch.padded_index]))
+            mapped = flat.index_copy(0, batch.padded_index, self.map_states(batch, flat[batch.padded_index]))
         mapped = mapped.view_as(states)
         return (mapped, *output[1:]) if isinstance(output, tuple) else mapped
 

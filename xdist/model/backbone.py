@@ -5,7 +5,7 @@ from pathlib import Path
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 
 from xdist.data.adapters import root_of
-from xdist.data.fetched import check_place, not_loaded
+from xdist.data.fetched import check_place, load_error
 from xdist.errors import UserError
 from xdist.model.admission import check_files, check_values
 from xdist.model.kinds import check_kind
@@ -27,7 +27,7 @@ def load_config(backbone: str) -> PretrainedConfig:
         return config
     # Any error of a class on values of another kind: transformers checks few of them.
     except (OSError, ValueError, AttributeError, TypeError, LookupError, RecursionError, ArithmeticError) as error:
-        raise not_loaded(backbone, "", error) from None
+        raise load_error(backbone, "", error) from None
 
 
 def check_tokenizer(backbone: str, config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:

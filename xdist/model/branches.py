@@ -18,12 +18,12 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from xdist.data.branches import INDEX, BranchIndex, of_branch, slot
+from xdist.data.branches import INDEX, BranchIndex, branch_name, is_branch_weight
 from xdist.errors import UserError
 from xdist.files import write_json
 from xdist.languages import same_language
 from xdist.model.kinds import EncoderKind, kind_of
-from xdist.model.layers import only_layers
+from xdist.model.layers import keep_lower_layers
 from xdist.tasks.batch import Batch, Mixture
 
 _HELD = "xdist_branches"
@@ -52,7 +52,7 @@ class LanguageBranches:
             (at for at, code in enumerate(self.index.languages) if code == language or same_language(code, language)), None
         )
 
-    def said_of(self, languages: Sequence[str]) -> list[str]:
+    def describe_languages(self, languages: Sequence[str]) -> list[str]:
         """A line on the languages without their own branch."""
         without = [code for code in dict.fromkeys(languages) if self._number(code) is None]
         return [f"languages without a branch are read by the mean of all branches: {', '.join(without)}"] if without else []
@@ -63,27 +63,27 @@ def branches_of(encoder: nn.Module) -> LanguageBranches | None:
     return cast(LanguageBranches | None, getattr(encoder, _HELD, None))
 
 
-def begin(encoder: PreTrainedModel, index: BranchIndex) -> None:
+def begin_branches(encoder: PreTrainedModel, index: BranchIndex) -> None:
     """Give `encoder` branches that begin as its own top layers."""
-    for at in _tops(encoder, index):
+    for at in _top_layers(encoder, index):
         own = encoder.get_submodule(at)
-        with _whole(own):
+        with _gather_module(own):
             # Copies share the configuration, which decides how attention computes.
             copies = [deepcopy(own, {id(encoder.config): encoder.config}) for _ in index.languages[1:]]
         for number, copy in enumerate(copies, 1):
-            own.add_module(slot(number), copy)
+            own.add_module(branch_name(number), copy)
     setattr(encoder, _HELD, LanguageBranches(index))
 
 
-def read(encoder: PreTrainedModel, index: BranchIndex, folder: Path) -> None:
+def read_branches(encoder: PreTrainedModel, index: BranchIndex, folder: Path) -> None:
     """Give `encoder` the branches whose weights are in `folder`. Raises UserError for weights that are missing or do not
     fit."""
-    begin(encoder, index)
+    begin_branches(encoder, index)
     values: dict[str, Tensor] = {}
     for file in sorted(folder.glob("model*.safetensors")):
         with safe_open(file, "pt") as shard:
-            values |= {name: shard.get_tensor(name) for name in shard.keys() if of_branch(name)}  # noqa: SIM118
-    wanted = {name: value for name, value in encoder.named_parameters() if of_branch(name)}
+            values |= {name: shard.get_tensor(name) for name in shard.keys() if is_branch_weight(name)}  # noqa: SIM118
+    wanted = {name: value for name, value in encoder.named_parameters() if is_branch_weight(name)}
     for name, parameter in wanted.items():
         if name not in values or values[name].shape != parameter.shape:
             raise UserError(f"{folder}: holds no weight '{name}' of a branch that fits {INDEX}")
@@ -94,95 +94,95 @@ def read(encoder: PreTrainedModel, index: BranchIndex, folder: Path) -> None:
         parameter.data.copy_(values[name])
 
 
-def write(encoder: PreTrainedModel, folder: Path) -> None:
+def write_branches(encoder: PreTrainedModel, folder: Path) -> None:
     """In addition to the weights of an encoder which branches they hold, where they hold some."""
-    if having := branches_of(encoder):
-        write_json(folder / INDEX, {"layers": having.index.layers, "languages": list(having.index.languages)})
+    if branches := branches_of(encoder):
+        write_json(folder / INDEX, {"layers": branches.index.layers, "languages": list(branches.index.languages)})
 
 
-def states(
+def branch_states(
     inputs: Inputs, encoder: PreTrainedModel, batch: Batch, layer: int, mixture: Mixture | None, below: list[Tensor]
 ) -> Tensor:
     """(T, d) of a hidden layer that branches have. `inputs`: what the encoder is called with to read a batch. `mixture`: from
     weights (R, branches) of the branches in each row's states to those that they are to have. `below`: the states under the
     branches, put there by the first who asks."""
-    having, kind = branches_of(encoder), kind_of(encoder.config)
-    assert having
-    index, last = having.index, encoder.config.num_hidden_layers
+    branches, kind = branches_of(encoder), kind_of(encoder.config)
+    assert branches
+    index, last = branches.index, encoder.config.num_hidden_layers
     bottom = last - index.layers
     if not below:
-        with only_layers(encoder, kind, bottom):
+        with keep_lower_layers(encoder, kind, bottom):
             below.append(encoder(**inputs(encoder, batch)).last_hidden_state)
-    own = having.own(batch)
+    own = branches.own(batch)
     weights = torch.tensor(
-        [[1 / having.count if at is None else float(at == number) for number in range(having.count)] for at in own],
+        [[1 / branches.count if at is None else float(at == number) for number in range(branches.count)] for at in own],
         device=batch.tokens.device,
     )
     weights = mixture(weights) if mixture else weights
     every = encoder.training or any(hasattr(parameter, "ds_id") for parameter in encoder.parameters())
     lengths = _row_lengths(batch)
     total, idle = below[0].new_zeros(len(batch.tokens), below[0].shape[-1], dtype=torch.float32), None
-    for number in range(having.count):
+    for number in range(branches.count):
         rows = [row for row, at in enumerate(own) if mixture or at in (number, None)]
         if not rows and not every:
             continue
         # As heads do, every branch takes part in every step, and at ZeRO 3 in every pass, with weight 0.
         read_here = rows or [min(range(len(lengths)), key=lengths.__getitem__)]
-        part, places = _part(batch, read_here)
-        found = _above(inputs, encoder, kind, number, layer, _given(batch, below[0], part, places), part)
+        part, places = _part_of_batch(batch, read_here)
+        found = _states_above(inputs, encoder, kind, number, layer, _feed_states(batch, below[0], part, places), part)
         if not rows:
             idle = found.float().sum() * 0.0
         elif places is None and not mixture and all(at == number for at in own) and not every:
             return found
         else:
             share = weights[torch.tensor(rows, device=weights.device), number][part.token_row]
-            said = found.float() * share[:, None]
-            total = total + said if places is None else total.index_add(0, places, said)
+            weighted = found.float() * share[:, None]
+            total = total + weighted if places is None else total.index_add(0, places, weighted)
     return (total if idle is None else total + idle).to(below[0].dtype)
 
 
-def _above(
+def _states_above(
     inputs: Inputs,
     encoder: PreTrainedModel,
     kind: EncoderKind,
     number: int,
     layer: int,
-    given: Callable[[bool], Tensor],
+    feed: Callable[[bool], Tensor],
     part: Batch,
 ) -> Tensor:
     """(T', d) of `part` after `layer`, from the states under the branches by branch `number`."""
     called, last = inputs(encoder, part), encoder.config.num_hidden_layers
-    having = branches_of(encoder)
-    assert having
-    names = _tops(encoder, having.index)[: having.index.layers - (last - layer)]
-    layers = [encoder.get_submodule(f"{at}.{slot(number)}" if number else at) for at in names]
+    branches = branches_of(encoder)
+    assert branches
+    names = _top_layers(encoder, branches.index)[: branches.index.layers - (last - layer)]
+    layers = [encoder.get_submodule(f"{at}.{branch_name(number)}" if number else at) for at in names]
     stack = f"{kind.stack}." if kind.stack else ""
     parts: dict[str, nn.Module | None] = {
-        kind.embedded: _Given(given("packing" in called)),
+        kind.embedded: _Given(feed("packing" in called)),
         stack + kind.layers: nn.ModuleList(layers),
     }
     if kind.closing and layer < last:
         parts[stack + kind.closing] = nn.Identity()
     # What belongs to the beginning has been there already.
     begins = {kind.widening: nn.Identity(), kind.after_first and stack + kind.after_first: None}
-    there = dict(encoder.named_modules())
-    parts |= {name: part for name, part in begins.items() if name and name in there}
-    with _replaced(encoder, parts):
+    modules = dict(encoder.named_modules())
+    parts |= {name: part for name, part in begins.items() if name and name in modules}
+    with _replace_layers(encoder, parts):
         return part.of_tokens(encoder(**called).last_hidden_state)
 
 
 class _Given(nn.Module):
     """States instead of those that an embedding layer makes."""
 
-    def __init__(self, given: Tensor) -> None:
+    def __init__(self, states: Tensor) -> None:
         super().__init__()
-        self.given = given
+        self.given = states
 
     def forward(self, *_inputs: object, **_more: object) -> Tensor:
         return self.given
 
 
-def _given(batch: Batch, below: Tensor, part: Batch, places: Tensor | None) -> Callable[[bool], Tensor]:
+def _feed_states(batch: Batch, below: Tensor, part: Batch, places: Tensor | None) -> Callable[[bool], Tensor]:
     """The states `below` of `part`, in the layout of the inputs: in one row where it is packed."""
 
     def given(packed: bool) -> Tensor:
@@ -197,7 +197,7 @@ def _given(batch: Batch, below: Tensor, part: Batch, places: Tensor | None) -> C
     return given
 
 
-def _part(batch: Batch, rows: Sequence[int]) -> tuple[Batch, Tensor | None]:
+def _part_of_batch(batch: Batch, rows: Sequence[int]) -> tuple[Batch, Tensor | None]:
     """These rows of a batch, and the places (T',) of their tokens there; None: all as they are."""
     if len(rows) == len(batch.row_ids):
         return batch, None
@@ -225,20 +225,20 @@ def _row_of_sequences(batch: Batch) -> list[int]:
 
 
 def _row_lengths(batch: Batch) -> list[int]:
-    found = [0] * len(batch.row_ids)
+    lengths = [0] * len(batch.row_ids)
     for row, length in zip(_row_of_sequences(batch), batch.host_lengths, strict=True):
-        found[row] += length
-    return found
+        lengths[row] += length
+    return lengths
 
 
-def _tops(encoder: PreTrainedModel, index: BranchIndex) -> list[str]:
+def _top_layers(encoder: PreTrainedModel, index: BranchIndex) -> list[str]:
     """The names of the layers that stand once for each language, from the lowest."""
     last = encoder.config.num_hidden_layers
     return [kind_of(encoder.config).every_layer.replace("*", str(at)) for at in range(last - index.layers, last)]
 
 
 @contextmanager
-def _replaced(encoder: nn.Module, parts: Mapping[str, nn.Module | None]) -> Iterator[None]:
+def _replace_layers(encoder: nn.Module, parts: Mapping[str, nn.Module | None]) -> Iterator[None]:
     """Inside, `parts` are in `encoder` under these names; None: nothing."""
     before = {name: encoder.get_submodule(name) for name in parts}
 
@@ -254,7 +254,7 @@ def _replaced(encoder: nn.Module, parts: Mapping[str, nn.Module | None]) -> Iter
         put(before)
 
 
-def _whole(module: nn.Module) -> Any:
+def _gather_module(module: nn.Module) -> Any:
     """Inside, the parameters of a module are there, which at ZeRO 3 are on several ranks."""
     if not (parted := [parameter for parameter in module.parameters() if hasattr(parameter, "ds_id")]):
         return nullcontext()

@@ -17,11 +17,11 @@ from xdist.data.branches import BranchIndex, branches_in
 from xdist.errors import OwnError, UserError
 from xdist.model import branches, segments
 from xdist.model.adapters import attached, files
-from xdist.model.adapters.held import held
-from xdist.model.admission import unlike
+from xdist.model.adapters.held import adapters_of
+from xdist.model.admission import shape_error
 from xdist.model.backbone import check_tokenizer, load_config
 from xdist.model.kinds import kind_of
-from xdist.model.layers import check_frozen, depth
+from xdist.model.layers import check_frozen, depth_of
 from xdist.model.syntax import files as syntax_files
 
 
@@ -55,24 +55,24 @@ def load_encoder(
         transformers_logging.set_verbosity(before)
     if report["mismatched_keys"]:
         name, there, expected = min(report["mismatched_keys"], key=str)
-        raise unlike(backbone, name, there, expected)
+        raise shape_error(backbone, name, there, expected)
     if report["missing_keys"]:
         first = sorted(report["missing_keys"])[0]
         raise UserError(f"{backbone}: {len(report['missing_keys'])} weights are missing, such as '{first}'")
     check_finite(backbone, encoder.state_dict())
     freeze(encoder, section)
-    segments.enable(encoder, tokenizer)
+    segments.enable_segments(encoder, tokenizer)
     if index := branches_in(backbone):
-        branches.read(encoder, index, Path(backbone))
+        branches.read_branches(encoder, index, Path(backbone))
     elif section.branches is not None and section.branches.languages and seed is not None:
-        branches.begin(encoder, BranchIndex(section.branches.layers, section.branches.languages))
+        branches.begin_branches(encoder, BranchIndex(section.branches.layers, section.branches.languages))
     for folder in below:
         files.read_below(folder, encoder)
     if section.adapter is not None:
         _adapt(encoder, section, seed)
-    elif seed is not None and any(one.kind != "lora" for one in held(encoder).adapters):
+    elif seed is not None and any(one.kind != "lora" for one in adapters_of(encoder).adapters):
         raise section.error(("backbone",), f"{section.backbone}: is an adapter that cannot be merged: train with model.adapter")
-    syntax_files.join(encoder, backbone, section.syntax, seed)
+    syntax_files.join_reader(encoder, backbone, section.syntax, seed)
     assert isinstance(encoder, PreTrainedModel)
     return encoder
 
@@ -87,7 +87,7 @@ def freeze(encoder: PreTrainedModel, section: ModelSection) -> None:
     kind = kind_of(encoder.config)
     check_frozen(section, kind, encoder.config.model_type, encoder.config.num_hidden_layers, heads=True)
     for name, parameter in encoder.named_parameters():
-        if (at := depth(name, kind)) is not None and at <= section.frozen_layers:
+        if (at := depth_of(name, kind)) is not None and at <= section.frozen_layers:
             parameter.requires_grad_(False)
 
 
@@ -100,13 +100,13 @@ def _adapt(encoder: PreTrainedModel, section: ModelSection, seed: int | None) ->
         if (found := adapter_in(one.model or "")) is None or found.kind != "bottleneck":
             raise section.error(("adapter", "languages", code), f"{one.model}: holds no bottleneck adapter")
         files.read_adapter(found, encoder, language=code)
-    held(encoder).fallback = adapter.fallback or held(encoder).fallback
+    adapters_of(encoder).fallback = adapter.fallback or adapters_of(encoder).fallback
     if adapter.folder is not None:
         if (found := adapter_in(adapter.folder)) is None:
             raise section.error(("adapter", "folder"), f"{adapter.folder}: holds no adapter")
         files.read_adapter(found, encoder, trained=seed is not None, dropout=adapter.dropout if seed is not None else 0.0)
     elif seed is not None:
-        attached.begin(encoder, adapter, seed)
+        attached.begin_adapter(encoder, adapter, seed)
 
 
 def check_finite(place: object, weights: Mapping[str, Tensor]) -> None:

@@ -16,7 +16,7 @@ from xdist.errors import UserError
 from xdist.files import read_json
 from xdist.model.backbone import load_config
 from xdist.model.finetuned import Finetuned
-from xdist.model.heads import FormedHead, as_held, make_head
+from xdist.model.heads import FormedHead, in_saved_form, make_head
 from xdist.model.kinds import kind_of
 from xdist.tasks.family import Family
 
@@ -31,50 +31,52 @@ LAYOUTS: Mapping[str, tuple[Mapping[str, str], ...]] = {
 }
 
 
-def names_there(kind: Any, config: PretrainedConfig, family: Family, held: Collection[str] | None = None) -> dict[str, str]:
+def names_in_transformers(
+    kind: Any, config: PretrainedConfig, family: Family, held: Collection[str] | None = None
+) -> dict[str, str]:
     """The name of each parameter of a family's head in `kind`, a class of transformers whose models have this configuration.
     `held`: what parameters of the head there are, where it is trained. Raises UserError where their head has other layers or
     sizes, or computes something else."""
     head, own = make_head(family, config, 0.0), family.task.head
     if held is not None:
-        head = as_held(head, family, config, held)
+        head = in_saved_form(head, family, config, held)
     with torch.device("meta"):  # no weights
         model = kind(config)
     shapes = {name: tuple(value.shape) for name, value in model.named_parameters()}
     form = kind_of(config).heads.get(family.task.family)
-    known = LAYOUTS[family.task.family]
+    layouts_known = LAYOUTS[family.task.family]
     if form and isinstance(head, FormedHead):
-        known = ({"out": form.out, "dense": form.dense, "norm": form.norm},)
+        layouts_known = ({"out": form.out, "dense": form.dense, "norm": form.norm},)
     elif form:  # in the place of the kind's own
-        known = ({"4": form.out, "1": form.dense},)
-    layouts = [_renamed(head, layers, model.base_model_prefix) for layers in known]
+        layouts_known = ({"4": form.out, "1": form.dense},)
+    layouts = [_renamed(head, layers, model.base_model_prefix) for layers in layouts_known]
     names = next((names for names in layouts if _is_whole(names.values(), shapes, model.base_model_prefix)), None)
     if names is None:
         raise UserError(f"{kind.__name__} has other layers than head '{own}'")
     for name, value in head.named_parameters():
-        if (there := shapes[names[name]]) != value.shape:
-            raise UserError(f"{names[name]} of {kind.__name__} is {there}, head '{own}' needs {tuple(value.shape)}")
-    if not _computes(model, head, names, family.task.family):
+        if (shape := shapes[names[name]]) != value.shape:
+            raise UserError(f"{names[name]} of {kind.__name__} is {shape}, head '{own}' needs {tuple(value.shape)}")
+    if not _gives_same_outputs(model, head, names, family.task.family):
         raise UserError(f"{kind.__name__} computes something other than head '{own}' from the same weights")
     return names
 
 
-def head_weights(found: Finetuned, family: Family, given: Sequence[str] | None = None) -> dict[str, Tensor]:
+def head_weights(finetuned: Finetuned, family: Family, labels: Sequence[str] | None = None) -> dict[str, Tensor]:
     """The weights of a family's head from a model that was fine-tuned elsewhere, its outputs in the order of the task's labels.
-    `given` is as in `Finetuned.order`. Raises UserError where that is no head for this task, or cannot be read."""
-    order = found.order(family.task, given)
-    kind = getattr(transformers, found.kind, None)
+    `labels` are as `given` in `Finetuned.order`. Raises UserError where that is no head for this task, or cannot be read."""
+    order = finetuned.order(family.task, labels)
+    kind = getattr(transformers, finetuned.kind, None)
     if kind is None:
-        raise UserError(f"{found.folder}: transformers has no class {found.kind}")
-    config = load_config(str(found.folder))
+        raise UserError(f"{finetuned.folder}: transformers has no class {finetuned.kind}")
+    config = load_config(str(finetuned.folder))
     try:
-        names = names_there(kind, config, family)
+        names = names_in_transformers(kind, config, family)
     except UserError as error:
-        raise UserError(f"{found.folder}: {error}") from None
-    weights = _read(found.folder, names)
+        raise UserError(f"{finetuned.folder}: {error}") from None
+    weights = _read(finetuned.folder, names)
     for name, value in make_head(family, config, 0.0).named_parameters():
-        if (there := weights[name].shape) != value.shape:
-            raise UserError(f"{found.folder}: {names[name]} is {tuple(there)}, its config.json says {tuple(value.shape)}")
+        if (shape := weights[name].shape) != value.shape:
+            raise UserError(f"{finetuned.folder}: {names[name]} is {tuple(shape)}, its config.json says {tuple(value.shape)}")
     if order is not None:
         last = list(names)[-1].rpartition(".")[0]
         weights |= {name: value[order] for name, value in weights.items() if name.rpartition(".")[0] == last}
@@ -86,9 +88,9 @@ def _renamed(head: nn.Module, layers: Mapping[str, str], encoder: str) -> dict[s
     return {f"{layer}{dot}{part}": f"{layers[layer].format(encoder=encoder)}.{part}" for layer, dot, part in parts}
 
 
-def _is_whole(names: Collection[str], there: Collection[str], encoder: str) -> bool:
+def _is_whole(names: Collection[str], existing: Collection[str], encoder: str) -> bool:
     """Whether these exist, and are all that exists besides the encoder."""
-    return {name for name in there if not name.startswith(f"{encoder}.")} <= set(names) <= set(there)
+    return {name for name in existing if not name.startswith(f"{encoder}.")} <= set(names) <= set(existing)
 
 
 class _States(nn.Module):
@@ -107,7 +109,7 @@ class _States(nn.Module):
 
 
 @torch.no_grad()
-def _computes(model: Any, head: nn.Module, names: Mapping[str, str], family: str) -> bool:
+def _gives_same_outputs(model: Any, head: nn.Module, names: Mapping[str, str], family: str) -> bool:
     """Whether `model`, which has no weights, makes of hidden states what `head` makes of them. Its own forward is asked, with
     states in the encoder's place: classes differ in what is between the same two layers (tanh; gelu in ELECTRA and BigBird)."""
     generator = torch.Generator().manual_seed(1)
@@ -122,10 +124,10 @@ def _computes(model: Any, head: nn.Module, names: Mapping[str, str], family: str
     if family == "multiple-choice":
         ids, mask = ids[None], mask[None]
     try:
-        found = model(input_ids=ids, attention_mask=mask)
+        outputs = model(input_ids=ids, attention_mask=mask)
     except Exception:  # a class that needs more of its encoder than states has another head
         return False
-    logits = torch.stack([found.start_logits, found.end_logits], -1) if family == "span-qa" else found.logits
+    logits = torch.stack([outputs.start_logits, outputs.end_logits], -1) if family == "span-qa" else outputs.logits
     head.eval()
     if isinstance(head, FormedHead) and head.pooling != "first":
         expected = head.of_sequences(states, partial(torch.mean, dim=1))
@@ -137,15 +139,15 @@ def _computes(model: Any, head: nn.Module, names: Mapping[str, str], family: str
 def _read(folder: Path, names: Mapping[str, str]) -> dict[str, Tensor]:
     """The tensors of a model folder under our names; `names` says theirs. Raises UserError."""
     index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
-    found: dict[str, Tensor] = {}
+    weights: dict[str, Tensor] = {}
     try:
         files = read_json(index)["weight_map"] if index.is_file() else dict.fromkeys(names.values(), single.name)
-        for file in sorted({files[there] for there in names.values() if there in files}):
+        for file in sorted({files[their_name] for their_name in names.values() if their_name in files}):
             with safe_open(folder / file, "pt") as shard:
-                held = set(shard.keys())
-                found |= {name: shard.get_tensor(there) for name, there in names.items() if there in held}
+                keys = set(shard.keys())
+                weights |= {name: shard.get_tensor(their_name) for name, their_name in names.items() if their_name in keys}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise UserError(f"{folder}: the weights cannot be read: {str(error).strip().splitlines()[0]}") from None
-    if missing := [there for name, there in names.items() if name not in found]:
+    if missing := [their_name for name, their_name in names.items() if name not in weights]:
         raise UserError(f"{folder}: {len(missing)} weights of the head are missing, such as '{missing[0]}'")
-    return found
+    return weights

@@ -21,9 +21,9 @@ from xdist.model.backbone import separator
 from xdist.model.encoder import check_finite
 from xdist.model.exchange import head_weights
 from xdist.model.finetuned import read_finetuned
-from xdist.model.heads import as_held
+from xdist.model.heads import in_saved_form
 from xdist.model.model import Model
-from xdist.model.syntax.files import write_beside
+from xdist.model.syntax.files import write_reader
 from xdist.tasks.catalog import Task
 from xdist.tasks.family import family_of
 
@@ -50,9 +50,9 @@ def save_model(
             files.write_adapter(temporary, own, encoder_state, encoder, *model.stands_on)
         else:
             # Under the names of the module: loaded at ZeRO 3, transformers would give norms the names of old checkpoints again.
-            encoder_state = attached.merged(encoder, write_beside(temporary, encoder, encoder_state))
+            encoder_state = attached.merge_lora(encoder, write_reader(temporary, encoder, encoder_state))
             encoder.save_pretrained(temporary, state_dict=encoder_state, save_original_format=False)
-            branches.write(encoder, temporary)
+            branches.write_branches(encoder, temporary)
         save_tokenizer(temporary, tokenizer, encoder.config)
         save_file({name: value.contiguous() for name, value in head_state.items()}, temporary / HEADS)
         index = {
@@ -101,7 +101,7 @@ def carry_heads(
             dropped.append(name)
             continue
         own = {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
-        found = as_held(model.heads[name], family, model.encoder.config, own)
+        found = in_saved_form(model.heads[name], family, model.encoder.config, own)
         model.heads[name] = found.to(model.encoder.dtype).train(model.training)
         try:
             missing, superfluous = model.heads[name].load_state_dict(own, strict=False)

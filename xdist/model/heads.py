@@ -28,7 +28,7 @@ class FormedHead(nn.Module):
     def __init__(self, form: HeadForm, config: Configured, outputs: int, dropout: float) -> None:
         super().__init__()
         width, biases = config.hidden_size, bool(getattr(config, form.biases)) if form.biases else True
-        self.pooling = {"cls": "first", "bos": "first"}.get(found := str(_said(form.pooling, config)), found)
+        self.pooling = {"cls": "first", "bos": "first"}.get(found := str(_form_value(form.pooling, config)), found)
         self.before, self.after = nn.Dropout(dropout) if form.drops_states else nn.Identity(), nn.Dropout(dropout)
         self.dense = nn.Linear(width, width, biases) if form.dense else None
         self.activation = _activation(form.activation, config)
@@ -62,7 +62,7 @@ def make_head(family: Family, config: Any, dropout: float | None = None) -> nn.M
     return FormedHead(form, config, outputs, dropout)
 
 
-def as_held(head: nn.Module, family: Family, config: Any, held: Collection[str]) -> nn.Module:
+def in_saved_form(head: nn.Module, family: Family, config: Any, held: Collection[str]) -> nn.Module:
     """`head`, or where `held`, the names of saved parameters, are those of the head that versions before gave encoders of every
     kind, that one."""
     if set(held) == set(head.state_dict()):
@@ -105,13 +105,13 @@ def _language_head(form: LanguageForm, config: Any) -> LanguageHead:
     )
 
 
-def _said(value: str, config: Any) -> Any:
+def _form_value(value: str, config: Any) -> Any:
     """A value of a form, or what the configuration says under its key."""
     return getattr(config, value[1:]) if value.startswith("$") else value
 
 
 def _activation(name: str, config: Any) -> nn.Module:
-    said = _said(name, config) if name else None
+    said = _form_value(name, config) if name else None
     return ACT2FN[said] if said else nn.Identity()
 
 

@@ -101,7 +101,7 @@ class EncoderKind:
         return tuple(f"{self.every_layer}.{name}" if self.every_layer else name for name in names)
 
 
-def _first(out: str, dense: str, activation: str, **more: Any) -> dict[str, HeadForm]:
+def _first_token_heads(out: str, dense: str, activation: str, **more: Any) -> dict[str, HeadForm]:
     form = HeadForm(out, dense, activation, **more)
     return {"classification": form, "multiple-choice": form}
 
@@ -172,7 +172,7 @@ KINDS: Mapping[str, EncoderKind] = {
             ),
         ),
         heads={
-            **_first("classifier", pooling="$classifier_pooling", **_MODERN),
+            **_first_token_heads("classifier", pooling="$classifier_pooling", **_MODERN),
             "tagging": HeadForm("classifier", **_MODERN),
             "span-qa": HeadForm("classifier", **_MODERN),
         },
@@ -215,7 +215,7 @@ KINDS: Mapping[str, EncoderKind] = {
             _bert_lm("cls.predictions"),
             _bert_lm("lm_predictions.lm_head", "dense", "LayerNorm"),
         ),
-        heads=_first("classifier", "pooler.dense", "$pooler_hidden_act"),
+        heads=_first_token_heads("classifier", "pooler.dense", "$pooler_hidden_act"),
         revision=1,
     ),
     "rembert": EncoderKind(
@@ -256,7 +256,7 @@ KINDS: Mapping[str, EncoderKind] = {
                 activation="$activation",
             ),
         ),
-        heads=_first("classifier", "pre_classifier", "relu"),
+        heads=_first_token_heads("classifier", "pre_classifier", "relu"),
         revision=1,
     ),
     "albert": EncoderKind(

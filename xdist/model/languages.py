@@ -9,7 +9,7 @@ from xdist.model.kinds import kind_of
 from xdist.tasks.batch import Batch
 
 
-def of(encoder: PreTrainedModel, batch: Batch) -> Tensor | None:
+def language_numbers(encoder: PreTrainedModel, batch: Batch) -> Tensor | None:
     """(T,) the encoder's number of the language of each token; None for an encoder that does not need it. Raises UserError for
     a language that it does not know, and for a batch that says none."""
     config = encoder.config

@@ -96,8 +96,8 @@ class PastTraining(BaseModel):
     @property
     def pretraining(self) -> dict[str, Any] | None:
         """The record of what its encoder had read, where its description said it."""
-        said: dict[str, Any] | None = self.description.get("model", {}).get("pretraining")
-        return said
+        record: dict[str, Any] | None = self.description.get("model", {}).get("pretraining")
+        return record
 
 
 Lineage = tuple[PastTraining, ...]
@@ -106,27 +106,27 @@ _KIND = TypeAdapter(tuple[PastTraining, ...])
 
 def base_of(place: str) -> Base | None:
     """The model of the hub that the backbone at `place` is, as far as it is known."""
-    found = from_hub(place)
-    return Base(id=found[0], commit=found[1]) if found else None
+    on_hub = from_hub(place)
+    return Base(id=on_hub[0], commit=on_hub[1]) if on_hub else None
 
 
 def stage_of(
     run: str, description: dict[str, Any], subsets: Iterable[tuple[Task, str]], base: Base | None = None
 ) -> PastTraining:
     """The training of a run on `subsets`, each a task and a language; `description` as config.yaml has it."""
-    found: dict[Task, list[str]] = {}
+    languages: dict[Task, list[str]] = {}
     for entry, language in subsets:
-        found.setdefault(entry, []).append(language)
-    tasks = tuple(TrainedTask(task=entry.name, head=entry.head, languages=tuple(codes)) for entry, codes in found.items())
-    return PastTraining(run=run, tasks=tasks, description=_kept(description), base=base)
+        languages.setdefault(entry, []).append(language)
+    tasks = tuple(TrainedTask(task=entry.name, head=entry.head, languages=tuple(codes)) for entry, codes in languages.items())
+    return PastTraining(run=run, tasks=tasks, description=_kept_keys(description), base=base)
 
 
-def _kept(description: dict[str, Any]) -> dict[str, Any]:
+def _kept_keys(description: dict[str, Any]) -> dict[str, Any]:
     robust = description["robust"]
     methods = [method for method in (robust if isinstance(robust, list) else [robust]) if method["method"] != "none"]
-    kept = {key: description[key] for key in ("seed", "model", "train")}
+    values = {key: description[key] for key in ("seed", "model", "train")}
     precision, max_length = description["runtime"]["precision"], description["data"]["max_length"]
-    return {**kept, "robust": methods, "precision": precision, "max_length": max_length}
+    return {**values, "robust": methods, "precision": precision, "max_length": max_length}
 
 
 def read_lineage(model: str) -> Lineage:
@@ -136,44 +136,44 @@ def read_lineage(model: str) -> Lineage:
     if not path.is_file():
         return _of_run(Path(model), set())
     try:
-        found = _KIND.validate_python(read_json(path))
-        for stage in found:
+        lineage = _KIND.validate_python(read_json(path))
+        for stage in lineage:
             _Description.model_validate(stage.description)
-        return found
+        return lineage
     except (ValidationError, UserError):
         raise UserError(f"{path}: is not what xdist writes for a model") from None
 
 
-def joined(many: Sequence[Lineage]) -> Lineage:
+def join_lineages(many: Sequence[Lineage]) -> Lineage:
     """Of several models whose weights are averaged: each training once, in the order in which it is met."""
-    found: list[PastTraining] = []
+    trainings: list[PastTraining] = []
     for stage in (stage for lineage in many for stage in lineage):
-        if stage not in found:
-            found.append(stage)
-    return tuple(found)
+        if stage not in trainings:
+            trainings.append(stage)
+    return tuple(trainings)
 
 
-def dumped(lineage: Lineage) -> list[dict[str, Any]]:
+def dump_lineage(lineage: Lineage) -> list[dict[str, Any]]:
     return [stage.model_dump(mode="json") for stage in lineage]
 
 
 def without_paths(lineage: Lineage) -> Lineage:
     """As it may be published: of a path of this machine its last name, of a backbone its name on the hub where it has
     one."""
-    found = []
+    published = []
     for stage in lineage:
-        description = _named(stage.description)
+        description = _published_name(stage.description)
         if stage.base:
             description["model"] = {**description["model"], "backbone": stage.base.id}
-        found.append(stage.model_copy(update={"description": description}))
-    return tuple(found)
+        published.append(stage.model_copy(update={"description": description}))
+    return tuple(published)
 
 
-def _named(value: Any) -> Any:
+def _published_name(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _named(one) for key, one in value.items()}
+        return {key: _published_name(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_named(one) for one in value]
+        return [_published_name(inner) for inner in value]
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
@@ -190,14 +190,14 @@ def read_since(lineage: Lineage) -> list[str]:
     return by_size({code for entry in entries for code in entry.languages})
 
 
-def chosen_in(lineage: Lineage, scored: Task) -> set[str]:
+def languages_chosen_in(lineage: Lineage, scored: Task) -> set[str]:
     """Languages whose dev sets chose a model that the head of the task was trained in."""
-    found: set[str] = set()
+    languages: set[str] = set()
     for stage in lineage:
         select = stage.description["train"]["select"]
         if select and any(scored.head == entry.head or scored.name == entry.task for entry in stage.tasks):
-            found |= set(scored.languages if select["languages"] == "all" else select["languages"])
-    return found
+            languages |= set(scored.languages if select["languages"] == "all" else select["languages"])
+    return languages
 
 
 def _of_run(model: Path, seen: set[Path]) -> Lineage:
@@ -214,7 +214,7 @@ def _of_run(model: Path, seen: set[Path]) -> Lineage:
         for entry, head in zip(run.train.tasks, heads, strict=True)
     )
     before = _of_run(Path(run.model.backbone), {*seen, config})
-    return (*before, PastTraining(run=run.name, tasks=tasks, description=_kept(run.dump())))
+    return (*before, PastTraining(run=run.name, tasks=tasks, description=_kept_keys(run.dump())))
 
 
 def _head(name: str, described: Path | None, plugins: Sequence[str], share: Share | None) -> str:

@@ -14,9 +14,9 @@ from xdist.model.adapters import held, speaking
 from xdist.model.alignment import Alignment
 from xdist.model.heads import FormedHead, make_head, sequence_means
 from xdist.model.kinds import kind_of
-from xdist.model.layers import cuts, only_layers
+from xdist.model.layers import can_cut, keep_lower_layers
 from xdist.model.masks import Masks
-from xdist.model.sites import delta_of, shifted
+from xdist.model.sites import delta_of, shift_inputs
 from xdist.model.syntax import attached as syntax
 from xdist.tasks.batch import Batch, Mixture, Shift, View
 from xdist.tasks.family import Family
@@ -31,9 +31,9 @@ class Model(nn.Module):
         """With `pack` the encoder sees the tokens of a batch in one row without padding, where it is built for that."""
         super().__init__()
         self.encoder = encoder
-        self.packed = pack and packed.packs(encoder.config)
+        self.packed = pack and packed.can_pack(encoder.config)
         if self.packed:
-            packed.enable(encoder)
+            packed.enable_packing(encoder)
         self.families = dict(families)
         config = encoder.config
         self.pad: int = config.pad_token_id or 0
@@ -74,22 +74,22 @@ class Model(nn.Module):
         """(T, d) hidden states of a layer, in the order of `batch.tokens`, as transformers' `hidden_states` has them: 0 is the
         embedding, None the last layer. The layers above it are not computed where the kind of encoder has a known stack. Of
         `shifts` those before the layers take part. `mixture` and `below` as in `branches.states`."""
-        with shifted(self.encoder, batch, shifts), syntax.reading(self.encoder, batch) as self._read:
+        with shift_inputs(self.encoder, batch, shifts), syntax.reading_trees(self.encoder, batch) as self._read:
             if self.alignment is None:
                 return batch.of_tokens(self._states(self.encoder, batch, layer, mixture, below))
             last = self.encoder.config.num_hidden_layers if layer is None else layer
-            with self.alignment.inside(self.encoder, batch, last):
+            with self.alignment.map_inside(self.encoder, batch, last):
                 states = batch.of_tokens(self._states(self.encoder, batch, layer))
-            return self.alignment.mapped(batch, states) if self.alignment.layer == last else states
+            return self.alignment.map_states(batch, states) if self.alignment.layer == last else states
 
     def _inputs(self, encoder: PreTrainedModel, batch: Batch) -> dict[str, Any]:
         if self.packed:
-            return packed.inputs(encoder, batch)
+            return packed.packed_inputs(encoder, batch)
         ids, mask = batch.padded(self.pad)
         inputs = {"input_ids": ids, "attention_mask": mask}
-        if (types := segments.of(encoder, batch)) is not None:
+        if (types := segments.segments_of(encoder, batch)) is not None:
             inputs["token_type_ids"] = batch.in_rectangle(types, 0)
-        if (spoken := languages.of(encoder, batch)) is not None:
+        if (spoken := languages.language_numbers(encoder, batch)) is not None:
             inputs["langs"] = batch.in_rectangle(spoken, 0)
         return inputs
 
@@ -105,11 +105,11 @@ class Model(nn.Module):
         last = encoder.config.num_hidden_layers
         at = last if layer is None else layer
         if (having := branches.branches_of(encoder)) and at > last - having.index.layers:
-            return branches.states(self._inputs, encoder, batch, at, mixture, [] if below is None else below)
-        with speaking.reading(encoder, batch):
-            return self._computed(encoder, batch, layer)
+            return branches.branch_states(self._inputs, encoder, batch, at, mixture, [] if below is None else below)
+        with speaking.reading_batch(encoder, batch):
+            return self._run_encoder(encoder, batch, layer)
 
-    def _computed(self, encoder: PreTrainedModel, batch: Batch, layer: int | None) -> Tensor:
+    def _run_encoder(self, encoder: PreTrainedModel, batch: Batch, layer: int | None) -> Tensor:
         inputs = self._inputs(encoder, batch)
         if layer is None or layer == encoder.config.num_hidden_layers:
             return cast(Tensor, encoder(**inputs).last_hidden_state)
@@ -117,9 +117,9 @@ class Model(nn.Module):
             # Every layer takes part in every step, as every head does.
             outputs = encoder(**inputs, output_hidden_states=True)
             return cast(Tensor, outputs.hidden_states[layer] + 0.0 * outputs.last_hidden_state)
-        if cuts(kind := kind_of(encoder.config)):
+        if can_cut(kind := kind_of(encoder.config)):
             # One layer for the embedding too: DeBERTa's stack cannot do without any.
-            with only_layers(encoder, kind, max(layer, 1)):
+            with keep_lower_layers(encoder, kind, max(layer, 1)):
                 outputs = encoder(**inputs, output_hidden_states=layer == 0)
             return cast(Tensor, outputs.last_hidden_state if layer else outputs.hidden_states[0])
         return cast(Tensor, encoder(**inputs, output_hidden_states=True).hidden_states[layer])
@@ -143,7 +143,7 @@ class Model(nn.Module):
                 hidden = self.hidden(view.batch, self.layers[head], view.shifts, view.mixture, below)
                 encoded[site] = hidden, Masks() if masks else None
                 if self.training and self._read is not None:
-                    of_trees[site] = syntax.losses(self.encoder, self._read)
+                    of_trees[site] = syntax.tree_losses(self.encoder, self._read)
             sites.append(site)
             hidden, after = encoded[site]
             if after:
@@ -162,13 +162,13 @@ class Model(nn.Module):
         self._read, self.tree_losses = None, tuple(of_trees[site] for site in sites if site in of_trees)
         return tuple(outputs)
 
-    def anchored(self, anchor: PreTrainedModel) -> None:
+    def keep_anchor(self, anchor: PreTrainedModel) -> None:
         """Keep `anchor` next to the encoder: it is never trained, and never saved."""
         self.anchor = anchor.requires_grad_(False).eval()
         if self.packed:
-            packed.enable(anchor)
+            packed.enable_packing(anchor)
 
-    def kept(self, name: str) -> bool:
+    def is_saved(self, name: str) -> bool:
         """Whether the parameter of this name is part of the model that is saved: not the anchor, and nothing of the model that
         an adapter is added to."""
         if not name.startswith("encoder."):

@@ -35,18 +35,18 @@ def has_flash_attn() -> bool:
     return flash_attn_varlen_func is not None
 
 
-def packs(config: PretrainedConfig) -> bool:
+def can_pack(config: PretrainedConfig) -> bool:
     """Whether an encoder of this configuration can do without padding."""
     absolute = getattr(config, "position_embedding_type", None) in (None, "absolute")
     return kind_of(config).packs and absolute and not getattr(config, "is_decoder", False)
 
 
-def enable(encoder: PreTrainedModel) -> None:
+def enable_packing(encoder: PreTrainedModel) -> None:
     """Give the encoder's layers the attention of this file."""
     encoder.set_attn_implementation(NAME)
 
 
-def inputs(encoder: PreTrainedModel, batch: Batch) -> dict[str, Any]:
+def packed_inputs(encoder: PreTrainedModel, batch: Batch) -> dict[str, Any]:
     """What the encoder is called with to see the tokens of `batch` in one row. Positions restart with every sequence: as in
     the padded layout they count from 0, or in the kin of RoBERTa what is not padding from the padding's id + 1."""
     kind, positions = kind_of(encoder.config), batch.positions
@@ -58,7 +58,7 @@ def inputs(encoder: PreTrainedModel, batch: Batch) -> dict[str, Any]:
         positions = (counted - before[batch.token_sequence]) * real + pad
     found = {"input_ids": batch.tokens[None], "position_ids": positions[None], "packing": batch.packing}
     if kind.segments:
-        types = segments.of(encoder, batch)
+        types = segments.segments_of(encoder, batch)
         # Zeros are said too: else they are looked up by place in the row, which may be too long.
         found["token_type_ids"] = (torch.zeros_like(batch.tokens) if types is None else types)[None]
     if hasattr(encoder.config, "layer_types"):
@@ -67,7 +67,7 @@ def inputs(encoder: PreTrainedModel, batch: Batch) -> dict[str, Any]:
     return found
 
 
-def attention(
+def packed_attention(
     module: nn.Module,
     query: Tensor,
     key: Tensor,
@@ -85,14 +85,18 @@ def attention(
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
     assert attention_mask is None  # it would be over all pairs of the row
     rows = (query.transpose(1, 2)[0], key.transpose(1, 2)[0], value.transpose(1, 2)[0])
-    way = by_bounds if kernel(query.device.type, query.dtype, query.shape[-1], dropout) != BUCKETS else by_buckets
+    way = (
+        attend_by_bounds
+        if choose_kernel(query.device.type, query.dtype, query.shape[-1], dropout) != BUCKETS
+        else attend_by_buckets
+    )
     return way(rows, packing, dropout, scaling, sliding_window)[None], None
 
 
 FLASH, VARLEN, BUCKETS = "flash_attn", "varlen_attn", "buckets"
 
 
-def kernel(device: str, dtype: torch.dtype, width: int, dropout: float) -> str:
+def choose_kernel(device: str, dtype: torch.dtype, width: int, dropout: float) -> str:
     """Which of FLASH, VARLEN and BUCKETS packed attention runs on: for heads of `width`, and with this dropout in attention."""
     if device != "cuda" or dtype not in (torch.bfloat16, torch.float16) or width % 8 or width > 256:
         return BUCKETS
@@ -105,7 +109,9 @@ def kernel(device: str, dtype: torch.dtype, width: int, dropout: float) -> str:
 QueryKeyValue = tuple[Tensor, Tensor, Tensor]
 
 
-def by_bounds(rows: QueryKeyValue, packing: Packing, dropout: float, scaling: float | None, window: int | None) -> Tensor:
+def attend_by_bounds(
+    rows: QueryKeyValue, packing: Packing, dropout: float, scaling: float | None, window: int | None
+) -> Tensor:
     """(T, H, D) by a kernel that knows sequences by where they begin."""
     bounds, longest = packing.bounds, packing.longest
     reach = (-1, -1) if window is None else (window - 1, window - 1)  # the farthest place on each side, itself included
@@ -129,7 +135,9 @@ def by_bounds(rows: QueryKeyValue, packing: Packing, dropout: float, scaling: fl
     return states
 
 
-def by_buckets(rows: QueryKeyValue, packing: Packing, dropout: float, scaling: float | None, window: int | None) -> Tensor:
+def attend_by_buckets(
+    rows: QueryKeyValue, packing: Packing, dropout: float, scaling: float | None, window: int | None
+) -> Tensor:
     """(T, H, D) of sequences of similar length, padded."""
     sizes = [bucket.sequences * bucket.length for bucket in packing.buckets]
     spread = [_Spread.apply(states.flatten(1), packing).split(sizes) for states in rows]  # type: ignore[no-untyped-call]
@@ -175,5 +183,5 @@ class _Collect(torch.autograd.Function):
         return gradient.index_select(0, packing.source).index_fill(0, packing.empty, 0), None
 
 
-AttentionInterface.register(NAME, attention)
+AttentionInterface.register(NAME, packed_attention)
 AttentionMaskInterface.register(NAME, sdpa_mask)

@@ -17,7 +17,7 @@ KERNELS = {
 }
 
 
-def attention(model: Model, device: str) -> str:
+def attention_remark(model: Model, device: str) -> str:
     """Which kernel attention runs on, on this kind of device, and what would make it another."""
     config: Any = model.encoder.config
     if not model.packed:
@@ -27,9 +27,9 @@ def attention(model: Model, device: str) -> str:
     share = float(getattr(config, kind_of(config).attention_dropout)) if model.training else 0.0
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     dtype = model.encoder.dtype
-    found = packed.kernel(device, dtype, width, share)
+    found = packed.choose_kernel(device, dtype, width, share)
     line = f"attention: {KERNELS[found]}"
-    better = packed.kernel(device, dtype, width, 0.0)
+    better = packed.choose_kernel(device, dtype, width, 0.0)
     if found != better:
         line += (
             f", slower: dropout of {share:g} in attention needs flash_attn, which is not installed (the extra 'gpu'); "
@@ -38,7 +38,7 @@ def attention(model: Model, device: str) -> str:
     return line
 
 
-def draws(model: Model) -> bool:
+def has_dropout(model: Model) -> bool:
     """Whether two forward passes of one batch in training may differ: whether any dropout draws."""
     config = model.encoder.config
     shares = [getattr(config, name, None) for name in kind_of(config).dropouts]
@@ -50,4 +50,4 @@ def compares_equals(model: Model, methods: Sequence[Method]) -> bool:
     """Whether training compares two passes in which nothing differs: a method alone, that adds nothing, without dropout."""
     if len(methods) != 1 or not methods[0].leaves_inputs:
         return False
-    return methods[0].one_dropout or not draws(model)
+    return methods[0].one_dropout or not has_dropout(model)

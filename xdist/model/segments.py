@@ -13,12 +13,12 @@ from xdist.model.backbone import separator
 from xdist.tasks.batch import Batch
 
 
-def enable(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+def enable_segments(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Give the encoder the segments that its tokenizer marks, if it knows any. Raises UserError as `separator`."""
     encoder.separator = separator(encoder.config, tokenizer)  # type: ignore[assignment]
 
 
-def of(encoder: PreTrainedModel, batch: Batch) -> Tensor | None:
+def segments_of(encoder: PreTrainedModel, batch: Batch) -> Tensor | None:
     """(T,) the segment of each token, 0 or 1; None for an encoder that knows only one or was not given any."""
     tokens: tuple[int, ...] = getattr(encoder, "separator", ())
     return second_texts(batch, tokens) if tokens else None

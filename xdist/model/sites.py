@@ -17,14 +17,14 @@ BEFORE_LAYERS: tuple[Place, ...] = ("input", "embedding")
 
 
 @contextmanager
-def shifted(encoder: PreTrainedModel, batch: Batch, shifts: Sequence[Shift]) -> Iterator[None]:
+def shift_inputs(encoder: PreTrainedModel, batch: Batch, shifts: Sequence[Shift]) -> Iterator[None]:
     """Inside, the encoder adds those of `shifts` that are before its layers to the states of the tokens of `batch`."""
     handles = []
     try:
         for place in BEFORE_LAYERS:
             here = [shift for shift in shifts if shift.place == place]
             if here:
-                handles.append(site(encoder, place).register_forward_hook(partial(_add_all, batch, here)))
+                handles.append(shifted_module(encoder, place).register_forward_hook(partial(_add_all, batch, here)))
         yield
     finally:
         for handle in handles:
@@ -32,11 +32,11 @@ def shifted(encoder: PreTrainedModel, batch: Batch, shifts: Sequence[Shift]) -> 
 
 
 @contextmanager
-def shifted_last(encoder: PreTrainedModel, batch: Batch, shifts: Sequence[Shift]) -> Iterator[None]:
+def shift_last_states(encoder: PreTrainedModel, batch: Batch, shifts: Sequence[Shift]) -> Iterator[None]:
     """Inside, the encoder adds those of `shifts` that are after its layers to its last hidden states, before any pooler. Raises
     UserError for an encoder that does not say where that is."""
     here = [shift for shift in shifts if shift.place == "last"]
-    handle = last_site(encoder).register_forward_hook(partial(_add_to_last, batch, here)) if here else None
+    handle = last_module(encoder).register_forward_hook(partial(_add_to_last, batch, here)) if here else None
     try:
         yield
     finally:
@@ -44,7 +44,7 @@ def shifted_last(encoder: PreTrainedModel, batch: Batch, shifts: Sequence[Shift]
             handle.remove()
 
 
-def site(encoder: PreTrainedModel, place: Place) -> nn.Module:
+def shifted_module(encoder: PreTrainedModel, place: Place) -> nn.Module:
     """The module whose output is shifted. Raises UserError for an encoder that does not say which its embedding layer is."""
     if place == "input":
         return encoder.get_input_embeddings()
@@ -55,7 +55,7 @@ def site(encoder: PreTrainedModel, place: Place) -> nn.Module:
         raise UserError(f"place: embedding: a model of type '{encoder.config.model_type}' has no module '{name}'") from None
 
 
-def last_site(encoder: PreTrainedModel) -> nn.Module:
+def last_module(encoder: PreTrainedModel) -> nn.Module:
     """The module whose output has the last hidden states that heads and a pooler read."""
     kind = kind_of(encoder.config)
     if (name := kind.stack if kind.last is None else kind.last) is not None:

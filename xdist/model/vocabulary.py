@@ -57,7 +57,7 @@ class ActiveEmbedding(nn.Module):
         return table
 
 
-def activate(encoder: PreTrainedModel, ids: Tensor) -> bool:
+def activate_rows(encoder: PreTrainedModel, ids: Tensor) -> bool:
     """Train only the rows `ids` (sorted) of the input embedding, whose weight is complete here, and that of the padding. False
     where nothing was changed: all rows are in use, or the table is more than a table."""
     whole = encoder.get_input_embeddings()
@@ -76,7 +76,7 @@ def active_rows(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removesuffix(ACTIVE) + "weight": ids for name, ids in state.items() if name.endswith(f".{ACTIVE}")}
 
 
-def merged(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+def merge_rows(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state of `model`, on the CPU, as if its embedding had not been split."""
     for name, module in model.named_modules():
         if isinstance(module, ActiveEmbedding):

@@ -50,7 +50,7 @@ class GroupDifference:
     @property
     def size(self) -> str:
         """Of how many languages or pairs the difference of the most is."""
-        most = max(self.differences, key=lambda one: one.languages)
+        most = max(self.differences, key=lambda difference: difference.languages)
         word = _word(self.name)
         return most.over or f"{most.languages} {word if most.languages != 1 else word.removesuffix('s')}"
 
@@ -69,22 +69,22 @@ ComparedGroups = Mapping[tuple[str, str], tuple[Interval, tuple[int, int, int], 
 
 def compare_conditions(results: Results, rows: Collection[str] | None = None) -> ComparedGroups:
     """The interval of each condition in each row, or in these `rows` alone."""
-    found: dict[tuple[str, str], tuple[Interval, tuple[int, int, int], str]] = {}
+    intervals: dict[tuple[str, str], tuple[Interval, tuple[int, int, int], str]] = {}
     for name, languages in _members(results).items():
         if rows is not None and name not in rows:
             continue
         sample = name not in (DIAGONAL, OFF_DIAGONAL)
         spread = spread_of(results, results.tasks, languages, sample)
         for condition, against in results.compared:
-            if one := _pooled(results.tasks, condition.name, against, languages, sample, spread):
-                found[name, condition.name] = (*one, against)
-    return found
+            if pooled := _pooled(results.tasks, condition.name, against, languages, sample, spread):
+                intervals[name, condition.name] = (*pooled, against)
+    return intervals
 
 
 def answer(results: Results) -> Conclusion:
-    found = compare_conditions(results)
+    groups = compare_conditions(results)
     headlines = set(headline_rows(results))
-    families = [{key: found[key][0].p for key in found if (key[0] in headlines) == first} for first in (True, False)]
+    families = [{key: groups[key][0].p for key in groups if (key[0] in headlines) == first} for first in (True, False)]
     corrected = {key: p for family in families for key, p in holm(family).items()}
     rows = []
     predicted = _members(results, lambda task: task.languages)
@@ -92,7 +92,7 @@ def answer(results: Results) -> Conclusion:
         of = len({identity(code) for codes in of_task.values() for code in codes})
         differences = tuple(
             Difference(key[1], against, interval, corrected[key], *sizes, coverage(sizes[0], of, _word(name)))
-            for key, (interval, sizes, against) in found.items()
+            for key, (interval, sizes, against) in groups.items()
             if key[0] == name
         )
         if differences:
@@ -122,7 +122,7 @@ def _members(
     results: Results, languages: Callable[[TaskResult], Sequence[str]] = _with_scores
 ) -> dict[str, dict[str, list[str]]]:
     """By row, by task, its `languages`: those that the task was not trained on, or pairs."""
-    seen = {identity(code) for one in results.conditions for code in one.seen}
+    seen = {identity(code) for condition in results.conditions for code in condition.seen}
     rows: dict[str, dict[str, list[str]]] = {name: {} for name in _rows(results.read)}
     for task in results.averaged:
         codes = [code for code in languages(task) if code not in task.trained_on]
@@ -152,12 +152,12 @@ def spread_of(
     """How far the seeds of a condition spread in the mean over `tasks` and their `languages`, all conditions taken together,
     except for those that have not learnt."""
     systems = []
-    for one in results.conditions:
-        if one.name in results.not_learnt:
+    for condition in results.conditions:
+        if condition.name in results.not_learnt:
             continue
-        seeds = [set(task.seeds(one.name)) for task in tasks if languages.get(task.name)]
+        seeds = [set(task.seeds(condition.name)) for task in tasks if languages.get(task.name)]
         common = sorted(set.intersection(*seeds)) if seeds else []
-        systems_of = [(one.name, seed) for seed in common]
+        systems_of = [(condition.name, seed) for seed in common]
         scores = [task.replicated.alone(systems_of, languages[task.name]) for task in tasks if languages.get(task.name)]
         if found := [each for each in scores if each]:
             systems.append(found)

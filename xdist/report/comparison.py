@@ -95,12 +95,12 @@ def _groups(codes: Sequence[str], trained_on: Sequence[str], read: Pretraining) 
     """The languages of each row that there are any for."""
     if all("-" in code for code in codes):
         same = [code for code in codes if len(set(code.split("-"))) == 1]
-        found = {DIAGONAL: same, OFF_DIAGONAL: [code for code in codes if code not in same]}
+        groups = {DIAGONAL: same, OFF_DIAGONAL: [code for code in codes if code not in same]}
     else:
-        found = {group: [code for code in codes if group_of(code, read) == group] for group in EVERY_GROUP}
-        found[ZERO_SHOT] = [code for code in codes if code not in trained_on]
-    found[ALL] = list(codes)
-    return {name: members for name, members in found.items() if members}
+        groups = {group: [code for code in codes if group_of(code, read) == group] for group in EVERY_GROUP}
+        groups[ZERO_SHOT] = [code for code in codes if code not in trained_on]
+    groups[ALL] = list(codes)
+    return {name: members for name, members in groups.items() if members}
 
 
 def _is_sample(members: Mapping[str, Paired]) -> bool:

@@ -7,6 +7,7 @@ from textwrap import wrap
 
 from xdist.report import curves
 from xdist.report.answer import GroupDifference
+from xdist.report.by_number import number_chart, number_curves
 from xdist.report.curves import axis
 from xdist.report.findings import Findings
 from xdist.report.kinship import size_plots
@@ -34,22 +35,27 @@ STYLE = """text{font:12.5px Helvetica,Arial,sans-serif;fill:#1d1c1a}.soft,.axis{
 _SVG = re.compile(r"<svg viewBox=.*?</svg>", re.DOTALL)
 
 
-def figures(found: Findings) -> dict[str, str]:
+def figures(findings: Findings) -> dict[str, str]:
     """File name: text."""
     files: dict[str, str] = {}
-    if found.answer.rows:
-        files["differences.svg"] = forest(found.answer.rows)
-    for task in dict.fromkeys(column.task for column in found.scores.columns):
-        columns = [column for column in found.scores.columns if column.task == task]
-        files[f"scores-{_named(task)}.svg"] = heat_map(found.scores, columns)
-    for plot in size_plots(found.scores):
-        said = f"{plot.task}, {plot.metric} by {plot.unit} of pre-training text"
-        files[f"size-{_named(plot.task)}.svg"] = _chart("size.j2", said, plot.trends, plot=plot, scores=found.scores)
-    for number, curve in enumerate(found.labelling, start=1):
+    if findings.answer.rows:
+        files["differences.svg"] = forest(findings.answer.rows)
+    for task in dict.fromkeys(column.task for column in findings.scores.columns):
+        columns = [column for column in findings.scores.columns if column.task == task]
+        files[f"scores-{_file_name(task)}.svg"] = heat_map(findings.scores, columns)
+    for plot in size_plots(findings.scores):
+        title = f"{plot.task}, {plot.metric} by {plot.unit} of pre-training text"
+        files[f"size-{_file_name(plot.task)}.svg"] = _chart("size.j2", title, plot.trends, plot=plot, scores=findings.scores)
+    for number, curve in enumerate(findings.labelling, start=1):
         chart = labelling_chart(curve)
-        name = f"labelling-{number}-{_named(curve.task)}.svg"
-        said = f"{curve.name}: {curve.task}, {curve.metric} by labelled examples"
-        files[name] = _chart("labelling.j2", said, chart.lines, curve=curve, chart=chart)
+        name = f"labelling-{number}-{_file_name(curve.task)}.svg"
+        what = f"{curve.task}, {curve.metric} by labelled examples"
+        files[name] = _chart("marked_lines.j2", f"{curve.name}: {what}", chart.lines, title=curve.name, what=what, chart=chart)
+    for number, by in enumerate(number_curves(findings.results.asked, findings.answer), start=1):
+        chart, key, what = number_chart(by), by.series.key, f"difference from {by.series.against} in points"
+        files[f"by-number-{number}.svg"] = _chart(
+            "marked_lines.j2", f"{key}: difference in points", chart.lines, title=key, what=what, chart=chart
+        )
     return files
 
 
@@ -57,7 +63,7 @@ def forest(rows: Sequence[GroupDifference]) -> str:
     """A line per condition below the name of its group: interval, mark (filled: shown) and difference."""
     scaled, y, parts = axis(rows), 0, []
     height = LINE * sum(1 + len(row.differences) for row in rows)
-    names = 20 + LETTER * max(len(one.condition) for row in rows for one in row.differences)
+    names = 20 + LETTER * max(len(difference.condition) for row in rows for difference in row.differences)
     names = max(names, LETTER * max(len(row.name) + len(row.size) + 5 for row in rows))
 
     def x(percent: float) -> float:
@@ -70,14 +76,16 @@ def forest(rows: Sequence[GroupDifference]) -> str:
     for row in rows:
         y += LINE
         parts.append(_text(4, y - 6, f"{row.name} ({row.size})", "start", "head"))
-        for one in row.differences:
+        for difference in row.differences:
             y += LINE
-            low, middle, high = (x(scaled.at(end)) for end in (one.interval.low, one.interval.difference, one.interval.high))
-            parts.append(_text(16, y - 6, one.condition))
+            low, middle, high = (
+                x(scaled.at(end)) for end in (difference.interval.low, difference.interval.difference, difference.interval.high)
+            )
+            parts.append(_text(16, y - 6, difference.condition))
             parts.append(f'<path class="span" d="M{low} {y - 10}H{high}"/>')
-            mark = "dot-shown" if one.shown else "dot-open"
+            mark = "dot-shown" if difference.shown else "dot-open"
             parts.append(f'<circle class="{mark}" cx="{middle}" cy="{y - 10}" r="4.5"/>')
-            parts.append(_text(names + PLOT + RIGHT - 4, y - 6, signed(one.interval.difference), "end"))
+            parts.append(_text(names + PLOT + RIGHT - 4, y - 6, signed(difference.interval.difference), "end"))
     return _file(names + PLOT + RIGHT, height + 28, parts, "Differences from the baseline in points, with 95 % intervals")
 
 
@@ -85,7 +93,7 @@ def heat_map(scores: ScoreTable, columns: Sequence[Column]) -> str:
     """One task: a row per language that it has, a column per condition, on its own scale."""
     codes = [code for code in scores.languages if any(code in column.cells for column in columns)]
     scaled = scale(cell.score for column in columns for cell in column.cells.values())
-    heads = [_broken(column.run) for column in columns]
+    heads = [_name_in_lines(column.run) for column in columns]
     top = LINE + 15 * max(map(len, heads))
     parts = [_text(4, 15, f"{columns[0].task}, {columns[0].metric}", "start", "head")]
     for number, (column, lines) in enumerate(zip(columns, heads, strict=True)):
@@ -98,16 +106,16 @@ def heat_map(scores: ScoreTable, columns: Sequence[Column]) -> str:
                 ink = ' style="fill:#fff"' if at > 0.6 else ""
                 parts.append(f'<text x="{left + CELL - 10}" y="{y + 15}" text-anchor="end"{ink}>{cell.score:.1f}</text>')
     parts += [_text(4, top + LINE * place + 15, name_of(code)) for place, code in enumerate(codes)]
-    said = f"{columns[0].task}: {columns[0].metric} of every language"
-    return _file(150 + CELL * len(columns), top + LINE * len(codes) + 4, parts, said)
+    title = f"{columns[0].task}: {columns[0].metric} of every language"
+    return _file(150 + CELL * len(columns), top + LINE * len(codes) + 4, parts, title)
 
 
-def _chart(name: str, title: str, lines: Sequence[object], **values: object) -> str:
+def _chart(name: str, head: str, lines: Sequence[object], **values: object) -> str:
     """The drawing of a template of the page below a title, with a key of its lines."""
     drawn = _SVG.search(template(name).render(curves=curves, several=True, **values))
     assert drawn
     inner = drawn[0][drawn[0].index(">") + 1 : -len("</svg>")]
-    parts = [_text(4, 15, title, "start", "head"), f'<g transform="translate(0 {LINE})">', inner]
+    parts = [_text(4, 15, head, "start", "head"), f'<g transform="translate(0 {LINE})">', inner]
     for place, line in enumerate(lines):
         y = curves.HEIGHT + 18 * place + 8
         index, called = getattr(line, "index", place), str(getattr(line, "condition", None) or getattr(line, "name", ""))
@@ -134,7 +142,7 @@ def _text(x: float, y: float, text: str, anchor: str = "start", kind: str = "") 
     return f'<text x="{x}" y="{y}" text-anchor="{anchor}"{of}>{escape(text)}</text>'
 
 
-def _broken(name: str) -> list[str]:
+def _name_in_lines(name: str) -> list[str]:
     """The name of a condition in lines as wide as a cell, those of each axis by themselves."""
     return [line for part in name.split(", ") for line in wrap(part, CELL // LETTER, break_on_hyphens=False)]
 
@@ -144,5 +152,5 @@ def _colour(at: float) -> str:
     return "#" + "".join(f"{round(one + (other - one) * share):02x}" for one, other in zip(low, high, strict=True))
 
 
-def _named(task: str) -> str:
+def _file_name(task: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", task)

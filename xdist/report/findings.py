@@ -49,7 +49,7 @@ class Findings:
         return of.name if of else ""
 
     def metric(self, task: str) -> str:
-        return next(one.metric.headline for one in self.results.tasks if one.name == task)
+        return next(entry.metric.headline for entry in self.results.tasks if entry.name == task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +97,11 @@ def costs(results: Results) -> Iterator[StageCost]:
         yield StageCost(stage, len(runs), finished, sum(hours) if hours else None, fmean(speed) if speed else None)
 
 
-def statistics(found: Findings) -> list[str]:
+def statistics(findings: Findings) -> list[str]:
     """How the numbers were made, a paragraph each."""
-    first, second = found.answer.corrected
-    languages = ", ".join(str(count) for count in sorted({one.count for one in found.languages})) or "no"
-    seeds = sorted({one.seeds for row in found.answer.rows for one in row.differences})
+    first, second = findings.answer.corrected
+    languages = ", ".join(str(count) for count in sorted({one.count for one in findings.languages})) or "no"
+    seeds = sorted({one.seeds for row in findings.answer.rows for one in row.differences})
     said = [
         "A difference is a condition minus its baseline in points of each task's own metric, which is shown with the task, "
         "averaged over the languages of a group within each task, then over tasks. Languages that a task was "
@@ -117,9 +117,9 @@ def statistics(found: Findings) -> list[str]:
         "against each other one. A difference is called shown where its interval excludes zero and "
         "the corrected p is below 0.05; an interval itself is not corrected.",
     ]
-    if turned := [task.name for task in found.results.tasks if task.metric.lower_is_better]:
+    if turned := [task.name for task in findings.results.tasks if task.metric.lower_is_better]:
         said.append(f"Of {' and '.join(turned)} less is better: there a difference is the baseline minus the condition.")
-    if found.labelling:
+    if findings.labelling:
         said.append(
             "Learning curves: which sentences are labelled changes with the seed, so seeds spread by more the fewer there are; "
             "each interval is of its own seeds alone, and p is corrected over the points of a curve. Languages that were "

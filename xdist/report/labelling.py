@@ -59,7 +59,7 @@ class LearningCurve:
     @property
     def name(self) -> str:
         """The languages by name and code, or how many they are, and what else the series is."""
-        few = ", ".join(f"{one.name} ({code})" if (one := find_language(code)) else code for code in self.languages)
+        few = ", ".join(f"{language.name} ({code})" if (language := find_language(code)) else code for code in self.languages)
         languages = few if len(self.languages) <= FEW else f"{len(self.languages)} languages"
         return "; ".join(part for part in (languages, self.series) if part)
 
@@ -75,30 +75,33 @@ def learning_curves(results: Results) -> list[LearningCurve]:
     curves = []
     for task in results.tasks:
         units = dict.fromkeys(
-            one.languages for condition in results.conditions for one in condition.labelled if _chosen(one, task.name)
+            labelled.languages
+            for condition in results.conditions
+            for labelled in condition.labelled
+            if _chosen(labelled, task.name)
         )
         for unit in units:
             for series, members in _series(results.conditions, task.name, unit).items():
-                points = [one for rows, name in sorted(members.items()) if (one := _point(task, unit, name, rows))]
+                points = [labelled for rows, name in sorted(members.items()) if (labelled := _point(task, unit, name, rows))]
                 if len(points) > 1:
                     curve = LearningCurve(task.name, task.metric.headline, unit, series, tuple(points))
-                    curves.append(_compared(curve, task))
+                    curves.append(_with_intervals(curve, task))
     return curves
 
 
-def _chosen(one: Labelled, task: str) -> bool:
-    return one.task == task and one.rows is not None
+def _chosen(labelled: Labelled, task: str) -> bool:
+    return labelled.task == task and labelled.rows is not None
 
 
 def _rows(condition: Condition, task: str, unit: tuple[str, ...]) -> int | None:
     """Examples of the `unit` languages that a condition trains on; None where that is all."""
-    mine = [one.rows for one in condition.labelled if one.task == task and one.languages == unit]
+    mine = [labelled.rows for labelled in condition.labelled if labelled.task == task and labelled.languages == unit]
     return mine[0] if mine else 0
 
 
 def _series(conditions: Sequence[Condition], task: str, unit: tuple[str, ...]) -> dict[str, dict[int, str]]:
     """By what they have in common, the first condition of each number of rows."""
-    rows = {one.name: _rows(one, task, unit) for one in conditions}
+    rows = {condition.name: _rows(condition, task, unit) for condition in conditions}
     axes = list(conditions[0].values) if conditions else []
 
     def differ(axis: str) -> bool:
@@ -107,14 +110,14 @@ def _series(conditions: Sequence[Condition], task: str, unit: tuple[str, ...]) -
             by_rest.setdefault(tuple(one.values[other] for other in axes if other != axis), set()).add(rows[one.name])
         return any(len(numbers) > 1 for numbers in by_rest.values())
 
-    common = [axis for axis in axes if not differ(axis) and len({one.values[axis] for one in conditions}) > 1]
+    common = [axis for axis in axes if not differ(axis) and len({condition.values[axis] for condition in conditions}) > 1]
     alike: dict[tuple[str, frozenset[Labelled]], dict[int, str]] = {}
-    for one in conditions:
-        others = frozenset(entry for entry in one.labelled if entry.task == task and entry.languages != unit)
-        count = rows[one.name]
+    for condition in conditions:
+        elsewhere = frozenset(entry for entry in condition.labelled if entry.task == task and entry.languages != unit)
+        count = rows[condition.name]
         if count is not None:
-            name = ", ".join(f"{axis}: {one.values[axis]}" for axis in common)
-            alike.setdefault((name, others), {}).setdefault(count, one.name)
+            name = ", ".join(f"{axis}: {condition.values[axis]}" for axis in common)
+            alike.setdefault((name, elsewhere), {}).setdefault(count, condition.name)
     named: dict[str, dict[int, str]] = {}
     for (name, _), members in alike.items():
         if any(members) and len(members) > len(named.get(name, {})):
@@ -125,11 +128,11 @@ def _series(conditions: Sequence[Condition], task: str, unit: tuple[str, ...]) -
 def _point(task: TaskResult, unit: Sequence[str], condition: str, rows: int) -> LearningPoint | None:
     """None where the condition has no score of these languages."""
     labelled = _gain(task, condition, [code for code in unit if code in task.replicated.languages])
-    others = _gain(task, condition, _others(task))
-    return LearningPoint(condition, rows, len(task.seeds(condition)), labelled, others) if labelled else None
+    other_gain = _gain(task, condition, _untrained_languages(task))
+    return LearningPoint(condition, rows, len(task.seeds(condition)), labelled, other_gain) if labelled else None
 
 
-def _others(task: TaskResult) -> list[str]:
+def _untrained_languages(task: TaskResult) -> list[str]:
     return by_size(code for code in task.replicated.languages if code not in task.trained_on)
 
 
@@ -139,26 +142,28 @@ def _gain(task: TaskResult, condition: str, languages: Sequence[str]) -> Gain | 
     return Gain(fmean(map(fmean, scores)), len(languages)) if scores and all(scores) else None
 
 
-def _compared(curve: LearningCurve, task: TaskResult) -> LearningCurve:
+def _with_intervals(curve: LearningCurve, task: TaskResult) -> LearningCurve:
     """The curve with the interval of each point's difference from the first."""
     first, *later = curve.points
     sides: Mapping[str, tuple[Sequence[str], bool]] = {
         "labelled": (curve.languages, False),
-        "others": (_others(task), True),
+        "others": (_untrained_languages(task), True),
     }
-    changed: dict[str, dict[str, Gain]] = {one.condition: {} for one in later}
+    changed: dict[str, dict[str, Gain]] = {point.condition: {} for point in later}
     for side, (languages, sample) in sides.items():
         intervals = {
-            one.condition: pooled_interval([difference], sample)
-            for one in later
-            if (difference := task.differences(one.condition, first.condition, languages))
+            point.condition: pooled_interval([difference], sample)
+            for point in later
+            if (difference := task.differences(point.condition, first.condition, languages))
         }
-        corrected = holm({name: one.p for name, one in intervals.items()})
-        for one in later:
-            gain: Gain | None = getattr(one, side)
-            if gain and one.condition in intervals:
-                changed[one.condition][side] = replace(gain, interval=intervals[one.condition], p=corrected[one.condition])
-    points = [replace(one, **changed[one.condition]) for one in later]  # type: ignore[arg-type]
+        corrected = holm({name: point.p for name, point in intervals.items()})
+        for point in later:
+            gain: Gain | None = getattr(point, side)
+            if gain and point.condition in intervals:
+                changed[point.condition][side] = replace(
+                    gain, interval=intervals[point.condition], p=corrected[point.condition]
+                )
+    points = [replace(point, **changed[point.condition]) for point in later]  # type: ignore[arg-type]
     return replace(curve, points=(first, *points))
 
 
@@ -166,8 +171,8 @@ def labelling_sentence(curve: LearningCurve) -> str:
     """A sentence on the labelled languages that claims no more than the numbers."""
     first, *later = curve.points
     parts = []
-    for one in later:
-        gain, what = one.labelled, f"{one.rows:,} examples"
+    for point in later:
+        gain, what = point.labelled, f"{point.rows:,} examples"
         if gain.interval is None:
             continue
         interval = f"95 % interval {limits(gain.interval)}"

@@ -76,15 +76,15 @@ def escaped(text: str) -> str:
     return "".join(ESCAPES.get(character, character) for character in " ".join(text.split()))
 
 
-def tables(found: Findings) -> dict[str, str]:
+def tables(findings: Findings) -> dict[str, str]:
     """File name: text. Tables that would be empty are left out."""
     files: dict[str, list[LatexTable]] = {}
-    if found.tasks:
-        files["tasks.tex"] = list(_tasks(found))
-    if found.answer.rows:
-        files["groups.tex"] = [_groups(found)]
-    if found.scores.columns:
-        files["languages.tex"] = list(_languages(found))
+    if findings.tasks:
+        files["tasks.tex"] = list(_tasks(findings))
+    if findings.answer.rows:
+        files["groups.tex"] = [_groups(findings)]
+    if findings.scores.columns:
+        files["languages.tex"] = list(_languages(findings))
     return {name: _file(parts) for name, parts in files.items()}
 
 
@@ -92,43 +92,45 @@ def _file(parts: Sequence[LatexTable]) -> str:
     return f"% Needs {NEEDS}; is in no float.\n" + "\n\n".join(part.text for part in parts) + "\n"
 
 
-def _tasks(found: Findings) -> Iterator[LatexTable]:
+def _tasks(findings: Findings) -> Iterator[LatexTable]:
     """The tasks, this many next to each other; the last table has the means."""
-    tasks = [(task.name, task.metric.headline) for task in found.results.tasks]
-    means = [*([MEAN] if len(tasks) > 1 else []), *([(found.average, OFFICIAL)] if found.averaged else [])]
+    tasks = [(task.name, task.metric.headline) for task in findings.results.tasks]
+    means = [*([MEAN] if len(tasks) > 1 else []), *([(findings.average, OFFICIAL)] if findings.averaged else [])]
     columns = [*tasks, *means]
     for start in range(0, len(columns), TASKS):
         part = columns[start : start + TASKS]
         notes: dict[str, str] = {}
-        rows = [[escaped(row.condition), *(_of(row, column, notes, found) for column in part)] for row in found.tasks]
+        rows = [
+            [escaped(row.condition), *(_cell_of(row, column, notes, findings) for column in part)] for row in findings.tasks
+        ]
         beside = [
             [
-                escaped(f"{one.name} ({one.said})" if one.said.startswith(NOT_RUN) else one.name),
-                *(f"{one.tasks[name]:.1f}" if name in one.tasks else "--" for name, _ in part),
+                escaped(f"{extra.name} ({extra.said})" if extra.said.startswith(NOT_RUN) else extra.name),
+                *(f"{extra.tasks[name]:.1f}" if name in extra.tasks else "--" for name, _ in part),
             ]
-            for one in found.beside
-            if any(name in one.tasks for name, _ in part)
+            for extra in findings.beside
+            if any(name in extra.tasks for name, _ in part)
         ]
         yield LatexTable(
             "Mean and standard deviation over seeds; bold: better than each other condition after Holm's correction.",
             rf"{_text('3.5cm')}*{{{len(part)}}}{{{_number('1.45cm')}}}",
             (("", *(escaped(name) for name, _ in part)), ("condition", *(escaped(metric) for _, metric in part))),
             [rows, *([beside] if beside else [])],
-            [f"$^{{{mark}}}$ {{\\scriptsize ({escaped(said)})}}" for said, mark in notes.items()],
+            [f"$^{{{mark}}}$ {{\\scriptsize ({escaped(note)})}}" for note, mark in notes.items()],
         )
 
 
-def _of(row: TaskRow, column: tuple[str, str], notes: dict[str, str], found: Findings) -> str:
+def _cell_of(row: TaskRow, column: tuple[str, str], notes: dict[str, str], findings: Findings) -> str:
     if column == MEAN:
         return _score(row.mean, notes)
-    if column == (found.average, OFFICIAL):
+    if column == (findings.average, OFFICIAL):
         return _score(row.average, notes) if row.average else escaped(row.done)
     return _score(row.tasks.get(column[0]), notes)
 
 
-def _groups(found: Findings) -> LatexTable:
+def _groups(findings: Findings) -> LatexTable:
     blocks = []
-    for row in found.answer.rows:
+    for row in findings.answer.rows:
         names = [escaped(row.name)] + [""] * (len(row.differences) - 1)
         block = []
         for name, one in zip(names, row.differences, strict=True):
@@ -145,9 +147,9 @@ def _groups(found: Findings) -> LatexTable:
     )
 
 
-def _languages(found: Findings) -> Iterator[LatexTable]:
+def _languages(findings: Findings) -> Iterator[LatexTable]:
     """A table for each task or several that fit; the first says how the tokenizer takes each language."""
-    scores, letters = found.scores, _letters(found.scores.runs)
+    scores, letters = findings.scores, _letters(findings.scores.runs)
     several = len(scores.runs) > 1
     for number, columns in enumerate(_beside(scores.columns)):
         extra = HEADS if scores.is_measured and number == 0 and len(columns) <= 2 else ()
@@ -160,8 +162,8 @@ def _languages(found: Findings) -> Iterator[LatexTable]:
         firsts = [place == 0 or column.task != columns[place - 1].task for place, column in enumerate(columns)]
         above = [escaped(f"{column.task}") if first else "" for column, first in zip(columns, firsts, strict=True)]
         below = [letters[column.run] if several else escaped(column.metric) for column in columns]
-        said = [f"{column.task}: {column.metric}" for column, first in zip(columns, firsts, strict=True) if first]
-        notes = [rf"\dag: trained on; {escaped('; '.join(said))}"]
+        captions = [f"{column.task}: {column.metric}" for column, first in zip(columns, firsts, strict=True) if first]
+        notes = [rf"\dag: trained on; {escaped('; '.join(captions))}"]
         if several:
             notes += [f"{letters[run]}: {escaped(run)}" for run in dict.fromkeys(column.run for column in columns)]
         yield LatexTable(
@@ -198,13 +200,13 @@ def _cell(column: Column, code: str) -> str:
     return "--" if cell is None else f"{cell.score:.1f}" + (r"\dag" if cell.trained else "")
 
 
-def _score(one: Score | None, notes: dict[str, str]) -> str:
+def _score(cell: Score | None, notes: dict[str, str]) -> str:
     """`notes`: by what a mean is over, the letter that says it below the table."""
-    if one is None:
+    if cell is None:
         return "--"
-    text = f"{one.mean:.1f}" + (rf" {{\scriptsize $\pm$ {one.spread:.1f}}}" if one.spread is not None else "")
-    text = rf"\textbf{{{text}}}" if one.best else text
-    return text + (f"$^{{{notes.setdefault(one.over, chr(ord('a') + len(notes)))}}}$" if one.over else "")
+    text = f"{cell.mean:.1f}" + (rf" {{\scriptsize $\pm$ {cell.spread:.1f}}}" if cell.spread is not None else "")
+    text = rf"\textbf{{{text}}}" if cell.best else text
+    return text + (f"$^{{{notes.setdefault(cell.over, chr(ord('a') + len(notes)))}}}$" if cell.over else "")
 
 
 def _math(text: str, bold: bool) -> str:

@@ -29,13 +29,13 @@ class Reproduced:
 
     @property
     def of(self) -> str:
-        one = self.figure
-        return f"{one.condition} − {one.against}" if one.against else one.condition
+        figure = self.figure
+        return f"{figure.condition} − {figure.against}" if figure.against else figure.condition
 
     @property
     def theirs(self) -> str:
-        one = self.figure
-        return f"{one.value:.1f}" if one.spread is None else f"{one.value:.2f} ± {one.spread:.2f}"
+        figure = self.figure
+        return f"{figure.value:.1f}" if figure.spread is None else f"{figure.value:.2f} ± {figure.spread:.2f}"
 
     @property
     def mine(self) -> str:
@@ -48,10 +48,10 @@ class Reproduced:
 
 def reproduced_figures(results: Results) -> list[Reproduced]:
     tasks = {task.name: task for task in results.tasks}
-    return [_one(results, figure, tasks.get(figure.task)) for figure in results.published]
+    return [_reproduce_figure(results, figure, tasks.get(figure.task)) for figure in results.published]
 
 
-def _one(results: Results, figure: PublishedFigure, task: TaskResult | None) -> Reproduced:
+def _reproduce_figure(results: Results, figure: PublishedFigure, task: TaskResult | None) -> Reproduced:
     if task is None or {figure.condition, figure.against} & results.not_learnt.keys():
         return Reproduced(figure)
     seeds = [seed for seed in task.seeds(figure.condition) if figure.against is None or seed in task.seeds(figure.against)]
@@ -73,14 +73,14 @@ def _one(results: Results, figure: PublishedFigure, task: TaskResult | None) -> 
         found = parts and pooled_interval([parts], False, spread_of(results, [task], {task.name: codes}, False))
         within = None if not found else found.low <= task.metric.sign * figure.value <= found.high
     else:
-        known = [one for one in (spread, figure.spread) if one is not None]
-        within = abs(ours - figure.value) <= DEVIATIONS * max(known) if known else None
+        spreads = [one for one in (spread, figure.spread) if one is not None]
+        within = abs(ours - figure.value) <= DEVIATIONS * max(spreads) if spreads else None
     return Reproduced(figure, ours, spread, len(seeds), len(codes), within)
 
 
 def _languages(task: TaskResult, wanted: str | tuple[str, ...], systems: Sequence[tuple[str, int]]) -> list[str]:
     """Those of a figure that all systems have scores of; none where one is missing that it names."""
-    there = [code for code in task.languages if all(code in task.scored_languages(*system) for system in systems)]
+    scored = [code for code in task.languages if all(code in task.scored_languages(*system) for system in systems)]
     if isinstance(wanted, tuple):
-        return list(wanted) if set(wanted) <= set(there) else []
-    return [code for code in there if wanted == "all" or code not in task.trained_on]
+        return list(wanted) if set(wanted) <= set(scored) else []
+    return [code for code in scored if wanted == "all" or code not in task.trained_on]

@@ -16,7 +16,7 @@ from xdist.report.measured import Measured
 from xdist.report.record import Record, read_record
 from xdist.report.scores import Cell, Column, ScoreTable
 from xdist.run.recorded import parse_recorded, recorded_text
-from xdist.tasks.collapse import said_of_collapse
+from xdist.tasks.collapse import describe_collapse
 
 # What is said of options that make other numbers than the default does: docs/how-to/published-figures.md.
 CHOICES = {
@@ -82,23 +82,23 @@ def _column(at: "_At", run: str, task: str, value: Any) -> Column:
         raise UserError(f"{at}.languages: no language was scored")
     cells, blank = {}, []
     for code, numbers in languages.items():
-        here = at.down("languages").down(code)
+        at_language = at.down("languages").down(code)
         if isinstance(numbers, dict) and set(numbers) == {"count"}:
             blank.append(code)
             continue
-        score, count = here.number(numbers, metric), here.get(numbers, "count", int)
-        metrics = {name: here.number(numbers, name) for name in numbers if name != "count"}
+        score, count = at_language.number(numbers, metric), at_language.get(numbers, "count", int)
+        metrics = {name: at_language.number(numbers, name) for name in numbers if name != "count"}
         cells[code] = Cell(score, count, metrics, code in trained_on)
     mean = at.down("mean").number(at.get(value, "mean", dict), metric) if cells else None
     family, split = at.get(value, "family", str), at.get(value, "split", str, default="")
     scored_by = at.get(value, "scored_by", str, default="")
-    alike = tuple(said_of_collapse(task, {"collapsed": _alike(at, value)}))
+    alike = tuple(describe_collapse(task, {"collapsed": _alike(at, value)}))
     about = (run, task, family, metric, split, trained_on)
     chosen, how = tuple(at.get(value, "selected_on", list, default=[])), _how(value)
     if chosen:
         how = (*how, f"the model was chosen by the dev sets of {', '.join(map(str, chosen))} too: they are not zero-shot")
-    found = Column(*about, cells, mean, scored_by, blank=tuple(blank), collapsed=alike, measured=_measured(at, value))
-    return replace(found, selected_on=chosen, how=how)
+    column = Column(*about, cells, mean, scored_by, blank=tuple(blank), collapsed=alike, measured=_measured(at, value))
+    return replace(column, selected_on=chosen, how=how)
 
 
 def _how(value: Any) -> tuple[str, ...]:
@@ -107,28 +107,28 @@ def _how(value: Any) -> tuple[str, ...]:
     options = made.get("options") if isinstance(made, dict) else None
     if not isinstance(options, dict):
         return ()
-    return tuple(said for (key, choice), said in CHOICES.items() if options.get(key) == choice)
+    return tuple(choice_words for (key, choice), choice_words in CHOICES.items() if options.get(key) == choice)
 
 
 def _alike(at: "_At", value: Any) -> dict[str, Any]:
-    found: dict[str, Any] = at.get(value, "collapsed", dict, default={})
-    for code, one in found.items():
-        here = at.down("collapsed").down(code)
-        here.get(one, "predictions", int)
-        here.get(one, "are", str)
-    return found
+    collapsed: dict[str, Any] = at.get(value, "collapsed", dict, default={})
+    for code, entry in collapsed.items():
+        at_language = at.down("collapsed").down(code)
+        at_language.get(entry, "predictions", int)
+        at_language.get(entry, "are", str)
+    return collapsed
 
 
 def _measured(at: "_At", value: Any) -> dict[str, Measured]:
-    found = {}
+    measured = {}
     for code, counts in at.get(value, "measured", dict, default={}).items():
-        here = at.down("measured").down(code)
+        at_language = at.down("measured").down(code)
         for key in ("rows", "pieces", "unknown", "units", "changed"):
-            here.get(counts, key, int)
+            at_language.get(counts, key, int)
         for key in ("per", "form"):
-            here.get(counts, key, str)
-        found[code] = Measured.of(counts)
-    return found
+            at_language.get(counts, key, str)
+        measured[code] = Measured.of(counts)
+    return measured
 
 
 _KINDS = {str: "a text", int: "an integer", (int, float): "a number", list: "a list", dict: "a mapping"}

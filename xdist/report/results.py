@@ -96,8 +96,8 @@ class TaskResult:
         return [seed for name, seed in self.scores if name == condition and self.scored_languages(name, seed)]
 
     def scored_languages(self, condition: str, seed: int) -> list[str]:
-        found = self.scores.get((condition, seed), {})
-        return [code for code, values in found.items() if self.metric.headline in values]
+        scores = self.scores.get((condition, seed), {})
+        return [code for code, values in scores.items() if self.metric.headline in values]
 
     def seed_mean(self, condition: str, seed: int) -> float:
         """The mean over all languages that have a score."""
@@ -179,13 +179,17 @@ class Results:
     @property
     def compared(self) -> list[tuple[Condition, str]]:
         """Conditions that are compared, each with the name of the other: not those that have not learnt."""
-        pairs = [(one, one.against) for one in self.conditions if one.against is not None]
-        return [(one, other) for one, other in pairs if not {one.name, other} & self.not_learnt.keys()]
+        pairs = [(condition, condition.against) for condition in self.conditions if condition.against is not None]
+        return [
+            (condition, baseline) for condition, baseline in pairs if not {condition.name, baseline} & self.not_learnt.keys()
+        ]
 
     @property
     def read(self) -> Pretraining:
         """What the encoder of the first condition, a baseline, has read: groups of differences are those of its list."""
-        return next((read for one in self.conditions for task in self.tasks if (read := task.read.get(one.name))), CC100)
+        return next(
+            (read for condition in self.conditions for task in self.tasks if (read := task.read.get(condition.name))), CC100
+        )
 
     @property
     def averaged(self) -> tuple[TaskResult, ...]:
@@ -195,29 +199,29 @@ class Results:
     @property
     def one_seed(self) -> bool:
         """Whether no condition was trained more than once."""
-        return all(len(task.seeds(one.name)) < 2 for task in self.tasks for one in self.conditions)
+        return all(len(task.seeds(condition.name)) < 2 for task in self.tasks for condition in self.conditions)
 
     @property
     def missing(self) -> list[str]:
         lines = list(self.left_out)
         lines += [f"{task.name}: {NO_GOLD}: {name_languages(task.blank)}" for task in self.tasks if task.blank]
         lines += [line for task in self.tasks for line in task.collapsed]
-        others = {name: read.title for task in self.tasks for name, read in task.read.items() if read != self.read}
-        for name, title in others.items():
+        other_lists = {name: read.title for task in self.tasks for name, read in task.read.items() if read != self.read}
+        for name, title in other_lists.items():
             lines.append(f"{name}: its encoder has read {title}; groups of differences are those of {self.read.title}")
         for task in self.tasks:
             if task not in self.averaged:
                 lines.append(f"{task.name}: its metric is not in per cent, so it is in no mean over tasks")
         scored = [task for task in self.tasks if task.scored]
-        for one in self.conditions:
-            if not any(name == one.name for task in self.tasks for name, _ in task.scores):
-                lines.append(f"{one.name}: no scores")
+        for condition in self.conditions:
+            if not any(name == condition.name for task in self.tasks for name, _ in task.scores):
+                lines.append(f"{condition.name}: no scores")
                 continue
             for task in scored:
-                have = task.seeds(one.name)
-                absent = ", ".join(str(seed) for seed in one.seeds if seed not in have)
+                have = task.seeds(condition.name)
+                absent = ", ".join(str(seed) for seed in condition.seeds if seed not in have)
                 if absent:
-                    lines.append(f"{one.name}: no scores of {task.name}" + (f" with seed {absent}" if have else ""))
+                    lines.append(f"{condition.name}: no scores of {task.name}" + (f" with seed {absent}" if have else ""))
         return lines
 
 
@@ -233,9 +237,9 @@ def as_scores(results: Results) -> ScoreTable:
     for task in results.tasks:
         if task.of_pairs:
             continue
-        for one in results.conditions:
-            runs = [run for (name, _), run in task.scores.items() if name == one.name]
-            if runs and (column := _column(task, one.name, runs)):
+        for condition in results.conditions:
+            runs = [run for (name, _), run in task.scores.items() if name == condition.name]
+            if runs and (column := _column(task, condition.name, runs)):
                 columns.append(column)
     names = tuple(dict.fromkeys(column.run for column in columns))
     languages = by_size({code for column in columns for code in column.languages}, results.read)
@@ -246,10 +250,10 @@ def _column(task: TaskResult, condition: str, runs: Sequence[Numbers]) -> Column
     """None where no language was predicted with every seed. One that has gold with some of them alone is blank."""
     cells, blank, headline = {}, [], task.metric.headline
     for code in by_size(set.intersection(*(set(run) for run in runs))):
-        found = [run[code] for run in runs]
-        if all(headline in values for values in found):
-            metrics = {name: fmean(values[name] for values in found) for name in found[0] if name != "count"}
-            cells[code] = Cell(metrics[headline], int(found[0]["count"]), metrics, code in task.trained_on)
+        column = [run[code] for run in runs]
+        if all(headline in values for values in column):
+            metrics = {name: fmean(values[name] for values in column) for name in column[0] if name != "count"}
+            cells[code] = Cell(metrics[headline], int(column[0]["count"]), metrics, code in task.trained_on)
         else:
             blank.append(code)
     if not cells and not blank:

@@ -184,8 +184,8 @@ class ScoreTable:
 
     def measures(self, code: str) -> list[str]:
         """The three figures of a language as printed, of several tokenizers next to each other."""
-        found = [one.shown for one in self.measured(code)]
-        return ["/".join(dict.fromkeys(values)) for values in zip(*found, strict=True)] if found else ["–"] * 3
+        shown = [measure.shown for measure in self.measured(code)]
+        return ["/".join(dict.fromkeys(values)) for values in zip(*shown, strict=True)] if shown else ["–"] * 3
 
     @property
     def is_measured(self) -> bool:
@@ -194,7 +194,9 @@ class ScoreTable:
     @property
     def little_known(self) -> str:
         """The languages with many unknown pieces, the worst first; empty where there are none."""
-        shares = {code: max((one.unknown_share for one in self.measured(code)), default=0.0) for code in self.languages}
+        shares = {
+            code: max((measured.unknown_share for measured in self.measured(code)), default=0.0) for code in self.languages
+        }
         worst = sorted((code for code, share in shares.items() if share >= MUCH), key=lambda code: -shares[code])
         more = f" and {len(worst) - MOST} more" if len(worst) > MOST else ""
         return ", ".join(f"{code} {shares[code]:.0f} %" for code in worst[:MOST]) + more

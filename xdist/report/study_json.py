@@ -12,21 +12,21 @@ from xdist.report.task_table import Score
 from xdist.version import __version__
 
 
-def content(found: Findings, written: datetime) -> dict[str, Any]:
-    results = found.results
+def content(findings: Findings, written: datetime) -> dict[str, Any]:
+    results = findings.results
     return {
         "title": results.title,
         "written": written.isoformat(timespec="seconds"),
         "xdist": __version__,
-        "sentences": list(found.sentences),
+        "sentences": list(findings.sentences),
         "preliminary": bool(results.preliminary),
-        "cautions": found.cautions,
+        "cautions": findings.cautions,
         "asked": asdict(results.asked) if results.asked else None,
         "frozen": results.asked.frozen if results.asked else "",
         "notes": [*results.notes, *results.missing],
         "not_learnt": dict(results.not_learnt),
-        "published": [{**asdict(one), "within_seed_spread": one.within} for one in found.reproduced],
-        "statistics": statistics(found),
+        "published": [{**asdict(one), "within_seed_spread": one.within} for one in findings.reproduced],
+        "statistics": statistics(findings),
         "conditions": [asdict(one) for one in results.conditions],
         "answer": [
             {
@@ -38,7 +38,7 @@ def content(found: Findings, written: datetime) -> dict[str, Any]:
                     for one in row.differences
                 ],
             }
-            for row in found.answer.rows
+            for row in findings.answer.rows
         ],
         "tasks": [
             {
@@ -48,9 +48,9 @@ def content(found: Findings, written: datetime) -> dict[str, Any]:
                 "xtreme_r": _score(row.average),
                 "xtreme_r_complete": row.done,
             }
-            for row in found.tasks
+            for row in findings.tasks
         ],
-        "beside": [asdict(one) for one in found.beside],
+        "beside": [asdict(one) for one in findings.beside],
         "no_gold": {task.name: task.blank for task in results.tasks if task.blank},
         "scores": [
             {"condition": name, "seed": seed, "task": task.name, "metric": task.metric.headline, "languages": numbers}
@@ -66,7 +66,7 @@ def content(found: Findings, written: datetime) -> dict[str, Any]:
                     for task, cells in one.cells.items()
                 },
             }
-            for one in found.languages
+            for one in findings.languages
         ],
         "pairs": [
             {
@@ -76,7 +76,7 @@ def content(found: Findings, written: datetime) -> dict[str, Any]:
                 "matrix": [[None if value != value else float(value) for value in row] for row in one.transfer.matrix],
                 "means": {n: {"mean": mean, "sd": sd, "over": one.over[n]} for n, (mean, sd) in one.means.items()},
             }
-            for one in found.pairs
+            for one in findings.pairs
         ],
         "labelling": [
             {
@@ -90,24 +90,24 @@ def content(found: Findings, written: datetime) -> dict[str, Any]:
                     for one in curve.points
                 ],
             }
-            for curve in found.labelling
+            for curve in findings.labelling
         ],
         "cost": [asdict(one) for one in costs(results)],
         "runs": [_run(run) for run in results.runs],
     }
 
 
-def _interval(one: Interval) -> dict[str, float]:
-    return {"difference": one.difference, "low": one.low, "high": one.high, "p": one.p}
+def _interval(interval: Interval) -> dict[str, float]:
+    return {"difference": interval.difference, "low": interval.low, "high": interval.high, "p": interval.p}
 
 
-def _gain(one: Gain) -> dict[str, Any]:
-    compared = {**_interval(one.interval), "p_holm": one.p, "shown": one.shown} if one.interval else {}
-    return {"score": one.score, "languages": one.languages, **compared}
+def _gain(gain: Gain) -> dict[str, Any]:
+    compared = {**_interval(gain.interval), "p_holm": gain.p, "shown": gain.shown} if gain.interval else {}
+    return {"score": gain.score, "languages": gain.languages, **compared}
 
 
-def _score(one: Score | None) -> dict[str, Any] | None:
-    return asdict(one) if one else None
+def _score(score: Score | None) -> dict[str, Any] | None:
+    return asdict(score) if score else None
 
 
 def _run(run: RunFacts) -> dict[str, Any]:

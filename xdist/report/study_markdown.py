@@ -13,47 +13,47 @@ from xdist.report.pair_matrix import SAID
 from xdist.report.published import MEANING
 
 
-def report(found: Findings, written: datetime) -> str:
-    return "\n\n".join(_parts(found, written)) + "\n"
+def report(findings: Findings, written: datetime) -> str:
+    return "\n\n".join(_parts(findings, written)) + "\n"
 
 
-def _parts(found: Findings, written: datetime) -> Iterator[str]:
-    results = found.results
+def _parts(findings: Findings, written: datetime) -> Iterator[str]:
+    results = findings.results
     yield f"# {escaped(results.title)}"
     yield f"Written {written:%Y-%m-%d %H:%M} UTC. Differences are in points of each task's metric."
-    if asked := results.asked:
-        yield from map(escaped, asked.question)
+    if what_was_run := results.asked:
+        yield from map(escaped, what_was_run.question)
     yield "## The answer"
-    yield from (f"**{escaped(line)}**" for line in found.cautions)
-    yield from map(escaped, found.sentences)
-    if found.answer.rows:
-        yield answer_table(found)
+    yield from (f"**{escaped(line)}**" for line in findings.cautions)
+    yield from map(escaped, findings.sentences)
+    if findings.answer.rows:
+        yield answer_table(findings)
     if lines := [*results.notes, *results.missing]:
         yield "\n".join(f"- {escaped(line)}" for line in lines)
     if results.asked:
-        yield from _asked(results.asked)
-    if found.tasks:
+        yield from _what_was_run_parts(results.asked)
+    if findings.tasks:
         yield "## Tasks and their average"
-        yield task_table(found)
+        yield task_table(findings)
         yield "Mean and, after ±, standard deviation over seeds. Bold: better than each other condition, after correction."
-    if found.reproduced:
+    if findings.reproduced:
         yield "## Published figures"
-        yield published_table(found)
+        yield published_table(findings)
         yield MEANING
-    if found.labelling:
+    if findings.labelling:
         yield "## What labelling buys"
-        yield labelling_table(found)
+        yield labelling_table(findings)
         yield "Differences from the fewest examples. Others: languages that no condition trains on."
-    if found.scores.columns:
+    if findings.scores.columns:
         yield "## Every language"
-        yield language_table(found.scores)
-    if found.languages:
+        yield language_table(findings.scores)
+    if findings.languages:
         yield "## Differences by language"
-        for one in found.languages:
+        for one in findings.languages:
             yield f"### {escaped(one.condition)} against {escaped(one.against)}"
             headers = ["language", *map(escaped, one.cells)]
             rows = []
-            for code in found.scores.languages:
+            for code in findings.scores.languages:
                 cells = [of_task.get(code) for of_task in one.cells.values()]
                 if any(cells):
                     texts = [
@@ -62,11 +62,11 @@ def _parts(found: Findings, written: datetime) -> Iterator[str]:
                     ]
                     rows.append([escaped(code), *texts])
             yield table(headers, rows)
-    if found.pairs:
+    if findings.pairs:
         yield "## Generalized transfer"
         rows = [
             [escaped(one.condition), escaped(one.task), *(_mean(one.means.get(key), one.over.get(key)) for key in SAID)]
-            for one in found.pairs
+            for one in findings.pairs
         ]
         yield table(["condition", "task", *SAID.values()], rows, texts=2)
     yield "## Training, cost, and what failed"
@@ -79,98 +79,109 @@ def _parts(found: Findings, written: datetime) -> Iterator[str]:
     if unfinished:
         yield "\n".join(f"- {escaped(f'{run.name}: {run.state}. {run.reason}')}" for run in unfinished)
     yield "## How the numbers were made"
-    yield "\n".join(f"- {escaped(paragraph)}" for paragraph in statistics(found))
+    yield "\n".join(f"- {escaped(paragraph)}" for paragraph in statistics(findings))
 
 
-def _asked(asked: WhatWasRun) -> Iterator[str]:
+def _what_was_run_parts(what_was_run: WhatWasRun) -> Iterator[str]:
     yield "## What was run"
-    rows = [[escaped(one.stage), str(one.runs), *map(escaped, one.cells)] for one in asked.stages]
+    rows = [[escaped(stage.stage), str(stage.runs), *map(escaped, stage.cells)] for stage in what_was_run.stages]
     yield table(["stage", "runs", *ASKED_HEADS], rows, texts=2 + len(ASKED_HEADS))
     lines = [
         f"- {escaped(name)}: {'; '.join(map(escaped, keys)) or 'nothing that a description says'}"
-        for name, keys in asked.differs.items()
+        for name, keys in what_was_run.differs.items()
     ]
     if lines:
         yield "In what conditions differ from their baseline:\n\n" + "\n".join(lines)
-    if asked.hypotheses:
-        yield "Expected beforehand:\n\n" + "\n".join(f"- {escaped(line)}" for line in asked.hypotheses)
-    if asked.frozen:
-        yield escaped(asked.frozen)
-    if asked.unshown:
-        yield "Started and not shown:\n\n" + "\n".join(f"- {escaped(line)}" for line in asked.unshown)
+    if what_was_run.hypotheses:
+        yield "Expected beforehand:\n\n" + "\n".join(f"- {escaped(line)}" for line in what_was_run.hypotheses)
+    if what_was_run.frozen:
+        yield escaped(what_was_run.frozen)
+    if what_was_run.unshown:
+        yield "Started and not shown:\n\n" + "\n".join(f"- {escaped(line)}" for line in what_was_run.unshown)
 
 
-def answer_table(found: Findings) -> str:
+def answer_table(findings: Findings) -> str:
     rows = [
         [
             escaped(row.name),
-            escaped(one.condition),
-            one.over or str(one.languages),
-            f"**{signed(one.interval.difference)}**" if one.shown else signed(one.interval.difference),
-            limits(one.interval),
-            escaped(probability(one.p)),
+            escaped(difference.condition),
+            difference.over or str(difference.languages),
+            f"**{signed(difference.interval.difference)}**" if difference.shown else signed(difference.interval.difference),
+            limits(difference.interval),
+            escaped(probability(difference.p)),
         ]
-        for row in found.answer.rows
-        for one in row.differences
+        for row in findings.answer.rows
+        for difference in row.differences
     ]
     return table(["group", "condition", "languages", "difference", "95 % interval", "p (Holm)"], rows, texts=2)
 
 
-def published_table(found: Findings) -> str:
+def published_table(findings: Findings) -> str:
     rows = [
-        [escaped(text) for text in (one.of, one.figure.task, one.figure.source, one.theirs, one.mine, str(one.seeds), one.said)]
-        for one in found.reproduced
+        [
+            escaped(text)
+            for text in (
+                figure.of,
+                figure.figure.task,
+                figure.figure.source,
+                figure.theirs,
+                figure.mine,
+                str(figure.seeds),
+                figure.said,
+            )
+        ]
+        for figure in findings.reproduced
     ]
     headers = ["condition", "task", "source", "published", "ours", "seeds", "within seed spread"]
     return table(headers, rows, texts=3)
 
 
-def labelling_table(found: Findings) -> str:
+def labelling_table(findings: Findings) -> str:
     rows = [
         [
             escaped(curve.task),
             escaped(curve.name),
-            f"{one.rows:,}",
-            *(cell for gain in (one.labelled, one.others) for cell in _gain(gain)),
-            str(one.seeds),
+            f"{point.rows:,}",
+            *(cell for gain in (point.labelled, point.others) for cell in _gain(gain)),
+            str(point.seeds),
         ]
-        for curve in found.labelling
-        for one in curve.points
+        for curve in findings.labelling
+        for point in curve.points
     ]
     gains = [head for what in ("labelled", "others") for head in (what, "difference", "95 % interval")]
     return table(["task", "languages", "examples", *gains, "seeds"], rows, texts=2)
 
 
-def _gain(one: Gain | None) -> list[str]:
-    if one is None or one.interval is None:
-        return [f"{one.score:.1f}" if one else "–", "", ""]
-    change = signed(one.interval.difference)
-    return [f"{one.score:.1f}", f"**{change}**" if one.shown else change, limits(one.interval)]
+def _gain(gain: Gain | None) -> list[str]:
+    if gain is None or gain.interval is None:
+        return [f"{gain.score:.1f}" if gain else "–", "", ""]
+    change = signed(gain.interval.difference)
+    return [f"{gain.score:.1f}", f"**{change}**" if gain.shown else change, limits(gain.interval)]
 
 
 COST = "training: seconds of all ranks, memory of one"
 
 
-def task_table(found: Findings) -> str:
-    names = [task.name for task in found.results.tasks]
-    needs = any(row.needs for row in found.tasks)
+def task_table(findings: Findings) -> str:
+    names = [task.name for task in findings.results.tasks]
+    needs = any(row.needs for row in findings.tasks)
     headers = [
         "condition",
         *(["data needed", COST] if needs else []),
-        *(f"{escaped(name)} ({escaped(found.metric(name))})" for name in names),
+        *(f"{escaped(name)} ({escaped(findings.metric(name))})" for name in names),
     ]
     several = len(names) > 1
-    headers += [*(["mean"] if several else []), *([found.average] if found.averaged else [])]
+    headers += [*(["mean"] if several else []), *([findings.average] if findings.averaged else [])]
     rows = []
-    for row in found.tasks:
+    for row in findings.tasks:
         cells = [row.tasks.get(name) for name in names] + ([row.mean] if several else [])
-        texts = [f"**{score(one)}**" if one and one.best else score(one) for one in cells]
-        if found.averaged:
+        texts = [f"**{score(extra)}**" if extra and extra.best else score(extra) for extra in cells]
+        if findings.averaged:
             texts.append(score(row.average) if row.average else row.done)
         rows.append([escaped(row.condition), *([escaped(row.needs or "none"), row.cost or "–"] if needs else []), *texts])
-    for one in found.beside:
-        numbers = [f"{one.tasks[name]:.1f}" if name in one.tasks else "–" for name in names]
-        first = [f"{escaped(one.name)} ({escaped(one.said)})", *(["", ""] if needs else [])]
+    for extra in findings.beside:
+        numbers = [f"{extra.tasks[name]:.1f}" if name in extra.tasks else "–" for name in names]
+        first = [f"{escaped(extra.name)} ({escaped(extra.said)})", *(["", ""] if needs else [])]
         rows.append([*first, *numbers, *["–"] * (len(headers) - len(first) - len(numbers))])
     return table(headers, rows, texts=3 if needs else 1)
 

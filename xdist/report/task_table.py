@@ -58,29 +58,33 @@ OFFICIAL = (OfficialMean("XTREME-R", XTREME_R, "official"), OfficialMean("XGLUE"
 
 def official_mean(names: Iterable[str]) -> OfficialMean | None:
     """The first that any of these tasks counts in."""
-    given = set(names)
-    return next((one for one in OFFICIAL if given & set(one.tasks)), None)
+    present = set(names)
+    return next((average for average in OFFICIAL if present & set(average.tasks)), None)
 
 
 def task_rows(results: Results) -> list[TaskRow]:
     scored, averaged = ([task for task in of if task.scored] for of in (results.tasks, results.averaged))
-    best = {task.name: _best({name: [task] for name in _scored(results, [task])}, results) for task in scored}
-    whole = dict.fromkeys(_scored(results, averaged), averaged) if averaged else {}
+    best = {task.name: _best({name: [task] for name in _scored_conditions(results, [task])}, results) for task in scored}
+    whole = dict.fromkeys(_scored_conditions(results, averaged), averaged) if averaged else {}
     best_mean = _best(whole, results)
     rows = []
-    for one in results.conditions:
+    for condition in results.conditions:
         scores = {
-            task.name: _score([task.seed_mean(one.name, seed) for seed in seeds], best[task.name] == one.name, _over(task, one))
+            task.name: _score(
+                [task.seed_mean(condition.name, seed) for seed in seeds],
+                best[task.name] == condition.name,
+                _coverage_text(task, condition),
+            )
             for task in scored
-            if (seeds := task.seeds(one.name))
+            if (seeds := task.seeds(condition.name))
         }
-        if not scores and not any(name == one.name for task in results.tasks for name, _ in task.scores):
+        if not scores and not any(name == condition.name for task in results.tasks for name, _ in task.scores):
             continue
-        averages = [_average(results.tasks, one.name, seed) for seed in one.seeds]
+        averages = [_average(results.tasks, condition.name, seed) for seed in condition.seeds]
         complete = [value for value, _ in averages if value is not None]
-        common = [seed for seed in one.seeds if averaged and all(seed in task.seeds(one.name) for task in averaged)]
-        means = [sum(task.seed_mean(one.name, seed) for task in averaged) / len(averaged) for seed in common]
-        is_best = best_mean == one.name
+        common = [seed for seed in condition.seeds if averaged and all(seed in task.seeds(condition.name) for task in averaged)]
+        means = [sum(task.seed_mean(condition.name, seed) for task in averaged) / len(averaged) for seed in common]
+        is_best = best_mean == condition.name
         average = _score(complete, is_best) if complete else None
         parts = [scores[task.name] for task in averaged if task.name in scores]
         counts = (
@@ -90,21 +94,21 @@ def task_rows(results: Results) -> list[TaskRow]:
         said = "; ".join(filter(None, counts))
         rows.append(
             TaskRow(
-                *(one.name, scores, average, averages[0][1], _score(means, is_best, said) if means else None),
-                *(one.needs, one.cost),
+                *(condition.name, scores, average, averages[0][1], _score(means, is_best, said) if means else None),
+                *(condition.needs, condition.cost),
             )
         )
     return rows
 
 
-def _over(task: TaskResult, one: Condition) -> str:
+def _coverage_text(task: TaskResult, condition: Condition) -> str:
     """Of how many languages every seed's mean is at least over."""
-    fewest = min(len(task.scored_languages(one.name, seed)) for seed in task.seeds(one.name))
+    fewest = min(len(task.scored_languages(condition.name, seed)) for seed in task.seeds(condition.name))
     return coverage(fewest, len(task.languages), "pairs" if task.of_pairs else "languages")
 
 
-def _scored(results: Results, tasks: Sequence[TaskResult]) -> list[str]:
-    return [one.name for one in results.conditions if all(task.seeds(one.name) for task in tasks)]
+def _scored_conditions(results: Results, tasks: Sequence[TaskResult]) -> list[str]:
+    return [condition.name for condition in results.conditions if all(task.seeds(condition.name) for task in tasks)]
 
 
 def _score(values: Sequence[float], best: bool, over: str = "") -> Score:
@@ -144,4 +148,4 @@ def _best(tasks: Mapping[str, Sequence[TaskResult]], results: Results) -> str | 
                 return None
             intervals[other] = pooled_interval([part for part in parts if isinstance(part, Differences)], False, spread)
     corrected = holm({name: interval.p for name, interval in intervals.items()})
-    return best if all(one.low > 0 and corrected[name] < LEVEL for name, one in intervals.items()) else None
+    return best if all(interval.low > 0 and corrected[name] < LEVEL for name, interval in intervals.items()) else None

@@ -32,7 +32,7 @@ def print_scores(scores: ScoreTable, console: Console) -> None:
 def language_table(scores: ScoreTable) -> Table:
     """Every language; of many those with the lowest scores in the first column."""
     table = Table("language", "group", f">{scores.unit}", *_headings(scores), keys=3)
-    for code in _shown(scores):
+    for code in _lowest_languages(scores):
         groups = scores.groups(code)
         name = f"{name_of(code)} {code}" if name_of(code) != code else code
         cells = [_cell(column, code) for column in scores.columns]
@@ -51,7 +51,7 @@ def group_table(scores: ScoreTable) -> Table:
     return table
 
 
-def _shown(scores: ScoreTable) -> list[str]:
+def _lowest_languages(scores: ScoreTable) -> list[str]:
     if not scores.many:
         return list(scores.languages)
     lowest = sorted(scores.columns[0].cells.items(), key=lambda item: item[1].score)[:LOWEST]
@@ -85,10 +85,10 @@ def _aligned(score: float | None, marks: str = "") -> str:
 def _header(scores: ScoreTable, column: Column) -> list[str]:
     small = "*" if column.all_small else ""
     run = [column.run] if len(scores.runs) > 1 else []
-    return [line for name in (column.task + small, column.metric, *run) for line in _broken(name)]
+    return [line for name in (column.task + small, column.metric, *run) for line in _name_in_lines(name)]
 
 
-def _broken(name: str) -> list[str]:
+def _name_in_lines(name: str) -> list[str]:
     """A long name in lines, broken behind what joins its words; no letter is left out."""
     lines = [""]
     for word in re.findall(r"[^-_/+ ]*[-_/+ ]*", name):

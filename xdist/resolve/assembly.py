@@ -38,17 +38,17 @@ from xdist.model.folder import carry_heads
 from xdist.model.kinds import kind_of
 from xdist.model.language_head import load_language_heads
 from xdist.model.lineage import FILE as LINEAGE
-from xdist.model.lineage import dumped
+from xdist.model.lineage import dump_lineage
 from xdist.model.model import Model
 from xdist.model.syntax import attached as syntax
-from xdist.model.vocabulary import ActiveEmbedding, activate
+from xdist.model.vocabulary import ActiveEmbedding, activate_rows
 from xdist.resolve.encoder import check_recomputing
 from xdist.resolve.facts import Purpose, languages_of
 from xdist.resolve.preparing import preparation_of
 from xdist.resolve.resolved import Resolved
 from xdist.robust.passes import Chain
 from xdist.robust.rewriting import rewriters
-from xdist.robust.word_links import linker
+from xdist.robust.word_links import make_linker
 from xdist.run import distributed
 from xdist.run.together import on_each, on_first
 from xdist.tasks.catalog import said_labels
@@ -95,8 +95,8 @@ class Assembly:
             self.resolved.start,
             runtime,
             preparation.tokenizer,
-            advice=memory.advice(self.run.model, runtime, self.resolved.deepspeed, training.data.budget),
-            facts={LINEAGE: dumped(self.resolved.lineage)},
+            advice=memory.memory_advice(self.run.model, runtime, self.resolved.deepspeed, training.data.budget),
+            facts={LINEAGE: dump_lineage(self.resolved.lineage)},
             judge=self.judge(preparation),
             every=select.every if select else None,
             fit=self._begun_with is None,
@@ -147,7 +147,7 @@ class Assembly:
             packed=run.runtime.attention == "packed",
             rewriters=texts,
             keep_plain=bool(texts) and compared,
-            linker=linker(run.train.parallel, preparation.tokenizer, languages_of(self.resolved.subsets.training)),
+            linker=make_linker(run.train.parallel, preparation.tokenizer, languages_of(self.resolved.subsets.training)),
             block=run.data.block,
         )
 
@@ -171,15 +171,15 @@ class Assembly:
         if run.evaluate:  # training keeps the number of layers
             check_layer(run.evaluate.layer, backbone, encoder.config)
         if (ids := used_rows(run.model, data, tokenizer)) is not None:
-            with zero3.gathered(encoder.get_input_embeddings()):
-                if activate(encoder, torch.from_numpy(ids)):
+            with zero3.gather_module(encoder.get_input_embeddings()):
+                if activate_rows(encoder, torch.from_numpy(ids)):
                     rows = len(ids)
                     log.info("training %d of %d rows of the input embedding", len(ids), encoder.config.vocab_size)
         check_recomputing(run.model, encoder.config.model_type)
         if self._begun_with is None and distributed.device().type == "cuda":
             data.budget = self._fitting(data, rows)
         if kind_of(encoder.config).checkpointing and self._recomputes(data, rows):
-            encoder.gradient_checkpointing_enable({"use_reentrant": False, **syntax.recomputing(encoder)})
+            encoder.gradient_checkpointing_enable({"use_reentrant": False, **syntax.recompute_arguments(encoder)})
         model = Model(encoder, data.families, run.seed, run.runtime.attention == "packed")
         if run.model.adapter:
             model.stands_on = self._below()
@@ -188,7 +188,7 @@ class Assembly:
             self._tell_apart(model, data.masking.among)
         if _anchored(data):
             with zero3.partitioned_loading(config):
-                model.anchored(load_encoder(self.resolved.model, tokenizer, config.dtype))
+                model.keep_anchor(load_encoder(self.resolved.model, tokenizer, config.dtype))
         brought = carry_from_adapter(self.resolved.model, model)
         carried, dropped = carry_heads(backbone, model, None if brought else run.model.labels)
         carried += brought
@@ -198,7 +198,7 @@ class Assembly:
                 log.info("heads of %s %s: %s", run.model.backbone, what, ", ".join(names))
         if distributed.rank() == 0:
             self._remark(model, {*carried, *loaded})
-            for line in data.chosen():
+            for line in data.describe_chosen():
                 log.info(line)
             for line in self._unusual(data):
                 log.warning("unusual setting: %s", line)
@@ -226,8 +226,8 @@ class Assembly:
 
     def _remark(self, model: Model, begun: set[str]) -> None:
         """Say what is worth knowing of a model that is to be trained; `begun`: its heads that existed before."""
-        log.info(remarks.attention(model.train(), distributed.device().type))
-        for line in held.said_of_languages(model.encoder, (one.language for one in self.resolved.subsets.training)):
+        log.info(remarks.attention_remark(model.train(), distributed.device().type))
+        for line in held.describe_languages(model.encoder, (one.language for one in self.resolved.subsets.training)):
             log.info(line)
         if having := branches_of(model.encoder):
             log.info("the top %d layers exist once for each of %s", having.index.layers, ", ".join(having.index.languages))
@@ -253,7 +253,7 @@ class Assembly:
 
     def _choose_arithmetic(self) -> None:
         runtime = self.run.runtime
-        arithmetic.choose(runtime.precision, self.resolved.deepspeed.precision, runtime.deterministic)
+        arithmetic.choose_arithmetic(runtime.precision, self.resolved.deepspeed.precision, runtime.deterministic)
 
     def _recomputes(self, data: TrainingData, rows: int | None) -> bool:
         """Whether layers are computed again in the backward pass: as the run says it, or where the GPUs' memory requires it.
@@ -261,7 +261,7 @@ class Assembly:
         wanted = self.run.model.gradient_checkpointing
         if wanted != "auto" or distributed.device().type != "cuda":
             return wanted is True
-        return checkpointing.asked_for(self._shape, self._setting(data, rows, data.budget))
+        return checkpointing.recomputing_needed(self._shape, self._setting(data, rows, data.budget))
 
     @property
     def _shape(self) -> Shape:
@@ -278,11 +278,13 @@ class Assembly:
         """As many tokens of a micro-batch as every rank's GPU holds. Collective."""
         capacity = torch.cuda.get_device_properties(distributed.device()).total_memory
         shape = self._shape
-        return micro_batch.of_all(micro_batch.most(shape, lambda tokens: self._setting(data, rows, tokens), capacity))
+        return micro_batch.fewest_of_ranks(
+            micro_batch.largest_fitting(shape, lambda tokens: self._setting(data, rows, tokens), capacity)
+        )
 
     def _setting(self, data: TrainingData, rows: int | None, tokens: int) -> Setting:
         """How it is trained with this many tokens in a micro-batch, nothing computed twice."""
-        return checkpointing.setting(
+        return checkpointing.memory_setting(
             self._shape,
             self.run.model,
             self.run.methods,

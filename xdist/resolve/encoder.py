@@ -95,8 +95,8 @@ def what_was_read(model: Model, place: str) -> Pretraining:
             return find_list(model.pretraining)
         except UserError as error:
             raise model.error(("pretraining",), str(error)) from None
-    said = [stage.pretraining for stage in read_lineage(place) if stage.pretraining is not None]
-    return recorded_list(said[-1]) if said else pretraining_of(place)
+    records = [stage.pretraining for stage in read_lineage(place) if stage.pretraining is not None]
+    return recorded_list(records[-1]) if records else pretraining_of(place)
 
 
 def pretraining_of(place: str) -> Pretraining:
@@ -138,8 +138,8 @@ def check_subsets(encoder: Encoder, used: Iterable[Subset]) -> None:
         if encoder.languages is None:
             continue
         if subset.language not in encoder.languages:
-            known = ", ".join(sorted(encoder.languages))
-            raise UserError(f"{encoder.place}: was not trained on '{subset.language}' ({subset}), but {known}")
+            names = ", ".join(sorted(encoder.languages))
+            raise UserError(f"{encoder.place}: was not trained on '{subset.language}' ({subset}), but {names}")
         if task.family not in ONE_LANGUAGE:
             raise UserError(f"{encoder.place}: gets the language of each text as input, and rows of '{task.name}' may have two")
 
@@ -152,8 +152,8 @@ def _number(values: Mapping[str, Any], path: Path, *names: str) -> int:
 
 
 def _languages(values: Mapping[str, Any]) -> frozenset[str] | None:
-    told = values.get("use_lang_emb", True) and values.get("n_langs", 1) > 1
-    return frozenset(values.get("lang2id", ())) if told else None
+    has_languages = values.get("use_lang_emb", True) and values.get("n_langs", 1) > 1
+    return frozenset(values.get("lang2id", ())) if has_languages else None
 
 
 def _positions(values: Mapping[str, Any], kind: EncoderKind) -> int | None:
@@ -187,5 +187,5 @@ def _largest_id(path: Path) -> int | None:
 def _cached(place: str, name: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(place, name)
-    return Path(found) if isinstance(found, str) else None
+    cached = try_to_load_from_cache(place, name)
+    return Path(cached) if isinstance(cached, str) else None

@@ -8,18 +8,18 @@ from typing import Any, Literal, Self
 
 from xdist.config import Model, Run, recorded_run
 from xdist.config.merge import Merge, with_places
-from xdist.config.run import AUTO, AskedPrecision
+from xdist.config.runtime import AUTO, AskedPrecision
 from xdist.data.adapters import adapter_digest, folders_in
 from xdist.data.aligned import maps_digest
 from xdist.data.commits import commits
-from xdist.data.fetched import check_place, found_model, not_loaded, offline
+from xdist.data.fetched import check_place, is_offline, load_error, use_fetched_model
 from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.estimate.shapes import shape_of
 from xdist.evaluation.request import Request
 from xdist.files import Digests, digest, file_digest
 from xdist.languages import Pretraining
-from xdist.model.lineage import Lineage, base_of, joined, read_lineage, stage_of
+from xdist.model.lineage import Lineage, base_of, join_lineages, read_lineage, stage_of
 from xdist.resolve import trees as of_trees
 from xdist.resolve.branching import with_languages
 from xdist.resolve.encoder import Encoder, read_encoder, what_was_read
@@ -116,7 +116,9 @@ class ResolvedFacts:
     def trained_files(self) -> tuple[Path, ...]:
         """The files that training reads: those of its subsets, and those of its methods."""
         root = self.run.data.root
-        of_subsets = (path for one in self.subsets.trained for path in one.task.paths(root, one.split, one.language))
+        of_subsets = (
+            path for subset in self.subsets.trained for path in subset.task.paths(root, subset.split, subset.language)
+        )
         return (*of_subsets, *self.run.method_files, *self.word_files.values())
 
     @cached_property
@@ -138,7 +140,7 @@ class ResolvedFacts:
     def model(self) -> Model:
         """The section `model` with the folder of a fetched copy instead of a hub id, and the languages of its branches."""
         subsets = self.subsets.training if self.run.train and self.run.model.branches else ()
-        return with_languages(found_model(self.run.model, self.run.data.root), subsets)
+        return with_languages(use_fetched_model(self.run.model, self.run.data.root), subsets)
 
     @cached_property
     def merge(self) -> Merge | None:
@@ -147,11 +149,12 @@ class ResolvedFacts:
         merge = self.run.merge
         if merge is None:
             return None
-        for number, one in enumerate(merge.models):
-            if one.stage is not None:
+        for number, ingredient in enumerate(merge.models):
+            if ingredient.stage is not None:
                 raise self.run.error(("merge", "models", number, "stage"), "only a study has stages; give a model")
         return with_places(
-            merge, lambda place: found_model(self.run.model.model_copy(update={"backbone": place}), self.run.data.root).backbone
+            merge,
+            lambda place: use_fetched_model(self.run.model.model_copy(update={"backbone": place}), self.run.data.root).backbone,
         )
 
     @property
@@ -174,12 +177,12 @@ class ResolvedFacts:
         root, found = self.run.data.root, dict[Subset, None]()
         for entry in (entry for place in places for stage in read_lineage(place) for entry in stage.tasks):
             try:
-                one = task_called(entry.task, self.run.data.tasks, self.run.plugins, root)
+                task = task_called(entry.task, self.run.data.tasks, self.run.plugins, root)
             except UserError:  # your own task that is not described here
                 continue
-            if one.family == PARALLEL:
-                subsets = (Subset(one, "train", code) for code in entry.languages if one.has_language("train", code))
-                found |= dict.fromkeys(subset for subset in subsets if one.is_there(root, "train", subset.language))
+            if task.family == PARALLEL:
+                subsets = (Subset(task, "train", code) for code in entry.languages if task.has_language("train", code))
+                found |= dict.fromkeys(subset for subset in subsets if task.is_there(root, "train", subset.language))
         return tuple(found)
 
     @property
@@ -205,16 +208,16 @@ class ResolvedFacts:
             return None
         check_place(self.model.backbone)
         encoder = read_encoder(self.model.backbone)
-        if encoder is None and offline():
-            raise not_loaded(self.model.backbone, "", OSError())
+        if encoder is None and is_offline():
+            raise load_error(self.model.backbone, "", OSError())
         return encoder
 
     @property
     def deepspeed_file(self) -> Path | None:
         """As the run says it; what `auto` became when the run was started it stays. None where the hardware is not known
         yet."""
-        asked = self.run.runtime.deepspeed
-        name = (self.folder.zero or asked) if asked == AUTO else asked
+        setting = self.run.runtime.deepspeed
+        name = (self.folder.zero or setting) if setting == AUTO else setting
         return None if name == AUTO else ds_config.find(name)
 
     @cached_property
@@ -241,8 +244,8 @@ class ResolvedFacts:
     @property
     def precision(self) -> AskedPrecision:
         """As the run says it; what `auto` became when the run was started it stays, on any hardware where it resumes."""
-        asked = self.run.runtime.precision
-        return (self.folder.precision or asked) if asked == "auto" else asked
+        wanted = self.run.runtime.precision
+        return (self.folder.precision or wanted) if wanted == "auto" else wanted
 
     @cached_property
     def fetched(self) -> Mapping[str, str]:
@@ -258,7 +261,7 @@ class ResolvedFacts:
     def _lineage(self, precision: AskedPrecision) -> Lineage:
         before = read_lineage(self.model.backbone)
         if self.run.train is None:
-            return joined([before, *map(read_lineage, self.merge.used)]) if self.merge else before
+            return join_lineages([before, *map(read_lineage, self.merge.used)]) if self.merge else before
         subsets = ((subset.task, subset.language) for subset in self.subsets.training)
         values = self.run.dump()
         values["runtime"]["precision"] = precision

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from xdist.checkpoint import tags
-from xdist.config.run import KeepFinished
+from xdist.config.runtime import KeepFinished
 from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.evaluation.scores import Scores
@@ -26,7 +26,7 @@ def leave(folder: RunFolder, keep: KeepFinished, name: str, scored: Iterable[Sub
         if keep == "weights":
             from xdist.checkpoint import stripped  # torch, which is not needed to look at a study
 
-            freed = sum(bytes_less for _, bytes_less in stripped.strip_all(folder.checkpoints, all_done=True))
+            freed = sum(bytes_less for _, bytes_less in stripped.strip_tags(folder.checkpoints, all_done=True))
         elif keep != "states":
             freed = _removed(folder.checkpoints)
         if keep == "scores" and folder.model.is_dir() and _all_scored(folder, name, tuple(scored)):
@@ -42,7 +42,7 @@ def leave(folder: RunFolder, keep: KeepFinished, name: str, scored: Iterable[Sub
 def is_left(folder: RunFolder, keep: KeepFinished) -> bool:
     """Whether `leave` has been there, as far as folders show; a model without all scores is looked at again."""
     if keep == "weights":
-        return all(tags.is_stripped(tag) for tag in tags.tags(folder.checkpoints))
+        return all(tags.is_stripped(tag) for tag in tags.list_tags(folder.checkpoints))
     return keep == "states" or not (folder.checkpoints.is_dir() or (keep == "scores" and folder.model.is_dir()))
 
 

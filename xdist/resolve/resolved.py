@@ -45,10 +45,10 @@ class Resolved(ResolvedFacts):
         if adapter is None:
             return
         key = ("model", "adapter")
-        for code, one in adapter.languages.items():
+        for code, folder in adapter.languages.items():
             if known_language(code) is None:
                 raise self.run.error((*key, "languages", code), unknown("language", code, LANGUAGES))
-            if one.stage is not None:
+            if folder.stage is not None:
                 raise self.run.error((*key, "languages", code, "stage"), "only a study has stages; give a model")
         for inner, place in folders_in(adapter) if self.data_here and not self.to_come else ():
             found = adapter_in(place)
@@ -59,8 +59,8 @@ class Resolved(ResolvedFacts):
     def check_trees(self, used: Sequence[Subset]) -> None:
         """Raises UserError for an encoder that reads dependency trees, or is to, where they are not there."""
         run, model = self.run, self.model
-        others = [*(self.merge.used if self.merge else ()), *self.teacher_places]
-        places = [*others, *([model.backbone] if run.merge or run.align else ())]
+        other_models = [*(self.merge.used if self.merge else ()), *self.teacher_places]
+        places = [*other_models, *([model.backbone] if run.merge or run.align else ())]
         if place := next((place for place in places if syntax_in(place)), None):
             raise run.error(("model",), f"{place}: reads dependency trees; it is not merged, mapped or a teacher")
         of_trees.check_model(
@@ -127,10 +127,10 @@ class Resolved(ResolvedFacts):
             check_words(section, files)
         except UserError as error:
             raise self.run.error((*key, "links" if section.dictionaries is None else "dictionaries"), str(error)) from None
-        linked = [one for one in subsets if section.links is not None and one.task.family == PARALLEL]
+        linked = [subset for subset in subsets if section.links is not None and subset.task.family == PARALLEL]
         for subset in linked:
-            if subset.task.fields and len(found := subset.task.sources(root, subset.split, subset.language)) != 1:
-                raise UserError(f"{files[subset.language]}: {subset} has {len(found)} files; links are of the lines of one")
+            if subset.task.fields and len(sources := subset.task.sources(root, subset.split, subset.language)) != 1:
+                raise UserError(f"{files[subset.language]}: {subset} has {len(sources)} files; links are of the lines of one")
             LinkFile(files[subset.language]).check_against(subset.task.examples(root, subset.split, subset.language))
 
     def check_rows(self) -> None:
@@ -143,9 +143,9 @@ class Resolved(ResolvedFacts):
                 raise train.error(
                     (*train.key_of(number), "rows"), f"'{entry.task}' is running text, without examples: give limit"
                 )
-            there = sum(1 for _ in islice(subset.task.examples(root, subset.split, subset.language), entry.rows))
-            if there < entry.rows:
-                raise train.error((*train.key_of(number), "rows"), f"{subset} has {there:,} examples, not {entry.rows:,}")
+            rows = sum(1 for _ in islice(subset.task.examples(root, subset.split, subset.language), entry.rows))
+            if rows < entry.rows:
+                raise train.error((*train.key_of(number), "rows"), f"{subset} has {rows:,} examples, not {entry.rows:,}")
 
     @property
     def _trains_heads(self) -> bool:
@@ -176,18 +176,18 @@ class Resolved(ResolvedFacts):
         if run.evaluate and run.evaluate.layer is not None and run.evaluate.layer > encoder.layers:
             message = f"there is no layer {run.evaluate.layer}: {encoder.place} has {encoder.layers}"
             raise run.error(("evaluate", "layer"), message)
-        held = self.heads if run.train else self._held(encoder)
-        elsewhere = None if run.makes_model or held else read_finetuned(self.model.backbone)
-        if elsewhere or (not run.makes_model and not held and run.model.labels is not None):
+        heads = self.heads if run.train else self._held(encoder)
+        elsewhere = None if run.makes_model or heads else read_finetuned(self.model.backbone)
+        if elsewhere or (not run.makes_model and not heads and run.model.labels is not None):
             from xdist.model.folder import check_finetuned  # reads the weights of the head, with torch
 
             check_finetuned(self.model.backbone, dict.fromkeys(subset.task for subset in self.scored), run.model.labels)
         to_come = self.merge is not None and any(not Path(place).is_dir() for place in self.merge.used)
         for subset in () if elsewhere or to_come else self.scored:
-            if subset.task.needs_head and subset.task.head not in held:
+            if subset.task.needs_head and subset.task.head not in heads:
                 place = self.scored_model
-                there = ", ".join(held) or "none"
-                raise UserError(f"{place}: holds no head '{subset.task.head}' (it has: {there}); train that task first")
+                names = ", ".join(heads) or "none"
+                raise UserError(f"{place}: holds no head '{subset.task.head}' (it has: {names}); train that task first")
 
     def _held(self, encoder: Encoder) -> Collection[str]:
         """The heads for scoring: those of the backbone, and those of models that are merged."""
@@ -197,9 +197,9 @@ class Resolved(ResolvedFacts):
     def _brought(self) -> Collection[str]:
         """The heads of the adapter that the run is given; of PEFT's, which have no names, those that are scored."""
         adapter = self.run.model.adapter
-        if adapter is None or adapter.folder is None or (found := adapter_in(adapter.folder)) is None:
+        if adapter is None or adapter.folder is None or (folder := adapter_in(adapter.folder)) is None:
             return ()
-        return [subset.task.head for subset in self.scored] if found.saved_modules else heads_in(found.folder)
+        return [subset.task.head for subset in self.scored] if folder.saved_modules else heads_in(folder.folder)
 
     def check_merged(self) -> None:
         """Raises UserError for a model to merge that is missing, unless it is to come."""
@@ -207,7 +207,9 @@ class Resolved(ResolvedFacts):
         if merge is None or self.to_come or not self.data_here:
             return
         keys: list[tuple[KeyPath, str]] = [
-            (("merge", "models", number, "model"), one.model) for number, one in enumerate(merge.models) if one.model
+            (("merge", "models", number, "model"), ingredient.model)
+            for number, ingredient in enumerate(merge.models)
+            if ingredient.model
         ]
         for key, place in [*keys, *([(("merge", "minus"), merge.minus)] if merge.minus else [])]:
             if not Path(place).is_dir() and not may_be_hub_id(place):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from xdist.config import Data, Evaluate, Model, Run, Train
 from xdist.config.reader import KeyPath
-from xdist.data.fetched import found_model
+from xdist.data.fetched import use_fetched_model
 from xdist.data.heads import heads_in
 from xdist.data.subset import Subset, pool_subsets
 from xdist.errors import UserError, unknown
@@ -40,37 +40,37 @@ class Subsets:
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
         """The task of each entry of `train.tasks`, with the head that the run gives it."""
-        found: list[Task] = []
+        tasks: list[Task] = []
         heads: dict[str, Task] = {}
         for number, entry in enumerate(self._train.tasks if self._train else ()):
             assert self._train
             key = ("train", *self._train.key_of(number), "task")
-            found.append(one := self._task(key, entry.task))
-            other = heads.setdefault(one.head, one)
-            if (one.family, one.labels) != (other.family, other.labels):
-                message = f"'{one.name}' and '{other.name}' cannot share the head '{one.head}': other family or labels"
+            tasks.append(task_ := self._task(key, entry.task))
+            first = heads.setdefault(task_.head, task_)
+            if (task_.family, task_.labels) != (first.family, first.labels):
+                message = f"'{task_.name}' and '{first.name}' cannot share the head '{task_.head}': other family or labels"
                 raise self._error(key, message)
-        return tuple(found)
+        return tuple(tasks)
 
     @cached_property
     def training(self) -> tuple[Subset, ...]:
         """Those that `train.tasks` names."""
-        found: list[Subset] = []
+        subsets: list[Subset] = []
         entries = self._train.tasks if self._train else ()
         for number, (described, entry) in enumerate(zip(self.tasks, entries, strict=True)):
             assert self._train
             key = ("train", *self._train.key_of(number))
             if "train" not in described.files:
                 raise self._error((*key, "task"), f"task '{entry.task}' is evaluated, not trained")
-            found += [
+            subsets += [
                 self._subset((*key, "languages", index), described, "train", code) for index, code in enumerate(entry.languages)
             ]
         seen: set[Subset] = set()
-        for subset in found:
+        for subset in subsets:
             if subset in seen:
                 raise self._error(("train", "tasks"), f"{subset} appears here twice")
             seen.add(subset)
-        return tuple(found)
+        return tuple(subsets)
 
     @cached_property
     def selection(self) -> tuple[Subset, ...]:
@@ -98,30 +98,36 @@ class Subsets:
         """Those of `evaluate`: with languages 'all', every language whose files exist."""
         if self._there is not None:
             return tuple(subset for subset in self.evaluation_named if str(subset) in self._there)
-        return self._evaluation(there=True)
+        return self._evaluation(existing=True)
 
     @cached_property
     def evaluation_named(self) -> tuple[Subset, ...]:
         """The same whether their files exist or not: with languages 'all', every language of each task."""
-        return self._evaluation(there=False)
+        return self._evaluation(existing=False)
 
     @cached_property
     def aligned(self) -> tuple[Subset, ...]:
         """The parallel text that maps are fitted on: with languages 'all', of every language that is evaluated and whose files
         exist, which may be none."""
-        found: list[Subset] = []
+        subsets: list[Subset] = []
         for number, entry in enumerate(self._align.tasks if self._align else ()):
             key: KeyPath = ("align", "tasks", number)
-            one = self._task((*key, "task"), entry.task)
-            if one.family != "parallel":
-                raise self._error((*key, "task"), f"task '{entry.task}' is no parallel text ({one.family})")
+            text = self._task((*key, "task"), entry.task)
+            if text.family != "parallel":
+                raise self._error((*key, "task"), f"task '{entry.task}' is no parallel text ({text.family})")
             if entry.languages != "all":
-                found += [self._subset((*key, "languages", at), one, "train", code) for at, code in enumerate(entry.languages)]
+                subsets += [
+                    self._subset((*key, "languages", at), text, "train", code) for at, code in enumerate(entry.languages)
+                ]
                 continue
-            asked = dict.fromkeys(one.own(subset.language) for subset in self.evaluation_named if "-" not in subset.language)
-            codes = [code for code in asked if one.has_language("train", code) and one.is_there(self._data.root, "train", code)]
-            found += [Subset(one, "train", code) for code in codes]
-        return tuple(dict.fromkeys(found))
+            languages = dict.fromkeys(
+                text.own(subset.language) for subset in self.evaluation_named if "-" not in subset.language
+            )
+            codes = [
+                code for code in languages if text.has_language("train", code) and text.is_there(self._data.root, "train", code)
+            ]
+            subsets += [Subset(text, "train", code) for code in codes]
+        return tuple(dict.fromkeys(subsets))
 
     @cached_property
     def pools(self) -> tuple[Subset, ...]:
@@ -141,16 +147,18 @@ class Subsets:
     @cached_property
     def wanted(self) -> tuple[tuple[Subset, bool], ...]:
         """All that the run reads, at any path, and whether the run names the language itself instead of taking all."""
-        asked = self._evaluate.languages if self._evaluate else "all"
-        named = asked != "all" and not any(word.startswith(GROUP) for word in asked)
-        pools = (pool for entry in dict.fromkeys(one.task for one in self.evaluation_named) for pool in pool_subsets(entry))
+        languages = self._evaluate.languages if self._evaluate else "all"
+        named = languages != "all" and not any(word.startswith(GROUP) for word in languages)
+        pools = (
+            pool for entry in dict.fromkeys(subset.task for subset in self.evaluation_named) for pool in pool_subsets(entry)
+        )
         return (
             *((subset, True) for subset in self.trained),
             *((subset, named) for subset in self.evaluation_named),
             *((pool, True) for pool in pools),
         )
 
-    def _evaluation(self, there: bool) -> tuple[Subset, ...]:
+    def _evaluation(self, existing: bool) -> tuple[Subset, ...]:
         if self._evaluate is None:
             return ()
         root, split = self._data.root, self._evaluate.split
@@ -158,39 +166,39 @@ class Subsets:
         for number, entry in enumerate(entries):
             if not entry.scorable:
                 raise self._error(("evaluate", "tasks", number), f"task '{entry.name}' is trained, not evaluated")
-        known = set(LANGUAGES)
-        asked, groups = self._asked()
-        for code in asked:
-            known |= {code for entry in entries if entry.own(code) in entry.languages}
-        found: list[Subset] = []
+        known_codes = set(LANGUAGES)
+        codes, groups = self._asked()
+        for code in codes:
+            known_codes |= {code for entry in entries if entry.own(code) in entry.languages}
+        subsets: list[Subset] = []
         for number, entry in enumerate(entries):
             if self._evaluate.languages == "all":
-                here = [
+                of_task = [
                     Subset(entry, split, code)
                     for code in by_size(entry.languages)
-                    if split in entry.files and (not there or entry.is_there(root, split, code))
+                    if split in entry.files and (not existing or entry.is_there(root, split, code))
                 ]
-                if not here:
+                if not of_task:
                     example = _absent(entry.paths(root, split, entry.languages[0]))
                     raise self._error(
                         ("evaluate", "tasks", number), f"no language of '{entry.name}' has its files, such as {example}"
                     )
-                found += here
+                subsets += of_task
                 continue
             of_groups = [code for code in by_size(entry.languages) if groups and self._read.group(code) in groups]
-            if there:
+            if existing:
                 of_groups = [code for code in of_groups if split in entry.files and entry.is_there(root, split, code)]
-            for code in asked:
-                if code not in known or entry.own(code) in entry.languages:
-                    found.append(self._subset(("evaluate", "languages"), entry, split, code))
-            found += [self._subset(("evaluate", "languages"), entry, split, code) for code in of_groups]
+            for code in codes:
+                if code not in known_codes or entry.own(code) in entry.languages:
+                    subsets.append(self._subset(("evaluate", "languages"), entry, split, code))
+            subsets += [self._subset(("evaluate", "languages"), entry, split, code) for code in of_groups]
             if entry.pairs_of:  # two languages need all four pairs of them
-                chosen = {entry.pairs_of.own(code) for code in asked}
-                found += [Subset(entry, split, code) for code in entry.languages if chosen.issuperset(pair(code))]
-        if groups and not found:
+                chosen = {entry.pairs_of.own(code) for code in codes}
+                subsets += [Subset(entry, split, code) for code in entry.languages if chosen.issuperset(pair(code))]
+        if groups and not subsets:
             message = f"no language of {', '.join(entry.name for entry in entries)} is {' or '.join(groups)}"
             raise self._error(("evaluate", "languages"), f"{message} ({self._read.title})")
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(subsets))
 
     def _asked(self) -> tuple[list[str], list[str]]:
         """The languages that `evaluate` names itself, and the groups that it names, `tail` and `head` being several."""
@@ -209,7 +217,7 @@ class Subsets:
 
     @cached_property
     def _read(self) -> Pretraining:
-        return what_was_read(self._model, found_model(self._model, self._data.root).backbone)
+        return what_was_read(self._model, use_fetched_model(self._model, self._data.root).backbone)
 
     def _task(self, key: KeyPath, name: str) -> Task:
         try:
@@ -219,12 +227,14 @@ class Subsets:
         if self._train:
             return sharing(entry, self._train.share) if self._train.share else entry
         # What is only evaluated has the heads that it was trained with.
-        held = {**self._merged_heads, **heads_in(Path(found_model(self._model, self._data.root).backbone))}
-        return next((one for one in (entry, sharing(entry, "task"), sharing(entry, "family")) if one.head in held), entry)
+        heads = {**self._merged_heads, **heads_in(Path(use_fetched_model(self._model, self._data.root).backbone))}
+        return next(
+            (version for version in (entry, sharing(entry, "task"), sharing(entry, "family")) if version.head in heads), entry
+        )
 
     @cached_property
     def _merged_heads(self) -> dict[str, object]:
-        places = [one.model for one in self._merge.models if one.model] if self._merge else ()
+        places = [model.model for model in self._merge.models if model.model] if self._merge else ()
         return {name: entry for place in places for name, entry in heads_in(Path(place)).items()}
 
     def _subset(self, key: KeyPath, entry: Task, split: str, code: str) -> Subset:

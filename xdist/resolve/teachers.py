@@ -6,7 +6,7 @@ from pathlib import Path
 from xdist.config import Model, Train
 from xdist.config.distil import LanguageTeacher
 from xdist.config.reader import KeyPath
-from xdist.data.fetched import found_model
+from xdist.data.fetched import use_fetched_model
 from xdist.data.heads import heads_in
 from xdist.data.subset import Subset
 from xdist.errors import unknown
@@ -23,10 +23,10 @@ def teachers_of(train: Train | None, subsets: Sequence[Subset], root: Path) -> t
         return ()
     found: list[Model | None] = []
     for subset in subsets:
-        own = _own(distil.languages, subset.language)
+        own = _own_key(distil.languages, subset.language)
         place = distil.teacher if own is None else distil.languages[own].model
         taught = place is not None and subset.task.family == TAUGHT
-        found.append(found_model(Model(backbone=place), root) if place is not None and taught else None)
+        found.append(use_fetched_model(Model(backbone=place), root) if place is not None and taught else None)
     return tuple(found) if any(found) else ()
 
 
@@ -57,7 +57,7 @@ def check_teachers(train: Train, subsets: Sequence[Subset], teachers: Sequence[M
     for subset, teacher in zip(subsets, teachers, strict=True):
         if subset.task.family != TAUGHT:
             continue
-        own = _own(distil.languages, subset.language)
+        own = _own_key(distil.languages, subset.language)
         key: KeyPath = ("distil", "teacher") if own is None else ("distil", "languages", own, "model")
         if teacher is None:
             raise train.error(("distil", "languages"), f"no teacher of '{subset.language}', which is trained on; give one")
@@ -71,6 +71,6 @@ def check_teachers(train: Train, subsets: Sequence[Subset], teachers: Sequence[M
             raise train.error(key, message)
 
 
-def _own(languages: dict[str, LanguageTeacher], code: str) -> str | None:
+def _own_key(languages: dict[str, LanguageTeacher], code: str) -> str | None:
     """The key of the teacher of a language."""
     return next((one for one in languages if same_language(one, code)), None)

@@ -8,7 +8,7 @@ from xdist.config.method import Method
 from xdist.config.reader import KeyPath
 from xdist.config.syntax import Syntax
 from xdist.data.subset import Subset
-from xdist.data.syntax import different, syntax_in
+from xdist.data.syntax import differing_key, syntax_in
 from xdist.data.trees import Trees
 from xdist.errors import UserError
 from xdist.files import file_digest
@@ -27,7 +27,7 @@ def check_model(model: Model, place: str, kind: str | None, trains: bool, error:
         return
     if there is None and not trains:
         raise error(KEY, f"{place}: reads no dependency trees; leave model.syntax out")
-    if there and (name := different(asked, there)):
+    if there and (name := differing_key(asked, there)):
         raise error((*KEY, name), f"{place}: was trained with {name}: {getattr(there, name)}")
     if kind is not None and not KINDS[kind].keys_values:
         raise error(KEY, f"layers of encoders of type '{kind}' have no matrices for keys and values alone")

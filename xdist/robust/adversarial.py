@@ -85,7 +85,7 @@ class Adversarial(Ascending, Method):
                 before, clean = context.family.loss(outputs, view.batch), context.family.log_probabilities(outputs, view.batch)
         for _ in range(self.steps):
             ascent.delta.requires_grad_()
-            (outputs,) = context.outputs(ascent.shifted(view))
+            (outputs,) = context.outputs(ascent.shift_view(view))
             if clean is None:
                 loss = context.family.loss(outputs, view.batch)
             else:
@@ -94,7 +94,7 @@ class Adversarial(Ascending, Method):
             ascent.climb(context.slope(loss, ascent.delta))
         ascent.note(context)
         assert before is not None
-        return ascent.shifted(view), before
+        return ascent.shift_view(view), before
 
 
 register(Adversarial)

@@ -39,10 +39,10 @@ class Ascent:
 
     def note(self, context: Context) -> None:
         if not self.batch.dummy:
-            context.statistics.moved(self.ball, self.delta.detach())
-            context.statistics.skipped(self.failed)
+            context.statistics.note_move(self.ball, self.delta.detach())
+            context.statistics.count_skipped(self.failed)
 
-    def shifted(self, view: View) -> View:
+    def shift_view(self, view: View) -> View:
         return view.shifted("input", self.delta)
 
     def _sound(self, delta: Tensor, gradient: Tensor) -> Tensor:

@@ -38,14 +38,14 @@ BYTE_OF = _byte_of()
 FALLBACK = {f"<0x{byte:02X}>": byte for byte in range(256)}
 
 
-def described(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+def describe_tokenizer(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     description: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
     return description
 
 
-def written(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[str]) -> list[bytes]:
+def piece_bytes(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[str]) -> list[bytes]:
     """What each piece of a BPE vocabulary is in a text. Raises UserError for one of another making."""
-    tokenizer_json = described(tokenizer)
+    tokenizer_json = describe_tokenizer(tokenizer)
     model = tokenizer_json["model"]
     if model.get("continuing_subword_prefix") or model.get("end_of_word_suffix"):
         raise UserError(f"{tokenizer.name_or_path}: words cannot be found in the pieces of its BPE vocabulary")
@@ -75,7 +75,7 @@ class Merges:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._backend: Tokenizer = tokenizer.backend_tokenizer
-        model = described(tokenizer)["model"]
+        model = describe_tokenizer(tokenizer)["model"]
         self._ids: dict[str, int] = model["vocab"]
         pairs = (merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"])
         self._ranks = {(first, second): rank for rank, (first, second) in enumerate(pairs)}
@@ -109,9 +109,9 @@ class Merges:
     def cut(self, parts: Sequence[WordPart], rate: float, draws: Sequence[float]) -> tuple[int, ...]:
         """The ids of a word's pieces, each merge being left out where its number in [0, 1) is below `rate`."""
         numbers = iter(draws)
-        return tuple(self._ids[piece] for part in parts for piece in self._merged(part, rate, numbers))
+        return tuple(self._ids[piece] for part in parts for piece in self._merge_part(part, rate, numbers))
 
-    def _merged(self, part: WordPart, rate: float, draws: Iterator[float]) -> list[str]:
+    def _merge_part(self, part: WordPart, rate: float, draws: Iterator[float]) -> list[str]:
         symbols, left_out = list(part.symbols), False
         while len(symbols) > 1:
             possible = []

@@ -65,13 +65,13 @@ def _file(folder: Path, source: str, language: str) -> Path:
 
 def dictionaries_in(folder: Path, source: str, languages: Sequence[str] | None) -> list[Path]:
     """The files of those languages, or of all that the folder has. Raises UserError for what is missing."""
-    there = {path.stem.removeprefix(f"{source}-"): path for path in sorted(folder.glob(_file(Path(), source, "*").name))}
+    files = {path.stem.removeprefix(f"{source}-"): path for path in sorted(folder.glob(_file(Path(), source, "*").name))}
     for language in languages or ():
-        if language not in there:
-            raise UserError(f"{_file(folder, source, language)}: no such file; {unknown('language', language, there)}")
-    if not there:
+        if language not in files:
+            raise UserError(f"{_file(folder, source, language)}: no such file; {unknown('language', language, files)}")
+    if not files:
         raise UserError(f"{folder}: no dictionary {source}-xx.txt in this folder")
-    return [there[language] for language in languages or there]
+    return [files[language] for language in languages or files]
 
 
 class CodeSwitcher(WordRewriter):
@@ -94,31 +94,36 @@ class CodeSwitcher(WordRewriter):
         super().__init__(tokenizer, seed, stream, max_length=max_length, copies=copies)
         self.probability, self.lookup, self.source = probability, lookup, source
         self.dictionaries = [read_dictionary(path) for path in dictionaries_in(dictionaries, source, languages)]
-        self.found = lru_cache(CACHED)(self._found)
+        self.spelled_translations = lru_cache(CACHED)(self._translations_of)
 
     def replacements(
         self, pieces: Sequence[WordIds], words: Words, draws: WordDraws, language: str, one: bool
     ) -> Iterator[tuple[int, WordIds]] | None:
-        return self._drawn(pieces, words, draws, one) if language == self.source else None
+        return self._draw_words(pieces, words, draws, one) if language == self.source else None
 
     def produces(self, ids: np.ndarray) -> np.ndarray | None:
         if self.lookup == "folded":
             return None  # translations in the word's capitals, its punctuation round them
         lists = self.dictionaries
-        return np.union1d(ids, self.vocabulary.spelled(word for words in lists for found in words.values() for word in found))
+        return np.union1d(
+            ids,
+            self.vocabulary.ids_of_words(word for words in lists for translations in words.values() for word in translations),
+        )
 
-    def _drawn(self, pieces: Sequence[WordIds], words: Words, draws: WordDraws, one: bool) -> Iterator[tuple[int, WordIds]]:
+    def _draw_words(
+        self, pieces: Sequence[WordIds], words: Words, draws: WordDraws, one: bool
+    ) -> Iterator[tuple[int, WordIds]]:
         switch, language, translation = draws(words.index, np.arange(3)[:, None])
         for word in np.flatnonzero(words.free & (switch < self.probability)).tolist():
-            found = self.found(int(language[word] * len(self.dictionaries)), one, pieces[word])
-            if found:
-                yield word, found[int(translation[word] * len(found))]
+            choices = self.spelled_translations(int(language[word] * len(self.dictionaries)), one, pieces[word])
+            if choices:
+                yield word, choices[int(translation[word] * len(choices))]
 
-    def _found(self, number: int, one: bool, word: WordIds) -> list[WordIds]:
+    def _translations_of(self, number: int, one: bool, word: WordIds) -> list[WordIds]:
         """The tokens of each translation that the vocabulary can spell."""
-        found = look_up(self.vocabulary.text(word), self.dictionaries[number], self.lookup)
+        translations = look_up(self.vocabulary.text(word), self.dictionaries[number], self.lookup)
         after_blank = self.vocabulary.after_blank(word)
-        spelled = (self.vocabulary.encode(other, one, after_blank) for other in found)
+        spelled = (self.vocabulary.encode(translation, one, after_blank) for translation in translations)
         return [ids for ids in spelled if ids is not None]
 
 

@@ -51,7 +51,7 @@ class Free(Ascending, Method):
             for step in range(self.steps):
                 for ascent in ascents:
                     ascent.delta.requires_grad_(step < self.steps - 1)
-                views = tuple(ascent.shifted(view) for ascent, view in zip(ascents, one.views, strict=True))
+                views = tuple(ascent.shift_view(view) for ascent, view in zip(ascents, one.views, strict=True))
                 yield replace(one.scaled(1 / self.steps), views=views)
                 for ascent in ascents:
                     if (gradient := ascent.delta.grad) is not None:

@@ -42,6 +42,7 @@ class Sampler:
         for end, edges in enumerate(lattice.ending[1:], start=1):
             weights = [mass[begin] + alpha * score for begin, _, score in edges]
             if weights:
+                # The log of a sum of exponentials, the largest taken out so that none overflows.
                 highest = max(weights)
                 total = sum(math.exp(weight - highest) for weight in weights)
                 mass[end] = highest + math.log(total)
@@ -51,6 +52,7 @@ class Sampler:
     def __call__(self, draws: Sequence[float]) -> tuple[int, ...]:
         """A segmentation, from numbers in [0, 1), as many as the word has characters."""
         pieces = []
+        # From the last piece to the first: how probable a piece is there, all ways before it are summed in already.
         end = len(self.choices) - 1
         for draw in draws:
             edges, cumulative = self.choices[end]
@@ -65,7 +67,7 @@ class BestSampler:
     """Draws from the `count` best segmentations."""
 
     def __init__(self, lattice: Lattice, alpha: float, count: int) -> None:
-        scored = best(lattice, count)
+        scored = best_segmentations(lattice, count)
         weights = [math.exp(alpha * (score - scored[0][0])) for score, _ in scored]
         self.segmentations = [segmentation for _, segmentation in scored]
         self.cumulative = [weight / sum(weights) for weight in accumulate(weights)]
@@ -75,8 +77,10 @@ class BestSampler:
         return self.segmentations[min(bisect_right(self.cumulative, draws[0]), len(self.segmentations) - 1)]
 
 
-def best(lattice: Lattice, count: int) -> list[tuple[float, tuple[int, ...]]]:
+def best_segmentations(lattice: Lattice, count: int) -> list[tuple[float, tuple[int, ...]]]:
     """The `count` best segmentations with their log-probabilities, best first."""
+    # By dynamic programming: the `count` best ways to each character suffice, since the beginning of one of the best ways to
+    # the end is among the best ways to where it stops.
     reached: list[list[tuple[float, tuple[int, ...]]]] = [[(0.0, ())]]
     for edges in lattice.ending[1:]:
         ways = [(sum_ + score, (*path, piece)) for begin, piece, score in edges for sum_, path in reached[begin]]

@@ -31,6 +31,7 @@ def _signed(value: int) -> int:
 def uniform(batch: Batch, width: int, seed: int, step: int, stream: int) -> Tensor:
     """(T, width) numbers in [0, 1), fp32."""
     device = batch.tokens.device
+    # An odd factor (the prime of FNV) keeps the keys of neighbouring rows apart modulo 2^64.
     token_key = _mix(batch.row_ids[batch.token_row] * 0x1000003 + _signed(key_of(seed, step, stream)))
     token_key = _mix(token_key + batch.row_positions)
     # A step of SplitMix64 (0x9E3779B97F4A7C15, as int64) for each coordinate.
@@ -46,8 +47,8 @@ def gaussian(batch: Batch, width: int, seed: int, step: int, stream: int) -> Ten
 
 
 DRAWS = 1 << 20  # numbers that belong to one method of a chain
-# Draw `number` has streams 16 number to 16 number + 15: uniform numbers take the first, Gaussian ones the next two, radii
-# the tenth.
+# Draw `number` has streams 16 number to 16 number + 15: uniform numbers take the first, Gaussian ones the next two (stream
+# 8 number of `gaussian` takes 16 number + 1 and + 2), radii the tenth.
 
 
 def uniform_in(ball: Ball, batch: Batch, width: int, seed: int, step: int, number: int) -> Tensor:

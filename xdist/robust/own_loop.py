@@ -20,7 +20,7 @@ from xdist.config.robust import Robust, in_order
 from xdist.config.section import Section
 from xdist.errors import UserError
 from xdist.model.masks import Masks
-from xdist.model.sites import shifted, shifted_last
+from xdist.model.sites import shift_inputs, shift_last_states
 from xdist.robust.passes import Chain, Context, Pass
 from xdist.robust.statistics import Statistics
 from xdist.tasks.batch import Batch, View
@@ -86,9 +86,9 @@ def perturbed_loss(
         scale=IN_FP16 if _in_fp16(bare, device) else 1.0,
     )
     total: Tensor | None = None
-    for one in chain.passes(context):
-        loss, _ = labels.weighed(one).loss(outputs(*one.views, of=model), labels)
-        _climb_from(one, loss, context.scale)
+    for pass_ in chain.passes(context):
+        loss, _ = labels.weigh_pass(pass_).loss(outputs(*pass_.views, of=model), labels)
+        _climb_from(pass_, loss, context.scale)
         total = loss if total is None else total + loss
     assert total is not None
     return total
@@ -98,10 +98,10 @@ class _Given(Section):
     method: Robust
 
 
-def _methods(given: Described | Sequence[Described]) -> tuple[Method, ...]:
-    several = isinstance(given, Sequence) and not isinstance(given, str)
-    parts = [{"method": one} if isinstance(one, str) else one for one in (given if several else [given])]
-    values = [dict(one) if isinstance(one, Mapping) else one for one in parts]
+def _methods(described: Described | Sequence[Described]) -> tuple[Method, ...]:
+    several = isinstance(described, Sequence) and not isinstance(described, str)
+    parts = [{"method": method} if isinstance(method, str) else method for method in (described if several else [described])]
+    values = [dict(method) if isinstance(method, Mapping) else method for method in parts]
     methods = in_order(validated(_Given, {"method": values if several else values[0]}, Source(Path(ME))).method)
     for method in methods:
         if method.rewrites:
@@ -130,12 +130,12 @@ def _bare(model: nn.Module) -> PreTrainedModel:
     return inner
 
 
-def _batch(given: Mapping[str, Any]) -> Batch:
+def _batch(padded: Mapping[str, Any]) -> Batch:
     """The tokens of a padded batch in one line."""
-    ids = given.get("input_ids")
+    ids = padded.get("input_ids")
     if not isinstance(ids, Tensor) or ids.ndim not in (2, 3):
         raise UserError(f"{ME}: the batch has no input_ids of (rows, tokens) or (rows, options, tokens)")
-    mask = _mask(given)
+    mask = _mask(padded)
     if mask.shape != ids.shape:
         raise UserError(f"{ME}: attention_mask is {tuple(mask.shape)}, input_ids are {tuple(ids.shape)}")
     real = mask.flatten(0, -2).bool()
@@ -171,14 +171,14 @@ def _output(model: nn.Module, bare: PreTrainedModel, batch: Mapping[str, Any], v
     encoder: Any = bare.base_model
     if masks:
         masks.rewind()
-    with shifted(encoder, view.batch, view.shifts), shifted_last(encoder, view.batch, view.shifts):
-        found = model(**batch)
-    loss = getattr(found, "loss", None)
+    with shift_inputs(encoder, view.batch, view.shifts), shift_last_states(encoder, view.batch, view.shifts):
+        outputs = model(**batch)
+    loss = getattr(outputs, "loss", None)
     if loss is None:
         raise UserError(f"{ME}: {type(bare).__name__} returns no loss for this batch: does it hold labels?")
-    if (starts := getattr(found, "start_logits", None)) is not None:
-        return _Output(loss, torch.stack([starts, found.end_logits], -1))
-    return _Output(loss, getattr(found, "logits", None))
+    if (starts := getattr(outputs, "start_logits", None)) is not None:
+        return _Output(loss, torch.stack([starts, outputs.end_logits], -1))
+    return _Output(loss, getattr(outputs, "logits", None))
 
 
 class _Labels:
@@ -189,9 +189,9 @@ class _Labels:
         self.answers = "start_positions" in batch
         self.real = _mask(batch).bool()
 
-    def weighed(self, one: Pass) -> Pass:
+    def weigh_pass(self, pass_: Pass) -> Pass:
         """The pass with its divergence, a sum over labels or answers, as a mean over them, which the model's loss is."""
-        return replace(one, consistency=one.consistency / self._count()) if one.consistency else one
+        return replace(pass_, consistency=pass_.consistency / self._count()) if pass_.consistency else pass_
 
     def losses(self, outputs: _Output, batch: Batch) -> Tensor:
         return outputs.loss[None]
@@ -217,31 +217,31 @@ class _Labels:
 
 def _in_fp16(model: PreTrainedModel, device: torch.device) -> bool:
     """Whether the model computes in fp16, by itself or under autocast."""
-    told = torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type) == torch.float16
-    return told or model.dtype == torch.float16
+    autocast = torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type) == torch.float16
+    return autocast or model.dtype == torch.float16
 
 
-def _climb_from(one: Pass, loss: Tensor, scale: float) -> None:
+def _climb_from(pass_: Pass, loss: Tensor, scale: float) -> None:
     """The gradients, times `scale`, of shifts that require theirs, which in a training step the backward of the pass leaves on
     them."""
-    shifts = (shift.delta for view in one.views for shift in view.shifts)
-    asked = list({id(delta): delta for delta in shifts if isinstance(delta, Tensor) and delta.requires_grad}.values())
+    shifts = (shift.delta for view in pass_.views for shift in view.shifts)
+    deltas = list({id(delta): delta for delta in shifts if isinstance(delta, Tensor) and delta.requires_grad}.values())
     for delta, slope in zip(
-        asked, torch.autograd.grad(loss.float() * scale, asked, retain_graph=True) if asked else (), strict=True
+        deltas, torch.autograd.grad(loss.float() * scale, deltas, retain_graph=True) if deltas else (), strict=True
     ):
         delta.grad = slope
 
 
-def _special(model: PreTrainedModel, methods: Sequence[Method], given: Iterable[int] | None) -> list[int]:
-    if given is not None:
-        return [int(token) for token in given]
-    found = _of_tokenizer(str(model.name_or_path or "")) or _of_configuration(model.config.to_dict())
-    if found is None and not all(method.idle or getattr(method, "perturb_special", False) for method in methods):
+def _special(model: PreTrainedModel, methods: Sequence[Method], special_ids: Iterable[int] | None) -> list[int]:
+    if special_ids is not None:
+        return [int(token) for token in special_ids]
+    ids = _of_tokenizer(str(model.name_or_path or "")) or _of_configuration(model.config.to_dict())
+    if ids is None and not all(method.idle or getattr(method, "perturb_special", False) for method in methods):
         raise UserError(
             f"{ME}: nothing says which tokens of this {model.config.model_type} model are special: "
             "give special_ids=tokenizer.all_special_ids"
         )
-    return found or []
+    return ids or []
 
 
 @lru_cache
@@ -259,7 +259,7 @@ def _of_tokenizer(place: str) -> list[int] | None:
 
 def _of_configuration(values: Mapping[str, Any]) -> list[int] | None:
     """None where it does not say how a text begins and ends."""
-    found = {name: values.get(f"{name}_token_id") for name in ("bos", "cls", "eos", "sep", "pad", "unk", "mask")}
-    ids = {name: number for name, number in found.items() if isinstance(number, int)}
+    by_name = {name: values.get(f"{name}_token_id") for name in ("bos", "cls", "eos", "sep", "pad", "unk", "mask")}
+    ids = {name: number for name, number in by_name.items() if isinstance(number, int)}
     whole = ids.keys() & {"bos", "cls"} and ids.keys() & {"eos", "sep"}
     return sorted(set(ids.values())) if whole else None

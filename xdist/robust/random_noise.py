@@ -41,7 +41,7 @@ class Random(Noise, Method):
     def passes(self, before: Iterator[Pass], context: Context) -> Iterator[Pass]:
         draws = self.draws
         for one in before:
-            moved = [tuple(self._moved(view, context, draw) for view in one.views) for draw in range(draws)]
+            moved = [tuple(self._add_noise(view, context, draw) for view in one.views) for draw in range(draws)]
             if self.place == "last":
                 views, weights = tuple(view for views in moved for view in views), one.scaled(1 / draws).weights * draws
                 yield replace(one, views=views, weights=weights)
@@ -49,12 +49,12 @@ class Random(Noise, Method):
             for views in moved:
                 yield replace(one.scaled(1 / draws), views=views)
 
-    def _moved(self, view: View, context: Context, draw: int) -> View:
+    def _add_noise(self, view: View, context: Context, draw: int) -> View:
         from xdist.robust.noise import noise
 
         def note(ball: Ball, delta: Tensor) -> None:
             if not view.batch.dummy:
-                context.statistics.moved(ball, delta)
+                context.statistics.note_move(ball, delta)
 
         return view.shifted(self.place, noise(self, view.batch, context.special_ids, context.key(draw), note))
 

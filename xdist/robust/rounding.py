@@ -21,12 +21,12 @@ class Rounding:
         self.sums = torch.zeros(4, dtype=torch.float64, device=device)
         self.seen = False  # the same on all ranks, which make the same passes
 
-    def watched(self, one: Pass) -> Pass:
+    def watch_pass(self, one: Pass) -> Pass:
         """The same pass, which notes its shifts where they are added."""
         noting: dict[int, Shift] = {}  # a shift of several views is one, else they would not share the encoder's work
 
         def noted(shift: Shift) -> Shift:
-            return noting.setdefault(id(shift), replace(shift, delta=self._noting(shift.delta)))
+            return noting.setdefault(id(shift), replace(shift, delta=self._note_added(shift.delta)))
 
         def of(view: View) -> View:
             return replace(view, shifts=tuple(noted(shift) for shift in view.shifts))
@@ -34,7 +34,7 @@ class Rounding:
         self.seen = self.seen or any(view.shifts for view in one.views)
         return replace(one, views=tuple(of(view) for view in one.views))
 
-    def _noting(self, delta: Tensor | Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def _note_added(self, delta: Tensor | Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         def added(states: Tensor) -> Tensor:
             found = delta if isinstance(delta, Tensor) else delta(states)
             with torch.no_grad():
@@ -48,7 +48,7 @@ class Rounding:
         return added
 
 
-def warning(sums: list[float], precision: str) -> str:
+def rounding_warning(sums: list[float], precision: str) -> str:
     """What is to be said of such sums over all ranks; "" where perturbations stay what they are."""
     wanted, moved, length, change = sums
     if change <= LOST**2 * length:

@@ -16,7 +16,7 @@ class Statistics:
         self.sums = dict(zip(SUMS, torch.zeros(len(SUMS), device=device).unbind(), strict=True))
 
     @torch.no_grad()  # under gradient checkpointing embeddings require gradients, and sums would keep their graphs
-    def moved(self, ball: Ball, delta: Tensor) -> None:
+    def note_move(self, ball: Ball, delta: Tensor) -> None:
         """Note how far `delta` (T, d) reaches into its balls, those that hold a token that may move."""
         inside = torch.zeros(ball.groups, device=delta.device).index_add(0, ball.group, ball.free[:, 0]) > 0
         radius = torch.zeros(ball.groups, device=delta.device).scatter_reduce(0, ball.group, ball.radius[:, 0], "amax")
@@ -25,17 +25,17 @@ class Statistics:
         self.sums["balls"] += inside.sum()
 
     @torch.no_grad()
-    def skipped(self, rows: Tensor) -> None:
+    def count_skipped(self, rows: Tensor) -> None:
         """Count the rows, (R,) bool, that fell back to their clean input."""
         self.sums["skipped"] += rows.sum()
 
-    def rewritten(self, words: WordCounts) -> None:
+    def count_rewritten(self, words: WordCounts) -> None:
         self.sums["changed_words"] += words.changed
         self.sums["words"] += words.seen
         self.sums["too_long"] += words.too_long
 
 
-def scalars(sums: dict[str, float]) -> dict[str, float]:
+def logged_scalars(sums: dict[str, float]) -> dict[str, float]:
     """What is logged, from sums over all ranks; what did not happen is left out."""
     found: dict[str, float] = {}
     if sums["balls"]:

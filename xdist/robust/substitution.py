@@ -79,35 +79,37 @@ class Substituter(WordRewriter):
         self.synonyms = {language: read_synonyms(path) for language, path in files.items()}
         self.lookup: Lookup = lookup
         self.second = second
-        self.found = lru_cache(CACHED)(self._found)
+        self.spelled_synonyms = lru_cache(CACHED)(self._synonyms_of)
 
     def replacements(
         self, pieces: Sequence[WordIds], words: Words, draws: WordDraws, language: str, one: bool
     ) -> Iterator[tuple[int, WordIds]] | None:
-        return self._drawn(pieces, words, draws, language, one) if language in self.synonyms else None
+        return self._draw_words(pieces, words, draws, language, one) if language in self.synonyms else None
 
     def produces(self, ids: np.ndarray) -> np.ndarray | None:
         if self.lookup == "folded":
             return None  # synonyms in the word's capitals, its punctuation round them
         lists = self.synonyms.values()
-        return np.union1d(ids, self.vocabulary.spelled(word for words in lists for found in words.values() for word in found))
+        return np.union1d(
+            ids, self.vocabulary.ids_of_words(word for words in lists for synonyms in words.values() for word in synonyms)
+        )
 
-    def _drawn(
+    def _draw_words(
         self, pieces: Sequence[WordIds], words: Words, draws: WordDraws, language: str, one: bool
     ) -> Iterator[tuple[int, WordIds]]:
         free = words.free if self.second else words.free & (words.text == 0)
         draw = draws(words.index, 0).tolist()
         for word in np.flatnonzero(free).tolist():
-            synonyms = self.found(language, one, pieces[word])
+            synonyms = self.spelled_synonyms(language, one, pieces[word])
             choice = int(draw[word] * (len(synonyms) + 1))
             if choice:
                 yield word, synonyms[choice - 1]
 
-    def _found(self, language: str, one: bool, word: WordIds) -> list[WordIds]:
+    def _synonyms_of(self, language: str, one: bool, word: WordIds) -> list[WordIds]:
         """The tokens of each synonym that the vocabulary can spell."""
-        found = look_up(self.vocabulary.text(word), self.synonyms[language], self.lookup)
+        synonyms = look_up(self.vocabulary.text(word), self.synonyms[language], self.lookup)
         after_blank = self.vocabulary.after_blank(word)
-        spelled = (self.vocabulary.encode(other, one, after_blank) for other in found)
+        spelled = (self.vocabulary.encode(synonym, one, after_blank) for synonym in synonyms)
         return [ids for ids in spelled if ids is not None]
 
 

@@ -25,7 +25,7 @@ from tokenizers.models import BPE, Unigram
 
 from xdist.config.method import Method, register
 from xdist.errors import UserError
-from xdist.robust.bpe import Merges, described
+from xdist.robust.bpe import Merges, describe_tokenizer
 from xdist.robust.lattice import BestSampler, Lattice, Sampler
 from xdist.robust.rewriting import WordDraws, WordRewriter
 from xdist.robust.words import WORD_START, WordPieces, Words
@@ -95,7 +95,7 @@ class Segmenter(WordRewriter):
         for word in np.flatnonzero(chosen).tolist():
             index = int(words.index[word])
             text, blank = self.vocabulary.text(pieces[word]), self.vocabulary.after_blank(pieces[word])
-            new = self.cutter(text, blank, partial(_further, draws, index))
+            new = self.cutter(text, blank, partial(_further_numbers, draws, index))
             if new is not None:
                 yield word, new
 
@@ -104,7 +104,7 @@ class Segmenter(WordRewriter):
         return np.union1d(ids, self.cutter.producible(set(ids.tolist())))
 
 
-def _further(draws: WordDraws, word: int, count: int) -> list[float]:
+def _further_numbers(draws: WordDraws, word: int, count: int) -> list[float]:
     """Numbers of a word, after the one by which it was chosen."""
     numbers: list[float] = draws(word, 1 + np.arange(count)).tolist()
     return numbers
@@ -115,7 +115,7 @@ class UnigramCutter:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, alpha: float, nbest: int) -> None:
         self.alpha, self.nbest = alpha, nbest
-        vocabulary = described(tokenizer)["model"]["vocab"]
+        vocabulary = describe_tokenizer(tokenizer)["model"]["vocab"]
         special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
         self.pieces = {piece: (number, score) for number, (piece, score) in enumerate(vocabulary) if number not in special}
         self.longest = max(map(len, self.pieces))

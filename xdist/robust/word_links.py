@@ -51,26 +51,26 @@ def word_files(section: Linked, languages: Iterable[str]) -> dict[str, Path]:
         folder, before, after = Path(section.links), "", f"-{ENGLISH}.links"
     else:
         return {}
-    there = {path.name.removeprefix(before).removesuffix(after): path for path in sorted(folder.glob(f"{before}*{after}"))}
-    found: dict[str, Path] = {}
+    by_code = {path.name.removeprefix(before).removesuffix(after): path for path in sorted(folder.glob(f"{before}*{after}"))}
+    files: dict[str, Path] = {}
     for language in dict.fromkeys(languages):
-        code = language if language in there else next((code for code in there if same_language(code, language)), None)
-        found[language] = folder / f"{before}{language}{after}" if code is None else there[code]
-    return found
+        code = language if language in by_code else next((code for code in by_code if same_language(code, language)), None)
+        files[language] = folder / f"{before}{language}{after}" if code is None else by_code[code]
+    return files
 
 
 def check_words(section: Linked, languages: Iterable[str]) -> None:
     """Raises UserError for a language without a file, and for a dictionary that cannot be read."""
     for path in word_files(section, languages).values():
         if not path.is_file():
-            there = sorted(one.name for one in path.parent.glob("en-*.txt" if section.links is None else "*-en.links"))
-            listed = ", ".join(there[:8]) + (", …" if len(there) > 8 else "")
+            existing = sorted(file.name for file in path.parent.glob("en-*.txt" if section.links is None else "*-en.links"))
+            listed = ", ".join(existing[:8]) + (", …" if len(existing) > 8 else "")
             raise UserError(f"{path}: no such file (there are: {listed or 'none'})")
         if section.dictionaries is not None:
             read_dictionary(path)
 
 
-def linker(section: Linked, tokenizer: PreTrainedTokenizerBase, languages: Iterable[str]) -> Linker | None:
+def make_linker(section: Linked, tokenizer: PreTrainedTokenizerBase, languages: Iterable[str]) -> Linker | None:
     """What links the words of rows, as `section` says; None where it says nothing. Raises UserError as `check_words`, and for a
     tokenizer whose pieces do not show words."""
     files = word_files(section, languages := list(languages))
@@ -85,8 +85,8 @@ class DictionaryLinks:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, files: dict[str, Path]) -> None:
         self.vocabulary = WordPieces(tokenizer)
-        self.translations = {language: _looked_up(path) for language, path in files.items()}
-        self.written = lru_cache(CACHED)(lambda pieces: plain(self.vocabulary.text(pieces)))
+        self.translations = {language: _read_lookup(path) for language, path in files.items()}
+        self.written = lru_cache(CACHED)(lambda pieces: plain_form(self.vocabulary.text(pieces)))
 
     def words(self, row: Row, family: Family) -> tuple[Words, list[str]]:
         """The words of a row, and how each is looked up: '' for one that is not all there."""
@@ -96,7 +96,9 @@ class DictionaryLinks:
 
     def entries(self, language: str) -> list[tuple[str, str]]:
         """(word of the language, English word), as words are looked up."""
-        return [(other, word) for word, others in self.translations[language].items() for other in others]
+        return [
+            (translation, word) for word, translations in self.translations[language].items() for translation in translations
+        ]
 
     def __call__(self, row: Row, family: Family, language: str) -> np.ndarray:
         words, written = self.words(row, family)
@@ -105,14 +107,14 @@ class DictionaryLinks:
         for place in np.flatnonzero(foreign).tolist():
             places[written[place]].append(place)
         translations = self.translations[language]
-        found = [
-            (other, place)
+        links = [
+            (at, place)
             for place in np.flatnonzero(~foreign).tolist()
             if written[place]
             for translation in translations.get(written[place], ())
-            for other in places.get(translation, ())
+            for at in places.get(translation, ())
         ]
-        return _spans(words, found)
+        return _spans(words, links)
 
 
 class AlignerLinks:
@@ -126,41 +128,41 @@ class AlignerLinks:
         words, tokens = self.vocabulary.words(row, family), np.asarray(row["tokens"])
         file, line = self.files[language], int(row["example"])
         links = file.links(line)
-        here = [np.flatnonzero(side) for side in (words.low < row["lengths"][0], words.low >= row["lengths"][0])]
+        sides = [np.flatnonzero(side) for side in (words.low < row["lengths"][0], words.low >= row["lengths"][0])]
         if not row["cut"]:
-            file.check(line, links, (len(here[0]), len(here[1])))
+            file.check(line, links, (len(sides[0]), len(sides[1])))
         ends = np.append(self.vocabulary.special[tokens], True)
-        found = []
+        linked = []
         for link in links:
-            if all(number < len(side) for number, side in zip(link, here, strict=True)):
-                pair = int(here[0][link[0]]), int(here[1][link[1]])
+            if all(number < len(side) for number, side in zip(link, sides, strict=True)):
+                pair = int(sides[0][link[0]]), int(sides[1][link[1]])
                 # The last word of a text that was cut may be the beginning of a longer one.
                 if not row["cut"] or not any(ends[words.high[word]] for word in pair):
-                    found.append(pair)
-        return _spans(words, found)
+                    linked.append(pair)
+        return _spans(words, linked)
 
 
-def _spans(words: Words, found: Sequence[tuple[int, int]]) -> np.ndarray:
+def _spans(words: Words, links: Sequence[tuple[int, int]]) -> np.ndarray:
     """(n, 4): first token and the one after the last of both words of each link, of words that have no other."""
-    pairs = list(dict.fromkeys(found))
-    first, second = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
+    pairs = list(dict.fromkeys(links))
+    first, second = Counter(left for left, _ in pairs), Counter(right for _, right in pairs)
     alone = [pair for pair in pairs if first[pair[0]] == second[pair[1]] == 1]
     if not alone:
         return NONE
-    one, other = np.array(alone).T
-    return np.stack([words.low[one], words.high[one], words.low[other], words.high[other]], axis=1).astype(np.int64)
+    left, right = np.array(alone).T
+    return np.stack([words.low[left], words.high[left], words.low[right], words.high[right]], axis=1).astype(np.int64)
 
 
-def _looked_up(path: Path) -> dict[str, tuple[str, ...]]:
+def _read_lookup(path: Path) -> dict[str, tuple[str, ...]]:
     """{plain English word: plain translations}."""
-    found: dict[str, dict[str, None]] = defaultdict(dict)
+    words: dict[str, dict[str, None]] = defaultdict(dict)
     for word, translations in read_dictionary(path).items():
-        found[plain(word)].update(dict.fromkeys(map(plain, translations)))
-    return {word: tuple(filter(None, others)) for word, others in found.items() if word}
+        words[plain_form(word)].update(dict.fromkeys(map(plain_form, translations)))
+    return {word: tuple(filter(None, plain)) for word, plain in words.items() if word}
 
 
-def plain(word: str) -> str:
+def plain_form(word: str) -> str:
     """In lower case, without what is neither letter, mark nor digit at its ends: in many scripts a word ends in a mark."""
     word = unicodedata.normalize("NFC", word.lower())
-    kept = [place for place, sign in enumerate(word) if unicodedata.category(sign)[0] in "LMN"]
-    return word[kept[0] : kept[-1] + 1] if kept else ""
+    letters = [place for place, sign in enumerate(word) if unicodedata.category(sign)[0] in "LMN"]
+    return word[letters[0] : letters[-1] + 1] if letters else ""

@@ -20,7 +20,7 @@ import numpy as np
 from tokenizers.models import BPE, Unigram, WordPiece
 
 from xdist.errors import UserError
-from xdist.robust.bpe import written
+from xdist.robust.bpe import piece_bytes
 from xdist.tasks.rewritten import WordIds
 from xdist.tasks.special_tokens import around_pair
 
@@ -68,7 +68,7 @@ class WordPieces:
             starts = [not piece.startswith(prefix) for piece in pieces]
             self.pieces = [" " + piece if start else piece[len(prefix) :] for piece, start in zip(pieces, starts, strict=True)]
         elif isinstance(model, BPE):
-            self.bytes = written(tokenizer, pieces)
+            self.bytes = piece_bytes(tokenizer, pieces)
             starts = [text[:1].isspace() for text in self.bytes]
             self.ends = np.array([text[-1:].isspace() and not text.isspace() for text in self.bytes])
             self.visible = np.array([not text.isspace() for text in self.bytes])
@@ -174,7 +174,7 @@ class WordPieces:
             return None
         return tokens
 
-    def spelled(self, words: Iterable[str]) -> np.ndarray:
+    def ids_of_words(self, words: Iterable[str]) -> np.ndarray:
         """The sorted ids that the words are spelled with, at any position in a text."""
         found: set[int] = set()
         coming = iter(dict.fromkeys(words))

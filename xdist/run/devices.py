@@ -17,31 +17,33 @@ OTHERS = {"xpu": "Intel's GPUs", "npu": "Huawei's Ascend", "hpu": "Intel's Gaudi
 NUMBER, NAME = re.compile(r"\d+"), re.compile(r"(GPU|MIG)-")
 
 
-def kind(cuda: bool, others: Callable[[], Sequence[str]], variables: Mapping[str, str] = os.environ) -> Literal["cuda", "cpu"]:
-    """What ranks compute on. `cuda`: whether torch finds GPUs of NVIDIA's or AMD's; `others`: the kinds of device that it finds
+def kind(
+    cuda: bool, other_kinds: Callable[[], Sequence[str]], variables: Mapping[str, str] = os.environ
+) -> Literal["cuda", "cpu"]:
+    """What ranks compute on. `cuda`: whether torch finds GPUs of NVIDIA's or AMD's; `other_kinds`: the kinds of device it finds
     besides. Raises UserError where neither those nor the CPU are meant."""
-    said = _said(variables)
-    if said == "cuda" and not cuda:
+    forced = _forced_kind(variables)
+    if forced == "cuda" and not cuda:
         raise UserError(f"{ACCELERATOR}=cuda: torch finds no GPU here; leave {ACCELERATOR} out, or set it to cpu")
-    if said:
-        return said
-    if not cuda and (found := others()):
+    if forced:
+        return forced
+    if not cuda and (others_here := other_kinds()):
         raise UserError(
-            f"this machine has {_called(found[0])}, which xdist does not run on; to train on the CPU, put {ACCELERATOR}=cpu "
-            "before the command"
+            f"this machine has {_kind_name(others_here[0])}, which xdist does not run on; to train on the CPU, put "
+            f"{ACCELERATOR}=cpu before the command"
         )
     return "cuda" if cuda else "cpu"
 
 
-def _said(variables: Mapping[str, str]) -> Literal["cuda", "cpu", ""]:
+def _forced_kind(variables: Mapping[str, str]) -> Literal["cuda", "cpu", ""]:
     """What is to be computed on, in DeepSpeed's words; "" where that is left open. Raises UserError for what xdist has not."""
-    said = variables.get(ACCELERATOR, "").strip()
-    if said not in ("cuda", "cpu", ""):
-        raise UserError(f"{ACCELERATOR}={said}: xdist does not run on {_called(said)} (valid: cuda, of AMD's too; cpu)")
-    return said  # type: ignore[return-value]
+    value = variables.get(ACCELERATOR, "").strip()
+    if value not in ("cuda", "cpu", ""):
+        raise UserError(f"{ACCELERATOR}={value}: xdist does not run on {_kind_name(value)} (valid: cuda, of AMD's too; cpu)")
+    return value  # type: ignore[return-value]
 
 
-def _called(kind: str) -> str:
+def _kind_name(kind: str) -> str:
     return f"{OTHERS[kind]} ({kind.upper()})" if kind in OTHERS else f"'{kind}'"
 
 
@@ -55,24 +57,24 @@ def visible_gpus(variables: Mapping[str, str] = os.environ) -> list[str]:
     word that is no device ends the list, a device named twice empties it, and of MIG devices there is only ever one. Whether a
     UUID or MIG name is right is not known without the driver. Empty where `present_gpus()` is 0, and where the CPU is
     chosen."""
-    there = present_gpus() if variables.get(ACCELERATOR) != "cpu" else 0
+    present = present_gpus() if variables.get(ACCELERATOR) != "cpu" else 0
     if VARIABLE not in variables:
-        return [str(number) for number in range(there)]
-    found: list[str] = []
-    for word in map(str.strip, variables[VARIABLE].split(",") if there else ()):
+        return [str(number) for number in range(present)]
+    visible: list[str] = []
+    for word in map(str.strip, variables[VARIABLE].split(",") if present else ()):
         number = NUMBER.match(word)
-        if not NAME.match(word) and not (number and int(number[0]) < there):
+        if not NAME.match(word) and not (number and int(number[0]) < present):
             break
         name = str(int(number[0])) if number else word
-        if name in found:
+        if name in visible:
             return []
-        found.append(name)
-    return found[:1] if found and found[0].startswith("MIG-") else found
+        visible.append(name)
+    return visible[:1] if visible and visible[0].startswith("MIG-") else visible
 
 
 def check(ranks: int, variables: Mapping[str, str] = os.environ) -> None:
     """Raises UserError where this many ranks cannot be started with these variables: a GPU holds one, the CPU any number."""
-    if _said(variables) == "cpu":
+    if _forced_kind(variables) == "cpu":
         return
     devices = len(visible_gpus(variables))
     if not devices and present_gpus() and _asks(variables):
@@ -87,7 +89,7 @@ def check_rank(seen: int | None, local: int, on_machine: int | None, variables: 
     GPUs, None where each may see its own, as srun's tasks do. Raises OwnError in the one rank of each machine that is to say
     it, UserError in the others."""
     asked = _asked_of_deepspeed()
-    if asked is not None and not _kept(asked, bool(seen), variables):
+    if asked is not None and not _keeps_request(asked, bool(seen), variables):
         message = (
             f"{VARIABLE}={asked}: DeepSpeed's launcher put {variables.get(VARIABLE, '')} instead; "
             "`xdist train`, `xdist evaluate` and torchrun hand it on as it is"
@@ -121,15 +123,15 @@ def _nothing_left(variables: Mapping[str, str]) -> str:
 
 
 def _too_many(ranks: str, devices: int, variables: Mapping[str, str]) -> str:
-    said = f" ({VARIABLE}={variables[VARIABLE]})" if VARIABLE in variables else ""
+    setting = f" ({VARIABLE}={variables[VARIABLE]})" if VARIABLE in variables else ""
     are, valid = ("1 GPU is", "1") if devices == 1 else (f"{devices} GPUs are", f"1 to {devices}")
     return (
-        f"{ranks} ranks on this machine, but {are} visible{said}, and each can have one rank "
+        f"{ranks} ranks on this machine, but {are} visible{setting}, and each can have one rank "
         f"(valid: {valid}; on the CPU, with {VARIABLE}= before the command, as many as you like)"
     )
 
 
-def _kept(asked: str, gpus: bool, variables: Mapping[str, str]) -> bool:
+def _keeps_request(asked: str, gpus: bool, variables: Mapping[str, str]) -> bool:
     """Whether a rank is given nothing but what was `asked` for. Where it sees no `gpus`, a number may be left over from
     anywhere; a UUID or MIG name is meant for one that should be there."""
     if not gpus and not NAME.match(asked.strip()):
@@ -142,7 +144,7 @@ def _asked_of_deepspeed() -> str | None:
     """The variable as it was when DeepSpeed's launcher above this process was started, where there is one. It reads numbers
     only, drops the variable where it gets the number of ranks, and gives ranks its own list; but the system still
     knows with which variables a process began."""
-    asked, process = None, os.getppid()
+    requested, process = None, os.getppid()
     for launchers in (("deepspeed.launcher.launch",), ("deepspeed.launcher.runner", "deepspeed")):
         place = PROC / str(process)
         try:
@@ -152,5 +154,5 @@ def _asked_of_deepspeed() -> str | None:
             break
         if not any(Path(word).name in launchers for word in words):
             break
-        asked = dict(pair.split("=", 1) for pair in began if "=" in pair).get(VARIABLE)
-    return asked
+        requested = dict(pair.split("=", 1) for pair in began if "=" in pair).get(VARIABLE)
+    return requested

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from xdist import private
-from xdist.config.run import AskedPrecision, Precision
+from xdist.config.runtime import AskedPrecision, Precision
 from xdist.errors import RunError, UserError
 from xdist.run import building, devices, libraries, starters, surroundings
 from xdist.run.starters import STARTERS
@@ -21,10 +21,10 @@ from xdist.run.starters import STARTERS
 def on_gpu() -> bool:
     """Whether ranks compute on GPUs and meet by NCCL: every choice between them and CPUs is made here. Raises UserError where
     neither is meant: for what DS_ACCELERATOR names, or for a device of another kind that exists, and would stay idle."""
-    return devices.kind(torch.cuda.is_available(), _others, os.environ) == "cuda"
+    return devices.kind(torch.cuda.is_available(), _other_devices, os.environ) == "cuda"
 
 
-def _others() -> list[str]:
+def _other_devices() -> list[str]:
     """The devices of other kinds that torch finds on this machine."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     return [accelerator.type] if accelerator else []
@@ -51,7 +51,7 @@ def check_devices() -> None:
     seen = torch.cuda.device_count() if torch.version.cuda or torch.version.hip else None
     sizes = ("LOCAL_WORLD_SIZE", "LOCAL_SIZE")  # of torchrun and DeepSpeed's launcher, which show all ranks the same GPUs
     on_machine = next((int(os.environ[name]) for name in sizes if name in os.environ), None)
-    devices.check_rank(seen, _told("LOCAL_RANK", 1, 0), on_machine)
+    devices.check_rank(seen, _variable_of_starter("LOCAL_RANK", 1, 0), on_machine)
     default_accelerator()
 
 
@@ -131,14 +131,14 @@ def shutdown() -> None:
 
 
 def rank() -> int:
-    return dist.get_rank() if dist.is_initialized() else _told("RANK", 0, 0)
+    return dist.get_rank() if dist.is_initialized() else _variable_of_starter("RANK", 0, 0)
 
 
 def world() -> int:
-    return dist.get_world_size() if dist.is_initialized() else _told("WORLD_SIZE", 2, 1)
+    return dist.get_world_size() if dist.is_initialized() else _variable_of_starter("WORLD_SIZE", 2, 1)
 
 
-def _told(name: str, which: int, alone: int) -> int:
+def _variable_of_starter(name: str, which: int, alone: int) -> int:
     return int(next((os.environ[one] for one in (name, *(names[which] for names in STARTERS)) if one in os.environ), alone))
 
 

@@ -12,7 +12,7 @@ from xdist.config import Source
 from xdist.config.fitting import not_put_in
 from xdist.config.loading import validated
 from xdist.config.reader import KeyPath
-from xdist.config.run import AUTO, AskedPrecision, Precision
+from xdist.config.runtime import AUTO, AskedPrecision, Precision
 from xdist.errors import UserError, unknown
 from xdist.files import shipped
 from xdist.formats.lines import read_json
@@ -233,8 +233,8 @@ def settings(path: Path, precision: AskedPrecision, clip: float | None) -> DeepS
 
 def _agreeing(path: Path, precision: AskedPrecision) -> dict[str, Any]:
     values = read(path)
-    said = values.get("bf16", {}).get("enabled")
-    if precision != "auto" and said not in (None, precision == "bf16"):
+    in_bf16 = values.get("bf16", {}).get("enabled")
+    if precision != "auto" and in_bf16 not in (None, precision == "bf16"):
         raise UserError(f"{path}: bf16.enabled: contradicts runtime.precision={precision}; leave it out")
     return values
 
@@ -255,7 +255,7 @@ def _precision(values: Mapping[str, Any], asked: AskedPrecision) -> Precision:
 
 def _auto(value: Any, key: str = "") -> str:
     if isinstance(value, dict):
-        return next((found for name, inner in value.items() if (found := _auto(inner, f"{key}.{name}".strip(".")))), "")
+        return next((inner_key for name, inner in value.items() if (inner_key := _auto(inner, f"{key}.{name}".strip(".")))), "")
     return key if value == "auto" else ""
 
 
@@ -275,15 +275,15 @@ def _mistyped(kind: type[BaseModel], values: Mapping[str, Any], key: KeyPath = (
         section = next((inner for inner in allowed if issubclass(inner, BaseModel)), None)
         mapping = section is not None or any(get_origin(inner) is dict for inner in kinds)
         for written in {name, field.alias or name} & values.keys():
-            value, here = values[written], (*key, written)
+            value, key_there = values[written], (*key, written)
             if mapping and not isinstance(value, (dict, type(None))):
-                yield here, "a JSON object"
+                yield key_there, "a JSON object"
             elif section and value is not None:
-                yield from _mistyped(section, value, here)
+                yield from _mistyped(section, value, key_there)
             elif bool in allowed and not isinstance(value, (bool, type(None))):
-                yield here, "true or false"
+                yield key_there, "true or false"
             elif number and (isinstance(value, bool) or (isinstance(value, str) and str not in allowed)):
-                yield here, "a number"
+                yield key_there, "a number"
 
 
 def _check_stage(path: Path, zero: Mapping[str, Any]) -> None:

@@ -17,7 +17,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from xdist.config import Run, recorded_run
-from xdist.config.run import AUTO, IDENTITY, RECORD, Precision
+from xdist.config.run import IDENTITY, RECORD
+from xdist.config.runtime import AUTO, Precision
 from xdist.errors import UserError, writing
 from xdist.files import clear, write_json, write_text, write_yaml
 from xdist.run.ds_config import DeepSpeed
@@ -95,9 +96,9 @@ class RunFolder:
             return
         if not self.config.is_file():  # a named pipe would keep its reader waiting
             raise UserError(f"{self.config}: is no file, so {self.path} is no run folder; choose another one (folder=…)")
-        there = recorded_run(self.config)
-        if there.identity != run.identity:
-            before, now = ({**one.dump(), "data": {"block": one.data.block}} for one in (there, run))
+        recorded = recorded_run(self.config)
+        if recorded.identity != run.identity:
+            before, now = ({**described.dump(), "data": {"block": described.data.block}} for described in (recorded, run))
             key, old, new = _difference(before, now)
             raise UserError(
                 f"{self.config}: this folder holds another run: {key} was {old}, is {new}; "
@@ -119,9 +120,9 @@ class RunFolder:
         """What this run was trained in when it was started last, on any hardware; None where it was not."""
         if not self.deepspeed.exists() or not self.config.exists():
             return None
-        said = recorded_run(self.config).runtime.precision
-        if said != "auto":
-            return said
+        recorded = recorded_run(self.config).runtime.precision
+        if recorded != "auto":
+            return recorded
         bf16 = recorded_json(self.deepspeed, MAPPING).get("bf16")  # started by an earlier xdist
         return "bf16" if isinstance(bf16, dict) and bf16.get("enabled") else "fp32"
 
@@ -140,8 +141,8 @@ class RunFolder:
     def _chosen(self, key: str) -> Any:
         if not self.deepspeed.exists() or not self.config.exists():
             return None
-        said = getattr(recorded_run(self.config).runtime, key)
-        return None if said == AUTO else said
+        recorded = getattr(recorded_run(self.config).runtime, key)
+        return None if recorded == AUTO else recorded
 
     def _as_begun(self, values: dict[str, Any]) -> dict[str, Any]:
         """A run's description with what this run was started with instead of `auto`."""
@@ -233,13 +234,13 @@ def locate_run_folder(place: Path) -> RunFolder:
 
 def environment() -> dict[str, str]:
     """Versions and platform; nothing of the user's environment variables, which may hold secrets."""
-    found = {"xdist": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    versions = {"xdist": __version__, "python": platform.python_version(), "platform": platform.platform()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> tuple[str, object, object]:
@@ -249,11 +250,11 @@ def _difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> t
     for key in sorted(keys, key=lambda key: (key == "plugins", key != "method", key not in old or key not in new)):
         if not prefix and key not in {*IDENTITY, "plugins", "data"}:
             continue
-        one, other = old.get(key, "not set"), new.get(key, "not set")
-        if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-            one, other = ({str(place): value for place, value in enumerate(values)} for values in (one, other))
-        if one != other:
-            if isinstance(one, dict) and isinstance(other, dict):
-                return _difference(one, other, f"{prefix}{key}.")
-            return prefix + key, one, other
+        was, is_now = old.get(key, "not set"), new.get(key, "not set")
+        if isinstance(was, list) and isinstance(is_now, list) and len(was) == len(is_now):
+            was, is_now = ({str(place): value for place, value in enumerate(values)} for values in (was, is_now))
+        if was != is_now:
+            if isinstance(was, dict) and isinstance(is_now, dict):
+                return _difference(was, is_now, f"{prefix}{key}.")
+            return prefix + key, was, is_now
     raise AssertionError("equal configurations with different identities")

@@ -125,8 +125,8 @@ class RunLock:
 
     def _refuse_others(self, file: IO[str]) -> None:
         if self._kernel_refuses(file, fcntl.LOCK_EX) or self._alive_elsewhere(file):
-            said = self._said(file)
-            raise BusyError(f"{self.path.parent}: {said} is running here; wait for it or choose another folder (folder=…)")
+            holder = self._said(file)
+            raise BusyError(f"{self.path.parent}: {holder} is running here; wait for it or choose another folder (folder=…)")
 
     @staticmethod
     def _write(file: IO[str], text: str) -> None:
@@ -153,9 +153,9 @@ class RunLock:
     def _alive_elsewhere(self, file: IO[str]) -> bool:
         """Whether the process named in the file is on another host and still touches it. Clocks of two machines are never
         compared: what is waited for is a change."""
-        there = self._content(file)
-        if there.get("host", socket.gethostname()) == socket.gethostname():
-            return not self._kernel_knows and Path("/proc", str(there.get("pid", ""))).is_dir() and bool(there)
+        content = self._content(file)
+        if content.get("host", socket.gethostname()) == socket.gethostname():
+            return not self._kernel_knows and Path("/proc", str(content.get("pid", ""))).is_dir() and bool(content)
         before = self.path.stat().st_mtime_ns
         until = time.monotonic() + DEAD * self._beat
         while time.monotonic() < until:
@@ -174,8 +174,8 @@ class RunLock:
         while not self._over.wait(self._beat):
             try:
                 os.utime(self.path)
-                there = self.path.stat()
-                missed = 0 if (there.st_ino, there.st_dev) == (held.st_ino, held.st_dev) else missed + 1
+                stat = self.path.stat()
+                missed = 0 if (stat.st_ino, stat.st_dev) == (held.st_ino, held.st_dev) else missed + 1
             except (FileNotFoundError, NotADirectoryError):
                 missed += 1
             except OSError:
@@ -185,16 +185,16 @@ class RunLock:
                 return
 
     def _said(self, file: IO[str]) -> str:
-        there = self._content(file)
-        if not there:
+        content = self._content(file)
+        if not content:
             return "another process"
-        what, host, process, since = (there.get(key, "?") for key in ("what", "host", "pid", "since"))
+        what, host, process, since = (content.get(key, "?") for key in ("what", "host", "pid", "since"))
         return f"{what} (host {host}, process {process}, since {since})"
 
     def _content(self, file: IO[str]) -> dict[str, Any]:
         file.seek(0)
         try:
-            found = json.loads(file.read() or "{}")
+            content = json.loads(file.read() or "{}")
         except (ValueError, RecursionError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return content if isinstance(content, dict) else {}

@@ -28,7 +28,7 @@ def on_first(function: Callable[[], T]) -> T:
             value = function()
         except Exception as caught:
             error = caught
-    value, told = distributed.agree((value, error and _told(error, 0)))
+    value, told = distributed.agree((value, error and _error_of_rank(error, 0)))
     agreed: T = _all_or_none(value, error, told)
     return agreed
 
@@ -44,13 +44,13 @@ def on_each(function: Callable[[], T]) -> T:
         value = function()
     except Exception as caught:
         error = caught
-    found = distributed.gather_on_first(error and _told(error, distributed.rank()))
+    found = distributed.gather_on_first(error and _error_of_rank(error, distributed.rank()))
     told = distributed.agree(next(filter(None, found), None) if found is not None else None)
     agreed: T = _all_or_none(value, error, told)
     return agreed
 
 
-def _told(error: Exception, rank: int) -> UserError | RunError:
+def _error_of_rank(error: Exception, rank: int) -> UserError | RunError:
     """The error as the other ranks raise it, and all say it once."""
     where = f" (rank {rank} on host {socket.gethostname()})" if rank else ""
     for kind in (BusyError, UserError, RunError):

@@ -136,7 +136,7 @@ def join(look: Callable[[], T]) -> T:
         if wrong:
             raise wrong from None
         raise
-    return on_first(lambda: _found(found, wrong))
+    return on_first(lambda: _check_found(found, wrong))
 
 
 def claim(folder: RunFolder, what: str, look: Callable[[], T]) -> tuple[RunLock, T]:
@@ -150,12 +150,12 @@ def claim(folder: RunFolder, what: str, look: Callable[[], T]) -> tuple[RunLock,
         return look()
 
     found = join(look_at_lock)
-    _claim = on_first(lambda: _taken(lock, folder, what))
+    _claim = on_first(lambda: _take_folder(lock, folder, what))
     aborting.on_abort(_end_if_told, _end_aborted)
     return lock, found
 
 
-def _taken(lock: RunLock, folder: RunFolder, what: str) -> Claim:
+def _take_folder(lock: RunLock, folder: RunFolder, what: str) -> Claim:
     """On rank 0: take the folder, and remove what is no longer of use in it."""
     record = lock.take(what, partial(_end_without_folder, folder.path))
     folder.clear()
@@ -227,7 +227,7 @@ def _is_ours(folder: RunFolder) -> bool:
     return False
 
 
-def _found(found: T | None, wrong: Exception | None) -> T:
+def _check_found(found: T | None, wrong: Exception | None) -> T:
     if wrong:
         raise wrong
     return cast(T, found)

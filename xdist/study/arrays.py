@@ -32,10 +32,10 @@ def take_back_held(graph: Graph, cluster: Cluster) -> None:
     for file in sorted(_place(graph).glob(f"*/{HELD}")):
         kind, _, array = file.read_text(encoding="utf-8").partition(" ")
         if kind == cluster.kind:
-            there = scheduler(kind)
-            state = there.ask(array).state
+            scheduler_ = scheduler(kind)
+            state = scheduler_.ask(array).state
             try:
-                there.cancel(array)
+                scheduler_.cancel(array)
             except UserError:
                 if not state.over:
                     raise
@@ -45,13 +45,13 @@ def take_back_held(graph: Graph, cluster: Cluster) -> None:
 def texts(graph: Graph, steps: Sequence[Step], cluster: Cluster, at_once: int) -> dict[str, str]:
     """The texts of the arrays that would be submitted where the queue has room for all, by file below the study's folder."""
     waiting = [step for step in steps if step.what == "submit"]
-    there, _ = _arrays(cluster)
-    size, found = there.largest_array(), {}
+    kind, _ = _arrays(cluster)
+    size, texts_by_path = kind.largest_array(), {}
     for number in range(0, len(waiting), size):
         array = _array(graph, waiting[number : number + size], at_once, number // size)
-        name, text = there.render_array(array, cluster)
-        found[f"arrays/{array.folder.name}/{name}"] = text
-    return found
+        name, text = kind.render_array(array, cluster)
+        texts_by_path[f"arrays/{array.folder.name}/{name}"] = text
+    return texts_by_path
 
 
 def submit(
@@ -66,14 +66,14 @@ def submit(
     """Do the steps, giving each as it is done, `at_once` of each array at a time; runs that wait for no other wait for the jobs
     `after`. Where the queue has no room for all, it gets as many as it takes, and the others are tried again every
     `retry_seconds`. Raises UserError where the scheduler refuses, and, with None, for want of room."""
-    there, queue = _arrays(cluster)
+    kind, queue = _arrays(cluster)
     jobs = {step.node.key: step.job for step in steps if step.what != "submit"}
     yield from (step for step in steps if step.what != "submit")
     waiting = [step for step in steps if step.what == "submit"]
     for step in waiting:
         make_ready(graph, facts, step, cluster)
-    largest = there.largest_array()
-    size, said = largest, False
+    largest = kind.largest_array()
+    size, reported = largest, False
     while waiting:
         part = waiting[:size]
         try:
@@ -81,14 +81,14 @@ def submit(
         except UserError as error:
             if not queue.full(str(error)):
                 raise
-            if len(part) > 1:
+            if len(part) > 1:  # the queue may have room for half of them
                 size = len(part) // 2
                 continue
             if retry_seconds is None or not any_left(queue, jobs.values()):
                 raise
-            if not said:
+            if not reported:
                 click.echo(f"{len(waiting)} runs: no room in the queue; tried again every {retry_seconds} s", err=True)
-            said = True
+            reported = True
             sleep(retry_seconds)
             size = largest
             continue
@@ -97,10 +97,10 @@ def submit(
 
 
 def _arrays(cluster: Cluster) -> tuple[JobArrays, Scheduler[Any]]:
-    there = scheduler(cluster.kind)
-    if not isinstance(there, JobArrays):
+    kind = scheduler(cluster.kind)
+    if not isinstance(kind, JobArrays):
         raise UserError(f"a cluster of kind '{cluster.kind}' knows no arrays")
-    return there, there
+    return kind, kind
 
 
 def _handed_over(
@@ -108,49 +108,49 @@ def _handed_over(
 ) -> list[Step]:
     """The steps with their jobs, which are added to `jobs` (by key), as elements of one array that may begin. Raises UserError,
     with nothing left in the queue."""
-    there, queue = _arrays(cluster)
+    kind, queue = _arrays(cluster)
     array = _array(graph, steps, at_once)
-    name, text = there.render_array(array, cluster)
-    given = {}
+    name, text = kind.render_array(array, cluster)
+    elements = {}
     with writing(array.folder):
         array.folder.mkdir(parents=True)
         write_text(array.folder / name, text)
-    held = ""
+    held_job = ""
     try:
-        held = there.submit_held(array.folder / name)
-        write_text(array.folder / HELD, f"{cluster.kind} {held}")
+        held_job = kind.submit_held(array.folder / name)
+        write_text(array.folder / HELD, f"{cluster.kind} {held_job}")
         for number, step in enumerate(steps, start=1):
-            given[step.node.key] = there.element(held, number)
+            elements[step.node.key] = kind.element(held_job, number)
             if step.plan:
                 (array.folder / str(number)).symlink_to(step.plan.job.folder)
                 submission.write_job(step.plan)
-                submission.record_job(step.plan, given[step.node.key])
-        for needs, numbers in _waiting(steps, {**jobs, **given}, after).items():
-            there.begin_after(held, numbers, needs)
-        there.release(held)
+                submission.record_job(step.plan, elements[step.node.key])
+        for needs, numbers in _waiting(steps, {**jobs, **elements}, after).items():
+            kind.begin_after(held_job, numbers, needs)
+        kind.release(held_job)
     except (UserError, KeyboardInterrupt):
-        if held:
-            queue.cancel(held)
+        if held_job:
+            queue.cancel(held_job)
         shutil.rmtree(array.folder)
         raise
     (array.folder / HELD).unlink()
-    jobs.update(given)
-    return [replace(step, job=given[step.node.key]) for step in steps]
+    jobs.update(elements)
+    return [replace(step, job=elements[step.node.key]) for step in steps]
 
 
 def _waiting(steps: Sequence[Step], jobs: Mapping[str, str], after: Sequence[str]) -> dict[tuple[str, ...], list[int]]:
     """The numbers of the elements that wait for the same jobs, by these."""
-    found: dict[tuple[str, ...], list[int]] = {}
+    by_waits: dict[tuple[str, ...], list[int]] = {}
     for number, step in enumerate(steps, start=1):
         if needs := tuple(jobs[key] for key in step.after) or tuple(after):
-            found.setdefault(needs, []).append(number)
-    return found
+            by_waits.setdefault(needs, []).append(number)
+    return by_waits
 
 
 def _array(graph: Graph, steps: Sequence[Step], at_once: int, more: int = 0) -> JobArray:
     """In a folder that does not exist yet, `more` numbers after the next."""
-    there = [int(path.name) for path in _place(graph).glob("*") if path.name.isdecimal()]
-    folder = _place(graph).absolute() / str(max(there, default=0) + 1 + more)
+    numbers = [int(path.name) for path in _place(graph).glob("*") if path.name.isdecimal()]
+    folder = _place(graph).absolute() / str(max(numbers, default=0) + 1 + more)
     return JobArray(graph.study.name, folder, tuple(step.node.run.name for step in steps), at_once)
 
 

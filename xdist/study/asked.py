@@ -7,12 +7,13 @@ from typing import Any
 from xdist.config import Run
 from xdist.config.differing import TRAINED, leaves
 from xdist.config.method import Method
-from xdist.config.run import TrainTask
+from xdist.config.train import TrainTask
 from xdist.report.asked import StageRun, WhatWasRun
 from xdist.report.results import Condition
 from xdist.run.folder import RunFolder
 from xdist.study.expansion import Graph, Node
 from xdist.study.freeze import check_frozen, started_runs
+from xdist.study.series import number_series
 from xdist.study.state import Standing
 
 SECTIONS = (*(name for name in TRAINED if name != "seed"), "merge", "align")
@@ -25,26 +26,37 @@ def describe_study_runs(graph: Graph, conditions: Sequence[Condition], standings
     """Of a study."""
     first = conditions_nodes(graph, conditions)
     differs = {
-        one.name: tuple(_differences(graph, first[one.name], first[one.against]))
-        for one in conditions
-        if one.against is not None and one.name in first and one.against in first
+        condition.name: tuple(_differences(graph, first[condition.name], first[condition.against]))
+        for condition in conditions
+        if condition.against is not None and condition.name in first and condition.against in first
     }
     stages = tuple(
         _stage(stage, [(node.run, _begins(graph, node), node.updates) for node in graph.nodes.values() if node.stage == stage])
         for stage in dict.fromkeys(node.stage for node in graph.nodes.values())
     )
     study = graph.study
-    return WhatWasRun(
-        stages, differs, study.question, study.hypotheses, check_frozen(graph).said, unshown_runs(graph, standings)
-    )
+    inside = str(study.folder)  # what a stage takes from another differs as that one does
+    values = {
+        name: {
+            f"{stage}: {key}": value
+            for stage, node in nodes.items()
+            for key, value in _flat(node.run.dump(), {}, set()).values.items()
+            if not str(value).startswith(inside)
+        }
+        for name, nodes in first.items()
+    }
+    series = number_series(values, {one.name: one.against for one in conditions})
+    unshown = unshown_runs(graph, standings)
+    return WhatWasRun(stages, differs, study.question, study.hypotheses, check_frozen(graph).said, unshown, series)
 
 
 def describe_runs(runs: Mapping[str, Run], against: str) -> WhatWasRun:
     """Of run folders: by condition one run each, and the condition that they are compared with."""
     stages = (_stage("run", [(run, run.model.backbone, run.train.steps if run.train else 0) for run in runs.values()]),)
     keys = {name: _flat(run.dump(), run.given(), set()) for name, run in runs.items()}
-    differs = {name: tuple(_told("", own, keys[against])) for name, own in keys.items() if name != against}
-    return WhatWasRun(stages, differs)
+    differs = {name: tuple(_differing_values("", own, keys[against])) for name, own in keys.items() if name != against}
+    series = number_series({name: one.values for name, one in keys.items()}, dict.fromkeys(differs, against))
+    return WhatWasRun(stages, differs, series=series)
 
 
 def unshown_runs(graph: Graph, standings: Mapping[str, Standing]) -> tuple[str, ...]:
@@ -65,25 +77,30 @@ def unshown_runs(graph: Graph, standings: Mapping[str, Standing]) -> tuple[str, 
 
 def conditions_nodes(graph: Graph, conditions: Iterable[Condition]) -> dict[str, dict[str, Node]]:
     """By condition, the runs of its first combination by stage."""
-    found: dict[str, dict[str, Node]] = {}
-    for one in conditions:
+    nodes: dict[str, dict[str, Node]] = {}
+    for condition in conditions:
         for point in graph.points:
-            if all(point.values[axis] == value for axis, value in one.values.items()) and point.seed == one.seeds[0]:
-                found[one.name] = {stage: graph.nodes[key] for stage, key in point.stages.items()}
+            if (
+                all(point.values[axis] == value for axis, value in condition.values.items())
+                and point.seed == condition.seeds[0]
+            ):
+                nodes[condition.name] = {stage: graph.nodes[key] for stage, key in point.stages.items()}
                 break
-    return found
+    return nodes
 
 
 def _differences(graph: Graph, mine: Mapping[str, Node], theirs: Mapping[str, Node]) -> Iterable[str]:
     for stage in graph.study.stages:
-        one, other = mine.get(stage), theirs.get(stage)
-        if one and not other:
+        our_node, their_node = mine.get(stage), theirs.get(stage)
+        if our_node and not their_node:
             yield f"{stage}: is used (not in the baseline)"
-        elif other and not one:
+        elif their_node and not our_node:
             yield f"{stage}: is not used (used in the baseline)"
-        elif one and other and one.key != other.key:
-            places = {"model.backbone"} if one.upstream or other.upstream else set()
-            yield from _told(f"{stage}: ", *(_flat(run.dump(), run.given(), places) for run in (one.run, other.run)))
+        elif our_node and their_node and our_node.key != their_node.key:
+            places = {"model.backbone"} if our_node.upstream or their_node.upstream else set()
+            yield from _differing_values(
+                f"{stage}: ", *(_flat(run.dump(), run.given(), places) for run in (our_node.run, their_node.run))
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +112,10 @@ class _Keys:
 
 
 def _flat(dumped: Mapping[str, Any], given_alone: Mapping[str, Any], without: set[str]) -> _Keys:
-    values, given = (dict(leaves({name: found.get(name) for name in SECTIONS})) for found in (dumped, given_alone))
+    values, given = (dict(leaves({name: dump.get(name) for name in SECTIONS})) for dump in (dumped, given_alone))
     names = [key for key in values if key.startswith("robust") and key.endswith((".method", ".radius"))]
-    told = (key for key in (*names, *given) if key not in without | NEITHER and not _of_stage(key))
-    return _Keys(values, dict.fromkeys(told))
+    shown = (key for key in (*names, *given) if key not in without | NEITHER and not _of_stage(key))
+    return _Keys(values, dict.fromkeys(shown))
 
 
 def _of_stage(key: str) -> bool:
@@ -106,11 +123,11 @@ def _of_stage(key: str) -> bool:
     return key.startswith("merge.models") and key.endswith(".model")
 
 
-def _told(lead: str, mine: _Keys, theirs: _Keys) -> Iterable[str]:
+def _differing_values(lead: str, mine: _Keys, theirs: _Keys) -> Iterable[str]:
     for key in dict.fromkeys((*mine.told, *theirs.told)):
-        one, other = mine.values.get(key), theirs.values.get(key)
-        if one != other:
-            yield f"{lead}{key} {_value(one)} (baseline: {_value(other)})"
+        our_value, their_value = mine.values.get(key), theirs.values.get(key)
+        if our_value != their_value:
+            yield f"{lead}{key} {_value(our_value)} (baseline: {_value(their_value)})"
 
 
 def _value(value: Any) -> str:
@@ -156,6 +173,6 @@ def _robust(chain: Iterable[Method]) -> str:
     for method in chain:
         options = method.model_dump(mode="json", exclude={"method"}, exclude_defaults=True)
         radius = {"radius": method.model_dump(mode="json")["radius"]} if "radius" in type(method).model_fields else {}
-        said = ", ".join(f"{key} {_value(value)}" for key, value in {**radius, **options}.items())
-        methods.append(f"{method.method} ({said})" if said else str(method.method))
+        shown_options = ", ".join(f"{key} {_value(value)}" for key, value in {**radius, **options}.items())
+        methods.append(f"{method.method} ({shown_options})" if shown_options else str(method.method))
     return " and ".join(methods) or "none"

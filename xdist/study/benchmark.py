@@ -6,7 +6,7 @@ from typing import Any
 
 from xdist.config import Model, Run, Study
 from xdist.config.loading import Source, apply_override, plain_yaml, put_value, read_yaml, validated
-from xdist.data.fetched import check_place, found_model
+from xdist.data.fetched import check_place, use_fetched_model
 from xdist.errors import UserError, unknown
 from xdist.estimate.shapes import shape_of
 from xdist.files import write_yaml
@@ -47,83 +47,85 @@ class PlannedBenchmark:
         write_yaml(self.study.folder / FILE, values)
 
 
-def plan_benchmark(asked: Asked) -> PlannedBenchmark:
+def plan_benchmark(request: Asked) -> PlannedBenchmark:
     """Raises UserError for names that nothing carries, for a task that was named and cannot be scored, and where none can."""
-    for number, name in enumerate(asked.tasks):
-        if name not in asked.suite.tasks:
-            raise UserError(f"--task {number + 1}: {unknown(f'task of {asked.suite.name}', name, asked.suite.tasks)}")
-    asked = _without_groups(asked)
-    _check_languages(asked)
-    if not asked.root.is_dir():
-        raise UserError(f"{asked.root}: no such folder (--data)")
-    check_place(asked.model)
-    _check_out(asked)
-    width = _width(asked)
+    for number, name in enumerate(request.tasks):
+        if name not in request.suite.tasks:
+            raise UserError(f"--task {number + 1}: {unknown(f'task of {request.suite.name}', name, request.suite.tasks)}")
+    request = _without_groups(request)
+    _check_languages(request)
+    if not request.root.is_dir():
+        raise UserError(f"{request.root}: no such folder (--data)")
+    check_place(request.model)
+    _check_out(request)
+    width = _width(request)
     absent: dict[str, str] = {}
     missing: dict[str, tuple[str, ...]] = {}
     axis: dict[str, dict[str, Any]] = {}
     trains = False
-    for one in asked.suite.recipes if asked.train else _one_by_one(asked.suite.recipes):
-        files = FilesThere(asked, one)
+    for recipe in request.suite.recipes if request.train else _one_by_one(request.suite.recipes):
+        files = FilesThere(request, recipe)
         absent |= files.absent
         if not files.there:
             continue
-        made = _RecipeRuns(tuple(_runs(asked, one, width, files)))
-        if reason := made.reason:
+        recipe_runs = _RecipeRuns(tuple(_runs(request, recipe, width, files)))
+        if reason := recipe_runs.reason:
             absent |= dict.fromkeys((entry.name for entry in files.there), reason)
             continue
         missing |= {name: codes for name, codes in files.missing.items() if codes}
-        trains = trains or made.train
-        axis[one.name] = made.stages
-    for name in asked.tasks:
+        trains = trains or recipe_runs.train
+        axis[recipe.name] = recipe_runs.stages
+    for name in request.tasks:
         if name in absent:
             raise UserError(f"{name}: {absent[name]}")
     if not axis:
-        raise UserError(f"{asked.suite.name}: nothing can be scored: {', '.join(f'{k}: {v}' for k, v in absent.items())}")
-    return PlannedBenchmark(asked, _study(asked, axis, asked.seeds if trains else 1), absent, missing)
+        raise UserError(f"{request.suite.name}: nothing can be scored: {', '.join(f'{k}: {v}' for k, v in absent.items())}")
+    return PlannedBenchmark(request, _study(request, axis, request.seeds if trains else 1), absent, missing)
 
 
 def _one_by_one(recipes: Iterable[RecipeTasks]) -> Iterator[RecipeTasks]:
     """A recipe for each task, where nothing is trained: a model may have the head of one of them alone."""
-    for one in recipes:
-        if not one.runs:
-            yield one
+    for recipe in recipes:
+        if not recipe.runs:
+            yield recipe
             continue
-        yield from (replace(one, name=entry.name, tasks={entry: codes}) for entry, codes in one.tasks.items())
+        yield from (replace(recipe, name=entry.name, tasks={entry: codes}) for entry, codes in recipe.tasks.items())
 
 
-def _without_groups(asked: Asked) -> Asked:
-    """`asked` with the languages of a suite that are in a group, as `group:tail`, instead of its name. Raises UserError for a
+def _without_groups(request: Asked) -> Asked:
+    """`request` with the languages of a suite that are in a group, as `group:tail`, instead of its name. Raises UserError for a
     group that is none, and where the encoder's are not known."""
-    groups = [word for word in asked.languages if word.startswith(GROUP)]
+    groups = [word for word in request.languages if word.startswith(GROUP)]
     if not groups:
-        return asked
+        return request
     if unnamed := [word for word in groups if word not in NAMED_GROUPS]:
         raise UserError(f"--languages: {unknown('group', unnamed[0], NAMED_GROUPS)}")
-    said = [text.partition("=")[2] for text in asked.overrides if text.startswith("model.pretraining=")]
-    read = what_was_read(Model(backbone=asked.model, pretraining=said[-1] if said else None), _place(asked))
+    lists = [text.partition("=")[2] for text in request.overrides if text.startswith("model.pretraining=")]
+    read = what_was_read(Model(backbone=request.model, pretraining=lists[-1] if lists else None), _place(request))
     if not read.known:
         reason = "what the encoder has read is not known, so languages are in no group; give model.pretraining=…"
         raise UserError(f"--languages: {groups[0]}: {reason}")
     parts = {part for word in groups for part in NAMED_GROUPS[word]}
-    codes = {code for codes in asked.suite.tasks.values() for code in codes if read.group(code) in parts}
-    return replace(asked, languages=(*(word for word in asked.languages if word not in groups), *sorted(codes)))
+    codes = {code for codes in request.suite.tasks.values() for code in codes if read.group(code) in parts}
+    return replace(request, languages=(*(word for word in request.languages if word not in groups), *sorted(codes)))
 
 
-def _check_languages(asked: Asked) -> None:
-    there = {code for name, codes in asked.suite.tasks.items() if not asked.tasks or name in asked.tasks for code in codes}
-    for code in asked.languages:
-        if not any(same_language(code, one) for one in there):
-            raise UserError(f"--languages: {unknown(f'language of {asked.suite.name}', code, there)}")
+def _check_languages(request: Asked) -> None:
+    suite_codes = {
+        code for name, codes in request.suite.tasks.items() if not request.tasks or name in request.tasks for code in codes
+    }
+    for code in request.languages:
+        if not any(same_language(code, one) for one in suite_codes):
+            raise UserError(f"--languages: {unknown(f'language of {request.suite.name}', code, suite_codes)}")
 
 
-def _check_out(asked: Asked) -> None:
+def _check_out(request: Asked) -> None:
     """Raises UserError where the folder is another's, or contains the benchmark of another model or suite."""
-    file = asked.out / FILE
+    file = request.out / FILE
     if not file.is_file():
-        if asked.out.is_dir() and any(not path.name.startswith(".") for path in asked.out.iterdir()):
+        if request.out.is_dir() and any(not path.name.startswith(".") for path in request.out.iterdir()):
             raise UserError(
-                f"{asked.out}: contains something other than a benchmark (no {FILE}); choose another folder (--out)"
+                f"{request.out}: contains something other than a benchmark (no {FILE}); choose another folder (--out)"
             )
         return
     before = plain_yaml(file)
@@ -134,37 +136,37 @@ def _check_out(asked: Asked) -> None:
         about = (before["name"], *models)
     except (LookupError, TypeError, AttributeError):
         about = ("something else",)
-    if about != (asked.suite.name, asked.model):
-        raise UserError(f"{asked.out}: contains the benchmark of {' on '.join(about[::-1])}; choose another folder (--out)")
+    if about != (request.suite.name, request.model):
+        raise UserError(f"{request.out}: contains the benchmark of {' on '.join(about[::-1])}; choose another folder (--out)")
 
 
-def _place(asked: Asked) -> str:
+def _place(request: Asked) -> str:
     """Where the model is: its folder, or the copy of a hub id that was fetched."""
-    return found_model(Model(backbone=asked.model), asked.root).backbone
+    return use_fetched_model(Model(backbone=request.model), request.root).backbone
 
 
-def _width(asked: Asked) -> int | None:
+def _width(request: Asked) -> int | None:
     """That of the encoder, where its configuration is here."""
     try:
-        return shape_of(_place(asked)).width
+        return shape_of(_place(request)).width
     except UserError:
         return None
 
 
-def _runs(asked: Asked, one: RecipeTasks, width: int | None, files: FilesThere) -> Iterator[Run]:
+def _runs(request: Asked, recipe: RecipeTasks, width: int | None, files: FilesThere) -> Iterator[Run]:
     """The runs of a recipe in their order, each with the model that it begins with where no other makes it. Raises UserError
     as a run file does."""
-    recipes = one.runs if asked.train else ()
+    recipes = recipe.runs if request.train else ()
     for number, path in enumerate(recipes or (None,)):
         last = number == len(recipes) - 1 or not recipes
-        values, source = read_yaml(path) if path else ({}, Source(asked.suite.source.path))
-        values["evaluate"] = {**(values.get("evaluate") or {}), **_scored(files)} if last else None
-        values |= {"name": one.name, "folder": str(asked.out / one.name)}
-        for key, value in (("model.backbone", asked.model), ("data.root", str(asked.root))):
-            put_value(values, key, value, source, str(asked.suite.source.path))
-        for key, value in one.changes(width).items() if path else ():
-            put_value(values, key, value, source, asked.suite.source.at(("recipes", one.name)))
-        for text in asked.overrides:
+        values, source = read_yaml(path) if path else ({}, Source(request.suite.source.path))
+        values["evaluate"] = {**(values.get("evaluate") or {}), **_evaluate_section(files)} if last else None
+        values |= {"name": recipe.name, "folder": str(request.out / recipe.name)}
+        for key, value in (("model.backbone", request.model), ("data.root", str(request.root))):
+            put_value(values, key, value, source, str(request.suite.source.path))
+        for key, value in recipe.changes(width).items() if path else ():
+            put_value(values, key, value, source, request.suite.source.at(("recipes", recipe.name)))
+        for text in request.overrides:
             key = text.partition("=")[0]
             if key in SAID:
                 raise UserError(f"{text}: {SAID[key]} says that")
@@ -177,7 +179,7 @@ def _runs(asked: Asked, one: RecipeTasks, width: int | None, files: FilesThere) 
         yield run
 
 
-def _scored(files: FilesThere) -> dict[str, Any]:
+def _evaluate_section(files: FilesThere) -> dict[str, Any]:
     return {"tasks": [entry.name for entry in files.there], "languages": files.languages}
 
 
@@ -212,21 +214,21 @@ class _RecipeRuns:
     def stages(self) -> dict[str, Any]:
         """What the study is to say of them: all that was given, except for what the study itself gives."""
         names = (TARGET,) if len(self.runs) == 1 else (BEFORE, TARGET)
-        given = [run.model_dump(mode="json", exclude_unset=True, exclude={"name", "folder", "seed"}) for run in self.runs]
-        return {stage: {"run": sections} for stage, sections in zip(names, given, strict=True)}
+        written = [run.model_dump(mode="json", exclude_unset=True, exclude={"name", "folder", "seed"}) for run in self.runs]
+        return {stage: {"run": sections} for stage, sections in zip(names, written, strict=True)}
 
 
-def _study(asked: Asked, axis: Mapping[str, Mapping[str, Any]], seeds: int) -> Study:
+def _study(request: Asked, axis: Mapping[str, Mapping[str, Any]], seeds: int) -> Study:
     chained = any(BEFORE in stages for stages in axis.values())
     stages = {BEFORE: {}, TARGET: {"after": BEFORE}} if chained else {TARGET: {}}
     values = {
-        "name": asked.suite.name,
-        "folder": str(asked.out),
+        "name": request.suite.name,
+        "folder": str(request.out),
         "stages": stages,
         "axes": {"recipe": axis},
         "seeds": list(range(1, seeds + 1)),
     }
-    source = Source(asked.out / FILE)
+    source = Source(request.out / FILE)
     study = validated(Study, values, source)
     study._source = source
     study.check()

@@ -30,23 +30,23 @@ def text_of(lines: Sequence[ScoreLine]) -> str:
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 
-def benchmark_lines(planned: PlannedBenchmark, graph: Graph, found: Mapping[str, Standing]) -> list[ScoreLine]:
+def benchmark_lines(planned: PlannedBenchmark, graph: Graph, standings: Mapping[str, Standing]) -> list[ScoreLine]:
     """A line for each language of a task (`score` in points of its metric, the mean over `seeds`, `std` their spread), each
     mean over languages, the mean over tasks where the suite has one, each task without a score (`absent`) and each `remark`.
     `trained`: whether the task was trained on that language, so that its score is not zero-shot."""
-    asked = planned.asked
-    columns, remarks = _columns(graph, found)
-    about = {"suite": asked.suite.name, "model": asked.model}
+    request = planned.asked
+    columns, remarks = _columns(graph, standings)
+    about = {"suite": request.suite.name, "model": request.model}
     lines: list[ScoreLine] = []
-    for name in asked.suite.tasks:
+    for name in request.suite.tasks:
         if name in columns:
-            lines += _of_task(name, columns[name], len(asked.suite.tasks[name]))
-    if asked.suite.suite.average:
-        every = tuple(asked.suite.tasks)
+            lines += _of_task(name, columns[name], len(request.suite.tasks[name]))
+    if request.suite.suite.average:
+        every = tuple(request.suite.tasks)
         lines += [_over_tasks(planned, columns, variant, SUITE, every) for variant in VARIANTS]
-    for mean, names in asked.suite.suite.means.items():
+    for mean, names in request.suite.suite.means.items():
         lines.append(_over_tasks(planned, columns, "f1", mean, names))
-    absent = {**planned.absent, **_failed(graph, found, columns)}
+    absent = {**planned.absent, **_failed_tasks(graph, standings, columns)}
     lines += [{"absent": name, "reason": reason} for name, reason in absent.items()]
     lines += [
         {"task": name, "remark": f"{len(codes)} languages have no files", "languages": list(codes)}
@@ -56,30 +56,30 @@ def benchmark_lines(planned: PlannedBenchmark, graph: Graph, found: Mapping[str,
     return [{**about, **line} for line in lines]
 
 
-def _columns(graph: Graph, found: Mapping[str, Standing]) -> tuple[dict[str, dict[int, Column]], list[str]]:
+def _columns(graph: Graph, standings: Mapping[str, Standing]) -> tuple[dict[str, dict[int, Column]], list[str]]:
     """By task and seed its scores, and what is to be said of them."""
     columns: dict[str, dict[int, Column]] = {}
     remarks: dict[str, None] = {}
     read: dict[Path, ScoreTable] = {}
     for point in graph.points:
         folder = graph.nodes[point.last].run.folder
-        if found[point.last].state != "finished" or not RunFolder(folder).scores.exists():
+        if standings[point.last].state != "finished" or not RunFolder(folder).scores.exists():
             continue
         if folder not in read:
             read[folder] = read_scores([folder])
             seed = f" (seed {point.seed})" if len(graph.study.seeds) > 1 else ""
             remarks |= dict.fromkeys(f"{line}{seed}" for line in read[folder].remarks)
-        asked = {(one.task.name, one.language) for one in graph.nodes[point.last].resolved.subsets.evaluation}
+        wanted = {(subset.task.name, subset.language) for subset in graph.nodes[point.last].resolved.subsets.evaluation}
         for column in read[folder].columns:
-            columns.setdefault(column.task, {})[point.seed] = _only(column, asked)
+            columns.setdefault(column.task, {})[point.seed] = _wanted_cells(column, wanted)
     return columns, list(remarks)
 
 
-def _only(column: Column, asked: Set[tuple[str, str]]) -> Column:
+def _wanted_cells(column: Column, wanted: Set[tuple[str, str]]) -> Column:
     """`column` without languages that were scored before, and are not requested now."""
-    cells = {code: cell for code, cell in column.cells.items() if (column.task, code) in asked}
-    blank = tuple(code for code in column.blank if (column.task, code) in asked)
-    return replace(column, cells=cells, blank=blank, mean=fmean(one.score for one in cells.values()) if cells else None)
+    cells = {code: cell for code, cell in column.cells.items() if (column.task, code) in wanted}
+    blank = tuple(code for code in column.blank if (column.task, code) in wanted)
+    return replace(column, cells=cells, blank=blank, mean=fmean(cell.score for cell in cells.values()) if cells else None)
 
 
 def _of_task(name: str, by_seed: BySeed, of: int) -> Iterator[ScoreLine]:
@@ -146,11 +146,11 @@ def _over_tasks(
     return {"mean": mean, "variant": variant, "score": score, "std": spread, "tasks": done, "of": len(languages)}
 
 
-def _failed(graph: Graph, found: Mapping[str, Standing], columns: Mapping[str, BySeed]) -> dict[str, str]:
+def _failed_tasks(graph: Graph, standings: Mapping[str, Standing], columns: Mapping[str, BySeed]) -> dict[str, str]:
     """Tasks whose runs have not come to an end."""
     reasons: dict[str, str] = {}
     for point in graph.points:
-        now = found[point.last]
+        now = standings[point.last]
         evaluate = graph.nodes[point.last].run.evaluate
         for name in evaluate.tasks if evaluate and now.state != "finished" else ():
             if name not in columns:
@@ -165,12 +165,14 @@ def table(lines: Sequence[ScoreLine]) -> list[tuple[str, ...]]:
     for line in lines:
         if "mean" in line and "task" in line:
             means.setdefault(line["task"], {})[line["mean"]] = line
-    others = [row for row in SUMMARY if row not in (ZERO_SHOT, ALL) and any(row in found for found in means.values())]
-    rows = [("task", "metric", "languages", TRAINED, ZERO_SHOT, *others)]
-    for name, found in means.items():
-        whole = found[ALL]
+    other_groups = [
+        row for row in SUMMARY if row not in (ZERO_SHOT, ALL) and any(row in by_group for by_group in means.values())
+    ]
+    rows = [("task", "metric", "languages", TRAINED, ZERO_SHOT, *other_groups)]
+    for name, by_group in means.items():
+        whole = by_group[ALL]
         count = f"{whole['languages']} of {whole['of']}" if whole["languages"] < whole["of"] else str(whole["of"])
-        rows.append((name, whole["metric"], count, *(format_points(found.get(row)) for row in rows[0][3:])))
+        rows.append((name, whole["metric"], count, *(format_points(by_group.get(row)) for row in rows[0][3:])))
     return rows
 
 

@@ -34,29 +34,29 @@ def compare_runs(a: Sequence[Path], b: Sequence[Path], only: str | None = None) 
         raise UserError(unknown("task of both runs", only, names))
     if not names:
         raise UserError(f"{where}: no task was scored in both")
-    found = [
+    differences = [
         _compared(f"{where}: {name}", name, [[run[name] for run in system] for system in systems])
         for name in ([only] if only else names)
     ]
-    if all(one.absent for one in found):
-        raise UserError(f"{where}: {'; '.join(f'{one.task}: {one.absent}' for one in found)}")
-    return found
+    if all(difference.absent for difference in differences):
+        raise UserError(f"{where}: {'; '.join(f'{difference.task}: {difference.absent}' for difference in differences)}")
+    return differences
 
 
 def _compared(where: str, name: str, sides: Sequence[Sequence[Scored]]) -> TaskDifferences:
-    every = [one for side in sides for one in side]
-    splits, metrics = sorted({one.split for one in every}), sorted({one.scored_by for one in every})
-    if absent := next((one.absent for one in every if one.absent), None):
+    every = [scored for side in sides for scored in side]
+    splits, metrics = sorted({scored.split for scored in every}), sorted({scored.scored_by for scored in every})
+    if absent := next((scored.absent for scored in every if scored.absent), None):
         return TaskDifferences(name, splits[0], absent=absent)
     if len(splits) > 1:
         raise UserError(f"{where}: some were scored on {splits[0]}, some on {splits[1]}")
     if len(metrics) > 1:
         raise UserError(f"{where}: some were scored by {metrics[0]}, some by {metrics[1]}; evaluate those again")
-    trained_on = sorted({code for one in every for code in one.trained_on})
+    trained_on = sorted({code for scored in every for code in scored.trained_on})
     metric = every[0].metric
-    first, second = ([one.rows for one in side] for side in sides)
-    by_all = [code for code in every[0].languages if all(code in one.languages for one in every)]
-    blank = by_size(code for code in by_all if not all(code in one.rows for one in every))
+    first, second = ([scored.rows for scored in side] for side in sides)
+    by_all = [code for code in every[0].languages if all(code in scored.languages for scored in every)]
+    blank = by_size(code for code in by_all if not all(code in scored.rows for scored in every))
     try:
         return TaskDifferences(
             name, splits[0], metric, compare(first, second, metric, trained_on, blank=blank, read=every[0].read)

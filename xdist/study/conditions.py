@@ -23,9 +23,9 @@ def conditions_of(graph: Graph, against: str | None = None) -> tuple[tuple[Condi
     Raises UserError for an `against` that names none."""
     study = graph.study
     adding = {axis for axis in study.axes if axis not in study.baseline and _adds_tasks(graph, axis)}
-    kept = [axis for axis in study.axes if axis not in adding]
-    baseline = dict(study.baseline) or {axis: next(iter(study.axes[axis])) for axis in kept}
-    varying = [axis for axis in kept if len({point.values[axis] for point in graph.points}) > 1]
+    condition_axes = [axis for axis in study.axes if axis not in adding]
+    baseline = dict(study.baseline) or {axis: next(iter(study.axes[axis])) for axis in condition_axes}
+    varying = [axis for axis in condition_axes if len({point.values[axis] for point in graph.points}) > 1]
     names: dict[int, str] = {}
     members: dict[str, list[Point]] = {}
     for number, point in enumerate(graph.points):
@@ -42,18 +42,18 @@ def conditions_of(graph: Graph, against: str | None = None) -> tuple[tuple[Condi
             raise UserError(unknown("condition", against, members))
         compared = dict.fromkeys(members, against)
         notes = []
-    if absent := sorted({other for other in compared.values() if other not in members}):
+    if absent := sorted({name for name in compared.values() if name not in members}):
         notes.append(f"What would be compared with {absent[0]} is compared with nothing: the study leaves that out.")
     same: dict[frozenset[tuple[int, str]], list[str]] = {}
     for name, points in members.items():
         same.setdefault(frozenset((point.seed, point.last) for point in points), []).append(name)
     for twins in (twins for twins in same.values() if len(twins) > 1):
         notes.append(f"{' and '.join(twins)} are the same runs: they differ in nothing that decides what is trained.")
-    found = [
+    conditions = [
         Condition(
             name,
             compared[name] if compared[name] != name and compared[name] in members else None,
-            {axis: points[0].values[axis] for axis in kept},
+            {axis: points[0].values[axis] for axis in condition_axes},
             tuple(dict.fromkeys(point.seed for point in points)),
             _seen(graph, points),
             _labelled(graph, points),
@@ -61,7 +61,7 @@ def conditions_of(graph: Graph, against: str | None = None) -> tuple[tuple[Condi
         )
         for name, points in members.items()
     ]
-    return tuple(sorted(found, key=lambda one: one.against is not None)), names, tuple(notes)
+    return tuple(sorted(conditions, key=lambda condition: condition.against is not None)), names, tuple(notes)
 
 
 def _baseline(values: Mapping[str, str], baseline: Mapping[str, str], varying: list[str]) -> str:
@@ -78,13 +78,13 @@ def _adds_tasks(graph: Graph, axis: str) -> bool:
 
 
 def _needs(graph: Graph, points: list[Point]) -> set[str]:
-    found: set[str] = set()
+    needs: set[str] = set()
     for node in (graph.nodes[key] for point in points for key in point.stages.values()):
         trained = ((subset.task, subset.language) for subset in node.resolved.subsets.training)
         train = node.run.train
         parallel, model = train.parallel if train else None, node.run.model
-        found |= data_needed(trained, node.run.methods, node.run.align, parallel, model.syntax, model.branches is not None)
-    return found
+        needs |= data_needed(trained, node.run.methods, node.run.align, parallel, model.syntax, model.branches is not None)
+    return needs
 
 
 def _seen(graph: Graph, points: list[Point]) -> tuple[str, ...]:
@@ -95,10 +95,10 @@ def _seen(graph: Graph, points: list[Point]) -> tuple[str, ...]:
 
 def _labelled(graph: Graph, points: list[Point]) -> tuple[Labelled, ...]:
     """What any stage trains on, entry by entry; the same with every seed."""
-    found: dict[Labelled, None] = {}
+    labelled: dict[Labelled, None] = {}
     for key in dict.fromkeys(key for point in points if point.seed == points[0].seed for key in point.stages.values()):
         run, subsets = graph.nodes[key].run, iter(graph.nodes[key].resolved.subsets.training)
         for entry in run.train.tasks if run.train else ():
             languages = tuple(next(subsets).language for _ in entry.languages)
-            found[Labelled(entry.task, languages, entry.rows)] = None
-    return tuple(found)
+            labelled[Labelled(entry.task, languages, entry.rows)] = None
+    return tuple(labelled)

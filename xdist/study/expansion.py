@@ -13,7 +13,8 @@ from types import MappingProxyType
 from typing import Any
 
 from xdist.config import Run, Study, Train
-from xdist.config.run import LONGEST_NAME, KeepFinished, Runtime
+from xdist.config.run import LONGEST_NAME
+from xdist.config.runtime import KeepFinished, Runtime
 from xdist.data.adapters import folders_in
 from xdist.data.subset import Subset
 from xdist.errors import UserError, cut
@@ -119,7 +120,7 @@ class Graph:
 def expand(study: Study, facts: Facts) -> Graph:
     """The graph of `study`. Raises UserError for the first run that is not valid, at the line that makes it so."""
     descriptions = Descriptions(study)
-    found: dict[str, tuple[str, Resolved, str | None, list[int], tuple[str, ...]]] = {}
+    runs_by_key: dict[str, tuple[str, Resolved, str | None, list[int], tuple[str, ...]]] = {}
     points: list[Point] = []
     for seed in study.seeds:
         for values in combinations(study):
@@ -129,37 +130,37 @@ def expand(study: Study, facts: Facts) -> Graph:
                 if run is None:
                     continue
                 upstream, backbone = _beginning(study, descriptions, stage, values, seed, stages, run.model.backbone)
-                if upstream and not found[upstream][1].run.makes_model:
+                if upstream and not runs_by_key[upstream][1].run.makes_model:
                     raise run.error(
-                        ("model", "backbone"), f"'{found[upstream][0]}' is evaluated, it trains no model to begin with"
+                        ("model", "backbone"), f"'{runs_by_key[upstream][0]}' is evaluated, it trains no model to begin with"
                     )
-                merge, merged = merged_models(study, run.merge, stages, found, run.error) if run.merge else (None, ())
-                train, teacher = with_teachers(study, run.train, stages, found) if run.train else (None, ())
+                merge, merged = merged_models(study, run.merge, stages, runs_by_key, run.error) if run.merge else (None, ())
+                train, teacher = with_teachers(study, run.train, stages, runs_by_key) if run.train else (None, ())
                 merged += teacher
-                adapter, spoken = language_adapters(study, run.model.adapter, stages, found, run.error)
+                adapter, spoken = language_adapters(study, run.model.adapter, stages, runs_by_key, run.error)
                 key = identity(facts.resolved(run), upstream or facts.backbone(backbone), facts, merged, spoken)
                 merged = (*merged, *spoken.values())
-                if key not in found:
+                if key not in runs_by_key:
                     if upstream:
-                        backbone = str(found[upstream][1].run.folder / "model")
+                        backbone = str(runs_by_key[upstream][1].run.folder / "model")
                     model = run.model.model_copy(update={"backbone": backbone, "adapter": adapter})
                     where = {"folder": study.folder / "runs" / f"{stage}-{key}", "model": model, "merge": merge, "train": train}
                     placed = run.model_copy(update=where)
-                    found[key] = (stage, facts.resolved(placed), upstream, [], merged)
-                elif (found[key][1].run.evaluate, found[key][1].run.align) != (run.evaluate, run.align):
+                    runs_by_key[key] = (stage, facts.resolved(placed), upstream, [], merged)
+                elif (runs_by_key[key][1].run.evaluate, runs_by_key[key][1].run.align) != (run.evaluate, run.align):
                     raise run.error(
                         ("evaluate",),
                         f"another '{stage}' trains the same and is scored differently; score both in the same way",
                     )
-                found[key][3].append(len(points))
+                runs_by_key[key][3].append(len(points))
                 stages[stage] = key
             if stages:
                 points.append(Point(values, seed, stages))
     if not points:
         raise UserError(f"{study.at(())}: no combination is left to run")
     nodes = {}
-    needed = _needed(one[1].run for one in found.values())
-    for key, (stage, resolved, upstream, numbers, merged) in found.items():
+    needed = _needed(one[1].run for one in runs_by_key.values())
+    for key, (stage, resolved, upstream, numbers, merged) in runs_by_key.items():
         name = _name(study, stage, [points[number] for number in numbers])
         if len(name) > LONGEST_NAME:
             raise UserError(f"{study.at(('axes',))}: '{cut(name)}' names a run and is longer than {LONGEST_NAME} characters")
@@ -197,8 +198,8 @@ def identity(
     if run.model.adapter:  # its folders by what they hold
         for key in ("folder", "languages"):
             sections["model"]["adapter"].pop(key, None)
-        held = {".".join(key): facts.backbone(place) for key, place in folders_in(run.model.adapter)}
-        sections["model"] |= {"holds": {**held, **spoken}}
+        adapters = {".".join(key): facts.backbone(place) for key, place in folders_in(run.model.adapter)}
+        sections["model"] |= {"holds": {**adapters, **spoken}}
     if run.model.syntax and not run.model.syntax.read:  # plain
         sections["model"].pop("syntax")
     elif run.model.syntax:  # its files by what they hold
@@ -210,9 +211,11 @@ def identity(
         drawn = (run.seed,) if run.evaluate and run.evaluate.smoothing else ()  # nothing else is drawn
         words = [run.data.words] if run.data.words != "joined" else []
         if run.merge:
-            elsewhere = [facts.backbone(one.model) for one in run.merge.models if one.model and one.stage is None]
+            elsewhere = [facts.backbone(model.model) for model in run.merge.models if model.model and model.stage is None]
             elsewhere += [facts.backbone(run.merge.minus)] if run.merge.minus else []
-            weights = [(one.stage is not None, weight) for one, weight in zip(run.merge.models, run.merge.weights, strict=True)]
+            weights = [
+                (model.stage is not None, weight) for model, weight in zip(run.merge.models, run.merge.weights, strict=True)
+            ]
             layers = run.merge.layers and run.merge.layers.model_dump()
             common = (*common, "merge", merged, elsewhere, weights, layers)
         if run.align:
@@ -227,12 +230,14 @@ def identity(
     data = [facts.subset(run.data, subset) for subset in resolved.subsets.trained]
     data += _chosen_by(run.train, resolved.subsets.selection)
     read = [facts.file(path) for path in (*run.method_files, *resolved.word_files.values())]
-    others: list[Any] = [run.plugin_digests] if run.plugins else []
-    others += [facts.backbone(place) for place in resolved.teacher_places]
-    others += [merged] if merged else []  # the teacher's
-    others += [parses_of(run.model.syntax, resolved.subsets.trained)] if run.model.syntax and run.model.syntax.read else []
-    others += [{"block": run.data.block}] if run.data.block != 1 else []
-    return digest(*common, "train", sections["train"], robust, run.seed, data, read, *others)
+    others_digests: list[Any] = [run.plugin_digests] if run.plugins else []
+    others_digests += [facts.backbone(place) for place in resolved.teacher_places]
+    others_digests += [merged] if merged else []  # the teacher's
+    others_digests += (
+        [parses_of(run.model.syntax, resolved.subsets.trained)] if run.model.syntax and run.model.syntax.read else []
+    )
+    others_digests += [{"block": run.data.block}] if run.data.block != 1 else []
+    return digest(*common, "train", sections["train"], robust, run.seed, data, read, *others_digests)
 
 
 def _chosen_by(train: Train, subsets: Iterable[Subset]) -> list[str]:
@@ -275,12 +280,12 @@ def _fits(point: Mapping[str, str], pattern: Mapping[str, Any]) -> bool:
 
 def _needed(runs: Iterable[Run]) -> set[str]:
     """The model folders that any of `runs` begins with, merges or learns from."""
-    found: set[str] = set()
+    places: set[str] = set()
     for run in runs:
-        found |= {run.model.backbone, *(one.model or "" for one in (run.merge.models if run.merge else ()))}
+        places |= {run.model.backbone, *(one.model or "" for one in (run.merge.models if run.merge else ()))}
         if run.train and run.train.distil:
-            found |= {run.train.distil.teacher or "", *(one.model or "" for one in run.train.distil.languages.values())}
-    return found
+            places |= {run.train.distil.teacher or "", *(one.model or "" for one in run.train.distil.languages.values())}
+    return places
 
 
 def _leaving(runtime: Runtime, keep: KeepFinished, needed: bool) -> Runtime:

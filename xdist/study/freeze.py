@@ -65,18 +65,18 @@ def describe_study(graph: Graph) -> dict[str, Any]:
     """All that decides what a study finds out, as plain values: its conditions, its runs without their places, and the other
     keys of the study that are given. Keys left at their defaults are not among them, so new ones change nothing."""
     conditions, _, _ = conditions_of(graph)
-    said = graph.study.model_dump(mode="json", exclude_defaults=True, exclude=ELSEWHERE)
+    description = graph.study.model_dump(mode="json", exclude_defaults=True, exclude=ELSEWHERE)
     learns = {
         name: stage.learns.model_dump(mode="json", exclude_none=True)
         for name, stage in graph.study.stages.items()
         if stage.learns is not None
     }
     return {
-        "conditions": {one.name: one.against for one in conditions},
+        "conditions": {condition.name: condition.against for condition in conditions},
         "seeds": list(graph.study.seeds),
         "runs": {node.run.name: _sections(graph, node) for node in graph.nodes.values()},
         **({"learns": learns} if learns else {}),
-        **said,
+        **description,
     }
 
 
@@ -96,10 +96,10 @@ def planned_tests(graph: Graph) -> list[dict[str, str]]:
     of_pairs = bool(tasks) and all(subset.task.pairs_of for subset in tasks)
     groups = (OFF_DIAGONAL, DIAGONAL) if of_pairs else headline_groups(first.resolved.pretraining)
     return [
-        {"group": group, "condition": one.name, "against": one.against}
+        {"group": group, "condition": condition.name, "against": condition.against}
         for group in groups
-        for one in conditions
-        if one.against is not None
+        for condition in conditions
+        if condition.against is not None
     ]
 
 
@@ -107,7 +107,7 @@ def plan_of(graph: Graph) -> dict[str, Any]:
     """What is written down, except for the time. Hypotheses that the study does not name are that a condition differs from its
     baseline, in either direction."""
     description, tests = describe_study(graph), planned_tests(graph)
-    expected = [f"On {one['group']}: “{one['condition']}” differs from “{one['against']}”." for one in tests]
+    expected = [f"On {test['group']}: “{test['condition']}” differs from “{test['against']}”." for test in tests]
     return {
         "study": graph.study.name,
         "digest": digest_of(description),
@@ -124,11 +124,11 @@ def freeze(graph: Graph) -> tuple[Path, dict[str, Any]]:
     """Write frozen.json into the study's folder. Raises UserError where a run has started, and where another plan is frozen."""
     path, plan = graph.study.folder / FILE, plan_of(graph)
     if path.exists():
-        there = _read(path)
-        if there["digest"] == plan["digest"]:
-            return path, there
-        changed = next(_changes(there["described"], plan["described"]), "another key")
-        raise UserError(f"{path}: is frozen already, since {there['written']}, as another study: {changed}")
+        earlier = _read_frozen(path)
+        if earlier["digest"] == plan["digest"]:
+            return path, earlier
+        changed = next(_changes(earlier["described"], plan["described"]), "another key")
+        raise UserError(f"{path}: is frozen already, since {earlier['written']}, as another study: {changed}")
     if begun := [name for name, _ in started_runs(graph)]:
         raise UserError(f"{graph.study.folder}: {begun[0]} has started; a study is frozen before its first run")
     content = {"written": datetime.now(UTC).isoformat(timespec="seconds"), **plan}
@@ -142,7 +142,7 @@ def check_frozen(graph: Graph) -> Freeze:
     if not path.exists():
         return Freeze(False, f"{lead} no.", {})
     try:
-        content = _read(path)
+        content = _read_frozen(path)
     except DamagedError as error:
         return Freeze(False, f"{lead} no; {error}.", {})
     written = datetime.fromisoformat(content["written"])
@@ -160,34 +160,34 @@ def check_frozen(graph: Graph) -> Freeze:
 
 def started_runs(graph: Graph) -> list[tuple[str, datetime]]:
     """Runs in the study's folder that have started, of this description or an earlier one, and when at the latest."""
-    found = []
+    runs = []
     for folder in sorted((graph.study.folder / "runs").glob("*")):
         config = RunFolder(folder).config
         if config.is_file():
-            found.append((folder.name, datetime.fromtimestamp(config.stat().st_mtime, UTC)))
-    return found
+            runs.append((folder.name, datetime.fromtimestamp(config.stat().st_mtime, UTC)))
+    return runs
 
 
 def _sections(graph: Graph, node: Node) -> dict[str, Any]:
     """What a run is; a model that another run of the study makes is called by that run's name."""
     run = node.run
     names = {str(graph.nodes[key].run.folder / "model"): graph.nodes[key].run.name for key in node.before}
-    found = run.model_dump(mode="json", exclude_defaults=True, include=SECTIONS, exclude=PLACES)
+    sections = run.model_dump(mode="json", exclude_defaults=True, include=SECTIONS, exclude=PLACES)
     backbone = run.model.backbone
-    found["model"] = {**found.get("model", {}), "backbone": names.get(backbone, backbone)}
+    sections["model"] = {**sections.get("model", {}), "backbone": names.get(backbone, backbone)}
     if run.merge:
         merge = with_places(run.merge, lambda place: names.get(place, place))
-        found["merge"] = merge.model_dump(mode="json", exclude_defaults=True)
-    return {**found, "methods": [method.method for method in run.methods], "plugins": run.plugin_digests}
+        sections["merge"] = merge.model_dump(mode="json", exclude_defaults=True)
+    return {**sections, "methods": [method.method for method in run.methods], "plugins": run.plugin_digests}
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """The keys that differ, each with both values."""
-    one, other = dict(leaves(before)), dict(leaves(now))
-    for key in dict.fromkeys((*one, *other)):
-        if one.get(key) != other.get(key):
-            yield f"{key} was {one.get(key, 'missing')}, is {other.get(key, 'missing')}"
+    old_values, new_values = dict(leaves(before)), dict(leaves(now))
+    for key in dict.fromkeys((*old_values, *new_values)):
+        if old_values.get(key) != new_values.get(key):
+            yield f"{key} was {old_values.get(key, 'missing')}, is {new_values.get(key, 'missing')}"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_frozen(path: Path) -> dict[str, Any]:
     return recorded_json(path, _FILE).model_dump()

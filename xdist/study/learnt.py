@@ -67,8 +67,8 @@ def checks(graph: Graph, node: Node) -> tuple[Check, ...]:
     learns = graph.study.stages[node.stage].learns
     if learns is None:
         return ()
-    found = [*_on_dev(graph, node, learns), *_on_text(graph, node, learns)]
-    return tuple(found)
+    checked = [*_on_dev(graph, node, learns), *_on_text(graph, node, learns)]
+    return tuple(checked)
 
 
 def check_learns(graph: Graph) -> None:
@@ -77,54 +77,54 @@ def check_learns(graph: Graph) -> None:
         checks(graph, node)
 
 
-def not_learnt(found: tuple[Check, ...]) -> list[str]:
+def not_learnt(checked: tuple[Check, ...]) -> list[str]:
     """A line on each check that was missed."""
-    return [one.said for one in found if one.reached is False]
+    return [check.said for check in checked if check.reached is False]
 
 
 def learnt_facts(graph: Graph, node: Node) -> list[dict[str, Any]]:
     """As JSON: what is asked, and whether it was reached; null where that is not known yet."""
-    return [{**asdict(one), "reached": one.reached} for one in checks(graph, node)]
+    return [{**asdict(check), "reached": check.reached} for check in checks(graph, node)]
 
 
 def _on_dev(graph: Graph, node: Node, learns: Learns) -> list[Check]:
     """`dev/best` is of the model that is kept."""
-    asked = {"over_majority": learns.over_majority, "at_least": learns.at_least}
-    asked = {key: value for key, value in asked.items() if value is not None}
-    if not asked:
+    bounds = {"over_majority": learns.over_majority, "at_least": learns.at_least}
+    bounds = {key: value for key, value in bounds.items() if value is not None}
+    if not bounds:
         return []
     train = node.run.train
-    key = next(iter(asked))
+    key = next(iter(bounds))
     if train is None or train.select is None or train.select.by != "score":
         raise _error(graph, node, key, "needs train.select by score: which dev sets are evaluated, and how often")
     subsets = node.resolved.subsets.selection
     metrics = {METRICS.get(subset.task.metric) for subset in subsets}
-    turned = next((one for one in metrics if one.lower_is_better), None)
+    turned = next((metric for metric in metrics if metric.lower_is_better), None)
     if turned:
         raise _error(graph, node, key, f"of '{turned.name}' less is better")
-    name = " and ".join(sorted({one.headline for one in metrics}))
+    name = " and ".join(sorted({metric.headline for metric in metrics}))
     where = ", ".join(dict.fromkeys(subset.language for subset in subsets))
     what = f"{name} on dev ({where})"
-    value = _last(node, "dev/best")
-    found = []
+    value = _last_value(node, "dev/best")
+    checked = []
     if learns.over_majority is not None:
         if name != "accuracy" or any(not subset.task.labels for subset in subsets):
             raise _error(
                 graph, node, "over_majority", f"is of accuracy over labels, and dev is scored by {name}; give at_least"
             )
         shares = [_majority(subset, node.run.data.root) for subset in subsets]
-        known = [share for share in shares if share is not None]
-        whole = fmean(known) if len(known) == len(shares) else None
+        known_shares = [share for share in shares if share is not None]
+        whole = fmean(known_shares) if len(known_shares) == len(shares) else None
         because = (
             f"{whole:.1f} by the most frequent label + {learns.over_majority:g}"
             if whole is not None
             else f"the share of the most frequent label + {learns.over_majority:g}"
         )
         bound = None if whole is None else whole + learns.over_majority
-        found.append(Check(what, True, bound, because, value))
+        checked.append(Check(what, True, bound, because, value))
     if learns.at_least is not None:
-        found.append(Check(what, True, learns.at_least, "as the study says", value))
-    return found
+        checked.append(Check(what, True, learns.at_least, "as the study says", value))
+    return checked
 
 
 def _on_text(graph: Graph, node: Node, learns: Learns) -> list[Check]:
@@ -169,7 +169,7 @@ def special_ids(folder: Path | None) -> frozenset[int]:
     file = folder / "tokenizer.json" if folder else None
     if file is None or not file.is_file():
         return frozenset()
-    return frozenset(one["id"] for one in read_json(file).get("added_tokens", ()) if one.get("special"))
+    return frozenset(token["id"] for token in read_json(file).get("added_tokens", ()) if token.get("special"))
 
 
 def _tokenizer(graph: Graph, node: Node) -> Path | None:
@@ -184,26 +184,26 @@ def _tokenizer(graph: Graph, node: Node) -> Path | None:
 def _majority(subset: Subset, root: Path) -> float | None:
     """Per cent of the most frequent label; None where the files are missing."""
     try:
-        labels = Counter(one.label for one in subset.task.examples(root, subset.split, subset.language))
+        labels = Counter(example.label for example in subset.task.examples(root, subset.split, subset.language))
     except (UserError, OSError):
         return None
     return 100 * max(labels.values()) / labels.total() if labels else None
 
 
-def _last(node: Node, key: str) -> float | None:
-    points = _ended(node).get(key)
+def _last_value(node: Node, key: str) -> float | None:
+    points = _ended_metrics(node).get(key)
     return points[-1][1] if points else None
 
 
 def _mean_of_last(node: Node, key: str) -> float | None:
-    points = _ended(node).get(key)
+    points = _ended_metrics(node).get(key)
     if not points:
         return None
     since = (1 - LAST) * points[-1][0]
     return fmean(value for step, value in points if step > since)
 
 
-def _ended(node: Node) -> Mapping[str, Points]:
+def _ended_metrics(node: Node) -> Mapping[str, Points]:
     """What a run logged whose training is over."""
     folder = RunFolder(node.run.folder)
     return read_metrics(folder.metrics) if folder.model.is_dir() or folder.state == "finished" else {}

@@ -63,24 +63,24 @@ def run_results(places: Sequence[Path], against: Path, title: str) -> Results:
     if tasks and len(conditions) > 1 and not any(both):
         raise UserError(f"{', '.join(map(str, places))} and {against}: no task was scored in both")
     first = {name: next(one.run for one in runs.values() if one.kind == kind) for kind, name in names.items()}
-    asked = describe_runs(first, ours)
-    return Results(title, conditions, tasks, tuple(map(_facts, runs.values())), left_out=left_out, asked=asked)
+    what_was_run = describe_runs(first, ours)
+    return Results(title, conditions, tasks, tuple(map(_facts, runs.values())), left_out=left_out, asked=what_was_run)
 
 
 def _names(runs: Iterable[LooseRun]) -> dict[str, str]:
     """By kind of run, what it is called: by its name, or where another kind has that too, by its folder's; without its seed."""
     first: dict[str, LooseRun] = {}
-    for one in runs:
-        first.setdefault(one.kind, one)
-    ways: tuple[Callable[[LooseRun], str], ...] = (lambda one: one.run.name, lambda one: one.folder.name)
+    for run in runs:
+        first.setdefault(run.kind, run)
+    ways: tuple[Callable[[LooseRun], str], ...] = (lambda run: run.run.name, lambda run: run.folder.name)
     for way in ways:
-        names = {kind: re.sub(r"[-_]s(eed)?\d+$", "", way(one)) for kind, one in first.items()}
+        names = {kind: re.sub(r"[-_]s(eed)?\d+$", "", way(run)) for kind, run in first.items()}
         if len(set(names.values())) == len(names):
             return names
     names = {}
-    for kind, one in first.items():
-        name = re.sub(r"[-_]s(eed)?\d+$", "", one.run.name)
-        names[kind] = name if name not in names.values() else f"{name} ({one.folder})"
+    for kind, run in first.items():
+        name = re.sub(r"[-_]s(eed)?\d+$", "", run.run.name)
+        names[kind] = name if name not in names.values() else f"{name} ({run.folder})"
     return names
 
 
@@ -93,14 +93,14 @@ def _read(place: Path) -> LooseRun:
 
 
 def _condition(name: str, against: str | None, runs: Sequence[LooseRun]) -> Condition:
-    seeds = tuple(dict.fromkeys(one.run.seed for one in runs))
-    return Condition(name, against, {}, seeds, tuple(sorted(frozenset().union(*(one.seen for one in runs)))))
+    seeds = tuple(dict.fromkeys(run.run.seed for run in runs))
+    return Condition(name, against, {}, seeds, tuple(sorted(frozenset().union(*(run.seen for run in runs)))))
 
 
-def _facts(one: LooseRun) -> RunFacts:
-    folder = RunFolder(one.folder)
+def _facts(run: LooseRun) -> RunFacts:
+    folder = RunFolder(run.folder)
     state, reason, step = folder.state, one_line(folder.reason()), last_step(folder.metrics)
-    return RunFacts(one.run.name, "run", state, reason, one.run.seed, step, None, one.record)
+    return RunFacts(run.run.name, "run", state, reason, run.run.seed, step, None, run.record)
 
 
 def kind_of(folder: RunFolder) -> str:

@@ -17,13 +17,13 @@ def merged_models(
     """`merge` with the models of its stages in their place, and the keys of their runs. Raises what `error` makes of a key and
     a reason for a stage that is none before it, or leaves no model."""
     models, keys = [], []
-    for number, one in enumerate(merge.models):
-        if one.stage is not None:
+    for number, ingredient in enumerate(merge.models):
+        if ingredient.stage is not None:
             where = ("merge", "models", number, "stage")
-            key, place = _of_stage(study, one.stage, "to merge", stages, found, partial(error, where))
+            key, place = _of_stage(study, ingredient.stage, "to merge", stages, found, partial(error, where))
             keys.append(key)
-            one = one.model_copy(update={"model": place, "stage": None})
-        models.append(one)
+            ingredient = ingredient.model_copy(update={"model": place, "stage": None})
+        models.append(ingredient)
     return merge.model_copy(update={"models": tuple(models)}), tuple(keys)
 
 
@@ -41,12 +41,12 @@ def with_teachers(
         key, place = _of_stage(study, distil.stage, "to learn from", stages, found, error)
         keys, changed = [key], {"teacher": place, "stage": None}
     languages = dict(distil.languages)
-    for code, one in distil.languages.items():
-        if one.stage is not None:
+    for code, teacher in distil.languages.items():
+        if teacher.stage is not None:
             error = partial(train.error, ("distil", "languages", code, "stage"))
-            key, place = _of_stage(study, one.stage, "to learn from", stages, found, error)
+            key, place = _of_stage(study, teacher.stage, "to learn from", stages, found, error)
             keys.append(key)
-            languages[code] = one.model_copy(update={"model": place, "stage": None})
+            languages[code] = teacher.model_copy(update={"model": place, "stage": None})
     changed |= {"languages": languages}
     return (train.model_copy(update={"distil": distil.model_copy(update=changed)}) if keys else train), tuple(keys)
 
@@ -63,19 +63,19 @@ def language_adapters(
     if adapter is None:
         return None, {}
     languages, keys = {}, {}
-    for code, one in adapter.languages.items():
-        if one.stage is not None:
+    for code, language_adapter in adapter.languages.items():
+        if language_adapter.stage is not None:
             where = ("model", "adapter", "languages", code, "stage")
-            if one.stage not in study.stages:
-                raise error(where, unknown("earlier stage", one.stage, stages))
-            if one.stage not in stages:
+            if language_adapter.stage not in study.stages:
+                raise error(where, unknown("earlier stage", language_adapter.stage, stages))
+            if language_adapter.stage not in stages:
                 continue
-            before = found[stages[one.stage]][1].run
+            before = found[stages[language_adapter.stage]][1].run
             if before.train is None or before.model.adapter is None or before.model.adapter.kind != "bottleneck":
-                raise error(where, f"'{one.stage}' trains no bottleneck adapter")
-            keys[code] = stages[one.stage]
-            one = one.model_copy(update={"model": str(before.folder / "model"), "stage": None})
-        languages[code] = one
+                raise error(where, f"'{language_adapter.stage}' trains no bottleneck adapter")
+            keys[code] = stages[language_adapter.stage]
+            language_adapter = language_adapter.model_copy(update={"model": str(before.folder / "model"), "stage": None})
+        languages[code] = language_adapter
     fallback = adapter.fallback if adapter.fallback in languages else None
     return adapter.model_copy(update={"languages": languages, "fallback": fallback}), keys
 

@@ -67,11 +67,11 @@ class Design:
 
     @property
     def seeds(self) -> int:
-        return max(len(one.seeds) for one in self.conditions)
+        return max(len(condition.seeds) for condition in self.conditions)
 
     @property
     def comparisons(self) -> int:
-        return sum(one.against is not None for one in self.conditions)
+        return sum(condition.against is not None for condition in self.conditions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +100,24 @@ def power(
     shown: dict[str, list[float]] = {}
     halves: dict[str, list[float]] = {}
     sizes: dict[str, int] = {}
-    kept = first_conditions(design)
+    simulated_design = first_conditions(design)
     for number in range(studies):
-        results = simulate_study(kept, spreads, np.random.default_rng([seed, number]), draws)
-        found = compare_conditions(results, headline_rows(results))
-        rows = len({row for row, _ in found})
-        others = (design.comparisons - kept.comparisons) * rows
-        for (row, condition), (interval, (languages, *_), _) in found.items():
-            largest = _largest_shown(found, (row, condition), others)
+        results = simulate_study(simulated_design, spreads, np.random.default_rng([seed, number]), draws)
+        groups = compare_conditions(results, headline_rows(results))
+        rows = len({row for row, _ in groups})
+        left_out = (design.comparisons - simulated_design.comparisons) * rows
+        for (row, condition), (interval, (languages, *_), _) in groups.items():
+            largest = _largest_shown(groups, (row, condition), left_out)
             shown.setdefault(row, []).append(max(0.0, interval.least(largest) - interval.difference, -interval.low))
             halves.setdefault(row, []).append((interval.high - interval.low) / 2)
             sizes[row] = languages
     return {row: RowPower(sizes[row], float(np.median(halves[row])), np.array(shown[row])) for row in shown}
 
 
-def _largest_shown(found: ComparedGroups, key: tuple[str, str], others: int) -> float:
-    """The largest p-value of `key` that is below LEVEL after correction with those of the other comparisons, and of `others`
+def _largest_shown(groups: ComparedGroups, key: tuple[str, str], left_out: int) -> float:
+    """The largest p-value of `key` that is below LEVEL after correction with those of the other comparisons, and of `left_out`
     that show nothing."""
-    p: dict[object, float] = {name: one[0].p for name, one in found.items()} | dict.fromkeys(range(others), 1.0)
+    p: dict[object, float] = {name: members[0].p for name, members in groups.items()} | dict.fromkeys(range(left_out), 1.0)
     largest = 0.0
     for count in range(len(p), 0, -1):
         tried = LEVEL / count * (1 - 1e-9)  # just below, so that the product is too
@@ -131,7 +131,7 @@ def larger_designs(design: Design) -> Iterator[tuple[str, Design]]:
     """(what is more, the design with it): seeds, languages, examples, tasks."""
     twice = 2 * design.seeds
     seeds = tuple(range(1, twice + 1))
-    more_seeds = tuple(replace(one, seeds=seeds) for one in design.conditions)
+    more_seeds = tuple(replace(condition, seeds=seeds) for condition in design.conditions)
     yield f"{twice} seeds instead of {design.seeds}", replace(design, conditions=more_seeds)
     if not any(task.of_pairs for task in design.tasks):
         doubled = tuple(
@@ -145,9 +145,9 @@ def larger_designs(design: Design) -> Iterator[tuple[str, Design]]:
         for task in design.tasks
     )
     size, grown = (max(task.sizes.values()) for task in (design.tasks[0], examples[0]))
-    said = f"{grown:,} examples instead of {size:,}" if len(design.tasks) == 1 else f"{min(more):.3g} times the examples"
+    words = f"{grown:,} examples instead of {size:,}" if len(design.tasks) == 1 else f"{min(more):.3g} times the examples"
     together = " (dev and test together)" if all(task.more for task in design.tasks) else ""
-    yield said + together, replace(design, tasks=examples)
+    yield words + together, replace(design, tasks=examples)
     again = tuple(
         replace(task, name=f"{task.name} 2", sentences=f"{task.sentences} 2", owner=f"{task.owner} 2") for task in design.tasks
     )
@@ -196,11 +196,13 @@ def simulate_study(design: Design, spreads: Mapping[str, Spread], rng: np.random
 
 def first_conditions(design: Design) -> Design:
     """At most this many of its conditions, each with the one that it is compared with."""
-    kept: dict[str, None] = {}
-    for one in design.conditions:
-        if one.against is not None and len(kept.keys() | {one.name, one.against}) <= CONDITIONS:
-            kept |= dict.fromkeys((one.against, one.name))
-    return replace(design, conditions=tuple(replace(one, seen=()) for one in design.conditions if one.name in kept))
+    names: dict[str, None] = {}
+    for condition in design.conditions:
+        if condition.against is not None and len(names.keys() | {condition.name, condition.against}) <= CONDITIONS:
+            names |= dict.fromkeys((condition.against, condition.name))
+    return replace(
+        design, conditions=tuple(replace(condition, seen=()) for condition in design.conditions if condition.name in names)
+    )
 
 
 def _stand_ins(design: Design) -> tuple[dict[str, str], Pretraining]:
@@ -209,8 +211,8 @@ def _stand_ins(design: Design) -> tuple[dict[str, str], Pretraining]:
     names = dict.fromkeys(code for task in design.tasks if not task.of_pairs for code in task.sizes)
     if not names:
         return pairs, design.read
-    known = iter(every_code())
-    of_identity = {name: next(known) for name in dict.fromkeys(map(identity, names))}
+    remaining_codes = iter(every_code())
+    of_identity = {name: next(remaining_codes) for name in dict.fromkeys(map(identity, names))}
     codes = {code: of_identity[identity(code)] for code in names}
     groups = {codes[code]: design.read.group(code.rstrip(LIKE)) for code in names}
     low, mid = design.read.low, design.read.mid

@@ -85,7 +85,7 @@ def _dev_and_test(subset: Subset) -> float:
 
 def _trained(graph: Graph, points: Iterable[Point]) -> dict[str, set[str]]:
     """By task that is scored, the languages that its head was trained on, or that its model was chosen by, in any condition."""
-    found: dict[str, set[str]] = {}
+    languages: dict[str, set[str]] = {}
     for point in points:
         heads: dict[str, set[str]] = {}
         for key in point.stages.values():
@@ -93,8 +93,8 @@ def _trained(graph: Graph, points: Iterable[Point]) -> dict[str, set[str]]:
             for subset in (*subsets.training, *subsets.selection):
                 heads.setdefault(subset.task.head, set()).add(identity(subset.language))
         for subset in _scored(graph.nodes[point.last]):
-            found.setdefault(subset.task.name, set()).update(heads.get(subset.task.head, ()))
-    return found
+            languages.setdefault(subset.task.name, set()).update(heads.get(subset.task.head, ()))
+    return languages
 
 
 Pilot = Mapping[str, Sequence[Path]]
@@ -140,22 +140,22 @@ def spreads_of(design: Design, graph: Graph, pilot: Pilot) -> dict[str, Spread]:
     from xdist.evaluation.per_example import Gold, scored_tasks  # imports torch
 
     gold = Gold()
-    found: dict[str, Spread] = {}
+    spreads: dict[str, Spread] = {}
     for task in design.tasks:
         rows: dict[str, list[Mapping[str, CountRows]]] = {}
         metrics, trained = {}, set[str]()
         for name, folders in pilot.items():
             for folder in folders:
-                if (one := scored_tasks(folder, gold, task.name).get(task.name)) and one.rows:
-                    rows.setdefault(name, []).append(one.rows)
-                    metrics[one.scored_by] = one.metric
-                    trained |= set(one.trained_on)
+                if (scored := scored_tasks(folder, gold, task.name).get(task.name)) and scored.rows:
+                    rows.setdefault(name, []).append(scored.rows)
+                    metrics[scored.scored_by] = scored.metric
+                    trained |= set(scored.trained_on)
         if len(metrics) > 1:
             raise UserError(f"{task.name}: pilot runs were scored by {' and '.join(sorted(metrics))}")
         groups = _fixed_groups({code for of in rows.values() for run in of for code in run} - trained, design.read)
         metric = next(iter(metrics.values()), None)
-        found[task.name] = (metric and measured_spread(rows, metric, groups, otherwise)) or otherwise
-    return found
+        spreads[task.name] = (metric and measured_spread(rows, metric, groups, otherwise)) or otherwise
+    return spreads
 
 
 def _fixed_groups(codes: Iterable[str], read: Pretraining) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xdist.errors import UserError
-from xdist.evaluation.guesses import guesses
+from xdist.evaluation.guesses import guess_languages
 from xdist.evaluation.per_example import Gold, Scored, scored_tasks
 from xdist.languages import Pretraining
 from xdist.metrics.counts import CountRows
@@ -23,7 +23,7 @@ from xdist.study.expansion import Graph, Node, Point
 from xdist.study.learnt import checks, not_learnt
 from xdist.study.published import published_figures
 from xdist.study.state import Standing
-from xdist.tasks.collapse import said_of_collapse
+from xdist.tasks.collapse import describe_collapse
 
 
 @dataclass(slots=True)
@@ -61,10 +61,10 @@ def study_results(graph: Graph, standings: Mapping[str, Standing], against: str 
     runs = [_facts(node, standings[key], folders.wrong) for key, node in graph.nodes.items()]
     conditions = _with_costs(graph, conditions, of_point, dict(zip(graph.nodes, (run.record for run in runs), strict=True)))
     tasks, left_out = task_results(folders, conditions)
-    asked = describe_study_runs(graph, conditions, standings)
+    what_was_run = describe_study_runs(graph, conditions, standings)
     missed = _not_learnt(graph, of_point)
     figures = published_figures(graph, conditions) if against is None else ()
-    about = (graph.study.name, conditions, tasks, tuple(runs), notes, left_out, asked)
+    about = (graph.study.name, conditions, tasks, tuple(runs), notes, left_out, what_was_run)
     return Results(*about, not_learnt=missed, published=figures)
 
 
@@ -74,7 +74,7 @@ def _with_costs(
     points: dict[str, list[Point]] = {}
     for number, name in of_point.items():
         points.setdefault(name, []).append(graph.points[number])
-    return tuple(replace(one, cost=said_cost(graph, points.get(one.name, []), records)) for one in conditions)
+    return tuple(replace(condition, cost=said_cost(graph, points.get(condition.name, []), records)) for condition in conditions)
 
 
 def _not_learnt(graph: Graph, of_point: Mapping[int, str]) -> dict[str, str]:
@@ -101,20 +101,20 @@ def task_results(folders: Folders, conditions: Iterable[Condition]) -> tuple[tup
     for name, of_system in folders.of_task.items():
         systems = dict(sorted(of_system.items(), key=lambda item: (order[item[0][0]], item[0][1])))
         gold = Gold()
-        found: dict[Path, tuple[dict[str, Any], Scored]] = {}
+        by_folder: dict[Path, tuple[dict[str, Any], Scored]] = {}
         wrong: list[UserError] = []
         for folder in dict.fromkeys(systems.values()):
             entry = recorded_scores(RunFolder(folder).scores)["tasks"][name]
             try:
-                found[folder] = entry, scored_tasks(folder, gold, name)[name]
+                by_folder[folder] = entry, scored_tasks(folder, gold, name)[name]
             except UserError as error:  # predictions that are damaged, say: one run hides no other
                 wrong.append(error)
-        if not found:
+        if not by_folder:
             raise wrong[0]
         left_out += map(str, wrong)
-        systems = {system: folder for system, folder in systems.items() if folder in found}
-        first = next(iter(found.values()))[1]
-        for folder, (_, one) in found.items():
+        systems = {system: folder for system, folder in systems.items() if folder in by_folder}
+        first = next(iter(by_folder.values()))[1]
+        for folder, (_, one) in by_folder.items():
             if one.split != first.split:
                 raise UserError(f"{folder}: {name} was scored on '{one.split}', elsewhere on '{first.split}'")
             if one.scored_by != first.scored_by:
@@ -122,26 +122,28 @@ def task_results(folders: Folders, conditions: Iterable[Condition]) -> tuple[tup
         if first.absent:
             left_out.append(f"{name} is skipped: {first.absent}")
             continue
-        rows: dict[Any, Mapping[str, CountRows]] = {system: found[folder][1].rows for system, folder in systems.items()}
+        rows: dict[Any, Mapping[str, CountRows]] = {system: by_folder[folder][1].rows for system, folder in systems.items()}
         try:
             replicated = replicate(rows, first.metric, first.sentences)
         except ValueError as error:
-            raise UserError(f"{name}: {error}: {', '.join(map(str, found))}") from None
-        trained = {code: None for entry, _ in found.values() for code in (*entry["trained_on"], *entry.get("selected_on", ()))}
-        scores = {system: found[folder][0]["languages"] for system, folder in systems.items()}
+            raise UserError(f"{name}: {error}: {', '.join(map(str, by_folder))}") from None
+        trained = {
+            code: None for entry, _ in by_folder.values() for code in (*entry["trained_on"], *entry.get("selected_on", ()))
+        }
+        scores = {system: by_folder[folder][0]["languages"] for system, folder in systems.items()}
         alike = [
             f"{condition}, seed {seed}: {line}"
             for (condition, seed), folder in systems.items()
-            for line in said_of_collapse(name, found[folder][0])
+            for line in describe_collapse(name, by_folder[folder][0])
         ]
         about = (name, first.family, first.metric, first.split, tuple(trained))
-        read = {condition: folders.read.get(folder, found[folder][1].read) for (condition, _), folder in systems.items()}
+        read = {condition: folders.read.get(folder, by_folder[folder][1].read) for (condition, _), folder in systems.items()}
         measured = {
-            condition: {code: Measured.of(counts) for code, counts in found[folder][0].get("measured", {}).items()}
+            condition: {code: Measured.of(counts) for code, counts in by_folder[folder][0].get("measured", {}).items()}
             for (condition, _), folder in systems.items()
         }
-        since = {condition: found[folder][1].read_since for (condition, _), folder in systems.items()}
-        guessed = guesses(next(iter(found)), gold, name, first.split, replicated.languages, first.scored_by)
+        since = {condition: by_folder[folder][1].read_since for (condition, _), folder in systems.items()}
+        guessed = guess_languages(next(iter(by_folder)), gold, name, first.split, replicated.languages, first.scored_by)
         results.append(TaskResult(*about, scores, replicated, tuple(alike), read, measured, since, guessed))
     return tuple(results), tuple(left_out)
 

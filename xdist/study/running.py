@@ -11,7 +11,7 @@ from typing import Literal
 
 import click
 
-from xdist.data.look import look
+from xdist.data.look import find_without_gold
 from xdist.errors import UserError
 from xdist.files import write_yaml
 from xdist.launch import local
@@ -86,7 +86,7 @@ def check_study(graph: Graph) -> None:
             resolved = resolve(run, work, to_come=graph.to_come(node), begins_with=graph.beginning(node))
             subsets = resolved.subsets
             read = (*(subsets.trained if run.train else ()), *subsets.aligned)
-            look(run.data.root, read, subsets.evaluation, resolved.parallel_before)
+            find_without_gold(run.data.root, read, subsets.evaluation, resolved.parallel_before)
         except UserError as error:
             raise UserError(f"{run.name}: {error}") from None
 

@@ -34,19 +34,19 @@ STYLES = {
 
 
 def print_plan(
-    graph: Graph, found: Mapping[str, Standing], facts: Facts, console: Console, machine: Machine | None = None
+    graph: Graph, standings: Mapping[str, Standing], facts: Facts, console: Console, machine: Machine | None = None
 ) -> None:
     """The tree of runs, each with its cost and, where it is shared, by how many combinations; then totals, with a `machine` in
     hours of its GPUs too."""
     tree = Tree(Text(graph.study.name, style="bold"))
     for node in graph.after(None):
-        _branch(tree, node, graph, found)
+        _branch(tree, node, graph, standings)
     show_tree(tree, console)
     lines = (
-        *_totals(graph, found, facts),
-        *_budget(budget(graph, found, machine), machine),
+        *_totals(graph, standings, facts),
+        *_budget(budget(graph, standings, machine), machine),
         *learns_in(graph),
-        *unusual_in(graph, found),
+        *unusual_in(graph, standings),
     )
     for line in lines:
         show(line, console)
@@ -56,20 +56,20 @@ def learns_in(graph: Graph) -> Iterator[str]:
     """A line on each thing that the runs of a stage must reach to count as learnt."""
     stages: dict[tuple[str, str], int] = {}
     for node in graph.nodes.values():
-        for one in checks(graph, node):
-            stages[node.stage, one.asked] = stages.get((node.stage, one.asked), 0) + 1
-    for (stage, asked), count in stages.items():
-        yield f"learnt means: {stage} ({count} runs): {asked}"
+        for check in checks(graph, node):
+            stages[node.stage, check.asked] = stages.get((node.stage, check.asked), 0) + 1
+    for (stage, requirement), count in stages.items():
+        yield f"learnt means: {stage} ({count} runs): {requirement}"
 
 
-def unusual_in(graph: Graph, found: Mapping[str, Standing]) -> Iterator[str]:
+def unusual_in(graph: Graph, standings: Mapping[str, Standing]) -> Iterator[str]:
     """A line on each setting of runs that are not finished that is far from what is usual, and how many have it."""
     runs: dict[str, list[str]] = {}
     for key, node in graph.nodes.items():
         shape = None
         with suppress(UserError):
             shape = shape_at(graph, node)
-        if found[key].state != "finished" and (shape or not node.upstream):
+        if standings[key].state != "finished" and (shape or not node.upstream):
             run, subsets = node.run, node.resolved.subsets.training
             for line in unusual_settings(run.train, node.resolved.model, run.data, subsets, shape):
                 runs.setdefault(line, []).append(run.name)
@@ -78,25 +78,25 @@ def unusual_in(graph: Graph, found: Mapping[str, Standing]) -> Iterator[str]:
         yield f"unusual setting: {names[0]}{more}: {line}"
 
 
-def print_standings(graph: Graph, found: Mapping[str, Standing], console: Console) -> None:
+def print_standings(graph: Graph, standings: Mapping[str, Standing], console: Console) -> None:
     """A row per run, the number of runs in each state, a bar of the updates done, and why runs failed or are not known to be
     done."""
     table = Table("run", "state", ">step", "learnt")
     for key, node in graph.nodes.items():
-        now, asked = found[key], checks(graph, node)
-        missed = bool(not_learnt(asked))
-        learnt = Text("no", "red") if missed else Text("yes" if asked and all(one.reached for one in asked) else "")
+        now, required = standings[key], checks(graph, node)
+        missed = bool(not_learnt(required))
+        learnt = Text("no", "red") if missed else Text("yes" if required and all(check.reached for check in required) else "")
         table.row(node.run.name, Text(now.state, STYLES[now.state]), _step(now), learnt)
     show(table, console)
-    done, total = _share(found)
-    counts: Counter[str] = Counter(now.state for now in found.values())
-    said = ", ".join(f"{counts[state]} {state}" for state in STYLES if counts[state])
+    done, total = _share(standings)
+    counts: Counter[str] = Counter(now.state for now in standings.values())
+    summary = ", ".join(f"{counts[state]} {state}" for state in STYLES if counts[state])
     console.print(ProgressBar(total, done, width=30))
-    show(f"{100 * done / total:.0f} % of the updates: {said}", console)
+    show(f"{100 * done / total:.0f} % of the updates: {summary}", console)
     for node in graph.nodes.values():
         for line in not_learnt(checks(graph, node)):
             show(Text(f"{node.run.name} has not learnt: {line}", style="red"), console)
-    for key, now in found.items():
+    for key, now in standings.items():
         if now.state == "failed" or (now.reason and now.state != "blocked"):
             show(Text(f"{graph.nodes[key].run.name}: {now.reason or 'no reason was left'}", style="red"), console)
 
@@ -107,28 +107,28 @@ PLANNED = {**DONE, "submit": "would be submitted"}
 
 def print_steps(graph: Graph, steps: Sequence[Step], only_planned: bool, console: Console) -> None:
     """A row per run: its job, what became of it, and the run and job that it waits for."""
-    said = PLANNED if only_planned else DONE
+    words = PLANNED if only_planned else DONE
     jobs = {step.node.key: step.job for step in steps}
     table = Table("run", "job", "", "after")
     for step in steps:
         after = ", ".join(f"{graph.nodes[key].run.name} {jobs[key]}".strip() for key in step.after)
-        what = said[step.what]
+        what = words[step.what]
         table.row(step.node.run.name, step.job, Text(what, STYLES.get(step.what, "")), after)
     show(table, console)
     counts = Counter(step.what for step in steps)
-    show(", ".join(f"{number} {said[what]}" for what, number in counts.items()), console)
+    show(", ".join(f"{number} {words[what]}" for what, number in counts.items()), console)
 
 
-def _branch(tree: Tree, node: Node, graph: Graph, found: Mapping[str, Standing]) -> None:
-    parts = [_said(_cost(node))]
+def _branch(tree: Tree, node: Node, graph: Graph, standings: Mapping[str, Standing]) -> None:
+    parts = [_cost_text(_cost(node))]
     if len(node.points) > 1 and graph.after(node.key):
         parts.append(f"shared by {len(node.points)}")
-    if found[node.key].state != "waiting":
-        parts.append(found[node.key].state)
+    if standings[node.key].state != "waiting":
+        parts.append(standings[node.key].state)
     label = Text.assemble((node.run.name, "bold" if not node.upstream else ""), (f"  {', '.join(parts)}", "dim"))
     branch = tree.add(label)
     for after in graph.after(node.key):
-        _branch(branch, after, graph, found)
+        _branch(branch, after, graph, standings)
 
 
 def _cost(node: Node) -> Cost:
@@ -139,16 +139,16 @@ def _missing(node: Node, facts: Facts) -> list[Path]:
     return facts.missing(node.resolved.trained_files)
 
 
-def _totals(graph: Graph, found: Mapping[str, Standing], facts: Facts) -> Iterator[str]:
-    runs, asked = len(graph.nodes), graph.asked
-    finished = sum(now.state == "finished" for now in found.values())
-    yield f"{len(graph.points)} combinations, {runs} runs ({asked - runs} more if none were shared), {finished} finished"
-    costs = [_cost(node) for key, node in graph.nodes.items() if found[key].state != "finished"]
+def _totals(graph: Graph, standings: Mapping[str, Standing], facts: Facts) -> Iterator[str]:
+    runs, combinations = len(graph.nodes), graph.asked
+    finished = sum(now.state == "finished" for now in standings.values())
+    yield f"{len(graph.points)} combinations, {runs} runs ({combinations - runs} more if none were shared), {finished} finished"
+    costs = [_cost(node) for key, node in graph.nodes.items() if standings[key].state != "finished"]
     if costs:
-        unknown = sum(one.updates is None for one in costs)
-        updates, tokens = sum(one.updates or 0 for one in costs), sum(one.tokens or 0 for one in costs)
+        unknown = sum(cost.updates is None for cost in costs)
+        updates, tokens = sum(cost.updates or 0 for cost in costs), sum(cost.tokens or 0 for cost in costs)
         least = f", not counting {unknown} of unknown length" if unknown else ""
-        most = "at most " if any(one.bound for one in costs) else "about "
+        most = "at most " if any(cost.bound for cost in costs) else "about "
         yield f"to do: {updates:,} updates, {most}{_short(tokens)} tokens{least}"
     missing = list(dict.fromkeys(path for node in graph.nodes.values() for path in _missing(node, facts)))
     if missing:
@@ -158,23 +158,23 @@ def _totals(graph: Graph, found: Mapping[str, Standing], facts: Facts) -> Iterat
         )
 
 
-def _budget(one: Budget, machine: Machine | None) -> Iterator[str]:
-    least = f", not counting {one.unknown} runs of unknown size" if one.unknown else ""
-    if one.at_work:
+def _budget(total: Budget, machine: Machine | None) -> Iterator[str]:
+    least = f", not counting {total.unknown} runs of unknown size" if total.unknown else ""
+    if total.at_work:
         yield (
-            f"disk: {one.disk / 1e9:,.1f} GB for models and checkpoints once all is done ({one.least / 1e9:,.1f} with keep: "
-            f"scores), and up to {one.at_work / 1e9:,.1f} GB for each run in progress{least}"
+            f"disk: {total.disk / 1e9:,.1f} GB for models and checkpoints once all is done ({total.least / 1e9:,.1f} with "
+            f"keep: scores), and up to {total.at_work / 1e9:,.1f} GB for each run in progress{least}"
         )
-    if machine and one.gpu_hours:
-        yield f"training: {spoken_time(one.gpu_hours)} of GPUs, {machine.ranks} GPU{'s' * (machine.ranks > 1)} a run{least}"
+    if machine and total.gpu_hours:
+        yield f"training: {spoken_time(total.gpu_hours)} of GPUs, {machine.ranks} GPU{'s' * (machine.ranks > 1)} a run{least}"
 
 
-def _said(one: Cost) -> str:
-    if one.updates == 0:
+def _cost_text(cost: Cost) -> str:
+    if cost.updates == 0:
         return "evaluation only"
-    if one.updates is None:
+    if cost.updates is None:
         return "length not known before its data exists"
-    return f"{one.updates:,} updates, {'≤' if one.bound else '≈'} {_short(one.tokens or 0)} tokens"
+    return f"{cost.updates:,} updates, {'≤' if cost.bound else '≈'} {_short(cost.tokens or 0)} tokens"
 
 
 def _step(now: Standing) -> str:
@@ -183,10 +183,10 @@ def _step(now: Standing) -> str:
     return f"{now.step:,} of {f'{now.steps:,}' if now.steps is not None else '?'}"
 
 
-def _share(found: Mapping[str, Standing]) -> tuple[float, float]:
+def _share(standings: Mapping[str, Standing]) -> tuple[float, float]:
     """(done, of): updates, a run that only evaluates or is of unknown length counting as one."""
     done = total = 0.0
-    for now in found.values():
+    for now in standings.values():
         weight = now.steps or 1
         total += weight
         done += weight if now.state == "finished" else min(now.step, weight) if now.steps else 0

@@ -8,7 +8,7 @@ from typing import Literal
 
 from xdist.errors import UserError, one_line
 from xdist.evaluation.scores import Scores
-from xdist.evaluation.to_do import MixtureError, to_do
+from xdist.evaluation.to_do import MixtureError, plan_work
 from xdist.files import write_text
 from xdist.run.folder import RunFolder
 from xdist.run.lock import RunLock
@@ -47,7 +47,7 @@ def standing(node: Node, graph: Graph, before: Mapping[str, Standing], facts: Fa
     step, steps = last_step(folder.metrics), node.updates
     if broken := [key for key in node.before if before[key].state in ("failed", "blocked")]:
         return Standing("blocked", step, steps, f"needs {graph.nodes[broken[0]].run.name}")
-    scored, why = _scored(node, facts) if folder.state == "finished" else (False, "")
+    scored, why = _is_scored_or_why(node, facts) if folder.state == "finished" else (False, "")
     if scored and folder.model_not_kept and graph.is_needed(node.key):
         scored, why = False, "its model was not kept, and another run needs it now: it is trained again"
     if scored:
@@ -74,15 +74,15 @@ def note_failure(graph: Graph, node: Node, reason: str) -> None:
 
 def is_scored(node: Node, facts: Facts) -> bool:
     """Whether everything that the run evaluates has a score, made from the files as they are now."""
-    return _scored(node, facts)[0]
+    return _is_scored_or_why(node, facts)[0]
 
 
-def _scored(node: Node, facts: Facts) -> tuple[bool, str]:
+def _is_scored_or_why(node: Node, facts: Facts) -> tuple[bool, str]:
     """As `is_scored`; and why that cannot be said, "" where it can."""
     if node.run.evaluate is None:
         return True, ""
     try:
-        return not to_do(node.resolved.request, facts.digests) and not has_stale_scores(node, facts), ""
+        return not plan_work(node.resolved.request, facts.digests) and not has_stale_scores(node, facts), ""
     except UserError as error:
         return False, str(error)
 
@@ -107,7 +107,7 @@ def make_scorable(node: Node, facts: Facts) -> None:
     made from other files than there are now: the study's description is what counts."""
     folder = node.resolved.folder
     try:
-        to_do(node.resolved.request, facts.digests)
+        plan_work(node.resolved.request, facts.digests)
         other = has_stale_scores(node, facts)
     except MixtureError:
         other = True

@@ -89,7 +89,7 @@ def submit(
             make_ready(graph, facts, step, step.plan.cluster)
             needs = [jobs[key] for key in step.after] or after
             waited = False
-            while not (job := _taken(step.plan, needs, jobs.values(), retry_seconds)):
+            while not (job := _submit_if_room(step.plan, needs, jobs.values(), retry_seconds)):
                 if not waited:
                     click.echo(f"{run.name}: no room in the queue; tried again every {retry_seconds} s", err=True)
                 waited = True
@@ -110,7 +110,7 @@ def make_ready(graph: Graph, facts: Facts, step: Step, cluster: Cluster) -> None
         scheduler(cluster.kind).cancel(step.dead)
 
 
-def _taken(plan: Submission, after: Sequence[str], before: Iterable[str], retry_seconds: float | None) -> str:
+def _submit_if_room(plan: Submission, after: Sequence[str], before: Iterable[str], retry_seconds: float | None) -> str:
     """The job that was submitted; empty where there is no room for it yet, since jobs `before` it have not ended."""
     there = scheduler(plan.cluster.kind)
     try:

@@ -83,7 +83,7 @@ class LoadedSuite:
     @property
     def tasks(self) -> dict[str, tuple[str, ...]]:
         """By name the languages of every task."""
-        return {entry.name: codes for one in self.recipes for entry, codes in one.tasks.items()}
+        return {entry.name: codes for recipe in self.recipes for entry, codes in recipe.tasks.items()}
 
 
 def suite_names() -> list[str]:
@@ -99,18 +99,18 @@ def load_suite(name: str) -> LoadedSuite:
     suite, source = load(Suite, path)
     recipes, seen = [], dict[str, str]()
     for key, recipe in suite.recipes.items():
-        one = _with_tasks(key, recipe, path, source)
-        for entry in one.tasks:
+        recipe_tasks = _with_tasks(key, recipe, path, source)
+        for entry in recipe_tasks.tasks:
             if (other := seen.setdefault(entry.name, key)) != key:
                 raise UserError(f"{source.at(('recipes', key))}: '{entry.name}' is scored by '{other}' already")
-        recipes.append(one)
-    found = LoadedSuite(path.stem, suite, source, tuple(recipes))
+        recipes.append(recipe_tasks)
+    suite_read = LoadedSuite(path.stem, suite, source, tuple(recipes))
     for mean, names in suite.means.items():
         for number, task_name in enumerate(names):
-            if task_name not in found.tasks:
+            if task_name not in suite_read.tasks:
                 where = source.at(("means", mean, number))
-                raise UserError(f"{where}: {unknown(f'task of {found.name}', task_name, found.tasks)}")
-    return found
+                raise UserError(f"{where}: {unknown(f'task of {suite_read.name}', task_name, suite_read.tasks)}")
+    return suite_read
 
 
 def _with_tasks(key: str, recipe: Recipe, path: Path, source: Source) -> RecipeTasks:

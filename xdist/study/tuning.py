@@ -59,7 +59,7 @@ class Tuning:
         self.out = out or path.with_name(f"{path.stem}-tuned.yaml")
         self.dev = _dev(run.train, run.data.root, resolved.subsets.training)
         self.trials = _trials(grid, run.train.learning_rate, resolved.model.backbone, run.model)
-        axes = {name: list(dict.fromkeys(one[name] for one in self.trials)) for name in self.trials[0]}
+        axes = {name: list(dict.fromkeys(trial[name] for trial in self.trials)) for name in self.trials[0]}
         tasks = list(dict.fromkeys(subset.task.name for subset in self.dev))
         languages = list(dict.fromkeys(subset.language for subset in self.dev))
         sections = {**run.dump(), "evaluate": {"tasks": tasks, "languages": languages, "split": "dev"}}
@@ -89,24 +89,24 @@ class Tuning:
     def judged_on(self) -> str:
         return ", ".join(map(str, self.dev))
 
-    def check_budget(self, found: Mapping[str, Standing], budget: int) -> None:
+    def check_budget(self, standings: Mapping[str, Standing], budget: int) -> None:
         """Raises UserError where the trials that are not finished take more than this many updates."""
-        left = [node.updates for key, node in self.graph.nodes.items() if found[key].state != "finished"]
+        left = [node.updates for key, node in self.graph.nodes.items() if standings[key].state != "finished"]
         if None in left:
             raise UserError("--budget: how long a trial is, is not known yet: prepare the data first, or give --steps")
         if (total := sum(updates or 0 for updates in left)) > budget:
             raise UserError(f"--budget {budget:,}: {_plural(len(left), 'run')} of {total:,} updates in all are more")
 
-    def judged(self, found: Mapping[str, Standing]) -> list[Trial]:
+    def judged(self, standings: Mapping[str, Standing]) -> list[Trial]:
         """The trials, the best first; those without a score last."""
-        done = any(now.state == "finished" for now in found.values())
-        results = study_results(self.graph, found) if done else None
+        done = any(now.state == "finished" for now in standings.values())
+        results = study_results(self.graph, standings) if done else None
         ranked: list[tuple[float, Trial]] = []
         for changes in self.trials:
             values = {name: text_of(value) for name, value in changes.items()}
             keys = [point.last for point in self.graph.points if point.values == values]
-            reason = next((found[key].reason for key in keys if found[key].reason), "")
-            states = tuple(found[key].state for key in keys)
+            reason = next((standings[key].reason for key in keys if standings[key].reason), "")
+            states = tuple(standings[key].state for key in keys)
             score, rank = None, -math.inf
             if results and set(states) == {"finished"}:
                 score, rank = _score(results, _condition(results, values))
@@ -132,7 +132,7 @@ class Tuning:
         values, source = read_yaml(self.path)
         for override in self.overrides:
             apply_override(values, override, source)
-        for name, value in _tuned(trials[0].changes).items():
+        for name, value in _with_length(trials[0].changes).items():
             put_value(values, f"train.{name}", value, source, name)
         described = plain_values(values)
         for name in ("name", "folder"):
@@ -162,9 +162,19 @@ class Tuning:
             "best": dict(trials[0].changes) if trials[0].score is not None else None,
             "written": str(self.out) if trials[0].score is not None else None,
             "trials": [
-                {**one.changes, "updates": one.updates, "states": list(one.states), "score": one.score, "reason": one.reason}
-                | ({"difference": one.behind.difference, "low": one.behind.low, "high": one.behind.high} if one.behind else {})
-                for one in trials
+                {
+                    **trial.changes,
+                    "updates": trial.updates,
+                    "states": list(trial.states),
+                    "score": trial.score,
+                    "reason": trial.reason,
+                }
+                | (
+                    {"difference": trial.behind.difference, "low": trial.behind.low, "high": trial.behind.high}
+                    if trial.behind
+                    else {}
+                )
+                for trial in trials
             ],
         }
 
@@ -172,17 +182,17 @@ class Tuning:
 def _dev(train: Train, root: Path, trained: Iterable[Subset]) -> tuple[Subset, ...]:
     """The dev sets that a model is judged by: those of `train.select`, else English, else all languages that are trained on."""
     trained = list(trained)
-    asked = train.select.languages if train.select else ()
-    found = []
+    languages = train.select.languages if train.select else ()
+    subsets = []
     for task in dict.fromkeys(subset.task for subset in trained):
         mine = [subset.language for subset in trained if subset.task == task]
-        for number, code in enumerate(asked):
+        for number, code in enumerate(languages):
             if not any(same_language(code, own) for own in mine):
                 message = (
                     f"{task.name} is not trained in '{code}': settings that are chosen in a language are not zero-shot there"
                 )
                 raise train.error(("select", "languages", number), message)
-        codes = [own for own in mine if any(same_language(own, code) for code in asked or (ENGLISH,))] or mine
+        codes = [own for own in mine if any(same_language(own, code) for code in languages or (ENGLISH,))] or mine
         if "dev" not in task.files or not task.scorable:
             continue
         for code in codes:
@@ -192,10 +202,10 @@ def _dev(train: Train, root: Path, trained: Iterable[Subset]) -> tuple[Subset, .
             for path in paths:
                 if not path.is_file():
                     raise UserError(f"{path}: no such file ({task.name} dev {code}), by which the trials are judged")
-            found.append(Subset(task, "dev", code))
-    if not found:
+            subsets.append(Subset(task, "dev", code))
+    if not subsets:
         raise UserError("no trained task has a dev set that is scored, so no trial can be judged")
-    return tuple(found)
+    return tuple(subsets)
 
 
 def _trials(grid: Grid, own: float, backbone: str, model: Model) -> list[dict[str, Any]]:
@@ -214,17 +224,17 @@ def _trials(grid: Grid, own: float, backbone: str, model: Model) -> list[dict[st
 
 
 def _change(name: str, value: Any) -> dict[str, Any]:
-    return {f"train.{key}": one for key, one in _tuned({name: value}).items()}
+    return {f"train.{key}": tuned for key, tuned in _with_length({name: value}).items()}
 
 
-def _tuned(changes: Mapping[str, Any]) -> dict[str, Any]:
+def _with_length(changes: Mapping[str, Any]) -> dict[str, Any]:
     """`changes` of `train`, a length taking the place of the other one."""
-    other = {"epochs": "steps", "steps": "epochs"}
-    return {**{other[name]: None for name in changes if name in other}, **changes}
+    opposite = {"epochs": "steps", "steps": "epochs"}
+    return {**{opposite[name]: None for name in changes if name in opposite}, **changes}
 
 
 def _condition(results: Results, values: Mapping[str, str]) -> str:
-    return next(one.name for one in results.conditions if one.values == values)
+    return next(condition.name for condition in results.conditions if condition.values == values)
 
 
 def _score(results: Results, condition: str) -> tuple[float | None, float]:

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerBase
 
 from xdist.config.distil import Distil
-from xdist.config.run import Evaluate
+from xdist.config.evaluate import Evaluate
 from xdist.formats.examples import Classified
 from xdist.metrics import METRICS, metric
 from xdist.tasks.batch import Batch

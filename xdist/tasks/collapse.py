@@ -14,16 +14,16 @@ def collapse_of(predictions: Sequence[Any] | Mapping[str, Any], examples: Iterab
     """{"predictions": how many, "are": what all of them are}, tags counted one by one; None where they differ, are few, or the
     gold is all one value too."""
     listed = not isinstance(predictions, Mapping)
-    found = _each(predictions.values() if isinstance(predictions, Mapping) else predictions, listed)
+    found = _each_value(predictions.values() if isinstance(predictions, Mapping) else predictions, listed)
     if len(found) < FEWEST or any(one != found[0] for one in found):
         return None
-    gold = _each((value for value in map(gold_of, examples) if value is not None), listed)
+    gold = _each_value((value for value in map(gold_of, examples) if value is not None), listed)
     if gold and all(one == gold[0] for one in gold):
         return None
     return {"predictions": len(found), "are": " ".join(str(found[0]).split())[:LONGEST] or "empty"}
 
 
-def said_of_collapse(task: str, entry: Mapping[str, Any]) -> list[str]:
+def describe_collapse(task: str, entry: Mapping[str, Any]) -> list[str]:
     """Of a task's entry in scores.json a line for each value that all predictions of some languages are."""
     alike: dict[tuple[str, str], list[str]] = {}
     for code, one in entry.get("collapsed", {}).items():
@@ -31,7 +31,7 @@ def said_of_collapse(task: str, entry: Mapping[str, Any]) -> list[str]:
     return [f"{task}: all {count} predictions are {value}: {name_languages(codes)}" for (count, value), codes in alike.items()]
 
 
-def _each(values: Iterable[Any], tags: bool) -> list[Any]:
+def _each_value(values: Iterable[Any], tags: bool) -> list[Any]:
     """With `tags` the tags of each sentence; a ranking of rows stays one."""
     found: list[Any] = []
     for value in values:

@@ -29,16 +29,16 @@ FAMILIES: Registry[FamilyEntry] = Registry("family", "xdist.tasks.families")
 register = FAMILIES.register
 
 
-def _ours(name: str, module: str, family: str, head: bool = True) -> None:
+def _register_family(name: str, module: str, family: str, head: bool = True) -> None:
     register(FamilyEntry(name=name, load=lambda: getattr(import_module(f"xdist.tasks.{module}"), family), head=head))
 
 
-_ours("classification", "classification", "Classification")
-_ours("multiple-choice", "choice", "MultipleChoice")
-_ours("tagging", "tagging", "Tagging")
-_ours("span-qa", "span_qa", "SpanQA")
-_ours("sentence-retrieval", "sentences", "SentenceRetrieval", head=False)
-_ours("bitext-mining", "mining", "Mining", head=False)
-_ours("dual-encoder", "dual", "DualEncoder")
-_ours("parallel", "parallel", "ParallelText", head=False)
-_ours("masked-lm", "mlm", "MaskedLM")
+_register_family("classification", "classification", "Classification")
+_register_family("multiple-choice", "choice", "MultipleChoice")
+_register_family("tagging", "tagging", "Tagging")
+_register_family("span-qa", "span_qa", "SpanQA")
+_register_family("sentence-retrieval", "sentences", "SentenceRetrieval", head=False)
+_register_family("bitext-mining", "mining", "Mining", head=False)
+_register_family("dual-encoder", "dual", "DualEncoder")
+_register_family("parallel", "parallel", "ParallelText", head=False)
+_register_family("masked-lm", "mlm", "MaskedLM")

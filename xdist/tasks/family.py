@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from xdist.config.run import Evaluate, Joining
+from xdist.config.data import Joining
+from xdist.config.evaluate import Evaluate
 from xdist.errors import UserError
 from xdist.metrics import Given, metric
 from xdist.metrics.counts import CountRows

@@ -14,7 +14,7 @@ import numpy as np
 from tokenizers.models import Unigram, WordPiece
 from transformers import PreTrainedTokenizerBase
 
-from xdist.config.run import Joining
+from xdist.config.data import Joining
 from xdist.errors import UserError
 from xdist.formats.examples import Tagged
 from xdist.tasks.catalog import Task

@@ -108,14 +108,14 @@ class Packing:
     @cached_property
     def _places_held(self) -> list[Tensor | None]:
         """The mask of each bucket."""
-        found: list[Tensor | None] = []
+        masks: list[Tensor | None] = []
         first = 0
         for count, length in self._cut:
             lengths = torch.from_numpy(self._sorted[first : first + count])
             mask = torch.arange(length) < lengths[:, None]
-            found.append(None if mask.all() else self._held(mask[:, None, None]))
+            masks.append(None if mask.all() else self._held(mask[:, None, None]))
             first += count
-        return found
+        return masks
 
     @cached_property
     def _order(self) -> np.ndarray:
@@ -171,8 +171,8 @@ def cut(lengths: Sequence[int] | np.ndarray, call: int) -> list[tuple[int, int]]
         costs = best[:end] + call + each[:end] * (upto[end] - upto[:end])
         begin[end] = int(np.argmin(costs))
         best[end] = costs[begin[end]]
-    found, end = [], len(counted)
+    buckets, end = [], len(counted)
     while end:
-        found.append((int(upto[end] - upto[begin[end]]), int(length[begin[end]])))
+        buckets.append((int(upto[end] - upto[begin[end]]), int(length[begin[end]])))
         end = int(begin[end])
-    return found[::-1]
+    return buckets[::-1]

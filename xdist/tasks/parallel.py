@@ -113,21 +113,21 @@ class ParallelText(Family):
         group = batch.targets["group"][batch.targets[LINK_ROW]].repeat(2)
         numbers = torch.arange(2 * pairs, device=outputs.device)
         apart = (group[:, None] == group[None]) & (numbers[:, None] != numbers[None])
-        found = cross_entropy(logits.masked_fill(~apart, -torch.inf), numbers.roll(pairs), reduction="none")
-        return (found[:pairs] + found[pairs:]) / 2
+        losses = cross_entropy(logits.masked_fill(~apart, -torch.inf), numbers.roll(pairs), reduction="none")
+        return (losses[:pairs] + losses[pairs:]) / 2
 
     def _contrast(self, foreign: Tensor, english: Tensor, batch: Batch) -> Tensor:
         """(R,): a sentence that is in two rows of a group is no wrong answer of either."""
         logits = normalize(foreign, dim=-1) @ normalize(english, dim=-1).T / self.options.tempered
         group, texts = batch.targets["group"], batch.targets[TEXTS]
         right = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
-        found = torch.zeros_like(logits[:, 0])
-        for one, side in ((logits, 1), (logits.T, 0)):
+        losses = torch.zeros_like(logits[:, 0])
+        for logits_of_side, side in ((logits, 1), (logits.T, 0)):
             same = texts[:, side, None] == texts[None, :, side]
             apart = (group[:, None] == group[None]) & (right | ~same)
-            numbers = torch.arange(len(one), device=one.device)
-            found = found + cross_entropy(one.masked_fill(~apart, -torch.inf), numbers, reduction="none") / 2
-        return found
+            numbers = torch.arange(len(logits_of_side), device=logits_of_side.device)
+            losses = losses + cross_entropy(logits_of_side.masked_fill(~apart, -torch.inf), numbers, reduction="none") / 2
+        return losses
 
     def predict(self, outputs: Tensor, batch: Batch) -> list[np.ndarray]:
         raise self._not_evaluated()
@@ -179,13 +179,15 @@ def sides(vectors: Tensor) -> tuple[Tensor, Tensor]:
 
 def english_side(batch: Batch) -> Batch:
     """The English sentences of a batch, each a row of one sequence."""
-    lengths, told = batch.lengths[1::2], batch.host_lengths[1::2]
+    lengths, host_lengths = batch.lengths[1::2], batch.host_lengths[1::2]
     rows = torch.arange(len(batch.row_ids), device=batch.tokens.device)
     # How many tokens there are is known here: nothing waits for the device to count them.
     begins = batch.starts[1::2] - (torch.cumsum(lengths, 0) - lengths)
-    here = torch.arange(sum(told), device=rows.device) + torch.repeat_interleave(begins, lengths, output_size=sum(told))
-    english = Batch(batch.head, batch.tokens[here], lengths, rows, batch.row_ids)
-    english.host_lengths = told
+    places = torch.arange(sum(host_lengths), device=rows.device) + torch.repeat_interleave(
+        begins, lengths, output_size=sum(host_lengths)
+    )
+    english = Batch(batch.head, batch.tokens[places], lengths, rows, batch.row_ids)
+    english.host_lengths = host_lengths
     return english
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from xdist.config.run import Evaluate
+from xdist.config.evaluate import Evaluate
 from xdist.errors import UserError
 from xdist.formats.examples import Question
 from xdist.tasks.batch import Batch
@@ -179,6 +179,7 @@ class SpanQA(Family):
 def _written(row: Row, begin: int, end: int, tokenizer: PreTrainedTokenizerBase) -> str:
     """How the tokenizer writes the pieces of the characters `begin` to `end` - 1 of the context."""
     first = int(np.argmax(np.asarray(row["begins"]) == begin))
+    # The last piece with this end, since argmax finds the first.
     last = len(row["ends"]) - 1 - int(np.argmax(np.asarray(row["ends"])[::-1] == end))
     tokens = row["tokens"][row["context"] + first : row["context"] + last + 1]
     return tokenizer.convert_tokens_to_string([str(tokenizer.convert_ids_to_tokens(int(token))) for token in tokens])

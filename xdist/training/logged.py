@@ -40,14 +40,14 @@ class StepLog:
         self._held: WaitingLine | None = None
         self.loss: float | None = None  # that was logged last
 
-    def paused(self, seconds: float) -> None:
+    def add_pause(self, seconds: float) -> None:
         """Time that passed and was not training."""
         self._since += seconds
 
     def count(self, record: StepRecord) -> None:
         self._tokens += record.tokens
 
-    def hold(self, record: StepRecord, done: int) -> None:
+    def hold_line(self, record: StepRecord, done: int) -> None:
         """The line of the step that has just been given to the device, after which `done` are done. Nothing waits."""
         engine, now = self._training.engine, time.perf_counter()
         record.send()
@@ -60,11 +60,11 @@ class StepLog:
             "train/saving_share": self._saver.share,
             **(self._outcome() if engine.settled else {}),
         }
-        losses, waited = self._training.losses.send(), self._training.input.waited()
+        losses, waited = self._training.losses.send(), self._training.input.take_waited()
         self._held = WaitingLine(record, done, losses, scalars, waited, spent)
         self._tokens, self._since, self._logged = 0.0, now, now
 
-    def tell(self, more: Mapping[str, float] = MappingProxyType({}), done: int = 0) -> None:
+    def write_line(self, more: Mapping[str, float] = MappingProxyType({}), done: int = 0) -> None:
         """Write the line that is held, with `more` in it; where none is, `more` alone, of the step after which `done` are done.
         Collective."""
         held, self._held = self._held, None

@@ -27,7 +27,7 @@ from xdist.model.masks import Masks
 from xdist.model.model import Model
 from xdist.model.syntax.attached import reader_of
 from xdist.robust.passes import Chain, Context, Pass
-from xdist.robust.rounding import Rounding, warning
+from xdist.robust.rounding import Rounding, rounding_warning
 from xdist.run import distributed
 from xdist.run.folder import RunFolder
 from xdist.run.progress import Progress
@@ -85,19 +85,19 @@ class Training:
             # As the backward that trains scales it, to a power of two, by which dividing loses nothing.
             scale = power_of_two(self.engine.scale * self.world * share) if self.engine.loss_scale else 1.0
             context = self._context(batch, number, record, masks, scale)
-            for one in record.timed(batch, self.chain.passes(context)):
-                views = (self.rounding.watched(one) if self.rounding else one).views
+            for one in record.time_passes(batch, self.chain.passes(context)):
+                views = (self.rounding.watch_pass(one) if self.rounding else one).views
                 loss, parts = one.loss(self.engine(*views, masks=masks), family)
                 record.add(one, share, loss.detach(), parts)
                 # DeepSpeed averages gradients over ranks: times world makes it the sum that the global count divides.
                 loss = loss * (share * self.world)
-                if trees := of_trees(one, self.engine.module, record.share_of_row(batch)):
+                if trees := losses_of_trees(one, self.engine.module, record.share_of_row(batch)):
                     loss = loss + self.world * self.tree_weight * sum(trees)
                     record.add_trees(trees[0].detach(), trees[1].detach(), self.tree_weight)
                 self.engine.backward(loss)
                 self.losses.add(one.views[0].batch, parts[0])
         self.engine.step()
-        self._tell_of_rounding()
+        self._report_rounding()
         record.finish()
         return record
 
@@ -108,7 +108,7 @@ class Training:
         while self.engine.stage < 3 and self.data.budget > micro_batch.FEWEST:
             torch.manual_seed(0)
             largest = max(self.input.step(number), key=lambda batch: len(batch.tokens)).to(self.device)
-            if not micro_batch.too_large(lambda: self._losses(largest, number), trained):  # noqa: B023
+            if not micro_batch.exceeds_memory(lambda: self._losses(largest, number), trained):  # noqa: B023
                 return
             self.data.budget = max(micro_batch.FEWEST, self.data.budget // 2)
             self.input.forget()
@@ -121,7 +121,7 @@ class Training:
         masks = Masks() if self.chain.one_dropout else None
         for one in self.chain.passes(self._context(batch, number, record, masks, 1.0)):
             loss, _ = one.loss(self.engine.module(*one.views, masks=masks), family)
-            yield loss + sum(of_trees(one, self.engine.module, 1.0))
+            yield loss + sum(losses_of_trees(one, self.engine.module, 1.0))
 
     def _context(self, batch: Batch, number: int, record: StepRecord, masks: Masks | None, scale: float) -> Context:
         def outputs(*views: View) -> tuple[Tensor, ...]:
@@ -142,10 +142,10 @@ class Training:
             scale=scale,
         )
 
-    def _tell_of_rounding(self) -> None:
+    def _report_rounding(self) -> None:
         """Once, after the first step that perturbs. Collective there."""
         if self.rounding and self.rounding.seen:
-            said = warning(distributed.sum_over_ranks(self.rounding.sums.tolist()), self.engine.precision)
+            said = rounding_warning(distributed.sum_over_ranks(self.rounding.sums.tolist()), self.engine.precision)
             if said and self.rank == 0:
                 log.warning(said)
             self.rounding = None
@@ -155,7 +155,7 @@ class Training:
         self.engine.close()
 
 
-def of_trees(one: Pass, model: Model, share: float) -> list[Tensor]:
+def losses_of_trees(one: Pass, model: Model, share: float) -> list[Tensor]:
     """Of a pass whose forward `model` has just made the losses of distances and of depths, a row counting `share`, a view its
     weight; none of a model that reads no trees."""
     views = [(weight, losses) for weight, losses in zip(one.weights, model.tree_losses, strict=False) if weight]
@@ -190,10 +190,10 @@ def train(
         training.fit(0)
         if training.rank == 0:
             folder.chose(micro_batch_tokens=training.data.budget)
-    tag = store.find(folder.checkpoints)
-    saved: dict[str, Any] = store.load(tag, engine, engine.stage) if tag else {"step": 0}
+    tag = store.find_checkpoint(folder.checkpoints)
+    saved: dict[str, Any] = store.load_checkpoint(tag, engine, engine.stage) if tag else {"step": 0}
     done = saved["step"]
-    _same_below(saved, engine.module.stands_on)
+    _check_model_below(saved, engine.module.stands_on)
     if "piece_losses" in saved:
         training.losses.restore(saved["piece_losses"])
     engine.restore_scaling(saved)
@@ -214,21 +214,21 @@ def train(
         lambda: {"piece_losses": training.losses.state(), **engine.scaling(), **below},
     )
     training.busy = lambda: saver.busy
-    bad = BadSteps(training.data, runtime.bad_steps, engine, saver.secured)
+    bad = BadSteps(training.data, runtime.bad_steps, engine, saver.resume_point)
     logged = StepLog(training, sinks, progress, saver)
     stopped = False
     try:
         for number in range(done, steps):
-            with memory.explained(advice, training.rank, number, training.data.step), own():
+            with memory.explain_errors(advice, training.rank, number, training.data.step), own():
                 record = training.step(number, bool(stop))
-            logged.tell()  # of the step before, now that the device is at this one
+            logged.write_line()  # of the step before, now that the device is at this one
             bad.note(number if engine.settled else number - 1)
             done = number + 1
             logged.count(record)
             stopped = record.stop and done < steps
             if done % runtime.log_every == 0 or done == steps:
-                logged.hold(record, done)
-            logged.paused(saver.look(record.busy))
+                logged.hold_line(record, done)
+            logged.add_pause(saver.advance(record.busy))
             looks = best is not None and (done % every == 0 or done == steps)
             saves = done < steps and not stopped and saver.due(done)
             if looks or saves or stopped or done == steps:
@@ -237,15 +237,15 @@ def train(
                 scalars: dict[str, float] = {}
                 if best and looks:
                     paused = time.perf_counter()
-                    scalars = {"dev/value": best.look(done), "dev/best": best.value}
-                    logged.paused(time.perf_counter() - paused)
-                logged.tell(scalars, done)
+                    scalars = {"dev/value": best.judge_step(done), "dev/best": best.value}
+                    logged.add_pause(time.perf_counter() - paused)
+                logged.write_line(scalars, done)
             progress.advance()
             if stopped:
                 break
             if saves:
                 sinks.flush()
-                logged.paused(saver.save(done))
+                logged.add_pause(saver.save(done))
         if logged.loss is not None and not stopped and not start.config.get("evaluate"):  # an evaluation has more to tell
             sinks.outcome({"last/loss": logged.loss})
         sinks.flush()
@@ -258,7 +258,7 @@ def train(
         sinks.close()
     if not stopped and best:
         log.info("kept the model of step %d, dev value %.4f", best.step, best.value)
-        best.become(folder.model)
+        best.copy_to(folder.model)
     elif not stopped:
         state = engine.state()
         if first:
@@ -268,7 +268,7 @@ def train(
     return not stopped
 
 
-def _same_below(saved: Mapping[str, Any], below: tuple[str, str] | None) -> None:
+def _check_model_below(saved: Mapping[str, Any], below: tuple[str, str] | None) -> None:
     """Raises UserError where a checkpoint was saved of an adapter on another model than that at `below`."""
     if below and saved.get("stands_on", below[1]) != below[1]:
         raise UserError(

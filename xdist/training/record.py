@@ -12,7 +12,7 @@ from torch import Tensor
 from xdist.data.batches import TrainingData, sources_of
 from xdist.robust.passes import Pass
 from xdist.robust.statistics import Statistics
-from xdist.robust.statistics import scalars as robust_scalars
+from xdist.robust.statistics import logged_scalars as robust_scalars
 from xdist.run import distributed
 from xdist.run.arriving import Arriving
 from xdist.tasks.batch import Batch
@@ -37,7 +37,7 @@ class StepRecord:
         self.losses = dict(zip(names, torch.zeros(len(names), device=device).unbind(), strict=True))
         self.weights = {"clean": 0.0, "perturbed": 0.0}  # of the passes that know such a loss
         self.batches = len(batches)
-        self.began = now(device)
+        self.began = current_moment(device)
         self._sent: Arriving | None = None
         self._names: list[str] = []
         self.spans: list[tuple[Moment, Moment, float]] = []  # begin, end, share that robustness has in it
@@ -47,7 +47,7 @@ class StepRecord:
                 self.rows[batch.head] += len(batch.row_ids)
                 self.tokens += len(batch.tokens)
                 self.places += len(batch.tokens) if data.packed else len(batch.lengths) * batch.width
-                self.statistics.rewritten(batch.words)
+                self.statistics.count_rewritten(batch.words)
 
     def reduce(self, stop: bool, busy: bool = False) -> None:
         """Sum the counts over ranks: the one collective that a step itself makes. `stop` becomes true if any rank's is, and
@@ -79,32 +79,32 @@ class StepRecord:
         """What one row of this batch weighs in a mean over the rows of the step."""
         return 0.0 if batch.dummy else 1 / sum(self.rows.values())
 
-    def timed(self, batch: Batch, passes: Iterator[Pass]) -> Iterator[Pass]:
+    def time_passes(self, batch: Batch, passes: Iterator[Pass]) -> Iterator[Pass]:
         """The passes of a micro-batch. Noted are the seconds in which they are sought, and those in which they train, of which
         plain training has the share of one view."""
-        trained, views, seeking = [], 0, now(self.device)
-        for one in passes:
-            views += len(one.views)
-            begin = now(self.device)
+        trained, views, seeking = [], 0, current_moment(self.device)
+        for pass_ in passes:
+            views += len(pass_.views)
+            begin = current_moment(self.device)
             self.spans.append((seeking, begin, 1.0))
-            yield one
-            seeking = now(self.device)
+            yield pass_
+            seeking = current_moment(self.device)
             trained.append((begin, seeking))
-        self.spans.append((seeking, now(self.device), 1.0))
+        self.spans.append((seeking, current_moment(self.device), 1.0))
         self.spans.extend((begin, end, 1 - 1 / views) for begin, end in trained)
 
     @torch.no_grad()
-    def add(self, one: Pass, share: float, loss: Tensor, parts: Sequence[Tensor]) -> None:
+    def add(self, pass_: Pass, share: float, loss: Tensor, parts: Sequence[Tensor]) -> None:
         """Note a pass, what it minimised, and the losses of the task of each of its views."""
-        weight = sum(one.weights)
+        weight = sum(pass_.weights)
         self.losses["loss"] += share * loss
         for name, perturbed in (("clean", False), ("perturbed", True)):
-            found = [part.sum() for view, part in zip(one.views, parts, strict=True) if view.perturbed == perturbed]
-            if name == "clean" and one.loss_before is not None:
-                found = [one.loss_before]
-            if found:
+            losses = [part.sum() for view, part in zip(pass_.views, parts, strict=True) if view.perturbed == perturbed]
+            if name == "clean" and pass_.loss_before is not None:
+                losses = [pass_.loss_before]
+            if losses:
                 self.weights[name] += weight
-                self.losses[name] += share * weight * sum(found) / len(found)
+                self.losses[name] += share * weight * sum(losses) / len(losses)
 
     @torch.no_grad()
     def add_trees(self, distance: Tensor, depth: Tensor, weight: float) -> None:
@@ -114,7 +114,7 @@ class StepRecord:
             self.losses[name] = self.losses.get(name, torch.zeros_like(value)) + value
 
     def finish(self) -> None:
-        self.ended = now(self.device)
+        self.ended = current_moment(self.device)
 
     def send(self) -> None:
         """Have the device send what is logged of the step, behind what it has been given to do so far."""
@@ -128,26 +128,26 @@ class StepRecord:
         if self._sent is None:
             self.send()
         assert self._sent is not None
-        whole = seconds(self.began, self.ended)
-        robust = sum(share * seconds(begin, end) for begin, end, share in self.spans)
-        whole, robust, *there = distributed.sum_of_hosts([whole, robust, *self._sent.values().tolist()])
+        whole = seconds_between(self.began, self.ended)
+        robust = sum(share * seconds_between(begin, end) for begin, end, share in self.spans)
+        whole, robust, *sums_sent = distributed.sum_of_hosts([whole, robust, *self._sent.values().tolist()])
         values = self._names
-        sums = dict(zip(values, there, strict=True))
-        found = {"train/loss": sums["loss"], **self.layout(), **robust_scalars(sums)}
-        found |= {name: sums[name] for name in (DISTANCE, DEPTH) if name in sums}
+        sums = dict(zip(values, sums_sent, strict=True))
+        means = {"train/loss": sums["loss"], **self.layout(), **robust_scalars(sums)}
+        means |= {name: sums[name] for name in (DISTANCE, DEPTH) if name in sums}
         if not self.weights["perturbed"]:
-            return found
+            return means
         # Every micro-batch of every rank makes the same passes, so their weights are the same too.
         mean = {name: sums[name] * self.batches / weight for name, weight in self.weights.items() if weight}
         if "clean" in mean:
-            found |= {"robust/loss_clean": mean["clean"], "robust/loss_gap": mean["perturbed"] - mean["clean"]}
-        return found | {"robust/loss_perturbed": mean["perturbed"], "robust/seconds_share": robust / whole}
+            means |= {"robust/loss_clean": mean["clean"], "robust/loss_gap": mean["perturbed"] - mean["clean"]}
+        return means | {"robust/loss_perturbed": mean["perturbed"], "robust/seconds_share": robust / whole}
 
 
 Moment = float | torch.cuda.Event
 
 
-def now(device: torch.device) -> Moment:
+def current_moment(device: torch.device) -> Moment:
     if device.type != "cuda":
         return time.perf_counter()
     event = torch.cuda.Event(enable_timing=True)
@@ -155,7 +155,7 @@ def now(device: torch.device) -> Moment:
     return event
 
 
-def seconds(begin: Moment, end: Moment) -> float:
+def seconds_between(begin: Moment, end: Moment) -> float:
     """Between two moments; waits for the GPU."""
     if isinstance(begin, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
         end.synchronize()
@@ -181,11 +181,11 @@ class SubsetLosses:
 
     def state(self) -> list[list[float]]:
         """What was noted so far, by rank, for a checkpoint. Collective."""
-        here, size = distributed.rank(), self._sums.numel()
+        rank, size = distributed.rank(), self._sums.numel()
         placed = [0.0] * (size * distributed.world())
-        placed[here * size : (here + 1) * size] = self._sums.flatten().tolist()
-        there = distributed.sum_over_ranks(placed)
-        return [there[low : low + size] for low in range(0, len(there), size)]
+        placed[rank * size : (rank + 1) * size] = self._sums.flatten().tolist()
+        of_all_ranks = distributed.sum_over_ranks(placed)
+        return [of_all_ranks[low : low + size] for low in range(0, len(of_all_ranks), size)]
 
     def restore(self, state: list[list[float]]) -> None:
         """Resume from a `state`; that of other numbers of ranks goes to the first."""

@@ -5,22 +5,22 @@ from pathlib import Path
 import torch
 
 from xdist.checkpoint import store, tags
-from xdist.data.batches import collate
+from xdist.data.batches import collate, parts_of, row_id
 from xdist.errors import UserError
 from xdist.run import distributed
 from xdist.tasks.batch import View
 from xdist.training.loop import Training
 
 
-def replay(training: Training, saved: Path, number: int) -> list[str]:
+def replay_step(training: Training, saved: Path, number: int) -> list[str]:
     """Resume from the newest checkpoint below `saved` at or before step `number` and make that step; writes nothing. Returns on
     rank 0 a line for the step and one for each of its rows: the loss before the step, without dropout and perturbation.
     Collective."""
     if number >= training.data.steps:
         raise UserError(f"--only-step {number}: the run has steps 0 to {training.data.steps - 1}")
-    found = [tag for tag in tags.tags(saved) if tag.step <= number and tag.has_states and not tag.shrunken()]
+    found = [tag for tag in tags.list_tags(saved) if tag.step <= number and tag.has_states and not tag.shrunken()]
     tag = distributed.agree(found[-1] if found else None)
-    done = store.load(tag, training.engine, training.engine.stage)["step"] if tag else 0
+    done = store.load_checkpoint(tag, training.engine, training.engine.stage)["step"] if tag else 0
     for earlier in range(done, number):
         training.step(earlier)
     rows = distributed.gather_on_first(_rows(training, number))
@@ -39,9 +39,9 @@ def _rows(training: Training, number: int) -> list[str]:
     alone = []
     for batch in batches:
         if data.together[batch.head] == 1:  # elsewhere a row has no separate loss
-            for source, row in ((identity >> 40, identity & (1 << 40) - 1) for identity in batch.row_ids.tolist()):
+            for source, row in map(parts_of, batch.row_ids.tolist()):
                 drawn, languages = [data.shards[source].row(row)], [data.subsets[source].language]
-                entry = collate(drawn, [source << 40 | row], data.families[batch.head], languages=languages)
+                entry = collate(drawn, [row_id(source, row)], data.families[batch.head], languages=languages)
                 alone.append((f"{data.subsets[source]} row {row}", entry, batch.dummy))
     lines = []
     module.eval()

@@ -35,7 +35,7 @@ def judge(nodes: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Finding]:
     each = f"{name} on all nodes" if count == len(nodes) else ", ".join(f"{of['used']} on {host}" for host, of in nodes)
     speed = max((int(of["there"].get(of["used"], {}).get("speed", 0)) for _, of in nodes), default=0)
     lines = [f"{key}={value} on {host}" for host, of in nodes for key, value in of["named"].items()]
-    says = f"the nodes reach each other by {each}{f' ({_shown(speed)})' if speed else ''}"
+    says = f"the nodes reach each other by {each}{f' ({_speed_text(speed)})' if speed else ''}"
     says += f"; {', '.join(lines)}" if lines else f"; {NCCL} and {GLOO}, in `environment`, name others"
     faster = _faster([of for _, of in nodes], speed)
     if faster and not lines:
@@ -53,7 +53,7 @@ def _faster(nodes: Iterable[Mapping[str, Any]], speed: int) -> str:
     return name if 0 < speed < best else ""
 
 
-def _shown(speed: int) -> str:
+def _speed_text(speed: int) -> str:
     return f"{speed / 1000:g} Gbit/s"
 
 

@@ -39,26 +39,26 @@ def check(cluster: Cluster, folder: Path) -> list[Finding]:
         (place / "job").mkdir()
         if isinstance(cluster, Hosts) and (silent := _unreachable(cluster)):
             return silent
-        said = _held(cluster, place)
+        output = _hold_meeting(cluster, place)
         if not (place / RESULT).is_file():
-            return [_failed(said)]
+            return [_failed_finding(output)]
         return judge(read_json(place / RESULT))
 
 
 def judge(result: Mapping[str, Any]) -> list[Finding]:
     """Of what the ranks left behind."""
     nodes = result["nodes"]
-    found = [Finding(**{**one, "host": node["host"]}) for node in nodes for one in node["findings"]]
-    found += versions.judge_alike([(node["host"], node["facts"]) for node in nodes])
+    findings = [Finding(**{**one, "host": node["host"]}) for node in nodes for one in node["findings"]]
+    findings += versions.judge_alike([(node["host"], node["facts"]) for node in nodes])
     if not all(one["right"] for one in (result["all"], *result["pairs"])):
         do = "suspect the network card or its driver; NCCL_DEBUG=INFO says more"
-        return [*found, Finding(CHECK, "bad", "an all-reduce gave a wrong sum", do)]
-    found += _links(result["pairs"])
+        return [*findings, Finding(CHECK, "bad", "an all-reduce gave a wrong sum", do)]
+    findings += _links(result["pairs"])
     hosts = [node["host"] for node in nodes]
-    found += interfaces.judge([(node["host"], node["interfaces"]) for node in nodes])
-    found += clocks.judge(hosts, result["clocks"])
+    findings += interfaces.judge([(node["host"], node["interfaces"]) for node in nodes])
+    findings += clocks.judge(hosts, result["clocks"])
     together = f"{result['world']} ranks on {len(nodes)} node{'s' * (len(nodes) > 1)} meet by {result['backend']}"
-    return [*found, Finding(CHECK, "good", f"{together}, all-reduce at {size(result['all']['bytes_per_second'])}/s")]
+    return [*findings, Finding(CHECK, "good", f"{together}, all-reduce at {size(result['all']['bytes_per_second'])}/s")]
 
 
 def _links(pairs: Sequence[Mapping[str, Any]]) -> list[Finding]:
@@ -70,7 +70,7 @@ def _links(pairs: Sequence[Mapping[str, Any]]) -> list[Finding]:
     middle = median(best.values() or [0.0])
     slow = [name for name, speed in best.items() if speed < SLOW_PAIR * middle]
     do = f"see which interface they use ({NCCL}, {GLOO}), or leave one of them out"
-    found = [
+    findings = [
         Finding(
             CHECK,
             "note",
@@ -80,15 +80,15 @@ def _links(pairs: Sequence[Mapping[str, Any]]) -> list[Finding]:
         )
         for name in slow
     ]
-    others = [pair for pair in pairs if not {*pair["between"]} & {*slow}]
-    middle = median([pair["bytes_per_second"] for pair in others] or [0.0])
-    for pair in others:
+    other_pairs = [pair for pair in pairs if not {*pair["between"]} & {*slow}]
+    middle = median([pair["bytes_per_second"] for pair in other_pairs] or [0.0])
+    for pair in other_pairs:
         between, speed = " and ".join(pair["between"]), pair["bytes_per_second"]
         if speed < SLOW_PAIR * middle:
-            found.append(Finding(CHECK, "note", f"{between}: {size(speed)}/s, the median pair has {size(middle)}/s", do))
+            findings.append(Finding(CHECK, "note", f"{between}: {size(speed)}/s, the median pair has {size(middle)}/s", do))
         else:
-            found.append(Finding(CHECK, "good", f"{between}: {size(speed)}/s"))
-    return found
+            findings.append(Finding(CHECK, "good", f"{between}: {size(speed)}/s"))
+    return findings
 
 
 NO_INTERFACE = "in `environment` names an interface that a node does not have; `ip address` shows which there are"
@@ -103,26 +103,26 @@ HINTS = {
 }
 
 
-def _failed(said: str) -> Finding:
-    lines = [line for line in said.strip().splitlines() if line.strip()]
+def _failed_finding(output: str) -> Finding:
+    lines = [line for line in output.strip().splitlines() if line.strip()]
     last = next((line for line in reversed(lines) if "Error" in line or "rror:" in line), lines[-1] if lines else "nothing")
-    do = next((hint for word, hint in HINTS.items() if word in said), "NCCL_DEBUG=INFO in `environment` says more")
+    do = next((hint for word, hint in HINTS.items() if word in output), "NCCL_DEBUG=INFO in `environment` says more")
     return Finding(CHECK, "bad", f"the ranks did not meet: {last.strip()[-300:]}", do)
 
 
-def _held(cluster: Cluster, place: Path) -> str:
+def _hold_meeting(cluster: Cluster, place: Path) -> str:
     """Hold the meeting in `place`; returns what the launchers said."""
     kind = kind_of(cluster)
     wish = {BUILD: os.environ[BUILD]} if BUILD in os.environ else {}
     variables = {**cluster.environment, GPUS: str(cluster.gpus_per_node), **wish}
     if isinstance(kind, Scheduler) and kind.node_variable:
         variables[NODE] = kind.node_variable
-    there = cluster.model_copy(update={"environment": variables})
+    trial = cluster.model_copy(update={"environment": variables})
     if isinstance(kind, Scheduler):
-        there = kind.trial(there)
-    python = there.interpreter
+        trial = kind.trial(trial)
+    python = trial.interpreter
     job = Job("doctor", "launch.doctor.meeting", place, Path.cwd(), python)
-    texts = kind.render(job, there, "")
+    texts = kind.render(job, trial, "")
     for name, text in texts.items():
         write_text(job.files / name, text)
     first = job.files / next(iter(texts), "")
@@ -130,9 +130,9 @@ def _held(cluster: Cluster, place: Path) -> str:
         return _queued(kind, first)
     if texts:
         return _run(["bash", str(first)], dict(os.environ))
-    words = [python, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={there.ranks}"]
-    here = {**environment(there.ranks), **variables}
-    return _run([*words, "-m", "xdist.launch.doctor.meeting", str(place / "config.yaml")], here)
+    words = [python, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={trial.ranks}"]
+    variables_here = {**environment(trial.ranks), **variables}
+    return _run([*words, "-m", "xdist.launch.doctor.meeting", str(place / "config.yaml")], variables_here)
 
 
 def _run(words: Sequence[str], variables: Mapping[str, str]) -> str:
@@ -177,13 +177,15 @@ def _unreachable(cluster: Hosts) -> list[Finding]:
         ]
     except FileNotFoundError:
         return [Finding(CHECK, "bad", "no ssh", "install it (apt-get install openssh-client), or start by hand (ssh: false)")]
-    found = []
+    findings = []
     for host, process in zip(cluster.hosts, started, strict=True):
-        said = process.communicate()[1].strip().splitlines()
+        lines = process.communicate()[1].strip().splitlines()
         if process.returncode:
             do = f"`ssh {host} true` must work without a question: ssh-copy-id {host}, ssh-keyscan {host} >>~/.ssh/known_hosts"
-            found.append(Finding(CHECK, "bad", f"ssh: {said[-1] if said else f'exit code {process.returncode}'}", do, host))
-    return found
+            findings.append(
+                Finding(CHECK, "bad", f"ssh: {lines[-1] if lines else f'exit code {process.returncode}'}", do, host)
+            )
+    return findings
 
 
 def this_machine() -> Local:

@@ -28,22 +28,22 @@ def check() -> list[Finding]:
 
 def judge(requirements: Iterable[str], version: Callable[[str], str | None]) -> list[Finding]:
     """`requirements` as pip writes them; those of extras are not included. `version` of an installed package, or None."""
-    found = []
+    findings = []
     for requirement in map(Requirement, requirements):
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
-        there = version(requirement.name)
+        installed_version = version(requirement.name)
         wanted = f"{requirement.name}{requirement.specifier}"
-        if there is None:
-            found.append(Finding(CHECK, "bad", f"{requirement.name} is not installed", f"pip install '{wanted}'"))
-        elif not requirement.specifier.contains(there, prereleases=True):
-            says = f"{requirement.name} {there}: xdist was tested with {requirement.specifier}"
-            found.append(Finding(CHECK, "bad", says, f"pip install '{wanted}'"))
+        if installed_version is None:
+            findings.append(Finding(CHECK, "bad", f"{requirement.name} is not installed", f"pip install '{wanted}'"))
+        elif not requirement.specifier.contains(installed_version, prereleases=True):
+            says = f"{requirement.name} {installed_version}: xdist was tested with {requirement.specifier}"
+            findings.append(Finding(CHECK, "bad", says, f"pip install '{wanted}'"))
     if version("pytest-xdist"):
         says = "pytest-xdist is installed and owns the import name 'xdist' too"
-        found.append(Finding(CHECK, "bad", says, "pip uninstall pytest-xdist, then install xdist-xtreme again"))
-    if found:
-        return found
+        findings.append(Finding(CHECK, "bad", says, "pip uninstall pytest-xdist, then install xdist-xtreme again"))
+    if findings:
+        return findings
     own = {"python": platform.python_version(), **{name: version(name) or "" for name in SHOWN}}
     shown = ", ".join(f"{name} {of}" for name, of in own.items())
     unchecked = [
@@ -59,37 +59,39 @@ def facts() -> dict[str, str]:
     import torch
 
     try:
-        asked = [one for one in map(Requirement, metadata.requires("xdist-xtreme") or []) if not one.marker]
+        requirements = [
+            requirement for requirement in map(Requirement, metadata.requires("xdist-xtreme") or []) if not requirement.marker
+        ]
     except metadata.PackageNotFoundError:
-        asked = []
-    names = dict.fromkeys((*ALIKE[1:-1], *(one.name for one in asked)))
-    found = {"python": platform.python_version(), **{name: installed(name) or "none" for name in names}}
+        requirements = []
+    names = dict.fromkeys((*ALIKE[1:-1], *(requirement.name for requirement in requirements)))
+    versions = {"python": platform.python_version(), **{name: installed(name) or "none" for name in names}}
     driver = Path("/proc/driver/nvidia/version")
     if torch.cuda.is_available():
-        found["nccl"] = ".".join(map(str, torch.cuda.nccl.version()))
-        found["GPU"] = torch.cuda.get_device_name()
+        versions["nccl"] = ".".join(map(str, torch.cuda.nccl.version()))
+        versions["GPU"] = torch.cuda.get_device_name()
     if driver.is_file():
-        found["NVIDIA driver"] = (
+        versions["NVIDIA driver"] = (
             driver.read_text(encoding="utf-8", errors="replace").split("\n")[0].removeprefix("NVRM version: ")
         )
-    return found
+    return versions
 
 
 def judge_alike(nodes: Iterable[tuple[str, Mapping[str, str]]]) -> list[Finding]:
     """`nodes`: host and its facts; the first is what the others are compared with. Other versions of what the ranks exchange
     tensors and objects by are bad."""
-    (first, wanted), *others = nodes
+    (first, wanted), *other_nodes = nodes
     return [
         Finding(
             CHECK,
             "bad" if name in ALIKE else "note",
-            f"{name} {there.get(name, 'none')}, but {wanted.get(name, 'none')} on {first}",
+            f"{name} {node_facts.get(name, 'none')}, but {wanted.get(name, 'none')} on {first}",
             "use one environment on all nodes",
             host,
         )
-        for host, there in others
-        for name in {**wanted, **there}
-        if there.get(name, "none") != wanted.get(name, "none")
+        for host, node_facts in other_nodes
+        for name in {**wanted, **node_facts}
+        if node_facts.get(name, "none") != wanted.get(name, "none")
     ]
 
 

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from xdist.config.adapter import Adapter, Target
 from xdist.errors import UserError
 from xdist.model.adapters import speaking
-from xdist.model.adapters.held import INVERTIBLE, Attached, held, next_slot
+from xdist.model.adapters.held import INVERTIBLE, Attached, adapters_of, next_slot
 from xdist.model.adapters.modules import Bottleneck, Invertible, Lora
 from xdist.model.kinds import kind_of
 
@@ -29,13 +29,13 @@ def places_of(encoder: PreTrainedModel, targets: Sequence[Target]) -> list[str]:
     none of them."""
     kind = kind_of(encoder.config)
     patterns = kind.at([name for target in targets for name in (kind.attention if target == "attention" else kind.mlp)])
-    wanted = re.compile("|".join(as_pattern(one) for one in patterns))
-    found = [name for name, part in encoder.named_modules() if wanted.fullmatch(name) and isinstance(part, nn.Linear)]
-    if not found:
+    wanted = re.compile("|".join(as_pattern(pattern) for pattern in patterns))
+    places = [name for name, part in encoder.named_modules() if wanted.fullmatch(name) and isinstance(part, nn.Linear)]
+    if not places:
         raise UserError(
             f"model.adapter: it is not known where the matrices of encoders of type '{encoder.config.model_type}' are"
         )
-    return found
+    return places
 
 
 def as_pattern(name: str) -> str:
@@ -50,7 +50,7 @@ def ends_of(encoder: PreTrainedModel) -> list[str]:
     return [name for name, _ in encoder.named_modules() if pattern.fullmatch(name)]
 
 
-def begin(encoder: PreTrainedModel, section: Adapter, seed: int) -> Attached:
+def begin_adapter(encoder: PreTrainedModel, section: Adapter, seed: int) -> Attached:
     """A new adapter as `section` describes it, to be trained above the existing ones; without modules where its rank is 0.
     Its weights depend only on the seed and their positions."""
     slot = next_slot(encoder)
@@ -74,7 +74,7 @@ def begin(encoder: PreTrainedModel, section: Adapter, seed: int) -> Attached:
             if section.invertible:
                 seeded(INVERTIBLE)
                 modules[INVERTIBLE] = Invertible(embedded_width(encoder))
-    return attach(encoder, Attached(section.kind, modules, slot, trained=True))
+    return attach_adapter(encoder, Attached(section.kind, modules, slot, trained=True))
 
 
 def embedded_width(encoder: PreTrainedModel) -> int:
@@ -83,35 +83,35 @@ def embedded_width(encoder: PreTrainedModel) -> int:
     return int(table.embedding_dim)
 
 
-def attach(encoder: PreTrainedModel, one: Attached) -> Attached:
-    """Put `one` above the adapters that `encoder` has, frozen unless it is trained."""
-    having = held(encoder)
-    having.adapters.append(one)
-    for place, module in one.modules.items():
-        module.to(encoder.dtype).requires_grad_(one.trained).train(encoder.training)
+def attach_adapter(encoder: PreTrainedModel, adapter: Attached) -> Attached:
+    """Put `adapter` above the adapters that `encoder` has, frozen unless it is trained."""
+    adapters = adapters_of(encoder)
+    adapters.adapters.append(adapter)
+    for place, module in adapter.modules.items():
+        module.to(encoder.dtype).requires_grad_(adapter.trained).train(encoder.training)
         at = encoder.get_input_embeddings() if place == INVERTIBLE else encoder.get_submodule(place)
-        at.add_module(one.slot, module)
-        if one.kind == "lora":
+        at.add_module(adapter.slot, module)
+        if adapter.kind == "lora":
             at.register_forward_hook(partial(speaking.add_lora, module))
-        elif place not in having.hooked:
-            having.hooked.add(place)
-            through = partial(speaking.through, ends=bool(kind_of(encoder.config).ends))
-            at.register_forward_hook(partial(speaking.through_invertible if place == INVERTIBLE else through, having, place))
-    return one
+        elif place not in adapters.hooked:
+            adapters.hooked.add(place)
+            through = partial(speaking.apply_adapters, ends=bool(kind_of(encoder.config).ends))
+            at.register_forward_hook(partial(speaking.apply_invertible if place == INVERTIBLE else through, adapters, place))
+    return adapter
 
 
 @torch.no_grad()
-def merged(encoder: PreTrainedModel, state: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+def merge_lora(encoder: PreTrainedModel, state: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
     """The weights of the encoder alone, with what LoRA adds to its matrices in them. `state`: its weights, adapters included,
     where they are not in it. Raises UserError for a bottleneck adapter, which no matrix can take up."""
-    having = held(encoder)
-    if any(one.kind != "lora" for one in having.adapters):
+    adapters = adapters_of(encoder)
+    if any(adapter.kind != "lora" for adapter in adapters.adapters):
         raise UserError("a bottleneck adapter cannot be merged into the encoder: keep it (xdist export --adapter kept)")
     values = dict(encoder.state_dict() if state is None else state)
-    for one in having.adapters:
-        for place, module in one.modules.items():
+    for adapter in adapters.adapters:
+        for place, module in adapter.modules.items():
             assert isinstance(module, Lora)
-            own = f"{place}.{one.slot}."
+            own = f"{place}.{adapter.slot}."
             a, b = values.pop(f"{own}lora_A"), values.pop(f"{own}lora_B")
             matrix = values[f"{place}.weight"]
             values[f"{place}.weight"] = (matrix.double() + (b.double() @ a.double()) * module.scale).to(matrix.dtype)

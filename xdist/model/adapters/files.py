@@ -17,8 +17,8 @@ from transformers import PreTrainedModel
 from xdist.data.adapters import BELOW, INDEX, LANGUAGES, PEFT_CONFIG, AdapterFolder, adapter_in
 from xdist.errors import UserError
 from xdist.files import read_json, write_json
-from xdist.model.adapters.attached import as_pattern, attach, embedded_width, ends_of
-from xdist.model.adapters.held import INVERTIBLE, Attached, held, next_slot
+from xdist.model.adapters.attached import as_pattern, attach_adapter, embedded_width, ends_of
+from xdist.model.adapters.held import INVERTIBLE, Attached, adapters_of, next_slot
 from xdist.model.adapters.modules import Bottleneck, Invertible, Lora
 
 log = logging.getLogger(__name__)
@@ -40,50 +40,54 @@ PLAIN: Mapping[str, Any] = {
 
 
 def write_adapter(
-    folder: Path, one: Attached, state: Mapping[str, Tensor], encoder: PreTrainedModel, below: str, then: str
+    folder: Path, adapter: Attached, state: Mapping[str, Tensor], encoder: PreTrainedModel, below: str, then: str
 ) -> None:
-    """Write into `folder` the adapter `one` with the weights that `state` has of it (by their names in the encoder), which
+    """Write `adapter` into `folder`, with the weights that `state` has of it (by their names in the encoder), which
     belongs to the model at `below`, of digest `then`, and the language adapters that it was trained above."""
-    having, places = held(encoder), one.modules
-    told: dict[str, Any] = {"kind": one.kind, BELOW: below, "digest": then, "fallback": having.fallback}
-    values = {name: state[_name(one, name, encoder)].contiguous() for name in one.parameters()}
-    if not one.modules:
-        told["rank"] = 0
-    elif one.kind == "lora":
-        config = peft_config(one, encoder, below)
-        told |= {key: config[key] for key in ("r", "lora_alpha", "rank_pattern", "alpha_pattern")}
+    adapters, places = adapters_of(encoder), adapter.modules
+    described: dict[str, Any] = {"kind": adapter.kind, BELOW: below, "digest": then, "fallback": adapters.fallback}
+    values = {name: state[_name(adapter, name, encoder)].contiguous() for name in adapter.parameters()}
+    if not adapter.modules:
+        described["rank"] = 0
+    elif adapter.kind == "lora":
+        config = peft_config(adapter, encoder, below)
+        described |= {key: config[key] for key in ("r", "lora_alpha", "rank_pattern", "alpha_pattern")}
         write_json(folder / PEFT_CONFIG, config)
         values = {f"{PREFIX}{name}.weight": value for name, value in values.items()}
     else:
-        told["rank"] = next((part.down.out_features for part in places.values() if isinstance(part, Bottleneck)), 0)
-    write_json(folder / INDEX, told)
-    save_file(values, AdapterFolder(folder, one.kind, below).weights)
-    for other in having.languages:  # the last of a language takes the place of those before
-        if other.language and other.source and having.speaker(other.language) is other:
-            to = folder / LANGUAGES / other.language
+        described["rank"] = next((part.down.out_features for part in places.values() if isinstance(part, Bottleneck)), 0)
+    write_json(folder / INDEX, described)
+    save_file(values, AdapterFolder(folder, adapter.kind, below).weights)
+    for language_adapter in adapters.languages:  # the last of a language takes the place of those before
+        if (
+            language_adapter.language
+            and language_adapter.source
+            and adapters.speaker(language_adapter.language) is language_adapter
+        ):
+            to = folder / LANGUAGES / language_adapter.language
             to.mkdir(parents=True)
-            for file in (other.source / INDEX, AdapterFolder(other.source, "bottleneck", "").weights):
+            for file in (language_adapter.source / INDEX, AdapterFolder(language_adapter.source, "bottleneck", "").weights):
                 shutil.copyfile(file, to / file.name)
 
 
-def _name(one: Attached, name: str, encoder: PreTrainedModel) -> str:
+def _name(adapter: Attached, name: str, encoder: PreTrainedModel) -> str:
     """What the encoder calls the parameter that the adapter calls `<place>.<parameter>`."""
-    place = next(place for place in sorted(one.modules, key=len, reverse=True) if name.startswith(f"{place}."))
+    place = next(place for place in sorted(adapter.modules, key=len, reverse=True) if name.startswith(f"{place}."))
     at = _embedding_name(encoder) if place == INVERTIBLE else place
-    return f"{at}.{one.slot}.{name.removeprefix(f'{place}.')}"
+    return f"{at}.{adapter.slot}.{name.removeprefix(f'{place}.')}"
 
 
 def _embedding_name(encoder: PreTrainedModel) -> str:
     table = encoder.get_input_embeddings()
-    found: str = next(name for name, part in encoder.named_modules() if part is table)
-    return found
+    embedding: str = next(name for name, part in encoder.named_modules() if part is table)
+    return embedding
 
 
-def peft_config(one: Attached, encoder: nn.Module, below: str) -> dict[str, Any]:
+def peft_config(adapter: Attached, encoder: nn.Module, below: str) -> dict[str, Any]:
     """adapter_config.json of PEFT for a LoRA adapter."""
-    modules = {place: part for place, part in one.modules.items() if isinstance(part, Lora)}
+    modules = {place: part for place, part in adapter.modules.items() if isinstance(part, Lora)}
     ranks = {place: part.rank for place, part in modules.items()}
-    alphas = {place: _whole(part.scale * part.rank) for place, part in modules.items()}
+    alphas = {place: _as_peft_number(part.scale * part.rank) for place, part in modules.items()}
     rank, alpha = (Counter(many.values()).most_common(1)[0][0] for many in (ranks, alphas))
     return {
         "peft_type": "LORA",
@@ -104,7 +108,7 @@ def peft_config(one: Attached, encoder: nn.Module, below: str) -> dict[str, Any]
     }
 
 
-def _whole(number: float) -> float | int:
+def _as_peft_number(number: float) -> float | int:
     """As PEFT has most: without a point where it is an integer; rounded, since it was divided by the rank."""
     rounded = round(number, 9)
     return int(rounded) if rounded == int(rounded) else rounded
@@ -113,74 +117,78 @@ def _whole(number: float) -> float | int:
 def _targets(places: list[str], encoder: nn.Module) -> str | list[str]:
     """One expression for the matrices of every layer, else the names."""
     stars = dict.fromkeys(re.sub(r"(?<=\.)\d+(?=\.)|(?<=\.)\d+$", "*", place) for place in places)
-    inner = "|".join(as_pattern(one) for one in stars)
+    inner = "|".join(as_pattern(star) for star in stars)
     every = [name for name, part in encoder.named_modules() if re.fullmatch(inner, name) and isinstance(part, nn.Linear)]
     return rf"(?:.*\.)?(?:{inner})" if sorted(every) == sorted(places) else places
 
 
 def read_adapter(
-    found: AdapterFolder, encoder: PreTrainedModel, *, trained: bool = False, dropout: float = 0.0, language: str | None = None
+    folder: AdapterFolder, encoder: PreTrainedModel, *, trained: bool = False, dropout: float = 0.0, language: str | None = None
 ) -> Attached:
     """Attach to `encoder` the adapter of a folder. Raises UserError for files that are damaged, or do not fit it."""
-    values = load_weights(found)
-    if found.empty:
-        return attach(encoder, Attached(found.kind, {}, next_slot(encoder), language, trained, found.folder))
-    modules = _lora(found, values, encoder, dropout) if found.kind == "lora" else _bottleneck(found, values, encoder, dropout)
-    return attach(encoder, Attached(found.kind, modules, next_slot(encoder), language, trained, found.folder))
+    values = load_weights(folder)
+    if folder.empty:
+        return attach_adapter(encoder, Attached(folder.kind, {}, next_slot(encoder), language, trained, folder.folder))
+    modules = (
+        _lora(folder, values, encoder, dropout) if folder.kind == "lora" else _bottleneck(folder, values, encoder, dropout)
+    )
+    return attach_adapter(encoder, Attached(folder.kind, modules, next_slot(encoder), language, trained, folder.folder))
 
 
-def read_below(found: AdapterFolder, encoder: PreTrainedModel) -> None:
+def read_below(adapter_folder: AdapterFolder, encoder: PreTrainedModel) -> None:
     """Attach the adapter of a model folder, frozen, and the language adapters that it was trained above. Raises UserError."""
-    having = held(encoder)
-    for code, folder in found.languages.items():
+    adapters = adapters_of(encoder)
+    for code, folder in adapter_folder.languages.items():
         if (one := adapter_in(folder)) is not None:
             read_adapter(one, encoder, language=code)
-    having.fallback = found.options.get("fallback") or having.fallback
-    read_adapter(found, encoder)
+    adapters.fallback = adapter_folder.options.get("fallback") or adapters.fallback
+    read_adapter(adapter_folder, encoder)
 
 
-def load_weights(found: AdapterFolder) -> dict[str, Tensor]:
-    if not found.weights.is_file():
-        raise UserError(f"{found.folder}: holds no {found.weights.name}; pickled adapters are not read")
+def load_weights(folder: AdapterFolder) -> dict[str, Tensor]:
+    if not folder.weights.is_file():
+        raise UserError(f"{folder.folder}: holds no {folder.weights.name}; pickled adapters are not read")
     try:
-        values = load_file(found.weights)
+        values = load_file(folder.weights)
     except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(f"{found.weights}: cannot be read: {str(error).strip().splitlines()[0]}") from None
+        raise UserError(f"{folder.weights}: cannot be read: {str(error).strip().splitlines()[0]}") from None
     for name, value in values.items():
         if not bool(value.isfinite().all()):
-            raise UserError(f"{found.weights}: the weight '{name}' holds numbers that are not finite")
+            raise UserError(f"{folder.weights}: the weight '{name}' holds numbers that are not finite")
     return values
 
 
-def _lora(found: AdapterFolder, values: Mapping[str, Tensor], encoder: PreTrainedModel, dropout: float) -> dict[str, nn.Module]:
-    config = read_json(found.folder / PEFT_CONFIG)
+def _lora(
+    folder: AdapterFolder, values: Mapping[str, Tensor], encoder: PreTrainedModel, dropout: float
+) -> dict[str, nn.Module]:
+    config = read_json(folder.folder / PEFT_CONFIG)
     if odd := next((key for key, plain in PLAIN.items() if config.get(key, plain) not in (plain, None)), None):
-        raise UserError(f"{found.folder / PEFT_CONFIG}: {odd} is {config[odd]!r:.40}, of which xdist computes nothing")
+        raise UserError(f"{folder.folder / PEFT_CONFIG}: {odd} is {config[odd]!r:.40}, of which xdist computes nothing")
     matrices = {name: part for name, part in encoder.named_modules() if isinstance(part, nn.Linear)}
     parts: dict[str, dict[str, Tensor]] = {}
     for name, value in values.items():
         if fits := _OF_LORA.fullmatch(name):
-            parts.setdefault(_place(found, fits["place"], matrices), {})[fits["part"]] = value
+            parts.setdefault(_place(folder, fits["place"], matrices), {})[fits["part"]] = value
         elif ".lora_" in name:
-            raise UserError(f"{found.weights}: '{name}' belongs to no matrix of the layers, and is not read")
+            raise UserError(f"{folder.weights}: '{name}' belongs to no matrix of the layers, and is not read")
     if not parts:
-        raise UserError(f"{found.weights}: holds no weights of LoRA")
+        raise UserError(f"{folder.weights}: holds no weights of LoRA")
     if left := sorted(name.removeprefix(PREFIX) for name in values if ".lora_" not in name):
-        log.info("%s: not loaded: %s", found.folder, ", ".join(left))
-    return {place: _filled(found, place, both, matrices[place], config, dropout) for place, both in parts.items()}
+        log.info("%s: not loaded: %s", folder.folder, ", ".join(left))
+    return {place: _fill_lora(folder, place, both, matrices[place], config, dropout) for place, both in parts.items()}
 
 
-def _place(found: AdapterFolder, name: str, matrices: Mapping[str, nn.Module]) -> str:
+def _place(folder: AdapterFolder, name: str, matrices: Mapping[str, nn.Module]) -> str:
     """The matrix of the encoder that PEFT calls `name`, of a model that has the encoder inside."""
     path = name.split(".")
     for start in range(len(path)):
         if (place := ".".join(path[start:])) in matrices:
             return place
-    raise UserError(f"{found.weights}: belongs to '{name}', which is no matrix of this encoder: is it for another model?")
+    raise UserError(f"{folder.weights}: belongs to '{name}', which is no matrix of this encoder: is it for another model?")
 
 
-def _filled(
-    found: AdapterFolder, place: str, both: Mapping[str, Tensor], matrix: Any, config: Mapping[str, Any], dropout: float
+def _fill_lora(
+    folder: AdapterFolder, place: str, both: Mapping[str, Tensor], matrix: Any, config: Mapping[str, Any], dropout: float
 ) -> Lora:
     try:
         a, b = both["lora_A"], both["lora_B"]
@@ -188,7 +196,7 @@ def _filled(
     except (KeyError, IndexError, TypeError):
         rank, fits = 0, False
     if not fits:
-        raise UserError(f"{found.weights}: the weight of '{place}' has other sizes than the matrix: is it for another model?")
+        raise UserError(f"{folder.weights}: the weight of '{place}' has other sizes than the matrix: is it for another model?")
     alpha = next(
         (value for key, value in (config.get("alpha_pattern") or {}).items() if re.fullmatch(rf"(?:.*\.)?(?:{key})", place)),
         config.get("lora_alpha", 8),
@@ -201,7 +209,7 @@ def _filled(
 
 
 def _bottleneck(
-    found: AdapterFolder, values: Mapping[str, Tensor], encoder: PreTrainedModel, dropout: float
+    folder: AdapterFolder, values: Mapping[str, Tensor], encoder: PreTrainedModel, dropout: float
 ) -> dict[str, nn.Module]:
     modules: dict[str, nn.Module] = {}
     with torch.random.fork_rng(devices=[]):  # what a new module draws is no part of the run
@@ -214,6 +222,6 @@ def _bottleneck(
                 module = Invertible(embedded_width(encoder)) if place == INVERTIBLE else Bottleneck(width, rank, dropout)
                 module.load_state_dict(own)
             except RuntimeError as error:
-                raise UserError(f"{found.weights}: does not fit the encoder: {str(error).splitlines()[-1].strip()}") from None
+                raise UserError(f"{folder.weights}: does not fit the encoder: {str(error).splitlines()[-1].strip()}") from None
             modules[place] = module
     return modules

@@ -12,7 +12,7 @@ from xdist.config import Model as ModelSection
 from xdist.data.adapters import INDEX, AdapterFolder, adapter_in
 from xdist.errors import UserError
 from xdist.model.adapters.files import PREFIX, load_weights
-from xdist.model.exchange import names_there
+from xdist.model.exchange import names_in_transformers
 from xdist.model.finetuned import CLASSES
 from xdist.model.folder import carry_heads
 from xdist.model.model import Model
@@ -50,7 +50,7 @@ def peft_head(
     try:
         with torch.device("meta"):  # no weights
             kind = type(auto.from_config(config))
-        names = names_there(kind, config, family)
+        names = names_in_transformers(kind, config, family)
     except (ValueError, UserError):  # transformers has no such class, or its head is another one
         return {}
     if not names or not all(there in values for there in names.values()):

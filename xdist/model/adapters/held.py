@@ -29,7 +29,7 @@ class Attached:
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """By place and name."""
-        return {f"{place}.{name}": value for place, one in self.modules.items() for name, value in one.named_parameters()}
+        return {f"{place}.{name}": value for place, module in self.modules.items() for name, value in module.named_parameters()}
 
     def names(self, name: str) -> bool:
         """Whether a parameter of the encoder of this name is part of an adapter."""
@@ -55,57 +55,57 @@ class Held:
 
     @property
     def languages(self) -> list[Attached]:
-        return [one for one in self.adapters if one.language is not None]
+        return [adapter for adapter in self.adapters if adapter.language is not None]
 
     def speaker(self, language: str | None) -> Attached | None:
         """The adapter that reads a text in `language`, the last one that came; None: it is read without one."""
-        for one in reversed(self.languages):
-            if language and one.language and (one.language == language or same_language(one.language, language)):
-                return one
+        for adapter in reversed(self.languages):
+            if language and adapter.language and (adapter.language == language or same_language(adapter.language, language)):
+                return adapter
         return None if language == self.fallback else self.speaker(self.fallback)
 
 
-def held(encoder: nn.Module) -> Held:
-    """What an encoder has; filled by `attach`."""
+def adapters_of(encoder: nn.Module) -> Held:
+    """What an encoder has; filled by `attach_adapter`."""
     if not hasattr(encoder, _HELD):
         setattr(encoder, _HELD, Held())
-    found: Held = getattr(encoder, _HELD)
-    return found
+    adapters: Held = getattr(encoder, _HELD)
+    return adapters
 
 
 def trained_of(encoder: nn.Module) -> Attached | None:
     """The adapter that a training trains, where it trains one."""
-    return next((one for one in held(encoder).adapters if one.trained), None)
+    return next((adapter for adapter in adapters_of(encoder).adapters if adapter.trained), None)
 
 
-def tokens_of(having: Held, one: Attached) -> Tensor | None:
+def tokens_read_by(adapters: Held, adapter: Attached) -> Tensor | None:
     """Which tokens of the batch that is being read an adapter of a language reads, their numbers; None: all."""
-    reading = having.reading
+    reading = adapters.reading
     assert reading is not None
-    if one.slot not in reading.tokens:
+    if adapter.slot not in reading.tokens:
         batch = reading.batch
-        speakers = {code: having.speaker(code) for code in dict.fromkeys(batch.languages or ("",))}
-        mine = [speakers[code] is one for code in batch.languages or ("",) * len(batch.row_ids)]
+        speakers = {code: adapters.speaker(code) for code in dict.fromkeys(batch.languages or ("",))}
+        mine = [speakers[code] is adapter for code in batch.languages or ("",) * len(batch.row_ids)]
         rows = torch.tensor(mine, device=batch.tokens.device)
-        reading.tokens[one.slot] = None if all(mine) else rows[batch.token_row].nonzero()[:, 0]
-    return reading.tokens[one.slot]
+        reading.tokens[adapter.slot] = None if all(mine) else rows[batch.token_row].nonzero()[:, 0]
+    return reading.tokens[adapter.slot]
 
 
 def next_slot(encoder: nn.Module) -> str:
     """The name of the modules of the adapter that is attached next."""
-    return f"adapter_{len(held(encoder).adapters)}"
+    return f"adapter_{len(adapters_of(encoder).adapters)}"
 
 
-def said_of_languages(encoder: nn.Module, languages: Iterable[str]) -> list[str]:
+def describe_languages(encoder: nn.Module, languages: Iterable[str]) -> list[str]:
     """A line on the languages that have no own adapter, and what they are read with; none where there are no language
     adapters."""
-    having = held(encoder)
-    if not having.languages:
+    adapters = adapters_of(encoder)
+    if not adapters.languages:
         return []
     without = [
         code
         for code in dict.fromkeys(languages)
-        if (one := having.speaker(code)) is None or not same_language(one.language or "", code)
+        if (adapter := adapters.speaker(code)) is None or not same_language(adapter.language or "", code)
     ]
-    instead = f"that of '{having.fallback}'" if having.fallback else "none"
+    instead = f"that of '{adapters.fallback}'" if adapters.fallback else "none"
     return [f"languages without their own adapter are read with {instead}: {', '.join(without)}"] if without else []

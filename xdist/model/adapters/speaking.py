@@ -10,47 +10,51 @@ from torch.nn.functional import layer_norm
 from transformers import PreTrainedModel
 
 from xdist.errors import UserError
-from xdist.model.adapters.held import INVERTIBLE, Attached, BatchRead, Held, held, tokens_of
+from xdist.model.adapters.held import INVERTIBLE, Attached, BatchRead, Held, adapters_of, tokens_read_by
 from xdist.model.adapters.modules import Invertible
 from xdist.tasks.batch import Batch
 from xdist.tasks.mlm import LanguageHead
 
 
 @contextmanager
-def reading(encoder: nn.Module, batch: Batch) -> Iterator[None]:
+def reading_batch(encoder: nn.Module, batch: Batch) -> Iterator[None]:
     """Inside, the encoder reads `batch`, each row by the adapter of its language."""
-    having = held(encoder)
-    if not having.languages:
+    adapters = adapters_of(encoder)
+    if not adapters.languages:
         yield
         return
-    before, having.reading = having.reading, BatchRead(batch)
+    before, adapters.reading = adapters.reading, BatchRead(batch)
     try:
         yield
     finally:
-        having.reading = before
+        adapters.reading = before
 
 
-def recomputing(encoder: nn.Module) -> dict[str, Any]:
+def recompute_arguments(encoder: nn.Module) -> dict[str, Any]:
     """Arguments for PyTorch's checkpointing so that layers that are computed again in the backward pass read the same batch."""
-    having = held(encoder)
-    if not having.languages:
+    adapters = adapters_of(encoder)
+    if not adapters.languages:
         return {}
 
     @contextmanager
     def again(reading: BatchRead | None) -> Iterator[None]:
-        before, having.reading = having.reading, reading
+        before, adapters.reading = adapters.reading, reading
         try:
             yield
         finally:
-            having.reading = before
+            adapters.reading = before
 
-    return {"context_fn": lambda: (nullcontext(), again(having.reading))}
+    return {"context_fn": lambda: (nullcontext(), again(adapters.reading))}
 
 
 def invert_before(encoder: PreTrainedModel, head: LanguageHead) -> None:
     """Let what a language-model head multiplies by the embedding go back through the invertible adapters after it."""
-    modules = [one.modules[INVERTIBLE] for one in held(encoder).adapters if one.language is None and INVERTIBLE in one.modules]
-    if any(INVERTIBLE in one.modules for one in held(encoder).languages):
+    modules = [
+        adapter.modules[INVERTIBLE]
+        for adapter in adapters_of(encoder).adapters
+        if adapter.language is None and INVERTIBLE in adapter.modules
+    ]
+    if any(INVERTIBLE in adapter.modules for adapter in adapters_of(encoder).languages):
         raise UserError("model.adapter.languages: a language model cannot be above invertible language adapters")
     if not modules:
         return
@@ -76,31 +80,31 @@ def add_lora(module: nn.Module, _matrix: nn.Module, inputs: tuple[Tensor, ...], 
     return added
 
 
-def through(having: Held, place: str, norm: nn.Module, inputs: tuple[Tensor, ...], output: Any, *, ends: bool) -> Any:
+def apply_adapters(adapters: Held, place: str, norm: nn.Module, inputs: tuple[Tensor, ...], output: Any, *, ends: bool) -> Any:
     """What a layer gives with the adapters at `place`: the norm that `ends` it, or the layer itself."""
     states = output if isinstance(output, Tensor) else output[0]
     total = inputs[0] if ends else states
-    for one, module in _speaking(having, place):
+    for adapter, module in _adapters_at(adapters, place):
         seen = states if ends else layer_norm(states.float(), states.shape[-1:]).to(states.dtype)
-        total = total + _said(having, one, module, seen)
+        total = total + _adapter_change(adapters, adapter, module, seen)
         # By its forward alone: called, it would come here again.
         states = norm.forward(total) if ends else total
     return states if isinstance(output, Tensor) else (states, *output[1:])
 
 
-def through_invertible(having: Held, place: str, _table: nn.Module, _inputs: object, output: Tensor) -> Tensor:
-    for one, module in _speaking(having, place):
-        output = output + _said(having, one, module, output, changed=True)
+def apply_invertible(adapters: Held, place: str, _table: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+    for adapter, module in _adapters_at(adapters, place):
+        output = output + _adapter_change(adapters, adapter, module, output, changed=True)
     return output
 
 
-def _speaking(having: Held, place: str) -> list[tuple[Attached, nn.Module]]:
+def _adapters_at(adapters: Held, place: str) -> list[tuple[Attached, nn.Module]]:
     """Those of languages first: all that is trained on a task is above them."""
-    here = [(one, one.modules[place]) for one in having.adapters if place in one.modules]
-    return sorted(here, key=lambda pair: pair[0].language is None)
+    modules = [(adapter, adapter.modules[place]) for adapter in adapters.adapters if place in adapter.modules]
+    return sorted(modules, key=lambda pair: pair[0].language is None)
 
 
-def _said(having: Held, one: Attached, module: nn.Module, states: Tensor, changed: bool = False) -> Tensor:
+def _adapter_change(adapters: Held, adapter: Attached, module: nn.Module, states: Tensor, changed: bool = False) -> Tensor:
     """What is added to `states` (…, d) by an adapter, of one of a language to the tokens of the rows that it speaks for alone.
     `changed`: the module gives new states, not what is added to them."""
 
@@ -108,12 +112,12 @@ def _said(having: Held, one: Attached, module: nn.Module, states: Tensor, change
         given: Tensor = module(some)
         return given - some if changed else given
 
-    if one.language is None:
+    if adapter.language is None:
         return added(states)
-    places, flat = tokens_of(having, one), states.flatten(0, -2)
-    if places is None or having.reading is None:
+    places, flat = tokens_read_by(adapters, adapter), states.flatten(0, -2)
+    if places is None or adapters.reading is None:
         return added(states)
-    batch = having.reading.batch
+    batch = adapters.reading.batch
     if len(flat) != len(batch.tokens):
         places = batch.padded_index[places]
     # Also for no token at all: at ZeRO 3 each rank gathers the same weights in the same order.

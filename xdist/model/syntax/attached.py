@@ -34,11 +34,11 @@ class TreesRead:
 
 
 def reader_of(encoder: nn.Module) -> TreeReader | None:
-    found = getattr(encoder, NAME, None)
-    return found if isinstance(found, TreeReader) else None
+    reader = getattr(encoder, NAME, None)
+    return reader if isinstance(reader, TreeReader) else None
 
 
-def attach(encoder: PreTrainedModel, section: Syntax, seed: int) -> TreeReader:
+def attach_reader(encoder: PreTrainedModel, section: Syntax, seed: int) -> TreeReader:
     """Give `encoder` a reader of trees as `section` describes it, whose weights depend on the seed alone. Raises UserError for
     an encoder without keys and values of each layer."""
     places = places_of(encoder)
@@ -65,10 +65,10 @@ def places_of(encoder: PreTrainedModel) -> list[tuple[str, str]]:
     check_kind(encoder.config)
     both = kind_of(encoder.config).at(kind_of(encoder.config).keys_values)
     number = encoder.config.num_hidden_layers
-    found = [(both[0].replace("*", str(layer)), both[1].replace("*", str(layer))) for layer in range(number)]
-    known = dict(encoder.named_modules())
-    assert all(isinstance(known.get(name), nn.Linear) for names in found for name in names), as_pattern(both[0])
-    return found
+    places = [(both[0].replace("*", str(layer)), both[1].replace("*", str(layer))) for layer in range(number)]
+    modules = dict(encoder.named_modules())
+    assert all(isinstance(modules.get(name), nn.Linear) for names in places for name in names), as_pattern(both[0])
+    return places
 
 
 def check_kind(config: Any) -> None:
@@ -80,47 +80,47 @@ def check_kind(config: Any) -> None:
 
 
 @contextmanager
-def reading(encoder: PreTrainedModel, batch: Batch) -> Iterator[TreesRead | None]:
+def reading_trees(encoder: PreTrainedModel, batch: Batch) -> Iterator[TreesRead | None]:
     """Inside, the encoder reads `batch` with its trees; the embeddings are taken as earlier code left them, shifted ones
     too. None, and nothing is done, where the encoder reads none."""
     if (reader := reader_of(encoder)) is None:
         yield None
         return
-    one = TreesRead(batch, forest(batch))
+    trees_read = TreesRead(batch, forest(batch))
 
     def read(_table: nn.Module, _inputs: object, output: Tensor) -> None:
-        one.states = reader(batch.of_tokens(output), one.trees)
+        trees_read.states = reader(batch.of_tokens(output), trees_read.trees)
 
     handle = encoder.get_input_embeddings().register_forward_hook(read)
     try:
-        with _now(encoder, one):
-            yield one
+        with _let_read(encoder, trees_read):
+            yield trees_read
     finally:
         handle.remove()
 
 
-def losses(encoder: nn.Module, one: TreesRead) -> tuple[Tensor, Tensor]:
+def tree_losses(encoder: nn.Module, trees_read: TreesRead) -> tuple[Tensor, Tensor]:
     """Of distances and of depths, (S,) each, of a batch that was read."""
     reader = reader_of(encoder)
     assert reader is not None
-    assert one.states is not None
-    found: tuple[Tensor, Tensor] = reader.probes(one.states, one.trees)
-    return found
+    assert trees_read.states is not None
+    losses: tuple[Tensor, Tensor] = reader.probes(trees_read.states, trees_read.trees)
+    return losses
 
 
 @contextmanager
-def _now(encoder: nn.Module, one: TreesRead | None) -> Iterator[None]:
+def _let_read(encoder: nn.Module, trees_read: TreesRead | None) -> Iterator[None]:
     before = getattr(encoder, _READING)
-    setattr(encoder, _READING, one)
+    setattr(encoder, _READING, trees_read)
     try:
         yield
     finally:
         setattr(encoder, _READING, before)
 
 
-def recomputing(encoder: PreTrainedModel) -> dict[str, Any]:
-    """As `speaking.recomputing`, which stays, with the trees that were read."""
-    before = speaking.recomputing(encoder)
+def recompute_arguments(encoder: PreTrainedModel) -> dict[str, Any]:
+    """As `speaking.recompute_arguments`, which stays, with the trees that were read."""
+    before = speaking.recompute_arguments(encoder)
     if reader_of(encoder) is None:
         return before
 
@@ -138,14 +138,14 @@ def recomputing(encoder: PreTrainedModel) -> dict[str, Any]:
 class _Entered(ExitStack):
     """What is entered when layers are computed again."""
 
-    def __init__(self, encoder: nn.Module, one: TreesRead | None) -> None:
+    def __init__(self, encoder: nn.Module, trees_read: TreesRead | None) -> None:
         super().__init__()
-        self.encoder, self.one, self.others = encoder, one, list[Any]()
+        self.encoder, self.trees_read, self.others = encoder, trees_read, list[Any]()
 
     def __enter__(self) -> "_Entered":
-        for other in self.others:
-            self.enter_context(other)
-        self.enter_context(_now(self.encoder, self.one))
+        for manager in self.others:
+            self.enter_context(manager)
+        self.enter_context(_let_read(self.encoder, self.trees_read))
         return self
 
 
@@ -153,11 +153,11 @@ def _add(
     encoder: nn.Module, matrix: nn.Module, strength: float, _module: nn.Module, _inputs: object, output: Tensor
 ) -> Tensor | None:
     """Keys or values, (1, T, d) or (S, L, d), with what a layer makes of the trees added to their first columns."""
-    one: TreesRead | None = getattr(encoder, _READING)
-    if one is None or one.states is None:
+    trees_read: TreesRead | None = getattr(encoder, _READING)
+    if trees_read is None or trees_read.states is None:
         raise UserError("model.syntax: the model reads dependency trees, and is called without any")
-    added = (strength * matrix(one.states)).to(output.dtype)
+    added = (strength * matrix(trees_read.states)).to(output.dtype)
     flat = output.flatten(0, -2)
     if len(flat) != len(added):
-        added = added.new_zeros(len(flat), added.shape[1]).index_copy(0, one.batch.padded_index, added)
+        added = added.new_zeros(len(flat), added.shape[1]).index_copy(0, trees_read.batch.padded_index, added)
     return (flat + pad(added, (0, flat.shape[1] - added.shape[1]))).view_as(output)

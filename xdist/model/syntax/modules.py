@@ -63,11 +63,11 @@ def forest(batch: Batch) -> Forest:
         place[tokens[real]] = before + torch.arange(count * length).view(count, length)[real]
         first, before = first + count, before + count * length
         where, sizes, real = squares[own].to(device), lengths[own].to(device), real.to(device)
-        groups.append(Group(own.to(device), tokens.to(device), real, _apart(flat, real, where, sizes)))
+        groups.append(Group(own.to(device), tokens.to(device), real, _split_squares(flat, real, where, sizes)))
     return Forest(tuple(groups), place.to(device), batch.targets[TAGS])
 
 
-def _apart(flat: Tensor, real: Tensor, squares: Tensor, sizes: Tensor) -> Tensor:
+def _split_squares(flat: Tensor, real: Tensor, squares: Tensor, sizes: Tensor) -> Tensor:
     """(s, n, n) of the squares that are in `flat` one after another, those of this group at `squares` (s,)."""
     at = torch.arange(real.shape[1], device=flat.device)
     index = squares[:, None, None] + at[:, None] * sizes[:, None, None] + at

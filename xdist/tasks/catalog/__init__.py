@@ -26,9 +26,10 @@ from xdist.tasks.catalog import (
     translated,
     xglue,
 )
+from xdist.tasks.catalog.hub import Hub
 from xdist.tasks.catalog.labels import is_open, said_labels, with_found_labels, with_labels
 from xdist.tasks.catalog.shipped import shipped_tasks
-from xdist.tasks.catalog.task import TASKS, Hub, Task, register, splits
+from xdist.tasks.catalog.task import TASKS, Task, register, splits
 from xdist.tasks.catalog.user import line_of, user_tasks
 from xdist.tasks.families import FAMILIES
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from xdist.formats import choice, classification, corpus, squad, treebank
 from xdist.formats.layout import ENDINGS, ROLES, Layout
+from xdist.tasks.catalog.hub import Hub
 from xdist.tasks.catalog.retrieval import sentence_layer
-from xdist.tasks.catalog.task import NEED_GOLD, Hub, Read, Task
+from xdist.tasks.catalog.task import NEED_GOLD, Read, Task
 
 if TYPE_CHECKING:
     from xdist.tasks.catalog.user import HubCopy, UserTask

@@ -5,7 +5,8 @@ One head for all: a logit per option, for any number.
 
 from xdist.formats import choice
 from xdist.formats.columns import Columns
-from xdist.tasks.catalog.task import Hub, Task
+from xdist.tasks.catalog.hub import Hub
+from xdist.tasks.catalog.task import Task
 
 HEAD = "choice"
 HUB_COPA = Columns(kind="copa", texts=("premise", "question", "choice1", "choice2"), gold="label")

@@ -7,7 +7,8 @@ from xdist.formats import classification
 from xdist.formats.classification import Published
 from xdist.formats.columns import Columns
 from xdist.formats.examples import Classified
-from xdist.tasks.catalog.task import Hub, Task, splits
+from xdist.tasks.catalog.hub import Hub
+from xdist.tasks.catalog.task import Task, splits
 
 NLI = ("contradiction", "entailment", "neutral")
 HUB_NLI = Columns(

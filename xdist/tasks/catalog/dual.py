@@ -8,7 +8,8 @@ from xdist.errors import UserError
 from xdist.formats import lareqa, mewslix
 from xdist.formats.columns import Columns
 from xdist.formats.examples import Pair, Passage, Query
-from xdist.tasks.catalog.task import POOL, Hub, Task, per_language
+from xdist.tasks.catalog.hub import Hub
+from xdist.tasks.catalog.task import POOL, Task, per_language
 
 LAREQA_LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 LAREQA_FILES = "lareqa/xquad-r/{language}.json"

@@ -78,10 +78,10 @@ def inspect_file(path: Path, root: Path | None = None, family: str = "", name: s
     if keys["family"] == "sentence-retrieval":
         files = {"test": pattern}
         if keys.get("form") == "parallel":
-            pivot = next((one for one in codes if same_language(one, "en")), "")
+            pivot = next((code for code in codes if same_language(code, "en")), "")
             if not pivot:
                 raise UserError(f"{path}: no file in English in its folder, whose sentences are searched; name another `pivot`")
-            codes = [one for one in codes if one != pivot]
+            codes = [code for code in codes if code != pivot]
             code = code if code in codes else next(iter(codes), "")
             if not code:
                 raise UserError(f"{path}: no file in another language in its folder")
@@ -95,15 +95,15 @@ def inspect_file(path: Path, root: Path | None = None, family: str = "", name: s
     entry = {"family": keys.pop("family"), "languages": codes, "files": files, **keys}
     text = yaml_text({"tasks": {name or _name(path, root): entry}}, flow=None)
     return Inspected(
-        text, root, tuple(remarks), tuple(_first(text, root, split if split in files else next(iter(files)), code))
+        text, root, tuple(remarks), tuple(_first_examples(text, root, split if split in files else next(iter(files)), code))
     )
 
 
 def _root(path: Path) -> Path:
     """The folder above the one that is called by the code of a language, where one of the last two is; else the file's own."""
     for folder in (path.absolute().parent, path.absolute().parent.parent):
-        others = [entry for entry in folder.parent.iterdir() if entry.is_dir() and _is_code(entry.name)]
-        if _is_code(folder.name) and (len(others) > 1 or len(folder.name) > 3):
+        siblings = [entry for entry in folder.parent.iterdir() if entry.is_dir() and _is_code(entry.name)]
+        if _is_code(folder.name) and (len(siblings) > 1 or len(folder.name) > 3):
             return _short(folder.parent)
     return path.parent
 
@@ -126,15 +126,15 @@ def _languages(place: str, root: Path) -> tuple[str, str, list[str]]:
     for code in tried[::-1]:
         pattern = _CODE.sub(lambda match, code=code: "{language}" if match[1] == code else match[0], plain)  # type: ignore[misc]
         codes = [code]
-        for other in _there(pattern, root):
-            if not any(same_language(other, one) for one in codes):
+        for other in _codes_with_files(pattern, root):
+            if not any(same_language(other, code) for code in codes):
                 codes.append(other)
         if len(codes) > 1 or code == tried[0]:
             return pattern, code, sorted(codes)
     return plain, "", []
 
 
-def _there(pattern: str, root: Path) -> list[str]:
+def _codes_with_files(pattern: str, root: Path) -> list[str]:
     """The codes that name files of this pattern."""
     before, _, after = pattern.partition("{language}")
     folder, _, head = before.rpartition("/")
@@ -158,11 +158,11 @@ def _splits(pattern: str, codes: list[str], root: Path) -> tuple[dict[str, str],
     """The pattern of each split that exists for one of the languages, and that of the file itself, "" where its name does not
     say it."""
     words = {word: split for split, words in SPLITS.items() for word in words}
-    found = list(re.finditer(rf"(?<![A-Za-z])({'|'.join(sorted(words, key=len, reverse=True))})(?![A-Za-z])", pattern))
-    if not found:
+    matches = list(re.finditer(rf"(?<![A-Za-z])({'|'.join(sorted(words, key=len, reverse=True))})(?![A-Za-z])", pattern))
+    if not matches:
         return {"train": pattern}, ""
     files: dict[str, str] = {}
-    place = found[-1]  # the file's name says it sooner than a folder's
+    place = matches[-1]  # the file's name says it sooner than a folder's
     for word in (place[1], *words):
         sibling = pattern[: place.start()] + word + pattern[place.end() :]
         if words[word] not in files and any((root / sibling.format(language=code)).is_file() for code in codes):
@@ -173,12 +173,12 @@ def _splits(pattern: str, codes: list[str], root: Path) -> tuple[dict[str, str],
 def _name(path: Path, root: Path) -> str:
     own = root.absolute().name.lower()
     words = [own] if own not in _ANY else re.split(r"[^a-z0-9]+", path.stem.lower())
-    kept = [word for word in words if word and not _is_code(word) and not any(word in ones for ones in SPLITS.values())]
-    name = "-".join(dict.fromkeys(kept)) or "mine"
+    words_left = [word for word in words if word and not _is_code(word) and not any(word in ones for ones in SPLITS.values())]
+    name = "-".join(dict.fromkeys(words_left)) or "mine"
     return f"my-{name}" if TASKS.has(name) else name
 
 
-def _first(text: str, root: Path, split: str, code: str) -> Iterator[str]:
+def _first_examples(text: str, root: Path, split: str, code: str) -> Iterator[str]:
     with TemporaryDirectory() as place:
         (described := Path(place) / "tasks.yaml").write_text(text, encoding="utf-8")
         ((_, task),) = user_tasks(described).items()

@@ -8,7 +8,8 @@ from functools import partial
 from xdist.formats import classification, nli
 from xdist.formats.columns import Columns
 from xdist.tasks.catalog.classification import HUB_NLI, NLI
-from xdist.tasks.catalog.task import Hub, Task
+from xdist.tasks.catalog.hub import Hub
+from xdist.tasks.catalog.task import Task
 
 QQP_LABELS = ("not_duplicate", "duplicate")
 RTE_LABELS = ("entailment", "not_entailment")

@@ -6,7 +6,8 @@ from pathlib import Path
 from xdist.formats import parallel
 from xdist.formats.columns import Columns
 from xdist.formats.examples import Sentence
-from xdist.tasks.catalog.task import Hub, Task, per_language
+from xdist.tasks.catalog.hub import Hub
+from xdist.tasks.catalog.task import Task, per_language
 
 
 def sentence_layer(depth: int) -> int:

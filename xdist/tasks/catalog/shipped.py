@@ -12,7 +12,8 @@ from xdist.config.section import Section
 from xdist.formats import parallel
 from xdist.formats.columns import Columns
 from xdist.tasks.catalog.building import build_task
-from xdist.tasks.catalog.task import NEED_GOLD, Hub, Task
+from xdist.tasks.catalog.hub import Hub
+from xdist.tasks.catalog.task import NEED_GOLD, Task
 from xdist.tasks.catalog.user import HubCopy, UserTask
 
 PLACE = Path(__file__).with_name("rare.yaml")

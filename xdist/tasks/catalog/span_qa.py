@@ -2,7 +2,8 @@
 
 from xdist.formats import squad
 from xdist.formats.columns import Columns
-from xdist.tasks.catalog.task import Hub, Task, per_language
+from xdist.tasks.catalog.hub import Hub
+from xdist.tasks.catalog.task import Task, per_language
 
 MAX_LENGTH = 384
 HUB_SQUAD = Columns(kind="question", texts=("question", "context"), gold="answers", id="id")

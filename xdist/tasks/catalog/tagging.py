@@ -5,7 +5,8 @@ from functools import partial
 from xdist.formats import tagging
 from xdist.formats.columns import Columns
 from xdist.formats.tagging import UPOS_TAGS, WIKIANN_TAGS
-from xdist.tasks.catalog.task import Hub, Task, per_language, splits
+from xdist.tasks.catalog.hub import Hub
+from xdist.tasks.catalog.task import Task, per_language, splits
 
 HUB_SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 

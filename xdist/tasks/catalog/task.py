@@ -3,21 +3,21 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from xdist.config.run import Joining
+from xdist.config.data import Joining
 from xdist.errors import UserError, unknown
-from xdist.formats import bitext, corpus, pairs, parquet, sources
-from xdist.formats.columns import Columns
+from xdist.formats import bitext, corpus, pairs, sources
 from xdist.formats.layout import Layout
 from xdist.formats.treebank import TREEBANK
 from xdist.languages import same_language
 from xdist.metrics import metric
 from xdist.plugins import digest_in
 from xdist.registry import Registry
+from xdist.tasks.catalog.hub import Hub
 from xdist.tasks.families import FAMILIES
 
 # Examples of a split: the same number in every language, or a number per language; a language that is not named is unknown.
@@ -33,63 +33,6 @@ Read = Callable[..., Iterator[Any]]
 
 # A language outside the listed ones, where a task takes any: as in BCP 47, such as "quy" or "sr-Latn".
 LANGUAGE_CODE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hub:
-    """A data set of the hub that holds the task as Parquet files, kept below `<data root>/hub/<id>/` as in its repository.
-
-    `config` and `splits` are the set's own names; `{language}` in either is the language code, or its name in `codes`. It has
-    none of the languages that it `lacks`, and of every split `lost` examples fewer, the last ones.
-    With a mapping as `columns`, every row is read once per entry, and examples come as (name of the entry, Example); a split
-    in `kinds` has rows of that entry alone. `{language}` is in names of columns too.
-    `checked`: one of its files was read as this entry says.
-    """
-
-    id: str
-    config: str
-    splits: Mapping[str, str]
-    columns: Columns | Layout | Mapping[str, Columns]
-    codes: Mapping[str, str] = field(default_factory=dict)
-    kinds: Mapping[str, str] = field(default_factory=dict)
-    lost: int = 0
-    lacks: tuple[str, ...] = ()
-    checked: bool = True
-
-    def config_of(self, language: str) -> str:
-        return self.config.format(language=self.codes.get(language, language))
-
-    def split_of(self, split: str, language: str) -> str:
-        return self.splits[split].replace("{language}", self.codes.get(language, language))
-
-    def folder(self, root: Path, language: str) -> Path:
-        return root / "hub" / self.id / self.config_of(language)
-
-    def files(self, root: Path, split: str, language: str) -> tuple[Path, ...]:
-        """The files of a split, in order; none where none exists."""
-        if split not in self.splits or language in self.lacks:
-            return ()
-        folder = self.folder(root, language)
-        for pattern in parquet_files(self.split_of(split, language)):
-            if found := sorted(path for path in folder.glob(pattern) if not path.name.startswith(".")):
-                return tuple(found)
-        return ()
-
-    def read(
-        self, paths: tuple[Path, ...], split: str, language: str, need_gold: bool, labels: tuple[str, ...] = ()
-    ) -> Iterator[Any]:
-        if isinstance(self.columns, Columns):
-            yield from parquet.read(paths, self.columns, need_gold=need_gold, labels=labels)
-            return
-        if isinstance(self.columns, Layout):
-            yield from self.columns(*paths, need_gold=need_gold)
-            return
-        code = self.codes.get(language, language)
-        for name, columns in self.columns.items():
-            if name != self.kinds.get(split, name):
-                continue
-            of_language = replace(columns, texts=tuple(text.replace("{language}", code) for text in columns.texts))
-            yield from ((name, example) for example in parquet.read(paths, of_language, need_gold=need_gold))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -287,7 +230,9 @@ class Task:
             found = (block for source in sources for block in corpus.blocks(source, self.fields))
             return (line for block in found for line in corpus.lines(block, self.fields, Counter()))
         paths = self.paths(root, split, language)
-        return _some(self._read(paths, root, split, language), f"{paths[0]}: holds no example ({self.name} {split} {language})")
+        return _check_some(
+            self._read(paths, root, split, language), f"{paths[0]}: holds no example ({self.name} {split} {language})"
+        )
 
     def score(self, predictions: Any, examples: Sequence[Any], language: str = "") -> dict[str, float]:
         """The numbers of its metric, in points, of predictions as its family makes them: a label or a number for each example,
@@ -310,18 +255,13 @@ class Task:
         return read(*paths, **({"need_gold": True} if need_gold else {}))
 
 
-def _some(examples: Iterator[Any], message: str) -> Iterator[Any]:
+def _check_some(examples: Iterator[Any], message: str) -> Iterator[Any]:
     """`examples`. Raises UserError with the `message` where there are none: a download that failed is not a test set."""
     first = next(examples, None)
     if first is None:
         raise UserError(message)
     yield first
     yield from examples
-
-
-def parquet_files(split: str) -> tuple[str, ...]:
-    """Patterns of a split's files in the folder of its config, as the hub's repositories have them: the first that fits."""
-    return f"{split}-*.parquet", f"{split}/*.parquet", f"{split}.parquet"
 
 
 def pair(language: str) -> tuple[str, str]:

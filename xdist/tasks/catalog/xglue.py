@@ -12,7 +12,8 @@ from xdist.formats.tagging import UPOS_TAGS
 from xdist.metrics import metric
 from xdist.metrics.average import Average, TaskScores, benchmark
 from xdist.tasks.catalog.classification import HUB_NLI, NLI
-from xdist.tasks.catalog.task import Hub, Task, per_language
+from xdist.tasks.catalog.hub import Hub
+from xdist.tasks.catalog.task import Task, per_language
 
 ROOT = "xglue_full_dataset"
 HUB_ID = "hgissbkh/xglue"  # Parquet files made by the hub's own script

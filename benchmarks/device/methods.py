@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from functools import cache, partial
 from typing import Any
 
+from torch import Tensor
+
 from device.child import Check
 from device.setup import Setup, in_precision, stage
 
@@ -24,7 +26,7 @@ def checks(setup: Setup) -> list[tuple[str, Check]]:
     ]
 
 
-def _expected(setup: Setup, name: str) -> dict[str, list[float]]:
+def _expected(setup: Setup, name: str) -> dict[str, Tensor]:
     from distributed import cases
     from distributed.plain_robust import EXACT
 
@@ -39,11 +41,8 @@ def _gradient(setup: Setup, name: str, precision: str, number: int, expected: An
     setup.join()
     wanted = expected(name)
     found = cases.gradient(str(setup.small_run), overrides)
-    largest = max(abs(value) for values in wanted.values() for value in values)
-    apart = {
-        key: max(abs(one - other) for one, other in zip(found[key], values, strict=True)) / largest
-        for key, values in wanted.items()
-    }
+    largest = max(float(value.abs().max()) for value in wanted.values())
+    apart = {key: float((found[key].cpu() - value).abs().max()) / largest for key, value in wanted.items()}
     worst = max(apart, key=lambda key: apart[key])
     return {
         "ok": apart[worst] <= BOUNDS[precision],

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from distributed.tensors import packed, unpacked
 from loaded import Loaded, Process
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,7 +20,8 @@ CASE_SECONDS = 240  # a hang fails here; machines under load are slow
 
 
 class Group:
-    """`world` ranks over gloo; `run` starts a case on all of them and gives what each rank returned."""
+    """`world` ranks over gloo; `run` starts a case on all of them and gives what each rank returned: JSON and
+    tensors, whose numbers come in one line."""
 
     def __init__(self, world: int, **variables: str) -> None:
         with socket.socket() as sock:
@@ -47,7 +49,7 @@ class Group:
             if not line:
                 self.close()
                 raise AssertionError(f"rank {rank} {'died' if ready else 'hung'} in {case}({arguments})")
-            results.append(json.loads(line))
+            results.append(json.loads(line, object_hook=unpacked))
         failed = [result["error"] for result in results if "error" in result]
         assert not failed, "\n".join(failed)
         return [result["value"] for result in results]
@@ -98,7 +100,9 @@ def serve() -> None:
             module, _, function = request["case"].rpartition(".")
             case = getattr(import_module(f"distributed.{module or 'cases'}"), function)
             answer = {"value": case(**request["arguments"])}
+            gc.collect()
+            gc.freeze()  # later collections need not look through what stays
         except Exception:
             answer = {"error": traceback.format_exc()}
-        answers.write(json.dumps(answer) + "\n")
+        answers.write(json.dumps(answer, default=packed) + "\n")
         answers.flush()

@@ -29,7 +29,7 @@ class _Adapted(nn.Module):
         return self.weight + self.scale * self.lora_B @ self.lora_A
 
 
-def gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:
+def gradient(path: str, overrides: list[str]) -> dict[str, torch.Tensor]:
     """The gradient of the first step by a plain PyTorch loop over rows, through matrices that LoRA was multiplied into."""
     run = load_run(Path(path), overrides)
     assert run.model.adapter
@@ -54,4 +54,4 @@ def gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:
         row = PlainRow(model, "cldr-topic", made.shards[source].row(number), row_id(source, number), special, run.seed)
         for loss in row.losses(run.methods):
             (loss / len(draws.row)).backward()
-    return {name: value.grad.flatten().tolist() for name, value in found.items()}
+    return {name: value.grad for name, value in found.items()}

@@ -16,7 +16,7 @@ from xdist.model.model import Model
 from xdist.tasks.batch import View
 
 
-def plain_gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:
+def plain_gradient(path: str, overrides: list[str]) -> dict[str, torch.Tensor]:
     """Of the first step of a run on parallel text; reads the plan alone, for which rows that step has."""
     run = load_run(Path(path), overrides)
     tokenizer = load_tokenizer(run.model.backbone)
@@ -43,10 +43,10 @@ def plain_gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:
             right = torch.arange(len(logits))
             loss = loss + sum(cross_entropy(one, right, reduction="sum") for one in (logits, logits.T)) / 2
     (loss / len(foreign)).backward()
-    return {f"encoder.{name}": one.grad.flatten().tolist() for name, one in encoder.named_parameters() if one.grad is not None}
+    return {f"encoder.{name}": one.grad for name, one in encoder.named_parameters() if one.grad is not None}
 
 
-def realigned_gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:
+def realigned_gradient(path: str, overrides: list[str]) -> dict[str, torch.Tensor]:
     """Of the first step of a run on words that a dictionary links, each the sum of its pieces; the texts themselves are looked
     up, and the plan alone is read."""
     run = load_run(Path(path), overrides)
@@ -78,10 +78,10 @@ def realigned_gradient(path: str, overrides: list[str]) -> dict[str, list[float]
         logits = (z @ z.T / how.tempered).fill_diagonal_(-torch.inf)
         losses += [cross_entropy(logits, torch.arange(len(z)).roll(len(z) // 2), reduction="none")]
     torch.cat(losses).mean().backward()
-    return {f"encoder.{name}": one.grad.flatten().tolist() for name, one in encoder.named_parameters() if one.grad is not None}
+    return {f"encoder.{name}": one.grad for name, one in encoder.named_parameters() if one.grad is not None}
 
 
-def distilled_gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:
+def distilled_gradient(path: str, overrides: list[str]) -> dict[str, torch.Tensor]:
     """Of the first step of a run that learns from a teacher, row by row; both read the rows themselves."""
     run = load_run(Path(path), overrides)
     tokenizer = load_tokenizer(run.model.backbone)
@@ -102,4 +102,4 @@ def distilled_gradient(path: str, overrides: list[str]) -> dict[str, list[float]
         loss = (1 - how.weight) * cross_entropy(logits, torch.tensor([int(row["label"])]))
         loss = loss + how.weight * how.temperature**2 * (p * (p.log() - q)).sum()
         (loss / len(draws.row)).backward()
-    return {name: one.grad.flatten().tolist() for name, one in student.named_parameters() if one.grad is not None}
+    return {name: one.grad for name, one in student.named_parameters() if one.grad is not None}

@@ -14,7 +14,7 @@ from xdist.model.model import Model
 from xdist.model.syntax.attached import reader_of
 
 
-def gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:
+def gradient(path: str, overrides: list[str]) -> dict[str, torch.Tensor]:
     """The gradient of the first step by a plain PyTorch loop over rows: the mean over rows of cross-entropy, and of the losses
     of distances and depths times their weight."""
     run = load_run(Path(path), overrides)
@@ -38,4 +38,4 @@ def gradient(path: str, overrides: list[str]) -> dict[str, list[float]]:
         ((loss + section.weight * (distance + depth)) / len(draws.row)).backward()
     found = {f"encoder.syntax.{name}": value for name, value in plain.weights.items()}
     found |= {names[id(value)]: value for value in model.parameters()}
-    return {name: value.grad.flatten().tolist() for name, value in found.items() if value.grad is not None}
+    return {name: value.grad for name, value in found.items() if value.grad is not None}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from distributed.group import Group
+from distributed.tensors import apart
 from distributed.test_checkpoints import options, same_models
 from distributed.test_same_result import ACCUMULATED, stage
 from safetensors.torch import load_file
@@ -45,13 +46,11 @@ def test_branch_gradients_are_those_of_a_plain_loop(
     arguments = {"path": str(small_run), "overrides": chosen, "languages": ["en", "de"]}
     expected = one.run("branch_cases.gradient", **arguments)[0]
     assert any("branch_1" in name for name in expected)
+    assert all(values.any() for values in expected.values())
     differently = [[], ["runtime.attention=padded"], [], ["model.gradient_checkpointing=true"]]
     for number, more in enumerate(differently):
         found = two.run("gradient", path=str(small_run), overrides=[*chosen, *more, *ACCUMULATED, *stage(number)])[0]
-        assert set(expected) <= set(found)
-        for name, values in expected.items():
-            assert found[name] == pytest.approx(values, abs=2e-5, rel=1e-3), (number, name)
-            assert any(values), name
+        assert apart(found, expected, 2e-5, relative=1e-3) == [], number
 
 
 def test_branches_and_their_teachers_go_on_to_the_bit(two: Group, small_run: Path, tmp_path: Path, teachers: list[str]) -> None:

@@ -1,16 +1,17 @@
 """Commands as users type them."""
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
 
 import pytest
 import yaml
 from elsewhere import LANGUAGES, Scored, udpos
-from loaded import Loaded
+from loaded import Loaded, Process
 from tiny import tiny_benchmark, tiny_model, tiny_places
 from tiny_finetuned import tiny_finetuned
 from tiny_kinds import tiny_kind
@@ -51,30 +52,56 @@ def typed() -> Typed:
 
 
 @pytest.fixture(scope="session")
-def loaded() -> Iterator[Typed]:
-    """As `typed`, of `xdist` alone and many times cheaper: for commands whose start is not what is tested. Their ranks are
-    forked too; of xdist, each process imports what it needs again."""
-    made = Loaded(LIBRARIES, without="xdist")
+def libraries() -> Iterator[Loaded]:
+    """What `loaded` and `begun` fork commands from."""
+    made = Loaded(LIBRARIES)
+    yield made
+    made.close()
+
+
+def forked(*words: object) -> tuple[list[str], dict[str, str]]:
+    """The program, its words and the variables of a command: `xdist`, `deepspeed` or `python SCRIPT`."""
     commands = Path(sys.executable).parent
+    assert words[0] in ("xdist", "deepspeed", "python")
+    line = [str(commands / str(words[0])), *map(str, words[1:])]
+    variables = {**os.environ, "DS_ACCELERATOR": "cpu", "PATH": f"{commands}:{os.environ['PATH']}"}
+    return (line[1:] if words[0] == "python" else line), variables
+
+
+@pytest.fixture(scope="session")
+def begun(libraries: Loaded) -> Callable[..., Process]:
+    """`begun("xdist", "train", …)` is such a command of `loaded` while it is running."""
+
+    def begin(*words: object) -> Process:
+        (program, *others), variables = forked(*words)
+        return Process(libraries, program, *others, variables=variables, stderr=True)
+
+    return begin
+
+
+@pytest.fixture(scope="session")
+def loaded(libraries: Loaded) -> Typed:
+    """As `typed` and many times cheaper: for commands whose start is not what is tested. Their ranks are forked too, and import
+    xdist again."""
 
     def run(
         *words: object, timeout: float = 400, more: Mapping[str, str] = {}, cwd: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
-        line = [str(commands / str(words[0])), *map(str, words[1:])]
-        assert words[0] == "xdist"
-        environment = {**os.environ, "DS_ACCELERATOR": "cpu", "PATH": f"{commands}:{os.environ['PATH']}", **more}
+        line, variables = forked(*words)
         with open(os.devnull) as nothing, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-            pid = made.start(line, environment, cwd, [file.fileno() for file in (nothing, out, err)])
+            pid = libraries.start(line, {**variables, **more}, cwd, [file.fileno() for file in (nothing, out, err)])
             try:
-                code = made.wait(pid, timeout)
+                code = libraries.wait(pid, timeout)
+            except subprocess.TimeoutExpired:
+                os.kill(pid, signal.SIGKILL)
+                raise
             finally:
                 out.seek(0)
                 err.seek(0)
                 said = out.read(), err.read()
         return subprocess.CompletedProcess(line, code, *said)
 
-    yield run
-    made.close()
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -2,16 +2,17 @@
 The long form is benchmarks/fault_campaign.py."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+
+from typing_of_commands import Typed
 
 CAMPAIGN = Path(__file__).resolve().parents[2] / "benchmarks" / "fault_campaign.py"
 # What the distributed tests cannot do to their process groups; the rest is in the campaign.
 KINDS = ("kill-rank", "flip", "terminal", "save-kill-rank")
 
 
-def test_hurt_runs_end_like_unhurt_ones(tmp_path: Path) -> None:
+def test_hurt_runs_end_like_unhurt_ones(loaded: Typed, tmp_path: Path) -> None:
+    """The run at a terminal and the one whose writing is slow are started, the others are forked."""
     words = [
         "--runs",
         str(len(KINDS)),
@@ -26,7 +27,7 @@ def test_hurt_runs_end_like_unhurt_ones(tmp_path: Path) -> None:
         "--save",
         "sync",  # except for the last kind, which is killed while it writes and trains
     ]
-    done = subprocess.run([sys.executable, str(CAMPAIGN), *words], capture_output=True, text=True, timeout=580)
+    done = loaded("python", CAMPAIGN, *words, timeout=580)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
     logs = "\n".join(path.read_text()[-1500:] for path in sorted(tmp_path.glob("*.log")))

@@ -8,11 +8,13 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from loaded import Process
 from registered import forgetting
 from typing_of_commands import Typed
 
@@ -40,15 +42,14 @@ class Stopped:
 
 
 @pytest.fixture(scope="module")
-def stopped(typed: Typed, small: Path) -> Stopped:
+def stopped(typed: Typed, begun: Callable[..., Process], small: Path) -> Stopped:
     """The intermediate run, sent SIGTERM when it has logged five steps, and has been started again, as it is and changed.
     Meanwhile its ranks are held, as a suspended job is, so that all that changes in the folder is the work of others."""
-    command = [str(Path(sys.executable).with_name("xdist")), "train", str(small / "intermediate.yaml"), "runtime.log_every=1"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "DS_ACCELERATOR": "cpu"})
+    process = begun("xdist", "train", small / "intermediate.yaml", "runtime.log_every=1")
     metrics = small / "intermediate/metrics.jsonl"
     deadline = time.monotonic() + 200
     while not (metrics.exists() and metrics.read_text().count("\n") >= 5):
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.05)
     ranks = ranks_of(small / "intermediate.yaml")
@@ -68,10 +69,10 @@ def stopped(typed: Typed, small: Path) -> Stopped:
         for pid in ranks:
             os.kill(pid, signal.SIGCONT)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
+    code, errors = process.wait(timeout=120), process.stderr.read()
     last = json.loads(metrics.read_text().splitlines()[-1])["step"]
     files = {path.name for path in (small / "intermediate").iterdir()}
-    return Stopped(process.returncode, errors, last, files, others, before, after)
+    return Stopped(code, errors, last, files, others, before, after)
 
 
 def free_port() -> int:
@@ -154,9 +155,9 @@ def test_another_configuration_is_refused_and_nothing_lost(loaded: Typed, small:
     assert before == {path: path.stat().st_mtime_ns for path in intermediate.rglob("*")}
 
 
-def test_workers_way_in_and_heads_carried_over(typed: Typed, small: Path, intermediate: Path) -> None:
+def test_workers_way_in_and_heads_carried_over(loaded: Typed, small: Path, intermediate: Path) -> None:
     words = ("deepspeed", "--num_accelerators", "2", "--master_port", "29731", PACKAGE / "train.py", small / "target.yaml")
-    done = typed(*words, "runtime.log_every=2")
+    done = loaded(*words, "runtime.log_every=2")
     assert done.returncode == 0, done.stderr
     assert "carried over: cldr-topic" in done.stderr
     scores = read_json(small / "target" / "scores.json")["tasks"]

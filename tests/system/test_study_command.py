@@ -1,15 +1,14 @@
 """A study as a user runs it: stopped by a signal, resumed, a run that fails, and nothing done twice."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from loaded import Process
 from typing_of_commands import Typed
 
 from xdist.checkpoint import tags
@@ -47,14 +46,12 @@ def study(small: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_study_stopped_gone_on_and_done_once(loaded: Typed, study: Path) -> None:
+def test_study_stopped_gone_on_and_done_once(loaded: Typed, begun: Callable[..., Process], study: Path) -> None:
     out = study.parent / "out"
-    command = [str(Path(sys.executable).with_name("xdist")), "study", "run", str(study)]
-    environment = {**os.environ, "DS_ACCELERATOR": "cpu"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    process = begun("xdist", "study", "run", study)
     deadline = time.monotonic() + 300
     while not (logs := list(out.glob("runs/intermediate-*/metrics.jsonl"))) or logs[0].read_text().count("\n") < 5:
-        assert process.poll() is None, process.communicate()[1]
+        assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.1)
     second = loaded("xdist", "study", "run", study)
@@ -64,8 +61,8 @@ def test_study_stopped_gone_on_and_done_once(loaded: Typed, study: Path) -> None
     shown = loaded("xdist", "study", "status", study)
     assert "running" in shown.stdout, shown.stdout + shown.stderr
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 75, errors
+    code, errors = process.wait(timeout=120), process.stderr.read()
+    assert code == 75, errors
     assert f"start it again to resume: xdist study run {study}" in errors
     assert (logs[0].parent / "unfinished").exists()
     stopped = logs[0].read_text().count("\n")
@@ -83,7 +80,7 @@ def test_study_stopped_gone_on_and_done_once(loaded: Typed, study: Path) -> None
     assert "target-english-missing-s1" in (out / "report/report.md").read_text()
 
     # Of what is finished and scored the weights stay, and of targets, with which no run begins, the scores.
-    assert [tag.has_states for tag in tags.tags(logs[0].parent / "checkpoints")] == [False, False]
+    assert [tag.has_states for tag in tags.list_tags(logs[0].parent / "checkpoints")] == [False, False]
     averaged = loaded("xdist", "export", logs[0].parent, study.parent / "averaged", "--average", "2")
     assert (averaged.returncode, (study.parent / "averaged/model.safetensors").is_file()) == (0, True), averaged.stderr
     targets = [path for path in out.glob("runs/target-*") if (path / "scores.json").is_file()]

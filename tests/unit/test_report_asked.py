@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,11 @@ from xdist.config import load_study
 from xdist.config.extra_rows import read_extra_rows
 from xdist.errors import UserError
 from xdist.evaluation.guesses import guess_scores
-from xdist.files import read_json
+from xdist.files import read_json, shipped
 from xdist.formats.examples import Choice, Classified, Sentence, Tagged
+from xdist.report import study_page
+from xdist.report.asked import NumberSeries
+from xdist.report.by_number import number_chart, number_curves
 from xdist.report.falling import fall
 from xdist.report.figures import figures
 from xdist.report.findings import Findings, findings
@@ -29,7 +33,10 @@ from xdist.report.page import WIDE, blocks
 from xdist.report.study_report import write_study_report
 from xdist.run.folder import RunFolder
 from xdist.study import Facts, expand
+from xdist.study.asked import describe_study_runs
+from xdist.study.conditions import conditions_of
 from xdist.study.results import study_results
+from xdist.study.series import number_series
 from xdist.study.state import note_failure, standings
 from xdist.tasks.catalog import task
 
@@ -236,3 +243,48 @@ def test_tables_compile_and_fit_an_article(ten: Findings, tmp_path: Path) -> Non
         r" & xnli & xcopa & udpos & panx & xquad \\".strip(),
         r"condition & accuracy & accuracy & accuracy & accuracy & accuracy \\",
     ]
+
+
+def test_conditions_that_differ_in_one_number_are_a_series() -> None:
+    radius, steps = "target: robust.radius", "target: train.steps"
+    values = {
+        "plain": {steps: 10, radius: None},
+        "small": {steps: 10, radius: 0.1},
+        "large": {steps: 10, radius: 1},
+        "longer": {steps: 20, radius: 0.1},
+        "random": {steps: 10, radius: 0.1, "target: robust.method": "random"},
+        "random-large": {steps: 10, radius: 0.2, "target: robust.method": "random"},
+        "elsewhere": {steps: 10, radius: 0.5},
+    }
+    against = {**dict.fromkeys(values, "plain"), "plain": None, "elsewhere": "longer"}
+    assert [(one.key, one.against, dict(one.conditions)) for one in number_series(values, against)] == [
+        (steps, "plain", {10: "small", 20: "longer"}),
+        (radius, "plain", {0.1: "small", 1: "large"}),
+        (radius, "plain", {0.1: "random", 0.2: "random-large"}),
+    ]
+
+
+def test_a_study_of_radii_draws_its_differences_by_the_radius(ten: Findings) -> None:
+    graph = expand(load_study(shipped("jobs") / "studies" / "answer-robust.yaml"), Facts())
+    asked = describe_study_runs(graph, conditions_of(graph)[0], {})
+    (found,) = asked.series
+    assert (found.key, found.against) == ("target: robust.radius", "robust: plain")
+    assert list(found.conditions.items()) == [(radius, f"robust: adversarial-{radius}") for radius in (0.02, 0.05, 0.1)]
+
+    first, second = (one for one in ten.answer.rows[0].differences[:2])
+    series = NumberSeries("target: robust.radius", first.against, {0.05: first.condition, 0.2: second.condition})
+    drawn = replace(ten, results=replace(ten.results, asked=replace(asked, series=(series,))))
+    (curve,) = number_curves(drawn.results.asked, drawn.answer)
+    assert list(curve.groups) == [row.name for row in drawn.answer.rows if row.headline]
+    chart = number_chart(curve)
+    assert [tick.text for tick in chart.x_ticks] == ["0.05", "0.2"]
+    for line, points in zip(chart.lines, curve.groups.values(), strict=True):
+        low, high = (tick.at for tick in (chart.y_ticks[0], chart.y_ticks[-1]))
+        assert all(high <= mark.high <= mark.y <= mark.low <= low for mark in line.marks)  # upward is less in SVG
+        assert (line.marks[0].y < chart.zero) == (points[0.05].interval.difference > 0)
+    drawing = figures(drawn)["by-number-1.svg"]
+    assert ET.fromstring(drawing).tag.endswith("svg")
+    page = study_page.render(drawn, datetime(2026, 1, 1))
+    assert "Differences by a number" in page
+    assert "difference from “" in page
+    assert "Differences by a number" not in study_page.render(ten, datetime(2026, 1, 1))

@@ -3,11 +3,13 @@
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
+from registered import forgetting
 
 from xdist.config import load_run, load_study
 from xdist.data.subset import Subset
@@ -23,6 +25,13 @@ from xdist.tasks.catalog import task
 
 STUDIES = sorted((shipped("jobs") / "studies").glob("*.yaml"))
 RUN = {"name": "a", "folder": "b", "model": {"backbone": "x"}, "data": {"root": "y"}, "evaluate": {"tasks": ["xnli"]}}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_plugins_alone() -> Iterator[None]:
+    """A study may have a plugin, whose tasks are no other test's."""
+    with forgetting():
+        yield
 
 
 @cache

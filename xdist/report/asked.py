@@ -26,6 +26,16 @@ HEADS = ("encoder", "trained on", "updates", "examples per update", "highest rat
 
 
 @dataclass(frozen=True, slots=True)
+class NumberSeries:
+    """Conditions that differ from each other in one number alone, the value of `key` ("target: robust.radius"), and are
+    compared with the same baseline. `conditions` by that number, from small to large."""
+
+    key: str
+    against: str
+    conditions: Mapping[float, str]
+
+
+@dataclass(frozen=True, slots=True)
 class WhatWasRun:
     """`question` in paragraphs; `differs`: by condition, a line on each key that is not as in its baseline; `frozen`: whether
     the study was frozen before its first run, in a sentence; `unshown`: a line on each run that began and is not shown."""
@@ -36,3 +46,4 @@ class WhatWasRun:
     hypotheses: tuple[str, ...] = ()
     frozen: str = ""
     unshown: tuple[str, ...] = ()
+    series: tuple[NumberSeries, ...] = ()

@@ -55,6 +55,46 @@ class Chart:
     window: int  # how many logged steps each drawn point is the mean of
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A point with an interval from `low` to `high`, which `shown` fills."""
+
+    x: float
+    y: float
+    low: float | None
+    high: float | None
+    shown: bool
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedLine:
+    """`index`: its colour and dashes."""
+
+    name: str
+    index: int
+    marks: tuple[Mark, ...]
+
+    @property
+    def path(self) -> str:
+        """An SVG path."""
+        return "M" + "L".join(f"{mark.x} {mark.y}" for mark in self.marks)
+
+    @property
+    def said(self) -> str:
+        return "; ".join(mark.said for mark in self.marks)
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedChart:
+    """`zero`: where a line is drawn for 0, if at all."""
+
+    lines: tuple[MarkedLine, ...]
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    zero: float | None = None
+
+
 def charts(records: Sequence[Record]) -> list[Chart]:
     """One chart per quantity that at least one run logged at two or more finite points."""
     return [chart for quantity in QUANTITIES if (chart := _chart(quantity, records))]
@@ -97,7 +137,7 @@ def _chart(quantity: Quantity, records: Sequence[Record]) -> Chart | None:
     lines = []
     for index, points in found.items():
         path = _path([(x(step), y(value)) for step, value in drawn[index]])
-        lines.append(Curve(records[index].name, index, path, _said(points, quantity.digits)))
+        lines.append(Curve(records[index].name, index, path, _line_in_words(points, quantity.digits)))
     x_ticks = tuple(Tick(round(x(mark), 1), _short(mark)) for mark in x_marks)
     y_ticks = tuple(Tick(round(y(mark), 1), _short(mark)) for mark in y_marks)
     return Chart(quantity.title, tuple(lines), x_ticks, y_ticks, window)
@@ -130,7 +170,7 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
     return "".join(parts)
 
 
-def _said(points: Points, digits: int) -> str:
+def _line_in_words(points: Points, digits: int) -> str:
     """The line in words, for those who do not see it."""
     points = [(step, value) for step, value in points if math.isfinite(value)]
     low, high = min(value for _, value in points), max(value for _, value in points)

@@ -2,51 +2,18 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-from xdist.report.curves import BOTTOM, LEFT, RIGHT, TOP, Tick, ticks
+from xdist.report.curves import BOTTOM, LEFT, RIGHT, TOP, Mark, MarkedChart, MarkedLine, Tick, ticks
 from xdist.report.labelling import Gain, LearningCurve, LearningPoint
 from xdist.report.numbers import limits, signed
 
 
-@dataclass(frozen=True, slots=True)
-class CurveMark:
-    """A point, `low` to `high` being the interval of the difference from the first, placed at the first one's score."""
-
-    x: float
-    y: float
-    low: float | None
-    high: float | None
-    shown: bool
-    said: str
-
-
-@dataclass(frozen=True, slots=True)
-class CurveLine:
-    """`index`: its colour and dashes."""
-
-    name: str
-    index: int
-    path: str
-    marks: tuple[CurveMark, ...]
-
-    @property
-    def said(self) -> str:
-        return "; ".join(mark.said for mark in self.marks)
-
-
-@dataclass(frozen=True, slots=True)
-class LabellingChart:
-    lines: tuple[CurveLine, ...]
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
-
-
-def labelling_chart(curve: LearningCurve) -> LabellingChart:
-    """Examples on a logarithmic scale on which 0 has a place."""
+def labelling_chart(curve: LearningCurve) -> MarkedChart:
+    """Examples on a logarithmic scale on which 0 has a place. The interval of a mark is that of the difference from the first
+    one, placed at the score of that."""
     sides: list[tuple[str, int, list[tuple[LearningPoint, Gain]]]] = [
-        ("labelled", 0, [(one, one.labelled) for one in curve.points]),
-        ("not trained on", 1, [(one, one.others) for one in curve.points if one.others]),
+        ("labelled", 0, [(point, point.labelled) for point in curve.points]),
+        ("not trained on", 1, [(point, point.others) for point in curve.points if point.others]),
     ]
     sides = [side for side in sides if side[2]]
     values = [value for _, _, points in sides for value in _values(points)]
@@ -63,13 +30,12 @@ def labelling_chart(curve: LearningCurve) -> LabellingChart:
     for name, index, points in sides:
         begin = points[0][1].score
         drawn = []
-        for one, gain in points:
+        for point, gain in points:
             low, high = (y(begin + end) for end in (gain.interval.low, gain.interval.high)) if gain.interval else (None, None)
-            drawn.append(CurveMark(x(one.rows), y(gain.score), low, high, gain.shown, _said(one, gain)))
-        path = "M" + "L".join(f"{mark.x} {mark.y}" for mark in drawn)
-        lines.append(CurveLine(name, index, path, tuple(drawn)))
-    x_ticks = tuple(Tick(x(one.rows), f"{one.rows:,}") for one in curve.points)
-    return LabellingChart(tuple(lines), x_ticks, tuple(Tick(y(mark), f"{mark:g}") for mark in marks))
+            drawn.append(Mark(x(point.rows), y(gain.score), low, high, gain.shown, _point_in_words(point, gain)))
+        lines.append(MarkedLine(name, index, tuple(drawn)))
+    x_ticks = tuple(Tick(x(point.rows), f"{point.rows:,}") for point in curve.points)
+    return MarkedChart(tuple(lines), x_ticks, tuple(Tick(y(mark), f"{mark:g}") for mark in marks))
 
 
 def _values(points: Sequence[tuple[LearningPoint, Gain]]) -> Iterator[float]:
@@ -80,6 +46,6 @@ def _values(points: Sequence[tuple[LearningPoint, Gain]]) -> Iterator[float]:
             yield from (begin + gain.interval.low, begin + gain.interval.high)
 
 
-def _said(one: LearningPoint, gain: Gain) -> str:
+def _point_in_words(point: LearningPoint, gain: Gain) -> str:
     change = f", {signed(gain.interval.difference)} ({limits(gain.interval)})" if gain.interval else ""
-    return f"{gain.score:.1f} with {one.rows:,} examples{change}"
+    return f"{gain.score:.1f} with {point.rows:,} examples{change}"

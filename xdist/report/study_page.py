@@ -5,6 +5,7 @@ from datetime import datetime
 
 from xdist.report import curves, numbers, page
 from xdist.report.asked import HEADS
+from xdist.report.by_number import number_chart, number_curves
 from xdist.report.curves import axis
 from xdist.report.findings import Findings, costs, statistics
 from xdist.report.kinship import families, scripts, size_plots
@@ -33,6 +34,7 @@ def render(found: Findings, written: datetime) -> str:
         kin_scale=page.scale(mean for one in kin for mean in one.means if mean is not None),
         plots=size_plots(scores),
         published_meaning=MEANING,
+        by_number=[(curve, number_chart(curve)) for curve in number_curves(found.results.asked, found.answer)],
         labelling=[(curve, labelling_chart(curve)) for curve in found.labelling],
         pair_scale=page.scale(float(value) for one in found.pairs for value in one.transfer.matrix.flat if value == value),
         pair_said=SAID,

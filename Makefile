@@ -9,12 +9,16 @@ BIN := .venv/bin
 demo: .venv/ready
 	$(BIN)/xdist demo
 
-# Starting processes leaves a core idle half of the time: two of four parts run side by side, the longest first, each printed when
-# it ends. Without bytecode every process would compile xdist again: where Python writes none, it is written here.
+# Starting processes leaves a core idle half of the time: two parts run side by side, each printed when it ends. The types first,
+# since what they find is soon mended, then the longest, so that both cores have work to the end. Without bytecode every process
+# would compile xdist again: where Python writes none, it is written here.
 test: .venv/ready
 	@echo "parts of the tests, two side by side: each is printed when it ends"
 	@$(BIN)/python -m compileall -q xdist
-	@$(MAKE) --no-print-directory -k -j2 $(if $(filter output-sync,$(.FEATURES)),-O) test-system test-distributed test-commands test-unit
+	@$(MAKE) --no-print-directory -k -j2 $(if $(filter output-sync,$(.FEATURES)),-O) lint test-distributed test-system test-unit test-commands
+
+# One thread: products of small matrices gain nothing by a second one, which waits in a loop for the next.
+test-system test-commands test-distributed test-unit: export OMP_NUM_THREADS := 1
 
 # Most of these share one process that has loaded the libraries (tests/loaded.py).
 COMMANDS := $(addprefix tests/system/test_,$(addsuffix .py,align_command bad_input benchmark_command evaluate_command loaded \
@@ -27,10 +31,10 @@ test-commands: .venv/ready
 	$(BIN)/python -m pytest $(COMMANDS)
 
 test-distributed: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/distributed
+	$(BIN)/python -m pytest tests/distributed
 
 test-unit: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest tests/unit
 
 # On a real SLURM of two nodes, over sshd and network namespaces, under a simulated kubelet: where those can be had.
 test-clusters: .venv/ready

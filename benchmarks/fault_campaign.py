@@ -28,7 +28,7 @@ every parameter, the scores. They train with dropout and an adversarial perturba
 stage change, dropout is off (it is drawn per rank) and losses may differ by 1e-5. Last line: JSON; `steps_repeated_max` is the
 largest number of logged steps that were repeated, SAVE_EVERY being 5; after damaged checkpoints (two intervals) they count
 apart, and so they do where a run is killed while it writes, which loses the steps since the checkpoint before. Where there is
-no room a run ends after three saves that failed, up to three intervals after the last good one.
+no room a run ends after three saves that failed, up to three intervals after the last good one, four with `--save async`.
 """
 
 import argparse

@@ -184,8 +184,9 @@ def test_the_demo_encoder_finds_translations_without_training(
         f"folder={tmp_path / 'run'}",
         f"model.backbone={demo_encoder}",
         f"data={{root: {shared_data}, cache: {tmp_path / 'prepared'}}}",
-        "evaluate.languages=[sw]",
+        "evaluate.languages=[de, sw]",
     ]
     two.run("retrieval_cases.evaluate_again", path=str(run), overrides=overrides)
     scores = json.loads(RunFolder(tmp_path / "run").scores.read_text())["tasks"]["tatoeba"]["languages"]
+    assert scores["de"]["accuracy"] >= 95
     assert scores["sw"]["accuracy"] >= 75

@@ -19,7 +19,7 @@ METHODS = {
 # Small enough that every rank needs at least two micro-batches a step.
 ACCUMULATED = ["runtime.micro_batch_tokens=20"]
 TOLERANCE = 1e-4
-STEPS = 4  # the rate rises in two and falls
+STEPS = 6  # the rate rises in two and falls
 FADING = Path(__file__).resolve().parents[1] / "third_party/fading.py"
 
 

@@ -4,6 +4,7 @@ import time
 import tracemalloc
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,3 +74,20 @@ def test_mix_is_split_mix() -> None:
     """The first outputs of SplitMix64 from seed 1234567, as published with its reference implementation."""
     states = np.array([1234567 + (number + 1) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF for number in range(3)], np.uint64)
     assert mix(states).tolist() == [6457827717110365317, 3203168211198807973, 9817491932198370423]
+
+
+@pytest.mark.parametrize("size", [1, 2, 255, 16_384, 16_385, 50_000, 65_536, 65_537, 262_144, 262_145, 10**9])
+def test_orders_that_are_kept_and_looked_up_are_those_of_the_rounds(size: int) -> None:
+    """Six rounds over halves of as many bits as the largest row needs, written out, one position at a time."""
+    key, half = key_of(7), max(1, (max(size - 1, 1).bit_length() + 1) // 2)
+
+    def through(number: int) -> int:
+        left, right = number >> half, number & (1 << half) - 1
+        for turn in range(6):
+            state = np.array([(right + key_of(key, turn)) % 2**64], np.uint64)
+            left, right = right, left ^ int(mix(state)[0]) & (1 << half) - 1
+        row = left << half | right
+        return row if row < size else through(row)
+
+    positions = np.unique(np.linspace(0, size - 1, 60).astype(np.int64))
+    assert permute(positions, size, key).tolist() == [through(position) for position in positions.tolist()]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, overload
 
 import numpy as np
 import torch
@@ -53,7 +53,7 @@ class Linker(Protocol):
 
 def collate(
     rows: Sequence[dict[str, Any]],
-    ids: Sequence[int],
+    ids: Sequence[int] | np.ndarray,
     family: Family,
     dummy: bool = False,
     group: Sequence[int] | None = None,
@@ -72,7 +72,7 @@ def collate(
         tokens=torch.from_numpy(np.concatenate([row["tokens"] for row in rows]).astype(np.int64)),
         lengths=torch.from_numpy(lengths.astype(np.int64)),
         sequence_row=torch.from_numpy(sequence_row),
-        row_ids=torch.tensor(ids, dtype=torch.long),
+        row_ids=torch.from_numpy(np.asarray(ids, np.int64)),
         targets={
             **family.targets(rows),
             **targets_of(rows),
@@ -87,7 +87,7 @@ def collate(
 def collate_pair(
     rows: Sequence[Row],
     plain: Sequence[Row],
-    ids: Sequence[int],
+    ids: Sequence[int] | np.ndarray,
     family: Family,
     dummy: bool = False,
     group: Sequence[int] | None = None,
@@ -155,6 +155,7 @@ class TrainingData:
         self.shards: list[Rows] = list(preparation.shards(self.subsets))
         self.families = {subset.task.head: family_of(subset.task) for subset in self.subsets}
         self._family_of = [family_of(subset.task) for subset in self.subsets]
+        self._languages = [subset.language for subset in self.subsets]
         self._is_of = {head: np.array([subset.task.head == head for subset in self.subsets]) for head in self.families}
         for family in (*self.families.values(), *self._family_of):
             if isinstance(family, ParallelText):
@@ -237,17 +238,17 @@ class TrainingData:
             if not len(mine):
                 continue
             size = self.together[head]
-            first = np.arange(0, len(mine), size)
-            for micro in deal_to_rank(rank, self._sizes(draws, mine, first), world, self.budget, self.packed, loads):
-                begins = first[list(micro.rows)]
-                places = begins if size == 1 else np.concatenate([np.arange(len(mine))[low : low + size] for low in begins])
-                indices = mine[places].tolist()
-                sources, numbers = draws.source[indices].tolist(), draws.row[indices].tolist()
-                plain = [self._row(source, row) for source, row in zip(sources, numbers, strict=True)]
-                ids = list(map(row_id, sources, numbers))
+            for micro in deal_to_rank(rank, self._sizes(draws, mine, size), world, self.budget, self.packed, loads):
+                places = np.array(micro.rows, np.int64)
+                if size > 1:
+                    places = np.concatenate([np.arange(len(mine))[low : low + size] for low in places * size])
+                drawn = mine[places]
+                ids = row_id(draws.source[drawn], draws.row[drawn])
+                indices, sources = drawn.tolist(), draws.source[drawn].tolist()
+                plain = self._rows(sources, draws.row[drawn].tolist())
                 group = (places // size).tolist() if size > 1 else None
                 family = self.families[head]
-                languages = [self.subsets[source].language for source in sources]
+                languages = [self._languages[source] for source in sources]
                 if isinstance(family, MaskedLM):
                     batch = collate(plain, ids, family, micro.dummy, group, languages)
                     assert self.masking
@@ -263,25 +264,32 @@ class TrainingData:
                 batches.append(self._with_teacher_logits(batch, draws, indices))
         return batches
 
-    def _row(self, source: int, number: int) -> Row:
-        row, family = self.shards[source].row(number), self._family_of[source]
-        if self._linker is None or not isinstance(family, ParallelText):
-            return row
-        return {**row, LINKS: self._linker(row, family, self.subsets[source].language)}
+    def _rows(self, sources: Sequence[int], numbers: Sequence[int]) -> list[Row]:
+        rows: list[Row] = [self.shards[source].row(number) for source, number in zip(sources, numbers, strict=True)]
+        if self._linker is not None:
+            for place, (source, row) in enumerate(zip(sources, rows, strict=True)):
+                if isinstance(family := self._family_of[source], ParallelText):
+                    rows[place] = {**row, LINKS: self._linker(row, family, self._languages[source])}
+        return rows
 
-    def _sizes(self, draws: Draws, mine: np.ndarray, first: np.ndarray) -> np.ndarray:
-        """What each group of the draws `mine`, which begin at the places `first` there, counts against the budget: tokens, with
-        padding where there is some."""
-        sources, rows, tokens = draws.source, draws.row, np.empty(len(mine), np.int64)
-        if len(mine) < len(sources):
-            sources, rows = sources[mine], rows[mine]
-        for source, places in group_by_value(sources):
-            tokens[places] = self.shards[source].lengths(rows[places])
-        if len(first) == len(mine):
+    def _sizes(self, draws: Draws, mine: np.ndarray, size: int) -> np.ndarray:
+        """What each `size` draws of `mine`, which stay together, count against the budget: tokens, with padding where there is
+        some."""
+        tokens = (
+            self.shards[0].lengths(draws.row) if len(self.shards) == 1 else self._lengths(draws.source[mine], draws.row[mine])
+        )
+        if size == 1:
             return tokens
+        first = np.arange(0, len(mine), size)
         if self.packed:
             return np.add.reduceat(tokens, first)
         return np.maximum.reduceat(tokens, first) * np.diff(np.append(first, len(mine)))
+
+    def _lengths(self, sources: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        tokens = np.empty(len(sources), np.int64)
+        for source, places in group_by_value(sources):
+            tokens[places] = self.shards[source].lengths(rows[places])
+        return tokens
 
     def _rewrite_row(self, row: Row, draws: Draws, index: int) -> Row:
         """The row of draw `index`, in other words."""
@@ -290,7 +298,7 @@ class TrainingData:
         if self.keep_plain:
             row = comparable_row(row, family)
         for rewriter in self.rewriters:
-            row = rewriter.rewrite(row, family, self.subsets[source].language, row_id(source, int(draws.row[index])), epoch)
+            row = rewriter.rewrite(row, family, self._languages[source], row_id(source, int(draws.row[index])), epoch)
         return row
 
 
@@ -322,8 +330,12 @@ def _with_special(ids: Sequence[np.ndarray], tokenizer: PreTrainedTokenizerBase)
     return np.unique(np.concatenate([*ids, np.array(tokenizer.all_special_ids, np.int64)]))
 
 
-def row_id(source: int, row: int) -> int:
-    """The identity of a row in a run: the same on every rank and in every epoch."""
+@overload
+def row_id(source: int, row: int) -> int: ...
+@overload
+def row_id(source: np.ndarray, row: np.ndarray) -> np.ndarray: ...
+def row_id(source: Any, row: Any) -> Any:
+    """The identity of a row in a run, or of each of several: the same on every rank and in every epoch."""
     return source << ROW_BITS | row
 
 

@@ -56,9 +56,7 @@ def deal_to_rank(
     loads = np.zeros(world, np.int64) if loads is None else loads
     rows, sizes = deal_rows(tokens, loads)
     own = split_by_budget(rows[rank][sizes[rank] >= 0].tolist(), tokens, budget, packed)
-    # The last of the shortest rows, since argmin finds the first.
-    shortest = len(tokens) - 1 - int(np.argmin(tokens[::-1])) if len(tokens) else 0
-    return _stretch_groups(own, most_groups(sizes, budget, packed), shortest)
+    return _stretch_groups(own, most_groups(sizes, budget, packed), tokens)
 
 
 def deal_rows(tokens: np.ndarray, loads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -127,8 +125,10 @@ def most_groups(sizes: np.ndarray, budget: int, packed: bool) -> int:
             ranks, at, counts, upto, sizes = ranks[: going.sum()], at[going], counts[going], upto[going], sizes[going]
         first = sizes[ranks, at]
         if packed:
-            before = upto[ranks, at] - first
-            end = np.count_nonzero(upto <= (before + budget)[:, None], axis=1)
+            limit = upto[ranks, at] - first + budget
+            if (upto[:, -1] <= limit).all():
+                return groups + 1
+            end = np.count_nonzero(upto <= limit[:, None], axis=1)
         else:
             end = at + budget // first
         at = np.maximum(at + 1, end)
@@ -136,7 +136,7 @@ def most_groups(sizes: np.ndarray, budget: int, packed: bool) -> int:
     return groups
 
 
-def _stretch_groups(groups: list[tuple[int, ...]], passes: int, shortest: int) -> list[Micro]:
+def _stretch_groups(groups: list[tuple[int, ...]], passes: int, tokens: np.ndarray) -> list[Micro]:
     groups = list(groups)
     while len(groups) < passes and any(len(group) > 1 for group in groups):
         largest = max(range(len(groups)), key=lambda index: len(groups[index]))
@@ -144,4 +144,8 @@ def _stretch_groups(groups: list[tuple[int, ...]], passes: int, shortest: int) -
         middle = (len(group) + 1) // 2
         groups[largest:largest] = [group[:middle], group[middle:]]
     micros = [Micro(group) for group in groups]
+    if len(micros) == passes:
+        return micros
+    # The last of the shortest rows, since argmin finds the first.
+    shortest = len(tokens) - 1 - int(np.argmin(tokens[::-1]))
     return micros + [Micro((shortest,), dummy=True)] * (passes - len(micros))

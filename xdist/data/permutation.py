@@ -57,7 +57,7 @@ class Permutation:
 
     def __call__(self, positions: np.ndarray) -> np.ndarray:
         if 2 * self._half <= WHOLE:
-            rows: np.ndarray = self._whole[positions]
+            rows: np.ndarray = self._whole[positions].astype(np.int64)
             return rows
         values = self._once(positions)
         # Numbers that are no rows are put through again, until they are: each comes to another row.
@@ -68,11 +68,23 @@ class Permutation:
     @cached_property
     def _whole(self) -> np.ndarray:
         """(size,) the row at every position."""
-        every = self._once(np.arange(1 << 2 * self._half))
+        every = self._every_byte() if self._half == 8 else self._once(np.arange(1 << 2 * self._half))
         values = every[: self.size].copy()
-        while len(outside := np.flatnonzero(values >= self.size)):
+        outside = np.flatnonzero(values >= self.size)
+        while len(outside):
             values[outside] = every[values[outside]]
+            outside = outside[values[outside] >= self.size]
         return values
+
+    def _every_byte(self) -> np.ndarray:
+        """`_once` of all numbers of 16 bits. Their halves are bytes, which `translate` looks up five times as fast as numpy."""
+        byte = np.arange(256, dtype=np.uint8)
+        left, right = np.repeat(byte, 256), np.tile(byte, 256)
+        for table in self._tables:
+            looked_up = right.tobytes().translate(table.astype(np.uint8).tobytes())
+            left ^= np.frombuffer(looked_up, np.uint8)
+            left, right = right, left
+        return left.astype(np.uint16) << np.uint16(8) | right
 
     @cached_property
     def _tables(self) -> list[np.ndarray]:

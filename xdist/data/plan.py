@@ -87,7 +87,7 @@ class Plan:
                 low, high = max(turn * size, begin), min((turn + 1) * size, end)
                 places = slice(low - begin, high - begin) if len(here) == len(source) else here[low - begin : high - begin]
                 epoch[places] = turn
-                row[places] = self._order(drawn_source, turn)(np.arange(low, high) - turn * size)
+                row[places] = self._order(drawn_source, turn)(np.arange(low - turn * size, high - turn * size))
         return Draws(source, row, epoch)
 
     def _order(self, source: int, epoch: int) -> Order:

@@ -224,14 +224,14 @@ class Shards:
     def lengths(self, numbers: np.ndarray) -> np.ndarray:
         """Tokens of each of these rows; opens their files only."""
         if len(self) <= KEPT:
-            found = self._lengths[numbers]
+            found: np.ndarray = self._lengths[numbers]
             if len(self._read) < len(self._ends) and len(unknown := numbers[found < 0]):
                 for shard in np.unique(np.searchsorted(self._ends, unknown, side="right")).tolist():
                     begins = self._begins(shard, "tokens")
                     self._lengths[self._ends[shard] - len(begins) + 1 : self._ends[shard]] = np.diff(begins)
                     self._read.add(shard)
                 found = self._lengths[numbers]
-            return np.array(found, np.int64)
+            return found
         lengths = np.empty(len(numbers), np.int64)
         for shard, places in group_by_value(np.searchsorted(self._ends, numbers, side="right")):
             local = numbers[places] - (self._ends[shard - 1] if shard else 0)

@@ -1,5 +1,6 @@
 """Every study that is shipped expands, and every run of it is valid."""
 
+import runpy
 import subprocess
 import sys
 from collections import Counter
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from registered import forgetting
@@ -16,6 +18,7 @@ from xdist.data.subset import Subset
 from xdist.data.trees import Trees
 from xdist.files import shipped
 from xdist.formats.classification import untranslated
+from xdist.metrics.significance import Interval, VariancePart
 from xdist.study import Facts, Graph, expand
 from xdist.study.budget import budget
 from xdist.study.conditions import conditions_of
@@ -229,3 +232,18 @@ def test_reproduce_names_each_published_figure_by_a_condition_that_is_run() -> N
     assert len(figures) == 14
     assert {one.against is None for one in figures if "2104.08645" in one.source} == {False}
     assert {len(one.seeds) for one in conditions} == {5}
+
+
+def test_predictions_for_other_languages_hold_as_often_as_they_say() -> None:
+    """Of mean differences in other languages, with other seeds, 95 of 100 are within what 12 languages and 4 seeds predict."""
+    predict = runpy.run_path(str(shipped("jobs") / "studies" / "answer_predict.py"))["half_width"]
+    draw = np.random.default_rng(1)
+    inside = []
+    for others in (5, 12, 60):
+        for _ in range(1000):
+            languages, seeds = draw.normal(1, 2, 12), draw.normal(0, 1, 4)
+            parts = VariancePart(float(languages.var(ddof=1)) / 12, 11), VariancePart(float(seeds.var(ddof=1)) / 4, 3)
+            found = Interval(float(languages.mean() + seeds.mean()), 0.0, 0.0, 1.0, parts=parts)
+            told = draw.normal(1, 2, others).mean() + draw.normal(0, 1, 4).mean()
+            inside.append(abs(told - found.difference) < predict(found, 12, others))
+    assert 0.94 < np.mean(inside) < 0.98  # t of 3 degrees of freedom next to t of 11 is somewhat wide

@@ -52,7 +52,7 @@ def main(path: Path, overrides: list[str]) -> None:
 
 def half_width(found: Interval, languages: int, others: int) -> float:
     """Of what runs in `others` languages are to show, after `found` in a sample of `languages`: that of a difference of two
-    samples. The first part of `found` is that of languages; examples and seeds add to both alike."""
+    samples. The first part of `found` is that of languages; examples and seeds add to both equally."""
     first, *rest = found.parts
     new = [first.variance * languages / others, *(part.variance for part in rest)]
     squares = (

@@ -99,3 +99,11 @@ def test_a_missing_dictionary_is_an_error(tokenizer: PreTrainedTokenizerBase, fo
         CodeSwitcher(tokenizer, folder, seed=1, stream=0, languages=["de", "es"])
     with pytest.raises(UserError, match=r"no dictionary en-xx\.txt in this folder"):
         CodeSwitcher(tokenizer, tmp_path, seed=1, stream=0)
+
+
+def test_english_is_known_by_any_of_its_codes(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    method = CodeSwitcher(tokenizer, folder, seed=1, stream=0, probability=1)
+    family, (row,) = pair_rows([("good", "good")], tokenizer)
+    found = [method.rewrite(row, family, code, 3, 0)["tokens"].tolist() for code in ("en", "eng", "eng_Latn")]
+    assert found[0] == found[1] == found[2] != row["tokens"].tolist()
+    assert method.rewrite(row, family, "deu_Latn", 3, 0) is row

@@ -392,3 +392,21 @@ def test_languages_are_asked_for_by_what_the_encoder_has_read(place: Path) -> No
         of("group:high")
     with pytest.raises(UserError, match=r"evaluate\.languages: no language of cldr-topic is seen \(CC-100\)"):
         of("group:seen", **cc100)
+
+
+@pytest.mark.parametrize("method", ["substitution", "code_switch"])
+def test_words_of_no_language_that_is_trained_on_are_a_line(place: Path, method: str) -> None:
+    """They would change nothing, and nobody would know. One language of several is enough."""
+    (place / "synonyms.json").write_text('{"good": ["fine"]}')
+    (place / "en-fr.txt").write_text("good bon\n")
+    section = {
+        "substitution": {"method": "substitution", "synonyms": "synonyms.json"},
+        "code_switch": {"method": "code_switch", "dictionaries": ".", "languages": ["fr"]},
+    }[method]
+    run = described(robust=[{"method": "adversarial", "radius": 0.1}, section] if method == "substitution" else section)
+    (place / "run.yaml").write_text(yaml.safe_dump(run))
+    for languages, code in (("[de]", 2), ("[en, de]", 0)):
+        done = typed("train", "run.yaml", f"train.tasks=[{{task: cldr-topic, languages: {languages}}}]", "--dry-run")
+        assert done.exit_code == code, done.output
+        said = f"{method} has no words of what is trained on (de), so it would change nothing" in done.output
+        assert said == (code == 2)

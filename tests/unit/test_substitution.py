@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from xdist.errors import UserError
 from xdist.formats.examples import Choice
 from xdist.robust.rewriting import WordDraws
-from xdist.robust.substitution import Substituter
+from xdist.robust.substitution import Substituter, Substitution
 from xdist.robust.word_lists import look_up, read_synonyms
 from xdist.tasks.catalog import task
 from xdist.tasks.choice import MultipleChoice
@@ -256,3 +256,17 @@ def test_shares_on_pawsx_are_the_published_lists(shared_data: Path, demo_encoder
     assert known / seen == pytest.approx(0.26, abs=0.01)
     assert changed / seen == pytest.approx(0.21, abs=0.01)
     assert alike / len(rows) == pytest.approx(0.014, abs=0.01)
+
+
+@pytest.mark.parametrize("code", ["eng", "eng_Latn", "EN"])
+def test_a_language_is_known_by_any_of_its_codes(tokenizer: PreTrainedTokenizerBase, synonyms: Path, code: str) -> None:
+    """Those of SIB-200 and of Tatoeba, not only of XTREME-R; on either side."""
+    family, (row,) = pair_rows([("good film the good", "bad")], tokenizer)
+    for files, language in ((synonyms, code), ({code: synonyms}, "en"), ({"wol_Latn": synonyms}, "wo")):
+        method = Substituter(tokenizer, files, seed=3, stream=0)
+        expected = Substituter(tokenizer, synonyms, seed=3, stream=0).rewrite(row, family, "en", 17, 2)
+        found = method.rewrite(row, family, language, 17, 2)
+        assert found["tokens"].tolist() == expected["tokens"].tolist() != row["tokens"].tolist()
+        assert Substitution(synonyms=files).knows(language)
+    assert method.rewrite(row, family, "deu_Latn", 17, 2) is row
+    assert not Substitution(synonyms=synonyms).knows("deu_Latn")

@@ -158,6 +158,9 @@ def test_transfer_matrix() -> None:
     assert found.matrix[1, 2] == 40
     assert str(found.matrix[0, 1]) == "nan"
     assert found.means == {"diagonal": 70.0, "off_diagonal": 30.0, "english_first": 40.0, "english_second": 30.0}
+    longer = {"en": "eng_Latn", "de": "deu_Latn", "sw": "swh_Latn"}
+    named = {"-".join(longer[code] for code in pair.split("-")): {"accuracy": float(value)} for pair, value in scores.items()}
+    assert transfer_matrix(named).means == found.means
     with pytest.raises(UserError, match="'en' is no pair of languages"):
         transfer_matrix({"en": {"accuracy": 1.0}})
 

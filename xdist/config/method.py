@@ -75,6 +75,10 @@ class Method(Section):
         be."""
         raise NotImplementedError
 
+    def knows(self, language: str) -> bool:
+        """Whether its `rewriter` has words for texts in `language`, by any of its codes; others stay as they are."""
+        return True
+
     # --- what has to be known of it ----------------------------------------------------------------------------------
     def cost(self, before: StepCost, alone: bool) -> StepCost:
         """What a micro-batch costs with it; `alone`: it is the only method."""

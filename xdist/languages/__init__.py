@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from xdist.languages.codes import Language, every_code, find_language, identity, language, same_language
+from xdist.languages.codes import Language, code_among, every_code, find_language, identity, is_english, language, same_language
 from xdist.languages.pretraining import CC100, EVERY_GROUP, GROUPS, HEAD, NOBODY_KNOWS, SEEN, TAIL, UNKNOWN, Pretraining
 
 __all__ = [
@@ -18,9 +18,11 @@ __all__ = [
     "Language",
     "Pretraining",
     "by_size",
+    "code_among",
     "every_code",
     "find_language",
     "identity",
+    "is_english",
     "language",
     "same_language",
 ]

@@ -120,10 +120,20 @@ def _parts(code: str) -> tuple[_Entry | None, list[str]]:
     return _entries().get(OLD.get(first.lower(), first.lower())), rest
 
 
+def is_english(code: str) -> bool:
+    return same_language(code, "en")
+
+
 def same_language(one: str, other: str) -> bool:
     """Whether two codes are of one language in one script; what is no code of a language is like itself alone."""
     first, second = find_language(one), find_language(other)
     return one == other if first is None or second is None else first.key == second.key
+
+
+@cache
+def code_among(codes: tuple[str, ...], code: str) -> str | None:
+    """The one of `codes` that is the language of `code`, written as there; None where none is."""
+    return code if code in codes else next((one for one in codes if same_language(one, code)), None)
 
 
 def identity(code: str) -> str:

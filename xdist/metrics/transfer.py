@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xdist.errors import UserError
-from xdist.languages import by_size
-
-ENGLISH = "en"
+from xdist.languages import by_size, is_english
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class Transfer:
         """Unweighted means over the pairs that have a score: `diagonal`, `off_diagonal`, and over the pairs of English with
         another language `english_first`, `english_second`. A mean over no pair is left out."""
         same = np.eye(len(self.languages), dtype=bool)
-        english = np.array([code == ENGLISH for code in self.languages])
+        english = np.array([is_english(code) for code in self.languages])
         cells = {
             "diagonal": same,
             "off_diagonal": ~same,

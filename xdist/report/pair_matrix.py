@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from xdist.metrics.transfer import ENGLISH, Transfer, transfer_matrix
+from xdist.languages import is_english
+from xdist.metrics.transfer import Transfer, transfer_matrix
 from xdist.report.results import Numbers, Results, TaskResult, mean_and_spread
 from xdist.report.scores import coverage
 
@@ -53,8 +54,8 @@ def _counts(pairs: Sequence[str]) -> dict[str, int]:
     return {
         "diagonal": sum(a == b for a, b in codes),
         "off_diagonal": sum(a != b for a, b in codes),
-        "english_first": sum(a == ENGLISH != b for a, b in codes),
-        "english_second": sum(a != ENGLISH == b for a, b in codes),
+        "english_first": sum(is_english(a) and not is_english(b) for a, b in codes),
+        "english_second": sum(is_english(b) and not is_english(a) for a, b in codes),
     }
 
 

@@ -91,6 +91,17 @@ class Resolved(ResolvedFacts):
         if self.run.align and index_of(section):
             raise self.run.error(("align",), "an encoder with branches has no layer that all languages share at the top to map")
 
+    def check_words(self) -> None:
+        """Raises UserError for a method that would leave the words of all training texts as they are."""
+        run, languages = self.run, list(dict.fromkeys(subset.language for subset in self.subsets.training))
+        for number, method in enumerate(run.robust if isinstance(run.robust, tuple) else (run.robust,)):
+            if method.rewrites and not method.idle and languages and not any(map(method.knows, languages)):
+                key = ("robust", number) if isinstance(run.robust, tuple) else ("robust",)
+                named = ", ".join(languages[:8]) + (", …" if len(languages) > 8 else "")
+                raise run.error(
+                    key, f"{method.method} has no words of what is trained on ({named}), so it would change nothing"
+                )
+
     def check_sinks(self) -> None:
         """Raises UserError for one that neither is ours nor comes from the run's plugins, or that lacks a package."""
         for number, name in enumerate(self.run.runtime.sinks):
@@ -267,4 +278,5 @@ def resolve(
     resolved.check_branches()
     if work != "evaluate":
         resolved.check_teacher()
+        resolved.check_words()
     return resolved

@@ -22,6 +22,7 @@ from pydantic import Field
 
 from xdist.config.method import Method, register
 from xdist.errors import UserError, unknown
+from xdist.languages import same_language
 from xdist.robust.rewriting import WordDraws, WordRewriter
 from xdist.robust.word_lists import Lookup, look_up, read_dictionary
 from xdist.robust.words import CACHED, Words
@@ -54,6 +55,9 @@ class CodeSwitch(Method):
 
     def check(self) -> None:
         dictionaries_in(self.dictionaries, SOURCE, self.languages)
+
+    def knows(self, language: str) -> bool:
+        return same_language(language, SOURCE)
 
     def rewriter(self, tokenizer: PreTrainedTokenizerBase, **draws: Any) -> CodeSwitcher:
         return CodeSwitcher(tokenizer, self.dictionaries, languages=self.languages, probability=self.probability, **draws)
@@ -99,7 +103,7 @@ class CodeSwitcher(WordRewriter):
     def replacements(
         self, pieces: Sequence[WordIds], words: Words, draws: WordDraws, language: str, one: bool
     ) -> Iterator[tuple[int, WordIds]] | None:
-        return self._draw_words(pieces, words, draws, one) if language == self.source else None
+        return self._draw_words(pieces, words, draws, one) if same_language(language, self.source) else None
 
     def produces(self, ids: np.ndarray) -> np.ndarray | None:
         if self.lookup == "folded":

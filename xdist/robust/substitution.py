@@ -24,7 +24,7 @@ from pydantic import Field
 
 from xdist.config.method import Method, register
 from xdist.errors import UserError, unknown
-from xdist.languages import LANGUAGES
+from xdist.languages import LANGUAGES, code_among, find_language
 from xdist.robust.rewriting import WordDraws, WordRewriter
 from xdist.robust.word_lists import Lookup, look_up, read_synonyms
 from xdist.robust.words import CACHED, Words
@@ -48,12 +48,18 @@ class Substitution(Method):
     second: bool = Field(True, description="false: the second text of a pair stays as it is")
 
     def files(self) -> list[Path]:
-        if isinstance(self.synonyms, Path):
-            return [self.synonyms]
-        return [self.synonyms[language] for language in sorted(self.synonyms)]
+        by_code = _by_code(self.synonyms)
+        return [by_code[language] for language in sorted(by_code)]
+
+    def knows(self, language: str) -> bool:
+        return code_among(tuple(_by_code(self.synonyms)), language) is not None
 
     def rewriter(self, tokenizer: PreTrainedTokenizerBase, **draws: Any) -> Substituter:
         return Substituter(tokenizer, self.synonyms, lookup=self.lookup, copies=self.copies, second=self.second, **draws)
+
+
+def _by_code(synonyms: Path | Mapping[str, Path]) -> Mapping[str, Path]:
+    return synonyms if isinstance(synonyms, Mapping) else {"en": synonyms}
 
 
 class Substituter(WordRewriter):
@@ -72,9 +78,9 @@ class Substituter(WordRewriter):
         max_length: int | None = None,
     ) -> None:
         super().__init__(tokenizer, seed, stream, max_length=max_length, copies=copies)
-        files = synonyms if isinstance(synonyms, Mapping) else {"en": synonyms}
+        files = _by_code(synonyms)
         for language in files:
-            if language not in LANGUAGES:
+            if find_language(language) is None:
                 raise UserError(f"synonyms: {unknown('language', language, LANGUAGES)}")
         self.synonyms = {language: read_synonyms(path) for language, path in files.items()}
         self.lookup: Lookup = lookup
@@ -84,7 +90,8 @@ class Substituter(WordRewriter):
     def replacements(
         self, pieces: Sequence[WordIds], words: Words, draws: WordDraws, language: str, one: bool
     ) -> Iterator[tuple[int, WordIds]] | None:
-        return self._draw_words(pieces, words, draws, language, one) if language in self.synonyms else None
+        code = code_among(tuple(self.synonyms), language)
+        return None if code is None else self._draw_words(pieces, words, draws, code, one)
 
     def produces(self, ids: np.ndarray) -> np.ndarray | None:
         if self.lookup == "folded":

@@ -19,7 +19,7 @@ import numpy as np
 
 from xdist.errors import UserError
 from xdist.formats.pharaoh import LinkFile
-from xdist.languages import same_language
+from xdist.languages import code_among
 from xdist.robust.word_lists import read_dictionary
 from xdist.robust.words import CACHED, WordPieces, Words
 
@@ -54,7 +54,7 @@ def word_files(section: Linked, languages: Iterable[str]) -> dict[str, Path]:
     by_code = {path.name.removeprefix(before).removesuffix(after): path for path in sorted(folder.glob(f"{before}*{after}"))}
     files: dict[str, Path] = {}
     for language in dict.fromkeys(languages):
-        code = language if language in by_code else next((code for code in by_code if same_language(code, language)), None)
+        code = code_among(tuple(by_code), language)
         files[language] = folder / f"{before}{language}{after}" if code is None else by_code[code]
     return files
 

@@ -9,9 +9,9 @@ from xdist.config.align import Align
 from xdist.config.method import Method
 from xdist.config.parallel import Parallel
 from xdist.config.syntax import Syntax
+from xdist.languages import is_english
 from xdist.tasks.catalog import Task
 
-ENGLISH = ("en", "eng_Latn")
 TEXT, LANGUAGES, PARALLEL = "text of the languages", "the languages' names", "parallel text"
 DICTIONARY, TREES = "dictionary", "dependency trees"
 
@@ -29,7 +29,7 @@ def data_needed(
     found = {method.needs for method in methods} | ({LANGUAGES} if branches else set())
     found |= {TREES} if syntax is not None and syntax.read else set()
     for task, language in trained:
-        found.add(task.needs or (TEXT if task.family == "masked-lm" and language not in ENGLISH else ""))
+        found.add(task.needs or (TEXT if task.family == "masked-lm" and not is_english(language) else ""))
         if task.family == "parallel" and parallel is not None and parallel.dictionaries is not None:
             found.add(DICTIONARY)
     if align is not None and align.strength:

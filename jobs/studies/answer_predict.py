@@ -45,9 +45,10 @@ def main(path: Path, overrides: list[str]) -> None:
     )
     for (group, condition), (found, (languages, _, _), _) in compare_conditions(results).items():
         if languages > 1 and groups.get(group):
-            half = half_width(found, languages, groups[group])
-            said = f"{found.difference:+.1f} ({found.difference - half:+.1f} to {found.difference + half:+.1f})"
-            print(f"| {condition} | {group} | {languages} | {found.difference:+.1f} | {groups[group]} | {said} |")
+            half, middle = half_width(found, languages, groups[group]), found.difference
+            numbers = [f"{round(value, 1) + 0.0:+}" for value in (middle, middle - half, middle + half)]  # no -0.0
+            said = f"{numbers[0]} ({numbers[1]} to {numbers[2]})"
+            print(f"| {condition} | {group} | {languages} | {numbers[0]} | {groups[group]} | {said} |")
 
 
 def half_width(found: Interval, languages: int, others: int) -> float:

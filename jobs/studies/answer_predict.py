@@ -9,12 +9,13 @@ Others can check it: download the other languages' files, run the study again wi
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from xdist.config import load_study
 from xdist.errors import UserError
 from xdist.languages import EVERY_GROUP
-from xdist.metrics.significance import Interval, student
+from xdist.metrics.significance import Interval, VariancePart
 from xdist.report.answer import RARE, RICH, compare_conditions
 from xdist.report.naming import group_of
 from xdist.study.expansion import expand
@@ -23,14 +24,14 @@ from xdist.study.results import study_results
 from xdist.study.state import standings
 from xdist.tasks.catalog import task
 
-MANY = 1 << 20  # degrees of freedom where the spread is known
-
 
 def main(path: Path, overrides: list[str]) -> None:
     study = load_study(path, overrides)
     facts = Facts(study.folder / "digests.json")
     graph = expand(study, facts)
     results = study_results(graph, standings(graph, facts), None)
+    if len(results.tasks) != 1:
+        raise UserError(f"{path}: has scores of {len(results.tasks)} tasks; what is predicted is of one")
     (result,) = results.tasks
     scored = set(result.languages)
     others = [group_of(code, results.read) for code in task(result.name).languages if code not in scored]
@@ -55,12 +56,9 @@ def half_width(found: Interval, languages: int, others: int) -> float:
     """Of what runs in `others` languages are to show, after `found` in a sample of `languages`: that of a difference of two
     samples. The first part of `found` is that of languages; examples and seeds add to both equally."""
     first, *rest = found.parts
-    new = [first.variance * languages / others, *(part.variance for part in rest)]
-    squares = (
-        student((1 + found.level) / 2, part.freedom or MANY) ** 2 * (part.variance + more)
-        for part, more in zip(found.parts, new, strict=True)
-    )
-    return float(sum(squares) ** 0.5)
+    both = [VariancePart(first.variance * (1 + languages / others), first.freedom)]
+    both += [VariancePart(2 * part.variance, part.freedom) for part in rest]
+    return replace(found, parts=tuple(both)).least(1 - found.level)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from loaded import Process
 from typing_of_commands import Typed
 
 from xdist.checkpoint import tags
+from xdist.run.folder import RunFolder
 
 STEPS = 400  # two commands are typed while they are made, on a fast machine too
 
@@ -96,3 +97,34 @@ def test_study_stopped_gone_on_and_done_once(loaded: Typed, begun: Callable[...,
     plan = loaded("xdist", "study", "plan", study)
     assert "3 combinations, 4 runs (1 more if none were shared), 3 finished" in plan.stdout
     assert re.search(r"disk: [0-9.]+ GB for models and checkpoints once all is done \([0-9.]+ with keep: scores\)", plan.stdout)
+
+
+def test_study_does_two_runs_at_a_time(loaded: Typed, begun: Callable[..., Process], study: Path) -> None:
+    out = study.parent / "out"
+    words = ("xdist", "study", "run", study, "include=[{intermediate: none}, {data: missing}]", "--at-once", "2")
+    process = begun(*words)
+    deadline = time.monotonic() + 300
+
+    def wait_for(reached: Callable[[], bool]) -> None:
+        while not reached():
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    wait_for(lambda: sum(RunFolder(path).state == "running" for path in out.glob("runs/*")) == 2)
+    wait_for(lambda: any(path.read_text().count("\n") >= 5 for path in out.glob("runs/intermediate-*/metrics.jsonl")))
+    process.send_signal(signal.SIGTERM)
+    code, errors = process.wait(timeout=120), process.stderr.read()
+    assert code == 75, errors
+    intermediate = next(out.glob("runs/intermediate-*"))
+    assert RunFolder(intermediate).state == "unfinished", errors
+    lines = [line for line in errors.splitlines() if line]
+    assert all(
+        re.match(r"xdist: |\[\d/3\] |stopped|.*(intermediate-english-missing|target-none-there)-s1", line) for line in lines
+    ), errors
+
+    done = loaded(*words)
+    assert done.returncode == 1, done.stderr
+    assert (intermediate / "metrics.jsonl").read_text().count("\n") == STEPS  # resumed, not started again
+    assert "2 finished, 1 failed" in " ".join(done.stdout.split())
+    assert "/nowhere: no such folder" in " ".join(done.stdout.split())

@@ -20,7 +20,8 @@ from xdist.launch.status import log_command
 from xdist.resolve import preparing
 from xdist.run.folder import RunFolder
 from xdist.run.lock import RunLock
-from xdist.study.running import _at_work, only_runner
+from xdist.study.runners import _at_work
+from xdist.study.running import only_runner
 
 # A rank that ends as soon as it is asked to.
 RANK = """import sys, time

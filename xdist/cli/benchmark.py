@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xdist.cli.completion import keys_of
-from xdist.cli.options import dry_run, seeds_of
+from xdist.cli.options import at_once, dry_run, seeds_of
 from xdist.config.scoring_run import ROOT
 from xdist.errors import UserError
 from xdist.files import shipped
@@ -56,6 +56,7 @@ PLAIN: dict[str, Any] = {"soft_wrap": True, "highlight": False, "markup": False}
 )
 @click.option("--write", is_flag=True, help="Write OUT/study.yaml and start nothing, for `xdist study submit`.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as lines of JSON, everything else to standard error.")
+@at_once
 @dry_run
 @lasting()
 def command(
@@ -71,6 +72,7 @@ def command(
     out: Path | None,
     write: bool,
     as_json: bool,
+    at_once: int,
     dry_run: bool,
 ) -> None:
     """Prepare, fine-tune by the published recipe of each task, score in every language whose files exist, report.
@@ -104,7 +106,7 @@ def command(
     planned = plan_benchmark(asked)
     facts = Facts(folder / "digests.json")
     graph = expand(planned.study, facts)
-    check_study(graph)
+    check_study(graph, at_once)
     _say_absent(planned, console)
     if dry_run:
         print_standings(graph, standings(graph, facts), console)
@@ -115,7 +117,7 @@ def command(
         path = folder / planned.study.path.name
         console.print(f"study: {path}; on a cluster: xdist study submit {path} --cluster CLUSTER.yaml", **PLAIN)
         return
-    code = run_study(graph, facts)
+    code = run_study(graph, facts, at_once)
     facts.remember()
     found = standings(graph, facts)
     if code == STOPPED:

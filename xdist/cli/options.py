@@ -87,3 +87,12 @@ dry_run: Decorator = click.option("--dry-run", is_flag=True, help="Check everyth
 def seeds_of(what: str) -> Decorator:
     """--seeds N, for commands that train the same several times."""
     return click.option("--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, help=what)
+
+
+at_once: Decorator = click.option(
+    "--at-once",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Do this many runs at a time, each with an equal share of the visible GPUs, or of the cores where there are none.",
+)

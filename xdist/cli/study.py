@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from xdist.cli.as_json import json_option, print_json
-from xdist.cli.options import dry_run, study_arguments
+from xdist.cli.options import at_once, dry_run, study_arguments
 from xdist.cli.study_freeze import command as freeze_command
 from xdist.cli.study_power import command as power_command
 from xdist.cli.study_read import facts_in, make_demo, read_standings
@@ -63,11 +63,12 @@ command.add_command(power_command)
 command.add_command(freeze_command)
 
 
-@command.command(short_help="Start all unfinished runs, one after another, on this machine.")
+@command.command(short_help="Start all unfinished runs, one after another or several at a time, on this machine.")
 @study_arguments
+@at_once
 @dry_run
 @lasting()
-def run(path: Path, overrides: tuple[str, ...], dry_run: bool) -> None:
+def run(path: Path, overrides: tuple[str, ...], at_once: int, dry_run: bool) -> None:
     """Start all unfinished runs. Started again, it resumes where it stopped, and tries again what failed.
 
     A failed run stops only the runs that need it. At the end the study's report is written into its folder, and its
@@ -77,6 +78,7 @@ def run(path: Path, overrides: tuple[str, ...], dry_run: bool) -> None:
     \b
     Example:
       xdist study run jobs/studies/demo.yaml
+      xdist study run jobs/studies/xtreme-r.yaml --at-once 4
     """
     from rich.console import Console
 
@@ -92,14 +94,14 @@ def run(path: Path, overrides: tuple[str, ...], dry_run: bool) -> None:
     facts = facts_in(study.folder)
     graph = expand(study, facts)
     if dry_run:
-        check_study(graph)
+        check_study(graph, at_once)
         found = standings(graph, facts)
         print_standings(graph, found, Console())
         for line in unusual_in(graph, found):
             click.echo(line)
         return
     facts.remember()
-    code = run_study(graph, facts)
+    code = run_study(graph, facts, at_once)
     facts.remember()
     found = standings(graph, facts)
     print_standings(graph, found, Console())

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from xdist.cli.as_json import json_option, print_json
-from xdist.cli.options import dry_run, run_arguments, seeds_of
+from xdist.cli.options import at_once, dry_run, run_arguments, seeds_of
 from xdist.run.lasting import lasting
 
 
@@ -45,6 +45,7 @@ class Several(click.ParamType[tuple[Any, ...]]):
 @click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: RUN-tuned.yaml]")
 @click.option("--force", is_flag=True, help="Overwrite that file.")
 @json_option
+@at_once
 @dry_run
 @lasting()
 def command(
@@ -59,6 +60,7 @@ def command(
     out: Path | None,
     force: bool,
     as_json: bool,
+    at_once: int,
     dry_run: bool,
 ) -> None:
     """Train the run of RUN.yaml with each learning rate (and length, and warm-up), score each on dev, and write the YAML of the
@@ -89,7 +91,7 @@ def command(
     if any(now.state != "finished" for now in found.values()) and tuning.out.exists() and not force:
         raise UserError(f"{tuning.out}: already exists; --force overwrites it, --out FILE writes another file")
     if dry_run:
-        check_study(tuning.graph)
+        check_study(tuning.graph, at_once)
         click.echo(f"judged on   {tuning.judged_on}")
         for node in tuning.graph.nodes.values():
             click.echo(f"trial       {node.run.name}: {found[node.key].state}, {node.updates or '?'} updates")
@@ -98,7 +100,7 @@ def command(
             click.echo(line)
         return
     tuning.begin()
-    code = run_study(tuning.graph, tuning.facts)
+    code = run_study(tuning.graph, tuning.facts, at_once)
     tuning.facts.remember()
     if code == STOPPED:
         click.echo("stopped; the same command resumes", err=True)

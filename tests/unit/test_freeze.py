@@ -56,6 +56,7 @@ def test_what_was_frozen_is_told_by_the_report(study: Path) -> None:
     assert told["digest"] == content["digest"]
     assert read_json(file) == content
     finished(study, lambda values, code: 0.5)
+    study.write_text(study.read_text(encoding="utf-8").replace("Does it help?", "It does."), encoding="utf-8")
     assert said(study) == (
         f"Frozen before the first run: yes, {content['written'][:16].replace('T', ' ')} UTC, digest {content['digest']}."
     )

@@ -46,8 +46,8 @@ def describe_study_runs(graph: Graph, conditions: Sequence[Condition], standings
         for name, nodes in first.items()
     }
     series = number_series(values, {one.name: one.against for one in conditions})
-    unshown = unshown_runs(graph, standings)
-    return WhatWasRun(stages, differs, study.question, study.hypotheses, check_frozen(graph).said, unshown, series)
+    unshown, frozen = unshown_runs(graph, standings), check_frozen(graph)
+    return WhatWasRun(stages, differs, frozen.question or study.question, study.hypotheses, frozen.said, unshown, series)
 
 
 def describe_runs(runs: Mapping[str, Run], against: str) -> WhatWasRun:

@@ -46,6 +46,7 @@ class _File(BaseModel):
     described: dict[str, Any]
     hypotheses: list[str]
     tests: list[_Test]
+    question: list[str] = []
 
 
 _FILE = TypeAdapter(_File)
@@ -59,6 +60,11 @@ class Freeze:
     before: bool
     said: str
     content: Mapping[str, Any]
+
+    @property
+    def question(self) -> tuple[str, ...]:
+        """What was asked then, where the study is still what was frozen: a comment may change once the answer is known."""
+        return tuple(self.content.get("question", ())) if self.before else ()
 
 
 def describe_study(graph: Graph) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Mixed pairs: prepared once per language, joined as they are read, equal to what the tokenizer makes of the pair."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from xdist.config import load_run
 from xdist.data.pairs import PairShards, longest_first
 from xdist.data.prepare import Preparation
 from xdist.errors import UserError
+from xdist.resolve.resolved import resolve
+from xdist.tasks.catalog import task
 
 RECIPE = Path(__file__).resolve().parents[2] / "jobs" / "runs" / "xtreme-r" / "xnli.yaml"
 LENGTH = 20
@@ -54,6 +57,20 @@ def test_rows_are_those_of_the_tokenizer(tmp_path: Path, tokenizer: PreTrainedTo
             assert subset.task.labels[row["label"]] == example.label
             truncated += int(row["cut"] > 0)
     assert truncated > 10
+
+
+def test_a_start_needs_the_files_of_both_languages(tmp_path: Path) -> None:
+    folder = tiny_families(tmp_path / "data")
+    backbone = tiny_model(tmp_path / "encoder", tiny_benchmark(tmp_path / "benchmark"))
+    options = [f"data.root={folder}", f"model.backbone={backbone}", f"folder={tmp_path / 'run'}", "evaluate.tasks=[xnli-pairs]"]
+    run = load_run(RECIPE, [*options, "train.tasks=[{task: xnli}]", "train.select=null"])
+    assert len(resolve(run).scored) == 9
+    (missing,) = task("xnli").paths(folder, "test", "sw")
+    missing.unlink()
+    assert len(resolve(run).scored) == 4
+    named = run.model_copy(update={"evaluate": load_run(RECIPE, [*options, "evaluate.languages=[de-sw]"]).evaluate})
+    with pytest.raises(UserError, match=rf"^{re.escape(str(missing))}: no such file \(xnli-pairs test de-sw\)$"):
+        resolve(named)
 
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 40))

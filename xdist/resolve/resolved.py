@@ -114,7 +114,7 @@ class Resolved(ResolvedFacts):
         """Raises UserError for one that is missing."""
         root = self.run.data.root
         for subset in [*used, *self.subsets.pools]:
-            for path in (subset.task.pairs_of or subset.task).paths(root, subset.split, subset.language):
+            for path in subset.task.paths(root, subset.split, subset.language):
                 if not subset.task.fields and not path.is_file():
                     raise UserError(f"{path}: no such file ({subset})")
         align = self.run.align

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from xdist.config import Run, Study, Train
 from xdist.config.run import LONGEST_NAME
@@ -70,6 +70,10 @@ class Node:
         return self.resolved.run
 
     @property
+    def work(self) -> Literal["train", "evaluate"]:
+        return "train" if self.run.train else "evaluate"
+
+    @property
     def updates(self) -> int | None:
         """Optimizer steps, None where they are not known yet."""
         return updates(self.run.train, self.run.data, self.resolved.subsets.training)
@@ -87,6 +91,10 @@ class Graph:
     def asked(self) -> int:
         """Runs that there would be if none were shared."""
         return sum(len(point.stages) for point in self.points)
+
+    def yaml_of(self, node: Node) -> Path:
+        """Where the run's own YAML is in the study's folder."""
+        return self.study.folder / "descriptions" / f"{node.run.folder.name}.yaml"
 
     def to_come(self, node: Node) -> bool:
         """Whether a run before `node` is still to leave a model that it begins with."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import click
 
@@ -86,7 +86,7 @@ def gpu_shares(at_once: int) -> list[list[str]]:
     """The GPUs that each of `at_once` runs may see; empty lists where ranks compute on CPUs. Raises UserError for fewer GPUs
     than runs."""
     gpus = devices.visible_gpus()
-    if at_once > 1 and not gpus and _others():
+    if at_once > 1 and not gpus and _other_gpus():
         raise UserError(
             f"--at-once {at_once}: divides GPUs of NVIDIA's or a CPU's cores, and torch finds other GPUs here (valid: 1)"
         )
@@ -99,7 +99,7 @@ def gpu_shares(at_once: int) -> list[list[str]]:
     return [gpus[number * each : (number + 1) * each] for number in range(at_once)]
 
 
-def _others() -> bool:
+def _other_gpus() -> bool:
     """Whether there are GPUs whose files `devices` does not know, as AMD's."""
     if devices.present_gpus() or os.environ.get(devices.ACCELERATOR) == "cpu":
         return False
@@ -141,7 +141,7 @@ class _Alone:
             _wait_for_ranks(path)
             if run.evaluate:
                 make_scorable(node, self._facts)
-            code = launch(_work(node), resolve(run, _work(node)), path, ())
+            code = launch(node.work, resolve(run, node.work), path, ())
         except UserError as error:
             click.echo(f"xdist: {run.name}: {error}", err=True)
             return str(error)
@@ -201,7 +201,7 @@ class _Together:
             if self._stopping:
                 return ""
             command = subprocess.Popen(
-                [sys.executable, "-m", "xdist.cli", _work(node), str(path)],
+                [sys.executable, "-m", "xdist.cli", node.work, str(path)],
                 env=self._environment(node.run.runtime.ranks, share),
                 start_new_session=True,  # what a terminal sends reaches this process alone, which passes it on once
                 stdin=subprocess.DEVNULL,
@@ -232,13 +232,9 @@ class _Together:
         return {**variables, devices.VARIABLE: ",".join(share)} if share else variables
 
 
-def _work(node: Node) -> Literal["train", "evaluate"]:
-    return "train" if node.run.train else "evaluate"
-
-
 def _describe(graph: Graph, node: Node) -> Path:
     """The YAML that its ranks read, written into the study's folder."""
-    path = graph.study.folder / "descriptions" / f"{node.run.folder.name}.yaml"
+    path = graph.yaml_of(node)
     write_yaml(path, node.run.dump())
     return path
 
@@ -271,8 +267,8 @@ def _listening() -> Iterator[Callable[[], bool]]:
             yield asked
         finally:
             signal.set_wakeup_fd(listener)
-    os.close(reading)
-    os.close(writing)
+            os.close(reading)
+            os.close(writing)
 
 
 def _wait_for_ranks(path: Path, given_up: Callable[[], bool] = bool) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -101,10 +100,9 @@ def check_study(graph: Graph, at_once: int = 1) -> None:
         run, folder = node.run, node.resolved.folder
         if folder.state == "finished":
             continue
-        work: Literal["train", "evaluate"] = "train" if run.train else "evaluate"
         try:
             devices.check(run.runtime.ranks)
-            resolved = resolve(run, work, to_come=graph.to_come(node), begins_with=graph.beginning(node))
+            resolved = resolve(run, node.work, to_come=graph.to_come(node), begins_with=graph.beginning(node))
             subsets = resolved.subsets
             read = (*(subsets.trained if run.train else ()), *subsets.aligned)
             find_without_gold(run.data.root, read, subsets.evaluation, resolved.parallel_before)

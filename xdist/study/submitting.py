@@ -64,7 +64,7 @@ def plan(graph: Graph, facts: Facts, cluster: Cluster) -> list[Step]:
             try:
                 planned = submission.plan(
                     node.run,
-                    run_yaml(graph, node),
+                    graph.yaml_of(node),
                     cluster,
                     to_come=graph.to_come(node),
                     begins_with=graph.beginning(node),
@@ -103,7 +103,7 @@ def make_ready(graph: Graph, facts: Facts, step: Step, cluster: Cluster) -> None
     """What is in the way of a run that is to be submitted goes, and the study's folder says what it is."""
     node = step.node
     failure(graph, node).unlink(missing_ok=True)
-    write_yaml(run_yaml(graph, node), node.run.dump())
+    write_yaml(graph.yaml_of(node), node.run.dump())
     if node.run.evaluate and kind_of(cluster).can.shared_files:
         make_scorable(node, facts)
     if step.dead:
@@ -139,11 +139,6 @@ def write_texts(steps: Sequence[Step], folder: Path, arrays: Mapping[str, str] |
             path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, text)
     return len(texts)
-
-
-def run_yaml(graph: Graph, node: Node) -> Path:
-    """Where the run's own YAML is in the study's folder."""
-    return graph.study.folder / "descriptions" / f"{node.run.folder.name}.yaml"
 
 
 def _complete(node: Node, cluster: Cluster) -> bool:

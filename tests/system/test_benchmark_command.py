@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from pathlib import Path
 
 from typing_of_commands import Typed
@@ -62,8 +63,10 @@ def test_one_command_trains_scores_and_reports(loaded: Typed, tmp_path: Path) ->
     assert report.returncode == 0, report.stderr
     assert "mean, not trained on" in report.stdout
     (trained,) = (tmp_path / "out/runs").glob("target-*/model")
-    scored = loaded(*words[:2], trained, "--suite", "africa", "--out", "africa", "--no-train", "--json", cwd=tmp_path)
+    without = ("--suite", "africa", "--out", "africa", "--no-train", "--json", "--at-once", "2")
+    scored = loaded(*words[:2], trained, *without, cwd=tmp_path)
     assert scored.returncode == 0, scored.stderr
+    assert re.search(r"^\S+: INFO ", scored.stderr, re.M)  # its run was a command, whose lines have its name
     found = {line["language"]: line for line in map(json.loads, scored.stdout.splitlines()) if "language" in line}
     assert set(found) == {"eng_Latn", "yor_Latn", "hau_Latn"}
     assert {code: line["score"] for code, line in found.items()} == {code: by_language[code]["score"] for code in found}

@@ -12,7 +12,7 @@ def test_a_run_is_tuned_and_the_best_is_a_run(loaded: Typed, small: Path, tmp_pa
     shorter += ["train.tasks=[{task: cldr-topic}, {task: cldr-topic, languages: [sw], rows: 10}]"]
     words = ["xdist", "tune", small / "intermediate.yaml", *shorter, "--rates", "1e-5,5e-3", "--steps", "6"]
     words += ["--out", tmp_path / "best.yaml"]
-    done = loaded(*words)
+    done = loaded(*words, "--at-once", "2")
     assert done.returncode == 0, done.stderr[-3000:]
     told = done.stdout.splitlines()
     assert told[0] == "on cldr-topic dev en:"
@@ -24,6 +24,8 @@ def test_a_run_is_tuned_and_the_best_is_a_run(loaded: Typed, small: Path, tmp_pa
     assert first["score"] >= second["score"]
     assert facts["best"] == {"learning_rate": first["learning_rate"], "steps": 6}
     assert first["updates"] == second["updates"] == 6
+    for rate in ("1e-5", "5e-3"):
+        assert f"\ntrial-{rate}-6-s1: INFO " in done.stderr  # each was a command, whose lines have its name
     for trial in (tmp_path / "run-tune/runs").iterdir():
         log = (trial / "xdist.log").read_text(encoding="utf-8")
         assert "cldr-topic/sw: 10 of 120 examples, chosen by seed 1 (" in log

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from tiny import tiny_benchmark, tiny_model
 
 import xdist
+from xdist import private
 from xdist.cli import main
 from xdist.config import load_run
 from xdist.errors import UserError
@@ -218,14 +219,18 @@ FP16 = "runtime.precision=fp16: DeepSpeed does not train in it on a CPU (valid h
 
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
-def test_fp16_is_refused_where_it_would_start_on_a_cpu(door: Callable[[dict[str, Any]], Result]) -> None:
-    """Not where jobs are submitted or rows are prepared, for machines that may have GPUs."""
+def test_fp16_is_refused_where_it_would_start_on_a_cpu(
+    door: Callable[[dict[str, Any]], Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not where jobs are submitted or rows are prepared, for machines that may have GPUs. Some CPUs have it."""
+    monkeypatch.setattr(private, "trains_in_fp16", lambda: False)
     result = door(described(runtime__precision="fp16"))
     here = door in (train, start, study_run)
     assert (result.exit_code, FP16 in result.stderr) == (2 * here, here), result.output
 
 
-def test_a_run_that_was_begun_in_fp16_stays_so(place: Path) -> None:
+def test_a_run_that_was_begun_in_fp16_stays_so(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(private, "trains_in_fp16", lambda: False)
     (place / "begun.yaml").write_text(yaml.safe_dump(described(runtime__precision="fp16")))
     RunFolder(place / "out").open(load_run(place / "begun.yaml"), deepspeed_of({}), {})
     for door in (train, start, prepare):

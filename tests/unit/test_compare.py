@@ -118,6 +118,19 @@ def test_pairs_are_grouped_by_diagonal() -> None:
     assert {name: row.languages for name, row in found.groups.items()} == {DIAGONAL: 2, OFF_DIAGONAL: 2, "all languages": 4}
 
 
+def test_languages_are_grouped_as_such_whatever_their_codes() -> None:
+    rng = np.random.default_rng(0)
+    rows = {code: counted(rng.random(30) < 0.5) for code in ("de-DE", "sw-KE", "yo-NG", "simple")}
+    found = compare([rows], [rows], ACCURACY, ["en"])
+    assert {name: row.languages for name, row in found.groups.items()} == {
+        "unseen": 1,
+        "low": 1,
+        "high": 2,
+        "not trained on": 3,
+        "all languages": 4,
+    }
+
+
 def test_rows_of_mining_add_up() -> None:
     foreign = [("foreign", Sentence(id=f"f{n}", text=f"f{n}", gold=f"e{n}" if n < 4 else "")) for n in range(6)]
     english = [("english", Sentence(id=f"e{n}", text=f"e{n}", gold="")) for n in range(6)]

@@ -9,7 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xdist.errors import UserError
-from xdist.languages import CC100, GROUPS, LANGUAGES, UNKNOWN, by_size, language, same_language
+from xdist.languages import (
+    CC100,
+    GROUPS,
+    LANGUAGES,
+    UNKNOWN,
+    are_pairs,
+    by_diagonal,
+    by_size,
+    language,
+    pair_of,
+    same_language,
+    without,
+)
 from xdist.languages.codes import PLACE
 
 ROWS = [line.rstrip("\n").split("\t") for line in (PLACE / "table.tsv").open(encoding="utf-8") if not line.startswith("#")]
@@ -73,6 +85,29 @@ def test_no_code_stands_for_two_languages() -> None:
 )
 def test_codes_that_files_have(one: str, other: str, equal: bool) -> None:
     assert same_language(one, other) == equal
+
+
+@pytest.mark.parametrize(
+    "code, both",
+    [
+        ("en-de", ("en", "de")),
+        ("de-de", ("de", "de")),
+        ("eng_Latn-rus_Cyrl", ("eng_Latn", "rus_Cyrl")),
+        ("en-sr-Latn", ("en", "sr-Latn")),
+        ("de-DE-sw-KE", ("de-DE", "sw-KE")),
+        ("aa1-bb2", ("aa1", "bb2")),  # codes of a user's own
+        *((code, None) for code in ("de-DE", "yor-Latn", "zh-min-nan", "be-x-old", "zh-TW", "eng_Latn", "sw", "a1-b2-c3")),
+    ],
+)
+def test_which_codes_are_pairs(code: str, both: tuple[str, str] | None) -> None:
+    assert pair_of(code) == both
+    assert are_pairs([code, "en-sw"]) == (both is not None)
+    if both:
+        assert by_diagonal(["en-sw", code]) == (([code], ["en-sw"]) if both[0] == both[1] else ([], ["en-sw", code]))
+
+
+def test_a_language_is_left_out_under_any_code() -> None:
+    assert without(["eng_Latn", "simple", "yo", "sr-Latn", "en-en"], ["en", "yor_Latn", "sr"]) == ["sr-Latn", "en-en"]
 
 
 def test_who_a_language_is() -> None:

@@ -1,6 +1,7 @@
 """The catalog against the official facts, and each hub column mapping on a Parquet file of that schema."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ from resolved_of import scored_of, trained_of
 from tiny_families import tiny_families
 
 from xdist.config import load_run
+from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.formats.examples import Answer, Choice, Classified, Question, Sentence, Tagged
-from xdist.languages import LANGUAGES, language
+from xdist.languages import LANGUAGES, language, pair_of
 from xdist.metrics import metric
 from xdist.metrics.transfer import transfer_matrix
 from xdist.tasks.catalog import TASKS, XTREME_R, task
+from xdist.tasks.catalog.classification import generalized
 from xdist.tasks.check import check_split, files_there
 from xdist.tasks.families import FAMILIES
 from xdist.tasks.family import family_of
@@ -278,6 +281,22 @@ def test_recipes_can_be_evaluated_where_the_files_are(tmp_path: Path) -> None:
     root = tiny_families(tmp_path)
     run = load_run(ROOT / "squad.yaml", [f"data.root={root}", "evaluate.tasks=[xquad,mlqa]"])
     assert Counter(subset.task.name for subset in scored_of(run)) == {"xquad": 3, "mlqa": 3}
+
+
+def test_no_code_of_a_task_is_taken_for_a_pair() -> None:
+    for one in TASKS.ours().values():
+        assert all(bool(pair_of(code)) == bool(one.pairs_of) for code in one.languages), one.name
+        assert all(one.parts(code) == (pair_of(code) or (code,)) for code in one.languages), one.name
+
+
+def test_pairs_keep_what_their_task_is() -> None:
+    base = replace(task("xglue-xnli"), name="mine", languages=("sr", "sr-Latn"), shares="some-sentences")
+    made = generalized(base, "mine in two languages")
+    assert made.languages == ("sr-sr", "sr-sr-Latn", "sr-Latn-sr", "sr-Latn-sr-Latn")
+    assert [made.parts(code) for code in made.languages] == [(a, b) for a in base.languages for b in base.languages]
+    assert (made.max_length, made.shares, made.head, made.labels) == (256, "some-sentences", base.head, base.labels)
+    assert (made.hub, "train" in made.files) == (None, False)
+    assert [Subset(made, "test", code).read_as for code in made.languages] == ["sr", "sr-sr-Latn", "sr-Latn-sr", "sr-Latn"]
 
 
 def test_languages_of_pairs(tmp_path: Path) -> None:

@@ -139,3 +139,15 @@ def test_languages_seen_in_translation_are_not_zero_shot(trained: str, scored: s
     how = SimpleNamespace(lineage=(past,))
     assert Request.seen(how, task(scored)) == [code]  # type: ignore[arg-type]
     assert task(scored).labels == entry.labels
+
+
+def test_pairs_of_languages_that_were_trained_on_are_not_zero_shot() -> None:
+    past = PastTraining(
+        run="a",
+        tasks=(TrainedTask(task="xnli", head="xnli", languages=("eng", "de")),),
+        description={"train": {"select": {"languages": ["sw", "en"]}}},
+    )
+    how = SimpleNamespace(lineage=(past,))
+    assert set(Request.seen(how, task("xnli-pairs"))) == {"en-en", "en-de", "de-en", "de-de"}  # type: ignore[arg-type]
+    chosen = Request.selected_on(how, task("xnli-pairs"))  # type: ignore[arg-type]
+    assert set(chosen) == {"sw-sw", "sw-en", "en-sw", "sw-de", "de-sw"}

@@ -7,7 +7,6 @@ from xdist.data.leaks import check_leaks
 from xdist.data.subset import Subset, pool_subsets
 from xdist.formats.gold import labelled
 from xdist.tasks.catalog import Task
-from xdist.tasks.catalog.task import pair
 
 
 def find_without_gold(
@@ -24,7 +23,7 @@ def find_without_gold(
     blanked = []
     for subset in scored:
         # The files of a mixed pair are those of its languages, each of which is in many pairs.
-        parts = [(subset.task.pairs_of or subset.task, subset.split, code) for code in _codes(subset)]
+        parts = [(subset.task.pairs_of or subset.task, subset.split, code) for code in subset.task.parts(subset.language)]
         for part in parts:
             if part not in gold:
                 gold[part] = _read(part[0], root, *part[1:])
@@ -38,7 +37,3 @@ def find_without_gold(
 
 def _read(task: Task, root: Path, split: str, language: str) -> bool:
     return labelled(list(task.examples(root, split, language)))
-
-
-def _codes(subset: Subset) -> tuple[str, ...]:
-    return pair(subset.language) if subset.task.pairs_of else (subset.language,)

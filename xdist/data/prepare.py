@@ -21,7 +21,6 @@ from xdist.files import clear, digest, file_digest
 from xdist.formats.bitext import files_of
 from xdist.formats.corpus import OnBad
 from xdist.formats.sources import source_digest
-from xdist.tasks.catalog.task import pair
 from xdist.tasks.given_words import joining_form
 from xdist.tasks.special_tokens import around_pair
 
@@ -181,6 +180,4 @@ class Preparation:
 
 def parts(subset: Subset) -> list[Subset]:
     """The subsets that are prepared for `subset`; those of a mixed pair have one language each."""
-    if not subset.task.pairs_of:
-        return [subset]
-    return [Subset(subset.task, subset.split, code) for code in pair(subset.language)]
+    return [Subset(subset.task, subset.split, code) for code in subset.task.parts(subset.language)]

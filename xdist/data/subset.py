@@ -17,6 +17,12 @@ class Subset:
     split: str
     language: str
 
+    @property
+    def read_as(self) -> str:
+        """The language as which an encoder reads its rows: of an ordered pair of one language with itself, that language."""
+        parts = set(self.task.parts(self.language))
+        return parts.pop() if len(parts) == 1 else self.language
+
     def __str__(self) -> str:
         return f"{self.task.name} {self.split} {self.language}"
 

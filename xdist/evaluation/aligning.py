@@ -81,7 +81,7 @@ class Aligner:
 
 def _maps_line(alignment: Alignment, request: Request) -> str:
     """Which languages are mapped, and which that are evaluated are not."""
-    asked = dict.fromkeys(subset.language for subset in request.subsets)
+    asked = dict.fromkeys(subset.read_as for subset in request.subsets)
     without = [code for code in asked if alignment.map_of(code) is None]
     left = f"; as they are: {', '.join(without)}" if without else ""
     return f"states at layer {alignment.layer} are mapped to English: {', '.join(alignment.maps)}{left}"

@@ -195,12 +195,12 @@ def evaluate(
                 model = load_for_evaluation(section, tokenizer, subsets, config.dtype, layer=layer, packed=packed, seed=seed)
             if distributed.rank() == 0:
                 log.info(remarks.attention_remark(model, distributed.device().type))
-                for line in held.describe_languages(model.encoder, (subset.language for subset in subsets)):
+                for line in held.describe_languages(model.encoder, (subset.read_as for subset in subsets)):
                     log.info(line)
             if branches := branches_of(model.encoder):
                 branches.mixed = request.how.branches == "mixture"
                 for line in (
-                    branches.describe_languages([subset.language for subset in subsets]) if distributed.rank() == 0 else ()
+                    branches.describe_languages([subset.read_as for subset in subsets]) if distributed.rank() == 0 else ()
                 ):
                     log.info(line)
             smoothing = None

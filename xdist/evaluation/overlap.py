@@ -13,5 +13,11 @@ def overlaps(lineage: Lineage, scored: Iterable[Task]) -> list[str]:
     return [
         f"{one.name}: the model was trained on {' and '.join(others)}, which has some of the same sentences ({one.shares})"
         for one in dict.fromkeys(scored)
-        if one.shares and (others := [name for name, group in shared.items() if group == one.shares and name != one.name])
+        if one.shares
+        and (others := [name for name, group in shared.items() if group == one.shares and name not in _itself(one)])
     ]
+
+
+def _itself(task: Task) -> set[str]:
+    """Its name, and that of the task whose rows its pairs are of: what has trained that is not seen under another name."""
+    return {task.name, task.pairs_of.name if task.pairs_of else task.name}

@@ -77,6 +77,7 @@ def predict_rows(
     retrieval = family if isinstance(family, Retrieval) else None
     vectors = Vectors(sets, [item for item in work if not item.dummy], model.width) if retrieval else None
     device, stopped = distributed.device(), False
+    read_as = [subset.read_as for subset in read_sets]
     under_way: list[tuple[ForwardRows, Batch, Arriving]] = []
 
     def read() -> None:
@@ -93,7 +94,7 @@ def predict_rows(
         # The same in every evaluation, independent of other scores: noise is drawn by it. 23 bits, which with the row's 40
         # make a positive int64.
         ids = [row_id(zlib.crc32(str(read_sets[number]).encode()) & 0x7FFFFF, row) for number, row in item.rows]
-        languages = [read_sets[number].language for number, _ in item.rows]
+        languages = [read_as[number] for number, _ in item.rows]
         return collate(rows, ids, family, languages=languages).made_for(device, model.packed)
 
     coming = make_ahead(make_batch, [item for item in work if not is_known(item, known)])

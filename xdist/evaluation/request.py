@@ -1,6 +1,6 @@
 """What a run asks to have evaluated: which test sets, by which model, and how its predictions are made."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from xdist.config.runtime import AskedPrecision
 from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.files import digest
-from xdist.languages import by_size
+from xdist.languages import by_size, without
 from xdist.metrics import metric
 from xdist.model.lineage import Lineage, languages_chosen_in, languages_of, read_since
 from xdist.run.folder import RunFolder
@@ -77,12 +77,19 @@ class Request:
         return read_since(self.lineage)
 
     def seen(self, task: Task) -> list[str]:
-        """The languages that the head of a task was trained in."""
-        return by_size({task.own(code) for code in languages_of(self.lineage, task)})
+        """The languages that the head of a task was trained in; of a task of pairs, the pairs of these."""
+        return _own(task, languages_of(self.lineage, task))
 
     def selected_on(self, task: Task) -> list[str]:
         """The languages that it was not trained in, but chosen by: their scores are not zero-shot either."""
-        return by_size({task.own(code) for code in languages_chosen_in(self.lineage, task)} - set(self.seen(task)))
+        trained, chosen = languages_of(self.lineage, task), languages_chosen_in(self.lineage, task)
+        return without(_own(task, [*trained, *chosen]), _own(task, trained))
+
+
+def _own(task: Task, languages: Collection[str]) -> list[str]:
+    """The codes that a task has for these languages; of a task of pairs, its pairs of two of them."""
+    own = {(task.pairs_of or task).own(code) for code in languages}
+    return by_size(code for code in task.languages if own.issuperset(task.parts(code))) if task.pairs_of else by_size(own)
 
 
 def _searched(task: Task) -> tuple[int | bool, ...]:

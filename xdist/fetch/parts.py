@@ -10,7 +10,7 @@ from xdist.data.subset import Subset
 from xdist.errors import UserError, unknown
 from xdist.tasks.catalog import Task
 from xdist.tasks.catalog.hub import parquet_files
-from xdist.tasks.catalog.task import POOL, pair
+from xdist.tasks.catalog.task import POOL
 
 # Of each part the first alternative that the repository has a file of. Only the top folder is looked at: what is below is
 # the model in other formats.
@@ -110,7 +110,7 @@ def data_sets(subsets: Iterable[tuple[Subset, bool]], root: Path) -> tuple[list[
     elsewhere: dict[str, None] = {}
     for subset, needed in subsets:
         base = subset.task.pairs_of or subset.task
-        for code in pair(subset.language) if subset.task.pairs_of else (subset.language,):
+        for code in subset.task.parts(subset.language):
             of_hub = base.hub and base.paths(root, subset.split, code)[0].suffix == ".parquet"
             if base.is_there(root, subset.split, code) and not of_hub:
                 continue

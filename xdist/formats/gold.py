@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from xdist.errors import UserError
 from xdist.formats.examples import Choice, Classified, Example, Query, Question, Sentence, Tagged
+from xdist.languages import are_pairs
 
 E = TypeVar("E", bound=Example)
 
@@ -47,7 +48,7 @@ def labelled(examples: Iterable[Any]) -> bool:
 
 def name_languages(codes: Sequence[str]) -> str:
     """Languages or pairs without gold, by their number where they are many."""
-    what = "pairs" if all("-" in code for code in codes) else "languages"
+    what = "pairs" if are_pairs(codes) else "languages"
     return ", ".join(codes) if len(codes) <= MOST else f"{len(codes)} {what}"
 
 

@@ -2,7 +2,20 @@
 
 from collections.abc import Iterable
 
-from xdist.languages.codes import Language, code_among, every_code, find_language, identity, is_english, language, same_language
+from xdist.languages.codes import (
+    Language,
+    are_pairs,
+    by_diagonal,
+    code_among,
+    every_code,
+    find_language,
+    identity,
+    is_english,
+    language,
+    pair_of,
+    same_language,
+    without,
+)
 from xdist.languages.pretraining import CC100, EVERY_GROUP, GROUPS, HEAD, NOBODY_KNOWS, SEEN, TAIL, UNKNOWN, Pretraining
 
 __all__ = [
@@ -17,6 +30,8 @@ __all__ = [
     "UNKNOWN",
     "Language",
     "Pretraining",
+    "are_pairs",
+    "by_diagonal",
     "by_size",
     "code_among",
     "every_code",
@@ -24,7 +39,9 @@ __all__ = [
     "identity",
     "is_english",
     "language",
+    "pair_of",
     "same_language",
+    "without",
 ]
 
 # The fifty of XTREME-R, from least to most text in CC-100.

@@ -5,7 +5,7 @@ and Standard Arabic) are one; another member (Moroccan Arabic) is its own langua
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -136,10 +136,42 @@ def code_among(codes: tuple[str, ...], code: str) -> str | None:
     return code if code in codes else next((one for one in codes if same_language(one, code)), None)
 
 
+@cache
+def pair_of(code: str) -> tuple[str, str] | None:
+    """The two codes of an ordered pair of languages, such as "en-de" or "eng_Latn-sr-Latn"; None for the code of a language,
+    such as "de-DE", and for what has no "-"."""
+    if find_language(code) or "-" not in code:
+        return None
+    parts = code.split("-")
+    places = sorted(range(1, len(parts)), key=lambda at: abs(2 * at - len(parts)))
+    halves = [("-".join(parts[:at]), "-".join(parts[at:])) for at in places]
+    return next((both for both in halves if all(map(find_language, both))), halves[0] if len(halves) == 1 else None)
+
+
+def are_pairs(codes: Collection[str]) -> bool:
+    """Whether these are ordered pairs of languages, and not languages."""
+    return all(map(pair_of, codes))
+
+
+def by_diagonal(pairs: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Of ordered pairs, those of a language with itself, and those of two."""
+    same: list[str] = []
+    mixed: list[str] = []
+    for code in pairs:
+        (same if len(set(pair_of(code) or code)) == 1 else mixed).append(code)
+    return same, mixed
+
+
 def identity(code: str) -> str:
     """What is equal for all codes of one language in one script, and for no others."""
     known = find_language(code)
     return "_".join(known.key) if known else code
+
+
+def without(codes: Iterable[str], left_out: Iterable[str]) -> list[str]:
+    """Those of `codes` whose language `left_out` does not have under any code."""
+    gone = set(map(identity, left_out))
+    return [code for code in codes if identity(code) not in gone]
 
 
 @cache

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xdist.errors import UserError
-from xdist.languages import by_size, is_english
+from xdist.languages import by_size, is_english, pair_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,10 @@ def transfer_matrix(scores: Mapping[str, Mapping[str, float]], number: str = "ac
     Raises UserError for a key that is not two codes."""
     pairs = {}
     for key, values in scores.items():
-        codes = key.split("-")
-        if len(codes) != 2:
+        codes = pair_of(key)
+        if codes is None:
             raise UserError(f"'{key}' is no pair of languages such as 'en-de'")
-        pairs[codes[0], codes[1]] = values.get(number, np.nan)
+        pairs[codes] = values.get(number, np.nan)
     languages = tuple(by_size({code for codes in pairs for code in codes}))
     matrix = np.array([[pairs.get((first, second), np.nan) for second in languages] for first in languages], dtype=np.float64)
     return Transfer(languages, matrix)

@@ -8,7 +8,7 @@ Their p-values are corrected for that many comparisons after Holm; those of the 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from xdist.languages import EVERY_GROUP, SEEN, TAIL, UNKNOWN, Pretraining, identity
+from xdist.languages import EVERY_GROUP, SEEN, TAIL, UNKNOWN, Pretraining, by_diagonal, identity, without
 from xdist.metrics.pooled import SeedSpread, pooled_interval, seed_spread
 from xdist.metrics.significance import Interval, holm
 from xdist.report.comparison import DIAGONAL, OFF_DIAGONAL, difference_shown
@@ -125,11 +125,9 @@ def _members(
     seen = {identity(code) for condition in results.conditions for code in condition.seen}
     rows: dict[str, dict[str, list[str]]] = {name: {} for name in _rows(results.read)}
     for task in results.averaged:
-        codes = [code for code in languages(task) if code not in task.trained_on]
+        codes = without(languages(task), task.trained_on)
         if task.of_pairs:
-            same = [code for code in languages(task) if len(set(code.split("-"))) == 1]
-            rows[DIAGONAL][task.name] = same
-            rows[OFF_DIAGONAL][task.name] = [code for code in languages(task) if code not in same]
+            rows[DIAGONAL][task.name], rows[OFF_DIAGONAL][task.name] = by_diagonal(languages(task))
             continue
         for group in EVERY_GROUP:
             members = [code for code in codes if group_of(code, results.read) == group]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xdist.languages import CC100, EVERY_GROUP, Pretraining, by_size
+from xdist.languages import CC100, EVERY_GROUP, Pretraining, are_pairs, by_diagonal, by_size, without
 from xdist.metrics import Metric
 from xdist.metrics.counts import CountRows
 from xdist.metrics.significance import Interval, Paired, group_interval, holm, intervals, paired_rows, randomisation
@@ -93,19 +93,18 @@ def compare(
 
 def _groups(codes: Sequence[str], trained_on: Sequence[str], read: Pretraining) -> dict[str, list[str]]:
     """The languages of each row that there are any for."""
-    if all("-" in code for code in codes):
-        same = [code for code in codes if len(set(code.split("-"))) == 1]
-        groups = {DIAGONAL: same, OFF_DIAGONAL: [code for code in codes if code not in same]}
+    if are_pairs(codes):
+        groups = dict(zip((DIAGONAL, OFF_DIAGONAL), by_diagonal(codes), strict=True))
     else:
         groups = {group: [code for code in codes if group_of(code, read) == group] for group in EVERY_GROUP}
-        groups[ZERO_SHOT] = [code for code in codes if code not in trained_on]
+        groups[ZERO_SHOT] = without(codes, trained_on)
     groups[ALL] = list(codes)
     return {name: members for name, members in groups.items() if members}
 
 
 def _is_sample(members: Mapping[str, Paired]) -> bool:
     """Languages of a group speak for others like them. Pairs share their languages, so they are taken as themselves."""
-    return not all("-" in code for code in members)
+    return not are_pairs(members)
 
 
 def _compared(sets: Mapping[str, Paired], metric: Metric, interval: Interval, p: float, of: int = 1) -> Compared:

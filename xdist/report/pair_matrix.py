@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from xdist.languages import is_english
+from xdist.languages import is_english, pair_of
 from xdist.metrics.transfer import Transfer, transfer_matrix
 from xdist.report.results import Numbers, Results, TaskResult, mean_and_spread
 from xdist.report.scores import coverage
@@ -50,7 +50,7 @@ def _matrix(task: TaskResult, condition: str) -> PairMatrix:
 
 def _counts(pairs: Sequence[str]) -> dict[str, int]:
     """Of pairs, how many each mean of SAID is over."""
-    codes = [pair.split("-") for pair in pairs]
+    codes = [pair_of(pair) or (pair, pair) for pair in pairs]
     return {
         "diagonal": sum(a == b for a, b in codes),
         "off_diagonal": sum(a != b for a, b in codes),

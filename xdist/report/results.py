@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 
 from xdist.config.extra_rows import ExtraRow
 from xdist.formats.gold import NO_GOLD, name_languages
-from xdist.languages import CC100, Pretraining, by_size
+from xdist.languages import CC100, Pretraining, are_pairs, by_size
 from xdist.metrics import Metric
 from xdist.metrics.pooled import Differences, Replicated
 from xdist.report.asked import WhatWasRun
@@ -83,7 +83,7 @@ class TaskResult:
 
     @property
     def of_pairs(self) -> bool:
-        return all("-" in code for code in self.languages)
+        return are_pairs(self.languages)
 
     @property
     def size(self) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from xdist.formats.gold import MOST, NO_GOLD, name_languages
-from xdist.languages import CC100, EVERY_GROUP, HEAD, TAIL, UNKNOWN, Pretraining
+from xdist.languages import CC100, EVERY_GROUP, HEAD, TAIL, UNKNOWN, Pretraining, without
 from xdist.metrics import missing_metric
 from xdist.report.measured import MUCH, Measured, add_counts
 from xdist.report.naming import OTHER, group_of, size_of
@@ -98,8 +98,7 @@ class Column:
         for row, parts in ((TAIL_ROW, TAIL), (HEAD_ROW, HEAD)):
             of_row = [code for code, its in groups.items() if its in parts] if len(groups) >= MANY and self.read.sized else []
             means[row] = self._over(of_row)
-        seen = {*self.trained_on, *self.selected_on}
-        means[ZERO_SHOT] = self._over([code for code in self.languages if code not in seen])
+        means[ZERO_SHOT] = self._over(without(self.languages, [*self.trained_on, *self.selected_on]))
         means[ALL] = Mean(self.mean, len(self.cells), len(self.languages)) if self.mean is not None else None
         return means
 

@@ -13,7 +13,6 @@ from xdist.errors import UserError, unknown
 from xdist.languages import EVERY_GROUP, HEAD, LANGUAGES, TAIL, Pretraining, by_size
 from xdist.resolve.encoder import what_was_read
 from xdist.tasks.catalog import Task, sharing, task
-from xdist.tasks.catalog.task import pair
 
 GROUP = "group:"  # before the name of one: some of the names are codes of languages too
 NAMED_GROUPS = {f"{GROUP}{name}": (name,) for name in EVERY_GROUP} | {f"{GROUP}tail": TAIL, f"{GROUP}head": HEAD}
@@ -194,7 +193,7 @@ class Subsets:
             subsets += [self._subset(("evaluate", "languages"), entry, split, code) for code in of_groups]
             if entry.pairs_of:  # two languages need all four pairs of them
                 chosen = {entry.pairs_of.own(code) for code in codes}
-                subsets += [Subset(entry, split, code) for code in entry.languages if chosen.issuperset(pair(code))]
+                subsets += [Subset(entry, split, code) for code in entry.languages if chosen.issuperset(entry.parts(code))]
         if groups and not subsets:
             message = f"no language of {', '.join(entry.name for entry in entries)} is {' or '.join(groups)}"
             raise self._error(("evaluate", "languages"), f"{message} ({self._read.title})")

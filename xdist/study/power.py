@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xdist.languages import UNKNOWN, Pretraining, every_code, identity
+from xdist.languages import UNKNOWN, Pretraining, are_pairs, every_code, identity
 from xdist.metrics.counts import Array, CountRows, Sums, ratio
 from xdist.metrics.definition import Metric
 from xdist.metrics.pooled import replicate
@@ -55,7 +55,7 @@ class DesignTask:
 
     @property
     def of_pairs(self) -> bool:
-        return all("-" in code for code in self.sizes)
+        return are_pairs(self.sizes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from xdist.formats.gold import BESIDE, NO_GOLD, gold_of
 from xdist.tasks.catalog import Task
-from xdist.tasks.catalog.task import POOL, pair
+from xdist.tasks.catalog.task import POOL
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,6 @@ def check_split(task: Task, root: Path, split: str, language: str) -> Checked:
         count += 1
     left_out = 0
     if task.pairs_of:
-        left_out = sum(1 for _ in task.pairs_of.examples(root, split, pair(language)[0])) - count
+        left_out = sum(1 for _ in task.pairs_of.examples(root, split, task.parts(language)[0])) - count
     of_hub = task.hub is not None and task.paths(root, split, language)[0].suffix == ".parquet"
     return Checked(count, task.count(split, language), gold, left_out, task.hub.lost if of_hub and task.hub else 0)

@@ -1,6 +1,7 @@
 """Classification of pairs: XNLI, PAWS-X, AmericasNLI, and the first two in the generalized setting of mixed pairs."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from xdist.formats import classification
@@ -85,19 +86,17 @@ AMERICASNLI = Task(
 def generalized(base: Task, source: str, left_out: Callable[[Classified], bool] | None = None) -> Task:
     """The generalized setting of `base`, whose rows are parallel: every ordered pair of its languages, equal ones included,
     named as `base` with `-pairs`. The first text of a row is in the one language, the second in the other."""
-    return Task(
+    return replace(
+        base,
         name=f"{base.name}-pairs",
-        family=base.family,
-        metric=base.metric,
         languages=tuple(f"{first}-{second}" for first in base.languages for second in base.languages),
         files={split: files for split, files in base.files.items() if split != "train"},
-        read=base.read,
-        labels=base.labels,
-        shared_head=base.name,
-        trained_on=base.trained_on,
+        shared_head=base.head,
         counts={split: count for split, count in base.counts.items() if split != "train"},
         source=source,
-        licence=base.licence,
+        hub=None,
+        any_language=False,
+        translated=None,
         pairs_of=base,
         left_out=left_out,
     )

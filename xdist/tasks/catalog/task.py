@@ -174,6 +174,14 @@ class Task:
         )
         return next(asked, language)
 
+    def parts(self, language: str) -> tuple[str, ...]:
+        """The codes whose files hold one of its languages: the two of an ordered pair, else the language itself."""
+        if self.pairs_of is None:
+            return (language,)
+        own = set(self.pairs_of.languages)
+        ends = (found.start() for found in re.finditer("-", language))
+        return next((language[:at], language[at + 1 :]) for at in ends if {language[:at], language[at + 1 :]} <= own)
+
     def has_language(self, split: str, language: str) -> bool:
         return language in self.languages_of(split) or (
             (self.any_language or self.translated is not None) and bool(LANGUAGE_CODE.fullmatch(language))
@@ -187,7 +195,7 @@ class Task:
         if not self.has_language(split, language):
             raise UserError(f"task '{self.name}': {unknown('language', language, self.languages_of(split))}")
         if self.pairs_of:
-            return tuple(path for code in pair(language) for path in self.pairs_of.paths(root, split, code))
+            return tuple(path for code in self.parts(language) for path in self.pairs_of.paths(root, split, code))
         if self.fields:
             found = (one for source in self.sources(root, split, language) for one in bitext.files_of(source))
             return tuple(map(Path, found)) or (self._place(root, split, language),)
@@ -243,7 +251,7 @@ class Task:
 
     def _read(self, paths: tuple[Path, ...], root: Path, split: str, language: str) -> Iterator[Any]:
         if self.pairs_of:
-            first, second = (self.pairs_of.examples(root, split, code) for code in pair(language))
+            first, second = (self.pairs_of.examples(root, split, code) for code in self.parts(language))
             return pairs.join(first, second, " and ".join(map(str, dict.fromkeys(paths))), self.left_out)
         for path in paths:
             if self.fields or not path.is_file():
@@ -262,12 +270,6 @@ def _check_some(examples: Iterator[Any], message: str) -> Iterator[Any]:
         raise UserError(message)
     yield first
     yield from examples
-
-
-def pair(language: str) -> tuple[str, str]:
-    """The two codes of a pair such as "en-de"."""
-    first, second = language.split("-")
-    return first, second
 
 
 def per_language(text: str) -> dict[str, int]:

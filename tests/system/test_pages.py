@@ -99,8 +99,7 @@ def test_command_works(loaded: Typed, reader: Path, line: str) -> None:
         word.replace("target-english-none", "target-multilingual-adversarial") for word in words
     ]  # the variant is not there
     if words[0] == "deepspeed":
-        # The target's folder holds the demo's own run: the README's reader has not run it, this place has.
-        words += ["folder=runs/by-hand", "train.steps=2", "evaluate=null"]
+        words += ["train.steps=2", "evaluate=null"]
         words += [f"model.backbone={reader / 'runs/demo/intermediate-multilingual/model'}"]
     words += next((more for name, more in SHORTER.items() if words[:2] == ["xdist", "train"] and name in words), [])
     done = loaded(*words, cwd=reader)

@@ -79,6 +79,14 @@ def test_what_is_there_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.Monk
     brought = {"jobs/runs/sib200.yaml", "jobs/runs/xtreme-r/copa.yaml"}
     assert brought <= set(typed("init", "suites/sib200", "suites/xtreme-r").output.split())  # what their recipes name
     assert "jobs/runs/xtreme-r/xnli.yaml already exists" in typed("init", "studies/encoders").output  # named by an axis
+    studies = Path("jobs/studies")
+    for study, programs in {
+        "answer-pairs": {"answer_data.py", "same_topic.py"},
+        "xtreme-r-small": {"xtreme_r_small_data.py", "intermediate_small_data.py"},  # the one imports the other
+    }.items():
+        assert set(typed("init", f"studies/{study}").output.split()) == {
+            str(studies / name) for name in (f"{study}.yaml", *programs)
+        }
     assert Path("jobs/runs/demo/target.yaml").read_text() == "mine"
     assert "did you mean 'runs/demo/target'?" in typed("init", "runs/demo/tarjet").stderr
     assert typed("init", "--all").exit_code == 0

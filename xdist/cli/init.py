@@ -1,5 +1,6 @@
 """xdist init: the YAMLs that come with the package, to begin with."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,18 @@ def _find_file(name: str, there: dict[str, Path]) -> str:
 
 
 def _files_needed(path: Path) -> list[Path]:
-    """The run files that a study or a suite names, in any of its keys, and the programs in its folder that make its data."""
+    """The run files that a study or a suite names, in any of its keys, and the programs of `jobs/` that it names anywhere, in
+    the comment on how its data are made too, with what these import from there."""
     from xdist.config.loading import plain_yaml
 
     runs = dict.fromkeys((path.parent / run).resolve() for run in _runs_in(plain_yaml(path)))
-    beside = path.with_name(f"{path.stem.replace('-', '_')}_data.py")
-    return [*runs, *([beside] if beside.exists() else [])]
+    programs = [_jobs() / name for name in re.findall(r"jobs/(\w+/\w+\.py)", path.read_text(encoding="utf-8"))]
+    for program in programs:  # grows while it is read
+        names = re.findall(r"^(?:from|import) (\w+)", program.read_text(encoding="utf-8"), re.MULTILINE)
+        programs += [
+            beside for name in names if (beside := program.with_name(f"{name}.py")).exists() and beside not in programs
+        ]
+    return [*runs, *dict.fromkeys(programs)]
 
 
 def _runs_in(value: Any) -> Iterator[str]:

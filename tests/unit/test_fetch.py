@@ -153,6 +153,15 @@ def test_what_a_run_needs(tmp_path: Path) -> None:
     assert "en/train" not in parts.data_sets(subsets_of(run).wanted, tmp_path)[0][0].parts
 
 
+def test_english_is_not_fetched_for_a_translation(tmp_path: Path) -> None:
+    subsets = subsets_of(run_of(tmp_path, train={"tasks": [{"task": "squad", "languages": ["en", "sw"]}], "steps": 1})).training
+    for named in (subsets, subsets[::-1]):
+        (squad,), elsewhere = parts.data_sets([(subset, True) for subset in named], tmp_path)
+        assert squad.parts == ("plain_text/train",)
+        missing = tmp_path / "squad/train-sw.json"
+        assert elsewhere == [f"squad train in sw: no data set of the hub holds it; xdist looks for {missing}"]
+
+
 def test_what_a_task_needs() -> None:
     found = parts.subsets_of_task(task("xnli"), ("en", "sw"))
     assert [(subset.split, subset.language) for subset in found] == [

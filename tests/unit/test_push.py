@@ -16,6 +16,7 @@ from tiny import tiny_benchmark, tiny_model
 from xdist.cli import main
 from xdist.config import load_run
 from xdist.data.fetched import from_hub
+from xdist.export.card import About, card
 from xdist.files import read_json, write_json
 from xdist.model.lineage import read_lineage, stage_of
 from xdist.tasks.catalog import task
@@ -199,6 +200,24 @@ def test_the_hub_s_parser_reads_the_card(place: Path, hub: HubServer, tmp_path: 
     assert f"- data of udpos: {entry.licence}" in text
     assert str(tmp_path) not in text
     assert text.index("```python") < text.index("## Training")
+
+
+def scored(name: str, *codes: str) -> About:
+    """Of a model that was scored with nothing but this task, in these languages."""
+    entry = task(name)
+    languages = {code: {entry.metric: 50.0, "count": 2} for code in codes}
+    scores = {name: {"metric": entry.metric, "split": "dev", "languages": languages, "mean": {entry.metric: 50.0}}}
+    return About(name="m", lineage=(), source="the model", place="m", head=entry.head, scores=scores, catalog={name: entry})
+
+
+def test_a_translated_score_is_not_of_the_hub_s_english() -> None:
+    english, translated = ModelCard(card(scored("squad", "en", "sw"), "Model", "")).data.eval_results
+    assert (english.dataset_type, english.dataset_config, english.dataset_split) == (
+        "rajpurkar/squad",
+        "plain_text",
+        "validation",
+    )
+    assert (translated.dataset_type, translated.dataset_config, translated.dataset_split) == ("squad", "sw", "dev")
 
 
 @pytest.mark.parametrize("name", ["cldr-topic", "siqa", "squad", None])

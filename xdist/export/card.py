@@ -143,8 +143,8 @@ def _results(about: About) -> Iterator[EvalResult]:
         base = _set_of(about.catalog, name)
         kind = PIPELINES.get(about.catalog[name].predicts, ENCODER) if name in about.catalog else ENCODER
         for code, numbers in entry["languages"].items():
-            hub = base.hub if base and base.hub and base is about.catalog[name] and code not in base.hub.lacks else None
-            split = hub.split_of(entry["split"], code) if hub and entry["split"] in hub.splits else entry["split"]
+            hub = base.on_hub(entry["split"], code) if base and base is about.catalog[name] else None
+            split = hub.split_of(entry["split"], code) if hub else entry["split"]
             for metric in sorted(numbers.keys() - {"count"}, key=lambda one: (one != entry["metric"], one)):
                 yield EvalResult(
                     task_type=kind,

@@ -93,12 +93,11 @@ def subsets_of_task(task: Task, languages: tuple[str, ...]) -> list[Subset]:
             raise UserError(
                 f"task '{task.name}': {base.hub.id} does not have '{code}' (`xdist tasks` lists the official files)"
             )
-    splits = [split for split in base.files if split in base.hub.splits]
     return [
         Subset(base, split, code)
-        for split in splits
+        for split in base.files
         for code in base.languages_of(split)
-        if code not in base.hub.lacks
+        if base.on_hub(split, code)
         and (split == POOL or ((not languages or code in languages) and (split != "train" or code in base.train_languages)))
     ]
 
@@ -111,17 +110,18 @@ def data_sets(subsets: Iterable[tuple[Subset, bool]], root: Path) -> tuple[list[
     for subset, needed in subsets:
         base = subset.task.pairs_of or subset.task
         for code in subset.task.parts(subset.language):
-            of_hub = base.hub and base.paths(root, subset.split, code)[0].suffix == ".parquet"
+            hub = base.on_hub(subset.split, code)
+            of_hub = hub and base.paths(root, subset.split, code)[0].suffix == ".parquet"
             if base.is_there(root, subset.split, code) and not of_hub:
                 continue
-            if base.hub is None or subset.split not in base.hub.splits or code in base.hub.lacks:
-                pattern = base.files[subset.split][0] if subset.split in base.files else subset.split
-                elsewhere[f"{base.name} {subset.split}: no data set of the hub holds it; xdist looks for {root / pattern}"] = (
-                    None
-                )
+            if hub is None:
+                what, sought = f"{base.name} {subset.split}", root / base.files[subset.split][0]
+                if base.translated and code not in base.languages:  # which `files` does not name
+                    what, sought = f"{what} in {code}", base.paths(root, subset.split, code)[0]
+                elsewhere[f"{what}: no data set of the hub holds it; xdist looks for {sought}"] = None
                 continue
-            part = f"{base.hub.config_of(code)}/{base.hub.split_of(subset.split, code)}"
-            wanted = parts.setdefault(base.hub.id, {})
+            part = f"{hub.config_of(code)}/{hub.split_of(subset.split, code)}"
+            wanted = parts.setdefault(hub.id, {})
             wanted[part] = wanted.get(part, False) or needed
     sets = [
         Repository("dataset", id, tuple(wanted), frozenset(part for part, needed in wanted.items() if needed))

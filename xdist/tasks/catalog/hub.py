@@ -41,9 +41,7 @@ class Hub:
         return root / "hub" / self.id / self.config_of(language)
 
     def files(self, root: Path, split: str, language: str) -> tuple[Path, ...]:
-        """The files of a split, in order; none where none exists."""
-        if split not in self.splits or language in self.lacks:
-            return ()
+        """The files of a split that it has of a language, in order; none where none exists."""
         folder = self.folder(root, language)
         for pattern in parquet_files(self.split_of(split, language)):
             if found := sorted(path for path in folder.glob(pattern) if not path.name.startswith(".")):

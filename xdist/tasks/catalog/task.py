@@ -127,6 +127,12 @@ class Task:
             return self.train_languages
         return self.pool if split == POOL else self.languages
 
+    def on_hub(self, split: str, language: str) -> Hub | None:
+        """The data set of the hub that has this split of a language. It has nothing of a language beyond the listed ones."""
+        hub = self.hub
+        has = hub is not None and split in hub.splits and language in self.languages_of(split) and language not in hub.lacks
+        return hub if has else None
+
     @property
     def predicts(self) -> str:
         """The family in whose form its predictions are."""
@@ -209,8 +215,8 @@ class Task:
         if self.spelt and not all(path.is_file() for path in official):
             otherwise = tuple(Path(*(self.spelt.get(part, part) for part in path.parts)) for path in official)
             official = otherwise if all(path.is_file() for path in otherwise) else official
-        if self.hub and not all(path.is_file() for path in official):
-            return self.hub.files(root, split, language) or official
+        if (hub := self.on_hub(split, language)) and not all(path.is_file() for path in official):
+            return hub.files(root, split, language) or official
         return official
 
     def is_there(self, root: Path, split: str, language: str) -> bool:

@@ -264,6 +264,16 @@ def test_a_sentence_is_found_by_its_line(small: tuple[Path, PreTrainedTokenizerB
     assert family_of(entry).score(list(range(40)), examples, "wo") == {"accuracy": 100.0}
 
 
+def test_the_side_that_is_searched_for_is_read_in_its_own_language(tmp_path: Path) -> None:
+    (tmp_path / "tasks.yaml").write_text("""tasks:
+  flores:
+    {family: sentence-retrieval, languages: [deu_Latn], pivot: fra_Latn, files: {test: "{language}.devtest"}, form: parallel}
+""")
+    for entry, pivot in ((task("flores", tmp_path / "tasks.yaml"), "fra_Latn"), (task("tatoeba"), "en")):
+        family = family_of(entry)
+        assert [family.language({"side": side}, "deu_Latn") for side in (0, 1)] == ["deu_Latn", pivot]
+
+
 def test_both_ways_the_lines_of_each_side_are_told(tmp_path: Path, small: tuple[Path, PreTrainedTokenizerBase]) -> None:
     root, tokenizer = small
     entry, family = task("ntrex"), family_of(task("ntrex"))

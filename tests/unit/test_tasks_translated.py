@@ -2,6 +2,7 @@
 
 import json
 import random
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,12 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_families import paragraph, squad_file
 
+from xdist.config import Model
+from xdist.config.branches import Branches
+from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.evaluation.request import Request
 from xdist.formats.examples import Classified, Tagged
 from xdist.formats.tagging import WIKIANN_TAGS
 from xdist.formats.translated import marked, read_marked
 from xdist.model.lineage import PastTraining, TrainedTask
+from xdist.resolve.branching import check_branches
+from xdist.resolve.encoder import Encoder, check_subsets
 from xdist.tasks.catalog import task
 
 BUCKET = "xtreme_translations"
@@ -137,7 +143,8 @@ def test_languages_seen_in_translation_are_not_zero_shot(trained: str, scored: s
         description={"train": {"select": None}},
     )
     how = SimpleNamespace(lineage=(past,))
-    assert Request.seen(how, task(scored)) == [code]  # type: ignore[arg-type]
+    seen = {code, "en"} if trained.endswith("bilingual") else {code}
+    assert set(Request.seen(how, task(scored))) == seen  # type: ignore[arg-type]
     assert task(scored).labels == entry.labels
 
 
@@ -151,3 +158,35 @@ def test_pairs_of_languages_that_were_trained_on_are_not_zero_shot() -> None:
     assert set(Request.seen(how, task("xnli-pairs"))) == {"en-en", "en-de", "de-en", "de-de"}  # type: ignore[arg-type]
     chosen = Request.selected_on(how, task("xnli-pairs"))  # type: ignore[arg-type]
     assert set(chosen) == {"sw-sw", "sw-en", "en-sw", "sw-de", "de-sw"}
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "written", "mixes"),
+    [
+        ("xnli-translated", "de", ("de",), False),
+        ("xnli-bilingual", "de", ("en", "de"), True),
+        ("xquad-translate-test", "de", ("en",), False),
+        ("xnli-pairs", "de-sw", ("de", "sw"), True),
+        ("xnli-pairs", "de-de", ("de",), False),
+        ("tlm", "sw", ("sw", "en"), True),
+        ("ntrex-tlm", "sw", ("sw", "en"), True),
+        ("mlm", "sw", ("sw",), False),
+        ("parallel", "sw", ("sw", "en"), True),
+        ("sib200-parallel", "swh_Latn", ("swh_Latn", "en"), True),
+        ("tatoeba", "sw", ("sw", "en"), False),  # each sentence is a row
+        ("bucc2018", "de", ("de", "en"), False),
+    ],
+)
+def test_the_languages_that_texts_of_a_code_are_written_in(name: str, code: str, written: tuple[str, ...], mixes: bool) -> None:
+    """What reads a language's text alone takes no row of two, and takes English for English."""
+    entry = task(name)
+    assert (entry.written_in(code), entry.mixes(code)) == (written, mixes)
+    assert Subset(entry, "train", code).read_as == (code if mixes else written[0])
+    every = ("de", "en", "sw")
+    encoder = Encoder("e", "xlm-roberta", 4, 100, 512, frozenset(every), {})
+    section = Model(backbone="e", branches=Branches(layers=1, languages=every))
+    trained = [Subset(entry, "train", code), *(Subset(task("mlm"), "train", one) for one in every)]
+    with pytest.raises(UserError, match="holds two languages in a row") if mixes else nullcontext():
+        check_branches(section, encoder, trained)
+    with pytest.raises(UserError, match="may have two") if mixes else nullcontext():
+        check_subsets(encoder, trained)

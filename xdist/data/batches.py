@@ -156,6 +156,7 @@ class TrainingData:
         self.families = {subset.task.head: family_of(subset.task) for subset in self.subsets}
         self._family_of = [family_of(subset.task) for subset in self.subsets]
         self._languages = [subset.language for subset in self.subsets]
+        self._read_as = [subset.read_as for subset in self.subsets]
         self._is_of = {head: np.array([subset.task.head == head for subset in self.subsets]) for head in self.families}
         for family in (*self.families.values(), *self._family_of):
             if isinstance(family, ParallelText):
@@ -248,7 +249,7 @@ class TrainingData:
                 plain = self._rows(sources, draws.row[drawn].tolist())
                 group = (places // size).tolist() if size > 1 else None
                 family = self.families[head]
-                languages = [self._languages[source] for source in sources]
+                languages = [self._read_as[source] for source in sources]
                 if isinstance(family, MaskedLM):
                     batch = collate(plain, ids, family, micro.dummy, group, languages)
                     assert self.masking

@@ -19,9 +19,8 @@ class Subset:
 
     @property
     def read_as(self) -> str:
-        """The language as which an encoder reads its rows: of an ordered pair of one language with itself, that language."""
-        parts = set(self.task.parts(self.language))
-        return parts.pop() if len(parts) == 1 else self.language
+        """The language as which an encoder reads its rows: the one that they are written in, where they do not mix two."""
+        return self.language if self.task.mixes(self.language) else self.task.written_in(self.language)[0]
 
     def __str__(self) -> str:
         return f"{self.task.name} {self.split} {self.language}"

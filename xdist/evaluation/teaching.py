@@ -118,7 +118,7 @@ def _logits(model: Model, subset: Subset, sets: Rows, rows: range, budget: int) 
     for group in split_by_budget(order.tolist(), tokens, budget, model.packed):
         places = [int(place) for place in group]
         drawn = [sets.row(rows.start + place) for place in places]
-        batch = collate(drawn, places, family, languages=[subset.language] * len(drawn)).to(distributed.device())
+        batch = collate(drawn, places, family, languages=[subset.read_as] * len(drawn)).to(distributed.device())
         (outputs,) = model(View(batch))
         found[places] = outputs.float().cpu()
     return found

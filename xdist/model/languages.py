@@ -5,6 +5,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from xdist.errors import UserError
+from xdist.languages import code_among
 from xdist.model.kinds import kind_of
 from xdist.tasks.batch import Batch
 
@@ -17,7 +18,8 @@ def language_numbers(encoder: PreTrainedModel, batch: Batch) -> Tensor | None:
         return None
     if batch.languages is None:
         raise UserError(f"a model of type '{config.model_type}' needs the language of each row")
-    if unknown := next((code for code in batch.languages if code not in config.lang2id), None):
+    known = tuple(config.lang2id)
+    if unknown := next((code for code in batch.languages if code_among(known, code) is None), None):
         raise UserError(f"a model of type '{config.model_type}' was not trained on '{unknown}'")
-    numbers = torch.tensor([config.lang2id[code] for code in batch.languages], device=batch.tokens.device)
+    numbers = torch.tensor([config.lang2id[code_among(known, code)] for code in batch.languages], device=batch.tokens.device)
     return numbers[batch.token_row]

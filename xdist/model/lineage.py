@@ -180,7 +180,15 @@ def _published_name(value: Any) -> Any:
 def languages_of(lineage: Lineage, scored: Task) -> set[str]:
     """Languages in which the head that the task is scored with was trained."""
     entries = (entry for stage in lineage for entry in stage.tasks if scored.head == entry.head or scored.name == entry.task)
-    return {code for entry in entries for code in entry.languages}
+    return {language for entry in entries for code in entry.languages for language in (code, *_beside(entry.task, code))}
+
+
+def _beside(name: str, language: str) -> tuple[str, ...]:
+    """The languages of a task's texts of a code, as far as the task is known here."""
+    try:
+        return unchecked(name).written_in(language)
+    except UserError:  # your own task, or a plugin's
+        return ()
 
 
 def read_since(lineage: Lineage) -> list[str]:

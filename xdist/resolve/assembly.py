@@ -227,7 +227,7 @@ class Assembly:
     def _remark(self, model: Model, begun: set[str]) -> None:
         """Say what is worth knowing of a model that is to be trained; `begun`: its heads that existed before."""
         log.info(remarks.attention_remark(model.train(), distributed.device().type))
-        for line in held.describe_languages(model.encoder, (one.language for one in self.resolved.subsets.training)):
+        for line in held.describe_languages(model.encoder, (one.read_as for one in self.resolved.subsets.training)):
             log.info(line)
         if having := branches_of(model.encoder):
             log.info("the top %d layers exist once for each of %s", having.index.layers, ", ".join(having.index.languages))

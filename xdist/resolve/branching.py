@@ -10,9 +10,6 @@ from xdist.errors import UserError, unknown
 from xdist.languages import same_language
 from xdist.resolve.encoder import Encoder
 
-# Rows of two languages at once.
-TWO_LANGUAGES = ("parallel",)
-
 
 def with_languages(section: Model, subsets: Sequence[Subset]) -> Model:
     """`section` with the languages that have a branch, where it leaves them open: those of the training `subsets`."""
@@ -20,9 +17,9 @@ def with_languages(section: Model, subsets: Sequence[Subset]) -> Model:
     if branches is None or branches.languages is not None or not subsets:
         return section
     codes: list[str] = []
-    for subset in subsets:
-        if not any(same_language(code, subset.language) for code in codes):
-            codes.append(subset.language)
+    for language in _trained(subsets):
+        if not any(same_language(code, language) for code in codes):
+            codes.append(language)
     return section.model_copy(update={"branches": branches.model_copy(update={"languages": tuple(codes)})})
 
 
@@ -49,15 +46,21 @@ def check_branches(section: Model, encoder: Encoder, subsets: Sequence[Subset]) 
     if (index := index_of(section)) is None:
         return
     for subset in subsets:
-        if subset.task.family in TWO_LANGUAGES:
+        if subset.task.mixes(subset.language):
             raise UserError(f"model.branches: '{subset.task.name}' holds two languages in a row, which no branch reads")
-        if not any(same_language(code, subset.language) for code in index.languages):
-            message = unknown("language with a branch", subset.language, index.languages)
-            raise UserError(f"model.branches.languages: {subset} is trained on: {message}")
-    trained = dict.fromkeys(subset.language for subset in subsets)
+        for language in subset.task.written_in(subset.language):
+            if not any(same_language(code, language) for code in index.languages):
+                message = unknown("language with a branch", language, index.languages)
+                raise UserError(f"model.branches.languages: {subset} is trained on: {message}")
+    trained = _trained(subsets)
     for code in index.languages if section.branches is not None else ():
         if not any(same_language(code, language) for language in trained):
             raise section.error(("branches", "languages"), unknown("language that is trained on", code, trained))
+
+
+def _trained(subsets: Sequence[Subset]) -> tuple[str, ...]:
+    """The languages whose text they have, each once."""
+    return tuple(dict.fromkeys(code for one in subsets for code in one.task.written_in(one.language)))
 
 
 def _check_layers(section: Model, encoder: Encoder) -> None:

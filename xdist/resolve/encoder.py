@@ -14,16 +14,13 @@ from xdist.data.heads import heads_in
 from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.formats.lines import read_json
-from xdist.languages import NOBODY_KNOWS, Pretraining
+from xdist.languages import NOBODY_KNOWS, Pretraining, code_among
 from xdist.languages import find_language as known_language
 from xdist.languages.encoders import read_by, read_by_name
 from xdist.languages.pretraining import find_list, recorded_list
 from xdist.model.admission import check_files, check_values
 from xdist.model.kinds import KINDS, EncoderKind, check_kind
 from xdist.model.lineage import read_lineage
-
-# Families whose rows are of one language each.
-ONE_LANGUAGE = ("classification", "multiple-choice", "tagging", "sentence-retrieval", "bitext-mining")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +134,11 @@ def check_subsets(encoder: Encoder, used: Iterable[Subset]) -> None:
             raise UserError(f"{encoder.place}: no {task.family} ('{task.name}') with '{encoder.kind}': {reason}")
         if encoder.languages is None:
             continue
-        if subset.language not in encoder.languages:
-            names = ", ".join(sorted(encoder.languages))
-            raise UserError(f"{encoder.place}: was not trained on '{subset.language}' ({subset}), but {names}")
-        if task.family not in ONE_LANGUAGE:
+        for language in task.written_in(subset.language):
+            if code_among(tuple(sorted(encoder.languages)), language) is None:
+                names = ", ".join(sorted(encoder.languages))
+                raise UserError(f"{encoder.place}: was not trained on '{language}' ({subset}), but {names}")
+        if task.mixes(subset.language):
             raise UserError(f"{encoder.place}: gets the language of each text as input, and rows of '{task.name}' may have two")
 
 

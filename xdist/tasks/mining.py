@@ -38,7 +38,7 @@ class Mining(MeanPooled):
             yield {"example": number, **row, "side": side}
 
     def language(self, row: Row, language: str) -> str:
-        return "en" if SIDES[row["side"]].endswith("english") else language
+        return self.task.written_in(language)[-1 if SIDES[row["side"]].endswith("english") else 0]
 
     def answers(self, scores: np.ndarray, numbers: np.ndarray, searched: Searched) -> list[np.ndarray]:
         return list(np.stack([scores, numbers], axis=1).astype(np.float64))

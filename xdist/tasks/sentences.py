@@ -59,7 +59,7 @@ class SentenceRetrieval(MeanPooled):
             yield {"example": number, **row, "side": side}
 
     def language(self, row: Row, language: str) -> str:
-        return "en" if row["side"] == ENGLISH else language
+        return self.task.written_in(language)[-1 if row["side"] == ENGLISH else 0]
 
     def answers(self, scores: np.ndarray, numbers: np.ndarray, searched: Searched) -> list[np.ndarray]:
         return list(numbers)

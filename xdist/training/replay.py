@@ -40,7 +40,7 @@ def _rows(training: Training, number: int) -> list[str]:
     for batch in batches:
         if data.together[batch.head] == 1:  # elsewhere a row has no separate loss
             for source, row in map(parts_of, batch.row_ids.tolist()):
-                drawn, languages = [data.shards[source].row(row)], [data.subsets[source].language]
+                drawn, languages = [data.shards[source].row(row)], [data.subsets[source].read_as]
                 entry = collate(drawn, [row_id(source, row)], data.families[batch.head], languages=languages)
                 alone.append((f"{data.subsets[source]} row {row}", entry, batch.dummy))
     lines = []

@@ -9,6 +9,7 @@ from xdist.formats.layout import ENDINGS, ROLES, Layout
 from xdist.tasks.catalog.hub import Hub
 from xdist.tasks.catalog.retrieval import sentence_layer
 from xdist.tasks.catalog.task import NEED_GOLD, Read, Task
+from xdist.tasks.families import OWN
 
 if TYPE_CHECKING:
     from xdist.tasks.catalog.user import HubCopy, UserTask
@@ -56,6 +57,7 @@ def build_task(name: str, entry: "UserTask") -> Task:
         counts={split: count for split, count in entry.counts.items()},  # noqa: C416
         names=entry.codes,
         layer=sentence_layer if entry.family == "sentence-retrieval" else None,
+        written=(OWN, entry.pivot) if entry.family == "sentence-retrieval" else (),
         fields=entry.fields if entry.family == "masked-lm" else (),
         need_gold=(*NEED_GOLD, *(() if entry.unlabelled else ("test",))),
         hub=_hub(entry),

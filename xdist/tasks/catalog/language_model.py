@@ -11,6 +11,7 @@ from xdist.formats.examples import Line
 from xdist.languages import LANGUAGES
 from xdist.tasks.catalog.retrieval import NTREX_NAMES
 from xdist.tasks.catalog.task import Task
+from xdist.tasks.families import WITH_ENGLISH
 
 HEAD = "mlm"
 ALL = tuple(LANGUAGES)
@@ -42,6 +43,7 @@ def _text(
         licence=licence,
         shares=shares,
         needs="parallel text" if len(fields) > 1 else "",
+        written=WITH_ENGLISH if len(fields) > 1 else (),
     )
 
 
@@ -82,5 +84,6 @@ TASKS = (
         licence="CC BY-SA 4.0",
         shares="NTREX-128",
         needs="parallel text",
+        written=WITH_ENGLISH,
     ),
 )

@@ -18,7 +18,7 @@ from xdist.metrics import metric
 from xdist.plugins import digest_in
 from xdist.registry import Registry
 from xdist.tasks.catalog.hub import Hub
-from xdist.tasks.families import FAMILIES
+from xdist.tasks.families import FAMILIES, OWN
 
 # Examples of a split: the same number in every language, or a number per language; a language that is not named is unknown.
 Counts = int | Mapping[str, int]
@@ -61,6 +61,7 @@ class Task:
     `plugins`: the plugins of it and its family, 'name@digest' each, which the catalog fills in; none for those of ours.
     `needs`: what training on it needs in addition to labelled English, as reports show it: "parallel text".
     `shares`: the set whose sentences it has; what one task with them has trained, another does not test.
+    `written`: the languages of its texts of a code, OWN being that of the code; none named: as its family has them.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Task:
     needs: str = ""
     checked: bool = True
     labels_found: bool = False
+    written: tuple[str, ...] = ()
 
     @property
     def head(self) -> str:
@@ -126,6 +128,16 @@ class Task:
         if split == "train" and not any("{" in pattern for pattern in self.files.get(split, ("{",))):
             return self.train_languages
         return self.pool if split == POOL else self.languages
+
+    def written_in(self, language: str) -> tuple[str, ...]:
+        """The languages of its texts of a code, each once: of a pair both; English may stand beside the code's, or instead."""
+        own = self.parts(language)
+        said = self.written or FAMILIES.get(self.family).written
+        return tuple(dict.fromkeys(code for one in said for code in (own if one == OWN else (one,))))
+
+    def mixes(self, language: str) -> bool:
+        """Whether a row of a code may hold texts of two languages."""
+        return len(self.written_in(language)) > 1 and not FAMILIES.get(self.family).apart
 
     def on_hub(self, split: str, language: str) -> Hub | None:
         """The data set of the hub that has this split of a language. It has nothing of a language beyond the listed ones."""

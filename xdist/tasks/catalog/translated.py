@@ -12,6 +12,7 @@ from xdist.tasks.catalog.classification import NLI, PAWSX, XNLI
 from xdist.tasks.catalog.span_qa import MAX_LENGTH
 from xdist.tasks.catalog.tagging import PANX_LANGUAGES
 from xdist.tasks.catalog.task import Task
+from xdist.tasks.families import OWN
 
 BUCKET = "xtreme_translations"
 LICENCE = "machine translation, not stated"
@@ -35,6 +36,7 @@ def _pairs(base: Task, folder: str, labels: tuple[str, ...], form: translated.Se
         train_languages=languages,
         trained_on=(f"{base.name}-{form}",),
         any_language=True,
+        written={"translated": (OWN,), "bilingual": ("en", OWN)}[form],
         source=f"{base.name} in English, {what}: {SOURCE}",
         licence=LICENCE,
     )
@@ -92,6 +94,7 @@ TASKS = (
         max_length=MAX_LENGTH,
         shared_head="squad",
         trained_on=("squad",),
+        written=("en",),
         source=f"XQuAD in each language, translated into English, which is what the model reads and is scored in: {SOURCE}",
         licence=LICENCE,
         shares="XQuAD",

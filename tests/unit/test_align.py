@@ -14,6 +14,7 @@ from tiny import NAMES, tiny_model
 from xdist.cli import main
 from xdist.config import load_run
 from xdist.data.leaks import check_leaks, letters_of
+from xdist.data.look import find_without_gold
 from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.evaluation.fitting import has_alignment, read_alignment
@@ -133,6 +134,17 @@ def test_sentences_of_a_test_set_are_no_text_to_fit_on(tmp_path: Path, root: Pat
     ):
         check_leaks([fitted], scored, root)
     assert letters_of("Ğ, ɔ́!") == letters_of("ğ ɔ́")
+
+
+@pytest.mark.parametrize("name", ["parallel", "tlm"])
+def test_translations_of_a_test_set_are_no_text_to_train_on(tmp_path: Path, name: str) -> None:
+    for path, text in (("tatoeba/sw-en.sw", "Nyumba kubwa iko mjini\n"), ("tatoeba/sw-en.en", "The house is in town\n")):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "sw-en.tsv").write_text("Nyumba kubwa iko mjini\tThe house is in town\n")
+    with pytest.raises(UserError, match=f"{name}.*: 2 of 2 texts are sentences of what is evaluated"):
+        find_without_gold(tmp_path, [Subset(task(name), "train", "sw")], [Subset(task("tatoeba"), "test", "sw")])
 
 
 def test_maps_of_other_text_are_refused_once_something_is_predicted(tmp_path: Path) -> None:

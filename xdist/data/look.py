@@ -18,7 +18,7 @@ def find_without_gold(
     for subset in trained:
         if not subset.task.fields and all(path.is_file() for path in subset.task.paths(root, subset.split, subset.language)):
             _read(subset.task, root, subset.split, subset.language)
-    check_leaks([*(subset for subset in trained if subset.task.family == "parallel"), *before], scored, root)
+    check_leaks([*(subset for subset in trained if subset.task.translates), *before], scored, root)
     gold: dict[tuple[Task, str, str], bool] = {}
     blanked = []
     for subset in scored:

@@ -158,7 +158,7 @@ class Assembly:
         assert run.train
         self._choose_arithmetic()
         subsets = self.resolved.subsets
-        parallel = [subset for subset in subsets.training if subset.task.family == "parallel"]
+        parallel = [subset for subset in subsets.training if subset.task.translates]
         on_first(lambda: check_leaks([*parallel, *self.resolved.parallel_before], subsets.evaluation, run.data.root))
         data = self.data(preparation)
         if (teachers := self.resolved.teachers) and run.train.distil is not None:

@@ -180,7 +180,7 @@ class ResolvedFacts:
                 task = task_called(entry.task, self.run.data.tasks, self.run.plugins, root)
             except UserError:  # your own task that is not described here
                 continue
-            if task.family == PARALLEL:
+            if task.translates:
                 subsets = (Subset(task, "train", code) for code in entry.languages if task.has_language("train", code))
                 found |= dict.fromkeys(subset for subset in subsets if task.is_there(root, "train", subset.language))
         return tuple(found)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from xdist.data.leaks import check_leaks
 from xdist.data.subset import Subset
 from xdist.errors import UserError
-from xdist.resolve.facts import PARALLEL
 from xdist.study.expansion import Graph, Node
 
 
@@ -27,4 +26,4 @@ def _trained(graph: Graph, node: Node) -> Iterator[Subset]:
     for key in node.before:
         before = graph.nodes[key]
         yield from _trained(graph, before)
-        yield from (subset for subset in before.resolved.subsets.training if subset.task.family == PARALLEL)
+        yield from (subset for subset in before.resolved.subsets.training if subset.task.translates)

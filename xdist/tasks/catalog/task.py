@@ -139,6 +139,11 @@ class Task:
         """Whether a row of a code may hold texts of two languages."""
         return len(self.written_in(language)) > 1 and not FAMILIES.get(self.family).apart
 
+    @property
+    def translates(self) -> bool:
+        """Whether it is running text with its translation, which is trained or fitted on as it stands."""
+        return self.family in ("parallel", "masked-lm") and self.mixes(OWN)
+
     def on_hub(self, split: str, language: str) -> Hub | None:
         """The data set of the hub that has this split of a language. It has nothing of a language beyond the listed ones."""
         hub = self.hub

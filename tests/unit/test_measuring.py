@@ -15,6 +15,7 @@ from xdist.formats.examples import Choice, Classified, Passage, Query, Question,
 from xdist.report import write_report
 from xdist.report.measured import Measured, add_counts
 from xdist.report.reading import read_scores
+from xdist.tasks.catalog import task
 
 TEXTS = ["the cat sat on the mat", "a dog ran to the cat", "the mat was red"]
 
@@ -72,6 +73,12 @@ def test_scripts_without_blanks_are_counted_by_letters(unigram: PreTrainedTokeni
     assert (found["units"], found["per"]) == (4 + 2, "character")
     assert Measuring(unigram)(rows("แมว"), "th")["per"] == "character"
     assert Measuring(unigram)(rows("고양이가 앉다"), "kor_Hang")["units"] == 2
+    pairs = {
+        code: Measuring(unigram)(rows("猫が座る。"), *task("xnli-pairs").written_in(code))
+        for code in ("zh-zh", "en-zh", "en-de")
+    }
+    assert [(one["units"], one["per"]) for one in pairs.values()] == [(4, "character"), (4, "character"), (1, "word")]
+    assert Measuring(unigram)(rows("a cat"), *task("xquad-translate-test").written_in("th"))["per"] == "word"
 
 
 @pytest.mark.parametrize(

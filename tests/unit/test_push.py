@@ -202,6 +202,19 @@ def test_the_hub_s_parser_reads_the_card(place: Path, hub: HubServer, tmp_path: 
     assert text.index("```python") < text.index("## Training")
 
 
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        ("sw en pt-BR zh_Hant sh", "en pt sh sw zh"),
+        ("eng_Latn-rus_Cyrl", "eng rus"),
+        ("de-en zh-zh", "de en zh"),
+        ("bat-smg fiu-vro roa-rup map-bms zh-yue zh-classical nds-nl simple", "eng jav lzh nds rup sgs vro yue"),
+    ],
+)
+def test_languages_of_a_card_are_codes_of_iso(codes: str, expected: str) -> None:
+    assert ModelCard(card(scored("xnli", *codes.split()), "Model", "")).data.language == expected.split()
+
+
 def scored(name: str, *codes: str) -> About:
     """Of a model that was scored with nothing but this task, in these languages."""
     entry = task(name)

@@ -71,7 +71,10 @@ class Scoring:
             values[subset.language] = _score_subset(subset, finished, examples)
             alike[subset.language] = collapse_of(finished, examples)
             if self.measure:
-                measured[subset.language] = self.measure(examples, subset.language)
+                written = subset.task.written_in(subset.language)
+                # Of sides that are rows of their own the first is measured.
+                written = written if subset.task.mixes(subset.language) else written[:1]
+                measured[subset.language] = self.measure(examples, *written)
             inputs = inputs_digest(self.request.root, subset, examples, self.digests)
             made[subset.language] = Made(inputs, files, file_digest(self._path(subset)))
         of = describe_made(self.request.options(subsets[0].task), self.model, self.precision, made)

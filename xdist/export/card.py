@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from xdist.errors import UserError
 from xdist.export.example import loading_example
 from xdist.languages import find_language as known_language
+from xdist.languages import pair_of
 from xdist.model.lineage import Lineage, PastTraining, base_of
 from xdist.tasks.catalog import Task
 from xdist.tasks.given_words import encodes_words_alone
@@ -131,10 +132,10 @@ def _set_of(catalog: Mapping[str, Task], name: str) -> Task | None:
 
 def _hub_codes(code: str) -> list[str]:
     """The codes of ISO 639 by which the hub knows a language, or the two of a pair."""
-    first, *rest = re.split("[-_]", code)
-    if known_language(code):
-        return [first] if re.fullmatch("[a-z]{2,3}", first) else []
-    return [one for part in (first, *rest) for one in _hub_codes(part)] if len(rest) == 1 and known_language(first) else []
+    if known := known_language(code):
+        first = known_language(re.split("[-_]", code)[0])
+        return [first.code if first and first.iso == known.iso and re.fullmatch("[a-z]{2,3}", first.code) else known.iso]
+    return [one for part in pair_of(code) or () if known_language(part) for one in _hub_codes(part)]
 
 
 def _results(about: About) -> Iterator[EvalResult]:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xdist.errors import UserError
+from xdist.formats.bitext import pairs
 from xdist.formats.corpus import aligned, blocks, lines
 from xdist.formats.disguised import refuse_disguised
 from xdist.formats.sources import source_digest, sources
@@ -310,6 +311,22 @@ def test_parallel_text_in_the_forms_of_opus(tmp_path: Path, form: str) -> None:
     parts = {path.name for path in entry.paths(tmp_path, "train", "yo")}
     assert parts == {name for name in FORMS[form] if not name.endswith(("ids", "README"))}
     assert sources(tmp_path, str(folder.relative_to(tmp_path))) == [], "of one text these are no sources"
+
+
+@pytest.mark.parametrize("code", ["en", "EN", "en-US", "en_US", "en-us", "eng_Latn"])
+def test_english_of_a_tmx_is_known_by_any_code(tmp_path: Path, code: str) -> None:
+    variants = (f"<tuv xml:lang='{one}'><seg>{text}</seg></tuv>" for one, text in ((code, "one"), ("yor_Latn", "okan")))
+    laid(tmp_path, {"A.tmx": f"<tmx><body><tu>{''.join(variants)}</tu></body></tmx>"})
+    assert [(line.text, line.translation) for line in task("parallel").examples(tmp_path, "train", "yo")] == [("okan", "one")]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "turned"),
+    [("eng", "enm", True), ("enm", "eng", False), ("eng_Latn", "yor", True), ("enq", "eng", False)],
+)
+def test_the_side_that_is_english_is_known_by_its_whole_code(tmp_path: Path, first: str, second: str, turned: bool) -> None:
+    folder = laid(tmp_path, {"train.src": "a\n", "train.trg": "b\n", "train.id": f"x\ty\t{first}\t{second}\n"})
+    assert list(pairs(str(folder / "train.src"))) == [(1, ("b", "a") if turned else ("a", "b"))]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from itertools import zip_longest
 
 from xdist.errors import UserError
 from xdist.formats.sources import COMPRESSIONS, KINDS, source_exists, source_stream
+from xdist.languages import is_english
 
 LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z]{2,8})*")
 NO_LANGUAGE = {*KINDS, "src", "trg", "id", "ids", "xml", "tmx", "en", "eng", "log", "md"}
@@ -67,7 +68,12 @@ def _begins_with_english(ids: list[str]) -> bool:
         return True
     line = next(_lines(ids[0]), "")
     columns = (line if isinstance(line, str) else "").split("\t")
-    return len(columns) < 2 or columns[-2].startswith("en")
+    return len(columns) < 2 or _in_english(columns[-2])
+
+
+def _in_english(code: str) -> bool:
+    """Of any script, country or variant: corpora write these in ways that are no codes, such as "en-us"."""
+    return is_english(re.split("[-_]", code)[0])
 
 
 def _lines(address: str) -> Iterator[str | bytes]:
@@ -103,7 +109,7 @@ def _units(address: str) -> Iterator[tuple[int, RawPair]]:
                 for variant in element.iter("tuv"):
                     language, text = variant.get(_LANG) or variant.get("lang") or "", variant.find("seg")
                     if text is not None:
-                        found.setdefault(language.lower().split("-")[0] in ("en", "eng"), "".join(text.itertext()))
+                        found.setdefault(_in_english(language), "".join(text.itertext()))
                 element.clear()
                 if len(found) == 2:
                     yield number, (found[False], found[True])

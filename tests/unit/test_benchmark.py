@@ -159,6 +159,23 @@ def test_languages_are_named_in_any_code(asked: Callable[..., Asked]) -> None:
     assert planned.missing == {"cldr-topic": ("fr",), "cldr-names": ("fr",)}
 
 
+def test_pairs_of_languages_are_named_by_the_codes_of_their_task(asked: Callable[..., Asked], tmp_path: Path) -> None:
+    suite = load_suite(str(suite_file(tmp_path / "suites", topic={"runs": ["topic.yaml"], "tasks": ["xnli-pairs"]})))
+    tiny_families(tmp_path / "data")
+
+    def scored(*languages: str) -> set[str]:
+        one = replace(asked(languages=languages, overrides=("model.pretraining=cc100",)), suite=suite)
+        planned = plan_benchmark(one)
+        return set(planned.study.axes["recipe"]["topic"]["target"]["run"]["evaluate"]["languages"])  # type: ignore[index]
+
+    assert scored("de", "en") == scored("deu", "eng_Latn") == scored("group:high", "de") == {"de-de", "de-en", "en-de", "en-en"}
+    assert scored("group:low") == {"sw-sw"}
+    with pytest.raises(UserError, match=r"--languages: no language of ours is unknown \(CC-100\)"):
+        scored("group:unknown")
+    with pytest.raises(UserError, match=r"--languages: unknown language of ours 'yo': \(valid: ar, bg, de, "):
+        scored("yo")
+
+
 def test_languages_are_named_by_what_the_encoder_has_read(asked: Callable[..., Asked]) -> None:
     planned = plan_benchmark(asked(languages=("group:low", "de"), overrides=("model.pretraining=cc100",)))
     run = planned.study.axes["recipe"]["topic"]["target"]["run"]  # type: ignore[index]

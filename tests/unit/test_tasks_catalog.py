@@ -314,6 +314,42 @@ def test_languages_of_pairs(tmp_path: Path) -> None:
         scored_of(run)
 
 
+@pytest.mark.parametrize("languages", ["[deu,eng_Latn]", "[de,en]", "[deu,group:high]"])
+def test_pairs_are_named_by_the_codes_of_their_task_in_any_spelling_and_by_groups(tmp_path: Path, languages: str) -> None:
+    def scored(tasks: str, languages: str) -> set[str]:
+        options = [f"data.root={tiny_families(tmp_path)}", "model.pretraining=cc100", f"evaluate.tasks=[{tasks}]"]
+        return {
+            str(subset) for subset in scored_of(load_run(ROOT / "xnli.yaml", [*options, f"evaluate.languages={languages}"]))
+        }
+
+    pairs = {f"xnli-pairs test {pair}" for pair in ("de-de", "de-en", "en-de", "en-en")}
+    assert scored("xnli-pairs", languages) == pairs
+    assert scored("xnli,xnli-pairs", languages) == pairs | {"xnli test de", "xnli test en"}
+    assert scored("xnli-pairs", "[group:low]") == {"xnli-pairs test sw-sw"}
+    with pytest.raises(UserError, match=r"no language of xnli-pairs is unknown"):
+        scored("xnli-pairs", "[group:unknown]")
+
+
+def test_a_language_that_no_scored_task_has_is_a_line(tmp_path: Path) -> None:
+    run = [f"data.root={tmp_path}", "evaluate.tasks=[tatoeba]"]
+    for code in ("yo", "yor"):
+        with pytest.raises(UserError, match=rf"evaluate.languages: task 'tatoeba': unknown language '{code}': "):
+            scored_of(load_run(ROOT / "xnli.yaml", [*run, f"evaluate.languages=[{code}]"]))
+
+
+def test_a_translated_task_is_scored_in_the_languages_whose_files_are_there(tmp_path: Path) -> None:
+    def scored(*tasks: str) -> list[str]:
+        options = [f"evaluate.tasks=[{','.join(tasks)}]", "evaluate.split=dev", "evaluate.languages=[sw,en]"]
+        run = load_run(ROOT / "xnli.yaml", [*options, f"data.root={tmp_path}"])
+        return sorted(str(subset) for subset in scored_of(run))
+
+    assert scored("rte") == ["rte dev en", "rte dev sw"]  # its file must be there: no other task has that language
+    assert scored("rte", "xnli") == ["rte dev en", "xnli dev en", "xnli dev sw"]
+    (tmp_path / "RTE").mkdir()
+    (tmp_path / "RTE/dev-sw.tsv").touch()
+    assert scored("rte", "xnli") == ["rte dev en", "rte dev sw", "xnli dev en", "xnli dev sw"]
+
+
 def test_languages_by_any_code(tmp_path: Path) -> None:
     """A user of FLORES's codes names the files of tasks that have others."""
     tiny_families(tmp_path)
@@ -329,7 +365,7 @@ def test_languages_by_any_code(tmp_path: Path) -> None:
     assert sorted(str(subset) for subset in scored_of(run)) == [
         *("mlqa test de", "mlqa test en", "xnli test de", "xnli test en", "xnli test sw", "xquad test de", "xquad test en"),
     ]
-    with pytest.raises(UserError, match=r"evaluate.languages: task 'xnli': unknown language 'hau_Latn'"):
+    with pytest.raises(UserError, match=r"evaluate.languages: tasks 'xnli', 'xquad', 'mlqa': unknown language 'hau_Latn'"):
         scored_of(load_run(described, ["evaluate.languages=[hau_Latn]"]))
 
 

@@ -10,9 +10,10 @@ from xdist.data.fetched import use_fetched_model
 from xdist.data.heads import heads_in
 from xdist.data.subset import Subset, pool_subsets
 from xdist.errors import UserError, unknown
-from xdist.languages import EVERY_GROUP, HEAD, LANGUAGES, TAIL, Pretraining, by_size
+from xdist.languages import EVERY_GROUP, HEAD, TAIL, Pretraining, by_size
 from xdist.resolve.encoder import what_was_read
 from xdist.tasks.catalog import Task, sharing, task
+from xdist.tasks.catalog.chosen import chosen, single_codes
 
 GROUP = "group:"  # before the name of one: some of the names are codes of languages too
 NAMED_GROUPS = {f"{GROUP}{name}": (name,) for name in EVERY_GROUP} | {f"{GROUP}tail": TAIL, f"{GROUP}head": HEAD}
@@ -95,14 +96,15 @@ class Subsets:
     @cached_property
     def evaluation(self) -> tuple[Subset, ...]:
         """Those of `evaluate`: with languages 'all', every language whose files exist."""
-        if self._there is not None:
-            return tuple(subset for subset in self.evaluation_named if str(subset) in self._there)
-        return self._evaluation(existing=True)
+        there, root = self._there, self._data.root
+        if there is not None:
+            return self._evaluation(lambda subset: str(subset) in there)
+        return self._evaluation(lambda subset: subset.task.is_there(root, subset.split, subset.language))
 
     @cached_property
     def evaluation_named(self) -> tuple[Subset, ...]:
         """The same whether their files exist or not: with languages 'all', every language of each task."""
-        return self._evaluation(existing=False)
+        return self._evaluation(lambda subset: subset.language in subset.task.languages)
 
     @cached_property
     def aligned(self) -> tuple[Subset, ...]:
@@ -157,7 +159,8 @@ class Subsets:
             *((pool, True) for pool in pools),
         )
 
-    def _evaluation(self, existing: bool) -> tuple[Subset, ...]:
+    def _evaluation(self, included: Callable[[Subset], bool]) -> tuple[Subset, ...]:
+        """`included`: of those that the run does not name itself, which."""
         if self._evaluate is None:
             return ()
         root, split = self._data.root, self._evaluate.split
@@ -165,17 +168,21 @@ class Subsets:
         for number, entry in enumerate(entries):
             if not entry.scorable:
                 raise self._error(("evaluate", "tasks", number), f"task '{entry.name}' is trained, not evaluated")
-        known_codes = set(LANGUAGES)
         codes, groups = self._asked()
-        for code in codes:
-            known_codes |= {code for entry in entries if entry.own(code) in entry.languages}
+        listed = {entry: single_codes(entry, entry.languages) for entry in entries}
+        unlisted = [code for code in codes if not any(chosen(entry, [code]) for entry in entries)]
+        for code in unlisted:
+            if not any(entry.has_language(split, code) for entry in entries):
+                names = ", ".join(f"'{entry.name}'" for entry in entries)
+                message = unknown("language", code, {one for languages in listed.values() for one in languages})
+                raise self._error(("evaluate", "languages"), f"task{'s' if len(entries) > 1 else ''} {names}: {message}")
         subsets: list[Subset] = []
         for number, entry in enumerate(entries):
             if self._evaluate.languages == "all":
                 of_task = [
                     Subset(entry, split, code)
                     for code in by_size(entry.languages)
-                    if split in entry.files and (not existing or entry.is_there(root, split, code))
+                    if split in entry.files and included(Subset(entry, split, code))
                 ]
                 if not of_task:
                     example = _absent(entry.paths(root, split, entry.languages[0]))
@@ -184,16 +191,13 @@ class Subsets:
                     )
                 subsets += of_task
                 continue
-            of_groups = [code for code in by_size(entry.languages) if groups and self._read.group(code) in groups]
-            if existing:
-                of_groups = [code for code in of_groups if split in entry.files and entry.is_there(root, split, code)]
-            for code in codes:
-                if code not in known_codes or entry.own(code) in entry.languages:
-                    subsets.append(self._subset(("evaluate", "languages"), entry, split, code))
-            subsets += [self._subset(("evaluate", "languages"), entry, split, code) for code in of_groups]
-            if entry.pairs_of:  # two languages need all four pairs of them
-                chosen = {entry.pairs_of.own(code) for code in codes}
-                subsets += [Subset(entry, split, code) for code in entry.languages if chosen.issuperset(entry.parts(code))]
+            grouped = [code for code in by_size(listed[entry]) if groups and self._read.group(code) in groups]
+            # Files of other languages than the listed ones must be there where no other task has the language.
+            others = [code for code in codes if not chosen(entry, [code]) and entry.has_language(split, code)]
+            named = [*chosen(entry, codes), *(code for code in others if code in unlisted)]
+            subsets += [self._subset(("evaluate", "languages"), entry, split, code) for code in named]
+            found = [Subset(entry, split, code) for code in (*others, *chosen(entry, [*codes, *grouped])) if code not in named]
+            subsets += [subset for subset in found if split in entry.files and included(subset)]
         if groups and not subsets:
             message = f"no language of {', '.join(entry.name for entry in entries)} is {' or '.join(groups)}"
             raise self._error(("evaluate", "languages"), f"{message} ({self._read.title})")

@@ -10,12 +10,13 @@ from xdist.data.fetched import check_place, use_fetched_model
 from xdist.errors import UserError, unknown
 from xdist.estimate.shapes import shape_of
 from xdist.files import write_yaml
-from xdist.languages import same_language
 from xdist.resolve.encoder import what_was_read
 from xdist.resolve.resolved import Resolved, resolve
 from xdist.resolve.subsets import GROUP, NAMED_GROUPS, Subsets
 from xdist.study.benchmark_files import Asked, FilesThere
 from xdist.study.suite import RecipeTasks
+from xdist.tasks.catalog import Task
+from xdist.tasks.catalog.chosen import chosen, single_codes
 
 FILE = "study.yaml"
 BEFORE, TARGET = "before", "target"  # stages: the first of two runs, and the one that is scored
@@ -105,18 +106,28 @@ def _without_groups(request: Asked) -> Asked:
     if not read.known:
         reason = "what the encoder has read is not known, so languages are in no group; give model.pretraining=…"
         raise UserError(f"--languages: {groups[0]}: {reason}")
-    parts = {part for word in groups for part in NAMED_GROUPS[word]}
-    codes = {code for codes in request.suite.tasks.values() for code in codes if read.group(code) in parts}
+    parts = dict.fromkeys(part for word in groups for part in NAMED_GROUPS[word])
+    codes = {code for code in _codes(request) if read.group(code) in parts}
+    if not codes:
+        raise UserError(f"--languages: no language of {request.suite.name} is {' or '.join(parts)} ({read.title})")
     return replace(request, languages=(*(word for word in request.languages if word not in groups), *sorted(codes)))
 
 
 def _check_languages(request: Asked) -> None:
-    suite_codes = {
-        code for name, codes in request.suite.tasks.items() if not request.tasks or name in request.tasks for code in codes
-    }
+    tasks = _tasks(request)
     for code in request.languages:
-        if not any(same_language(code, one) for one in suite_codes):
-            raise UserError(f"--languages: {unknown(f'language of {request.suite.name}', code, suite_codes)}")
+        if not any(set(chosen(entry, [code])).intersection(languages) for entry, languages in tasks.items()):
+            raise UserError(f"--languages: {unknown(f'language of {request.suite.name}', code, _codes(request))}")
+
+
+def _tasks(request: Asked) -> dict[Task, tuple[str, ...]]:
+    """Those that are included, each with its languages in the suite."""
+    tasks = (one for recipe in request.suite.recipes for one in recipe.tasks.items())
+    return {entry: languages for entry, languages in tasks if not request.tasks or entry.name in request.tasks}
+
+
+def _codes(request: Asked) -> set[str]:
+    return {code for entry, languages in _tasks(request).items() for code in single_codes(entry, languages)}
 
 
 def _check_out(request: Asked) -> None:

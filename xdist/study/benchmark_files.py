@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xdist.languages import same_language
 from xdist.study.suite import LoadedSuite, RecipeTasks
 from xdist.tasks.catalog import Task
+from xdist.tasks.catalog.chosen import chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ class FilesThere:
         self.missing: dict[str, tuple[str, ...]] = {}
         self.absent: dict[str, str] = {}
         for entry, codes in self.tasks.items():
-            wanted = [code for code in codes if not asked.languages or any(same_language(code, one) for one in asked.languages)]
+            named = chosen(entry, asked.languages)
+            wanted = [code for code in codes if not asked.languages or code in named]
             if not wanted:
                 self.absent[entry.name] = "has none of the languages that were named"
                 continue
@@ -63,7 +64,7 @@ class FilesThere:
             return
         for entry, codes in self.there.items():
             for other, theirs in self.there.items():
-                gone = [code for code in codes if other.own(code) in other.languages and other.own(code) not in theirs]
+                gone = [code for code in codes if not set(chosen(other, [code])).issubset(theirs)]
                 codes[:] = [code for code in codes if code not in gone]
                 self.missing[entry.name] += tuple(gone)
         for entry in [entry for entry, codes in self.there.items() if not codes]:

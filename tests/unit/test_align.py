@@ -12,13 +12,19 @@ from click.testing import CliRunner, Result
 from tiny import NAMES, tiny_model
 
 from xdist.cli import main
-from xdist.config import load_run
+from xdist.config import Data, load_run
+from xdist.config import Model as ModelSection
 from xdist.data.leaks import check_leaks, letters_of
 from xdist.data.look import find_without_gold
+from xdist.data.prepare import Preparation
 from xdist.data.subset import Subset
+from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
-from xdist.evaluation.fitting import has_alignment, read_alignment
+from xdist.evaluation.fitting import Ranks, fit_maps, has_alignment, read_alignment
+from xdist.model.encoder import load_encoder
+from xdist.model.model import Model
 from xdist.resolve.resolved import resolve
+from xdist.resolve.subsets import Subsets
 from xdist.tasks.catalog import task
 
 WORDS = [word for words in NAMES.values() for word in words.split()]
@@ -89,6 +95,34 @@ def test_align_of_every_language_that_is_evaluated(tmp_path: Path, root: Path, m
     assert "parallel train de" in [str(one) for one in resolved.read("evaluate")]
     options = resolved.request.options(task("cldr-names"))
     assert options["align"]["method"] == "procrustes", "predictions by other maps never mix with these"
+
+
+def test_a_language_has_one_map_of_all_its_text_in_any_code(tmp_path: Path, root: Path, model: Path) -> None:
+    """Its file may have another code than the task that is evaluated, as may one text another than the next."""
+    sib = root / "sib200"
+    for code in ("eng_Latn", "deu_Latn"):
+        (sib / code).mkdir(parents=True)
+        rows = (f"{row}\ttravel\t{word} {code}\n" for row, word in enumerate(WORDS[:6]))
+        (sib / code / "train.tsv").write_text("index_id\tcategory\ttext\n" + "".join(rows))
+    (root / "parallel/srp-Cyrl-en.tsv").write_text("jedan dva\tone two\n")
+
+    def aligned(*tasks: str, languages: str) -> list[str]:
+        run = load_run(
+            described(tmp_path, root, model, tasks=[{"task": "parallel"}, {"task": "sib200-parallel"}]),
+            [f"evaluate.tasks=[{','.join(tasks)}]", f"evaluate.languages={languages}"],
+        )
+        return list(map(str, Subsets(run).aligned))
+
+    assert aligned("ntrex", languages="[srp-Cyrl]") == ["parallel train srp-Cyrl"]
+    assert aligned("sib200", languages="[de]") == ["parallel train deu_Latn", "sib200-parallel train deu_Latn"]
+    assert aligned("cldr-names", "sib200", languages="[de]") == ["parallel train de", "sib200-parallel train deu_Latn"]
+    subsets = [Subset(task("parallel"), "train", "de"), Subset(task("sib200-parallel"), "train", "deu_Latn")]
+    tokenizer = load_tokenizer(str(model))
+    preparation = Preparation(subsets, Data(root=root, cache=tmp_path / "prepared"), tokenizer)
+    preparation.make_missing()
+    encoder = Model(load_encoder(ModelSection(backbone=str(model)), tokenizer, torch.float32), {}, 0).eval()
+    found = fit_maps(encoder, preparation, subsets, "mean-shift", 1, 1000, Ranks())
+    assert {code: one.facts["pairs"] for code, one in found.maps.items()} == {"de": len(WORDS) - 1 + 6}
 
 
 @pytest.mark.parametrize(

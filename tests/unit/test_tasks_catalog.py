@@ -369,6 +369,21 @@ def test_languages_by_any_code(tmp_path: Path) -> None:
         scored_of(load_run(described, ["evaluate.languages=[hau_Latn]"]))
 
 
+def test_files_of_any_language_are_found_under_any_code_in_their_names(tmp_path: Path) -> None:
+    folder = "xtreme_translations/XNLI/translate-train"
+    names = ("mlm/swh_Latn.txt.gz", "tlm/kin_Latn-en.tsv", f"{folder}/en-deu-translated.tsv", "RTE/dev-sr_Cyrl.tsv")
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    asked = (("mlm", "train", "sw"), ("tlm", "train", "kin"), ("xnli-translated", "train", "de"), ("rte", "dev", "srp"))
+    for (name, split, code), file in zip(asked, names, strict=True):
+        assert task(name).paths(tmp_path, split, code) == (tmp_path / file,)
+        assert task(name).is_there(tmp_path, split, code)
+        assert not task(name).is_there(tmp_path, split, "yo")
+    (tmp_path / "mlm/sw.txt").touch()
+    assert task("mlm").paths(tmp_path, "train", "sw") == (tmp_path / "mlm/sw.txt",)
+
+
 def test_what_was_trained_in_another_set_s_code_is_no_zero_shot_language() -> None:
     assert [task("xnli").own(code) for code in ("eng_Latn", "swa", "zho_Hans", "yor_Latn")] == ["en", "sw", "zh", "yor_Latn"]
     assert task("bucc2018").own("deu_Latn") == "de"

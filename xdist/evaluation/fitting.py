@@ -20,6 +20,7 @@ from xdist.data.subset import Subset
 from xdist.errors import UserError
 from xdist.evaluation.queue import batch_queue, rank_share
 from xdist.files import Digests, digest, file_digest, write_json, written_folder
+from xdist.languages import identity
 from xdist.model.alignment import Alignment, ClosedForm, LanguageMap, PairSums, check_maps, fit_map
 from xdist.model.model import Model
 from xdist.robust.word_links import DictionaryLinks
@@ -55,9 +56,11 @@ def fit_maps(
     that cannot be mapped."""
     check_maps(model.encoder, layer)
     maps: dict[str, LanguageMap] = {}
-    for language in dict.fromkeys(subset.language for subset in subsets):
-        began = time.monotonic()
-        of_language = [subset for subset in subsets if subset.language == language]
+    by_language: dict[str, list[Subset]] = {}
+    for subset in subsets:
+        by_language.setdefault(identity(subset.language), []).append(subset)
+    for of_language in by_language.values():
+        began, language = time.monotonic(), of_language[0].language
         sums = PairSums(model.width, distributed.device())
         table = None
         if isinstance(linker, DictionaryLinks):

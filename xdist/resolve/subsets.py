@@ -10,7 +10,7 @@ from xdist.data.fetched import use_fetched_model
 from xdist.data.heads import heads_in
 from xdist.data.subset import Subset, pool_subsets
 from xdist.errors import UserError, unknown
-from xdist.languages import EVERY_GROUP, HEAD, TAIL, Pretraining, by_size
+from xdist.languages import EVERY_GROUP, HEAD, TAIL, Pretraining, by_size, identity
 from xdist.resolve.encoder import what_was_read
 from xdist.tasks.catalog import Task, sharing, task
 from xdist.tasks.catalog.chosen import chosen, single_codes
@@ -122,13 +122,14 @@ class Subsets:
                 ]
                 continue
             languages = dict.fromkeys(
-                text.own(subset.language) for subset in self.evaluation_named if "-" not in subset.language
+                text.own(subset.language) for subset in self.evaluation_named if subset.task.pairs_of is None
             )
             codes = [
                 code for code in languages if text.has_language("train", code) and text.is_there(self._data.root, "train", code)
             ]
             subsets += [Subset(text, "train", code) for code in codes]
-        return tuple(dict.fromkeys(subsets))
+        # Of two codes of one language, as two tasks have them, the first: its file would count twice.
+        return tuple({(one.task, identity(one.language)): one for one in reversed(subsets)}.values())[::-1]
 
     @cached_property
     def pools(self) -> tuple[Subset, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 from xdist.config.data import Joining
 from xdist.errors import UserError, unknown
 from xdist.formats import bitext, corpus, pairs, sources
+from xdist.formats.file_codes import code_in_files
 from xdist.formats.layout import Layout
 from xdist.formats.treebank import TREEBANK
 from xdist.languages import same_language
@@ -50,7 +51,7 @@ class Task:
     Retrieval: `pool` says which files of split "pool" hold the candidates, by language; `query_length` is the `max_length` of
     queries, `negatives` how many answers a query is distinguished from in training, its own among them; `layer(depth)` is the
     hidden layer that is read where no head is trained, and which a run may choose.
-    `any_language`: files of languages beyond the listed ones are taken too, under any code in their names.
+    `any_language`: files of languages beyond the listed ones are taken too, and of all under any code in their names.
     `translated`: the name of a file in another language than the listed ones, of the same format as the official one.
     `spelt`: parts of names of files that are spelt otherwise in some releases, and how; either is taken.
     `fields`: the task is a corpus of running text, which `files` names without endings (`xdist.formats.corpus`), and these hold
@@ -222,9 +223,12 @@ class Task:
         if self.fields:
             found = (one for source in self.sources(root, split, language) for one in bitext.files_of(source))
             return tuple(map(Path, found)) or (self._place(root, split, language),)
-        name = self.names.get(language, language)
         if self.translated and language not in self.languages:
-            return (root / self.translated.format(split=split, language=language),)
+            pattern = root / self.translated.replace("{split}", split)
+            return (pattern.with_name(pattern.name.format(language=code_in_files(pattern, language))),)
+        if self.any_language:
+            language = code_in_files(root / self.files[split][0], language)
+        name = self.names.get(language, language)
         patterns = (*self.files[split], *([self.gold[split]] if split in self.gold else []))
         official = tuple(root / pattern.format(language=language, name=name) for pattern in patterns)
         if split in self.gold and not official[-1].is_file():
@@ -244,14 +248,17 @@ class Task:
 
     def sources(self, root: Path, split: str, language: str) -> list[str]:
         """The sources of a corpus: local paths or addresses, in order; none where nothing exists."""
-        place = self._corpus(split, language)
+        place = self._corpus(root, split, language)
         return sources.sources(root, place, bitext.begin_pairs) if len(self.fields) > 1 else sources.sources(root, place)
 
     def _place(self, root: Path, split: str, language: str) -> Path:
-        return root / f"{self._corpus(split, language)}.txt"
+        return root / f"{self._corpus(root, split, language)}.txt"
 
-    def _corpus(self, split: str, language: str) -> str:
-        return self.files[split][0].format(language=language, name=self.names.get(language, language))
+    def _corpus(self, root: Path, split: str, language: str) -> str:
+        pattern = self.files[split][0]
+        if self.any_language:
+            language = code_in_files(root / pattern, language, endings=True)
+        return pattern.format(language=language, name=self.names.get(language, language))
 
     def examples(self, root: str | Path, split: str, language: str) -> Iterator[Any]:
         """The Examples of a split in a language, as published. Raises UserError naming the file that is missing, wrong or

@@ -21,6 +21,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
 from xdist.config import Model as ModelSection
 from xdist.config.method import METHODS
 from xdist.config.robust import Place
+from xdist.data.subset import Subset
 from xdist.data.tokenizer import load_tokenizer
 from xdist.errors import UserError
 from xdist.export.hugging_face import prepare_export
@@ -32,7 +33,7 @@ from xdist.model.kinds import REFUSED, check_kind, kind_of
 from xdist.model.language_head import load_language_heads
 from xdist.model.model import Model
 from xdist.model.sites import shift_last_states, shifted_module
-from xdist.resolve.encoder import check_recomputing, read_encoder
+from xdist.resolve.encoder import check_recomputing, check_subsets, read_encoder
 from xdist.tasks.batch import Batch, Shift, View
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
@@ -272,7 +273,12 @@ def test_an_encoder_that_is_told_languages_is_told_that_of_each_row(tmp_path: Pa
     model, batch = model_of(str(folder)), batch_of(ROWS)
     with pytest.raises(UserError, match="needs the language of each row"):
         model.hidden(batch)
-    batch.languages = ("de", "sw", "en")
+    batch.languages = ("deu_Latn", "sw", "eng")
+    encoder = read_encoder(str(folder))
+    assert encoder
+    check_subsets(encoder, [Subset(task("sib200"), "test", code) for code in ("deu_Latn", "swh_Latn")])
+    with pytest.raises(UserError, match=r"was not trained on 'yor_Latn' \(sib200 test yor_Latn\), but de, en, sw"):
+        check_subsets(encoder, [Subset(task("sib200"), "test", "yor_Latn")])
     theirs = AutoModel.from_pretrained(folder).eval()
     found = model.hidden(batch).split(batch.lengths.tolist())
     for one, tokens, number in zip(found, batch.tokens.split(batch.lengths.tolist()), (2, 0, 1, 1), strict=True):

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xdist.errors import UserError
 from xdist.formats.examples import Tagged
-from xdist.robust.code_switch import CodeSwitcher
+from xdist.robust.code_switch import CodeSwitch, CodeSwitcher, dictionaries_in
 from xdist.robust.word_lists import read_dictionary
 from xdist.tasks.catalog import task
 from xdist.tasks.tagging import Tagging
@@ -99,6 +99,12 @@ def test_a_missing_dictionary_is_an_error(tokenizer: PreTrainedTokenizerBase, fo
         CodeSwitcher(tokenizer, folder, seed=1, stream=0, languages=["de", "es"])
     with pytest.raises(UserError, match=r"no dictionary en-xx\.txt in this folder"):
         CodeSwitcher(tokenizer, tmp_path, seed=1, stream=0)
+
+
+def test_a_dictionary_is_found_by_any_code_of_its_language(folder: Path) -> None:
+    method = CodeSwitch(dictionaries=folder, languages=("deu_Latn", "fra", "es"))
+    assert method.files() == [folder / f"en-{code}.txt" for code in ("de", "fr", "es")]
+    assert dictionaries_in(folder, "en", method.languages[:2]) == method.files()[:2]
 
 
 def test_english_is_known_by_any_of_its_codes(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

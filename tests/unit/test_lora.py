@@ -231,7 +231,6 @@ def test_lora_by_peft_itself(folders: Callable[[str], str], tmp_path: Path) -> N
     [
         ({"kind": "bottleneck", "alpha": 3}, "alpha: an adapter of kind 'bottleneck' has none"),
         ({"kind": "lora", "invertible": True}, "invertible: an adapter of kind 'lora' has none"),
-        ({"fallback": "sw"}, "fallback: there is no adapter of 'sw' among languages"),
     ],
 )
 def test_lora_options_of_the_other_kind_are_refused(adapter: Any, line: str) -> None:

@@ -310,6 +310,13 @@ def test_nothing_is_asked_of_a_network_or_kept_at_home(tmp_path: Path, monkeypat
     assert (sorted(home.rglob("*")) if home.is_dir() else None) == before
 
 
+def test_languages_of_a_description_are_named_in_any_code(tmp_path: Path) -> None:
+    keys = {"labels": ["sport"], "train_languages": ["yo"], "counts": {"test": {"yor": 3}, "train": 4}}
+    entry = own(tmp_path, "classification", "a.csv", "text,label\nx,sport\n", **keys)
+    assert entry.train_languages == ("yor_Latn",)
+    assert (entry.count("test", "yor_Latn"), entry.count("train", "yor_Latn")) == (3, 4)
+
+
 @pytest.mark.parametrize(
     "keys, message",
     [
@@ -320,6 +327,8 @@ def test_nothing_is_asked_of_a_network_or_kept_at_home(tmp_path: Path, monkeypat
         ({"codes": {"sw": "x"}}, "codes.sw: is not among its `languages`"),
         ({"languages": ["yo", "yor_Latn"], "files": {"train": "{language}"}}, "'yor_Latn' is the language of 'yo' above"),
         ({"labels": []}, "labels: a classification task needs some"),
+        ({"train_languages": ["yo", "sw"]}, "train_languages.1: unknown language 'sw': (valid: yor_Latn)"),
+        ({"counts": {"test": {"sw": 3}}}, "counts.test.sw: unknown language 'sw': (valid: yor_Latn)"),
     ],
 )
 def test_descriptions_that_cannot_be(tmp_path: Path, keys: Any, message: str) -> None:

@@ -399,6 +399,19 @@ def test_languages_are_asked_for_by_what_the_encoder_has_read(place: Path) -> No
         of("group:seen", **cc100)
 
 
+def test_the_fallback_of_language_adapters_is_one_of_them_in_any_code() -> None:
+    def refused(fallback: str) -> str:
+        adapter = {"kind": "bottleneck", "languages": {"eng_Latn": {"model": "nowhere"}}, "fallback": fallback}
+        Path("run.yaml").write_text(yaml.safe_dump(described(model__adapter=adapter)))
+        run = load_run(Path("run.yaml"))
+        with pytest.raises(UserError) as error:
+            Resolved(run, Subsets(run)).check_adapter()
+        return str(error.value)
+
+    assert "model.adapter.fallback: unknown language with an adapter 'sw': (valid: eng_Latn)" in refused("sw")
+    assert "model.adapter.languages.eng_Latn.model: nowhere: no such folder" in refused("en")
+
+
 @pytest.mark.parametrize("method", ["substitution", "code_switch"])
 def test_words_of_no_language_that_is_trained_on_are_a_line(place: Path, method: str) -> None:
     """They would change nothing, and nobody would know. One language of several is enough."""

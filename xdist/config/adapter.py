@@ -69,8 +69,6 @@ class Adapter(Section):
         for name in others:
             if getattr(self, name) not in (None, False):
                 raise ValueError(f"{name}: an adapter of kind '{self.kind}' has none; leave it out")
-        if self.fallback is not None and self.fallback not in self.languages:
-            raise ValueError(f"fallback: there is no adapter of '{self.fallback}' among languages")
         return self
 
     @property

@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 
 from xdist.errors import UserError, unknown
+from xdist.languages import code_among
 from xdist.metrics.counts import Array, CountRows, Sums, ratio
 from xdist.metrics.definition import Given, Metric, register
 
@@ -46,9 +47,10 @@ def squad_normaliser(text: str) -> str:
 def mlqa_normaliser(language: str) -> Normaliser:
     """The MLQA normaliser of a language: all Unicode punctuation and that language's articles go; in Chinese each Han
     character is a token. Raises UserError for a language that MLQA does not have."""
-    if language not in _MLQA_ARTICLES:
+    code = code_among(tuple(_MLQA_ARTICLES), language)
+    if code is None:
         raise UserError(unknown("MLQA language", language, _MLQA_ARTICLES))
-    return partial(_mlqa, language)
+    return partial(_mlqa, code)
 
 
 def rows(predictions: Mapping[str, str], gold: Mapping[str, Sequence[str]], normaliser: Normaliser) -> CountRows:
@@ -113,7 +115,7 @@ def _mlqa_rows(predictions: Mapping[str, str], gold: Mapping[str, Sequence[str]]
 
 def _not_of_mlqa(labels: Sequence[str], languages: Sequence[str]) -> str | None:
     for code in languages:
-        if code not in _MLQA_ARTICLES:
+        if code_among(tuple(_MLQA_ARTICLES), code) is None:
             return unknown("MLQA language", code, _MLQA_ARTICLES)
     return None
 

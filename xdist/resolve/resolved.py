@@ -19,7 +19,7 @@ from xdist.data.syntax import syntax_in
 from xdist.data.trees import Trees
 from xdist.errors import UserError, unknown
 from xdist.formats.pharaoh import LinkFile
-from xdist.languages import LANGUAGES
+from xdist.languages import LANGUAGES, code_among
 from xdist.languages import find_language as known_language
 from xdist.model.finetuned import read_finetuned
 from xdist.model.layers import check_frozen
@@ -50,6 +50,9 @@ class Resolved(ResolvedFacts):
                 raise self.run.error((*key, "languages", code), unknown("language", code, LANGUAGES))
             if folder.stage is not None:
                 raise self.run.error((*key, "languages", code, "stage"), "only a study has stages; give a model")
+        if adapter.fallback is not None and code_among(tuple(adapter.languages), adapter.fallback) is None:
+            message = unknown("language with an adapter", adapter.fallback, adapter.languages)
+            raise self.run.error((*key, "fallback"), message)
         for inner, place in folders_in(adapter) if self.data_here and not self.to_come else ():
             found = adapter_in(place)
             if found is None or (inner[0] == "languages" and found.kind != "bottleneck"):

@@ -22,7 +22,7 @@ from pydantic import Field
 
 from xdist.config.method import Method, register
 from xdist.errors import UserError, unknown
-from xdist.languages import same_language
+from xdist.languages import code_among, same_language
 from xdist.robust.rewriting import WordDraws, WordRewriter
 from xdist.robust.word_lists import Lookup, look_up, read_dictionary
 from xdist.robust.words import CACHED, Words
@@ -63,19 +63,26 @@ class CodeSwitch(Method):
         return CodeSwitcher(tokenizer, self.dictionaries, languages=self.languages, probability=self.probability, **draws)
 
 
+def _files(folder: Path, source: str) -> dict[str, Path]:
+    return {path.stem.removeprefix(f"{source}-"): path for path in sorted(folder.glob(f"{source}-*.txt"))}
+
+
 def _file(folder: Path, source: str, language: str) -> Path:
-    return folder / f"{source}-{language}.txt"
+    """The dictionary of a language in any code, there or not."""
+    files = _files(folder, source)
+    return files.get(code_among(tuple(files), language) or "", folder / f"{source}-{language}.txt")
 
 
 def dictionaries_in(folder: Path, source: str, languages: Sequence[str] | None) -> list[Path]:
     """The files of those languages, or of all that the folder has. Raises UserError for what is missing."""
-    files = {path.stem.removeprefix(f"{source}-"): path for path in sorted(folder.glob(_file(Path(), source, "*").name))}
-    for language in languages or ():
-        if language not in files:
-            raise UserError(f"{_file(folder, source, language)}: no such file; {unknown('language', language, files)}")
+    files = _files(folder, source)
+    paths = {language: _file(folder, source, language) for language in languages or files}
+    for language, path in paths.items():
+        if path not in files.values():
+            raise UserError(f"{path}: no such file; {unknown('language', language, files)}")
     if not files:
         raise UserError(f"{folder}: no dictionary {source}-xx.txt in this folder")
-    return [files[language] for language in languages or files]
+    return [paths[language] for language in languages or files]
 
 
 class CodeSwitcher(WordRewriter):

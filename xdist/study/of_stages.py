@@ -9,6 +9,7 @@ from xdist.config.adapter import Adapter
 from xdist.config.merge import Merge
 from xdist.config.reader import KeyPath
 from xdist.errors import UserError, unknown
+from xdist.languages import code_among
 
 
 def merged_models(
@@ -76,7 +77,8 @@ def language_adapters(
             keys[code] = stages[language_adapter.stage]
             language_adapter = language_adapter.model_copy(update={"model": str(before.folder / "model"), "stage": None})
         languages[code] = language_adapter
-    fallback = adapter.fallback if adapter.fallback in languages else None
+    fallback = code_among(tuple(adapter.languages), adapter.fallback or "")
+    fallback = None if fallback and fallback not in languages else adapter.fallback
     return adapter.model_copy(update={"languages": languages, "fallback": fallback}), keys
 
 

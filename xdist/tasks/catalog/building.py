@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from xdist.formats import choice, classification, corpus, squad, treebank
 from xdist.formats.layout import ENDINGS, ROLES, Layout
+from xdist.languages import code_among
 from xdist.tasks.catalog.hub import Hub
 from xdist.tasks.catalog.retrieval import sentence_layer
 from xdist.tasks.catalog.task import NEED_GOLD, Read, Task
@@ -52,9 +53,12 @@ def build_task(name: str, entry: "UserTask") -> Task:
         extension=EXTENSIONS.get(entry.family, "tsv"),
         max_length=entry.max_length or LENGTHS[entry.family],
         shared_head=entry.head,
-        train_languages=entry.train_languages or entry.languages,
+        train_languages=tuple(_own(entry, code) for code in entry.train_languages) or entry.languages,
         trained_on=entry.trained_on,
-        counts={split: count for split, count in entry.counts.items()},  # noqa: C416
+        counts={
+            split: {_own(entry, code): number for code, number in count.items()} if isinstance(count, dict) else count
+            for split, count in entry.counts.items()
+        },
         names=entry.codes,
         layer=sentence_layer if entry.family == "sentence-retrieval" else None,
         written=(OWN, entry.pivot) if entry.family == "sentence-retrieval" else (),
@@ -65,6 +69,11 @@ def build_task(name: str, entry: "UserTask") -> Task:
         licence=entry.licence,
         checked=entry.checked,
     )
+
+
+def _own(entry: "UserTask", code: str) -> str:
+    """The code that `languages` has for one of them in any code."""
+    return code_among(entry.languages, code) or code
 
 
 def reader(entry: "UserTask") -> Read:

@@ -26,9 +26,9 @@ from xdist.config.fitting import Text
 from xdist.config.loading import Source, load
 from xdist.config.reader import KeyPath
 from xdist.config.section import Section
-from xdist.errors import UserError
+from xdist.errors import UserError, unknown
 from xdist.formats.layout import FORMS, ROLES
-from xdist.languages import same_language
+from xdist.languages import code_among, same_language
 from xdist.tasks.catalog.building import DEFAULT_METRICS, LABELLED, build_task, layout_of
 from xdist.tasks.catalog.task import LANGUAGE_CODE, Task
 
@@ -155,6 +155,13 @@ def _check(name: str, entry: UserTask, source: Source) -> None:
     for code in entry.codes:
         if code not in entry.languages and code != entry.pivot:
             raise wrong(("codes", code), "is not among its `languages`")
+    for index, code in enumerate(entry.train_languages):
+        if code_among(entry.languages, code) is None:
+            raise wrong(("train_languages", index), unknown("language", code, entry.languages))
+    for split, count in entry.counts.items():
+        for code in count if isinstance(count, dict) else ():
+            if code_among(entry.languages, code) is None:
+                raise wrong(("counts", split, code), unknown("language", code, entry.languages))
     for split, pattern in entry.files.items():
         try:
             names = {field for _, field, _, _ in Formatter().parse(pattern) if field is not None}

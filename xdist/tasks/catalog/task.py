@@ -131,7 +131,7 @@ class Task:
         return self.pool if split == POOL else self.languages
 
     def written_in(self, language: str) -> tuple[str, ...]:
-        """The languages of its texts of a code, each once: of a pair both; English may stand beside the code's, or instead."""
+        """The languages of its texts of a code, each once: of a pair both; English in addition, or instead, where so said."""
         own = self.parts(language)
         said = self.written or FAMILIES.get(self.family).written
         return tuple(dict.fromkeys(code for one in said for code in (own if one == OWN else (one,))))

@@ -125,6 +125,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"train__tasks": [{"task": "xnli"}]},
         "benchmark/xnli/train-en.tsv: no such file (xnli train en)",
     ),
+    "no running text": (
+        {"train__tasks": [{"task": "mlm", "languages": ["yo", "sw"]}], "evaluate": None},
+        "benchmark/mlm/sw.txt: no such file (mlm train sw)",
+    ),
     "no file to score": ({"evaluate__tasks": ["xnli"]}, "evaluate.tasks.0: no language of 'xnli' has its files, such as "),
     "no encoder": ({"model__backbone": "./nowhere"}, "./nowhere: no such folder"),
     "no model folder": ({"model__backbone": "./benchmark"}, "benchmark: is not a model folder (no config.json)"),
@@ -182,6 +186,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 def files(place: Path) -> None:
     (place / "misspelt.json").write_text(json.dumps({"zero_optimization": {"stag": 2}}))
     (place / "impossible.json").write_text(json.dumps({"zero_optimization": {"stage": 7}}))
+    (place / "benchmark/mlm").mkdir(exist_ok=True)
+    (place / "benchmark/mlm/yo.txt").write_text("Ọjọ́ dára.\n")
     (place / "benchmark/squad").mkdir(exist_ok=True)
     (place / "benchmark/squad/train-v1.1.json").touch()
     sizes = {"num_hidden_layers": 2, "vocab_size": 400, "max_position_embeddings": 512}

@@ -27,7 +27,7 @@ from xdist.resolve import trees as of_trees
 from xdist.resolve.branching import check_branches, check_methods, index_of
 from xdist.resolve.encoder import Encoder, check_recomputing, check_subsets
 from xdist.resolve.facts import PARALLEL, Purpose, ResolvedFacts
-from xdist.resolve.subsets import Subsets
+from xdist.resolve.subsets import Subsets, absent
 from xdist.resolve.teachers import check_stages, check_teachers
 from xdist.robust.word_links import Linked, check_words
 from xdist.run import ds_config
@@ -117,17 +117,13 @@ class Resolved(ResolvedFacts):
         """Raises UserError for one that is missing."""
         root = self.run.data.root
         for subset in [*used, *self.subsets.pools]:
-            for path in subset.task.paths(root, subset.split, subset.language):
-                if not subset.task.fields and not path.is_file():
-                    raise UserError(f"{path}: no such file ({subset})")
+            if not subset.task.is_there(root, subset.split, subset.language):
+                path = absent(subset.task.paths(root, subset.split, subset.language))
+                raise UserError(f"{path}: no such file ({subset})")
         align = self.run.align
         if align and align.tasks and not self.subsets.aligned:
             names = ", ".join(entry.task for entry in align.tasks)
             raise self.run.error(("align", "tasks"), f"no language that is evaluated has its files of '{names}'")
-        for subset in self.subsets.aligned:
-            if not subset.task.is_there(root, subset.split, subset.language):
-                (path, *_) = subset.task.paths(root, subset.split, subset.language)
-                raise UserError(f"{path}: no such file ({subset})")
         if self.run.train and not self.folder.model.is_dir():
             self.run.check_method_files()
             self._check_words(("train", "parallel"), self.run.train.parallel, self.word_files, self.subsets.training)

@@ -186,7 +186,7 @@ class Subsets:
                     if split in entry.files and included(Subset(entry, split, code))
                 ]
                 if not of_task:
-                    example = _absent(entry.paths(root, split, entry.languages[0]))
+                    example = absent(entry.paths(root, split, entry.languages[0]))
                     raise self._error(
                         ("evaluate", "tasks", number), f"no language of '{entry.name}' has its files, such as {example}"
                     )
@@ -250,5 +250,6 @@ class Subsets:
         return Subset(entry, split, own)
 
 
-def _absent(paths: tuple[Path, ...]) -> Path:
+def absent(paths: tuple[Path, ...]) -> Path:
+    """The first that is no file; the first of all where there is none such."""
     return next((path for path in paths if not path.is_file()), paths[0])

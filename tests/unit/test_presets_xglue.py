@@ -77,6 +77,19 @@ def test_xglue_a_model_that_all_languages_chose_is_not_zero_shot(tmp_path: Path)
     assert set(SOME["xglue-nc"]) < set(entry.languages)
 
 
+def test_all_are_the_languages_of_what_is_trained() -> None:
+    """Not those of a task that is scored with the head alone: its dev sets chose nothing."""
+    run = load_run(FOLDER / "xnli.yaml", ["train.tasks=[{task: xnli}]", "evaluate.tasks=[xnli]"])
+    lineage = (stage_of("a", run.dump(), [(task("xnli"), "en")]),)
+    chosen = set(task("xnli").languages)
+    assert len(chosen) == 15
+    for name in ("xnli", "americasnli", "afrixnli", "xnli-pairs"):
+        assert languages_chosen_in(lineage, task(name)) == chosen
+    run = load_run(FOLDER / "xnli.yaml", ["train.tasks=[{task: xnli}]", "train.select.languages=[eng_Latn]"])
+    lineage = (stage_of("a", run.dump(), [(task("xnli"), "en")]),)
+    assert languages_chosen_in(lineage, task("americasnli")) == {"en"}
+
+
 def test_xglue_in_a_report(tmp_path: Path) -> None:
     """What chose the model, how answers were cut and the means are under the table; chosen languages are not zero-shot."""
     entries: dict[str, Any] = {}

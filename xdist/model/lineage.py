@@ -199,13 +199,25 @@ def read_since(lineage: Lineage) -> list[str]:
 
 
 def languages_chosen_in(lineage: Lineage, scored: Task) -> set[str]:
-    """Languages whose dev sets chose a model that the head of the task was trained in."""
+    """Languages whose dev sets chose a model that the head of the task was trained in: those of the tasks that trained it."""
     languages: set[str] = set()
     for stage in lineage:
         select = stage.description["train"]["select"]
-        if select and any(scored.head == entry.head or scored.name == entry.task for entry in stage.tasks):
-            languages |= set(scored.languages if select["languages"] == "all" else select["languages"])
+        for entry in stage.tasks if select else ():
+            if scored.head == entry.head or scored.name == entry.task:
+                languages |= _chosen_by(entry.task, select["languages"], scored)
     return languages
+
+
+def _chosen_by(name: str, languages: Sequence[str] | Literal["all"], scored: Task) -> set[str]:
+    """Of `train.select.languages`, the ones that task `name` has dev sets of, by its codes."""
+    try:
+        trained = scored if name == scored.name else unchecked(name)
+    except UserError:  # your own task, whose description is not here: as if it had the languages of the one that is scored
+        return set(scored.languages if languages == "all" else languages)
+    if "dev" not in trained.files:
+        return set()
+    return set(trained.languages if languages == "all" else map(trained.own, languages))
 
 
 def _of_run(model: Path, seen: set[Path]) -> Lineage:

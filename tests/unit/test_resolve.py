@@ -175,6 +175,18 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"robust": {"method": "substitution", "synonyms": "words.json"}},
         "robust: words.json: no such file",
     ),
+    "a list of words that is none": (
+        {"robust": {"method": "substitution", "synonyms": "strings.json"}},
+        "robust: strings.json: key 'the': expected a list of words, found str",
+    ),
+    "a list of words of no language": (
+        {"robust": {"method": "substitution", "synonyms": {"en": "good.json", "xx": "good.json"}}},
+        "robust: synonyms: unknown language 'xx'",
+    ),
+    "a dictionary that is none": (
+        {"robust": {"method": "code_switch", "dictionaries": ".", "languages": ["de"]}},
+        "robust: en-de.txt:1: expected 'source TAB target' or 'source target', found 'only'",
+    ),
     "no dev set": (
         {"train__tasks": [{"task": "cldr-spans"}], "train__select": {"every": 1, "languages": ["qu"]}},
         "benchmark/cldr-spans/dev-qu.tsv: no such file (cldr-spans dev qu)",
@@ -188,6 +200,9 @@ def files(place: Path) -> None:
     (place / "impossible.json").write_text(json.dumps({"zero_optimization": {"stage": 7}}))
     (place / "benchmark/mlm").mkdir(exist_ok=True)
     (place / "benchmark/mlm/yo.txt").write_text("Ọjọ́ dára.\n")
+    (place / "strings.json").write_text('{"the": "a"}')
+    (place / "good.json").write_text('{"good": ["fine"]}')
+    (place / "en-de.txt").write_text("only\n")
     (place / "benchmark/squad").mkdir(exist_ok=True)
     (place / "benchmark/squad/train-v1.1.json").touch()
     sizes = {"num_hidden_layers": 2, "vocab_size": 400, "max_position_embeddings": 512}

@@ -89,7 +89,7 @@ class Method(Section):
         return ()
 
     def check(self) -> None:
-        """Raises UserError for a file of it that is missing."""
+        """Raises UserError for a file of it that is missing, or is not what it should be."""
         for path in self.files():
             if not path.is_file():
                 raise UserError(f"{path}: no such file")

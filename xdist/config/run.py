@@ -102,7 +102,7 @@ class Run(Section):
         return [path for method in self.methods for path in method.files()]
 
     def check_method_files(self) -> None:
-        """Raises UserError for one that is missing."""
+        """Raises UserError for one that is missing, or is not what it should be."""
         for number, method in enumerate(self.robust if isinstance(self.robust, tuple) else (self.robust,)):
             try:
                 method.check()

@@ -54,7 +54,7 @@ class CodeSwitch(Method):
         return [_file(self.dictionaries, SOURCE, code) for code in self.languages]
 
     def check(self) -> None:
-        dictionaries_in(self.dictionaries, SOURCE, self.languages)
+        _read_lists(self.dictionaries, SOURCE, self.languages)
 
     def knows(self, language: str) -> bool:
         return same_language(language, SOURCE)
@@ -85,6 +85,10 @@ def dictionaries_in(folder: Path, source: str, languages: Sequence[str] | None) 
     return [paths[language] for language in languages or files]
 
 
+def _read_lists(folder: Path, source: str, languages: Sequence[str] | None) -> list[dict[str, tuple[str, ...]]]:
+    return [read_dictionary(path) for path in dictionaries_in(folder, source, languages)]
+
+
 class CodeSwitcher(WordRewriter):
     """`languages`: None for all that the folder has; the rest as in `CodeSwitch` and `WordRewriter`."""
 
@@ -104,7 +108,7 @@ class CodeSwitcher(WordRewriter):
     ) -> None:
         super().__init__(tokenizer, seed, stream, max_length=max_length, copies=copies)
         self.probability, self.lookup, self.source = probability, lookup, source
-        self.dictionaries = [read_dictionary(path) for path in dictionaries_in(dictionaries, source, languages)]
+        self.dictionaries = _read_lists(dictionaries, source, languages)
         self.spelled_translations = lru_cache(CACHED)(self._translations_of)
 
     def replacements(

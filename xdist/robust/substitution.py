@@ -51,6 +51,9 @@ class Substitution(Method):
         by_code = _by_code(self.synonyms)
         return [by_code[language] for language in sorted(by_code)]
 
+    def check(self) -> None:
+        _read_lists(self.synonyms)
+
     def knows(self, language: str) -> bool:
         return code_among(tuple(_by_code(self.synonyms)), language) is not None
 
@@ -60,6 +63,15 @@ class Substitution(Method):
 
 def _by_code(synonyms: Path | Mapping[str, Path]) -> Mapping[str, Path]:
     return synonyms if isinstance(synonyms, Mapping) else {"en": synonyms}
+
+
+def _read_lists(synonyms: Path | Mapping[str, Path]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """By language. Raises UserError for what is no language, and as `read_synonyms`."""
+    files = _by_code(synonyms)
+    for language in files:
+        if find_language(language) is None:
+            raise UserError(f"synonyms: {unknown('language', language, LANGUAGES)}")
+    return {language: read_synonyms(path) for language, path in files.items()}
 
 
 class Substituter(WordRewriter):
@@ -78,11 +90,7 @@ class Substituter(WordRewriter):
         max_length: int | None = None,
     ) -> None:
         super().__init__(tokenizer, seed, stream, max_length=max_length, copies=copies)
-        files = _by_code(synonyms)
-        for language in files:
-            if find_language(language) is None:
-                raise UserError(f"synonyms: {unknown('language', language, LANGUAGES)}")
-        self.synonyms = {language: read_synonyms(path) for language, path in files.items()}
+        self.synonyms = _read_lists(synonyms)
         self.lookup: Lookup = lookup
         self.second = second
         self.spelled_synonyms = lru_cache(CACHED)(self._synonyms_of)

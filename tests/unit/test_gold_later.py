@@ -312,6 +312,26 @@ def test_a_pair_of_which_one_language_has_gold_is_predicted_without(described: C
     assert [code for code in subsets if labelled(subsets[code].task.examples(run.data.root, "test", code))] == ["sw-sw"]
 
 
+NOT_PARALLEL = {
+    "rows": (lambda lines: lines[:-1], r"test-sw\.tsv.*: the (first|second) ends before row 20: the files are not parallel"),
+    "labels": (
+        lambda lines: [f"{lines[0].rsplit(chr(9), 1)[0]}\tentailment", *lines[1:]],
+        r"test-sw\.tsv.*: row 1: labels '(neutral|entailment)' and '(neutral|entailment)': the files are not parallel",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", NOT_PARALLEL)
+def test_files_of_a_mixed_pair_that_are_not_parallel_are_refused(described: Callable[..., Run], what: str) -> None:
+    """Also where one of them was read for a task of its own."""
+    change, message = NOT_PARALLEL[what]
+    run = described("evaluate.tasks=[xnli, xnli-pairs]")
+    path = run.data.root / "xnli/test-sw.tsv"
+    path.write_text("\n".join(change(path.read_text().splitlines())) + "\n")
+    with pytest.raises(UserError, match=message):
+        find_without_gold(run.data.root, (), scored_of(run))
+
+
 def test_the_check_tells_what_has_no_gold(described: Callable[..., Run]) -> None:
     run = described()
     blank(run.data.root)

@@ -126,6 +126,25 @@ def test_the_best_is_written_with_what_was_tried(path: Path) -> None:
     assert next_rates(trials) == ""
 
 
+def test_only_the_dev_sets_that_are_named_choose(path: Path) -> None:
+    """Not a task in the language of another one, which trials score too."""
+    override = "train.tasks=[{task: cldr-topic, languages: [de]}, {task: pawsx, languages: [en]}]"
+    tuning = Tuning(path, (override,), Grid(rates=(2e-5, 1e-4)), None)
+    assert tuning.judged_on == "cldr-topic dev de, pawsx dev en"
+    tuning.begin()
+    finished(tuning.study, right)
+    trials = tuning.judged(standings(tuning.graph, tuning.facts))
+    means = {}
+    for node in tuning.graph.nodes.values():
+        tasks = read_json(node.resolved.folder.scores)["tasks"]
+        named = [tasks[name]["languages"][code]["accuracy"] for name, code in (("cldr-topic", "de"), ("pawsx", "en"))]
+        assert node.run.train
+        means[node.run.train.learning_rate] = sum(named) / 2
+    assert {one.changes["learning_rate"]: one.score for one in trials} == pytest.approx(means)
+    assert trials[1].behind
+    assert trials[1].behind.difference == pytest.approx(means[2e-5] - means[1e-4])
+
+
 def test_the_end_of_the_grid_is_told(path: Path) -> None:
     tuning = done(path, rates=(3e-4, 2e-5, 1e-4))
     trials = tuning.judged(standings(tuning.graph, tuning.facts))

@@ -100,7 +100,7 @@ class Tuning:
     def judged(self, standings: Mapping[str, Standing]) -> list[Trial]:
         """The trials, the best first; those without a score last."""
         done = any(now.state == "finished" for now in standings.values())
-        results = study_results(self.graph, standings) if done else None
+        results = self._of_dev(study_results(self.graph, standings)) if done else None
         ranked: list[tuple[float, Trial]] = []
         for changes in self.trials:
             values = {name: text_of(value) for name, value in changes.items()}
@@ -117,13 +117,22 @@ class Tuning:
             return trials
         return [trials[0], *(self._behind(one, trials[0], results) for one in trials[1:])]
 
+    def _of_dev(self, results: Results) -> Results:
+        """Of every task the languages that judge it: trials score each task in the languages of all."""
+        tasks = []
+        for task in results.tasks:
+            codes = [subset.language for subset in self.dev if subset.task.name == task.name]
+            of_dev = {system: {code: run[code] for code in codes if code in run} for system, run in task.scores.items()}
+            tasks.append(replace(task, scores=of_dev))
+        return replace(results, tasks=tuple(tasks))
+
     def _behind(self, trial: Trial, best: Trial, results: Results) -> Trial:
         if trial.score is None:
             return trial
         mine, its = (
             _condition(results, {name: text_of(value) for name, value in one.changes.items()}) for one in (trial, best)
         )
-        parts = [difference for task in results.tasks if (difference := task.differences(mine, its))]
+        parts = [difference for task in results.tasks if (difference := task.differences(mine, its, task.languages))]
         interval = pooled_interval(parts, sample=False) if parts else None
         return replace(trial, behind=interval)
 

@@ -39,9 +39,9 @@ def test_a_report_says_whether_figures_were_met(tmp_path: Path) -> None:
         [
             target(50.0, 3.0),
             target(90.0),
-            target(50.0, 3.0, languages=["sw", "de"]),
+            target(50.0, 3.0, languages=["swh_Latn", "deu"]),
             target(50.0, 3.0, languages="all"),
-            target(50.0, languages=["sw", "quy"]),
+            target(50.0, languages=["sw", "qu"]),
             target(20.0, None, **against),
             target(2.1, None, **against),
         ],
@@ -75,6 +75,7 @@ def test_a_report_says_whether_figures_were_met(tmp_path: Path) -> None:
         (target(1.0, task="cldr-topics"), "targets.0.task: unknown task of the study 'cldr-topics'"),
         (target(1.0, condition={"robust": "none"}), "targets.0.condition: fits 2 conditions, not one: "),
         (target(1.0, condition={"robust": "nine"}), "targets.0.condition.robust: unknown value 'nine'"),
+        (target(1.0, languages=["sw", "dee"]), "targets.0.languages: task 'cldr-topic': unknown language 'dee'"),
         ({"condition": NONE, "task": "cldr-topic", "source": "a paper"}, "'value' is required"),
     ],
 )

@@ -6,12 +6,15 @@ from xdist.errors import UserError, unknown
 from xdist.report.results import Condition, PublishedFigure
 from xdist.study.conditions import conditions_of
 from xdist.study.expansion import Graph
+from xdist.tasks.catalog import Task
 
 
 def published_figures(graph: Graph, conditions: Sequence[Condition]) -> tuple[PublishedFigure, ...]:
-    """Raises UserError at the line of one that is of no condition, or of a task that none of its runs scores."""
+    """Raises UserError at the line of one that is of no condition, or of a task that none of its runs scores, and of a language
+    that the task has not."""
     study = graph.study
-    tasks = [name for point in graph.points if (run := graph.nodes[point.last].run).evaluate for name in run.evaluate.tasks]
+    scored = (subset for point in graph.points for subset in graph.nodes[point.last].resolved.subsets.evaluation_named)
+    tasks = {subset.task.name: subset.task for subset in scored}
     found = []
     for number, one in enumerate(study.targets):
         if one.task not in tasks:
@@ -22,7 +25,10 @@ def published_figures(graph: Graph, conditions: Sequence[Condition]) -> tuple[Pu
             if values is not None
         ]
         against = names[1] if len(names) > 1 else None
-        found.append(PublishedFigure(names[0], against, one.task, one.languages, one.value, one.spread, one.source))
+        languages = one.languages
+        if not isinstance(languages, str):
+            languages = tuple(_own(study.at(("targets", number, "languages")), tasks[one.task], code) for code in languages)
+        found.append(PublishedFigure(names[0], against, one.task, languages, one.value, one.spread, one.source))
     return tuple(found)
 
 
@@ -30,6 +36,14 @@ def check_targets(graph: Graph) -> None:
     """Raises UserError as `published_figures`."""
     if graph.study.targets:
         published_figures(graph, conditions_of(graph)[0])
+
+
+def _own(where: str, task: Task, code: str) -> str:
+    """The code that the task has for the language."""
+    own = task.own(code)
+    if not task.has_language("test", own):
+        raise UserError(f"{where}: task '{task.name}': {unknown('language', code, task.languages)}")
+    return own
 
 
 def _condition(where: str, values: Mapping[str, str], conditions: Sequence[Condition]) -> str:

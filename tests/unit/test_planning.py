@@ -1,6 +1,7 @@
 """`xdist plan`: shapes are those of transformers, work is what the methods make, and what is recommended holds."""
 
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from xdist.cli import main
 from xdist.config import Model as Section
 from xdist.config import Run
 from xdist.config.method import StepCost
+from xdist.data.subset import Subset
 from xdist.data.tokenizer import load_tokenizer
 from xdist.data.vocabulary import used_rows
 from xdist.errors import UserError
@@ -34,6 +36,7 @@ from xdist.model.model import Model
 from xdist.robust.adversarial import Adversarial
 from xdist.robust.subword import Subword
 from xdist.run import ds_config
+from xdist.study.estimate import _prepared
 from xdist.study.planning import Machine, plan, plan_run
 from xdist.tasks.catalog import task
 from xdist.tasks.family import family_of
@@ -284,6 +287,17 @@ def test_a_run_tells_its_steps_and_method(tmp_path: Path) -> None:
         facts = json.loads(typed(*words[:1], f"runtime.precision={precision}", *words[2:]).stdout)
         assert (facts["precision"], facts["overrides"][0]) == (precision, f"runtime.precision={precision}")
         assert (facts["memory"]["total"] == plain["memory"]["total"]) == more
+
+
+def test_a_prepared_set_is_not_that_of_a_longer_code(tmp_path: Path) -> None:
+    for name, age in (("wikiann-train-be-1111", 2), ("wikiann-train-be-x-old-2222", 1), ("mlm-train-sr-Latn-3333", 1)):
+        manifest = tmp_path / name / "manifest.json"
+        manifest.parent.mkdir()
+        manifest.write_text("{}")
+        os.utime(manifest, (10 - age, 10 - age))
+    assert _prepared(tmp_path, Subset(task("wikiann"), "train", "be")) == tmp_path / "wikiann-train-be-1111/manifest.json"
+    assert _prepared(tmp_path, Subset(task("mlm"), "train", "sr")) is None
+    assert _prepared(tmp_path, Subset(task("mlm"), "train", "sr-Latn")) is not None
 
 
 def test_of_a_prepared_run_the_rows_in_use_are_known(tmp_path: Path) -> None:

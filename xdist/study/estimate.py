@@ -132,7 +132,12 @@ def mixture(train: Train, data: Data, subsets: Sequence[Subset]) -> list[float]:
 
 def _prepared(cache: Path, subset: Subset) -> Path | None:
     """The manifest of the newest prepared set of this subset, for any tokenizer: near enough for an estimate."""
-    found = cache.glob(f"{subset.task.name}-{subset.split}-{subset.language}-*/{MANIFEST}")
+    begin = f"{subset.task.name}-{subset.split}-{subset.language}-"
+    found = (
+        path
+        for path in cache.glob(f"{begin}*/{MANIFEST}")
+        if "-" not in path.parent.name.removeprefix(begin)  # else it is of a longer code: 'be-x-old' is not 'be'
+    )
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 

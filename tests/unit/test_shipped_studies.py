@@ -204,7 +204,7 @@ def test_syntax_runs_are_known_by_what_their_parses_hold(tmp_path: Path) -> None
 
 
 def test_the_answers_are_of_equal_updates_and_ask_what_must_be_learnt() -> None:
-    for name, runs in (("pairs", 3 * 4), ("robust", 45), ("intermediate", 3 * (3 + 10)), ("rare", 3 * (4 + 9))):
+    for name, runs in (("pairs", 3 * (1 + 4)), ("robust", 45), ("intermediate", 3 * (3 + 10)), ("rare", 3 * (4 + 9))):
         graph = expanded(shipped("jobs") / "studies" / f"answer-{name}.yaml")
         assert len(graph.nodes) == runs
         assert graph.study.hypotheses

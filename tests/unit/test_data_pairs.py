@@ -96,6 +96,17 @@ def test_files_that_are_not_parallel(tmp_path: Path, tokenizer: PreTrainedTokeni
             list(made.shards(made.subsets))
 
 
+def test_pairs_of_which_one_language_has_no_gold(tmp_path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    path = tiny_families(tmp_path) / "xnli/test-de.tsv"
+    path.write_text("".join(line.rpartition("\t")[0] + "\n" for line in path.read_text().splitlines()))
+    made = preparation(tmp_path, tokenizer, "evaluate.languages=[en-de,de-en,en-en]")
+    made.make_missing()
+    for subset, shards in zip(made.subsets, made.shards(made.subsets), strict=True):
+        labels = [example.label for example in subset.task.examples(tmp_path, "test", subset.language)]
+        assert list(shards.column("label")) == [-1 if label is None else subset.task.labels.index(label) for label in labels]
+        assert (None in labels) == (subset.language != "en-en")
+
+
 def test_rows_that_are_left_out_on_either_side(tmp_path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     for code, rows in (("en", "a b\tc\t1\nd\te\t0\nf\tg\t1\n"), ("de", "h\ti\t1\nNS\tk\t0\nl m\tNS\t0\n")):
         path = tmp_path / f"pawsx/test-{code}.tsv"

@@ -55,13 +55,14 @@ class PairShards:
         if len(first) != len(second):
             raise UserError(f"{name}: {len(first)} and {len(second)} rows: the files are not parallel")
         self._rows = np.flatnonzero((first.column("left_out") == 0) & (second.column("left_out") == 0))
-        label = first.column("label")[self._rows]
-        differs = np.flatnonzero(label != second.column("label")[self._rows])
+        label, other = (side.column("label")[self._rows] for side in (first, second))
+        blanked = np.minimum(label, other) < 0
+        differs = np.flatnonzero((label != other) & ~blanked)
         if len(differs):
             raise UserError(f"{name}: row {self._rows[differs[0]] + 1}: the labels differ: the files are not parallel")
         self._sides = (first, second)
         self._specials = specials
-        self._columns = {"example": np.arange(len(self._rows)), "label": label}
+        self._columns = {"example": np.arange(len(self._rows)), "label": np.where(blanked, -1, label)}
         whole = [shards.column("lengths").reshape(-1, 2)[self._rows, side] for side, shards in enumerate(self._sides)]
         extra = sum(map(len, specials))
         self._kept = longest_first(whole[0], whole[1], max_length - extra)

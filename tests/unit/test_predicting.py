@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from xdist.data.batches import collate
+from xdist.data.subset import Subset
 from xdist.evaluation import predicting
 from xdist.evaluation.predicting import Stopped, predict_rows
 from xdist.evaluation.queue import ForwardRows
@@ -56,7 +57,7 @@ def predicted(events: list[str], work: list[ForwardRows], **more: Any) -> Any:
         events.append(f"pass {batch.row_ids[0] & 0xFF}")
         return torch.nn.functional.one_hot(batch.tokens.view(-1, 3)[:, 1] % 3, 3).float()
 
-    language: Any = type("Subset", (), {"language": "en"})()
+    language = Subset(task("xnli"), "test", "en")
     model: Any = Model()
     rows: Any = [Row()]
     return predict_rows(model, family_of(task("xnli")), [language], rows, 1, work, forward, **more)

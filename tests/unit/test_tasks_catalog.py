@@ -335,6 +335,10 @@ def test_a_language_that_no_scored_task_has_is_a_line(tmp_path: Path) -> None:
     for code in ("yo", "yor"):
         with pytest.raises(UserError, match=rf"evaluate.languages: task 'tatoeba': unknown language '{code}': "):
             scored_of(load_run(ROOT / "xnli.yaml", [*run, f"evaluate.languages=[{code}]"]))
+    both = load_run(ROOT / "xnli.yaml", [*run, "evaluate.languages=[de,yo]"])  # one of the fifty, and something is scored
+    assert [str(subset) for subset in scored_of(both)] == ["tatoeba test de"]
+    with pytest.raises(UserError, match="unknown language 'nyn'"):
+        scored_of(load_run(ROOT / "xnli.yaml", [*run, "evaluate.languages=[de,nyn]"]))
 
 
 def test_a_translated_task_is_scored_in_the_languages_whose_files_are_there(tmp_path: Path) -> None:

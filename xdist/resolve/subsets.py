@@ -10,7 +10,7 @@ from xdist.data.fetched import use_fetched_model
 from xdist.data.heads import heads_in
 from xdist.data.subset import Subset, pool_subsets
 from xdist.errors import UserError, unknown
-from xdist.languages import EVERY_GROUP, HEAD, TAIL, Pretraining, by_size, identity
+from xdist.languages import EVERY_GROUP, HEAD, LANGUAGES, TAIL, Pretraining, by_size, code_among, identity
 from xdist.resolve.encoder import what_was_read
 from xdist.tasks.catalog import Task, sharing, task
 from xdist.tasks.catalog.chosen import chosen, single_codes
@@ -172,8 +172,10 @@ class Subsets:
         codes, groups = self._asked()
         listed = {entry: single_codes(entry, entry.languages) for entry in entries}
         unlisted = [code for code in codes if not any(chosen(entry, [code]) for entry in entries)]
-        for code in unlisted:
-            if not any(entry.has_language(split, code) for entry in entries):
+        lacking = [code for code in unlisted if not any(entry.has_language(split, code) for entry in entries)]
+        for code in lacking:
+            # Any of the fifty may be named, for tasks that have them and others, where something else is scored.
+            if code_among(LANGUAGES, code) is None or (len(lacking) == len(codes) and not groups):
                 names = ", ".join(f"'{entry.name}'" for entry in entries)
                 message = unknown("language", code, {one for languages in listed.values() for one in languages})
                 raise self._error(("evaluate", "languages"), f"task{'s' if len(entries) > 1 else ''} {names}: {message}")
